@@ -1,0 +1,348 @@
+//! The checked plan: what a settings file says, after every check.
+//!
+//! A plan in hand is valid; the only way to one is through this crate's readers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a client keeps a server connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PoolMode {
+    /// Until it disconnects.
+    Session,
+    /// Until its transaction ends.
+    #[default]
+    Transaction,
+    /// Until its statement ends; transactions of several statements are refused.
+    Statement,
+}
+
+/// libpq's sslmode.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum SslMode {
+    /// Never TLS.
+    #[default]
+    Disable,
+    /// TLS when the other side insists (clients: same as prefer).
+    Allow,
+    /// TLS when offered, without verification.
+    Prefer,
+    /// TLS or nothing, without verification (with a root file: as verify-ca, as libpq does).
+    Require,
+    /// TLS, certificate signed by a known authority.
+    VerifyCa,
+    /// TLS, and the host name matches.
+    VerifyFull,
+}
+
+/// TLS of one side.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tls {
+    /// The mode.
+    pub mode: SslMode,
+    /// Own private key (PEM).
+    pub key_file: Option<PathBuf>,
+    /// Own certificate chain (PEM).
+    pub cert_file: Option<PathBuf>,
+    /// Authorities that the other side's certificate is checked against (PEM).
+    pub ca_file: Option<PathBuf>,
+    /// Server side only: start TLS at once, without SSLRequest (`sslnegotiation=direct`).
+    pub direct: bool,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum AuthType {
+    /// SCRAM-SHA-256 (and -PLUS over TLS).
+    #[default]
+    Scram,
+    /// md5, or SCRAM where the stored secret is a SCRAM one (as PgBouncer).
+    Md5,
+    /// The password in the clear.
+    Plain,
+    /// No proof, the user must exist.
+    Trust,
+    /// No proof, any user name; databases must force a user (PgBouncer's `any`).
+    Any,
+    /// A TLS client certificate whose common name is the user.
+    Cert,
+}
+
+/// A secret. Its `Debug` never shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where a database server listens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Host {
+    /// A host name or an address.
+    Tcp(String),
+    /// The directory of a unix socket.
+    UnixDir(PathBuf),
+}
+
+/// One database that clients may name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Database {
+    /// The name that clients use; `*` serves any other name.
+    pub name: String,
+    /// Where its server listens.
+    pub host: Host,
+    /// The server's port.
+    pub port: u16,
+    /// The name at the server; `None`: the client's.
+    pub dbname: Option<String>,
+    /// User at the server in place of the client's.
+    pub user: Option<String>,
+    /// That user's password (or, without `user`, every user's).
+    pub password: Option<Secret>,
+    /// User that runs `auth_query`.
+    pub auth_user: Option<String>,
+    /// Database that `auth_query` runs in, by its client-side name; `None`: the same one.
+    pub auth_dbname: Option<String>,
+    /// Overrides the general query.
+    pub auth_query: Option<String>,
+    /// Overrides the general pool mode.
+    pub pool_mode: Option<PoolMode>,
+    /// Overrides the general pool size.
+    pub pool_size: Option<u32>,
+    /// Overrides the general minimum.
+    pub min_pool_size: Option<u32>,
+    /// Overrides the general reserve.
+    pub reserve_pool_size: Option<u32>,
+    /// Most server connections for this database over all users.
+    pub max_db_connections: Option<u32>,
+    /// Most clients of this database.
+    pub max_db_client_connections: Option<u32>,
+    /// Overrides the general lifetime.
+    pub server_lifetime: Option<Option<Duration>>,
+    /// Set on connect: a query run once on each new server connection.
+    pub connect_query: Option<String>,
+    /// Overrides server start-up parameters: client_encoding, datestyle, timezone, application_name.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// Per-user overrides, and secrets from the user file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct User {
+    /// Plain password, `md5…` or `SCRAM-SHA-256$…`, from the user file.
+    pub secret: Option<Secret>,
+    /// Overrides.
+    pub pool_mode: Option<PoolMode>,
+    /// Overrides.
+    pub pool_size: Option<u32>,
+    /// Overrides.
+    pub reserve_pool_size: Option<u32>,
+    /// Most server connections of this user over all databases.
+    pub max_user_connections: Option<u32>,
+    /// Most clients of this user.
+    pub max_user_client_connections: Option<u32>,
+}
+
+/// What is done with session state that cannot be replayed at another server connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Pin {
+    /// The client keeps its server connection while the state lasts.
+    #[default]
+    On,
+    /// As PgBouncer: no pin; counted.
+    Off,
+}
+
+/// Which texts and codes clients see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ErrorStyle {
+    /// 53300 and friends with DETAIL and HINT.
+    #[default]
+    Plimsoll,
+    /// PgBouncer's texts, 08P01.
+    Pgbouncer,
+}
+
+/// A checked plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Addresses to listen on, TCP.
+    pub listen: Vec<ListenAddress>,
+    /// Directory for the unix socket; `None`: none.
+    pub unix_socket_dir: Option<PathBuf>,
+    /// Permission bits of the unix socket.
+    pub unix_socket_mode: u32,
+    /// Backlog of the listening sockets.
+    pub listen_backlog: u32,
+    /// Address of /metrics, /livez and /readyz; `None`: none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Worker threads; `None`: from the CPU quota.
+    pub workers: Option<u16>,
+
+    /// Databases by name; `*` last.
+    pub databases: Vec<Database>,
+    /// Users by name.
+    pub users: BTreeMap<String, User>,
+    /// How clients prove who they are.
+    pub auth_type: AuthType,
+    /// The user file, watched.
+    pub auth_file: Option<PathBuf>,
+    /// User that runs `auth_query`.
+    pub auth_user: Option<String>,
+    /// The query for users that the file does not name: `$1` is the user.
+    pub auth_query: Option<String>,
+    /// How long its answer is kept.
+    pub auth_query_ttl: Duration,
+    /// Users who may do all in the console.
+    pub admin_users: Vec<String>,
+    /// Users who may SHOW in the console.
+    pub stats_users: Vec<String>,
+
+    /// TLS towards clients.
+    pub client_tls: Tls,
+    /// TLS towards servers.
+    pub server_tls: Tls,
+
+    /// The default mode.
+    pub pool_mode: PoolMode,
+    /// Most server connections per (database, user).
+    pub default_pool_size: u32,
+    /// Kept open per pool.
+    pub min_pool_size: u32,
+    /// Further connections after `reserve_pool_timeout`.
+    pub reserve_pool_size: u32,
+    /// See there.
+    pub reserve_pool_timeout: Duration,
+    /// Most server connections per database; `None`: the line alone.
+    pub max_db_connections: Option<u32>,
+    /// Most server connections per user; `None`: the line alone.
+    pub max_user_connections: Option<u32>,
+    /// Most clients.
+    pub max_client_conn: u32,
+    /// Most clients per user; `None`: `max_client_conn` alone.
+    pub max_user_client_connections: Option<u32>,
+    /// Most clients per database; `None`: `max_client_conn` alone.
+    pub max_db_client_connections: Option<u32>,
+    /// Most server connections per database server, over all pools.
+    pub line: u32,
+    /// Most clients that wait, per pool.
+    pub queue_max: u32,
+    /// Connections to one server being opened at a time.
+    pub connects_max: u32,
+
+    /// Longest wait for a connection; `None`: off.
+    pub query_wait_timeout: Option<Duration>,
+    /// A NOTICE to clients that wait longer; `None`: off.
+    pub query_wait_notify: Option<Duration>,
+    /// Longest query; `None`: off.
+    pub query_timeout: Option<Duration>,
+    /// Longest transaction; `None`: off.
+    pub transaction_timeout: Option<Duration>,
+    /// Longest silence in a transaction; `None`: off.
+    pub idle_transaction_timeout: Option<Duration>,
+    /// Longest silence outside a transaction; `None`: off.
+    pub client_idle_timeout: Option<Duration>,
+    /// Longest login.
+    pub client_login_timeout: Duration,
+    /// Longest wait for a server's socket and login.
+    pub server_connect_timeout: Duration,
+    /// Pause after a failed server login.
+    pub server_login_retry: Duration,
+    /// Idle server connections are closed after this; `None`: off.
+    pub server_idle_timeout: Option<Duration>,
+    /// Age limit of server connections; `None`: off.
+    pub server_lifetime: Option<Duration>,
+    /// An idle server connection is checked with a query before it is lent, if unused this long; `None`: off.
+    pub server_check_delay: Option<Duration>,
+    /// The query for that.
+    pub server_check_query: String,
+    /// Longest wait for a cancel request's turn.
+    pub cancel_wait_timeout: Duration,
+    /// Shutdown: time before listeners close, while readiness is already withdrawn.
+    pub drain_delay: Duration,
+    /// Shutdown: after this, what is left is closed.
+    pub drain_timeout: Duration,
+
+    /// Run at the end of a session (session mode), or of every lease with `server_reset_always`.
+    pub server_reset_query: String,
+    /// See there. `reset = "always"`.
+    pub server_reset_always: bool,
+    /// Prepared statements kept per server connection; 0: protocol-level statements are passed through.
+    pub max_prepared_statements: u32,
+    /// State that cannot be replayed.
+    pub pin: Pin,
+    /// Percent of a pool that pins may take.
+    pub pin_share_percent: u32,
+    /// Start-up parameters that are dropped.
+    pub ignore_startup_parameters: Vec<String>,
+    /// Start-up parameters beyond the tracked ones: `false` follows the client, `true` refuses as PgBouncer does.
+    pub strict_startup_parameters: bool,
+    /// Add host and port to application_name.
+    pub application_name_add_host: bool,
+
+    /// Texts and codes of our own errors.
+    pub error_style: ErrorStyle,
+    /// Log each connect.
+    pub log_connections: bool,
+    /// Log each disconnect.
+    pub log_disconnections: bool,
+    /// Log errors sent to clients.
+    pub log_pooler_errors: bool,
+    /// Log file; `None`: standard error.
+    pub log_file: Option<PathBuf>,
+    /// PID file.
+    pub pid_file: Option<PathBuf>,
+    /// Period of the statistics log line; `None`: off.
+    pub stats_period: Duration,
+
+    /// TCP_NODELAY is always on; keepalive: on, idle, interval, count.
+    pub tcp_keepalive: Keepalive,
+    /// TCP_USER_TIMEOUT; `None`: the system's.
+    pub tcp_user_timeout: Option<Duration>,
+    /// Largest message of a client before it is authenticated, bytes.
+    pub max_packet_size: u32,
+
+    /// What SHOW CONFIG prints: key, value, default, changeable; in the file's own vocabulary.
+    pub shown: Vec<ShownSetting>,
+    /// Mistakes that do not stop the start: keys not supported yet, values clipped.
+    pub warnings: Vec<String>,
+}
+
+/// An address to listen on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenAddress {
+    /// `*` is every address, v4 and v6.
+    pub host: String,
+    /// Port; 0 lets the system choose (tests).
+    pub port: u16,
+}
+
+/// TCP keepalive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keepalive {
+    /// On or off.
+    pub on: bool,
+    /// Silence before the first probe; `None`: the system's.
+    pub idle: Option<Duration>,
+    /// Between probes; `None`: the system's.
+    pub interval: Option<Duration>,
+    /// Probes without an answer before the end; `None`: the system's.
+    pub count: Option<u32>,
+}
+
+/// One row of SHOW CONFIG.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShownSetting {
+    /// The key.
+    pub key: String,
+    /// Its value now, secrets replaced by an empty text.
+    pub value: String,
+    /// Its default.
+    pub default: String,
+    /// A reload changes it.
+    pub changeable: bool,
+}

@@ -1,0 +1,30 @@
+//! The vocabulary that every other crate shares: time, ids, reasons and snapshots.
+//!
+//! This crate holds plain values. It never reads a clock, opens a socket or
+//! allocates per query. The one invariant: a close, refusal or reclaim carries
+//! one of the reasons in [`reason`], and that same reason (with the same
+//! label) appears in log, metric, page and report.
+//!
+//! ```text
+//!   relay, pool ── memory of each worker ──► Snapshot ──► metrics, console, page
+//!        └──────── state changes, refusals ─► Event ────► journal, log
+//! ```
+//!
+//! ```
+//! use events::{Histogram, Time};
+//! let start = Time::from_micros(10);
+//! let mut waits = Histogram::new();
+//! waits.record(Time::from_micros(1_510).since(start));
+//! assert_eq!(waits.count(), 1);
+//! ```
+
+mod time;
+mod ids;
+pub mod reason;
+mod histogram;
+pub mod snapshot;
+
+pub use histogram::Histogram;
+pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};
+pub use reason::{CloseReason, Fault, RefuseReason};
+pub use time::Time;

@@ -1,0 +1,231 @@
+//! What the data plane publishes: figures and rows, folded by metrics,
+//! console, page and diagnosis. A snapshot is a value; it holds no secret and
+//! no statement literal.
+
+use crate::{CloseReason, Histogram, RefuseReason, Time};
+use std::net::SocketAddr;
+
+/// The whole data plane at one moment: the sum of all workers.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Counted up at each publication; every figure derived names it.
+    pub version: u64,
+    /// Monotonic time of the fold.
+    pub at: Time,
+    /// One row per pool.
+    pub pools: Vec<PoolRow>,
+    /// One row per client connection; empty unless asked for.
+    pub clients: Vec<ClientRow>,
+    /// One row per server connection; empty unless asked for.
+    pub servers: Vec<ServerRow>,
+    /// One row per worker.
+    pub workers: Vec<WorkerRow>,
+    /// Closed connections by reason, in the order of [`CloseReason::ALL`].
+    pub closes: Vec<u64>,
+    /// Refused requests by reason, in the order of [`RefuseReason::ALL`].
+    pub refusals: Vec<u64>,
+    /// Client logins that succeeded.
+    pub logins: u64,
+    /// Client connections accepted.
+    pub accepts: u64,
+    /// Cancel requests received.
+    pub cancels: u64,
+}
+
+impl Snapshot {
+    /// How often connections were closed for `reason`.
+    pub fn closed(&self, reason: CloseReason) -> u64 {
+        self.closes.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// How often clients were refused for `reason`.
+    pub fn refused(&self, reason: RefuseReason) -> u64 {
+        self.refusals.get(reason as usize).copied().unwrap_or(0)
+    }
+}
+
+/// One (database, user) pool.
+#[derive(Clone, Debug, Default)]
+pub struct PoolRow {
+    /// Database name as clients know it.
+    pub database: String,
+    /// User name as the server knows it.
+    pub user: String,
+    /// "transaction", "session" or "statement".
+    pub mode: &'static str,
+    /// Server address, `host:port` or a socket's path.
+    pub upstream: String,
+    /// Most server connections this pool may hold.
+    pub size: u32,
+    /// Clients linked to a server connection or idle (PgBouncer's `cl_active`).
+    pub cl_active: u32,
+    /// Clients that wait for a server connection.
+    pub cl_waiting: u32,
+    /// Clients whose cancel request waits to be forwarded.
+    pub cl_waiting_cancel: u32,
+    /// Clients whose cancel request was forwarded, its end not yet seen.
+    pub cl_active_cancel: u32,
+    /// Server connections lent to a client.
+    pub sv_active: u32,
+    /// Server connections kept back while a cancel request for them ends.
+    pub sv_being_canceled: u32,
+    /// Idle server connections.
+    pub sv_idle: u32,
+    /// Server connections under the pooler's own statement: reset or check.
+    pub sv_tested: u32,
+    /// Server connections that are being opened.
+    pub sv_login: u32,
+    /// Connections that carry a cancel request to the server.
+    pub sv_active_cancel: u32,
+    /// How long the oldest waiter has waited, in microseconds.
+    pub maxwait_us: u64,
+    /// Monotonic counters of the pool.
+    pub totals: Totals,
+    /// Time from the request for a connection to its grant.
+    pub wait: Histogram,
+    /// Time from the grant of a connection to its return.
+    pub hold: Histogram,
+    /// Time from a query to its ReadyForQuery.
+    pub service: Histogram,
+    /// The pool refuses to lend: paused by an administrator.
+    pub paused: bool,
+    /// The pool refuses clients: disabled by an administrator.
+    pub disabled: bool,
+}
+
+/// Monotonic counters; PgBouncer's SHOW STATS names them `total_…`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Server connections lent.
+    pub server_assignments: u64,
+    /// Transactions finished.
+    pub xacts: u64,
+    /// Queries finished (simple queries and Sync batches).
+    pub queries: u64,
+    /// Bytes received from clients.
+    pub bytes_received: u64,
+    /// Bytes sent to clients.
+    pub bytes_sent: u64,
+    /// Time in transactions, microseconds.
+    pub xact_us: u64,
+    /// Time in queries, microseconds.
+    pub query_us: u64,
+    /// Time that clients waited for a connection, microseconds.
+    pub wait_us: u64,
+    /// Parse messages from clients.
+    pub client_parses: u64,
+    /// Parse messages sent to servers.
+    pub server_parses: u64,
+    /// Bind messages from clients.
+    pub binds: u64,
+    /// Client logins.
+    pub client_logins: u64,
+}
+
+impl Totals {
+    /// Adds another worker's counters.
+    pub fn add(&mut self, other: &Totals) {
+        self.server_assignments += other.server_assignments;
+        self.xacts += other.xacts;
+        self.queries += other.queries;
+        self.bytes_received += other.bytes_received;
+        self.bytes_sent += other.bytes_sent;
+        self.xact_us += other.xact_us;
+        self.query_us += other.query_us;
+        self.wait_us += other.wait_us;
+        self.client_parses += other.client_parses;
+        self.server_parses += other.server_parses;
+        self.binds += other.binds;
+        self.client_logins += other.client_logins;
+    }
+}
+
+/// Where a peer of ours is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A unix socket; PgBouncer shows `unix`.
+    Unix,
+}
+
+/// One client connection.
+#[derive(Clone, Debug)]
+pub struct ClientRow {
+    /// Unique for the life of the process.
+    pub id: u64,
+    /// User name given at login.
+    pub user: String,
+    /// Database name given at login.
+    pub database: String,
+    /// "active", "waiting", "idle", "login", "cancel".
+    pub state: &'static str,
+    /// The client's address.
+    pub addr: Address,
+    /// Our own address on that connection.
+    pub local_addr: Address,
+    /// When it connected.
+    pub connected_at: Time,
+    /// When its last request began.
+    pub request_at: Time,
+    /// How long it has waited for a server connection, microseconds.
+    pub wait_us: u64,
+    /// The server connection that it holds: [`ServerRow::id`], 0 for none.
+    pub link: u64,
+    /// TLS version and cipher, empty for plain.
+    pub tls: String,
+    /// Its application_name.
+    pub application_name: String,
+    /// Prepared statements it has.
+    pub prepared_statements: u32,
+    /// It asked for replication.
+    pub replication: bool,
+}
+
+/// One server connection.
+#[derive(Clone, Debug)]
+pub struct ServerRow {
+    /// Unique for the life of the process.
+    pub id: u64,
+    /// User name at the server.
+    pub user: String,
+    /// Database name as clients know it.
+    pub database: String,
+    /// "active", "idle", "login", "tested", "being_canceled".
+    pub state: &'static str,
+    /// The server's address.
+    pub addr: Address,
+    /// Our own address on that connection.
+    pub local_addr: Address,
+    /// When it was opened.
+    pub connected_at: Time,
+    /// When it was last lent.
+    pub request_at: Time,
+    /// It is closed at its next return.
+    pub close_needed: bool,
+    /// The client that holds it: [`ClientRow::id`], 0 for none.
+    pub link: u64,
+    /// The server process that it talks to.
+    pub remote_pid: u32,
+    /// TLS version and cipher, empty for plain.
+    pub tls: String,
+    /// application_name as set on the server connection.
+    pub application_name: String,
+    /// Prepared statements on it.
+    pub prepared_statements: u32,
+}
+
+/// One event loop.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WorkerRow {
+    /// Client connections it serves.
+    pub clients: u32,
+    /// Server connections that live there.
+    pub servers: u32,
+    /// Turns of the loop; `/livez` watches that it advances.
+    pub turns: u64,
+    /// Panics contained.
+    pub panics: u64,
+    /// Server connections handed to another worker.
+    pub handovers: u64,
+}

@@ -1,1 +1,3 @@
 //! (written below)
+
+pub mod sql;

@@ -43,6 +43,8 @@ pub mod back;
 pub mod md5;
 pub mod scram;
 
+pub mod sql;
+
 mod bytes;
 
 pub use bytes::WireError;

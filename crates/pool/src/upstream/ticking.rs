@@ -1,6 +1,7 @@
 //! What time alone changes.
 
-use super::{Fault, Upstream, idle_due, old_at};
+use super::steps::{idle_due, old_at};
+use super::{Fault, Upstream};
 use crate::list::NIL;
 use events::{CloseReason, RefuseReason, Time};
 

@@ -1,8 +1,9 @@
 //! One database server: lending and taking back.
 //!
-//! [`steps`] are the parts that these are made of, [`opening`] decides when connections are opened and evicted, [`admin`] holds
-//! what operators and settings change, [`ticking`] what time alone changes, and
-//! [`check`] states what must hold after each of them.
+//! `steps` are the parts that these are made of, `opening` decides when
+//! connections are opened and evicted, `admin` holds what operators and
+//! settings change, `ticking` what time alone changes, and `check` states what
+//! must hold after each of them.
 
 mod admin;
 mod check;
@@ -13,6 +14,8 @@ mod ticking;
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod tests;
 
 use fault::Fault;
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
@@ -119,7 +122,8 @@ impl Upstream {
 
     // --- lending ---
 
-    /// A client asks for a connection. A client that already waits goes on waiting.
+    /// A client asks for a connection. It must neither hold one of this pool nor
+    /// wait for one.
     pub fn checkout(
         &mut self,
         now: Time,

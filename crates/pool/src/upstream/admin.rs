@@ -15,7 +15,7 @@ impl Upstream {
     /// A further pool. The id of a removed pool may be used again.
     pub fn add_pool(&mut self, settings: PoolSettings) -> PoolId {
         let free = self.pools.iter().position(Option::is_none);
-        let pool = Some(Pool::new(settings));
+        let pool = Some(Pool::new(each_cap_once(settings)));
         let p = match free {
             Some(p) => {
                 self.pools[p] = pool;
@@ -34,7 +34,10 @@ impl Upstream {
     /// connections beyond the size are closed now and lent ones at their return.
     pub fn configure_pool(&mut self, now: Time, pool: PoolId, settings: PoolSettings) {
         let p = pool.0 as usize;
-        let Some(old) = self.pool(pool) else { return };
+        let Some(old) = self.pool(pool) else {
+            return;
+        };
+        let settings = each_cap_once(settings);
         if old.settings.caps != settings.caps {
             let (charged, live) = (old.charged(), old.live());
             self.count_caps(p, |cap| {
@@ -329,4 +332,11 @@ impl Upstream {
             })
         })
     }
+}
+
+/// A cap named twice would be charged twice.
+fn each_cap_once(mut settings: PoolSettings) -> PoolSettings {
+    settings.caps.sort_unstable();
+    settings.caps.dedup();
+    settings
 }

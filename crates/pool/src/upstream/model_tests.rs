@@ -310,7 +310,7 @@ impl World {
     }
 
     fn die(&mut self, id: ConnId, n: usize) {
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             self.conns.remove(&id);
             self.up.closed(self.now, id);
         } else {
@@ -634,7 +634,7 @@ fn saturate(fault: Option<Fault>, workers: usize) -> Result<u64, String> {
     world.up.configure_pool(world.now, world.pools[0], settings);
     let mine: Vec<usize> = (0..CLIENTS).filter(|c| home(*c).0 == 0).collect();
     let mut seed = 7u64;
-    for round in 0..20_000u64 {
+    for round in 0..4_000u64 {
         for c in &mine {
             world.step(&Op::Checkout(*c), workers)?;
         }
@@ -647,7 +647,7 @@ fn saturate(fault: Option<Fault>, workers: usize) -> Result<u64, String> {
             .copied()
             .filter(|c| {
                 matches!(world.doing[*c], Doing::Holding(_))
-                    && (home(*c).1 != 1 || round % 500 == 0)
+                    && (home(*c).1 != 1 || round % 500 == 499)
             })
             .collect();
         if !quick.is_empty() {

@@ -555,10 +555,14 @@ impl World {
                 self.checkin(c, None);
             }
             self.drain()?;
-            for n in 0..20 {
-                for op in [Op::Opened(n), Op::Arrived(n), Op::Closed(n)] {
-                    self.step(&op, workers)?;
-                }
+            while self.nth(0, |at| at == At::Opening).is_some() {
+                self.step(&Op::Opened(0), workers)?;
+            }
+            while self.nth(0, |at| matches!(at, At::Moving(_))).is_some() {
+                self.step(&Op::Arrived(0), workers)?;
+            }
+            while self.nth(0, |at| at == At::Closing).is_some() {
+                self.step(&Op::Closed(0), workers)?;
             }
             self.step(&Op::Pass(100_000), workers)?;
         }

@@ -152,12 +152,16 @@ pub enum Route {
 }
 
 /// Where a login's client goes, asked of the shell, which creates pools.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Target<'a> {
     /// Database named by the client.
     pub database: &'a str,
     /// User named by the client.
     pub user: &'a str,
+    /// Its stored secret, for pools that log in to the server as their clients.
+    pub secret: Option<&'a str>,
+    /// SCRAM keys that its login revealed, for the same.
+    pub keys: Option<&'a scram::Keys>,
 }
 
 /// Settings that the hub reads.

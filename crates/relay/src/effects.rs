@@ -124,9 +124,6 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
         }
         Change::Discard(Discard::Plans) => {}
         _ => {
-            if Pins::wants(change).is_some() {
-                server.dirty = true;
-            }
             pin(client, change);
         }
     }

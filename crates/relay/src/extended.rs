@@ -266,42 +266,36 @@ impl Hub {
         self.expect(slot, Expect::Bind, io.out);
         match statement {
             Some(statement) if named => {
-                let (portal, old) = (bind.portal, bind.statement.len());
-                let head = frame::HEADER + portal.len() + 1 + old + 1;
-                self.pass_renamed(slot, frame, feed, at, head, io.out, |v, grown| {
-                    v.push(b'B');
-                    v.extend_from_slice(&(frame.len as u32 - 1 + grown).to_be_bytes());
-                    v.extend_from_slice(portal);
-                    v.push(0);
-                    v.extend_from_slice(statement.server_name());
-                    v.push(0);
-                }, statement.server_name().len(), old)?;
+                self.pass_bind(slot, frame, feed, at, &bind, statement.server_name(), io.out)?;
             }
             _ => self.pass_frame(slot, frame, feed, at, io.out),
         }
         Some(())
     }
 
-    /// Passes a message on with another head: its first `head` bytes are
-    /// replaced by what `build` writes, which is given the growth in bytes.
+    /// Passes a Bind on under the statement's name at the server: its head is
+    /// written anew, the rest goes as it is.
     #[allow(clippy::too_many_arguments)]
-    fn pass_renamed(
+    fn pass_bind(
         &mut self,
         slot: u32,
         frame: Frame,
         feed: Feed<'_>,
         at: usize,
-        head: usize,
+        bind: &front::Bind<'_>,
+        name: &[u8],
         out: &mut Outbox,
-        build: impl FnOnce(&mut Vec<u8>, u32),
-        new: usize,
-        old: usize,
     ) -> Option<()> {
         let link = self.clients.get(slot)?.link;
-        let grown = (new as u32).wrapping_sub(old as u32);
+        let head = frame::HEADER + bind.portal.len() + 1 + bind.statement.len() + 1;
+        let length = u32::try_from(frame.len - 1 - bind.statement.len() + name.len()).ok()?;
         out.write(Peer::Server(link), |v| {
-            // The length wraps back into range when the name got shorter.
-            build(v, grown);
+            v.push(b'B');
+            v.extend_from_slice(&length.to_be_bytes());
+            v.extend_from_slice(bind.portal);
+            v.push(0);
+            v.extend_from_slice(name);
+            v.push(0);
         });
         let here = frame.len.min(feed.bytes.len() - at);
         out.pass(Peer::Server(link), feed, at + head.min(here), at + here);

@@ -40,15 +40,16 @@ mod effects;
 mod release;
 mod server_login;
 mod cancel;
+mod console;
 pub mod ticks;
 pub mod rows;
 
 pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
 pub use directory::{
-    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth, Settings, Target,
+    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth, Settings, Stored, Target,
 };
-pub use hub::{Hub, Pools};
-pub use outbox::{Command, Outbox, Peer, Segment, Source};
+pub use hub::{Hub, Pools, Seeds};
+pub use outbox::{Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;
 pub use server::Transfer;

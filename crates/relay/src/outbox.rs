@@ -57,6 +57,20 @@ pub enum Command {
         /// Why.
         reason: CloseReason,
     },
+    /// A server connection could not be opened or logged in; the hub has
+    /// forgotten the slot, and the pool knows.
+    ServerFailed {
+        /// Its slot.
+        slot: u32,
+        /// Its id in the pool.
+        conn: ConnId,
+        /// Its pool.
+        pool: PoolKey,
+        /// Why.
+        reason: CloseReason,
+        /// The server's or the system's own words.
+        text: Box<str>,
+    },
     /// Begin TLS with a client: the answer 'S' stands in the segments.
     StartTls {
         /// Its slot.

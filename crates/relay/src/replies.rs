@@ -92,7 +92,6 @@ impl Hub {
             };
             at += consumed;
             match after {
-                After::Nothing if at < feed.bytes.len() && consumed > 0 => {}
                 After::Nothing => return at,
                 After::Ddl => self.ddl(key, io),
                 After::OwnDone(purpose) => self.own_done(slot, purpose, io),
@@ -157,7 +156,12 @@ impl Turn<'_> {
                 Ok(None) => break,
                 Err(_) => return (feed.bytes.len() - start, After::Nonsense),
             };
-            if rest.len() < needed(&frame) {
+            let need = if self.server.capture.is_some() && frame.tag == b'D' && frame.len <= READ_MAX {
+                frame.len
+            } else {
+                needed(&frame)
+            };
+            if rest.len() < need {
                 break;
             }
             let here = frame.len.min(rest.len());
@@ -191,6 +195,13 @@ impl Turn<'_> {
     fn frame(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize) -> After {
         let own = self.server.expected.front().is_some_and(Expect::is_own);
         let body = &feed.bytes[at + frame::HEADER..at + here];
+        if own
+            && frame.tag == b'D'
+            && here == frame.len
+            && let Some(capture) = self.server.capture.as_mut()
+        {
+            capture.take(body);
+        }
         match frame.tag {
             b'D' | b'd' | b'c' | b'V' | b't' => self.deliver(frame, feed, at, here, own),
             b'T' | b'n' => {
@@ -400,20 +411,43 @@ impl Turn<'_> {
         };
         self.deliver(frame, feed, at, here, own);
         let Ok(status) = back::ParameterStatus::parse(body) else { return };
-        let name = status.name.to_ascii_lowercase();
-        let value = Value::Guc(status.value.into());
-        let is_known = |set: &crate::params::ParamSet| set.value(&name) == Some(&value);
-        if !is_known(&self.server.params) && self.server.params.value(&name).is_some() || !is_known(&self.server.greeting) {
-            std::sync::Arc::make_mut(&mut self.server.params).set(&name, Some(value.clone()));
-        } else if is_known(&self.server.greeting) && self.server.params.value(&name).is_some() {
-            std::sync::Arc::make_mut(&mut self.server.params).set(&name, None);
+        let (Ok(name), Ok(value)) = (std::str::from_utf8(status.name), std::str::from_utf8(status.value)) else {
+            return;
+        };
+        let name = name.to_ascii_lowercase();
+        if NOT_SETTINGS.contains(&&*name) {
+            return;
         }
-        if let Some(client) = self.client.as_deref_mut() {
-            let wanted = client.params.value(&name).is_some() || !is_known(&self.server.greeting);
-            if wanted && matches!(purpose, None | Some(Purpose::Parameters)) && !is_known(&client.params) {
-                std::sync::Arc::make_mut(&mut client.params).set(&name, Some(value));
-            }
+        let value = Value::Guc(value.into());
+        let at_login = self.server.greeting.value(&name) == Some(&value);
+        let wanted = (!at_login).then(|| value.clone());
+        change(&mut self.server.params, &name, wanted.clone());
+        if let Some(client) = self.client.as_deref_mut()
+            && matches!(purpose, None | Some(Purpose::Parameters))
+        {
+            // The client keeps a wish that equals the login's value, if it had one.
+            let wish = if client.params.value(&name).is_some() { Some(value) } else { wanted };
+            change(&mut client.params, &name, wish);
         }
+    }
+}
+
+/// Reported by servers, but no session parameters: read-only, or followed by
+/// the statements that change them.
+const NOT_SETTINGS: [&str; 8] = [
+    "server_version",
+    "server_encoding",
+    "is_superuser",
+    "integer_datetimes",
+    "in_hot_standby",
+    "session_authorization",
+    "role",
+    "scram_iterations",
+];
+
+fn change(set: &mut std::sync::Arc<crate::params::ParamSet>, name: &str, value: Option<Value>) {
+    if set.value(name) != value.as_ref() {
+        std::sync::Arc::make_mut(set).set(name, value);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server connection's session.
 
 use crate::client::NONE;
-use crate::directory::PoolInfo;
+use crate::directory::{PoolInfo, Stored};
 use crate::expect::Expected;
 use crate::params::ParamSet;
 use crate::server_login::ServerLogin;
@@ -80,6 +80,8 @@ pub(crate) struct Server {
     pub(crate) cancel_key: Box<[u8]>,
     /// The text of an error of the pooler's own statement.
     pub(crate) own_error: Option<Box<str>>,
+    /// Rows of the pooler's own query, where they are wanted.
+    pub(crate) capture: Option<Capture>,
     /// Close at return, for this reason.
     pub(crate) doomed: Option<events::CloseReason>,
     pub(crate) addr: Box<(Address, Address)>,
@@ -92,6 +94,40 @@ pub(crate) struct Server {
     pub(crate) query_at: Time,
     pub(crate) xact_at: Time,
     pub(crate) id: u64,
+}
+
+/// The first row of an `auth_query`.
+#[derive(Default)]
+pub(crate) struct Capture {
+    pub(crate) row: Option<Vec<Option<Box<[u8]>>>>,
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Capture(…)")
+    }
+}
+
+impl Capture {
+    /// Takes a DataRow, if it is the first.
+    pub(crate) fn take(&mut self, body: &[u8]) {
+        if self.row.is_none() {
+            self.row = wire::back::data_row_values(body)
+                .ok()
+                .map(|values| values.into_iter().map(|v| v.map(Into::into)).collect());
+        }
+    }
+
+    /// The secret in (name, secret), if the name is the one asked for.
+    pub(crate) fn secret(&self, user: &str) -> Option<Stored> {
+        let row = self.row.as_ref()?;
+        let [Some(name), secret, ..] = row.as_slice() else { return None };
+        if **name != *user.as_bytes() {
+            return None;
+        }
+        let secret = secret.as_ref().and_then(|s| std::str::from_utf8(s).ok());
+        Some(Stored(secret.map(Into::into)))
+    }
 }
 
 /// A server connection on its way to another worker.

@@ -52,6 +52,7 @@ impl Upstream {
         }
     }
 
+    /// Where a detached, fit connection goes: to a waiter, or idle.
     pub(super) fn place(&mut self, now: Time, i: u32) {
         let forget = self.faulty(Fault::ForgetWaiters);
         let conn = *self.conns.get(i);
@@ -62,8 +63,7 @@ impl Upstream {
         #[cfg(not(test))]
         let planted = None;
         let pool = self.at_mut(conn.pool as usize);
-        if pool.mode == Mode::Open
-            && pool.queue.queued() > 0
+        if pool.queue.queued() > 0
             && !forget
             && let Some(pick) = planted.or_else(|| pool.queue.pick(now, Some(conn.worker)))
         {

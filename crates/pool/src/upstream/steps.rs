@@ -10,7 +10,6 @@ use crate::queue::{Pick, Waiter};
 use events::{CloseReason, PoolId, RefuseReason, Time, WorkerId};
 
 impl Upstream {
-    // Leaving a state and entering the next.
     /// Takes a waiter out; a connection on its way to it loses its target.
     pub(super) fn drop_waiter(&mut self, p: usize, i: u32) -> Waiter {
         let gone = self.at_mut(p).queue.cancel(i);

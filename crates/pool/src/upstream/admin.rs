@@ -174,6 +174,16 @@ impl Upstream {
         }
     }
 
+    /// After a panic in the handling of one pool was contained: its queue is
+    /// refused and each of its connections is replaced, because what was under
+    /// way on them is unknown. The pool goes on with new ones.
+    pub fn fail_pool(&mut self, now: Time, pool: PoolId) {
+        if self.pool(pool).is_some() {
+            self.refuse_queue(now, pool.0 as usize, RefuseReason::Panic);
+            self.reconnect(now, pool, CloseReason::Panic);
+        }
+    }
+
     /// Refuses all who wait and all who come; connections are closed as they
     /// come back.
     pub fn shutdown(&mut self, now: Time) {

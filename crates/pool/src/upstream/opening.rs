@@ -302,22 +302,17 @@ impl Upstream {
     }
 
     /// A pool that has no connection at all, and whose clients have waited for
-    /// [`BORROW_IDLE`], gets the slot of a connection that is just returned:
-    /// a pool that is always busy never has an idle one to borrow.
+    /// [`BORROW_IDLE`], gets the slot of a connection that is just returned: a
+    /// pool that is always busy never has an idle one to borrow. It may be the
+    /// giver's last one; the two then take turns.
     pub(super) fn starved(&mut self, now: Time, i: u32) -> Option<CloseReason> {
         if self.starving <= self.closing || now < self.next_evict {
             return None;
         }
         let q = self.conns.get(i).pool as usize;
-        let giver = self.at(q);
-        if giver.live() <= giver.min().max(1)
-            || !self
-                .hungry
-                .iter()
-                .any(|p| self.starves(now, *p) && self.helps(q, *p as usize))
-        {
-            return None;
-        }
+        self.hungry
+            .iter()
+            .find(|p| self.starves(now, **p) && self.helps(q, **p as usize))?;
         self.counters.evictions += 1;
         self.next_evict = now.after(EVICT_PAUSE);
         Some(CloseReason::Evicted)

@@ -10,7 +10,6 @@ use crate::queue::{Pick, Waiter};
 use events::{CloseReason, PoolId, RefuseReason, Time, WorkerId};
 
 impl Upstream {
-    // Leaving a state and entering the next.
     /// Takes a waiter out; a connection on its way to it loses its target.
     pub(super) fn drop_waiter(&mut self, p: usize, i: u32) -> Waiter {
         let gone = self.at_mut(p).queue.cancel(i);
@@ -52,6 +51,7 @@ impl Upstream {
         }
     }
 
+    /// Where a detached, fit connection goes: to a waiter, or idle.
     pub(super) fn place(&mut self, now: Time, i: u32) {
         let forget = self.faulty(Fault::ForgetWaiters);
         let conn = *self.conns.get(i);
@@ -62,8 +62,7 @@ impl Upstream {
         #[cfg(not(test))]
         let planted = None;
         let pool = self.at_mut(conn.pool as usize);
-        if pool.mode == Mode::Open
-            && pool.queue.queued() > 0
+        if pool.queue.queued() > 0
             && !forget
             && let Some(pick) = planted.or_else(|| pool.queue.pick(now, Some(conn.worker)))
         {

@@ -119,7 +119,8 @@ fn a_pool_without_any_connection_gets_one_from_a_pool_that_is_never_idle() {
     s.says();
     s.at(2200);
     assert_eq!(s.back(0), "close evicted");
-    // Not the last one, and not two for one.
+    // Not two for one, however long the end of file takes.
+    s.at(2400);
     assert_eq!(s.back(1), "kept");
     s.says();
     s.closed(0);
@@ -279,4 +280,44 @@ fn old_connections_end_when_idle_or_returned() {
     s.at(1001);
     assert_eq!(s.says(), "close s0 server_lifetime");
     assert_eq!(s.back(1), "close server_lifetime");
+}
+
+#[test]
+fn a_busy_pool_gives_up_its_last_connection_but_not_its_minimum() {
+    for (min, said) in [(0, "close evicted"), (1, "kept")] {
+        let mut s = Stage::new(1, &[plain(2), plain(2)]);
+        s.busy(A, 0, 1);
+        s.up.configure_pool(s.now, A, PoolSettings { min, ..plain(2) });
+        s.ask(A, 0, 1);
+        s.ask(B, 0, 2);
+        s.at(3000);
+        assert_eq!(s.back(0), said);
+    }
+}
+
+#[test]
+fn a_pool_that_has_a_connection_takes_none_from_a_busy_one() {
+    let mut s = Stage::new(3, &[plain(2), plain(2)]);
+    s.busy(A, 0, 2);
+    s.busy(B, 0, 1);
+    s.ask(A, 0, 1);
+    s.ask(B, 0, 2);
+    s.at(3000);
+    assert_eq!(s.back(0), "kept");
+}
+
+#[test]
+fn connections_idle_equally_long_end_only_down_to_the_minimum() {
+    let settings = PoolSettings {
+        idle_timeout: Some(ms(1000)),
+        ..plain(5)
+    };
+    let mut s = Stage::new(10, std::slice::from_ref(&settings));
+    s.ready(A, 0, 3);
+    s.up.configure_pool(s.now, A, PoolSettings { min: 1, ..settings });
+    s.at(9000);
+    assert_eq!(
+        s.says(),
+        "close s0 server_idle_timeout, close s1 server_idle_timeout"
+    );
 }

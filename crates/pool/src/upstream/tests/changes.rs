@@ -142,3 +142,32 @@ fn changed_caps_move_the_charge() {
     s.up.configure_pool(s.now, A, with_cap(5, narrow));
     assert_eq!(s.back(0), "close settings_changed");
 }
+
+#[test]
+fn a_pool_with_waiters_is_not_removed_and_a_hungry_one_leaves_no_trace() {
+    let mut s = Stage::new(1, &[plain(1), plain(1)]);
+    s.busy(A, 0, 1);
+    s.ask(B, 0, 1);
+    assert!(!s.up.remove_pool(B));
+    s.up.cancel_wait(s.now, client(0, 1), B);
+    assert!(s.up.remove_pool(B));
+    s.closed(0);
+    assert_eq!((s.says(), s.up.charged()), (String::new(), 0));
+}
+
+#[test]
+fn a_failed_pool_refuses_its_queue_and_starts_afresh() {
+    let mut s = Stage::new(10, &[plain(1), plain(1)]);
+    s.busy(A, 0, 1);
+    s.busy(B, 0, 1);
+    s.ask(A, 0, 1);
+    s.ask(B, 0, 2);
+    s.up.fail_pool(s.now, A);
+    assert_eq!(s.says(), "refuse c0.1 panic");
+    assert_eq!(s.ask(A, 0, 3), "queued");
+    assert_eq!(s.back(0), "close panic");
+    s.closed(0);
+    assert_eq!(s.says(), "open s0 on w0");
+    assert_eq!(s.back(1), "kept");
+    assert_eq!(s.says(), "grant s1 to c0.2");
+}

@@ -100,3 +100,16 @@ fn pauses_between_tries_double_up_to_the_bound() {
     assert_eq!(retry_delay(Duration::ZERO, u32::MAX), RETRY_DELAY_MAX);
     assert_eq!(retry_delay(Duration::MAX, 40), Duration::MAX);
 }
+
+#[test]
+fn another_attempt_under_way_does_not_keep_the_queue() {
+    let mut s = Stage::new(10, &[plain(5)]);
+    s.ask(A, 0, 1);
+    s.ask(A, 0, 2);
+    s.says();
+    s.failed(0, true);
+    assert_eq!(s.says().matches("server_down").count(), 2);
+    // It succeeds after all: the connection is there for the next client.
+    s.opened(1);
+    assert_eq!(s.ask(A, 0, 3), "s1");
+}

@@ -180,3 +180,13 @@ fn leases_waits_and_holds_are_recorded() {
     assert_eq!(s.up.waits(A).unwrap().max_micros(), 20_000);
     assert_eq!(s.up.holds(A).unwrap().max_micros(), 30_000);
 }
+
+#[test]
+fn a_connection_that_arrives_for_another_client_is_not_lent_to_it() {
+    let mut s = Stage::new(10, &[plain(1)]);
+    s.ready(A, 1, 1);
+    s.ask(A, 0, 1);
+    assert_eq!(s.says(), "move s0 from w1 to c0.1");
+    assert!(!s.arrived(0, 0, 2));
+    assert_eq!(s.says(), "grant s0 to c0.1");
+}

@@ -228,3 +228,20 @@ fn a_thousand_waiters_are_found_by_client() {
     assert_eq!(s.up.figures(A, s.now).waiting, 0);
     s.says();
 }
+
+#[test]
+fn the_millisecond_counts_from_the_first_pass_not_the_last() {
+    let mut s = Stage::new(10, &[plain(1)]);
+    s.busy(A, 0, 1);
+    s.ask(A, 1, 1);
+    (2..5).for_each(|slot| drop(s.ask(A, 0, slot)));
+    for said in [
+        "grant s0 to c0.2",
+        "grant s0 to c0.3",
+        "move s0 from w0 to c1.1",
+    ] {
+        s.back(0);
+        assert_eq!(s.says(), said);
+        s.now = s.now.after(Duration::from_micros(600));
+    }
+}

@@ -78,7 +78,10 @@ impl Login {
         self.waits_for_server()
             || matches!(
                 self.stage,
-                Stage::DerivingVerifier | Stage::DerivingCheck(_) | Stage::Looking | Stage::Handshake
+                Stage::DerivingVerifier
+                    | Stage::DerivingCheck(_)
+                    | Stage::Looking
+                    | Stage::Handshake
             )
     }
 
@@ -110,25 +113,43 @@ impl Cache {
     }
 
     pub(crate) fn verifier(&self, user: &str, password: &str) -> Option<&Verifier> {
-        self.verifiers.get(user).filter(|(p, _)| **p == *password).map(|(_, v)| v)
+        self.verifiers
+            .get(user)
+            .filter(|(p, _)| **p == *password)
+            .map(|(_, v)| v)
     }
 
     pub(crate) fn keep_verifier(&mut self, user: &str, password: &str, verifier: Verifier) {
         if self.verifiers.len() >= CACHE_MAX {
             self.verifiers.clear();
         }
-        self.verifiers.insert(user.into(), (password.into(), verifier));
+        self.verifiers
+            .insert(user.into(), (password.into(), verifier));
     }
 
-    pub(crate) fn server_keys(&self, pool: PoolKey, salt: &[u8], iterations: u32) -> Option<scram::Keys> {
-        self.server_keys.get(&(pool, salt.into(), iterations)).cloned()
+    pub(crate) fn server_keys(
+        &self,
+        pool: PoolKey,
+        salt: &[u8],
+        iterations: u32,
+    ) -> Option<scram::Keys> {
+        self.server_keys
+            .get(&(pool, salt.into(), iterations))
+            .cloned()
     }
 
-    pub(crate) fn keep_server_keys(&mut self, pool: PoolKey, salt: &[u8], iterations: u32, keys: scram::Keys) {
+    pub(crate) fn keep_server_keys(
+        &mut self,
+        pool: PoolKey,
+        salt: &[u8],
+        iterations: u32,
+        keys: scram::Keys,
+    ) {
         if self.server_keys.len() >= CACHE_MAX {
             self.server_keys.clear();
         }
-        self.server_keys.insert((pool, salt.into(), iterations), keys);
+        self.server_keys
+            .insert((pool, salt.into(), iterations), keys);
     }
 
     /// The server refused the password: keys made from it may be old.
@@ -137,7 +158,10 @@ impl Cache {
     }
 
     pub(crate) fn looked_up(&self, user: &str, now: Time, ttl: Duration) -> Option<Option<Stored>> {
-        self.looked_up.get(user).filter(|(_, at)| now.since(*at) < ttl).map(|(s, _)| s.clone())
+        self.looked_up
+            .get(user)
+            .filter(|(_, at)| now.since(*at) < ttl)
+            .map(|(s, _)| s.clone())
     }
 
     pub(crate) fn keep_looked_up(&mut self, user: &str, secret: Option<Stored>, now: Time) {
@@ -201,7 +225,12 @@ pub(crate) fn is_scram(secret: &str) -> bool {
 
 /// Checks an md5 answer.
 pub(crate) fn md5_fits(user: &str, stored: Option<&Stored>, salt: [u8; 4], answer: &[u8]) -> bool {
-    let Some(secret) = stored.and_then(|s| s.0.as_deref()).filter(|s| !s.is_empty()) else { return false };
+    let Some(secret) = stored
+        .and_then(|s| s.0.as_deref())
+        .filter(|s| !s.is_empty())
+    else {
+        return false;
+    };
     if md5::is_stored(secret) {
         return md5::verify(answer, secret, salt);
     }
@@ -256,20 +285,44 @@ mod tests {
     #[test]
     fn the_name_in_auth_query_is_a_literal_whatever_it_holds() {
         let q = "SELECT u, p FROM f($1) WHERE a = '$1'";
-        assert_eq!(fill_query(q, "bob"), "SELECT u, p FROM f( E'bob') WHERE a = '$1'");
-        assert_eq!(fill_query("f($1)", "x'); DROP TABLE t; --\\"), "f( E'x''); DROP TABLE t; --\\\\')");
+        assert_eq!(
+            fill_query(q, "bob"),
+            "SELECT u, p FROM f( E'bob') WHERE a = '$1'"
+        );
+        assert_eq!(
+            fill_query("f($1)", "x'); DROP TABLE t; --\\"),
+            "f( E'x''); DROP TABLE t; --\\\\')"
+        );
     }
 
     #[test]
     fn unknown_users_are_asked_like_known_ones() {
         let seed = [1; 32];
         let plain = Stored(Some("secret".into()));
-        assert!(matches!(demand(Auth::Scram, "u", Some(&plain), None, &seed), Demand::ScramFrom(_)));
-        assert!(matches!(demand(Auth::Scram, "u", None, None, &seed), Demand::Scram(_)));
-        assert!(matches!(demand(Auth::Md5, "u", None, None, &seed), Demand::Md5));
-        assert!(matches!(demand(Auth::Trust, "u", None, None, &seed), Demand::Fail));
-        assert!(matches!(demand(Auth::Cert, "u", Some(&plain), Some("v"), &seed), Demand::Fail));
-        assert!(matches!(demand(Auth::Cert, "u", Some(&plain), Some("u"), &seed), Demand::Nothing));
+        assert!(matches!(
+            demand(Auth::Scram, "u", Some(&plain), None, &seed),
+            Demand::ScramFrom(_)
+        ));
+        assert!(matches!(
+            demand(Auth::Scram, "u", None, None, &seed),
+            Demand::Scram(_)
+        ));
+        assert!(matches!(
+            demand(Auth::Md5, "u", None, None, &seed),
+            Demand::Md5
+        ));
+        assert!(matches!(
+            demand(Auth::Trust, "u", None, None, &seed),
+            Demand::Fail
+        ));
+        assert!(matches!(
+            demand(Auth::Cert, "u", Some(&plain), Some("v"), &seed),
+            Demand::Fail
+        ));
+        assert!(matches!(
+            demand(Auth::Cert, "u", Some(&plain), Some("u"), &seed),
+            Demand::Nothing
+        ));
     }
 
     #[test]
@@ -281,7 +334,12 @@ mod tests {
         assert!(!plain_fits("u", "", b""), "no password is no pass");
         let salt = [1, 2, 3, 4];
         let answer = md5::response("u", "pw", salt);
-        assert!(md5_fits("u", Some(&Stored(Some("pw".into()))), salt, answer.as_bytes()));
+        assert!(md5_fits(
+            "u",
+            Some(&Stored(Some("pw".into()))),
+            salt,
+            answer.as_bytes()
+        ));
         assert!(!md5_fits("u", None, salt, answer.as_bytes()));
     }
 }

@@ -51,15 +51,28 @@ impl Hub {
     }
 
     /// A cancel request for a client of this worker.
-    pub fn cancel(&mut self, now: Time, pid: i32, key: &[u8], pools: &mut dyn Pools, out: &mut Outbox) -> CancelOutcome {
+    pub fn cancel(
+        &mut self,
+        now: Time,
+        pid: i32,
+        key: &[u8],
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) -> CancelOutcome {
         let mut io = Io { now, pools, out };
         let slot = pid as u32 & ((1 << SLOT_BITS) - 1);
-        let Some(client) = self.clients.get(slot) else { return CancelOutcome::Ignored };
+        let Some(client) = self.clients.get(slot) else {
+            return CancelOutcome::Ignored;
+        };
         let generation = client.generation;
-        if !matches!(key.len(), 4 | 32) || !same(&self.cancel_secret(slot, generation, key.len()), key) {
+        if !matches!(key.len(), 4 | 32)
+            || !same(&self.cancel_secret(slot, generation, key.len()), key)
+        {
             return CancelOutcome::Ignored;
         }
-        let Some(client) = self.clients.get_mut(slot) else { return CancelOutcome::Ignored };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return CancelOutcome::Ignored;
+        };
         match client.phase {
             Phase::Waiting { .. } => {
                 if let (Some(info), Some(id)) = (client.pool.clone(), self.client_id(slot)) {
@@ -91,17 +104,33 @@ impl Hub {
 
     /// Asks the shell to send a cancel request to a connection's server.
     pub(crate) fn send_cancel(&mut self, slot: u32, out: &mut Outbox) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         server.cancels += 1;
         let mut packet = Vec::new();
         front::cancel_request(&mut packet, server.pid, &server.cancel_key);
         let (conn, pool) = (server.conn, server.pool.key);
-        out.command(Command::CancelServer { slot, conn, pool, packet });
+        out.command(Command::CancelServer {
+            slot,
+            conn,
+            pool,
+            packet,
+        });
     }
 
     /// A cancel request's connection to the server has ended, well or badly.
-    pub fn cancel_ended(&mut self, now: Time, slot: u32, conn: ConnId, pools: &mut dyn Pools, out: &mut Outbox) {
-        let Some(server) = self.servers.get_mut(slot).filter(|s| s.conn == conn) else { return };
+    pub fn cancel_ended(
+        &mut self,
+        now: Time,
+        slot: u32,
+        conn: ConnId,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get_mut(slot).filter(|s| s.conn == conn) else {
+            return;
+        };
         server.cancels = server.cancels.saturating_sub(1);
         if server.cancels == 0 && matches!(server.phase, ServerPhase::Cleaning(_)) {
             self.maybe_release(now, slot, pools, out);
@@ -109,9 +138,18 @@ impl Hub {
     }
 
     /// The requester of a cancel may be let go: its request was carried out.
-    pub fn cancel_requester_done(&mut self, now: Time, slot: u32, pools: &mut dyn Pools, out: &mut Outbox) {
+    pub fn cancel_requester_done(
+        &mut self,
+        now: Time,
+        slot: u32,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
         let mut io = Io { now, pools, out };
-        if matches!(self.clients.get(slot).map(|c| &c.phase), Some(Phase::Cancelling)) {
+        if matches!(
+            self.clients.get(slot).map(|c| &c.phase),
+            Some(Phase::Cancelling)
+        ) {
             self.client_left(slot, events::CloseReason::CancelDone, &mut io);
         }
     }

@@ -133,13 +133,22 @@ impl Client {
         let Some(ext) = self.ext.as_mut() else { return };
         if parse.name.is_empty() {
             ext.unnamed = None;
-        } else if ext.prepared.get(&parse.name).is_some_and(|s| Arc::ptr_eq(s, &parse.statement)) {
+        } else if ext
+            .prepared
+            .get(&parse.name)
+            .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
+        {
             ext.prepared.remove(&parse.name);
         }
     }
 
     pub(crate) fn quoting(&self) -> wire::sql::Quoting {
-        let off = self.params.text("standard_conforming_strings").is_some_and(|v| v == "off");
-        wire::sql::Quoting { standard_conforming_strings: !off }
+        let off = self
+            .params
+            .text("standard_conforming_strings")
+            .is_some_and(|v| v == "off");
+        wire::sql::Quoting {
+            standard_conforming_strings: !off,
+        }
     }
 }

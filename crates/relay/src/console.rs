@@ -15,7 +15,10 @@ const STATEMENT_MAX: usize = 64 * 1024;
 
 /// What the console reports at login; PgBouncer's clients look at these.
 const REPORTED: [(&str, &str); 7] = [
-    ("server_version", concat!(env!("CARGO_PKG_VERSION"), "/plimsoll")),
+    (
+        "server_version",
+        concat!(env!("CARGO_PKG_VERSION"), "/plimsoll"),
+    ),
     ("client_encoding", "UTF8"),
     ("server_encoding", "UTF8"),
     ("DateStyle", "ISO"),
@@ -30,10 +33,17 @@ impl Hub {
         let settings = &self.directory.settings;
         let admin = settings.admin_users.contains(user);
         if !admin && !settings.stats_users.contains(user) {
-            return self.fail_client(slot, &Trouble::ConsoleNotAllowed, CloseReason::ClientRefused, io);
+            return self.fail_client(
+                slot,
+                &Trouble::ConsoleNotAllowed,
+                CloseReason::ClientRefused,
+                io,
+            );
         }
         self.stats.logins += 1;
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         client.phase = Phase::Console { admin, busy: false };
         let generation = client.generation;
         let secret = self.cancel_secret(slot, generation, 4);
@@ -57,8 +67,12 @@ impl Hub {
 
     pub(crate) fn console_go_on(&mut self, slot: u32, io: &mut Io<'_>) {
         loop {
-            let Some(client) = self.clients.get_mut(slot) else { return };
-            let Phase::Console { busy: false, .. } = client.phase else { return };
+            let Some(client) = self.clients.get_mut(slot) else {
+                return;
+            };
+            let Phase::Console { busy: false, .. } = client.phase else {
+                return;
+            };
             let frame = match frame::peek(&client.held) {
                 Ok(None) => return,
                 Ok(Some(f)) if f.len <= STATEMENT_MAX => f,
@@ -81,7 +95,9 @@ impl Hub {
     }
 
     fn console_message(&mut self, slot: u32, tag: u8, body: &[u8], io: &mut Io<'_>) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         match tag {
             b'Q' => {
                 let Ok(query) = front::Query::parse(body) else {
@@ -96,8 +112,15 @@ impl Hub {
                     *busy = true;
                 }
                 client.request_at = io.now;
-                let id = ClientId { worker: self.worker, generation: client.generation, slot };
-                io.out.command(Command::Console { client: id, text: query.text.into() });
+                let id = ClientId {
+                    worker: self.worker,
+                    generation: client.generation,
+                    slot,
+                };
+                io.out.command(Command::Console {
+                    client: id,
+                    text: query.text.into(),
+                });
             }
             b'X' => self.client_left(slot, CloseReason::ClientTerminate, io),
             b'P' | b'B' | b'D' | b'E' | b'C' | b'F' => {
@@ -108,7 +131,8 @@ impl Hub {
             }
             b'S' => {
                 client.skip = false;
-                io.out.write(Peer::Client(slot), |v| back::ready(v, Status::Idle));
+                io.out
+                    .write(Peer::Client(slot), |v| back::ready(v, Status::Idle));
             }
             b'H' => {}
             _ => self.fail_client(
@@ -136,8 +160,11 @@ impl Hub {
         pools: &mut dyn Pools,
         out: &mut Outbox,
     ) {
-        let Some(slot) = self.live(client) else { return };
-        if let Some(Phase::Console { busy, .. }) = self.clients.get_mut(slot).map(|c| &mut c.phase) {
+        let Some(slot) = self.live(client) else {
+            return;
+        };
+        if let Some(Phase::Console { busy, .. }) = self.clients.get_mut(slot).map(|c| &mut c.phase)
+        {
             *busy = false;
             out.write(Peer::Client(slot), |v| {
                 v.extend_from_slice(reply);

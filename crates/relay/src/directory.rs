@@ -127,12 +127,16 @@ impl PoolInfo {
     /// Takes one of the pins, if the share allows it.
     pub(crate) fn take_pin(&self) -> bool {
         self.pins
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < self.pins_max).then_some(n + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < self.pins_max).then_some(n + 1)
+            })
             .is_ok()
     }
 
     pub(crate) fn give_pin(&self) {
-        let _ = self.pins.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let _ = self
+            .pins
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
     }
 }
 

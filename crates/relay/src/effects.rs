@@ -25,17 +25,25 @@ enum ScriptSource {
 
 impl Script {
     pub(crate) fn own(script: sql::Script) -> Box<Script> {
-        Box::new(Script { source: ScriptSource::Own(script), done: 0 })
+        Box::new(Script {
+            source: ScriptSource::Own(script),
+            done: 0,
+        })
     }
 
     pub(crate) fn shared(statement: Arc<Statement>) -> Box<Script> {
-        Box::new(Script { source: ScriptSource::Shared(statement), done: 0 })
+        Box::new(Script {
+            source: ScriptSource::Shared(statement),
+            done: 0,
+        })
     }
 
     fn effects(&self) -> &[sql::Effect] {
         match &self.source {
             ScriptSource::Own(script) => &script.effects,
-            ScriptSource::Shared(statement) => statement.script.as_ref().map_or(&[], |s| &s.effects),
+            ScriptSource::Shared(statement) => {
+                statement.script.as_ref().map_or(&[], |s| &s.effects)
+            }
         }
     }
 }
@@ -55,8 +63,15 @@ pub(crate) fn is_transaction_word(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let text = text.strip_suffix(b";").unwrap_or(text);
     const WORDS: [&[u8]; 9] = [
-        b"begin", b"commit", b"end", b"rollback", b"abort", b"begin transaction", b"start transaction",
-        b"commit transaction", b"begin read only",
+        b"begin",
+        b"commit",
+        b"end",
+        b"rollback",
+        b"abort",
+        b"begin transaction",
+        b"start transaction",
+        b"commit transaction",
+        b"begin read only",
     ];
     text.len() <= 18 && WORDS.iter().any(|w| text.eq_ignore_ascii_case(w))
 }
@@ -71,7 +86,12 @@ pub(crate) struct Outcome {
 }
 
 /// A statement of `script` finished with this command tag.
-pub(crate) fn finished(script: &mut Script, tag: &[u8], client: &mut Client, server: &mut Server) -> Outcome {
+pub(crate) fn finished(
+    script: &mut Script,
+    tag: &[u8],
+    client: &mut Client,
+    server: &mut Server,
+) -> Outcome {
     let index = script.done;
     script.done += 1;
     let mut outcome = Outcome::default();
@@ -89,7 +109,11 @@ pub(crate) fn finished(script: &mut Script, tag: &[u8], client: &mut Client, ser
 
 fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) {
     match change {
-        Change::Set { name, value, local: false } => set(client, server, name, Some(value.clone())),
+        Change::Set {
+            name,
+            value,
+            local: false,
+        } => set(client, server, name, Some(value.clone())),
         Change::Reset { name } => set(client, server, name, None),
         Change::ResetAll => reset_all(client, server),
         Change::Savepoint { name } => {
@@ -110,7 +134,11 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
         Change::Commit { .. } if tag == b"COMMIT" => commit(client),
         Change::Commit { .. } | Change::Rollback { .. } | Change::PrepareTransaction => {
             // COMMIT of a failed transaction answers ROLLBACK.
-            if tag == b"PREPARE TRANSACTION" { commit(client) } else { roll_back(client, server) }
+            if tag == b"PREPARE TRANSACTION" {
+                commit(client)
+            } else {
+                roll_back(client, server)
+            }
         }
         Change::Discard(Discard::All) => {
             reset_all(client, server);
@@ -180,7 +208,12 @@ fn track(client: &mut Client) -> &mut Tracker {
     let ext = client.extra();
     let pins = (!ext.pins.is_empty()).then(|| Box::new(ext.pins.clone()));
     ext.tracker.get_or_insert_with(|| {
-        Box::new(Tracker { base: params, base_pins: pins, savepoints: Vec::new(), failed: false })
+        Box::new(Tracker {
+            base: params,
+            base_pins: pins,
+            savepoints: Vec::new(),
+            failed: false,
+        })
     })
 }
 
@@ -191,7 +224,9 @@ fn commit(client: &mut Client) {
 }
 
 fn roll_back(client: &mut Client, server: &mut Server) {
-    let Some(tracker) = client.ext.as_mut().and_then(|e| e.tracker.take()) else { return };
+    let Some(tracker) = client.ext.as_mut().and_then(|e| e.tracker.take()) else {
+        return;
+    };
     both_to(client, server, &tracker.base);
     let before = tracker.base_pins.map(|b| *b).unwrap_or_default();
     client.extra().pins.roll_back(before);
@@ -204,7 +239,9 @@ fn both_to(client: &mut Client, server: &mut Server, params: &Arc<ParamSet>) {
 }
 
 fn roll_back_to(client: &mut Client, server: &mut Server, name: &str) {
-    let Some(tracker) = client.tracker_mut() else { return };
+    let Some(tracker) = client.tracker_mut() else {
+        return;
+    };
     tracker.failed = false;
     let params = match tracker.savepoints.iter().rposition(|(n, _)| &**n == name) {
         Some(i) => {
@@ -218,7 +255,9 @@ fn roll_back_to(client: &mut Client, server: &mut Server, name: &str) {
 
 /// ReadyForQuery "idle": a transaction that is still tracked ended by itself.
 pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
-    let Some(ext) = client.ext.as_mut() else { return };
+    let Some(ext) = client.ext.as_mut() else {
+        return;
+    };
     ext.portals.clear();
     match &ext.tracker {
         Some(t) if t.failed => roll_back(client, server),
@@ -233,7 +272,8 @@ pub(crate) fn remember_parse(client: &mut Client, parse: &ClientParse) {
     if parse.name.is_empty() {
         ext.unnamed = Some(Arc::clone(&parse.statement));
     } else {
-        ext.prepared.insert(parse.name.clone(), Arc::clone(&parse.statement));
+        ext.prepared
+            .insert(parse.name.clone(), Arc::clone(&parse.statement));
     }
 }
 
@@ -243,10 +283,22 @@ mod tests {
 
     #[test]
     fn transaction_words_are_recognised_alone() {
-        for yes in ["BEGIN", "begin;", " COMMIT ", "ROLLBACK", "end", "START TRANSACTION"] {
+        for yes in [
+            "BEGIN",
+            "begin;",
+            " COMMIT ",
+            "ROLLBACK",
+            "end",
+            "START TRANSACTION",
+        ] {
             assert!(is_transaction_word(yes.as_bytes()), "{yes}");
         }
-        for no in ["ROLLBACK TO a", "BEGIN; SET a = 1", "COMMIT PREPARED 'x'", "begin isolation level serializable"] {
+        for no in [
+            "ROLLBACK TO a",
+            "BEGIN; SET a = 1",
+            "COMMIT PREPARED 'x'",
+            "begin isolation level serializable",
+        ] {
             assert!(!is_transaction_word(no.as_bytes()), "{no}");
         }
     }

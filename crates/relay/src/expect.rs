@@ -73,13 +73,19 @@ impl Expect {
     /// The pooler's own: the client must not see the reply.
     #[inline]
     pub(crate) fn is_own(&self) -> bool {
-        matches!(self, Expect::OwnParse(_) | Expect::OwnClose(_) | Expect::OwnQuery(_) | Expect::OwnSync)
+        matches!(
+            self,
+            Expect::OwnParse(_) | Expect::OwnClose(_) | Expect::OwnQuery(_) | Expect::OwnSync
+        )
     }
 
     /// Ours without a message at the server.
     #[inline]
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self, Expect::LocalParse(_) | Expect::LocalClose | Expect::LocalDeallocate)
+        matches!(
+            self,
+            Expect::LocalParse(_) | Expect::LocalClose | Expect::LocalDeallocate
+        )
     }
 
     /// Ends with ReadyForQuery.
@@ -87,7 +93,11 @@ impl Expect {
     pub(crate) fn ends_batch(&self) -> bool {
         matches!(
             self,
-            Expect::Query(_) | Expect::Function | Expect::Sync | Expect::OwnQuery(_) | Expect::OwnSync
+            Expect::Query(_)
+                | Expect::Function
+                | Expect::Sync
+                | Expect::OwnQuery(_)
+                | Expect::OwnSync
         )
     }
 }
@@ -199,7 +209,13 @@ mod tests {
     #[test]
     fn an_error_drops_the_rest_of_its_batch_only() {
         let mut q = Expected::default();
-        for e in [Expect::Bind, Expect::Execute(None), Expect::Sync, Expect::Bind, Expect::Sync] {
+        for e in [
+            Expect::Bind,
+            Expect::Execute(None),
+            Expect::Sync,
+            Expect::Bind,
+            Expect::Sync,
+        ] {
             assert!(q.push(e).is_none());
         }
         let mut dropped = 0;
@@ -217,8 +233,14 @@ mod tests {
         assert!(q.skip().is_some());
         assert!(q.skip().is_none());
         assert!(q.is_skipping());
-        assert!(q.push(Expect::Describe).is_some(), "skipped, so never answered");
-        assert!(q.push(Expect::Query(None)).is_some(), "a skipping server answers no query either");
+        assert!(
+            q.push(Expect::Describe).is_some(),
+            "skipped, so never answered"
+        );
+        assert!(
+            q.push(Expect::Query(None)).is_some(),
+            "a skipping server answers no query either"
+        );
         assert!(q.push(Expect::Sync).is_none());
         assert!(!q.is_skipping());
         assert_eq!(q.len(), 1);

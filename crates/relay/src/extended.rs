@@ -26,12 +26,22 @@ const NOBODYS: &[u8] = b"plimsoll refused this";
 const UNNAMED_KEPT_MAX: usize = 64 * 1024;
 
 impl Hub {
-    pub(crate) fn extended(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, io: &mut Io<'_>) -> Step {
-        let Some(client) = self.clients.get_mut(slot) else { return Step::Closed };
+    pub(crate) fn extended(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        io: &mut Io<'_>,
+    ) -> Step {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
         if !client.is_linked() && matches!(frame.tag, b'S' | b'H') {
             if frame.tag == b'S' {
                 client.skip = false;
-                io.out.write(Peer::Client(slot), |v| back::ready(v, Status::Idle));
+                io.out
+                    .write(Peer::Client(slot), |v| back::ready(v, Status::Idle));
             }
             return Step::Done;
         }
@@ -70,7 +80,12 @@ impl Hub {
             }
         };
         if done.is_none() {
-            self.fail_client(slot, &Trouble::BadPacket("malformed message"), CloseReason::ClientProtocol, io);
+            self.fail_client(
+                slot,
+                &Trouble::BadPacket("malformed message"),
+                CloseReason::ClientProtocol,
+                io,
+            );
             return Step::Closed;
         }
         Step::Done
@@ -93,8 +108,12 @@ impl Hub {
 
     /// Adds an expected reply; what the server will skip is taken back at once.
     fn expect(&mut self, slot: u32, entry: Expect, out: &mut Outbox) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
-        let Some(server) = self.servers.get_mut(client.link) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
         if !entry.is_local() {
             server.unsynced = true;
         }
@@ -105,7 +124,15 @@ impl Hub {
         }
     }
 
-    fn parse(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, body: &[u8], io: &mut Io<'_>) -> Option<()> {
+    fn parse(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) -> Option<()> {
         let parse = front::Parse::parse(body).ok()?;
         let max = self.directory.settings.prepared_max;
         let key = self.pool_key(slot)?;
@@ -124,11 +151,17 @@ impl Hub {
         };
         if !parse.name.is_empty() && client.ext.as_ref().is_some_and(|e| taken(e)) {
             let name = String::from_utf8_lossy(parse.name).into_owned();
-            let report = Report::error("42P05", format!("prepared statement \"{name}\" already exists"));
+            let report = Report::error(
+                "42P05",
+                format!("prepared statement \"{name}\" already exists"),
+            );
             self.fail_at_server(slot, &report, io.out);
             return Some(());
         }
-        let entry = Box::new(ClientParse { name: parse.name.into(), statement: Arc::clone(&statement) });
+        let entry = Box::new(ClientParse {
+            name: parse.name.into(),
+            statement: Arc::clone(&statement),
+        });
         effects::remember_parse(client, &entry);
         if parse.name.is_empty() {
             self.local(key).stats.totals.server_parses += 1;
@@ -167,7 +200,12 @@ impl Hub {
         server.prepared.parsing(&statement, batch);
         let link = self.clients.get(slot)?.link;
         out.write(Peer::Server(link), |v| {
-            front::parse(v, statement.server_name(), &statement.text, &statement.types);
+            front::parse(
+                v,
+                statement.server_name(),
+                &statement.text,
+                &statement.types,
+            );
         });
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.server_parses += 1;
@@ -183,30 +221,49 @@ impl Hub {
     }
 
     fn own_close(&mut self, slot: u32, statement: &Arc<Statement>, out: &mut Outbox) {
-        let Some(link) = self.clients.get(slot).map(|c| c.link) else { return };
-        out.write(Peer::Server(link), |v| front::close(v, b'S', statement.server_name()));
+        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
+            return;
+        };
+        out.write(Peer::Server(link), |v| {
+            front::close(v, b'S', statement.server_name())
+        });
         self.expect(slot, Expect::OwnClose(Arc::clone(statement)), out);
     }
 
     /// Closes the least used statement when the connection has its fill.
     fn make_room(&mut self, slot: u32, out: &mut Outbox) {
         let max = self.directory.settings.prepared_max;
-        if let Some(victim) = self.linked_server(slot).and_then(|s| s.prepared.victim(max)) {
+        if let Some(victim) = self
+            .linked_server(slot)
+            .and_then(|s| s.prepared.victim(max))
+        {
             self.own_close(slot, &victim, out);
         }
     }
 
     /// Makes sure that the server has `statement`, under our name or unnamed.
-    fn ensure_prepared(&mut self, slot: u32, statement: &Arc<Statement>, named: bool, out: &mut Outbox) -> Option<()> {
+    fn ensure_prepared(
+        &mut self,
+        slot: u32,
+        statement: &Arc<Statement>,
+        named: bool,
+        out: &mut Outbox,
+    ) -> Option<()> {
         let ddl = self.ddl_of(slot);
         let link = self.clients.get(slot)?.link;
         let server = self.linked_server(slot)?;
         if !named {
-            if server.unnamed.as_ref().is_some_and(|u| statements::equal(u, statement)) {
+            if server
+                .unnamed
+                .as_ref()
+                .is_some_and(|u| statements::equal(u, statement))
+            {
                 return Some(());
             }
             server.unnamed = Some(Arc::clone(statement));
-            out.write(Peer::Server(link), |v| front::parse(v, b"", &statement.text, &statement.types));
+            out.write(Peer::Server(link), |v| {
+                front::parse(v, b"", &statement.text, &statement.types)
+            });
         } else {
             refresh(server, ddl);
             match server.prepared.need(statement, server.batch) {
@@ -218,7 +275,12 @@ impl Hub {
             let batch = server.batch;
             server.prepared.parsing(statement, batch);
             out.write(Peer::Server(link), |v| {
-                front::parse(v, statement.server_name(), &statement.text, &statement.types);
+                front::parse(
+                    v,
+                    statement.server_name(),
+                    &statement.text,
+                    &statement.types,
+                );
             });
         }
         let key = self.pool_key(slot)?;
@@ -230,12 +292,17 @@ impl Hub {
     /// The statement behind a client's name, or `Err` with what to answer.
     fn statement(&mut self, slot: u32, name: &[u8]) -> Result<Option<Arc<Statement>>, Report> {
         let passes = self.directory.settings.prepared_max == 0 && !name.is_empty();
-        let Some(client) = self.clients.get(slot) else { return Ok(None) };
+        let Some(client) = self.clients.get(slot) else {
+            return Ok(None);
+        };
         let ext = client.ext.as_ref();
         if name.is_empty() {
             return match ext.and_then(|e| e.unnamed.clone()) {
                 Some(statement) => Ok(Some(statement)),
-                None => Err(Report::error("26000", "unnamed prepared statement does not exist")),
+                None => Err(Report::error(
+                    "26000",
+                    "unnamed prepared statement does not exist",
+                )),
             };
         }
         match ext.and_then(|e| e.prepared.get(name)) {
@@ -246,7 +313,15 @@ impl Hub {
         }
     }
 
-    fn bind(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, body: &[u8], io: &mut Io<'_>) -> Option<()> {
+    fn bind(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) -> Option<()> {
         let bind = front::Bind::parse(body).ok()?;
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.binds += 1;
@@ -266,7 +341,15 @@ impl Hub {
         self.expect(slot, Expect::Bind, io.out);
         match statement {
             Some(statement) if named => {
-                self.pass_bind(slot, frame, feed, at, &bind, statement.server_name(), io.out)?;
+                self.pass_bind(
+                    slot,
+                    frame,
+                    feed,
+                    at,
+                    &bind,
+                    statement.server_name(),
+                    io.out,
+                )?;
             }
             _ => self.pass_frame(slot, frame, feed, at, io.out),
         }
@@ -318,7 +401,9 @@ impl Hub {
 
     /// Remembers which portals will change the session when executed.
     fn note_portal(&mut self, slot: u32, portal: &[u8], statement: &Arc<Statement>) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         let known = client.ext.as_ref().is_some_and(|e| !e.portals.is_empty());
         if statement.script.is_none() && !known {
             return;
@@ -330,7 +415,15 @@ impl Hub {
         }
     }
 
-    fn describe(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, body: &[u8], io: &mut Io<'_>) -> Option<()> {
+    fn describe(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) -> Option<()> {
         let describe = front::Describe::parse(body).ok()?;
         if describe.kind != b'S' {
             self.expect(slot, Expect::Describe, io.out);
@@ -349,13 +442,22 @@ impl Hub {
                 self.expect(slot, Expect::Describe, io.out);
                 let link = self.clients.get(slot)?.link;
                 let name = if named { statement.server_name() } else { b"" };
-                io.out.write(Peer::Server(link), |v| front::describe(v, b'S', name));
+                io.out
+                    .write(Peer::Server(link), |v| front::describe(v, b'S', name));
             }
         }
         Some(())
     }
 
-    fn execute(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, body: &[u8], io: &mut Io<'_>) -> Option<()> {
+    fn execute(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) -> Option<()> {
         let execute = front::Execute::parse(body).ok()?;
         let client = self.clients.get(slot)?;
         let portal = client
@@ -365,7 +467,11 @@ impl Hub {
             .map(|(_, s)| Arc::clone(s));
         let mut script = None;
         if let Some(statement) = portal {
-            let wants = statement.script.iter().flat_map(|s| &s.effects).find_map(|e| Pins::wants(&e.change));
+            let wants = statement
+                .script
+                .iter()
+                .flat_map(|s| &s.effects)
+                .find_map(|e| Pins::wants(&e.change));
             if let Some(what) = wants
                 && !self.take_pin(slot)
             {
@@ -380,11 +486,24 @@ impl Hub {
         Some(())
     }
 
-    fn close(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, body: &[u8], io: &mut Io<'_>) -> Option<()> {
+    fn close(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) -> Option<()> {
         let close = front::Close::parse(body).ok()?;
         let ours = close.kind == b'S'
             && !close.name.is_empty()
-            && self.clients.get_mut(slot)?.ext.as_mut().is_some_and(|e| e.prepared.remove(close.name).is_some());
+            && self
+                .clients
+                .get_mut(slot)?
+                .ext
+                .as_mut()
+                .is_some_and(|e| e.prepared.remove(close.name).is_some());
         if ours {
             // Others may use it: it stays at the server until there is need of room.
             self.expect(slot, Expect::LocalClose, io.out);
@@ -405,15 +524,22 @@ impl Hub {
     /// it gets a message that fails, so that its transaction and the rest of
     /// the batch are treated as after any error.
     pub(crate) fn fail_at_server(&mut self, slot: u32, report: &Report, out: &mut Outbox) {
-        let Some(link) = self.clients.get(slot).map(|c| c.link) else { return };
-        out.write(Peer::Server(link), |v| front::bind_renamed(v, b"", NOBODYS, &[0; 6]));
+        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
+            return;
+        };
+        out.write(Peer::Server(link), |v| {
+            front::bind_renamed(v, b"", NOBODYS, &[0; 6])
+        });
         self.expect(slot, Expect::Fails(report.bytes()), out);
     }
 
     /// What a client keeps once it has no server connection.
     pub(crate) fn forget_large(client: &mut crate::client::Client) {
         if let Some(ext) = client.ext.as_mut()
-            && ext.unnamed.as_ref().is_some_and(|s| s.text.len() > UNNAMED_KEPT_MAX)
+            && ext
+                .unnamed
+                .as_ref()
+                .is_some_and(|s| s.text.len() > UNNAMED_KEPT_MAX)
         {
             ext.unnamed = None;
         }

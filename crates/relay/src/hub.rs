@@ -7,8 +7,8 @@ use crate::errors::{self, Report, Trouble};
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::{Interner, ParamSet};
 use crate::server::{Server, ServerPhase, Transfer};
-use crate::stats::{PoolStats, WorkerStats};
 use crate::statements::Texts;
+use crate::stats::{PoolStats, WorkerStats};
 use events::{ClientId, CloseReason, ConnId, FlowId, RefuseReason, Time, WorkerId};
 use pool::{Checkin, Checkout};
 use std::sync::Arc;
@@ -32,7 +32,13 @@ pub trait Pools {
     /// What a `Refused(ServerDown)` rests on.
     fn failure(&mut self, pool: PoolKey) -> Option<Arc<str>>;
     /// Gives one back.
-    fn checkin(&mut self, now: Time, pool: PoolKey, conn: ConnId, close: Option<CloseReason>) -> Checkin;
+    fn checkin(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        close: Option<CloseReason>,
+    ) -> Checkin;
     /// A waiter is gone.
     fn cancel_wait(&mut self, now: Time, pool: PoolKey, client: ClientId);
     /// A connection is open and logged in.
@@ -42,7 +48,14 @@ pub trait Pools {
     /// A connection is being closed outside of a return.
     fn closing(&mut self, now: Time, pool: PoolKey, conn: ConnId);
     /// A connection arrived from another worker, meant for `client`.
-    fn arrived(&mut self, now: Time, pool: PoolKey, conn: ConnId, slot: u32, client: ClientId) -> bool;
+    fn arrived(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        slot: u32,
+        client: ClientId,
+    ) -> bool;
 }
 
 /// Boxes by slot, so that memory follows use, with generations, so that late
@@ -56,7 +69,11 @@ pub(crate) struct Slots<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Slots { entries: Vec::new(), free: Vec::new(), used: 0 }
+        Slots {
+            entries: Vec::new(),
+            free: Vec::new(),
+            used: 0,
+        }
     }
 }
 
@@ -107,7 +124,10 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.entries.iter().enumerate().filter_map(|(i, e)| Some((i as u32, e.as_deref()?)))
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(i, e)| Some((i as u32, e.as_deref()?)))
     }
 }
 
@@ -217,9 +237,10 @@ impl Hub {
         let allowed = match peer {
             Peer::Client(slot) => self.may_read_client(slot),
             Peer::Server(slot) => match self.servers.get(slot) {
-                Some(s) if s.is_linked() => {
-                    self.clients.get(s.link).is_none_or(|c| c.backlog < BACKLOG_HIGH)
-                }
+                Some(s) if s.is_linked() => self
+                    .clients
+                    .get(s.link)
+                    .is_none_or(|c| c.backlog < BACKLOG_HIGH),
                 _ => true,
             },
         };
@@ -233,7 +254,9 @@ impl Hub {
     }
 
     fn may_read_client(&self, slot: u32) -> bool {
-        let Some(client) = self.clients.get(slot) else { return true };
+        let Some(client) = self.clients.get(slot) else {
+            return true;
+        };
         match &client.phase {
             Phase::Waiting { .. } | Phase::Preparing => false,
             Phase::Console { busy, .. } => !busy,
@@ -249,10 +272,19 @@ impl Hub {
 
     /// The shell could not write everything to `peer`: `unsent` bytes are
     /// left (0: all is out).
-    pub fn backlog(&mut self, now: Time, peer: Peer, unsent: usize, pools: &mut dyn Pools, out: &mut Outbox) {
+    pub fn backlog(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        unsent: usize,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
         match peer {
             Peer::Client(slot) => {
-                let Some(client) = self.clients.get_mut(slot) else { return };
+                let Some(client) = self.clients.get_mut(slot) else {
+                    return;
+                };
                 client.backlog = unsent;
                 if unsent <= BACKLOG_LOW
                     && let Some(server) = self.servers.get_mut(client.link)
@@ -262,7 +294,9 @@ impl Hub {
                 }
             }
             Peer::Server(slot) => {
-                let Some(server) = self.servers.get_mut(slot) else { return };
+                let Some(server) = self.servers.get_mut(slot) else {
+                    return;
+                };
                 server.backlog = unsent;
                 let link = server.link;
                 if unsent <= BACKLOG_LOW {
@@ -286,7 +320,11 @@ impl Hub {
     /// The id of a client's session.
     pub fn client_id(&self, slot: u32) -> Option<ClientId> {
         let generation = self.clients.get(slot)?.generation;
-        Some(ClientId { worker: self.worker, generation, slot })
+        Some(ClientId {
+            worker: self.worker,
+            generation,
+            slot,
+        })
     }
 
     /// The slot of a session that is still the one meant.
@@ -326,7 +364,9 @@ impl Hub {
         pools: &mut dyn Pools,
         out: &mut Outbox,
     ) {
-        let Some(server) = self.servers.get_mut(slot).filter(|s| s.conn == conn) else { return };
+        if self.servers.get(slot).is_none_or(|s| s.conn != conn) {
+            return;
+        }
         let Some(client_slot) = self.live(client).filter(|c| self.waits(*c)) else {
             let key = self.servers.get(slot).map(|s| s.pool.key);
             if let Some(key) = key {
@@ -334,7 +374,9 @@ impl Hub {
             }
             return;
         };
-        server.phase = ServerPhase::Lent;
+        if let Some(server) = self.servers.get_mut(slot) {
+            server.phase = ServerPhase::Lent;
+        }
         self.link(now, client_slot, slot, pools, out);
     }
 
@@ -384,15 +426,26 @@ impl Hub {
         server.link = NONE;
         let key = server.pool.key;
         let local = self.local(key);
-        local.greeting.get_or_insert_with(|| Arc::clone(&server.greeting));
+        local
+            .greeting
+            .get_or_insert_with(|| Arc::clone(&server.greeting));
         // The count of another worker says nothing here: be careful once.
         server.ddl_seen = u64::MAX;
         self.servers.insert(server)
     }
 
     /// Tells the pool that a connection arrived, and lends it.
-    pub fn arrived(&mut self, now: Time, slot: u32, client: ClientId, pools: &mut dyn Pools, out: &mut Outbox) {
-        let Some(server) = self.servers.get(slot) else { return };
+    pub fn arrived(
+        &mut self,
+        now: Time,
+        slot: u32,
+        client: ClientId,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
         let (key, conn) = (server.pool.key, server.conn);
         if pools.arrived(now, key, conn, slot, client) {
             self.granted(now, client, slot, conn, pools, out);
@@ -413,7 +466,10 @@ impl Hub {
 
     /// Counters per pool, by [`PoolKey`].
     pub fn pool_stats(&self) -> impl Iterator<Item = (PoolKey, &PoolStats)> {
-        self.locals.iter().enumerate().map(|(i, l)| (PoolKey(i as u32), &l.stats))
+        self.locals
+            .iter()
+            .enumerate()
+            .map(|(i, l)| (PoolKey(i as u32), &l.stats))
     }
 
     /// Counters apart from pools.

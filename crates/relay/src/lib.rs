@@ -20,34 +20,35 @@
 //! Bytes that pass through are named by their range in the caller's buffer
 //! ([`Outbox`]), so that the shell writes them from where it read them.
 
-mod params;
-mod directory;
-mod errors;
-mod outbox;
-mod expect;
-mod statements;
-mod pins;
-pub mod stats;
+mod auth;
+mod cancel;
 mod client;
-mod server;
+mod console;
+mod directory;
+mod effects;
+mod errors;
+mod expect;
+mod extended;
 mod hub;
 mod login;
-mod auth;
-mod requests;
-mod extended;
-mod replies;
-mod effects;
+mod outbox;
+mod params;
+mod pins;
 mod release;
-mod server_login;
-mod cancel;
-mod console;
-pub mod ticks;
+mod replies;
+mod requests;
 pub mod rows;
+mod server;
+mod server_login;
+mod statements;
+pub mod stats;
+pub mod ticks;
 
 pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
 pub use directory::{
-    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth, Settings, Stored, Target,
+    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth,
+    Settings, Stored, Target,
 };
 pub use hub::{Hub, Pools, Seeds};
 pub use outbox::{Command, DeriveJob, Outbox, Peer, Segment, Source};

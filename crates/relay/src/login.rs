@@ -29,8 +29,14 @@ const PROOF_MAX: usize = 8 * 1024;
 const ITERATIONS: u32 = 4096;
 
 /// Start-up parameters that PgBouncer follows.
-const FOLLOWED: [&str; 6] =
-    ["client_encoding", "datestyle", "timezone", "standard_conforming_strings", "application_name", "intervalstyle"];
+const FOLLOWED: [&str; 6] = [
+    "client_encoding",
+    "datestyle",
+    "timezone",
+    "standard_conforming_strings",
+    "application_name",
+    "intervalstyle",
+];
 
 impl Hub {
     /// A client connected. Returns its slot.
@@ -90,7 +96,9 @@ impl Hub {
 
     pub(crate) fn login_input(&mut self, slot: u32, input: &[u8], io: &mut Io<'_>) {
         let max = self.directory.settings.startup_max.max(PROOF_MAX);
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         if client.held.len() + input.len() > max {
             return self.bad_login(slot, "start-up packet is too long", io);
         }
@@ -101,7 +109,9 @@ impl Hub {
     /// Handles what a client in login has sent, as far as it is whole.
     pub(crate) fn login_go_on(&mut self, slot: u32, io: &mut Io<'_>) {
         loop {
-            let Some(client) = self.clients.get_mut(slot) else { return };
+            let Some(client) = self.clients.get_mut(slot) else {
+                return;
+            };
             let Phase::Login(login) = &client.phase else {
                 return self.after_login(slot, io);
             };
@@ -131,7 +141,12 @@ impl Hub {
     }
 
     fn bad_login(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
-        self.fail_client(slot, &Trouble::BadPacket(what), CloseReason::ClientProtocol, io);
+        self.fail_client(
+            slot,
+            &Trouble::BadPacket(what),
+            CloseReason::ClientProtocol,
+            io,
+        );
     }
 
     /// The start-up packet or what comes before it; returns the bytes used.
@@ -162,7 +177,11 @@ impl Hub {
                 if let Some(client) = self.clients.get_mut(slot) {
                     client.phase = Phase::Cancelling;
                 }
-                io.out.command(Command::Cancel { slot, pid, key: key.into() });
+                io.out.command(Command::Cancel {
+                    slot,
+                    pid,
+                    key: key.into(),
+                });
             }
             Startup::Start { minor, params } => {
                 if let Err(trouble) = self.take_startup(slot, minor, params, io.out) {
@@ -213,7 +232,9 @@ impl Hub {
         let database = database.filter(|d| !d.is_empty()).unwrap_or(user);
         let spoken = minor.min(startup::MINOR_MAX);
         if spoken != minor || !unknown.is_empty() {
-            out.write(Peer::Client(slot), |v| back::negotiate_version(v, spoken, unknown.iter().copied()));
+            out.write(Peer::Client(slot), |v| {
+                back::negotiate_version(v, spoken, unknown.iter().copied())
+            });
         }
         let set = self.interner.intern(set);
         if let Some(client) = self.clients.get_mut(slot) {
@@ -232,7 +253,9 @@ impl Hub {
 
     /// Finds the user's secret: in the directory, or by `auth_query`.
     fn identify(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(client) = self.clients.get(slot) else { return };
+        let Some(client) = self.clients.get(slot) else {
+            return;
+        };
         let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
         let console = self.login_mut(slot).is_some_and(|l| l.console);
         let known = self.directory.users.get(&*user).cloned();
@@ -260,12 +283,23 @@ impl Hub {
     /// Asks the pool for a server connection on behalf of a login.
     fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
         self.login_stage(slot, stage);
-        let Some(client) = self.clients.get_mut(slot) else { return };
-        let Some(info) = client.pool.clone() else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        let Some(info) = client.pool.clone() else {
+            return;
+        };
         client.request_at = io.now;
-        let id = ClientId { worker: self.worker, generation: client.generation, slot };
+        let id = ClientId {
+            worker: self.worker,
+            generation: client.generation,
+            slot,
+        };
         match io.pools.checkout(io.now, info.key, id, client.flow) {
-            Checkout::Granted { conn, slot: server_slot } => {
+            Checkout::Granted {
+                conn,
+                slot: server_slot,
+            } => {
                 if let Some(server) = self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
                     server.phase = ServerPhase::Lent;
                     self.login_granted(slot, server_slot, io);
@@ -282,15 +316,26 @@ impl Hub {
 
     /// A login got the server connection that it waited for.
     pub(crate) fn login_granted(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) {
-        let Some(key) = self.servers.get(server_slot).map(|s| s.pool.key) else { return };
-        let lookup = self.login_mut(slot).is_some_and(|l| matches!(l.stage, Stage::Lookup));
+        let Some(key) = self.servers.get(server_slot).map(|s| s.pool.key) else {
+            return;
+        };
+        let lookup = self
+            .login_mut(slot)
+            .is_some_and(|l| matches!(l.stage, Stage::Lookup));
         if !lookup {
             self.give_back(io.now, server_slot, key, None, io.pools, io.out);
             return self.welcome(slot, io);
         }
         let user = self.clients.get(slot).map(|c| Arc::clone(&c.user));
-        let query = self.directory.settings.auth_query.as_ref().map(|q| q.query.clone());
-        let (Some(user), Some(query), Some(server)) = (user, query, self.servers.get_mut(server_slot)) else {
+        let query = self
+            .directory
+            .settings
+            .auth_query
+            .as_ref()
+            .map(|q| q.query.clone());
+        let (Some(user), Some(query), Some(server)) =
+            (user, query, self.servers.get_mut(server_slot))
+        else {
             return;
         };
         server.link = slot;
@@ -299,7 +344,9 @@ impl Hub {
         server.capture = Some(Capture::default());
         server.expected.push(Expect::OwnQuery(Purpose::AuthQuery));
         let text = auth::fill_query(&query, &user);
-        io.out.write(Peer::Server(server_slot), |v| front::query(v, text.as_bytes()));
+        io.out.write(Peer::Server(server_slot), |v| {
+            front::query(v, text.as_bytes())
+        });
         if let Some(client) = self.clients.get_mut(slot) {
             client.link = server_slot;
         }
@@ -307,13 +354,24 @@ impl Hub {
     }
 
     /// `auth_query` was answered.
-    pub(crate) fn auth_query_done(&mut self, server_slot: u32, failed: Option<Box<str>>, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(server_slot) else { return };
+    pub(crate) fn auth_query_done(
+        &mut self,
+        server_slot: u32,
+        failed: Option<Box<str>>,
+        io: &mut Io<'_>,
+    ) {
+        let Some(server) = self.servers.get_mut(server_slot) else {
+            return;
+        };
         let capture = server.capture.take().unwrap_or_default();
         let key = server.pool.key;
-        let Some(slot) = self.unlink(server_slot) else { return };
+        let Some(slot) = self.unlink(server_slot) else {
+            return;
+        };
         self.give_back(io.now, server_slot, key, None, io.pools, io.out);
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         client.pool = None;
         let flow = client.flow;
         let user = Arc::clone(&client.user);
@@ -324,7 +382,9 @@ impl Hub {
         if failed.is_some() {
             return self.fail_client(
                 slot,
-                &Trouble::ServerDown { text: "auth_query failed" },
+                &Trouble::ServerDown {
+                    text: "auth_query failed",
+                },
                 CloseReason::ClientAuthentication,
                 io,
             );
@@ -344,12 +404,21 @@ impl Hub {
     /// Asks for a proof, or goes on where none is needed.
     fn challenge(&mut self, slot: u32, stored: Option<Stored>, io: &mut Io<'_>) {
         let directory = Arc::clone(&self.directory);
-        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else { return };
-        let Some(login) = self.login_mut(slot) else { return };
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
+        let Some(login) = self.login_mut(slot) else {
+            return;
+        };
         let common_name = login.common_name.clone();
         login.secret = stored.clone();
-        let demand =
-            auth::demand(directory.settings.auth, &user, stored.as_ref(), common_name.as_deref(), &directory.mock_seed);
+        let demand = auth::demand(
+            directory.settings.auth,
+            &user,
+            stored.as_ref(),
+            common_name.as_deref(),
+            &directory.mock_seed,
+        );
         match demand {
             Demand::Nothing => self.proven(slot, io),
             Demand::Fail => self.wrong_password(slot, io),
@@ -360,7 +429,8 @@ impl Hub {
             Demand::Md5 => {
                 let salt = self.random::<4>();
                 self.login_stage(slot, Stage::Md5(salt));
-                io.out.write(Peer::Client(slot), |v| back::auth_md5(v, salt));
+                io.out
+                    .write(Peer::Client(slot), |v| back::auth_md5(v, salt));
             }
             Demand::Scram(verifier) => self.offer_scram(slot, verifier, io.out),
             Demand::ScramFrom(password) => match self.cache.verifier(&user, &password).cloned() {
@@ -375,10 +445,27 @@ impl Hub {
         }
     }
 
-    fn derive(&mut self, slot: u32, password: Box<str>, salt: Vec<u8>, iterations: u32, out: &mut Outbox) {
-        let Some(generation) = self.clients.get(slot).map(|c| c.generation) else { return };
-        let job = DeriveJob { password, salt: salt.into(), iterations };
-        out.command(Command::Derive { peer: Peer::Client(slot), generation, job });
+    fn derive(
+        &mut self,
+        slot: u32,
+        password: Box<str>,
+        salt: Vec<u8>,
+        iterations: u32,
+        out: &mut Outbox,
+    ) {
+        let Some(generation) = self.clients.get(slot).map(|c| c.generation) else {
+            return;
+        };
+        let job = DeriveJob {
+            password,
+            salt: salt.into(),
+            iterations,
+        };
+        out.command(Command::Derive {
+            peer: Peer::Client(slot),
+            generation,
+            job,
+        });
     }
 
     fn offer_scram(&mut self, slot: u32, verifier: Verifier, out: &mut Outbox) {
@@ -391,7 +478,8 @@ impl Hub {
     }
 
     fn can_bind(&mut self, slot: u32) -> bool {
-        self.directory.settings.channel_binding.is_some() && self.login_mut(slot).is_some_and(|l| l.tls.is_some())
+        self.directory.settings.channel_binding.is_some()
+            && self.login_mut(slot).is_some_and(|l| l.tls.is_some())
     }
 
     /// Keys that were derived elsewhere.
@@ -409,15 +497,27 @@ impl Hub {
             Peer::Server(slot) => return self.server_keys_derived(slot, generation, keys, &mut io),
             Peer::Client(slot) => slot,
         };
-        if self.clients.get(slot).is_none_or(|c| c.generation != generation) {
+        if self
+            .clients
+            .get(slot)
+            .is_none_or(|c| c.generation != generation)
+        {
             return;
         }
         let directory = Arc::clone(&self.directory);
-        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else { return };
-        let Some(login) = self.login_mut(slot) else { return };
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
+        let Some(login) = self.login_mut(slot) else {
+            return;
+        };
         match std::mem::replace(&mut login.stage, Stage::Startup) {
             Stage::DerivingVerifier => {
-                let password = login.secret.as_ref().and_then(|s| s.0.clone()).unwrap_or_default();
+                let password = login
+                    .secret
+                    .as_ref()
+                    .and_then(|s| s.0.clone())
+                    .unwrap_or_default();
                 let salt = Verifier::mock(&user, &directory.mock_seed).salt().to_vec();
                 let verifier = Verifier::from_keys(&keys, &salt, ITERATIONS);
                 self.cache.keep_verifier(&user, &password, verifier.clone());
@@ -448,21 +548,33 @@ impl Hub {
             self.bad_login(slot, "expected a password message", io);
             return held.len();
         }
-        let Some(body) = held.get(frame::HEADER..frame.len) else { return 0 };
-        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else { return held.len() };
-        let Some(login) = self.login_mut(slot) else { return held.len() };
+        let Some(body) = held.get(frame::HEADER..frame.len) else {
+            return 0;
+        };
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return held.len();
+        };
+        let Some(login) = self.login_mut(slot) else {
+            return held.len();
+        };
         let secret = login.secret.clone();
         match std::mem::replace(&mut login.stage, Stage::Startup) {
             Stage::Plain => self.plain_given(slot, &user, secret, body, io),
             Stage::Md5(salt) => {
                 let fits = front::Password::parse(body)
                     .is_ok_and(|p| auth::md5_fits(&user, secret.as_ref(), salt, p.password));
-                if fits { self.proven(slot, io) } else { self.wrong_password(slot, io) }
+                if fits {
+                    self.proven(slot, io)
+                } else {
+                    self.wrong_password(slot, io)
+                }
             }
             Stage::Sasl(verifier) => self.sasl_first(slot, verifier, body, io),
             Stage::SaslFinal(first) => match first.finish(body) {
                 Ok(proven) => {
-                    io.out.write(Peer::Client(slot), |v| back::auth_sasl_final(v, proven.message.as_bytes()));
+                    io.out.write(Peer::Client(slot), |v| {
+                        back::auth_sasl_final(v, proven.message.as_bytes())
+                    });
                     if let Some(login) = self.login_mut(slot) {
                         login.keys = Some(proven.keys);
                     }
@@ -475,13 +587,24 @@ impl Hub {
         frame.len
     }
 
-    fn plain_given(&mut self, slot: u32, user: &str, secret: Option<Stored>, body: &[u8], io: &mut Io<'_>) {
+    fn plain_given(
+        &mut self,
+        slot: u32,
+        user: &str,
+        secret: Option<Stored>,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) {
         let Ok(given) = front::Password::parse(body) else {
             return self.bad_login(slot, "malformed password message", io);
         };
-        let Some(secret) = secret.and_then(|s| s.0) else { return self.wrong_password(slot, io) };
+        let Some(secret) = secret.and_then(|s| s.0) else {
+            return self.wrong_password(slot, io);
+        };
         if let Ok(verifier) = secret.parse::<Verifier>() {
-            let Ok(password) = std::str::from_utf8(given.password) else { return self.wrong_password(slot, io) };
+            let Ok(password) = std::str::from_utf8(given.password) else {
+                return self.wrong_password(slot, io);
+            };
             let (salt, iterations) = (verifier.salt().to_vec(), verifier.iterations());
             self.login_stage(slot, Stage::DerivingCheck(verifier));
             return self.derive(slot, password.into(), salt, iterations, io.out);
@@ -506,34 +629,67 @@ impl Hub {
             _ => return self.bad_login(slot, "unknown SASL mechanism", io),
         };
         let nonce = self.nonce();
-        match scram::server::ServerFirst::start(initial.data.unwrap_or_default(), &verifier, &nonce, binding) {
+        match scram::server::ServerFirst::start(
+            initial.data.unwrap_or_default(),
+            &verifier,
+            &nonce,
+            binding,
+        ) {
             Ok(first) => {
-                io.out.write(Peer::Client(slot), |v| back::auth_sasl_continue(v, first.message().as_bytes()));
+                io.out.write(Peer::Client(slot), |v| {
+                    back::auth_sasl_continue(v, first.message().as_bytes())
+                });
                 self.login_stage(slot, Stage::SaslFinal(Box::new(first)));
             }
-            Err(_) => self.fail_client(slot, &Trouble::SaslFailed, CloseReason::ClientAuthentication, io),
+            Err(_) => self.fail_client(
+                slot,
+                &Trouble::SaslFailed,
+                CloseReason::ClientAuthentication,
+                io,
+            ),
         }
     }
 
     fn wrong_password(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else { return };
-        self.fail_client(slot, &Trouble::WrongPassword { user: &user }, CloseReason::ClientAuthentication, io);
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
+        self.fail_client(
+            slot,
+            &Trouble::WrongPassword { user: &user },
+            CloseReason::ClientAuthentication,
+            io,
+        );
     }
 
     /// The client is who it says: where does it lead?
     fn proven(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(client) = self.clients.get(slot) else { return };
+        let Some(client) = self.clients.get(slot) else {
+            return;
+        };
         let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
-        let Some(login) = self.login_mut(slot) else { return };
+        let Some(login) = self.login_mut(slot) else {
+            return;
+        };
         if login.console {
             return self.console_welcome(slot, &user, io);
         }
         if login.replication {
-            return self.fail_client(slot, &Trouble::ReplicationMode, CloseReason::ClientRefused, io);
+            return self.fail_client(
+                slot,
+                &Trouble::ReplicationMode,
+                CloseReason::ClientRefused,
+                io,
+            );
         }
         let secret = login.secret.as_ref().and_then(|s| s.0.clone());
         let keys = login.keys.clone();
-        let target = Target { database: &database, user: &user, secret: secret.as_deref(), keys: keys.as_ref() };
+        let target = Target {
+            database: &database,
+            user: &user,
+            secret: secret.as_deref(),
+            keys: keys.as_ref(),
+        };
         let trouble = match io.pools.route(io.now, target) {
             Route::Pool(info) => return self.enter(slot, info, io),
             Route::NoDatabase | Route::Console => Trouble::NoSuchDatabase(&database),
@@ -544,9 +700,13 @@ impl Hub {
     }
 
     fn enter(&mut self, slot: u32, info: Arc<crate::directory::PoolInfo>, io: &mut Io<'_>) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         let application = client.params.text("application_name").unwrap_or_default();
-        client.flow = io.pools.join(info.key, &format!("{}\0{application}", client.user));
+        client.flow = io
+            .pools
+            .join(info.key, &format!("{}\0{application}", client.user));
         let key = info.key;
         client.pool = Some(info);
         if let Some(login) = self.login_mut(slot) {
@@ -561,12 +721,18 @@ impl Hub {
 
     /// AuthenticationOk, the parameters, the key, ReadyForQuery.
     fn welcome(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(key) = self.pool_key(slot) else { return };
+        let Some(key) = self.pool_key(slot) else {
+            return;
+        };
         let greeting = self.local(key).greeting.clone().unwrap_or_default();
         self.local(key).stats.totals.client_logins += 1;
         self.stats.logins += 1;
-        let Some(client) = self.clients.get_mut(slot) else { return };
-        let Phase::Login(login) = &mut client.phase else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        let Phase::Login(login) = &mut client.phase else {
+            return;
+        };
         let (minor, tls) = (login.minor, login.tls.take());
         client.phase = Phase::Ready;
         client.request_at = io.now;
@@ -580,9 +746,8 @@ impl Hub {
             back::auth_ok(v);
             for (name, value) in greeting.iter() {
                 let value = params.value(name).unwrap_or(value);
-                if let Value::Guc(text) | Value::Fragment(text) = value {
-                    back::parameter_status(v, reported_name(name), &**text);
-                }
+                let (Value::Guc(text) | Value::Fragment(text)) = value;
+                back::parameter_status(v, reported_name(name), &**text);
             }
             back::backend_key(v, pid, &secret);
             back::ready(v, Status::Idle);
@@ -610,7 +775,10 @@ impl Hub {
     }
 
     pub(crate) fn nonce(&mut self) -> String {
-        self.random::<18>().iter().map(|b| format!("{b:02x}")).collect()
+        self.random::<18>()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
     }
 }
 
@@ -628,9 +796,10 @@ impl StartTrouble {
             StartTrouble::Tls => Trouble::TlsRequired,
             StartTrouble::NoUser => Trouble::BadPacket("no user name in the start-up packet"),
             StartTrouble::Packet(text) => Trouble::BadPacket(text),
-            StartTrouble::Unsupported { name, in_options } => {
-                Trouble::UnsupportedStartup { name, in_options: *in_options }
-            }
+            StartTrouble::Unsupported { name, in_options } => Trouble::UnsupportedStartup {
+                name,
+                in_options: *in_options,
+            },
         }
     }
 }
@@ -648,7 +817,10 @@ fn follow(
         return Ok(());
     }
     if settings.strict_startup && !FOLLOWED.contains(&&*folded) {
-        return Err(StartTrouble::Unsupported { name: name.to_owned(), in_options });
+        return Err(StartTrouble::Unsupported {
+            name: name.to_owned(),
+            in_options,
+        });
     }
     set.set(&folded, Some(Value::Guc(value.into())));
     Ok(())

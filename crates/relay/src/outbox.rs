@@ -140,7 +140,11 @@ pub struct DeriveJob {
 
 impl std::fmt::Debug for DeriveJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DeriveJob {{ password: …, iterations: {} }}", self.iterations)
+        write!(
+            f,
+            "DeriveJob {{ password: …, iterations: {} }}",
+            self.iterations
+        )
     }
 }
 
@@ -246,7 +250,12 @@ impl Outbox {
             last.end = end;
             return;
         }
-        self.segments.push(Segment { to, source, start, end });
+        self.segments.push(Segment {
+            to,
+            source,
+            start,
+            end,
+        });
     }
 }
 
@@ -261,12 +270,19 @@ mod tests {
     fn neighbouring_ranges_become_one_segment() {
         let input = b"abcdef";
         let mut out = Outbox::new();
-        let feed = Feed { bytes: input, base: Some(0) };
+        let feed = Feed {
+            bytes: input,
+            base: Some(0),
+        };
         out.pass(Peer::Client(1), feed, 0, 2);
         out.pass(Peer::Client(1), feed, 2, 4);
         out.write(Peer::Client(1), |v| v.extend_from_slice(b"own"));
         out.pass(Peer::Server(1), feed, 4, 6);
-        let texts: Vec<_> = out.segments().iter().map(|s| out.bytes(s, input).to_vec()).collect();
+        let texts: Vec<_> = out
+            .segments()
+            .iter()
+            .map(|s| out.bytes(s, input).to_vec())
+            .collect();
         assert_eq!(texts, [b"abcd".to_vec(), b"own".to_vec(), b"ef".to_vec()]);
     }
 
@@ -275,7 +291,15 @@ mod tests {
         let mut out = Outbox::new();
         {
             let held = b"held".to_vec();
-            out.pass(Peer::Server(0), Feed { bytes: &held, base: None }, 1, 4);
+            out.pass(
+                Peer::Server(0),
+                Feed {
+                    bytes: &held,
+                    base: None,
+                },
+                1,
+                4,
+            );
         }
         assert_eq!(out.bytes(&out.segments()[0], b""), b"eld");
     }

@@ -70,7 +70,12 @@ impl ParamSet {
 ///
 /// Roles come last and are undone first: under a lesser role the other
 /// statements could be refused.
-pub(crate) fn difference(has: &ParamSet, wants: &ParamSet, login: &ParamSet, out: &mut Vec<u8>) -> bool {
+pub(crate) fn difference(
+    has: &ParamSet,
+    wants: &ParamSet,
+    login: &ParamSet,
+    out: &mut Vec<u8>,
+) -> bool {
     let start = out.len();
     for role in ["role", "session_authorization"] {
         if has.value(role).is_some() && wants.value(role) != has.value(role) {
@@ -166,7 +171,10 @@ mod tests {
     #[test]
     fn equal_sets_need_nothing() {
         assert_eq!(sql_for(&[("a", "1")], &[("a", "1")], &[]), "");
-        assert_eq!(sql_for(&[], &[("timezone", "UTC")], &[("timezone", "UTC")]), "");
+        assert_eq!(
+            sql_for(&[], &[("timezone", "UTC")], &[("timezone", "UTC")]),
+            ""
+        );
     }
 
     #[test]
@@ -177,7 +185,11 @@ mod tests {
 
     #[test]
     fn a_login_value_is_set_back_when_the_server_differs() {
-        let text = sql_for(&[("timezone", "CET")], &[("timezone", "UTC")], &[("timezone", "UTC")]);
+        let text = sql_for(
+            &[("timezone", "CET")],
+            &[("timezone", "UTC")],
+            &[("timezone", "UTC")],
+        );
         assert!(text.contains("UTC"), "{text}");
     }
 

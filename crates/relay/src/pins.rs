@@ -52,14 +52,16 @@ impl Pins {
             Change::Unlisten { channel } => drop(self.channels.remove(channel)),
             Change::UnlistenAll => self.channels.clear(),
             Change::CreateTemp { name } => self.add(|p| &mut p.temporary, name),
-            Change::Drop { names } => names.iter().for_each(|n| drop(self.temporary.remove(n))),
+            Change::Drop { names } => self.temporary.retain(|t| !names.contains(t)),
             Change::Prepare { name } => self.add(|p| &mut p.prepared, name),
             Change::Deallocate { name } => drop(self.prepared.remove(name)),
             Change::DeallocateAll => self.prepared.clear(),
             Change::DeclareHold { name } => self.add(|p| &mut p.cursors, name),
             Change::CloseCursor { name } => drop(self.cursors.remove(name)),
             Change::CloseAllCursors => self.cursors.clear(),
-            Change::AdvisoryLock { key, shared } if key.is_constant() => self.lock(key.as_str(), *shared),
+            Change::AdvisoryLock { key, shared } if key.is_constant() => {
+                self.lock(key.as_str(), *shared)
+            }
             // Which lock is not known: only unlock_all is sure to end it.
             Change::AdvisoryLock { shared, .. } => self.lock("?", *shared),
             Change::AdvisoryUnlock { key, shared } if key.is_constant() => {
@@ -136,15 +138,37 @@ mod tests {
             (&["CREATE TEMP TABLE t (a int)"], false),
             (&["CREATE TEMP TABLE t (a int)", "DROP TABLE t"], true),
             (&["SELECT pg_advisory_lock(1)"], false),
-            (&["SELECT pg_advisory_lock(1)", "SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)"], false),
-            (&["SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)"], true),
-            (&["SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock_all()"], true),
+            (
+                &[
+                    "SELECT pg_advisory_lock(1)",
+                    "SELECT pg_advisory_lock(1)",
+                    "SELECT pg_advisory_unlock(1)",
+                ],
+                false,
+            ),
+            (
+                &["SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)"],
+                true,
+            ),
+            (
+                &[
+                    "SELECT pg_advisory_lock(1)",
+                    "SELECT pg_advisory_unlock_all()",
+                ],
+                true,
+            ),
             (&["SELECT pg_advisory_xact_lock(1)"], true),
             (&["PREPARE p AS SELECT 1"], false),
             (&["PREPARE p AS SELECT 1", "DEALLOCATE p"], true),
-            (&["DECLARE c CURSOR WITH HOLD FOR SELECT 1", "CLOSE c"], true),
+            (
+                &["DECLARE c CURSOR WITH HOLD FOR SELECT 1", "CLOSE c"],
+                true,
+            ),
             (&["DECLARE c CURSOR FOR SELECT 1"], true),
-            (&["LISTEN a", "CREATE TEMP TABLE t (a int)", "DISCARD ALL"], true),
+            (
+                &["LISTEN a", "CREATE TEMP TABLE t (a int)", "DISCARD ALL"],
+                true,
+            ),
             (&["SELECT 1"], true),
         ];
         for (texts, empty) in rows {
@@ -156,11 +180,16 @@ mod tests {
     fn a_flood_of_names_stays_bounded_and_pinned() {
         let mut pins = Pins::default();
         for i in 0..5000 {
-            pins.apply(&Change::Listen { channel: format!("c{i}").into() });
+            pins.apply(&Change::Listen {
+                channel: format!("c{i}").into(),
+            });
         }
         assert!(pins.channels.len() <= NAMES_MAX);
         pins.apply(&Change::UnlistenAll);
-        assert!(!pins.is_empty(), "what was not remembered may still be there");
+        assert!(
+            !pins.is_empty(),
+            "what was not remembered may still be there"
+        );
         pins.apply(&Change::Discard(wire::sql::Discard::All));
         assert!(pins.is_empty());
     }

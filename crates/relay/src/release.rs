@@ -21,8 +21,16 @@ pub(crate) const CLEAN_MAX: Duration = Duration::from_secs(10);
 
 impl Hub {
     /// Returns a connection if its lease is over.
-    pub(crate) fn maybe_release(&mut self, now: Time, slot: u32, pools: &mut dyn Pools, out: &mut Outbox) {
-        let Some(server) = self.servers.get(slot) else { return };
+    pub(crate) fn maybe_release(
+        &mut self,
+        now: Time,
+        slot: u32,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
         let mut io = Io { now, pools, out };
         match server.phase {
             ServerPhase::Cleaning(cleaning) => self.clean(slot, cleaning, &mut io),
@@ -33,16 +41,25 @@ impl Hub {
                     && server.expected.is_empty() =>
             {
                 let link = server.link;
-                self.fail_client(link, &Trouble::StatementModeTransaction, CloseReason::ClientProtocol, &mut io);
+                self.fail_client(
+                    link,
+                    &Trouble::StatementModeTransaction,
+                    CloseReason::ClientProtocol,
+                    &mut io,
+                );
             }
             _ => {}
         }
     }
 
     fn lease_at_rest(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get(slot) else { return };
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
         let pin = self.directory.settings.pin;
-        let Some(client) = self.clients.get_mut(server.link) else { return };
+        let Some(client) = self.clients.get_mut(server.link) else {
+            return;
+        };
         if !matches!(client.phase, Phase::Ready) || client.stream_left > 0 {
             return;
         }
@@ -83,7 +100,9 @@ impl Hub {
         pools: &mut dyn Pools,
         out: &mut Outbox,
     ) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         server.phase = ServerPhase::Idle;
         server.link = NONE;
         let close = close.or(server.doomed);
@@ -95,13 +114,19 @@ impl Hub {
 
     /// Begins to take back what the last client left.
     fn start_cleaning(&mut self, slot: u32, reset: bool, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         server.link = NONE;
         if server.half_sent || server.doomed.is_some() {
             // Half a message stands at the server: nothing can follow it.
             return self.drop_server(slot, CloseReason::ClientLeftTransaction, io);
         }
-        let cleaning = Cleaning { deadline: io.now.after(CLEAN_MAX), reset, cancelled: false };
+        let cleaning = Cleaning {
+            deadline: io.now.after(CLEAN_MAX),
+            reset,
+            cancelled: false,
+        };
         server.phase = ServerPhase::Cleaning(cleaning);
         server.own_error = None;
         self.clean(slot, cleaning, io);
@@ -111,15 +136,22 @@ impl Hub {
     /// Idle in transaction: ROLLBACK. Unsynced batch: Sync. COPY in: CopyFail.
     /// Running or COPY out: cancel. Session state: reset.
     fn clean(&mut self, slot: u32, cleaning: Cleaning, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         if server.doomed.is_some() {
             return self.drop_server(slot, CloseReason::ClientLeftTransaction, io);
         }
         let to = Peer::Server(slot);
         if server.copy_in {
             server.copy_in = false;
-            io.out.write(to, |v| front::copy_fail(v, "the client is gone"));
-            if server.expected.front().is_some_and(|e| matches!(e, Expect::Query(_))) {
+            io.out
+                .write(to, |v| front::copy_fail(v, "the client is gone"));
+            if server
+                .expected
+                .front()
+                .is_some_and(|e| matches!(e, Expect::Query(_)))
+            {
                 return;
             }
         }
@@ -128,10 +160,17 @@ impl Hub {
             server.expected.push(Expect::OwnSync);
             io.out.write(to, front::sync);
         }
-        if !server.expected.is_empty() || server.backlog > 0 || server.stream_left > 0 || !server.held.is_empty() {
+        if !server.expected.is_empty()
+            || server.backlog > 0
+            || server.stream_left > 0
+            || !server.held.is_empty()
+        {
             let theirs = server.expected.iter().any(|e| !e.is_own());
             if theirs && !cleaning.cancelled {
-                server.phase = ServerPhase::Cleaning(Cleaning { cancelled: true, ..cleaning });
+                server.phase = ServerPhase::Cleaning(Cleaning {
+                    cancelled: true,
+                    ..cleaning
+                });
                 self.send_cancel(slot, io.out);
             }
             return;
@@ -142,7 +181,10 @@ impl Hub {
         let purpose = if server.status != Status::Idle {
             Purpose::Rollback
         } else if cleaning.reset {
-            server.phase = ServerPhase::Cleaning(Cleaning { reset: false, ..cleaning });
+            server.phase = ServerPhase::Cleaning(Cleaning {
+                reset: false,
+                ..cleaning
+            });
             Purpose::Reset
         } else {
             let key = server.pool.key;
@@ -158,7 +200,9 @@ impl Hub {
 
     /// A statement of the pooler's own was answered.
     pub(crate) fn own_done(&mut self, slot: u32, purpose: Purpose, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         let failed = server.own_error.take();
         match purpose {
             Purpose::Check | Purpose::Parameters => self.prepared(slot, purpose, failed, io),
@@ -166,7 +210,9 @@ impl Hub {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io);
             }
             Purpose::Rollback => {}
-            Purpose::Reset if failed.is_some() => self.drop_server(slot, CloseReason::ServerUnresponsive, io),
+            Purpose::Reset if failed.is_some() => {
+                self.drop_server(slot, CloseReason::ServerUnresponsive, io)
+            }
             Purpose::Reset => self.session_reset(slot),
             Purpose::AuthQuery => self.auth_query_done(slot, failed, io),
         }
@@ -178,7 +224,9 @@ impl Hub {
             .effects
             .iter()
             .any(|e| matches!(e.change, sql::Change::Discard(sql::Discard::All)));
-        let Some(server) = self.servers.get_mut(slot) else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         server.dirty = false;
         server.unnamed = None;
         if all {
@@ -191,9 +239,15 @@ impl Hub {
 
     /// The pooler's statements before a client's are done.
     fn prepared(&mut self, slot: u32, purpose: Purpose, failed: Option<Box<str>>, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         let link = server.link;
-        let Some(client) = self.clients.get_mut(link).filter(|c| matches!(c.phase, Phase::Preparing)) else {
+        let Some(client) = self
+            .clients
+            .get_mut(link)
+            .filter(|c| matches!(c.phase, Phase::Preparing))
+        else {
             return;
         };
         match (purpose, failed) {
@@ -205,7 +259,12 @@ impl Hub {
                 self.go_on(link, io);
             }
             (_, Some(text)) => {
-                self.fail_client(link, &Trouble::ParametersRefused { text: &text }, CloseReason::ParametersRefused, io);
+                self.fail_client(
+                    link,
+                    &Trouble::ParametersRefused { text: &text },
+                    CloseReason::ParametersRefused,
+                    io,
+                );
             }
             (_, None) if !server.expected.is_empty() => {}
             (_, None) => {
@@ -227,19 +286,33 @@ impl Hub {
         io: &mut Io<'_>,
     ) -> Step {
         self.stats.refusals[reason as usize] += 1;
-        let Some(client) = self.clients.get_mut(slot) else { return Step::Closed };
-        let Some(info) = client.pool.clone() else { return Step::Closed };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
+        let Some(info) = client.pool.clone() else {
+            return Step::Closed;
+        };
         let login = matches!(client.phase, Phase::Login(_));
         let database = Arc::clone(&client.database);
         let trouble = match reason {
             RefuseReason::WaitTimeout | RefuseReason::Shed if text.is_none() => {
-                Trouble::WaitTimeout { waited, database: &database, user: &info.user, size: info.size }
+                Trouble::WaitTimeout {
+                    waited,
+                    database: &database,
+                    user: &info.user,
+                    size: info.size,
+                }
             }
-            RefuseReason::QueueFull => Trouble::QueueFull { database: &database, user: &info.user },
+            RefuseReason::QueueFull => Trouble::QueueFull {
+                database: &database,
+                user: &info.user,
+            },
             RefuseReason::Disabled => Trouble::DatabaseDisabled(&database),
             RefuseReason::Shutdown => Trouble::Shutdown,
             RefuseReason::Panic => Trouble::Panic,
-            _ => Trouble::ServerDown { text: text.unwrap_or("no connection could be opened") },
+            _ => Trouble::ServerDown {
+                text: text.unwrap_or("no connection could be opened"),
+            },
         };
         let style = self.directory.settings.error_style;
         if login || style == ErrorStyle::Pgbouncer || matches!(reason, RefuseReason::Shutdown) {
@@ -251,7 +324,10 @@ impl Hub {
             self.fail_client(slot, &trouble, close, io);
             return Step::Closed;
         }
-        let report = Report { fatal: false, ..self.report(&trouble) };
+        let report = Report {
+            fatal: false,
+            ..self.report(&trouble)
+        };
         io.out.write(Peer::Client(slot), |v| report.write(v));
         if let Some(client) = self.clients.get_mut(slot) {
             client.phase = Phase::Ready;
@@ -261,13 +337,25 @@ impl Hub {
     }
 
     /// Tells a client what is wrong, FATAL, and closes it.
-    pub(crate) fn fail_client(&mut self, slot: u32, trouble: &Trouble<'_>, reason: CloseReason, io: &mut Io<'_>) {
+    pub(crate) fn fail_client(
+        &mut self,
+        slot: u32,
+        trouble: &Trouble<'_>,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
         let mut report = self.report(trouble);
         report.fatal = true;
         self.fail_client_with(slot, &report, reason, io);
     }
 
-    pub(crate) fn fail_client_with(&mut self, slot: u32, report: &Report, reason: CloseReason, io: &mut Io<'_>) {
+    pub(crate) fn fail_client_with(
+        &mut self,
+        slot: u32,
+        report: &Report,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
         if self.clients.get(slot).is_none() {
             return;
         }
@@ -283,7 +371,9 @@ impl Hub {
     /// A client's session ends, whoever wished it.
     pub(crate) fn client_left(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
         let id = self.client_id(slot);
-        let Some(mut client) = self.clients.remove(slot) else { return };
+        let Some(mut client) = self.clients.remove(slot) else {
+            return;
+        };
         self.stats.closes[reason as usize] += 1;
         io.out.command(Command::CloseClient { slot, reason });
         self.logins.retain(|(s, _)| *s != slot);
@@ -304,7 +394,9 @@ impl Hub {
                 io.pools.leave(info.key, client.flow);
             }
         }
-        let Some(server) = self.servers.get_mut(client.link) else { return };
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
         let link = client.link;
         server.link = NONE;
         let session = server.pool.mode == PoolMode::Session;
@@ -321,31 +413,53 @@ impl Hub {
 
     /// Forgets a server connection; the shell closes its socket.
     pub(crate) fn close_server(&mut self, slot: u32, reason: CloseReason, out: &mut Outbox) {
-        let Some(server) = self.servers.remove(slot) else { return };
+        let Some(server) = self.servers.remove(slot) else {
+            return;
+        };
         self.stats.closes[reason as usize] += 1;
-        out.command(Command::CloseServer { slot, conn: server.conn, pool: server.pool.key, reason });
+        out.command(Command::CloseServer {
+            slot,
+            conn: server.conn,
+            pool: server.pool.key,
+            reason,
+        });
     }
 
     /// The same, for one that the pool does not know to be ending.
     pub(crate) fn drop_server(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get(slot) else { return };
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
         io.pools.closing(io.now, server.pool.key, server.conn);
         self.close_server(slot, reason, io.out);
     }
 
     /// A server's socket ended, or failed with this error.
-    pub fn server_gone(&mut self, now: Time, slot: u32, error: Option<&str>, pools: &mut dyn Pools, out: &mut Outbox) {
-        let Some(server) = self.servers.get(slot) else { return };
+    pub fn server_gone(
+        &mut self,
+        now: Time,
+        slot: u32,
+        error: Option<&str>,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
         let mut io = Io { now, pools, out };
         let link = server.link;
         let reason = server.doomed.unwrap_or(CloseReason::ServerGone);
         match server.phase {
             ServerPhase::Login(_) => return self.server_login_gone(slot, error, &mut io),
-            ServerPhase::Idle | ServerPhase::Cleaning(_) => return self.drop_server(slot, reason, &mut io),
+            ServerPhase::Idle | ServerPhase::Cleaning(_) => {
+                return self.drop_server(slot, reason, &mut io);
+            }
             ServerPhase::Lent => {}
         }
         self.drop_server(slot, reason, &mut io);
-        let Some(client) = self.clients.get_mut(link) else { return };
+        let Some(client) = self.clients.get_mut(link) else {
+            return;
+        };
         client.link = NONE;
         match &client.phase {
             Phase::Preparing => {
@@ -363,8 +477,12 @@ impl Hub {
     /// Takes a pin for a client that wants one; false when the share is used up.
     pub(crate) fn take_pin(&mut self, slot: u32) -> bool {
         let pin = self.directory.settings.pin;
-        let Some(client) = self.clients.get_mut(slot) else { return false };
-        let Some(info) = client.pool.clone() else { return false };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return false;
+        };
+        let Some(info) = client.pool.clone() else {
+            return false;
+        };
         if !pin {
             self.local(info.key).stats.unpinned += 1;
             return true;
@@ -381,7 +499,11 @@ impl Hub {
     }
 
     pub(crate) fn pin_report(&self, slot: u32, what: &str) -> Report {
-        let max = self.clients.get(slot).and_then(|c| c.pool.as_ref()).map_or(0, |p| p.pins_max);
+        let max = self
+            .clients
+            .get(slot)
+            .and_then(|c| c.pool.as_ref())
+            .map_or(0, |p| p.pins_max);
         self.report(&Trouble::PinShare { what, max })
     }
 
@@ -389,7 +511,9 @@ impl Hub {
     pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) -> Step {
         let report = self.pin_report(slot, what);
         self.fail_at_server(slot, &report, io.out);
-        let Some(link) = self.clients.get(slot).map(|c| c.link) else { return Step::Closed };
+        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
+            return Step::Closed;
+        };
         if let Some(server) = self.servers.get_mut(link) {
             server.expected.push(Expect::Sync);
             server.unsynced = false;
@@ -400,8 +524,19 @@ impl Hub {
     }
 
     /// `DEALLOCATE` of a statement that was prepared by protocol: ours to answer.
-    pub(crate) fn own_deallocate(&mut self, slot: u32, script: &sql::Script, io: &mut Io<'_>) -> Option<Step> {
-        let [sql::Effect { change: sql::Change::Deallocate { name }, .. }] = script.effects.as_slice() else {
+    pub(crate) fn own_deallocate(
+        &mut self,
+        slot: u32,
+        script: &sql::Script,
+        io: &mut Io<'_>,
+    ) -> Option<Step> {
+        let [
+            sql::Effect {
+                change: sql::Change::Deallocate { name },
+                ..
+            },
+        ] = script.effects.as_slice()
+        else {
             return None;
         };
         let client = self.clients.get_mut(slot)?;

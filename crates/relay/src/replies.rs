@@ -1,6 +1,6 @@
 //! Server messages: each is forwarded to its owner or swallowed.
 
-use crate::client::{Client, Phase};
+use crate::client::Client;
 use crate::directory::PoolKey;
 use crate::effects;
 use crate::errors::Trouble;
@@ -31,7 +31,6 @@ enum After {
 
 /// The parts of the hub that a frame may touch.
 struct Turn<'a> {
-    slot: u32,
     now: Time,
     server: &'a mut Server,
     client: Option<&'a mut Client>,
@@ -41,8 +40,17 @@ struct Turn<'a> {
 
 impl Hub {
     /// Bytes from a server.
-    pub fn server_input(&mut self, now: Time, slot: u32, input: &[u8], pools: &mut dyn Pools, out: &mut Outbox) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
+    pub fn server_input(
+        &mut self,
+        now: Time,
+        slot: u32,
+        input: &[u8],
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
         let mut io = Io { now, pools, out };
         server.used_at = now;
         if matches!(server.phase, ServerPhase::Login(_)) {
@@ -50,7 +58,9 @@ impl Hub {
         }
         let mut at = 0;
         loop {
-            let Some(server) = self.servers.get_mut(slot) else { return };
+            let Some(server) = self.servers.get_mut(slot) else {
+                return;
+            };
             if server.held.is_empty() || at == input.len() {
                 break;
             }
@@ -58,14 +68,30 @@ impl Hub {
             server.held.extend_from_slice(&input[at..at + want]);
             at += want;
             let held = std::mem::take(&mut server.held);
-            let consumed = self.replies(slot, Feed { bytes: &held, base: None }, 0, &mut io);
+            let consumed = self.replies(
+                slot,
+                Feed {
+                    bytes: &held,
+                    base: None,
+                },
+                0,
+                &mut io,
+            );
             if consumed < held.len()
                 && let Some(server) = self.servers.get_mut(slot)
             {
                 server.held.extend_from_slice(&held[consumed..]);
             }
         }
-        let consumed = self.replies(slot, Feed { bytes: input, base: Some(0) }, at, &mut io);
+        let consumed = self.replies(
+            slot,
+            Feed {
+                bytes: input,
+                base: Some(0),
+            },
+            at,
+            &mut io,
+        );
         if consumed < input.len()
             && let Some(server) = self.servers.get_mut(slot)
         {
@@ -78,16 +104,28 @@ impl Hub {
     fn replies(&mut self, slot: u32, feed: Feed<'_>, start: usize, io: &mut Io<'_>) -> usize {
         let mut at = start;
         while at < feed.bytes.len() {
-            let Some(server) = self.servers.get_mut(slot) else { return feed.bytes.len() };
+            let Some(server) = self.servers.get_mut(slot) else {
+                return feed.bytes.len();
+            };
             let key = server.pool.key;
             let (consumed, after) = {
                 if self.locals.len() <= key.0 as usize {
                     self.local(key);
                 }
-                let Some(server) = self.servers.get_mut(slot) else { return feed.bytes.len() };
+                let Some(server) = self.servers.get_mut(slot) else {
+                    return feed.bytes.len();
+                };
                 let client = self.clients.get_mut(server.link);
-                let Some(local) = self.locals.get_mut(key.0 as usize) else { return feed.bytes.len() };
-                let mut turn = Turn { slot, now: io.now, server, client, local, out: io.out };
+                let Some(local) = self.locals.get_mut(key.0 as usize) else {
+                    return feed.bytes.len();
+                };
+                let mut turn = Turn {
+                    now: io.now,
+                    server,
+                    client,
+                    local,
+                    out: io.out,
+                };
                 turn.run(feed, at)
             };
             at += consumed;
@@ -113,7 +151,12 @@ impl Hub {
         let link = self.servers.get(slot).map(|s| s.link);
         self.drop_server(slot, CloseReason::ServerProtocol, io);
         if let Some(client) = link {
-            self.fail_client(client, &Trouble::ServerNonsense, CloseReason::ServerProtocol, io);
+            self.fail_client(
+                client,
+                &Trouble::ServerNonsense,
+                CloseReason::ServerProtocol,
+                io,
+            );
         }
     }
 }
@@ -156,11 +199,12 @@ impl Turn<'_> {
                 Ok(None) => break,
                 Err(_) => return (feed.bytes.len() - start, After::Nonsense),
             };
-            let need = if self.server.capture.is_some() && frame.tag == b'D' && frame.len <= READ_MAX {
-                frame.len
-            } else {
-                needed(&frame)
-            };
+            let need =
+                if self.server.capture.is_some() && frame.tag == b'D' && frame.len <= READ_MAX {
+                    frame.len
+                } else {
+                    needed(&frame)
+                };
             if rest.len() < need {
                 break;
             }
@@ -178,7 +222,8 @@ impl Turn<'_> {
     fn pass(&mut self, feed: Feed<'_>, start: usize, end: usize) {
         if self.client.is_some() {
             self.local.stats.totals.bytes_sent += (end - start) as u64;
-            self.out.pass(Peer::Client(self.server.link), feed, start, end);
+            self.out
+                .pass(Peer::Client(self.server.link), feed, start, end);
         }
     }
 
@@ -231,7 +276,14 @@ impl Turn<'_> {
     }
 
     /// Replies that end one message of an extended batch.
-    fn step_reply(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize, own: bool) -> After {
+    fn step_reply(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        own: bool,
+    ) -> After {
         let fits = match (frame.tag, self.server.expected.front()) {
             (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
             | (b'2', Some(Expect::Bind))
@@ -305,8 +357,17 @@ impl Turn<'_> {
         if ddl { After::Ddl } else { After::Nothing }
     }
 
-    fn ready(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize, body: &[u8]) -> After {
-        let Ok(status) = back::ready_status(body) else { return After::Nonsense };
+    fn ready(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+    ) -> After {
+        let Ok(status) = back::ready_status(body) else {
+            return After::Nonsense;
+        };
         if !self.server.expected.front().is_some_and(Expect::ends_batch) {
             return After::Nonsense;
         }
@@ -347,13 +408,23 @@ impl Turn<'_> {
         self.server.query_at = self.now;
     }
 
-    fn error(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize, body: &[u8]) -> After {
+    fn error(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+    ) -> After {
         let fields = ErrorFields::parse(body).ok();
         let code = fields.as_ref().map_or("", |f| f.code());
         if matches!(code, "0A000" | "26000") {
             self.server.prepared.all_stale();
         }
-        if fields.as_ref().is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC")) {
+        if fields
+            .as_ref()
+            .is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
+        {
             self.server.doomed.get_or_insert(CloseReason::ServerFatal);
         }
         self.server.copy_in = false;
@@ -362,8 +433,10 @@ impl Turn<'_> {
         }
         match self.server.expected.front() {
             Some(Expect::OwnQuery(_) | Expect::OwnSync) => {
-                let text = fields.as_ref().map_or("", |f| f.message());
-                self.server.own_error.get_or_insert_with(|| text.into());
+                let text = fields.as_ref().map(|f| f.message()).unwrap_or_default();
+                self.server
+                    .own_error
+                    .get_or_insert_with(|| text.as_ref().into());
                 self.deliver(frame, feed, at, here, true);
                 return After::Nothing;
             }
@@ -371,7 +444,9 @@ impl Turn<'_> {
                 let instead = instead.clone();
                 self.deliver(frame, feed, at, here, true);
                 if self.client.is_some() {
-                    self.out.write(Peer::Client(self.server.link), |v| v.extend_from_slice(&instead));
+                    self.out.write(Peer::Client(self.server.link), |v| {
+                        v.extend_from_slice(&instead)
+                    });
                 }
             }
             // An error of the pooler's Parse is the client's: its statement is at fault.
@@ -398,20 +473,35 @@ impl Turn<'_> {
     /// COPY in of the extended protocol: Syncs sent ahead are ignored by the server.
     fn copy_begins(&mut self) {
         self.server.copy_in = true;
-        if matches!(self.server.expected.front(), Some(Expect::Execute(_))) && self.server.expected.drop_syncs() {
+        if matches!(self.server.expected.front(), Some(Expect::Execute(_)))
+            && self.server.expected.drop_syncs()
+        {
             self.server.unsynced = true;
         }
     }
 
     /// ParameterStatus: the truth about a reported parameter, on both sides.
-    fn parameter(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize, body: &[u8], own: bool) {
+    fn parameter(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+        own: bool,
+    ) {
         let purpose = match self.server.expected.front() {
             Some(Expect::OwnQuery(purpose)) => Some(*purpose),
             _ => None,
         };
         self.deliver(frame, feed, at, here, own);
-        let Ok(status) = back::ParameterStatus::parse(body) else { return };
-        let (Ok(name), Ok(value)) = (std::str::from_utf8(status.name), std::str::from_utf8(status.value)) else {
+        let Ok(status) = back::ParameterStatus::parse(body) else {
+            return;
+        };
+        let (Ok(name), Ok(value)) = (
+            std::str::from_utf8(status.name),
+            std::str::from_utf8(status.value),
+        ) else {
             return;
         };
         let name = name.to_ascii_lowercase();
@@ -426,7 +516,11 @@ impl Turn<'_> {
             && matches!(purpose, None | Some(Purpose::Parameters))
         {
             // The client keeps a wish that equals the login's value, if it had one.
-            let wish = if client.params.value(&name).is_some() { Some(value) } else { wanted };
+            let wish = if client.params.value(&name).is_some() {
+                Some(value)
+            } else {
+                wanted
+            };
             change(&mut client.params, &name, wish);
         }
     }
@@ -491,9 +585,4 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
         }
         _ => {}
     }
-}
-
-/// The phase of a client that may go on after the pooler's own statements.
-pub(crate) fn is_preparing(client: &Client) -> bool {
-    matches!(client.phase, Phase::Preparing)
 }

@@ -50,8 +50,17 @@ pub(crate) struct Io<'a> {
 
 impl Hub {
     /// Bytes from a client.
-    pub fn client_input(&mut self, now: Time, slot: u32, input: &[u8], pools: &mut dyn Pools, out: &mut Outbox) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+    pub fn client_input(
+        &mut self,
+        now: Time,
+        slot: u32,
+        input: &[u8],
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         let mut io = Io { now, pools, out };
         match &client.phase {
             Phase::Ready => self.request_input(slot, input, &mut io),
@@ -64,14 +73,18 @@ impl Hub {
 
     fn request_input(&mut self, slot: u32, input: &[u8], io: &mut Io<'_>) {
         let mut at = 0;
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         if let Some(pool) = &client.pool {
             let key = pool.key;
             self.local(key).stats.totals.bytes_received += input.len() as u64;
         }
         // First complete the frame that was cut off, then go on in place.
         loop {
-            let Some(client) = self.clients.get_mut(slot) else { return };
+            let Some(client) = self.clients.get_mut(slot) else {
+                return;
+            };
             if client.held.is_empty() || at == input.len() {
                 break;
             }
@@ -89,15 +102,33 @@ impl Hub {
                 None => return,
             }
         }
-        let consumed = self.pump(slot, Feed { bytes: input, base: Some(0) }, at, io);
+        let consumed = self.pump(
+            slot,
+            Feed {
+                bytes: input,
+                base: Some(0),
+            },
+            at,
+            io,
+        );
         self.hold(slot, &input[consumed.min(input.len())..]);
     }
 
     /// Handles what a client held back, now that it may go on.
     pub(crate) fn pump_held(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         let mut held = std::mem::take(&mut client.held);
-        let consumed = self.pump(slot, Feed { bytes: &held, base: None }, 0, io);
+        let consumed = self.pump(
+            slot,
+            Feed {
+                bytes: &held,
+                base: None,
+            },
+            0,
+            io,
+        );
         if consumed >= held.len() {
             self.recycle(held);
         } else if let Some(client) = self.clients.get_mut(slot) {
@@ -125,7 +156,8 @@ impl Hub {
     pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
         const SPARE_MAX: usize = 64;
         const SPARE_BYTES: usize = 16 * 1024;
-        if self.spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES && buffer.capacity() > 0 {
+        if self.spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES && buffer.capacity() > 0
+        {
             buffer.clear();
             self.spare.push(buffer);
         }
@@ -135,7 +167,9 @@ impl Hub {
     fn pump(&mut self, slot: u32, feed: Feed<'_>, start: usize, io: &mut Io<'_>) -> usize {
         let mut at = start;
         loop {
-            let Some(client) = self.clients.get_mut(slot) else { return feed.bytes.len() };
+            let Some(client) = self.clients.get_mut(slot) else {
+                return feed.bytes.len();
+            };
             let rest = &feed.bytes[at..];
             if rest.is_empty() {
                 return at;
@@ -148,7 +182,12 @@ impl Hub {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return at,
                 Err(_) => {
-                    self.fail_client(slot, &Trouble::BadPacket("invalid message length"), CloseReason::ClientProtocol, io);
+                    self.fail_client(
+                        slot,
+                        &Trouble::BadPacket("invalid message length"),
+                        CloseReason::ClientProtocol,
+                        io,
+                    );
                     return feed.bytes.len();
                 }
             };
@@ -172,7 +211,9 @@ impl Hub {
 
     /// Passes on what is left of a message that is longer than the input.
     fn pass_rest(&mut self, slot: u32, feed: Feed<'_>, at: usize, io: &mut Io<'_>) -> usize {
-        let Some(client) = self.clients.get_mut(slot) else { return feed.bytes.len() };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return feed.bytes.len();
+        };
         let n = client.stream_left.min(feed.bytes.len() - at);
         client.stream_left -= n;
         let whole = client.stream_left == 0;
@@ -186,11 +227,21 @@ impl Hub {
     }
 
     /// One client message.
-    fn request(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, io: &mut Io<'_>) -> Step {
-        let Some(client) = self.clients.get_mut(slot) else { return Step::Closed };
+    fn request(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        io: &mut Io<'_>,
+    ) -> Step {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
         if std::mem::take(&mut client.refused) {
             if matches!(frame.tag, b'Q' | b'F') {
-                io.out.write(Peer::Client(slot), |v| back::ready(v, Status::Idle));
+                io.out
+                    .write(Peer::Client(slot), |v| back::ready(v, Status::Idle));
                 return self.drop_frame(slot, frame, feed, at);
             }
             client.skip = true;
@@ -200,7 +251,9 @@ impl Hub {
         }
         match frame.tag {
             b'Q' => self.simple_query(slot, frame, feed, at, io),
-            b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'S' => self.extended(slot, frame, feed, at, io),
+            b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'S' => {
+                self.extended(slot, frame, feed, at, io)
+            }
             b'd' | b'c' | b'f' => self.copy_data(slot, frame, feed, at, io),
             b'F' => self.function_call(slot, frame, feed, at, io),
             b'X' => {
@@ -208,7 +261,12 @@ impl Hub {
                 Step::Closed
             }
             _ => {
-                self.fail_client(slot, &Trouble::BadPacket("invalid frontend message type"), CloseReason::ClientProtocol, io);
+                self.fail_client(
+                    slot,
+                    &Trouble::BadPacket("invalid frontend message type"),
+                    CloseReason::ClientProtocol,
+                    io,
+                );
                 Step::Closed
             }
         }
@@ -223,8 +281,17 @@ impl Hub {
     }
 
     /// Sends a client's message on to its server as it is.
-    pub(crate) fn pass_frame(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, out: &mut Outbox) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+    pub(crate) fn pass_frame(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         let here = frame.len.min(feed.bytes.len() - at);
         client.stream_left = frame.len - here;
         client.stream_drop = false;
@@ -234,7 +301,14 @@ impl Hub {
         out.pass(Peer::Server(client.link), feed, at, at + here);
     }
 
-    fn simple_query(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, io: &mut Io<'_>) -> Step {
+    fn simple_query(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        io: &mut Io<'_>,
+    ) -> Step {
         let end = at + frame.len.min(feed.bytes.len() - at);
         let whole = feed.bytes.len() - at >= frame.len;
         let body = &feed.bytes[at + frame::HEADER..end];
@@ -242,7 +316,12 @@ impl Hub {
             match front::Query::parse(body) {
                 Ok(query) => query.text,
                 Err(_) => {
-                    self.fail_client(slot, &Trouble::BadPacket("malformed Query"), CloseReason::ClientProtocol, io);
+                    self.fail_client(
+                        slot,
+                        &Trouble::BadPacket("malformed Query"),
+                        CloseReason::ClientProtocol,
+                        io,
+                    );
                     return Step::Closed;
                 }
             }
@@ -253,9 +332,12 @@ impl Hub {
             Step::Done => {}
             other => return other,
         }
-        let Some(client) = self.clients.get(slot) else { return Step::Closed };
+        let Some(client) = self.clients.get(slot) else {
+            return Step::Closed;
+        };
         let tracks = client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
-        let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text)) {
+        let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text))
+        {
             None
         } else {
             effects::script_of(text, client.quoting())
@@ -275,7 +357,9 @@ impl Hub {
             }
         };
         self.begin(slot, io.now);
-        let Some(server) = self.linked_server(slot) else { return Step::Closed };
+        let Some(server) = self.linked_server(slot) else {
+            return Step::Closed;
+        };
         server.unnamed = None;
         server.unsynced = false;
         if !whole {
@@ -293,7 +377,14 @@ impl Hub {
         Step::Done
     }
 
-    fn function_call(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, io: &mut Io<'_>) -> Step {
+    fn function_call(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        io: &mut Io<'_>,
+    ) -> Step {
         match self.ensure_server(slot, io) {
             Step::Done => {}
             other => return other,
@@ -309,7 +400,14 @@ impl Hub {
 
     /// COPY data. What comes after the COPY failed is dropped, as PostgreSQL
     /// ignores it.
-    fn copy_data(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, io: &mut Io<'_>) -> Step {
+    fn copy_data(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        io: &mut Io<'_>,
+    ) -> Step {
         let Some(server) = self.linked_server(slot) else {
             return self.drop_frame(slot, frame, feed, at);
         };
@@ -331,7 +429,9 @@ impl Hub {
 
     /// A query begins: times are counted from here.
     pub(crate) fn begin(&mut self, slot: u32, now: Time) {
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         client.request_at = now;
         if let Some(server) = self.servers.get_mut(client.link)
             && server.expected.is_empty()
@@ -346,32 +446,51 @@ impl Hub {
     /// Makes sure that the client holds a server connection which is ready
     /// for it. `Wait`: it is queued, or the pooler's own statements run first.
     pub(crate) fn ensure_server(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
-        let Some(client) = self.clients.get_mut(slot) else { return Step::Closed };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
         if let Some(server) = self.servers.get(client.link) {
             if Arc::ptr_eq(&server.params, &client.params) || !server.between_batches() {
                 return Step::Done;
             }
-            return if self.prepare(slot, io) { Step::Done } else { Step::Wait };
+            return if self.prepare(slot, io) {
+                Step::Done
+            } else {
+                Step::Wait
+            };
         }
         self.checkout(slot, io)
     }
 
     fn checkout(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
-        let Some(client) = self.clients.get_mut(slot) else { return Step::Closed };
-        let Some(info) = &client.pool else { return Step::Closed };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
+        let Some(info) = &client.pool else {
+            return Step::Closed;
+        };
         let (key, flow) = (info.key, client.flow);
-        let id = ClientId { worker: self.worker, generation: client.generation, slot };
+        let id = ClientId {
+            worker: self.worker,
+            generation: client.generation,
+            slot,
+        };
         client.request_at = io.now;
         match io.pools.checkout(io.now, key, id, flow) {
-            Checkout::Granted { conn, slot: server_slot } => {
-                match self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
-                    Some(server) => {
-                        server.phase = ServerPhase::Lent;
-                        if self.attach_client(slot, server_slot, io) { Step::Done } else { Step::Wait }
+            Checkout::Granted {
+                conn,
+                slot: server_slot,
+            } => match self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
+                Some(server) => {
+                    server.phase = ServerPhase::Lent;
+                    if self.attach_client(slot, server_slot, io) {
+                        Step::Done
+                    } else {
+                        Step::Wait
                     }
-                    None => Step::Wait,
                 }
-            }
+                None => Step::Wait,
+            },
             Checkout::Queued => {
                 client.phase = Phase::Waiting { notified: false };
                 Step::Wait
@@ -387,7 +506,10 @@ impl Hub {
     /// Links a client and a server connection that the pool lent to it.
     /// True when the client's statements may be sent at once.
     fn attach_client(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) -> bool {
-        let (Some(client), Some(server)) = (self.clients.get_mut(slot), self.servers.get_mut(server_slot)) else {
+        let (Some(client), Some(server)) = (
+            self.clients.get_mut(slot),
+            self.servers.get_mut(server_slot),
+        ) else {
             return false;
         };
         client.link = server_slot;
@@ -403,9 +525,19 @@ impl Hub {
     }
 
     /// Called by the shell, through `granted`, for a client that waited.
-    pub(crate) fn link(&mut self, now: Time, slot: u32, server_slot: u32, pools: &mut dyn Pools, out: &mut Outbox) {
+    pub(crate) fn link(
+        &mut self,
+        now: Time,
+        slot: u32,
+        server_slot: u32,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
         let mut io = Io { now, pools, out };
-        if matches!(self.clients.get(slot).map(|c| &c.phase), Some(Phase::Login(_))) {
+        if matches!(
+            self.clients.get(slot).map(|c| &c.phase),
+            Some(Phase::Login(_))
+        ) {
             return self.login_granted(slot, server_slot, &mut io);
         }
         if let Some(client) = self.clients.get_mut(slot) {
@@ -427,18 +559,24 @@ impl Hub {
     /// Brings the connection to the client's parameters, and checks one that
     /// was idle for long. True when nothing had to be sent.
     fn prepare(&mut self, slot: u32, io: &mut Io<'_>) -> bool {
-        let (Some(client), delay) = (self.clients.get_mut(slot), self.directory.settings.check_delay) else {
+        let (Some(client), delay) = (
+            self.clients.get_mut(slot),
+            self.directory.settings.check_delay,
+        ) else {
             return false;
         };
         let link = client.link;
-        let Some(server) = self.servers.get_mut(link) else { return false };
+        let Some(server) = self.servers.get_mut(link) else {
+            return false;
+        };
         let suspect = delay.is_some_and(|d| io.now.since(server.used_at) > d);
         let same = Arc::ptr_eq(&server.params, &client.params);
         if same && !suspect {
             return true;
         }
         let mut sql = Vec::new();
-        let differs = !same && params::difference(&server.params, &client.params, &server.greeting, &mut sql);
+        let differs =
+            !same && params::difference(&server.params, &client.params, &server.greeting, &mut sql);
         if !differs {
             server.params = Arc::clone(&client.params);
             if !suspect {
@@ -455,10 +593,14 @@ impl Hub {
             }
         });
         if suspect {
-            server.expected.push(Expect::OwnQuery(crate::expect::Purpose::Check));
+            server
+                .expected
+                .push(Expect::OwnQuery(crate::expect::Purpose::Check));
         }
         if differs {
-            server.expected.push(Expect::OwnQuery(crate::expect::Purpose::Parameters));
+            server
+                .expected
+                .push(Expect::OwnQuery(crate::expect::Purpose::Parameters));
         }
         server.query_at = io.now;
         server.unnamed = None;
@@ -497,7 +639,11 @@ impl Hub {
 /// How many bytes of a frame must be here before it can be handled.
 fn needed(frame: &Frame) -> Result<usize, Trouble<'static>> {
     let bounded = |max: usize, what: &'static str| {
-        if frame.len > max { Err(Trouble::TooLarge { what, max }) } else { Ok(frame.len) }
+        if frame.len > max {
+            Err(Trouble::TooLarge { what, max })
+        } else {
+            Ok(frame.len)
+        }
     };
     match frame.tag {
         b'Q' => Ok(frame.len.min(QUERY_READ_MAX)),
@@ -511,7 +657,10 @@ fn needed(frame: &Frame) -> Result<usize, Trouble<'static>> {
 /// How many bytes to add to a cut-off frame before it is looked at again.
 fn missing(held: &[u8]) -> usize {
     match frame::peek(held) {
-        Ok(Some(frame)) => needed(&frame).unwrap_or(0).saturating_sub(held.len()).max(1),
+        Ok(Some(frame)) => needed(&frame)
+            .unwrap_or(0)
+            .saturating_sub(held.len())
+            .max(1),
         _ => frame::HEADER.saturating_sub(held.len()).max(1),
     }
 }

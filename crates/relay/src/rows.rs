@@ -54,7 +54,9 @@ impl Hub {
                 Phase::Login(_) => "login",
                 Phase::Waiting { .. } => "waiting",
                 Phase::Cancelling => "active_cancel_req",
-                _ if client.is_linked() || matches!(client.phase, Phase::Console { .. }) => "active",
+                _ if client.is_linked() || matches!(client.phase, Phase::Console { .. }) => {
+                    "active"
+                }
                 _ => "idle",
             };
             rows.push(ClientRow {
@@ -66,10 +68,22 @@ impl Hub {
                 local_addr: client.peer.local_addr.clone(),
                 connected_at: client.connected_at,
                 request_at: client.request_at,
-                wait_us: if waiting { now.since(client.request_at).as_micros() as u64 } else { 0 },
+                wait_us: if waiting {
+                    now.since(client.request_at).as_micros() as u64
+                } else {
+                    0
+                },
                 link: self.servers.get(client.link).map_or(0, |s| s.id),
-                tls: client.ext.as_ref().map(|e| e.tls.to_string()).unwrap_or_default(),
-                application_name: client.params.text("application_name").unwrap_or_default().to_owned(),
+                tls: client
+                    .ext
+                    .as_ref()
+                    .map(|e| e.tls.to_string())
+                    .unwrap_or_default(),
+                application_name: client
+                    .params
+                    .text("application_name")
+                    .unwrap_or_default()
+                    .to_owned(),
                 prepared_statements: client.ext.as_ref().map_or(0, |e| e.prepared.len() as u32),
                 replication: client.ext.as_ref().is_some_and(|e| e.replication),
             });
@@ -99,7 +113,11 @@ impl Hub {
                 link: self.clients.get(server.link).map_or(0, |c| c.id),
                 remote_pid: server.pid as u32,
                 tls: server.tls.to_string(),
-                application_name: server.params.text("application_name").unwrap_or_default().to_owned(),
+                application_name: server
+                    .params
+                    .text("application_name")
+                    .unwrap_or_default()
+                    .to_owned(),
                 prepared_statements: server.prepared.len() as u32,
             });
         }

@@ -121,7 +121,9 @@ impl Capture {
     /// The secret in (name, secret), if the name is the one asked for.
     pub(crate) fn secret(&self, user: &str) -> Option<Stored> {
         let row = self.row.as_ref()?;
-        let [Some(name), secret, ..] = row.as_slice() else { return None };
+        let [Some(name), secret, ..] = row.as_slice() else {
+            return None;
+        };
         if **name != *user.as_bytes() {
             return None;
         }
@@ -156,7 +158,10 @@ impl Server {
 
     /// A new statement of the client's may begin: the last ones are answered.
     pub(crate) fn between_batches(&self) -> bool {
-        self.status == Status::Idle && self.expected.is_empty() && !self.unsynced && !self.expected.is_skipping()
+        self.status == Status::Idle
+            && self.expected.is_empty()
+            && !self.unsynced
+            && !self.expected.is_skipping()
     }
 
     pub(crate) fn is_linked(&self) -> bool {

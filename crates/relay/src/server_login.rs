@@ -121,38 +121,60 @@ impl Hub {
         binding: Option<&[u8]>,
         out: &mut Outbox,
     ) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
-        let ServerPhase::Login(login) = &mut server.phase else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
         login.stage = Stage::Asked;
         login.binding = binding.map(Into::into);
         server.addr = Box::new(addr);
         server.tls = tls.into();
         let info = &server.pool;
         let own = [("user", &*info.user), ("database", &*info.server_database)];
-        let more = info.parameters.iter().filter_map(|(name, value)| match value {
-            Value::Guc(text) => Some((name, &**text)),
-            Value::Fragment(_) => None,
+        let more = info
+            .parameters
+            .iter()
+            .filter_map(|(name, value)| match value {
+                Value::Guc(text) => Some((name, &**text)),
+                Value::Fragment(_) => None,
+            });
+        out.write(Peer::Server(slot), |v| {
+            front::startup(v, 0, own.into_iter().chain(more))
         });
-        out.write(Peer::Server(slot), |v| front::startup(v, 0, own.into_iter().chain(more)));
     }
 
     pub(crate) fn server_login_input(&mut self, slot: u32, input: &[u8], io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
-        let ServerPhase::Login(login) = &mut server.phase else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
         login.taken += input.len();
         if login.taken > LOGIN_MAX {
             return self.server_login_failed(slot, "the server's login is endless", false, io);
         }
         server.held.extend_from_slice(input);
         loop {
-            let Some(server) = self.servers.get_mut(slot) else { return };
+            let Some(server) = self.servers.get_mut(slot) else {
+                return;
+            };
             if !matches!(server.phase, ServerPhase::Login(_)) {
                 return;
             }
             let frame = match frame::peek(&server.held) {
                 Ok(Some(f)) if f.len <= MESSAGE_MAX => f,
                 Ok(None) => return,
-                _ => return self.server_login_failed(slot, "the server broke the protocol", false, io),
+                _ => {
+                    return self.server_login_failed(
+                        slot,
+                        "the server broke the protocol",
+                        false,
+                        io,
+                    );
+                }
             };
             if server.held.len() < frame.len {
                 return;
@@ -165,10 +187,20 @@ impl Hub {
         }
     }
 
-    fn server_login_message(&mut self, slot: u32, tag: u8, body: &[u8], io: &mut Io<'_>) -> Outcome {
+    fn server_login_message(
+        &mut self,
+        slot: u32,
+        tag: u8,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) -> Outcome {
         let nonsense = || ("the server broke the protocol".to_owned(), false);
-        let Some(server) = self.servers.get_mut(slot) else { return Ok(()) };
-        let ServerPhase::Login(login) = &mut server.phase else { return Ok(()) };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return Ok(());
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return Ok(());
+        };
         match tag {
             b'R' => {
                 let auth = Authentication::parse(body).map_err(|_| nonsense())?;
@@ -178,7 +210,9 @@ impl Hub {
                 let status = back::ParameterStatus::parse(body).map_err(|_| nonsense())?;
                 let name = String::from_utf8_lossy(status.name).to_ascii_lowercase();
                 let value = String::from_utf8_lossy(status.value);
-                login.params.set(&name, Some(Value::Guc(value.as_ref().into())));
+                login
+                    .params
+                    .set(&name, Some(Value::Guc(value.as_ref().into())));
             }
             b'K' => {
                 let key = back::BackendKey::parse(body).map_err(|_| nonsense())?;
@@ -201,7 +235,8 @@ impl Hub {
                     login.error = Some((text, true));
                 } else {
                     // Too many connections, starting up, shutting down: it may pass by itself.
-                    let passing = fields.code().starts_with("53") || fields.code().starts_with("57");
+                    let passing =
+                        fields.code().starts_with("53") || fields.code().starts_with("57");
                     return Err((text.into(), !passing));
                 }
             }
@@ -211,12 +246,26 @@ impl Hub {
         Ok(())
     }
 
-    fn server_authentication(&mut self, slot: u32, auth: Authentication<'_>, io: &mut Io<'_>) -> Outcome {
+    fn server_authentication(
+        &mut self,
+        slot: u32,
+        auth: Authentication<'_>,
+        io: &mut Io<'_>,
+    ) -> Outcome {
         let nonce = self.nonce();
-        let Some(server) = self.servers.get_mut(slot) else { return Ok(()) };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return Ok(());
+        };
         let info = Arc::clone(&server.pool);
-        let ServerPhase::Login(login) = &mut server.phase else { return Ok(()) };
-        let missing = || (format!("no password is known for user \"{}\"", info.user), true);
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return Ok(());
+        };
+        let missing = || {
+            (
+                format!("no password is known for user \"{}\"", info.user),
+                true,
+            )
+        };
         let to = Peer::Server(slot);
         let stage = std::mem::replace(&mut login.stage, Stage::Asked);
         match (auth, stage) {
@@ -225,8 +274,14 @@ impl Hub {
             }
             (Authentication::Ok, _) => login.stage = Stage::Accepted,
             (Authentication::Cleartext, _) => {
-                let password = info.auth.password.as_deref().filter(|p| !md5::is_stored(p)).ok_or_else(missing)?;
-                io.out.write(to, |v| front::password(v, password.as_bytes()));
+                let password = info
+                    .auth
+                    .password
+                    .as_deref()
+                    .filter(|p| !md5::is_stored(p))
+                    .ok_or_else(missing)?;
+                io.out
+                    .write(to, |v| front::password(v, password.as_bytes()));
             }
             (Authentication::Md5(salt), _) => {
                 let password = info.auth.password.as_deref().ok_or_else(missing)?;
@@ -239,7 +294,10 @@ impl Hub {
             (Authentication::Sasl(mechanisms), _) => {
                 let plus = mechanisms.clone().any(|m| m == "SCRAM-SHA-256-PLUS");
                 if !mechanisms.clone().any(|m| m == "SCRAM-SHA-256") && !plus {
-                    return Err(("the server offers no SASL mechanism that is known here".into(), true));
+                    return Err((
+                        "the server offers no SASL mechanism that is known here".into(),
+                        true,
+                    ));
                 }
                 let (mechanism, binding) = match (&login.binding, plus) {
                     (Some(data), true) => ("SCRAM-SHA-256-PLUS", ChannelBinding::EndPoint(data)),
@@ -248,17 +306,26 @@ impl Hub {
                 };
                 let first = scram_client::ClientFirst::start(&nonce, binding)
                     .map_err(|e| (e.to_string(), false))?;
-                io.out.write(to, |v| front::sasl_initial(v, mechanism, first.message().as_bytes()));
+                io.out.write(to, |v| {
+                    front::sasl_initial(v, mechanism, first.message().as_bytes())
+                });
                 login.stage = Stage::First(first);
             }
             (Authentication::SaslContinue(data), Stage::First(first)) => {
-                let need = first.server_first(data).map_err(|e| (e.to_string(), true))?;
+                let need = first
+                    .server_first(data)
+                    .map_err(|e| (e.to_string(), true))?;
                 return self.server_keys_needed(slot, &info, need, io.out);
             }
             (Authentication::SaslFinal(data), Stage::Final(last)) => {
                 last.finish(data).map_err(|e| (e.to_string(), true))?;
             }
-            _ => return Err(("the server asks for an authentication that is not known here".into(), true)),
+            _ => {
+                return Err((
+                    "the server asks for an authentication that is not known here".into(),
+                    true,
+                ));
+            }
         }
         Ok(())
     }
@@ -270,44 +337,97 @@ impl Hub {
         need: scram_client::NeedKeys,
         out: &mut Outbox,
     ) -> Outcome {
-        let known = self.cache.server_keys(info.key, need.salt(), need.iterations());
-        let Some(server) = self.servers.get_mut(slot) else { return Ok(()) };
+        let known = self
+            .cache
+            .server_keys(info.key, need.salt(), need.iterations());
+        let Some(server) = self.servers.get_mut(slot) else {
+            return Ok(());
+        };
         let generation = server.generation;
-        let ServerPhase::Login(login) = &mut server.phase else { return Ok(()) };
-        let plain = info.auth.password.as_deref().filter(|p| !md5::is_stored(p) && !crate::auth::is_scram(p));
-        if let Some(keys) = known.or_else(|| if plain.is_none() { info.auth.keys.clone() } else { None }) {
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return Ok(());
+        };
+        let plain = info
+            .auth
+            .password
+            .as_deref()
+            .filter(|p| !md5::is_stored(p) && !crate::auth::is_scram(p));
+        if let Some(keys) = known.or_else(|| {
+            if plain.is_none() {
+                info.auth.keys.clone()
+            } else {
+                None
+            }
+        }) {
             let proof = need.prove(&keys);
-            out.write(Peer::Server(slot), |v| front::sasl_response(v, proof.message().as_bytes()));
+            out.write(Peer::Server(slot), |v| {
+                front::sasl_response(v, proof.message().as_bytes())
+            });
             login.stage = Stage::Final(proof);
             return Ok(());
         }
         let Some(password) = plain else {
-            return Err((format!("no password is known for user \"{}\"", info.user), true));
+            return Err((
+                format!("no password is known for user \"{}\"", info.user),
+                true,
+            ));
         };
-        let job = DeriveJob { password: password.into(), salt: need.salt().into(), iterations: need.iterations() };
+        let job = DeriveJob {
+            password: password.into(),
+            salt: need.salt().into(),
+            iterations: need.iterations(),
+        };
         login.stage = Stage::Deriving(need);
-        out.command(Command::Derive { peer: Peer::Server(slot), generation, job });
+        out.command(Command::Derive {
+            peer: Peer::Server(slot),
+            generation,
+            job,
+        });
         Ok(())
     }
 
     /// Keys for a server's SCRAM question were derived.
-    pub(crate) fn server_keys_derived(&mut self, slot: u32, generation: u32, keys: Keys, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(slot).filter(|s| s.generation == generation) else { return };
+    pub(crate) fn server_keys_derived(
+        &mut self,
+        slot: u32,
+        generation: u32,
+        keys: Keys,
+        io: &mut Io<'_>,
+    ) {
+        let Some(server) = self
+            .servers
+            .get_mut(slot)
+            .filter(|s| s.generation == generation)
+        else {
+            return;
+        };
         let key = server.pool.key;
-        let ServerPhase::Login(login) = &mut server.phase else { return };
-        let Stage::Deriving(need) = std::mem::replace(&mut login.stage, Stage::Asked) else { return };
-        self.cache.keep_server_keys(key, need.salt(), need.iterations(), keys.clone());
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
+        let Stage::Deriving(need) = std::mem::replace(&mut login.stage, Stage::Asked) else {
+            return;
+        };
+        self.cache
+            .keep_server_keys(key, need.salt(), need.iterations(), keys.clone());
         let proof = need.prove(&keys);
-        io.out.write(Peer::Server(slot), |v| front::sasl_response(v, proof.message().as_bytes()));
+        io.out.write(Peer::Server(slot), |v| {
+            front::sasl_response(v, proof.message().as_bytes())
+        });
         login.stage = Stage::Final(proof);
     }
 
     /// ReadyForQuery of a login: into the pool, or first `connect_query`.
     fn server_login_ready(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get_mut(slot) else { return };
-        let ServerPhase::Login(login) = &mut server.phase else { return };
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
         if let (Stage::Accepted, Some(query)) = (&login.stage, &server.pool.connect_query) {
-            io.out.write(Peer::Server(slot), |v| front::query(v, query.as_bytes()));
+            io.out
+                .write(Peer::Server(slot), |v| front::query(v, query.as_bytes()));
             login.stage = Stage::Query;
             return;
         }
@@ -327,11 +447,18 @@ impl Hub {
 
     /// A login's socket ended or could not be connected.
     pub(crate) fn server_login_gone(&mut self, slot: u32, error: Option<&str>, io: &mut Io<'_>) {
-        self.server_login_failed(slot, error.unwrap_or("the server closed the connection"), false, io);
+        self.server_login_failed(
+            slot,
+            error.unwrap_or("the server closed the connection"),
+            false,
+            io,
+        );
     }
 
     fn server_login_failed(&mut self, slot: u32, text: &str, refused: bool, io: &mut Io<'_>) {
-        let Some(server) = self.servers.remove(slot) else { return };
+        let Some(server) = self.servers.remove(slot) else {
+            return;
+        };
         let key = server.pool.key;
         let reason = if refused {
             self.cache.forget_server_keys(key);
@@ -340,8 +467,14 @@ impl Hub {
             CloseReason::ServerConnectFailed
         };
         self.stats.closes[reason as usize] += 1;
-        io.out.command(Command::ServerFailed { slot, conn: server.conn, pool: key, reason, text: text.into() });
-        io.pools.open_failed(io.now, key, server.conn, text.into(), refused);
+        io.out.command(Command::ServerFailed {
+            slot,
+            conn: server.conn,
+            pool: key,
+            reason,
+            text: text.into(),
+        });
+        io.pools
+            .open_failed(io.now, key, server.conn, text.into(), refused);
     }
 }
-

@@ -105,7 +105,8 @@ impl Texts {
             self.young_bytes = 0;
         }
         self.young_bytes += bytes;
-        self.young.insert_unique(hash, Arc::clone(&statement), |s| s.hash);
+        self.young
+            .insert_unique(hash, Arc::clone(&statement), |s| s.hash);
         statement
     }
 
@@ -174,7 +175,10 @@ impl Prepared {
     /// A Parse was sent in batch `batch`.
     pub(crate) fn parsing(&mut self, statement: &Arc<Statement>, batch: u64) {
         self.uses += 1;
-        let slot = Slot { used: self.uses, state: SlotState::Parsing(batch) };
+        let slot = Slot {
+            used: self.uses,
+            state: SlotState::Parsing(batch),
+        };
         self.by_name.insert(Arc::clone(statement), slot);
     }
 
@@ -195,7 +199,11 @@ impl Prepared {
 
     /// CloseComplete was seen. A Parse may have followed the Close already.
     pub(crate) fn closed(&mut self, statement: &Arc<Statement>) {
-        if self.by_name.get(statement).is_some_and(|s| s.state == SlotState::Closing) {
+        if self
+            .by_name
+            .get(statement)
+            .is_some_and(|s| s.state == SlotState::Closing)
+        {
             self.by_name.remove(statement);
         }
     }
@@ -275,7 +283,6 @@ impl PartialEq for Statement {
 
 impl Eq for Statement {}
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,7 +291,9 @@ mod tests {
         Texts::new(7)
     }
 
-    const Q: Quoting = Quoting { standard_conforming_strings: true };
+    const Q: Quoting = Quoting {
+        standard_conforming_strings: true,
+    };
 
     #[test]
     fn equal_texts_are_one_statement_with_one_name() {
@@ -315,8 +324,16 @@ mod tests {
         let mut p = Prepared::default();
         assert_eq!(p.need(&s, 1), Need::Parse);
         p.parsing(&s, 1);
-        assert_eq!(p.need(&s, 1), Need::Nothing, "same batch: it runs or fails with it");
-        assert_eq!(p.need(&s, 2), Need::CloseParse, "a later batch cannot know yet");
+        assert_eq!(
+            p.need(&s, 1),
+            Need::Nothing,
+            "same batch: it runs or fails with it"
+        );
+        assert_eq!(
+            p.need(&s, 2),
+            Need::CloseParse,
+            "a later batch cannot know yet"
+        );
         p.ready(&s);
         assert_eq!(p.need(&s, 2), Need::Nothing);
         p.all_stale();
@@ -327,7 +344,9 @@ mod tests {
     fn the_least_used_makes_room() {
         let mut t = texts();
         let mut p = Prepared::default();
-        let all: Vec<_> = (0..3).map(|i| t.intern(format!("s{i}").as_bytes(), b"\0\0", Q)).collect();
+        let all: Vec<_> = (0..3)
+            .map(|i| t.intern(format!("s{i}").as_bytes(), b"\0\0", Q))
+            .collect();
         for s in &all {
             p.parsing(s, 1);
             p.ready(s);

@@ -33,7 +33,13 @@ impl Hub {
         let limit = self.directory.settings.login_timeout;
         let mut late = Vec::new();
         self.logins.retain(|(slot, generation)| {
-            let Some(c) = self.clients.get(*slot).filter(|c| c.generation == *generation) else { return false };
+            let Some(c) = self
+                .clients
+                .get(*slot)
+                .filter(|c| c.generation == *generation)
+            else {
+                return false;
+            };
             // A login that waits for a server has the pool's deadline.
             let waits = match &c.phase {
                 Phase::Login(login) => login.waits_for_server(),
@@ -47,17 +53,27 @@ impl Hub {
             true
         });
         for slot in late {
-            self.fail_client(slot, &Trouble::LoginTimeout, CloseReason::ClientLoginTimeout, io);
+            self.fail_client(
+                slot,
+                &Trouble::LoginTimeout,
+                CloseReason::ClientLoginTimeout,
+                io,
+            );
         }
     }
 
     fn server_tick(&mut self, slot: u32, io: &mut Io<'_>) {
-        let Some(server) = self.servers.get(slot) else { return };
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
         let now = io.now;
-        let over = |start: Time, limit: Option<Duration>| limit.is_some_and(|l| now.since(start) > l);
+        let over =
+            |start: Time, limit: Option<Duration>| limit.is_some_and(|l| now.since(start) > l);
         let settings = &self.directory.settings;
         match &server.phase {
-            ServerPhase::Login(_) if over(server.opened_at, Some(settings.server_connect_timeout)) => {
+            ServerPhase::Login(_)
+                if over(server.opened_at, Some(settings.server_connect_timeout)) =>
+            {
                 self.server_login_gone(slot, Some("server_connect_timeout"), io);
             }
             ServerPhase::Cleaning(c) if now > c.deadline => {
@@ -66,7 +82,10 @@ impl Hub {
             ServerPhase::Lent => {
                 let link = server.link;
                 let busy = !server.expected.is_empty();
-                let preparing = self.clients.get(link).is_some_and(|c| matches!(c.phase, Phase::Preparing));
+                let preparing = self
+                    .clients
+                    .get(link)
+                    .is_some_and(|c| matches!(c.phase, Phase::Preparing));
                 let trouble = if preparing {
                     if over(server.query_at, Some(settings.server_connect_timeout)) {
                         return self.unresponsive(slot, link, io);
@@ -78,7 +97,10 @@ impl Hub {
                     && server.status != Status::Idle
                     && over(server.used_at, settings.idle_transaction_timeout)
                 {
-                    (Trouble::IdleTransaction, CloseReason::IdleTransactionTimeout)
+                    (
+                        Trouble::IdleTransaction,
+                        CloseReason::IdleTransactionTimeout,
+                    )
                 } else if (busy || server.status != Status::Idle)
                     && over(server.xact_at, settings.transaction_timeout)
                 {
@@ -106,11 +128,18 @@ impl Hub {
     fn client_tick(&mut self, slot: u32, io: &mut Io<'_>) {
         let settings = &self.directory.settings;
         let (idle, notify) = (settings.client_idle_timeout, settings.wait_notify);
-        let Some(client) = self.clients.get_mut(slot) else { return };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
         let since = io.now.since(client.request_at);
         match &mut client.phase {
             Phase::Ready if client.link == NONE && idle.is_some_and(|l| since > l) => {
-                self.fail_client(slot, &Trouble::IdleTimeout, CloseReason::ClientIdleTimeout, io);
+                self.fail_client(
+                    slot,
+                    &Trouble::IdleTimeout,
+                    CloseReason::ClientIdleTimeout,
+                    io,
+                );
             }
             Phase::Waiting { notified } if !*notified && notify.is_some_and(|n| since > n) => {
                 *notified = true;
@@ -137,7 +166,9 @@ impl Hub {
         self.draining = true;
         let mut io = Io { now, pools, out };
         for slot in self.clients.slots() {
-            let Some(client) = self.clients.get(slot) else { continue };
+            let Some(client) = self.clients.get(slot) else {
+                continue;
+            };
             match &client.phase {
                 Phase::Ready if !client.is_linked() && client.held.is_empty() => {
                     self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io);

@@ -180,6 +180,21 @@ impl<'a> Iterator for Mechanisms<'a> {
     }
 }
 
+/// The values of a DataRow, `None` for NULL.
+pub fn data_row_values(body: &[u8]) -> Result<Vec<Option<&[u8]>>, WireError> {
+    let mut reader = Reader::new(body);
+    let count = reader.u16()?;
+    let mut values = Vec::new();
+    for _ in 0..count {
+        let len = reader.i32()?;
+        values.push(match usize::try_from(len) {
+            Ok(len) => Some(reader.take(len)?),
+            Err(_) => None,
+        });
+    }
+    Ok(values)
+}
+
 impl<'a> NegotiateProtocolVersion<'a> {
     /// Reads the body. Servers send the whole version (3 in the upper half); the bare minor
     /// number of the documentation is understood too.

@@ -140,7 +140,6 @@ proptest! {
                 _ => chars.splice(at..=at, slip.chars()).for_each(drop),
             }
             if kind == 1 {
-                chars.rotate_right(0);
                 let last = chars.pop().unwrap_or('x');
                 chars.insert(at, last);
             }

@@ -298,5 +298,15 @@ fn the_example_is_read() {
     let plan = load("etc/plimsoll.toml".as_ref(), &files).unwrap();
     assert_eq!(plan.warnings, Vec::<String>::new());
     assert_eq!(plan.users["ops"].secret, Some(Secret("o".into())));
-    assert_eq!(plan.databases[1].name, "shop");
+    assert_eq!(plan.databases[0].name, "shop");
+}
+
+/// `cargo run -p plimsoll-config --example settings > docs/settings.md` writes it anew.
+#[test]
+fn the_page_of_settings_is_up_to_date() {
+    let page = include_str!("../../../../docs/settings.md");
+    assert!(
+        page == settings_markdown(),
+        "docs/settings.md is out of date"
+    );
 }

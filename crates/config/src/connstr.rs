@@ -35,6 +35,7 @@ fn skip_blank(text: &str, at: usize) -> usize {
 fn pair(text: &str, at: usize) -> Result<(Pair, usize), (usize, &'static str)> {
     let rest = &text[at..];
     let key_len = rest.find(['=', ' ', '\t']).unwrap_or(rest.len());
+    let is_password = &rest[..key_len] == "password";
     let equals = skip_blank(text, at + key_len);
     if key_len == 0 || !text[equals..].starts_with('=') {
         return Err((at, "expected key=value"));
@@ -45,6 +46,10 @@ fn pair(text: &str, at: usize) -> Result<(Pair, usize), (usize, &'static str)> {
     } else {
         let rest = &text[start..];
         let len = rest.find(' ').unwrap_or(rest.len());
+        // `user= password=x` names a user "password=x" in PgBouncer: a slip that would show a secret.
+        if !is_password && rest[..len].contains("password=") {
+            return Err((start, "a value or a blank is missing before password="));
+        }
         (rest[..len].to_owned(), start + len)
     };
     if value.is_empty() {

@@ -15,6 +15,9 @@ use crate::value::{Kind, Value, from_ini, from_words};
 /// Most databases and most users that a settings file may name.
 pub(crate) const ENTRIES_MAX: usize = 10_000;
 
+/// Most warnings kept.
+const WARNINGS_MAX: usize = 1000;
+
 /// Most of what a list of names in a warning shows.
 const NAMED_MAX: usize = 8;
 
@@ -71,7 +74,9 @@ impl Draft {
     }
 
     pub fn warn(&mut self, text: String) {
-        self.plan.warnings.push(text);
+        if self.plan.warnings.len() < WARNINGS_MAX {
+            self.plan.warnings.push(text);
+        }
     }
 
     fn error(&mut self, key: &str, problem: Problem) {

@@ -218,7 +218,7 @@ impl Errors {
         &self.list
     }
 
-    /// How many more there were.
+    /// How many more there were, at least: reading stops when the list is full.
     pub fn omitted(&self) -> usize {
         self.omitted
     }
@@ -227,7 +227,7 @@ impl Errors {
     pub fn render(&self) -> String {
         let mut out: Vec<String> = self.list.iter().map(Error::render).collect();
         if self.omitted > 0 {
-            out.push(format!("error: and {} more\n", self.omitted));
+            out.push(format!("error: and at least {} more\n", self.omitted));
         }
         out.join("\n")
     }
@@ -255,6 +255,12 @@ impl Errors {
         for error in other.list {
             self.push(error);
         }
+    }
+
+    /// No more are kept. A reader stops then: suggestions for each line of a
+    /// large wrong file would take minutes.
+    pub(crate) fn full(&self) -> bool {
+        self.list.len() >= ERRORS_MAX && self.omitted > 0
     }
 
     /// `value` when there is no error.
@@ -375,7 +381,13 @@ mod tests {
     #[test]
     fn a_masked_line_keeps_the_mark_in_place() {
         let text = "db = password=hunter2 pool_size=abc";
-        let place = Place::masked(Path::new("f"), 3, text, 32..35, &[14..21]);
+        let place = Place::masked(
+            Path::new("f"),
+            3,
+            text,
+            32..35,
+            std::slice::from_ref(&(14..21)),
+        );
         let error = Problem::new("x").at(place);
         assert_eq!(
             error.render(),

@@ -71,7 +71,7 @@ impl Reader<'_> {
         let left = SETTINGS_BYTES_MAX.saturating_sub(self.bytes);
         let text = match text::read(path, self.source, left, what, at) {
             Ok(text) => text,
-            Err(error) => return self.errors.push(error),
+            Err(error) => return self.errors.append(error),
         };
         self.bytes += text.len();
         stack.push(path.to_owned());

@@ -26,6 +26,7 @@ mod draft;
 mod entries;
 mod error;
 mod ini;
+mod lines;
 mod pgbouncer;
 mod plan;
 mod reference;

@@ -37,6 +37,9 @@ pub(crate) fn load(
     let (lines, errors) = lines(path, source);
     reader.draft.errors.append(errors);
     for line in &lines {
+        if reader.draft.errors.full() {
+            break;
+        }
         reader.line(line);
     }
     reader.after(source);
@@ -83,12 +86,13 @@ impl Reader {
     }
 
     fn start(&mut self, name: &str, line: &Line) {
+        let hidden = line.key.end..line.text.len();
         let place = Place::masked(
             &line.file,
             line.number,
             &line.text,
             line.key.clone(),
-            &[line.key.end..line.text.len()],
+            std::slice::from_ref(&hidden),
         );
         if !SECTIONS.contains(&name) {
             let problem = Problem::new(format!("unknown section {}", quoted(name)));
@@ -402,7 +406,6 @@ impl Reader {
         };
         let place = self.draft.places.get("auth_file").cloned();
         let users = read(&file, source, USERS_BYTES_MAX, "the user file", place)
-            .map_err(Errors::from)
             .and_then(|text| parse_user_file(&text, &file));
         match users {
             Err(errors) => self.draft.errors.append(errors),

@@ -319,13 +319,6 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ),
     row!("server_tls_sslmode", "tls.server.mode", Choice(SSL_MODES), "prefer", "prefer", Identity, (word SslMode server_tls.mode), "TLS towards servers."),
     bare!(
-        "service_name",
-        Text,
-        "pgbouncer",
-        NoEffect("it names PgBouncer's service on Windows"),
-        "PgBouncer's service name."
-    ),
-    bare!(
         "so_reuseport",
         Flag,
         "0",

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::error::{Error, Place, Problem};
+use crate::error::{Errors, Place, Problem};
 use crate::source::Source;
 
 /// Largest settings file, and all that it includes. Far above any real one.
@@ -21,7 +21,7 @@ pub(crate) fn read(
     bytes_max: usize,
     what: &str,
     at: Option<Place>,
-) -> Result<String, Error> {
+) -> Result<String, Errors> {
     let place = || at.clone().unwrap_or_else(|| Place::file(path));
     let bytes = source.read(path).map_err(|error| {
         let (reason, help) = match error.kind() {
@@ -51,7 +51,8 @@ pub(crate) fn read(
             bytes_max >> 10
         ))
         .help("check that it is the file that you mean")
-        .at(place()));
+        .at(place())
+        .into());
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -64,7 +65,8 @@ pub(crate) fn read(
         return Err(Problem::new(format!("{what} holds a NUL byte"))
             .why("it was cut or overwritten, or is no text file")
             .help("restore the file from its source")
-            .at(end_of(path, before)));
+            .at(end_of(path, before))
+            .into());
     }
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),

@@ -7,8 +7,8 @@ use toml_edit::{Document, Item, Key, TableLike, Value as Written};
 
 use crate::draft::{Dialect, Draft, ENTRIES_MAX, Overrides};
 use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
-use crate::error::{Errors, Place, Problem, nearest, quoted};
-use crate::pgbouncer::url_password;
+use crate::error::{Errors, Problem, nearest, quoted};
+use crate::lines::Lines;
 use crate::plan::{Host, Plan, Secret, User};
 use crate::source::Source;
 use crate::table::{Setting, settings};
@@ -73,6 +73,9 @@ impl Reader<'_> {
     /// A table whose keys are settings or further sections.
     fn section(&mut self, prefix: &str, table: &dyn TableLike) {
         for (name, key, item) in entries(table) {
+            if self.draft.errors.full() {
+                return;
+            }
             let path = if prefix.is_empty() {
                 name.to_owned()
             } else {
@@ -145,6 +148,9 @@ impl Reader<'_> {
             );
         };
         for (name, key, item) in entries(table) {
+            if self.draft.errors.full() {
+                return;
+            }
             let Some(keys) = item.as_table_like() else {
                 let problem = Problem::new(format!(
                     "{} stands in [database], where only names of databases stand",
@@ -253,6 +259,9 @@ impl Reader<'_> {
                 .chain(SECRET_KEYS)
         };
         for (name, key, item) in entries(table) {
+            if self.draft.errors.full() {
+                return;
+            }
             let is_name = name == "name" && keys.iter().all(|k| k.toml != "host");
             if is_name || SECRET_KEYS.contains(&name) {
                 continue;
@@ -340,7 +349,7 @@ impl Reader<'_> {
         ) {
             Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
             Err(error) => {
-                self.draft.errors.push(error);
+                self.draft.errors.append(error);
                 None
             }
         }
@@ -352,7 +361,6 @@ impl Reader<'_> {
         };
         let place = self.draft.places.get("auth_file").cloned();
         let users = read(&file, self.source, USERS_BYTES_MAX, "the user file", place)
-            .map_err(Errors::from)
             .and_then(|text| parse_user_file(&text, &file));
         match users {
             Err(errors) => self.draft.errors.append(errors),
@@ -476,83 +484,4 @@ fn strings(array: &toml_edit::Array) -> Result<Vec<String>, Problem> {
                 .help("put each element in double quotes")),
         })
         .collect()
-}
-
-/// Byte positions to lines, and what of a line may be shown.
-struct Lines<'a> {
-    file: &'a Path,
-    text: &'a str,
-    starts: Vec<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(file: &'a Path, text: &'a str) -> Lines<'a> {
-        let starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Lines { file, text, starts }
-    }
-
-    fn place(&self, span: Range<usize>) -> Place {
-        self.with(span, |line| {
-            if may_show(line) {
-                url_password(line)
-            } else {
-                after_equals(line)
-            }
-        })
-    }
-
-    /// Of a line that could not be read, no value is shown.
-    fn strict(&self, span: Range<usize>) -> Place {
-        self.with(span, after_equals)
-    }
-
-    fn with(&self, span: Range<usize>, hidden: impl Fn(&str) -> Option<Range<usize>>) -> Place {
-        let number = self.starts.partition_point(|s| *s <= span.start).max(1);
-        let start = self.starts.get(number - 1).copied().unwrap_or(0);
-        let line = self
-            .text
-            .get(start..)
-            .unwrap_or("")
-            .split('\n')
-            .next()
-            .unwrap_or("")
-            .trim_end();
-        let from = span.start.saturating_sub(start).min(line.len());
-        let to = span.end.saturating_sub(start).clamp(from, line.len());
-        Place::masked(self.file, number, line, from..to, hidden(line).as_slice())
-    }
-}
-
-fn after_equals(line: &str) -> Option<Range<usize>> {
-    if line.trim_start().starts_with('[') && !line.contains(['=', '"', '\'']) {
-        return None;
-    }
-    let from = line.find('=').map_or(0, |at| at + 1);
-    let blank = line[from..].len() - line[from..].trim_start().len();
-    Some(from + blank..line.len())
-}
-
-/// The line is `key = value` with a key whose value is no secret, or a section.
-fn may_show(line: &str) -> bool {
-    let Some((key, value)) = line.split_once('=') else {
-        return line.trim_start().starts_with('[');
-    };
-    let leaf = key
-        .rsplit('.')
-        .next()
-        .unwrap_or("")
-        .trim()
-        .trim_matches('"');
-    let of_entry = DATABASE_KEYS
-        .iter()
-        .map(|k| k.toml)
-        .chain(USER_KEYS.iter().map(|k| k.toml));
-    let of_section = settings().iter().filter_map(|s| s.toml.rsplit('.').next());
-    let known = leaf == "name"
-        || of_entry
-            .chain(of_section)
-            .any(|k| k == leaf && k != "password");
-    known && !leaf.is_empty() && !value.contains("pass") && !value.contains('{')
 }

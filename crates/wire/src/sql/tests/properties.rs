@@ -214,8 +214,9 @@ proptest! {
     }
 }
 
-/// A megabyte of each; anything quadratic would take minutes.
+/// Much of each; anything quadratic would take minutes.
 #[test]
+#[allow(clippy::disallowed_methods)] // A measurement of time is the point.
 fn adversarial_texts_take_linear_time() {
     let units = [
         "/*",
@@ -288,6 +289,7 @@ fn adversarial_texts_take_linear_time() {
 /// `cargo test --release -p plimsoll-wire -- --ignored --nocapture speed`
 #[test]
 #[ignore = "a measurement"]
+#[allow(clippy::disallowed_methods)]
 #[allow(clippy::print_stdout)]
 fn speed() {
     let json = format!(
@@ -309,13 +311,17 @@ fn speed() {
     ];
     for text in texts {
         let bytes = text.as_bytes();
-        let rounds = 200_000_000 / (bytes.len() + 100);
+        let rounds = 1 + 400_000 / (bytes.len() + 100);
+        // The best of many short runs: others use the machine too.
         let time = |run: &dyn Fn(&[u8])| {
-            let start = Instant::now();
-            for _ in 0..rounds {
-                run(std::hint::black_box(bytes));
-            }
-            start.elapsed().as_nanos() as f64 / rounds as f64
+            let once = |_| {
+                let start = Instant::now();
+                for _ in 0..rounds {
+                    run(std::hint::black_box(bytes));
+                }
+                start.elapsed().as_nanos() as f64 / rounds as f64
+            };
+            (0..300).map(once).fold(f64::INFINITY, f64::min)
         };
         let plain = time(&|text| {
             std::hint::black_box(is_plain(text));

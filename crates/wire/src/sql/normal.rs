@@ -12,7 +12,8 @@ const CUT: &str = "…";
 ///
 /// Literals become `?`, lists of them `(?, …)`. Of statements that may hold secrets in other
 /// places (roles, servers, subscriptions, DO, COPY options, values of SET) only the head stays.
-/// A text that cannot be lexed shows its first keyword and `…`. Names stay, quoted ones too.
+/// A text that cannot be lexed, or seems to have a stray quote, shows its first
+/// keyword and `…`. Names stay, quoted ones too.
 pub fn normalise(text: &[u8], quoting: Quoting, max_out: usize, out: &mut String) {
     out.clear();
     let mut writer = Text {
@@ -69,7 +70,7 @@ impl Output for Text<'_> {
         if space && !self.out.is_empty() {
             self.out.push(' ');
         }
-        // A quoted name may hold anything; a log line must not.
+        // Line ends of other scripts, in names; a log line must not hold them.
         let printable = |c: char| if c.is_control() { '?' } else { c };
         let text = String::from_utf8_lossy(bytes);
         self.out.extend(text.chars().map(printable));
@@ -108,8 +109,7 @@ impl Output for Hash {
 }
 
 fn script(text: &[u8], quoting: Quoting, out: &mut impl Output) {
-    // A stray quote may turn the rest inside out, literals into words. So look first.
-    if Lexer::new(text, quoting).any(|token| token.kind == Kind::Bad) {
+    if doubtful(text, quoting) {
         let mut at = Cursor::new(text, quoting);
         let verb = take_verb(&mut at).as_str();
         if verb.bytes().all(|byte| byte.is_ascii_uppercase()) {
@@ -128,6 +128,26 @@ fn script(text: &[u8], quoting: Quoting, out: &mut impl Output) {
         statement(Cursor::new(piece.text, quoting), !first, out);
         first = false;
     }
+}
+
+/// Whether the text cannot be lexed, or looks as if a stray quote had turned it inside out, its
+/// literals into words: a quoted name with a quote, a semicolon or a line's end in it, a string that
+/// a word follows without a space, a mark that no statement has.
+fn doubtful(text: &[u8], quoting: Quoting) -> bool {
+    let mut lexer = Lexer::new(text, quoting);
+    let mut string_end = None;
+    while let Some(token) = lexer.next() {
+        let joined = string_end == Some(token.start)
+            && (token.kind.is_name() || token.kind.is_literal() || token.kind == Kind::Parameter);
+        let odd = |byte: &u8| matches!(byte, b'\'' | b';') || byte.is_ascii_control();
+        let quoted = matches!(token.kind, Kind::Quoted | Kind::UnicodeQuoted);
+        let stray = matches!(token.kind, Kind::Bad | Kind::Mark(b'$' | b'\\'));
+        if stray || joined || quoted && lexer.bytes(token).iter().any(odd) {
+            return true;
+        }
+        string_end = token.kind.is_string().then_some(token.end);
+    }
+    false
 }
 
 fn take_verb(at: &mut Cursor<'_>) -> Verb {

@@ -103,11 +103,10 @@ fn variable_name(at: &mut Cursor<'_>) -> Option<Box<str>> {
 }
 
 fn variable(mut at: Cursor<'_>, local: bool, sink: &mut Sink) {
-    let name = variable_name(&mut at);
-    let assigned = at.eat_mark(b'=') || at.eat("to");
-    let (Some(name), true) = (name, assigned) else {
-        return push("".into(), Given::Opaque, local, sink);
-    };
+    let name = variable_name(&mut at).unwrap_or_default();
+    if !at.eat_mark(b'=') && !at.eat("to") {
+        return push(name, Given::Opaque, local, sink);
+    }
     let given = match name.as_ref() {
         "role" | "session_authorization" => single(at),
         // SET TIME ZONE reads some words differently: a string never is.

@@ -118,9 +118,9 @@ pub struct PoolInfo {
     pub size: u32,
     /// Pins that may exist at once.
     pub pins_max: u32,
-    /// Pins that exist, over all workers. Touched when a client's first pin
+    /// Pins that exist, over all workers and descriptions of this pool. Touched when a client's first pin
     /// begins and its last ends.
-    pub pins: AtomicU32,
+    pub pins: Arc<AtomicU32>,
 }
 
 impl PoolInfo {

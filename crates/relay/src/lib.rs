@@ -21,6 +21,7 @@
 //! ([`Outbox`]), so that the shell writes them from where it read them.
 
 mod auth;
+mod admin;
 mod cancel;
 mod client;
 mod console;

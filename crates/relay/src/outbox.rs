@@ -195,6 +195,17 @@ impl Outbox {
         }
     }
 
+    /// Adds what another outbox holds.
+    pub fn append(&mut self, mut other: Outbox) {
+        let base = self.own.len();
+        self.own.extend_from_slice(&other.own);
+        self.segments.extend(other.segments.iter().map(|s| match s.source {
+            Source::Input => *s,
+            Source::Own => Segment { start: s.start + base, end: s.end + base, ..*s },
+        }));
+        self.commands.append(&mut other.commands);
+    }
+
     /// Takes the commands.
     pub fn take_commands(&mut self, into: &mut Vec<Command>) {
         into.append(&mut self.commands);

@@ -1,11 +1,11 @@
 //! Runs a list of commands, each with a budget of time. A step over its budget
 //! is ended and fails: a hang must not look like a slow day.
 
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
-
-use crate::Outcome;
 
 /// One command and how long it may take.
 pub(crate) struct Step {
@@ -40,59 +40,60 @@ impl Step {
 }
 
 /// Runs them in order, stops at the first failure, and prints what each took.
-pub(crate) fn run(title: &str, steps: &[Step]) -> Outcome {
+/// Returns the closing lines of the test runners among them, in their own words.
+pub(crate) fn run(title: &str, steps: &[Step]) -> Result<Vec<String>, String> {
     let started = Instant::now();
     let budget: Duration = steps.iter().map(|step| step.budget).sum();
     println!("{title}: {} steps, at most {}", steps.len(), time(budget));
+    let mut closing = Vec::new();
     for (i, step) in steps.iter().enumerate() {
         let shown = format!("{} {}", step.program, step.args.join(" "));
-        println!(
-            "\n[{}/{}] {} (budget {}): {shown}",
-            i + 1,
-            steps.len(),
-            step.name,
-            time(step.budget)
+        let (place, limit) = (
+            format!("[{}/{}] {}", i + 1, steps.len(), step.name),
+            time(step.budget),
         );
-        let took =
-            run_one(step).map_err(|text| format!("step `{}` {text}\n  {shown}", step.name))?;
-        println!(
-            "[{}/{}] {}: {} of {}",
-            i + 1,
-            steps.len(),
-            step.name,
-            time(took),
-            time(step.budget)
+        println!("\n{place} (budget {limit}): {shown}");
+        let began = Instant::now();
+        closing.extend(
+            run_one(step).map_err(|text| format!("step `{}` {text}\n  {shown}", step.name))?,
         );
+        println!("{place}: {} of {limit}", time(began.elapsed()));
     }
     println!(
         "\n{title}: all {} steps passed in {}",
         steps.len(),
         time(started.elapsed())
     );
-    Ok(())
+    Ok(closing)
 }
 
-fn run_one(step: &Step) -> Result<Duration, String> {
+fn run_one(step: &Step) -> Result<Vec<String>, String> {
     let program = if step.program == "cargo" {
         std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
     } else {
         step.program.clone()
     };
-    let started = Instant::now();
     let mut child = Command::new(&program)
         .args(&step.args)
         .envs(step.env.iter().copied())
         .current_dir(crate::repository())
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         // A group of its own, so that what it started can be ended with it.
         .process_group(0)
         .spawn()
         .map_err(|error| format!("could not run {program}: {error}"))?;
-    match wait(&mut child, step.budget) {
-        Some(status) if status.success() => Ok(started.elapsed()),
+    let guard = Guard::over(child.id()).map_err(|error| format!("/bin/sh: {error}"))?;
+    let lines = lines_of(&mut child);
+    let mut closing = Vec::new();
+    match follow(&mut child, &lines, step.budget, &mut closing) {
+        Some(status) if status.success() => {
+            guard.dismiss();
+            Ok(closing)
+        }
         Some(status) => Err(format!("failed: {status}")),
         None => {
-            end_group(child.id());
+            drop(guard);
             child.wait().ok();
             Err(format!(
                 "took longer than its budget of {} and was ended",
@@ -102,26 +103,94 @@ fn run_one(step: &Step) -> Result<Duration, String> {
     }
 }
 
-/// `None`: not ended within the budget.
-fn wait(child: &mut Child, budget: Duration) -> Option<ExitStatus> {
+/// Passes on what the step prints until it ends. `None`: not within the budget.
+fn follow(
+    child: &mut Child,
+    lines: &Receiver<String>,
+    budget: Duration,
+    closing: &mut Vec<String>,
+) -> Option<ExitStatus> {
     let deadline = Instant::now() + budget;
+    let mut ended = None;
     loop {
-        if let Ok(Some(status)) = child.try_wait() {
-            return Some(status);
+        match lines.recv_timeout(LOOK_EVERY) {
+            Ok(line) => {
+                println!("{line}");
+                if line.starts_with("test result: ")
+                    && !line.contains(" 0 passed; 0 failed; 0 ignored")
+                {
+                    closing.push(line);
+                }
+                continue;
+            }
+            // Ended and silent: what a grandchild may still print is not waited for.
+            Err(_) if ended.is_some() => return ended,
+            Err(_) => ended = child.try_wait().ok().flatten(),
         }
-        if Instant::now() >= deadline {
+        if ended.is_none() && Instant::now() >= deadline {
             return None;
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The standard library cannot signal a group; the shell can.
-fn end_group(pid: u32) {
-    Command::new("/bin/sh")
-        .args(["-c", "kill -s KILL -- \"-$1\"", "sh", &pid.to_string()])
-        .status()
-        .ok();
+/// How often a silent step is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What the child prints, line by line. The bound holds the child back rather than filling our memory.
+fn lines_of(child: &mut Child) -> Receiver<String> {
+    let (sender, receiver) = mpsc::sync_channel(1_000);
+    if let Some(output) = child.stdout.take() {
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                if sender
+                    .send(String::from_utf8_lossy(&line).into_owned())
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+/// Ends a step's process group when it is dropped, and also when we are ended:
+/// Ctrl-C reaches us, but not the step's own group. A shell waits on a pipe
+/// from us; the kernel closes it however we end.
+struct Guard {
+    shell: Child,
+}
+
+impl Guard {
+    fn over(pid: u32) -> io::Result<Guard> {
+        let shell = Command::new("/bin/sh")
+            .args([
+                "-c",
+                "trap '' HUP INT TERM; read _ || kill -s KILL -- \"-$1\"",
+                "sh",
+            ])
+            .arg(pid.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        Ok(Guard { shell })
+    }
+
+    /// The step has ended by itself.
+    fn dismiss(mut self) {
+        if let Some(pipe) = &mut self.shell.stdin {
+            pipe.write_all(b"done\n").ok();
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.shell.stdin = None;
+        self.shell.wait().ok();
+    }
 }
 
 /// "4 min 05 s", "12.3 s".
@@ -154,7 +223,19 @@ mod tests {
             text.contains("`a step` failed") && text.contains('3'),
             "{text}"
         );
-        assert_eq!(run("test", &[shell("exit 0", minute)]), Ok(()));
+    }
+
+    #[test]
+    fn the_runners_closing_lines_come_back_in_their_own_words() {
+        let script = "echo 'test result: ok. 3 passed; 0 failed; 0 ignored'; echo other; \
+                      echo 'test result: ok. 0 passed; 0 failed; 0 ignored'";
+        let closing = run("test", &[shell(script, Duration::from_secs(60))]);
+        assert_eq!(
+            closing,
+            Ok(vec![
+                "test result: ok. 3 passed; 0 failed; 0 ignored".to_owned()
+            ])
+        );
     }
 
     #[test]

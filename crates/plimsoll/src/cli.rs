@@ -48,7 +48,9 @@ pub struct RunArgs {
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 
-    /// Pool one database, without a file. Listens on loopback and a unix socket only;
+    /// Pool one database, without a file
+    ///
+    /// Listens on loopback and a unix socket only;
     /// clients log in with the URL's own user and password
     #[arg(long, value_name = "URL")]
     pub database: Option<DatabaseUrl>,

@@ -141,7 +141,8 @@ mod tests {
     #[test]
     fn a_listed_figure_may_fall_but_not_grow_and_goes_when_mended() {
         let listed = map(&[("unwraps", "a.rs", 3), ("function-lines", "a.rs::f", 80)]);
-        let table: [(&[(&str, &str, usize)], &[&str]); 4] = [
+        type Rows<'a> = &'a [(&'a str, &'a str, usize)];
+        let table: [(Rows<'_>, &[&str]); 4] = [
             (
                 &[("unwraps", "a.rs", 3), ("function-lines", "a.rs::f", 71)],
                 &[],

@@ -13,7 +13,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// `$1` is the directory. `bye` ends the watch without touching anything.
 /// The shell ignores what a terminal sends, and stands in a process group of
-/// its own, so that Ctrl-C ends us first and it has its work to do after.
+/// its own, so that Ctrl-C ends us first and it has its work to do after. The
+/// server removes its pid file last; the number alone may stay as a zombie
+/// where the first process of a container reaps nobody.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 pid=
@@ -27,7 +29,7 @@ done
 if [ -n "$pid" ]; then
   kill -s QUIT "$pid" 2>/dev/null
   left=100
-  while [ "$left" -gt 0 ] && kill -s 0 "$pid" 2>/dev/null; do
+  while [ "$left" -gt 0 ] && [ -e "$1/data/postmaster.pid" ] && kill -s 0 "$pid" 2>/dev/null; do
     left=$((left - 1))
     sleep 0.1
   done

@@ -1,1 +1,7 @@
-//! (written below)
+//! The data plane's shell: sockets, TLS and timers around `relay`.
+//!
+//! ```text
+//!   socket ◄──► tls ◄──► worker loop ◄──► relay
+//! ```
+
+pub mod tls;

@@ -42,8 +42,44 @@ pub enum Command {
     plimsoll run --database postgres://anna@db.internal/shop\n  \
     plimsoll run --sandbox\n\n\
     Signals: HUP reads the settings again (all or nothing), TERM and INT drain and stop.")]
-#[group(required = true, multiple = false)]
 pub struct RunArgs {
+    /// Exactly one of these.
+    #[command(flatten)]
+    pub source: RunSource,
+
+    /// Most server connections, over all pools: the line
+    ///
+    /// A pgbouncer.ini has no place for it. Leave room for superusers,
+    /// other applications and a second pooler below the server's max_connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub line: Option<u32>,
+
+    /// Where /metrics, /livez and /readyz listen, e.g. 127.0.0.1:9930
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<std::net::SocketAddr>,
+
+    /// Where clients connect, with --database or --sandbox (loopback only)
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:6432",
+        conflicts_with = "file"
+    )]
+    pub listen: std::net::SocketAddr,
+
+    /// Log lines as text or as JSON
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Least important lines that are logged: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log_level: String,
+}
+
+/// Where the settings come from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct RunSource {
     /// Settings: plimsoll.toml, or an existing pgbouncer.ini as it is
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -58,6 +94,15 @@ pub struct RunArgs {
     /// Bring a private, empty PostgreSQL, gone when the command ends
     #[arg(long)]
     pub sandbox: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
 }
 
 /// A `postgres://` URL. It may hold a password, so `Debug` shows none of it.

@@ -117,7 +117,10 @@ fn shift(total: &mut Totals, end: &Totals, before: &Totals) {
 fn totals(snapshot: &Snapshot) -> BTreeMap<String, Totals> {
     let mut by_name: BTreeMap<String, Totals> = BTreeMap::new();
     for pool in &snapshot.pools {
-        by_name.entry(pool.database.clone()).or_default().add(&pool.totals);
+        by_name
+            .entry(pool.database.clone())
+            .or_default()
+            .add(&pool.totals);
     }
     by_name
 }
@@ -143,7 +146,8 @@ impl Proxy {
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
         for _ in 0..count {
-            let (poll, waker) = loop_parts().map_err(|e| StartError(format!("cannot make an event loop: {e}")))?;
+            let (poll, waker) =
+                loop_parts().map_err(|e| StartError(format!("cannot make an event loop: {e}")))?;
             polls.push(poll);
             mailboxes.push(Arc::new(Mailbox::new(waker)));
         }
@@ -154,7 +158,8 @@ impl Proxy {
             clock: Clock::start(),
             console,
         });
-        let helpers = Helpers::start(&common).map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
+        let helpers = Helpers::start(&common)
+            .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
         let mock_seed = random();
         let inner = Inner {
             common: Arc::clone(&common),
@@ -169,7 +174,9 @@ impl Proxy {
             period: Mutex::default(),
             watched: Mutex::default(),
         };
-        let handle = Handle { inner: Arc::new(inner) };
+        let handle = Handle {
+            inner: Arc::new(inner),
+        };
         let binding = channel_binding(&plan).map_err(StartError)?;
         let directory = Arc::new(compile::directory(&plan, mock_seed, binding));
         let (hash, key) = (u64::from_le_bytes(random()), random());
@@ -177,12 +184,23 @@ impl Proxy {
         let mut threads = Vec::new();
         for (i, poll) in polls.into_iter().enumerate() {
             let id = WorkerId(i as u16);
-            let seeds = Seeds { hash, key, nonce: random() };
+            let seeds = Seeds {
+                hash,
+                key,
+                nonce: random(),
+            };
             let hub = Hub::new(id, Arc::clone(&directory), seeds);
             let mine = listeners.take().unwrap_or_default();
-            let worker =
-                Worker::new(id, Arc::clone(&common), helpers.clone(), poll, hub, mine, client_tls.clone())
-                    .ok_or_else(|| StartError("a worker has no mailbox".into()))?;
+            let worker = Worker::new(
+                id,
+                Arc::clone(&common),
+                helpers.clone(),
+                poll,
+                hub,
+                mine,
+                client_tls.clone(),
+            )
+            .ok_or_else(|| StartError("a worker has no mailbox".into()))?;
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{i}"))
                 .spawn(move || worker.run())
@@ -234,7 +252,9 @@ fn client_tls(plan: &Plan) -> Result<Option<Arc<rustls::ServerConfig>>, String> 
     if plan.client_tls.mode == SslMode::Disable {
         return Ok(None);
     }
-    tls::server_config(&plan.client_tls, &|path| std::fs::read(path)).map(Some).map_err(|e| e.to_string())
+    tls::server_config(&plan.client_tls, &|path| std::fs::read(path))
+        .map(Some)
+        .map_err(|e| e.to_string())
 }
 
 fn channel_binding(plan: &Plan) -> Result<Option<Vec<u8>>, String> {
@@ -283,11 +303,17 @@ impl Handle {
     /// # Errors
     /// What is wrong with the file; the old settings still serve.
     pub fn reload(&self) -> Result<(), String> {
-        let _one = self.inner.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self
+            .inner
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let result = (self.inner.reload)().and_then(|plan| self.apply(plan));
         match &result {
             Ok(()) => tracing::info!("settings reloaded"),
-            Err(error) => tracing::error!(%error, "the settings were not reloaded; the old ones still serve"),
+            Err(error) => {
+                tracing::error!(%error, "the settings were not reloaded; the old ones still serve")
+            }
         }
         result
     }
@@ -305,7 +331,11 @@ impl Handle {
             (changed, registry.upstreams().to_vec())
         };
         for mailbox in &common.mailboxes {
-            mailbox.post(Mail::Settings(Arc::clone(&directory), changed.clone(), client_tls.clone()));
+            mailbox.post(Mail::Settings(
+                Arc::clone(&directory),
+                changed.clone(),
+                client_tls.clone(),
+            ));
         }
         for cell in upstreams {
             act(common, &cell, |_| {});
@@ -319,7 +349,10 @@ impl Handle {
         let common = &self.inner.common;
         let (to, reports) = channel();
         for mailbox in &common.mailboxes {
-            mailbox.post(Mail::Report { detail, to: to.clone() });
+            mailbox.post(Mail::Report {
+                detail,
+                to: to.clone(),
+            });
         }
         drop(to);
         let now = common.clock.now();
@@ -334,7 +367,9 @@ impl Handle {
         snapshot.pools = places.iter().map(|p| pool_row(p, now)).collect();
         let deadline = Instant::now() + REPORT_MAX;
         let mut found = Vec::new();
-        while let Ok(report) = reports.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        while let Ok(report) =
+            reports.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
             found.push(report);
         }
         found.sort_by_key(|r| r.worker);
@@ -346,10 +381,18 @@ impl Handle {
 
     pub(crate) fn figures(&self, detail: bool) -> Figures {
         let snapshot = self.snapshot(detail);
-        let period = self.inner.period.lock().unwrap_or_else(PoisonError::into_inner);
+        let period = self
+            .inner
+            .period
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let whole = period.span > Duration::ZERO;
         Figures {
-            period: if whole { period.span } else { snapshot.at.since(events::Time::ZERO) },
+            period: if whole {
+                period.span
+            } else {
+                snapshot.at.since(events::Time::ZERO)
+            },
             disabled: self.inner.common.read().disabled.clone(),
             before: period.before.clone(),
             at_period: whole.then(|| period.now.clone()),
@@ -360,14 +403,20 @@ impl Handle {
     /// The end of a period of averages.
     pub(crate) fn next_period(&self, span: Duration) {
         let snapshot = self.snapshot(false);
-        let mut period = self.inner.period.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut period = self
+            .inner
+            .period
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         period.before = std::mem::take(&mut period.now);
         period.now = totals(&snapshot);
         period.span = span;
     }
 
     pub(crate) fn console_reply(&self, client: ClientId, reply: Vec<u8>) {
-        self.inner.common.post(client.worker, Mail::Console { client, reply });
+        self.inner
+            .common
+            .post(client.worker, Mail::Console { client, reply });
     }
 
     /// Closes the client with this id of SHOW CLIENTS.
@@ -395,7 +444,10 @@ impl Handle {
         }
         let places: Vec<Place> = common.read().places().to_vec();
         let now = common.clock.now();
-        for place in places.iter().filter(|p| database.is_none_or(|d| *p.info.database == *d)) {
+        for place in places
+            .iter()
+            .filter(|p| database.is_none_or(|d| *p.info.database == *d))
+        {
             let pool = place.pool;
             act(common, &place.upstream, |u| match verb {
                 "PAUSE" => u.pause(now, pool),
@@ -413,6 +465,22 @@ impl Handle {
             }
         }
         Ok(())
+    }
+
+    /// Lends no connection of this database (of all) until `resume`.
+    ///
+    /// # Errors
+    /// There is no such database.
+    pub fn pause(&self, database: Option<&str>) -> Result<(), String> {
+        self.administer("PAUSE", database)
+    }
+
+    /// Lends again.
+    ///
+    /// # Errors
+    /// There is no such database.
+    pub fn resume(&self, database: Option<&str>) -> Result<(), String> {
+        self.administer("RESUME", database)
     }
 
     /// Closes the listeners and idle clients; the others end with their
@@ -439,7 +507,12 @@ impl Handle {
 
     /// Clients that are connected.
     pub fn clients(&self) -> u32 {
-        self.inner.common.mailboxes.iter().map(|m| m.clients.load(Ordering::Relaxed)).sum()
+        self.inner
+            .common
+            .mailboxes
+            .iter()
+            .map(|m| m.clients.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Whether a stop was asked for.
@@ -453,14 +526,21 @@ impl Handle {
     /// # Errors
     /// Which worker does not.
     pub fn live(&self) -> Result<(), String> {
-        let mut watched = self.inner.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self
+            .inner
+            .watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for (i, mailbox) in self.inner.common.mailboxes.iter().enumerate() {
             let turns = mailbox.turns.load(Ordering::Relaxed);
             let seen = watched.entry(i).or_insert((turns, Instant::now()));
             if seen.0 != turns {
                 *seen = (turns, Instant::now());
             } else if seen.1.elapsed() > STUCK {
-                return Err(format!("worker {i} has not turned for {} s", seen.1.elapsed().as_secs()));
+                return Err(format!(
+                    "worker {i} has not turned for {} s",
+                    seen.1.elapsed().as_secs()
+                ));
             }
         }
         Ok(())
@@ -472,7 +552,9 @@ impl Handle {
     /// # Errors
     /// What is in the way.
     pub fn ready(&self) -> Result<(), String> {
-        if self.inner.stopping.load(Ordering::Relaxed) || self.inner.draining.load(Ordering::Relaxed) {
+        if self.inner.stopping.load(Ordering::Relaxed)
+            || self.inner.draining.load(Ordering::Relaxed)
+        {
             return Err("draining".into());
         }
         Ok(())

@@ -5,28 +5,42 @@ use crate::registry::UpstreamCell;
 use config::{AuthType, Database, Pin, Plan, SslMode};
 use pool::{PoolSettings, UpstreamSettings};
 use relay::{
-    Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth, Settings, Stored, Target,
+    Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
+    Settings, Stored, Target,
 };
 use std::sync::Arc;
 use wire::sql::Value;
 
 /// Settings and users for the workers.
-pub(crate) fn directory(plan: &Plan, mock_seed: [u8; 32], channel_binding: Option<Vec<u8>>) -> Directory {
+pub(crate) fn directory(
+    plan: &Plan,
+    mock_seed: [u8; 32],
+    channel_binding: Option<Vec<u8>>,
+) -> Directory {
     let users = plan
         .users
         .iter()
         .map(|(name, user)| {
-            (name.as_str().into(), Stored(user.secret.as_ref().map(|s| s.0.as_str().into())))
+            (
+                name.as_str().into(),
+                Stored(user.secret.as_ref().map(|s| s.0.as_str().into())),
+            )
         })
         .collect();
-    Directory { settings: settings(plan, channel_binding), users, mock_seed }
+    Directory {
+        settings: settings(plan, channel_binding),
+        users,
+        mock_seed,
+    }
 }
 
 fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
     let auth_query = match (&plan.auth_query, &plan.auth_user) {
-        (Some(query), Some(user)) => {
-            Some(AuthQuery { query: query.as_str().into(), user: user.as_str().into(), database: None })
-        }
+        (Some(query), Some(user)) => Some(AuthQuery {
+            query: query.as_str().into(),
+            user: user.as_str().into(),
+            database: None,
+        }),
         _ => None,
     };
     let names = |list: &[String]| list.iter().map(|n| n.as_str().into()).collect();
@@ -71,7 +85,11 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
 }
 
 pub(crate) fn endpoint(plan: &Plan, database: &Database) -> Endpoint {
-    Endpoint { host: database.host.clone(), port: database.port, tls: plan.server_tls.clone() }
+    Endpoint {
+        host: database.host.clone(),
+        port: database.port,
+        tls: plan.server_tls.clone(),
+    }
 }
 
 pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
@@ -84,8 +102,13 @@ pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
 
 pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> PoolSettings {
     let of_user = plan.users.get(user);
-    let size = of_user.and_then(|u| u.pool_size).or(database.pool_size).unwrap_or(plan.default_pool_size);
-    let reserve = of_user.and_then(|u| u.reserve_pool_size).or(database.reserve_pool_size);
+    let size = of_user
+        .and_then(|u| u.pool_size)
+        .or(database.pool_size)
+        .unwrap_or(plan.default_pool_size);
+    let reserve = of_user
+        .and_then(|u| u.reserve_pool_size)
+        .or(database.reserve_pool_size);
     PoolSettings {
         size: size.max(1),
         min: database.min_pool_size.unwrap_or(plan.min_pool_size),
@@ -100,18 +123,30 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
 }
 
 /// How the pooler logs in to the server as `user`.
-pub(crate) fn server_auth(plan: &Plan, database: &Database, user: &str, target: Option<&Target<'_>>) -> ServerAuth {
+pub(crate) fn server_auth(
+    plan: &Plan,
+    database: &Database,
+    user: &str,
+    target: Option<&Target<'_>>,
+) -> ServerAuth {
     if let Some(password) = &database.password {
-        return ServerAuth { password: Some(password.0.as_str().into()), keys: None };
+        return ServerAuth {
+            password: Some(password.0.as_str().into()),
+            keys: None,
+        };
     }
     if let Some(secret) = plan.users.get(user).and_then(|u| u.secret.as_ref()) {
         let keys = target.and_then(|t| t.keys.cloned());
-        return ServerAuth { password: Some(secret.0.as_str().into()), keys };
+        return ServerAuth {
+            password: Some(secret.0.as_str().into()),
+            keys,
+        };
     }
     match target {
-        Some(t) if database.user.is_none() => {
-            ServerAuth { password: t.secret.map(Into::into), keys: t.keys.cloned() }
-        }
+        Some(t) if database.user.is_none() => ServerAuth {
+            password: t.secret.map(Into::into),
+            keys: t.keys.cloned(),
+        },
         _ => ServerAuth::default(),
     }
 }
@@ -131,7 +166,10 @@ pub(crate) fn pool_info(
     let mode = of_user.or(database.pool_mode).unwrap_or(plan.pool_mode);
     let mut parameters = ParamSet::default();
     for (name, value) in &database.parameters {
-        parameters.set(&name.to_ascii_lowercase(), Some(Value::Guc(value.as_str().into())));
+        parameters.set(
+            &name.to_ascii_lowercase(),
+            Some(Value::Guc(value.as_str().into())),
+        );
     }
     PoolInfo {
         key,

@@ -35,4 +35,4 @@ mod socket;
 pub mod tls;
 mod worker;
 
-pub use admin::{Handle, Proxy, StartError};
+pub use admin::{Handle, Proxy, Reload, StartError};

@@ -80,10 +80,6 @@ impl Registry {
         &self.upstreams
     }
 
-    pub(crate) fn upstream(&self, id: UpstreamId) -> Option<&Arc<UpstreamCell>> {
-        self.upstreams.get(usize::from(id.0))
-    }
-
     /// The pool of an upstream's own id.
     pub(crate) fn key_of(&self, upstream: UpstreamId, pool: PoolId) -> Option<PoolKey> {
         self.by_pool.get(&(upstream, pool.0)).copied()
@@ -98,16 +94,26 @@ impl Registry {
     /// Where a login leads.
     pub(crate) fn route(&mut self, target: &Target<'_>) -> Route {
         let plan = Arc::clone(&self.plan);
-        let Some(database) = self.database(target.database).cloned() else { return Route::NoDatabase };
+        let Some(database) = self.database(target.database).cloned() else {
+            return Route::NoDatabase;
+        };
         if self.disabled.contains(target.database) {
             return Route::Disabled;
         }
         let over = |limit: Option<u32>, clients: u32| limit.is_some_and(|l| clients >= l);
         let of_database = self.clients_where(|info| *info.database == *target.database);
-        if over(database.max_db_client_connections.or(plan.max_db_client_connections), of_database) {
+        if over(
+            database
+                .max_db_client_connections
+                .or(plan.max_db_client_connections),
+            of_database,
+        ) {
             return Route::Full("max_db_client_connections");
         }
-        let user_limit = plan.users.get(target.user).and_then(|u| u.max_user_client_connections);
+        let user_limit = plan
+            .users
+            .get(target.user)
+            .and_then(|u| u.max_user_client_connections);
         let of_user = self.clients_where(|info| *info.user == *target.user);
         if over(user_limit.or(plan.max_user_client_connections), of_user) {
             return Route::Full("max_user_client_connections");
@@ -120,7 +126,11 @@ impl Registry {
     }
 
     fn clients_where(&self, fits: impl Fn(&PoolInfo) -> bool) -> u32 {
-        self.clients.iter().filter(|(k, _)| self.place(**k).is_some_and(|p| fits(&p.info))).map(|(_, n)| n).sum()
+        self.clients
+            .iter()
+            .filter(|(k, _)| self.place(**k).is_some_and(|p| fits(&p.info)))
+            .map(|(_, n)| n)
+            .sum()
     }
 
     /// The pool that runs `auth_query` for logins to `database`.
@@ -128,7 +138,10 @@ impl Registry {
         let plan = Arc::clone(&self.plan);
         let asked = self.database(database)?;
         let user = asked.auth_user.clone().or_else(|| plan.auth_user.clone())?;
-        let name = asked.auth_dbname.clone().unwrap_or_else(|| database.to_owned());
+        let name = asked
+            .auth_dbname
+            .clone()
+            .unwrap_or_else(|| database.to_owned());
         let settings = self.database(&name)?.clone();
         self.pool(&name, &user, &settings, None)
     }
@@ -164,10 +177,23 @@ impl Registry {
         let pool = upstream.lock().add_pool(settings.clone());
         let key = PoolKey(self.places.len() as u32);
         let auth = compile::server_auth(&plan, database, user, target);
-        let info = Arc::new(compile::pool_info(&plan, key, &upstream, name, user, database, auth, settings.size));
+        let info = Arc::new(compile::pool_info(
+            &plan,
+            key,
+            &upstream,
+            name,
+            user,
+            database,
+            auth,
+            settings.size,
+        ));
         self.by_pool.insert((upstream.id, pool.0), key);
         self.by_name.insert(names, key);
-        self.places.push(Place { upstream, pool, info: Arc::clone(&info) });
+        self.places.push(Place {
+            upstream,
+            pool,
+            info: Arc::clone(&info),
+        });
         Some(info)
     }
 
@@ -179,26 +205,41 @@ impl Registry {
             && let Some(target) = target
             && (target.secret.is_some() || target.keys.is_some())
         {
-            let auth = ServerAuth { password: target.secret.map(Into::into), keys: target.keys.cloned() };
+            let auth = ServerAuth {
+                password: target.secret.map(Into::into),
+                keys: target.keys.cloned(),
+            };
             place.info = Arc::new(compile::with_auth(&place.info, auth));
         }
         Some(Arc::clone(&place.info))
     }
 
     fn upstream_for(&mut self, endpoint: &Endpoint) -> Arc<UpstreamCell> {
-        let same = |u: &&Arc<UpstreamCell>| u.endpoint.host == endpoint.host && u.endpoint.port == endpoint.port;
+        let same = |u: &&Arc<UpstreamCell>| {
+            u.endpoint.host == endpoint.host && u.endpoint.port == endpoint.port
+        };
         if let Some(known) = self.upstreams.iter().find(same) {
             return Arc::clone(known);
         }
         let id = UpstreamId(u16::try_from(self.upstreams.len()).unwrap_or(u16::MAX));
         let mut pools = Upstream::new(compile::upstream_settings(&self.plan));
         pools.set_workers(self.workers);
-        let cell = Arc::new(UpstreamCell { id, endpoint: endpoint.clone(), pools: Mutex::new(pools) });
+        let cell = Arc::new(UpstreamCell {
+            id,
+            endpoint: endpoint.clone(),
+            pools: Mutex::new(pools),
+        });
         self.upstreams.push(Arc::clone(&cell));
         cell
     }
 
-    fn pool_settings(&mut self, upstream: &UpstreamCell, name: &str, user: &str, database: &Database) -> PoolSettings {
+    fn pool_settings(
+        &mut self,
+        upstream: &UpstreamCell,
+        name: &str,
+        user: &str,
+        database: &Database,
+    ) -> PoolSettings {
         let plan = Arc::clone(&self.plan);
         let mut settings = compile::pool_settings(&plan, database, user);
         if let Some(limit) = database.max_db_connections.or(plan.max_db_connections) {
@@ -223,7 +264,8 @@ impl Registry {
     pub(crate) fn reconfigure(&mut self, now: Time, plan: Arc<Plan>) -> Vec<Arc<PoolInfo>> {
         self.plan = Arc::clone(&plan);
         for cell in &self.upstreams {
-            cell.lock().configure(now, compile::upstream_settings(&plan));
+            cell.lock()
+                .configure(now, compile::upstream_settings(&plan));
         }
         let mut changed = Vec::new();
         for index in 0..self.places.len() {
@@ -243,7 +285,11 @@ impl Registry {
             }
             let settings = self.pool_settings(&place.upstream, &name, &user, &database);
             let auth = compile::server_auth(&plan, &database, &user, None);
-            let auth = if auth.password.is_none() { place.info.auth.clone() } else { auth };
+            let auth = if auth.password.is_none() {
+                place.info.auth.clone()
+            } else {
+                auth
+            };
             let mut info = compile::pool_info(
                 &plan,
                 place.info.key,

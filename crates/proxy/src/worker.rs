@@ -160,9 +160,11 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         for (i, listener) in self.listeners.iter_mut().enumerate() {
-            if let Err(error) =
-                self.poll.registry().register(listener, token(Kind::Listener, i), mio::Interest::READABLE)
-            {
+            if let Err(error) = self.poll.registry().register(
+                listener,
+                token(Kind::Listener, i),
+                mio::Interest::READABLE,
+            ) {
                 tracing::error!(%error, "cannot watch the listening socket");
             }
         }
@@ -192,10 +194,17 @@ impl Worker {
     /// Until the next tick; longer when nothing can time out.
     fn sleep(&self) -> Duration {
         let (clients, servers) = self.hub.counts();
-        if self.id.0 != 0 && clients == 0 && servers == 0 && self.lingering.is_empty() && self.outgoing.is_empty() {
+        if self.id.0 != 0
+            && clients == 0
+            && servers == 0
+            && self.lingering.is_empty()
+            && self.outgoing.is_empty()
+        {
             return Duration::from_secs(1);
         }
-        self.next_tick.since(self.common.clock.now()).max(Duration::from_millis(1))
+        self.next_tick
+            .since(self.common.clock.now())
+            .max(Duration::from_millis(1))
     }
 
     fn after_events(&mut self) {
@@ -207,7 +216,9 @@ impl Worker {
         }
         self.read_letters();
         for _ in 0..self.again.len() {
-            let Some(peer) = self.again.pop_front() else { break };
+            let Some(peer) = self.again.pop_front() else {
+                break;
+            };
             if let Some(conn) = self.conn(peer) {
                 conn.queued = false;
             }
@@ -246,11 +257,18 @@ impl Worker {
                 Kind::Server => Some(Peer::Server(slot as u32)),
                 _ => None,
             };
-            tracing::error!(worker = self.id.0, ?peer, reason = "panic", "a panic was contained; its pool is rebuilt");
+            tracing::error!(
+                worker = self.id.0,
+                ?peer,
+                reason = "panic",
+                "a panic was contained; its pool is rebuilt"
+            );
             self.out = Outbox::new();
             self.commands.clear();
             if let Some(peer) = peer
-                && let Some(key) = self.hub.fail_pool_of(self.now, peer, &mut self.port, &mut self.out)
+                && let Some(key) =
+                    self.hub
+                        .fail_pool_of(self.now, peer, &mut self.port, &mut self.out)
             {
                 self.port.fail_pool(self.now, key);
             }
@@ -283,14 +301,17 @@ impl Worker {
 
     /// Sends what a peer has not taken yet. False when it is gone.
     fn flush(&mut self, peer: Peer) -> bool {
-        let Some(conn) = self.conn(peer) else { return false };
+        let Some(conn) = self.conn(peer) else {
+            return false;
+        };
         let waiting = !conn.unsent.is_empty() || conn.tls.as_ref().is_some_and(|t| t.wants_write());
         if !waiting {
             return true;
         }
         match conn.flush() {
             Some(left) => {
-                self.hub.backlog(self.now, peer, left, &mut self.port, &mut self.out);
+                self.hub
+                    .backlog(self.now, peer, left, &mut self.port, &mut self.out);
                 self.settle(&[]);
                 true
             }
@@ -368,8 +389,14 @@ impl Worker {
             }
         }
         match peer {
-            Peer::Client(slot) => self.hub.client_input(self.now, slot, input, &mut self.port, &mut self.out),
-            Peer::Server(slot) => self.hub.server_input(self.now, slot, input, &mut self.port, &mut self.out),
+            Peer::Client(slot) => {
+                self.hub
+                    .client_input(self.now, slot, input, &mut self.port, &mut self.out)
+            }
+            Peer::Server(slot) => {
+                self.hub
+                    .server_input(self.now, slot, input, &mut self.port, &mut self.out)
+            }
         }
         self.settle(input);
         more
@@ -378,10 +405,19 @@ impl Worker {
     /// A socket ended or broke.
     fn gone(&mut self, peer: Peer, error: Option<std::io::Error>) {
         match peer {
-            Peer::Client(slot) => self.hub.client_gone(self.now, slot, &mut self.port, &mut self.out),
+            Peer::Client(slot) => {
+                self.hub
+                    .client_gone(self.now, slot, &mut self.port, &mut self.out)
+            }
             Peer::Server(slot) => {
                 let text = error.map(|e| e.to_string());
-                self.hub.server_gone(self.now, slot, text.as_deref(), &mut self.port, &mut self.out);
+                self.hub.server_gone(
+                    self.now,
+                    slot,
+                    text.as_deref(),
+                    &mut self.port,
+                    &mut self.out,
+                );
             }
         }
         self.settle(&[]);
@@ -425,7 +461,11 @@ impl Worker {
         let segments = out.segments();
         let mut i = 0;
         while let Some(first) = segments.get(i) {
-            let run = segments[i..].iter().take_while(|s| s.to == first.to).count().min(RUNS_MAX);
+            let run = segments[i..]
+                .iter()
+                .take_while(|s| s.to == first.to)
+                .count()
+                .min(RUNS_MAX);
             let mut slices = [IoSlice::new(&[]); RUNS_MAX];
             for (slice, segment) in slices.iter_mut().zip(&segments[i..i + run]) {
                 *slice = IoSlice::new(out.bytes(segment, input));
@@ -446,7 +486,8 @@ impl Worker {
         match conn.write(runs) {
             Some(0) => {}
             Some(left) if left != before => {
-                self.hub.backlog(self.now, peer, left, &mut self.port, &mut self.out);
+                self.hub
+                    .backlog(self.now, peer, left, &mut self.port, &mut self.out);
             }
             Some(_) => {}
             // The end of file will tell; what it sent before is still read.

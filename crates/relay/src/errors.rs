@@ -70,7 +70,6 @@ impl Report {
 pub(crate) enum Trouble<'a> {
     NoSuchDatabase(&'a str),
     DatabaseDisabled(&'a str),
-    NoSuchUser,
     WrongPassword {
         user: &'a str,
     },
@@ -137,7 +136,6 @@ fn pgbouncer(trouble: &Trouble<'_>) -> Option<Report> {
     let text = match trouble {
         Trouble::NoSuchDatabase(name) => format!("no such database: {name}"),
         Trouble::DatabaseDisabled(name) => format!("database \"{name}\" is disabled"),
-        Trouble::NoSuchUser => "no such user".into(),
         Trouble::WrongPassword { .. } => {
             return Some(Report::fatal("28P01", "password authentication failed"));
         }
@@ -184,9 +182,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
             Report::fatal("57P03", format!("database \"{name}\" is disabled"))
                 .hint("An administrator can allow it again with ENABLE in the console.")
         }
-        Trouble::NoSuchUser | Trouble::SaslFailed => {
-            Report::fatal("28P01", "password authentication failed")
-        }
+        Trouble::SaslFailed => Report::fatal("28P01", "password authentication failed"),
         Trouble::WrongPassword { user } => Report::fatal(
             "28P01",
             format!("password authentication failed for user \"{user}\""),
@@ -246,9 +242,10 @@ fn own(trouble: &Trouble<'_>) -> Report {
             "XX000",
             "internal error in the pooler; the connection is closed",
         ),
-        Trouble::Killed => {
-            Report::fatal("57P01", "terminating connection due to administrator command")
-        }
+        Trouble::Killed => Report::fatal(
+            "57P01",
+            "terminating connection due to administrator command",
+        ),
         Trouble::ConsoleExtended => Report::error(
             "08P01",
             "extended query protocol not supported by admin console",

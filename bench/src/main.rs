@@ -34,6 +34,7 @@ mod postgres;
 mod report;
 mod sandbox;
 mod stats;
+mod verdict;
 mod wire;
 
 use std::error::Error;

@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::pgbench::Measured;
 use crate::poolers::Target;
 use crate::stats::{Interval, Rng, geometric_mean_of_ratios, median, paired_ratio};
-use crate::{Failure, measure};
+use crate::{Failure, measure, verdict};
 
 /// One run, counted or not.
 #[derive(Debug, serde::Serialize)]
@@ -126,7 +126,7 @@ impl Results {
     }
 
     /// Values of two targets from the same rounds.
-    fn pairs(
+    pub fn pairs(
         &self,
         ours: (&str, &str),
         theirs: (&str, &str),
@@ -147,6 +147,7 @@ pub fn markdown(results: &Results) -> String {
     heading(&mut text, results);
     if !results.runs.is_empty() {
         summary(&mut text, results);
+        verdicts(&mut text, results);
         metric(
             &mut text,
             results,
@@ -257,6 +258,16 @@ fn summary(text: &mut String, results: &Results) {
     );
 }
 
+fn verdicts(text: &mut String, results: &Results) {
+    let lines = verdict::lines(results);
+    for line in &lines {
+        let _ = writeln!(text, "- {line}");
+    }
+    if !lines.is_empty() {
+        let _ = writeln!(text);
+    }
+}
+
 fn metric(
     text: &mut String,
     results: &Results,
@@ -297,7 +308,8 @@ fn metric(
     let _ = writeln!(text);
 }
 
-fn times(interval: Option<Interval>) -> String {
+/// A ratio as the report shows it.
+pub fn times(interval: Option<Interval>) -> String {
     interval.map_or_else(
         || "–".into(),
         |i| format!("{:.2} ×, {:.2}–{:.2}", i.mid, i.low, i.high),
@@ -456,10 +468,11 @@ fn date_of(days_since_1970: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn run(cell: &str, target: &str, round: usize, cpu_us: f64) -> Run {
+    /// A run that measured that CPU time.
+    pub fn run(cell: &str, target: &str, round: usize, cpu_us: f64) -> Run {
         let measured = Measured {
             cpu_us,
             tps: 1000.0,
@@ -477,7 +490,8 @@ mod tests {
         }
     }
 
-    fn results(runs: Vec<Run>) -> Results {
+    /// Results of one cell with three targets.
+    pub fn results(runs: Vec<Run>) -> Results {
         let action =
             crate::options::parse(&["--cells".into(), "select-only/simple/16".into()]).unwrap();
         let crate::options::Action::Bench(options) = action else {

@@ -14,6 +14,9 @@ use crate::poolers::Target;
 use crate::stats::{Interval, Rng, geometric_mean_of_ratios, median, paired_ratio};
 use crate::{Failure, measure, verdict};
 
+/// Below this number of rounds a bootstrap interval says little.
+const ROUNDS_FOR_AN_INTERVAL: usize = 9;
+
 /// One run, counted or not.
 #[derive(Debug, serde::Serialize)]
 pub struct Run {
@@ -202,6 +205,12 @@ fn heading(text: &mut String, results: &Results) {
         median(&loads).unwrap_or(0.0),
         results.targets.first().map_or("", String::as_str),
     );
+    if rounds < ROUNDS_FOR_AN_INTERVAL {
+        let _ = writeln!(
+            text,
+            "Only {rounds} rounds: the intervals are an indication, no proof.\n"
+        );
+    }
 }
 
 fn summary(text: &mut String, results: &Results) {

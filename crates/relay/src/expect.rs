@@ -88,6 +88,11 @@ impl Expect {
         )
     }
 
+    /// A statement of the client's that changes the session.
+    pub(crate) fn changes_session(&self) -> bool {
+        matches!(self, Expect::Query(Some(_)) | Expect::Execute(Some(_)))
+    }
+
     /// Ends with ReadyForQuery.
     #[inline]
     pub(crate) fn ends_batch(&self) -> bool {

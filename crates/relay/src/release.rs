@@ -400,7 +400,12 @@ impl Hub {
         let link = client.link;
         server.link = NONE;
         let session = server.pool.mode == PoolMode::Session;
-        let reset = session || pins || server.dirty || self.directory.settings.reset_always;
+        // What still runs changes the session, or a rollback will change it back,
+        // and nobody is left to follow that.
+        let unsettled = client.ext.as_ref().is_some_and(|e| e.tracker.is_some())
+            || server.expected.iter().any(Expect::changes_session);
+        let reset =
+            session || pins || unsettled || server.dirty || self.directory.settings.reset_always;
         if matches!(server.phase, ServerPhase::Lent) {
             if reset || !server.at_rest() || server.cancels > 0 {
                 self.start_cleaning(link, reset, io);

@@ -88,9 +88,15 @@ impl Expect {
         )
     }
 
-    /// A statement of the client's that changes the session.
+    /// A statement that changes the session for its client, the client's own or
+    /// the one that brings its parameters.
     pub(crate) fn changes_session(&self) -> bool {
-        matches!(self, Expect::Query(Some(_)) | Expect::Execute(Some(_)))
+        matches!(
+            self,
+            Expect::Query(Some(_))
+                | Expect::Execute(Some(_))
+                | Expect::OwnQuery(Purpose::Parameters)
+        )
     }
 
     /// Ends with ReadyForQuery.

@@ -218,12 +218,17 @@ impl Hub {
         }
     }
 
-    fn session_reset(&mut self, slot: u32) {
-        let text = &self.directory.settings.reset_query;
-        let all = sql::read(text.as_bytes(), sql::Quoting::default())
+    /// The reset query takes back all session state, as far as anybody can tell.
+    fn reset_discards_all(&self) -> bool {
+        let text = self.directory.settings.reset_query.as_bytes();
+        sql::read(text, sql::Quoting::default())
             .effects
             .iter()
-            .any(|e| matches!(e.change, sql::Change::Discard(sql::Discard::All)));
+            .any(|e| matches!(e.change, sql::Change::Discard(sql::Discard::All)))
+    }
+
+    fn session_reset(&mut self, slot: u32) {
+        let all = self.reset_discards_all();
         let Some(server) = self.servers.get_mut(slot) else {
             return;
         };
@@ -404,6 +409,17 @@ impl Hub {
         // and nobody is left to follow that.
         let unsettled = client.ext.as_ref().is_some_and(|e| e.tracker.is_some())
             || server.expected.iter().any(Expect::changes_session);
+        if unsettled && !self.reset_discards_all() {
+            // The operator's reset may leave parameters: only a new connection is sure.
+            if let Some(server) = self.servers.get_mut(client.link) {
+                server
+                    .doomed
+                    .get_or_insert(CloseReason::ClientLeftTransaction);
+            }
+        }
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
         let reset =
             session || pins || unsettled || server.dirty || self.directory.settings.reset_always;
         if matches!(server.phase, ServerPhase::Lent) {

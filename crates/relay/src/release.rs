@@ -399,27 +399,26 @@ impl Hub {
                 io.pools.leave(info.key, client.flow);
             }
         }
-        let Some(server) = self.servers.get_mut(client.link) else {
+        let link = client.link;
+        let Some(server) = self.servers.get(link) else {
             return;
         };
-        let link = client.link;
-        server.link = NONE;
-        let session = server.pool.mode == PoolMode::Session;
         // What still runs changes the session, or a rollback will change it back,
         // and nobody is left to follow that.
         let unsettled = client.ext.as_ref().is_some_and(|e| e.tracker.is_some())
             || server.expected.iter().any(Expect::changes_session);
-        if unsettled && !self.reset_discards_all() {
-            // The operator's reset may leave parameters: only a new connection is sure.
-            if let Some(server) = self.servers.get_mut(client.link) {
-                server
-                    .doomed
-                    .get_or_insert(CloseReason::ClientLeftTransaction);
-            }
-        }
-        let Some(server) = self.servers.get_mut(client.link) else {
+        // Another reset of the operator's may leave parameters: only a new connection is sure.
+        let unsure = unsettled && !self.reset_discards_all();
+        let Some(server) = self.servers.get_mut(link) else {
             return;
         };
+        server.link = NONE;
+        if unsure {
+            server
+                .doomed
+                .get_or_insert(CloseReason::ClientLeftTransaction);
+        }
+        let session = server.pool.mode == PoolMode::Session;
         let reset =
             session || pins || unsettled || server.dirty || self.directory.settings.reset_always;
         if matches!(server.phase, ServerPhase::Lent) {

@@ -11,6 +11,7 @@
 mod check;
 mod ci;
 mod deps;
+mod fuzz;
 mod help;
 mod licences;
 mod metadata;
@@ -70,6 +71,12 @@ const TASKS: &[Task] = &[
         summary: licences::SUMMARY,
         help: licences::HELP,
         run: licences::run,
+    },
+    Task {
+        name: "fuzz",
+        summary: fuzz::SUMMARY,
+        help: fuzz::HELP,
+        run: fuzz::run,
     },
     Task {
         name: "ci",

@@ -188,7 +188,14 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
     server.prepared.clear();
     server.unnamed = None;
     if let Some(ext) = client.ext.as_mut() {
-        ext.prepared.clear();
+        // What was prepared behind it in the pipeline is not meant.
+        ext.prepared.retain(|name, statement| {
+            server.expected.iter().any(|entry| {
+                entry.parses().is_some_and(|parse| {
+                    parse.name == *name && Arc::ptr_eq(&parse.statement, statement)
+                })
+            })
+        });
         ext.unnamed = None;
     }
 }

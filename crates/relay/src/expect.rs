@@ -88,6 +88,15 @@ impl Expect {
         )
     }
 
+    /// The client's Parse that is answered here.
+    pub(crate) fn parses(&self) -> Option<&ClientParse> {
+        match self {
+            Expect::Parse(parse) => parse.as_deref(),
+            Expect::LocalParse(parse) => Some(parse),
+            _ => None,
+        }
+    }
+
     /// A statement that changes the session for its client, the client's own or
     /// the one that brings its parameters.
     pub(crate) fn changes_session(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What statements do to a session, applied as the server confirms them.
 
 use crate::client::Client;
-use crate::expect::ClientParse;
+use crate::expect::{ClientParse, Expect};
 use crate::params::{ParamSet, SAVEPOINTS_MAX, Tracker};
 use crate::pins::Pins;
 use crate::server::Server;
@@ -189,13 +189,16 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
     server.unnamed = None;
     if let Some(ext) = client.ext.as_mut() {
         // What was prepared behind it in the pipeline is not meant.
-        ext.prepared.retain(|name, statement| {
-            server.expected.iter().any(|entry| {
-                entry.parses().is_some_and(|parse| {
-                    parse.name == *name && Arc::ptr_eq(&parse.statement, statement)
-                })
+        let names = std::mem::take(&mut ext.prepared);
+        let behind = server.expected.iter().filter_map(Expect::parses);
+        ext.prepared = behind
+            .filter(|parse| {
+                names
+                    .get(&parse.name)
+                    .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
             })
-        });
+            .map(|parse| (parse.name.clone(), Arc::clone(&parse.statement)))
+            .collect();
         ext.unnamed = None;
     }
 }

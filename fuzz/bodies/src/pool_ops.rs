@@ -285,9 +285,8 @@ impl World {
             10 => self.up.fail_pool(now, pool),
             11 => self.up.retire_pool(now, pool),
             12 => {
-                if self.up.remove_pool(pool) {
-                    assert!(self.up.conns().all(|row| row.pool != pool));
-                }
+                let gone = self.up.remove_pool(pool);
+                assert!(!gone || self.up.conns().all(|row| row.pool != pool));
             }
             13 if self.pools.len() < 8 => {
                 let settings = settings(u)?;

@@ -13,6 +13,9 @@ pub fn sql(data: &[u8]) {
     let Some((&choice, text)) = data.split_first() else {
         return;
     };
+    // A zero byte ends a text in the protocol, so none is ever inside one.
+    let text: Vec<u8> = text.iter().map(|b| (*b).max(1)).collect();
+    let text = text.as_slice();
     let quoting = Quoting {
         standard_conforming_strings: choice & 1 == 0,
     };

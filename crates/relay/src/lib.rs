@@ -23,6 +23,7 @@
 mod admin;
 mod auth;
 mod cancel;
+mod checkout;
 mod client;
 mod console;
 mod directory;
@@ -35,6 +36,7 @@ mod login;
 mod outbox;
 mod params;
 mod pins;
+mod refusals;
 mod release;
 mod replies;
 mod requests;

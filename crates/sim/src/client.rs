@@ -45,6 +45,8 @@ pub(crate) enum Wish {
     CopyData,
     /// It may act again.
     Act,
+    /// It ends a failed batch.
+    Sync,
     /// An answer of the login stands in `outgoing`.
     Send,
 }
@@ -318,6 +320,10 @@ impl Client {
         match tag {
             b'N' => return Ok(Wish::Nothing),
             b'A' => return self.notified(body),
+            // Said twice does no harm.
+            b'S' if self.next_expected().is_none_or(|e| e != message) && self.repeats(body) => {
+                return Ok(Wish::Nothing);
+            }
             _ => {}
         }
         let is_error = tag == b'E';
@@ -377,6 +383,14 @@ impl Client {
         }
     }
 
+    fn repeats(&self, body: &[u8]) -> bool {
+        back::ParameterStatus::parse(body).is_ok_and(|s| {
+            self.model
+                .reported(s.name)
+                .is_some_and(|v| v.as_bytes() == s.value)
+        })
+    }
+
     fn next_expected(&self) -> Option<&[u8]> {
         let rest = &self.expect[self.head..];
         let f = frame::peek(rest).ok().flatten()?;
@@ -404,6 +418,10 @@ impl Client {
                 self.copies += 1;
                 Wish::CopyData
             }
+            // A batch without its Sync failed.
+            b'E' if self.model.skips() && self.pending.iter().all(|p| p.tag != b'S') => {
+                Wish::Sync
+            }
             b'Z' if self.settled() => {
                 self.busy_names = 0;
                 self.wait_all = false;
@@ -429,7 +447,7 @@ impl Client {
             self.model.refused_within(sent.tag, &mut self.expect);
             return true;
         }
-        if asks && self.model.is_free() && (cancelled || scarce && !pin) {
+        if asks && self.model.is_refusable() && (cancelled || scarce && !pin) {
             self.model.refused(sent.tag);
             if sent.tag == b'Q' {
                 back::ready(&mut self.expect, Status::Idle);

@@ -61,7 +61,7 @@ impl Pen<'_> {
             7 => format!("SELECT current_setting('{}')", self.var()),
             8 => "SELECT sim_state()".into(),
             9 => format!("SELECT rows({}, {})", self.rng.below(20), self.rng.below(300)),
-            10 if self.rng.permille(60) => format!("SELECT rows({}, 1000)", self.rng.below(900)),
+            10 if self.s.drip < 100 && self.rng.permille(60) => format!("SELECT rows({}, 1000)", self.rng.below(900)),
             10 => format!("SELECT {token}"),
             11 => format!("SELECT pg_sleep({}), {token}", self.rng.below(20_000)),
             12 | 13 => {
@@ -232,12 +232,18 @@ impl Pen<'_> {
 
     /// Named statements: parse what is not there, bind, close at times.
     fn named(&mut self, c: &mut Client) {
+        let mut here = 0;
         for _ in 0..self.rng.range(1, 3) {
             let n = self.rng.below(6) as u32;
             let name = format!("s{n}");
             let text = SHARED[((n as usize * 3) + c.index as usize) % SHARED.len()];
             let known = c.model.has_statement(name.as_bytes());
             let fresh = c.busy_names & (1 << n) == 0;
+            // Names whose fate an earlier batch still decides are left alone.
+            if !fresh && here & (1 << n) == 0 {
+                continue;
+            }
+            here |= 1 << n;
             if c.settled() || fresh {
                 if !known && fresh || known && c.settled() && self.rng.permille(20) {
                     self.op(Hit::Parse);
@@ -263,6 +269,7 @@ impl Pen<'_> {
             self.execute(c, "");
             if self.rng.permille(100) {
                 self.sync(c);
+                here = 0;
             }
         }
         self.sync(c);

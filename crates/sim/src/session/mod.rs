@@ -95,6 +95,8 @@ pub struct Session {
     portals: BTreeMap<Rc<str>, Portal>,
     skip: bool,
     batch: bool,
+    /// A message of this batch needed a server connection.
+    touched: bool,
     copy: Option<CopyIn>,
     run: Option<Run>,
     inserts: Vec<u64>,
@@ -126,6 +128,7 @@ impl Session {
             portals: BTreeMap::new(),
             skip: false,
             batch: false,
+            touched: false,
             copy: None,
             run: None,
             inserts: Vec::new(),
@@ -147,6 +150,24 @@ impl Session {
     /// connection away.
     pub fn is_free(&self) -> bool {
         self.tx == Tx::None && !self.batch && !self.skip && self.copy.is_none() && self.run.is_none()
+    }
+
+    /// The next message may be refused: nothing of its transaction or batch
+    /// was sent to a server yet.
+    pub fn is_refusable(&self) -> bool {
+        self.tx == Tx::None
+            && !self.touched
+            && !self.skip
+            && self.copy.is_none()
+            && self.run.is_none()
+    }
+
+    /// What was reported last of a parameter.
+    pub fn reported(&self, name: &[u8]) -> Option<&str> {
+        let i = NAMES
+            .iter()
+            .position(|(_, _, r)| r.is_some_and(|r| r.as_bytes() == name))?;
+        Some(&self.reported[i])
     }
 
     /// A statement is in the middle of its run.
@@ -215,6 +236,7 @@ impl Session {
             b'Q' => self.query(body, out),
             b'P' | b'B' | b'D' | b'E' | b'C' => {
                 self.batch = true;
+                self.touched |= tag != b'C' || body.first() == Some(&b'P');
                 match self.extended(tag, body, out) {
                     Ok(step) => step,
                     Err(error) => self.batch_failed(&error, out),
@@ -223,6 +245,7 @@ impl Session {
             b'S' => {
                 self.skip = false;
                 self.batch = false;
+                self.touched = false;
                 if self.tx == Tx::Implicit {
                     self.commit();
                 }
@@ -283,6 +306,7 @@ impl Session {
         self.unnamed = None;
         self.portals.remove("");
         self.batch = false;
+        self.touched = false;
         let text = body.strip_suffix(&[0]).unwrap_or(body);
         let text: Rc<str> = String::from_utf8_lossy(text).into();
         if text.trim().is_empty() {

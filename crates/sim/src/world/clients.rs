@@ -283,6 +283,11 @@ impl World {
             Wish::Nothing => {}
             Wish::Send => self.send(client),
             Wish::Act => self.plan_act(client),
+            Wish::Sync => {
+                let now = self.now;
+                self.clients[client as usize].send(now, front::sync);
+                self.send(client);
+            }
             Wish::CopyData => {
                 let (mut pen, clients) = self.pen();
                 pen.copy_data(&mut clients[client as usize]);

@@ -129,7 +129,7 @@ impl Hub {
         // Servers first: a client that leaves has nothing to clean up then.
         for slot in self.servers.slots() {
             if self.servers.get(slot).is_some_and(|s| s.pool.key == key) {
-                self.unlink(slot);
+                self.unlink(slot, io.out);
                 self.drop_server(slot, reason, io);
             }
         }

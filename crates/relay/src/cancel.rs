@@ -27,6 +27,7 @@ pub enum CancelOutcome {
 }
 
 const SLOT_BITS: u32 = 24;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 
 impl Hub {
     /// The worker that a process number handed out by us belongs to.
@@ -35,7 +36,8 @@ impl Hub {
     }
 
     pub(crate) fn process_number(&self, slot: u32) -> i32 {
-        ((u32::from(self.worker.0 & 0x7f) << SLOT_BITS) | (slot & ((1 << SLOT_BITS) - 1))) as i32
+        // Never zero: clients take that for "no key".
+        ((u32::from(self.worker.0 & 0x7f) << SLOT_BITS) | ((slot + 1) & SLOT_MASK)) as i32
     }
 
     /// The secret of a client's session: derived, so that idle clients need
@@ -60,7 +62,7 @@ impl Hub {
         out: &mut Outbox,
     ) -> CancelOutcome {
         let mut io = Io { now, pools, out };
-        let slot = pid as u32 & ((1 << SLOT_BITS) - 1);
+        let slot = (pid as u32 & SLOT_MASK).wrapping_sub(1);
         let Some(client) = self.clients.get(slot) else {
             return CancelOutcome::Ignored;
         };

@@ -1,1 +1,16 @@
-//! (written below)
+//! The whole data plane in virtual time.
+pub mod rng;
+pub mod session;
+pub mod scenario;
+pub mod stats;
+pub mod run;
+pub mod world;
+mod client;
+mod script;
+
+pub use run::{Failure, Report, run, traced};
+pub use scenario::Scenario;
+
+pub(crate) fn world_find(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|w| w == needle)
+}

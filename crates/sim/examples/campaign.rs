@@ -3,7 +3,10 @@
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let get = |name: &str, default: u64| {
-        args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)?.parse().ok()).unwrap_or(default)
+        args.iter()
+            .position(|a| a == name)
+            .and_then(|i| args.get(i + 1)?.parse().ok())
+            .unwrap_or(default)
     };
     let first = get("--seed", 1);
     let seeds = get("--seeds", 1);
@@ -15,22 +18,40 @@ fn main() {
     let mut failed = 0;
     for seed in first..first + seeds {
         let mut s = sim::Scenario::random(seed, ops);
-        if calm { s = s.calm(); }
+        if calm {
+            s = s.calm();
+        }
         let result = std::panic::catch_unwind(|| sim::run(seed, &s));
-        let bad = match &result { Ok(r) => { total.add(&r.stats); r.failure.as_ref().map(|f| f.what.clone()) } Err(_) => Some("panic".into()) };
+        let bad = match &result {
+            Ok(r) => {
+                total.add(&r.stats);
+                r.failure.as_ref().map(|f| f.what.clone())
+            }
+            Err(_) => Some("panic".into()),
+        };
         if let Some(what) = bad {
             failed += 1;
             println!("seed {seed}: {what}");
             if seeds == 1 {
                 println!("{s:?}");
-                if let Ok(r) = std::panic::catch_unwind(|| sim::traced(seed, &s)) && let Some(f) = r.failure {
+                if let Ok(r) = std::panic::catch_unwind(|| sim::traced(seed, &s))
+                    && let Some(f) = r.failure
+                {
                     let skip = f.trace.len().saturating_sub(trace);
-                    for line in &f.trace[skip..] { println!("{line}"); }
+                    for line in &f.trace[skip..] {
+                        println!("{line}");
+                    }
                 }
             }
         }
     }
-    if seeds > 1 || failed == 0 { println!("{total}"); }
+    if seeds > 1 || failed == 0 {
+        println!("{total}");
+    }
     let t = started.elapsed().as_secs_f64();
-    println!("{failed} of {seeds} failed; {:.0} ops/s, {:.1} s", total.ops as f64 / t, t);
+    println!(
+        "{failed} of {seeds} failed; {:.0} ops/s, {:.1} s",
+        total.ops as f64 / t,
+        t
+    );
 }

@@ -1,12 +1,12 @@
 //! The whole data plane in virtual time.
-pub mod rng;
-pub mod session;
-pub mod scenario;
-pub mod stats;
-pub mod run;
-pub mod world;
 mod client;
+pub mod rng;
+pub mod run;
+pub mod scenario;
 mod script;
+pub mod session;
+pub mod stats;
+pub mod world;
 
 pub use run::{Failure, Report, run, traced};
 pub use scenario::Scenario;

@@ -50,7 +50,11 @@ pub fn traced(seed: u64, scenario: &Scenario) -> Report {
 fn finish(seed: u64, mut world: World) -> Report {
     world.gather();
     let failure = world.broken.take().map(|what| Failure {
-        trace: world.trace.take().map(|t| concerned(&what, t)).unwrap_or_default(),
+        trace: world
+            .trace
+            .take()
+            .map(|t| concerned(&what, t))
+            .unwrap_or_default(),
         what,
     });
     Report {

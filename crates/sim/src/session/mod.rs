@@ -149,7 +149,11 @@ impl Session {
     /// Outside of any transaction and batch: a pooler may have taken its
     /// connection away.
     pub fn is_free(&self) -> bool {
-        self.tx == Tx::None && !self.batch && !self.skip && self.copy.is_none() && self.run.is_none()
+        self.tx == Tx::None
+            && !self.batch
+            && !self.skip
+            && self.copy.is_none()
+            && self.run.is_none()
     }
 
     /// The next message may be refused: nothing of its transaction or batch
@@ -342,7 +346,10 @@ impl Session {
             match self.exec(statement, None, alone, true, out) {
                 Ok(Step::Done) => {}
                 Ok(Step::Sleep(us)) => {
-                    self.run = Some(Run::Query { text: Rc::clone(&text), at });
+                    self.run = Some(Run::Query {
+                        text: Rc::clone(&text),
+                        at,
+                    });
                     return Step::Sleep(us);
                 }
                 Ok(Step::End) => {
@@ -497,10 +504,7 @@ impl Session {
             }
         };
         // The error itself was seen already.
-        let skip = wire::frame::peek(&text)
-            .ok()
-            .flatten()
-            .map_or(0, |f| f.len);
+        let skip = wire::frame::peek(&text).ok().flatten().map_or(0, |f| f.len);
         out.extend_from_slice(&text[skip..]);
     }
 }

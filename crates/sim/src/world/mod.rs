@@ -62,12 +62,32 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) enum Mail {
     Action(Action),
-    Arrive { link: u32, transfer: Box<Transfer>, to: ClientId },
-    Cancel { link: u32, generation: u32, pid: i32, key: Box<[u8]> },
-    CancelEnded { link: u32, generation: u32, conn: ConnId },
-    CancelDone { link: u32, generation: u32 },
+    Arrive {
+        link: u32,
+        transfer: Box<Transfer>,
+        to: ClientId,
+    },
+    Cancel {
+        link: u32,
+        generation: u32,
+        pid: i32,
+        key: Box<[u8]>,
+    },
+    CancelEnded {
+        link: u32,
+        generation: u32,
+        conn: ConnId,
+    },
+    CancelDone {
+        link: u32,
+        generation: u32,
+    },
     Ddl(PoolKey),
-    Derived { peer: relay::Peer, generation: u32, keys: Keys },
+    Derived {
+        peer: relay::Peer,
+        generation: u32,
+        keys: Keys,
+    },
 }
 
 /// Work of the worker that is being dispatched.
@@ -265,8 +285,7 @@ impl World {
     /// Plans an event `delay` µs from now.
     pub(crate) fn at(&mut self, delay: u64, event: Event) {
         self.seq += 1;
-        self.heap
-            .push(Reverse((self.now + delay, self.seq, event)));
+        self.heap.push(Reverse((self.now + delay, self.seq, event)));
     }
 
     pub(crate) fn latency(&mut self) -> u64 {

@@ -310,6 +310,12 @@ impl Worker {
         if ready.write && !self.flush(peer) {
             return;
         }
+        if ready.ended
+            && let Peer::Client(slot) = peer
+            && self.hub.is_waiting(slot)
+        {
+            return self.gone(peer, None);
+        }
         if ready.read {
             self.drive(peer);
         }

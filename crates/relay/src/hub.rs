@@ -318,6 +318,14 @@ impl Hub {
         }
     }
 
+    /// A client that waits for a server connection, and is not read meanwhile.
+    /// The shell tells it gone when its socket ends: nobody waits for the answer.
+    pub fn is_waiting(&self, slot: u32) -> bool {
+        self.clients
+            .get(slot)
+            .is_some_and(|c| matches!(c.phase, Phase::Waiting { .. }))
+    }
+
     /// The id of a client's session.
     pub fn client_id(&self, slot: u32) -> Option<ClientId> {
         let generation = self.clients.get(slot)?.generation;

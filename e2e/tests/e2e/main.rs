@@ -1,0 +1,7 @@
+//! One binary for every topic: one link, one initdb, one PostgreSQL for all that do not need their own.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::print_stderr)]
+
+mod common;
+
+mod oracle;

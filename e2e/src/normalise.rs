@@ -52,9 +52,11 @@ pub fn line(line: &str) -> String {
 }
 
 /// The messages before the first ReadyForQuery. Their order is not promised by the protocol, and how a login is proven
-/// is between client and pooler.
+/// is between client and pooler, as is the protocol version.
 pub fn greeting(lines: &mut Vec<String>) {
-    lines.retain(|line| !line.starts_with("Authentication"));
+    lines.retain(|line| {
+        !line.starts_with("Authentication") && !line.starts_with("NegotiateProtocol")
+    });
     lines.sort();
 }
 

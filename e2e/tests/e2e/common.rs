@@ -1,5 +1,6 @@
 //! What several topics share.
 
+use plimsoll_e2e::pooler::{Pooler, Settings};
 use plimsoll_e2e::server::Server;
 use std::sync::OnceLock;
 
@@ -42,4 +43,9 @@ pub fn pool_mode() -> String {
 /// Says that a test, or a part of it, does nothing, and why.
 pub fn skip(what: &str, why: &str) {
     eprintln!("SKIPPED {what}: {why}");
+}
+
+/// A pooler before the shared server, with changed settings.
+pub fn pooler_with(change: impl FnOnce(Settings) -> Settings) -> Pooler {
+    Pooler::start(change(Settings::for_server(server())))
 }

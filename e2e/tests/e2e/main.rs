@@ -5,3 +5,15 @@
 mod common;
 
 mod oracle;
+
+mod auth;
+mod cancel;
+mod connections;
+mod console;
+mod drivers;
+mod faults;
+mod hostile;
+mod http;
+mod limits;
+mod reload;
+mod tls;

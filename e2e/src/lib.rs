@@ -38,3 +38,4 @@ pub mod script;
 pub mod raw;
 
 pub mod sandbox;
+pub mod toolchain;

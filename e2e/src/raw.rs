@@ -271,11 +271,17 @@ impl Client {
         Ok(bytes)
     }
 
-    /// Messages up to and with ReadyForQuery.
+    /// Messages up to and with ReadyForQuery. An end before it is told with the last error that came.
     pub fn read_to_ready(&mut self) -> Result<Vec<Backend>, Error> {
-        let mut messages = Vec::new();
+        let mut messages: Vec<Backend> = Vec::new();
         loop {
-            let message = self.read()?;
+            let message = match self.read() {
+                Ok(message) => message,
+                Err(end) => {
+                    let last = messages.iter().rev().find(|message| message.tag == b'E');
+                    return Err(last.map_or(end, |m| Error::Server(Box::new(m.fields()))));
+                }
+            };
             let ready = message.tag == b'Z';
             messages.push(message);
             if ready {

@@ -48,8 +48,16 @@ public class Jdbc {
                 }
                 if (sum != 125250) throw new AssertionError("sum " + sum);
             }
-            c.setReadOnly(false);
             c.commit();
+            c.setReadOnly(true);
+            try (Statement s = c.createStatement()) {
+                s.execute("insert into items (id) values (-1)");
+                throw new AssertionError("read only, yet it wrote");
+            } catch (SQLException e) {
+                if (!e.getSQLState().equals("25006")) throw e;
+            }
+            c.rollback();
+            c.setReadOnly(false);
         }
         return worker;
     }
@@ -58,7 +66,11 @@ public class Jdbc {
         try (Connection c = DriverManager.getConnection(URL); Statement s = c.createStatement()) {
             s.execute("drop table if exists items; create table items (id int primary key, name text)");
         }
-        ExecutorService pool = Executors.newFixedThreadPool(6);
+        ExecutorService pool = Executors.newFixedThreadPool(6, task -> {
+            Thread thread = new Thread(task);
+            thread.setDaemon(true); // A failed worker must end the program.
+            return thread;
+        });
         List<Future<Integer>> all = new ArrayList<>();
         for (int w = 0; w < 6; w++) { int worker = w; all.add(pool.submit(() -> work(worker))); }
         for (Future<Integer> f : all) f.get();

@@ -29,3 +29,4 @@ set timezone = 'Asia/Tokyo';
 show timezone;
 do $$ begin raise notice 'a notice'; end $$;
 copy psql_items to stdout csv header;
+drop table psql_items;

@@ -26,6 +26,7 @@
 //! | `PLIMSOLL_E2E_KEEP` | keep directories of passed tests too |
 //! | `E2E_FULL` | the long runs |
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::print_stderr)] // What tests say goes to standard error.
 
 pub mod pooler;
 pub mod server;

@@ -327,7 +327,7 @@ fn adapt(settings: &mut Settings, binary: &Binary, dir: &Dir, (port, metrics): (
     if !binary.is_pgbouncer {
         set("metrics_listen", format!("127.0.0.1:{metrics}"));
     }
-    if settings.keys.get("max_prepared_statements").is_none() && !binary.is_pgbouncer {
+    if !settings.keys.contains_key("max_prepared_statements") && !binary.is_pgbouncer {
         settings
             .keys
             .insert("max_prepared_statements".into(), "100".into());

@@ -3,9 +3,15 @@
 use crate::common::{database, full, pool_mode, pooler_with, server, skip};
 use plimsoll_e2e::pooler::Pooler;
 use plimsoll_e2e::raw::Target;
+use plimsoll_e2e::sandbox::signal;
 use plimsoll_e2e::server::program;
 use plimsoll_e2e::toolchain::{jdbc, node, programs, python};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Longest run of one program; they take one to five seconds.
+const PROGRAM_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Fewer than the programs' clients, so that they must share.
 const POOL_SIZE: &str = "3";
@@ -20,11 +26,25 @@ fn pooler() -> Pooler {
     })
 }
 
+/// Standard output of a program that must succeed, and end within [`PROGRAM_PATIENCE`].
 fn output(command: &mut Command, what: &str) -> String {
-    let out = command
+    let child = command
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap_or_else(|error| panic!("{what}: {error}"));
+    let pid = child.id();
+    let (sender, receiver) = mpsc::channel();
+    let reader = std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let out = match receiver.recv_timeout(PROGRAM_PATIENCE) {
+        Ok(out) => out.unwrap_or_else(|error| panic!("{what}: {error}")),
+        Err(_) => {
+            signal(pid, "KILL");
+            panic!("{what}: hangs, no end after {PROGRAM_PATIENCE:?}");
+        }
+    };
+    let _ = reader.join();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(
         out.status.success(),

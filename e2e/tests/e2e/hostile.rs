@@ -202,7 +202,7 @@ fn random_bytes() {
     for round in 0..200 {
         let length = numbers.below(600);
         let bytes: Vec<u8> = (0..length)
-            .map(|_| numbers.next().to_le_bytes()[0])
+            .map(|_| numbers.draw().to_le_bytes()[0])
             .collect();
         let mut client = if round % 2 == 0 {
             Client::connect(&target).expect("connect")

@@ -175,7 +175,7 @@ impl Pooler {
         for _ in 0..3 {
             let dir = Dir::new("pooler", run_as);
             let (port, metrics_port) = (free_port(), free_port());
-            adapt(&mut settings, &binary, &dir, (port, metrics_port));
+            adapt(&mut settings, &binary, &dir, port);
             let file = dir.write("pgbouncer.ini", &settings.text(), run_as, 0o644);
             dir.write(
                 "userlist.txt",
@@ -183,7 +183,7 @@ impl Pooler {
                 run_as,
                 0o644,
             );
-            let mut process = launch(&binary, &file, &dir, run_as);
+            let mut process = launch(&binary, &file, &dir, (run_as, metrics_port));
             match wait_for_listener(&mut process, port) {
                 None => {
                     return Ok(Pooler {
@@ -317,16 +317,13 @@ impl Drop for Pooler {
     }
 }
 
-/// Fills in what depends on the directory, the ports and the program.
-fn adapt(settings: &mut Settings, binary: &Binary, dir: &Dir, (port, metrics): (u16, u16)) {
+/// Fills in what depends on the directory, the port and the program.
+fn adapt(settings: &mut Settings, binary: &Binary, dir: &Dir, port: u16) {
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     let mut set = |key: &str, value: String| settings.keys.insert(key.into(), value);
     set("listen_port", port.to_string());
     set("unix_socket_dir", path(""));
     set("auth_file", path("userlist.txt"));
-    if !binary.is_pgbouncer {
-        set("metrics_listen", format!("127.0.0.1:{metrics}"));
-    }
     if !settings.keys.contains_key("max_prepared_statements") && !binary.is_pgbouncer {
         settings
             .keys
@@ -334,12 +331,16 @@ fn adapt(settings: &mut Settings, binary: &Binary, dir: &Dir, (port, metrics): (
     }
 }
 
-fn launch(binary: &Binary, file: &Path, dir: &Dir, run_as: RunAs) -> Process {
+fn launch(binary: &Binary, file: &Path, dir: &Dir, (run_as, metrics): (RunAs, u16)) -> Process {
     let mut command = Command::new(&binary.path);
     if !binary.is_pgbouncer {
         command.arg("run");
     }
     command.arg(file).current_dir(dir.path());
+    if !binary.is_pgbouncer {
+        // Not a key of pgbouncer.ini, so it is told here.
+        command.args(["--metrics", &format!("127.0.0.1:{metrics}")]);
+    }
     let log = dir.path().join("pooler.log");
     Process::start(run_as.apply(&mut command), &log, Some(dir.path()))
         .unwrap_or_else(|error| panic!("start {}: {error}", binary.path.display()))

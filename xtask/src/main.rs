@@ -1,1 +1,121 @@
-fn main() {}
+//! `cargo xtask TASK`: the chores of this repository, as code.
+//!
+//! Each task is one module with `pub fn run(args: &[String]) -> Outcome`. To
+//! add one, write the module and add a row to [`TASKS`]; `--help` reads that
+//! table. This crate needs only `std` and `serde_json`, so that it builds in
+//! seconds; heavy work (simulator, bench) is started as another program.
+
+// A shell for people: it prints, reads the environment and the clock.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
+
+mod check;
+mod ci;
+mod deps;
+mod help;
+mod licences;
+mod metadata;
+mod steps;
+mod test;
+mod tidy;
+
+// One search for PostgreSQL serves the sandbox and this crate.
+#[path = "../../crates/plimsoll/src/sandbox/programs.rs"]
+#[allow(dead_code, reason = "the sandbox uses more of it than we do")]
+mod programs;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Done, or why not. The text is for the person who typed the command.
+type Outcome = Result<(), String>;
+
+/// A row of the table of tasks.
+struct Task {
+    name: &'static str,
+    /// One line, for the list.
+    summary: &'static str,
+    /// The rest, for `cargo xtask NAME --help`.
+    help: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+/// Everything that `cargo xtask` can do, in the order of its help.
+const TASKS: &[Task] = &[
+    Task {
+        name: "deps",
+        summary: deps::SUMMARY,
+        help: deps::HELP,
+        run: deps::run,
+    },
+    Task {
+        name: "test",
+        summary: test::SUMMARY,
+        help: test::HELP,
+        run: test::run,
+    },
+    Task {
+        name: "tidy",
+        summary: tidy::SUMMARY,
+        help: tidy::HELP,
+        run: tidy::run,
+    },
+    Task {
+        name: "check",
+        summary: check::SUMMARY,
+        help: check::HELP,
+        run: check::run,
+    },
+    Task {
+        name: "licences",
+        summary: licences::SUMMARY,
+        help: licences::HELP,
+        run: licences::run,
+    },
+    Task {
+        name: "ci",
+        summary: ci::SUMMARY,
+        help: ci::HELP,
+        run: ci::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = args.split_first() else {
+        print!("{}", help::all(TASKS));
+        return ExitCode::from(2);
+    };
+    if ["help", "-h", "--help"].contains(&name.as_str()) {
+        print!("{}", help::all(TASKS));
+        return ExitCode::SUCCESS;
+    }
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprintln!("no task `{name}`.\n\n{}", help::all(TASKS));
+        return ExitCode::from(2);
+    };
+    if rest.iter().any(|arg| arg == "-h" || arg == "--help") {
+        print!("{}", help::one(task));
+        return ExitCode::SUCCESS;
+    }
+    match (task.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("cargo xtask {name}: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository, wherever the command was typed.
+fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// For tasks without arguments: a word too many is a mistake, not something to ignore.
+fn no_arguments(args: &[String]) -> Outcome {
+    match args.first() {
+        None => Ok(()),
+        Some(arg) => Err(format!("unexpected argument `{arg}`; see --help")),
+    }
+}

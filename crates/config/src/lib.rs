@@ -1,4 +1,103 @@
 //! Settings: text in, a checked [`Plan`] out, or an error that names file,
-//! line, column and what to write instead. Never a default in place of a mistake.
+//! line, column and what to write instead.
+//!
+//! It reads plimsoll.toml, pgbouncer.ini with its user file, and `postgres://`
+//! URLs. It never opens a file or a socket (the caller's [`Source`] does), never
+//! puts a default in place of a mistake, and never shows a secret.
+//! The one invariant: a plan in hand has passed every check, as a whole.
+//!
+//! ```text
+//!   plimsoll.toml ─┐            ┌─ table of settings ─┐
+//!   pgbouncer.ini ─┼─► reader ──┤                     ├─► Plan ─► diff
+//!   postgres://…  ─┘            └─ checks of the whole┘     └──► SHOW CONFIG
+//!                        └─► Errors: all of a file at once
+//! ```
+//!
+//! ```
+//! use config::{Memory, load};
+//! let files = Memory::default().file("p.toml", "[pool]\nszie = 30\n[database.app]\nhost = \"db\"\n");
+//! let errors = load("p.toml".as_ref(), &files).unwrap_err();
+//! assert_eq!((errors.list()[0].line, errors.list()[0].help.as_str()), (2, "did you mean `size`?"));
+//! ```
+
+mod connstr;
+mod diff;
+mod draft;
+mod entries;
+mod error;
+mod ini;
+mod lines;
+mod pgbouncer;
 mod plan;
+mod reference;
+mod rows;
+mod source;
+mod table;
+mod text;
+mod toml;
+mod url;
+mod userlist;
+mod value;
+
+use std::path::Path;
+
+pub use diff::{Change, check_reload, diff};
+pub use draft::{Dialect, Overrides};
+pub use error::{ERRORS_MAX, Error, Errors};
 pub use plan::*;
+pub use reference::{Row, settings_markdown, settings_reference};
+pub use source::{Memory, Source};
+pub use table::{Class, Setting, Support, settings};
+pub use url::{UrlOptions, from_url, from_url_with};
+pub use userlist::parse_user_file;
+pub use value::Kind;
+
+/// Reads a settings file of either dialect.
+///
+/// # Errors
+/// All mistakes of the file and of the files that it names.
+pub fn load(path: &Path, source: &dyn Source) -> Result<Plan, Errors> {
+    load_with(path, source, &Overrides::default())
+}
+
+/// As [`load`], with what the command line states beside the file.
+///
+/// # Errors
+/// All mistakes of the file and of the files that it names.
+pub fn load_with(path: &Path, source: &dyn Source, overrides: &Overrides) -> Result<Plan, Errors> {
+    match dialect(path, source)? {
+        Dialect::Toml => toml::load(path, source, overrides),
+        Dialect::Ini => pgbouncer::load(path, source, overrides),
+    }
+}
+
+/// By the extension; another name is decided by what the file holds.
+fn dialect(path: &Path, source: &dyn Source) -> Result<Dialect, Errors> {
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    match extension.as_deref().and_then(|e| e.to_str()) {
+        Some("toml") => return Ok(Dialect::Toml),
+        Some("ini") => return Ok(Dialect::Ini),
+        _ => {}
+    }
+    let text = text::read(
+        path,
+        source,
+        text::SETTINGS_BYTES_MAX,
+        "the settings file",
+        None,
+    )?;
+    let of_pgbouncer = [
+        "[pgbouncer]",
+        "[databases]",
+        "[users]",
+        "[peers]",
+        "%include",
+    ];
+    let is_ini = text
+        .lines()
+        .any(|l| of_pgbouncer.iter().any(|s| l.trim_start().starts_with(s)));
+    Ok(if is_ini { Dialect::Ini } else { Dialect::Toml })
+}
+
+#[cfg(test)]
+mod tests;

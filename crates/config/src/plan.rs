@@ -182,6 +182,8 @@ pub struct Plan {
     pub metrics_listen: Option<SocketAddr>,
     /// Worker threads; `None`: from the CPU quota.
     pub workers: Option<u16>,
+    /// Port that names the unix socket, `.s.PGSQL.PORT`.
+    pub unix_socket_port: u16,
 
     /// Databases by name; `*` last.
     pub databases: Vec<Database>,
@@ -296,8 +298,10 @@ pub struct Plan {
     pub log_file: Option<PathBuf>,
     /// PID file.
     pub pid_file: Option<PathBuf>,
-    /// Period of the statistics log line; `None`: off.
+    /// Period of averages and of the statistics log line.
     pub stats_period: Duration,
+    /// Write the statistics log line.
+    pub log_stats: bool,
 
     /// TCP_NODELAY is always on; keepalive: on, idle, interval, count.
     pub tcp_keepalive: Keepalive,

@@ -30,7 +30,12 @@ impl Default for Histogram {
 impl Histogram {
     /// An empty histogram.
     pub fn new() -> Histogram {
-        Histogram { buckets: Box::new([0; BUCKETS]), count: 0, sum_us: 0, max_us: 0 }
+        Histogram {
+            buckets: Box::new([0; BUCKETS]),
+            count: 0,
+            sum_us: 0,
+            max_us: 0,
+        }
     }
 
     /// Counts one duration.
@@ -84,7 +89,10 @@ impl Histogram {
     /// How many were at most `micros`, at bucket precision: counts every
     /// bucket whose upper bound does not exceed it.
     pub fn count_at_most(&self, micros: u64) -> u64 {
-        (0..BUCKETS).take_while(|i| upper_bound(*i) <= micros).map(|i| self.buckets[i]).sum()
+        (0..BUCKETS)
+            .take_while(|i| upper_bound(*i) <= micros)
+            .map(|i| self.buckets[i])
+            .sum()
     }
 }
 

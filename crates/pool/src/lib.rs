@@ -2,11 +2,12 @@
 //!
 //! An [`Upstream`] is one database server: its budget, and the pools on it.
 //! It decides; it never opens a socket, reads a clock, or takes a lock. The
-//! shell puts one short lock around it: one for each checkout and return.
+//! shell puts one short lock around it: one for each checkout and return, and
+//! calls [`Upstream::poll`] under the same lock until it is empty.
 //!
 //! The invariant: a connection is charged to the budget from the decision to
-//! open it until its end of file was seen, and it is lent to at most one
-//! client at a time.
+//! open it until its end of file was seen, none is opened at or above the
+//! line, and a connection is lent to at most one client at a time.
 //!
 //! ```text
 //!  Opening ─► Idle ⇄ Lent ─► (checkin) ─► Idle
@@ -15,5 +16,45 @@
 //!     │       Moving     │
 //!     └──► Closing ◄─────┘        charged until `closed`
 //! ```
+//!
+//! Order: the flow, (user, application), that holds the fewest connections
+//! comes first, arrival order decides within it. A waiter of the worker where
+//! the connection lives may pass remote ones of its flow, each by at most
+//! [`LOCAL_PASS_MAX`] grants and [`LOCAL_PASS_TIME`]. A flow that waits and
+//! got nothing for [`FLOW_PASS_MAX`] grants comes first, whatever it holds.
+//!
+//! ```
+//! use events::{ClientId, Time, WorkerId};
+//! use pool::{Action, Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
+//!
+//! let mut up = Upstream::new(UpstreamSettings { line: 10, ..Default::default() });
+//! let pool = up.add_pool(PoolSettings { size: 2, ..Default::default() });
+//! let flow = up.flow(pool, "alice\0shop");
+//! let client = ClientId { worker: WorkerId(0), generation: 0, slot: 7 };
+//!
+//! let now = Time::from_micros(1);
+//! assert_eq!(up.checkout(now, pool, client, flow), Checkout::Queued);
+//! let Some(Action::Open { worker, conn, .. }) = up.poll() else { panic!() };
+//! up.opened(now, conn, worker, 3);
+//! assert!(matches!(up.poll(), Some(Action::Grant { slot: 3, .. })));
+//! assert_eq!(up.checkin(now, conn, None), Checkin::Kept);
+//! assert_eq!(up.checkout(now, pool, client, flow), Checkout::Granted { conn, slot: 3 });
+//! ```
+
+mod action;
+mod figures;
+mod settings;
 mod upstream;
-pub use upstream::*;
+
+mod conns;
+mod flows;
+mod list;
+mod one_pool;
+mod queue;
+
+pub use action::{Action, Checkin, Checkout};
+pub use figures::{ConnRow, ConnState, Counters, Lease, PoolFigures, WaiterRow};
+pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
+pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
+pub use settings::{CapId, PoolSettings, UpstreamSettings};
+pub use upstream::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX, Upstream};

@@ -1,81 +1,352 @@
-//! The interface of the pool.
-#![allow(missing_docs, unused_variables, dead_code)]
+//! One database server: lending and taking back.
+//!
+//! `steps` are the parts that these are made of, `opening` decides when
+//! connections are opened and evicted, `admin` holds what operators and
+//! settings change, `ticking` what time alone changes, and `check` states what
+//! must hold after each of them.
+
+mod admin;
+mod check;
+mod fault;
+mod opening;
+mod steps;
+mod ticking;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;
+
+use fault::Fault;
+pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
+
+use crate::action::{Action, Checkin, Checkout};
+use crate::conns::{Conns, State};
+use crate::figures::{ConnState, Counters};
+use crate::list::{List, NIL};
+use crate::one_pool::{Failure, Mode, Pool};
+use crate::settings::UpstreamSettings;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, RefuseReason, Time, WorkerId};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Settings of one pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolSettings {
-    /// Most server connections, ≥ 1. There is no "unlimited".
-    pub size: u32,
-    /// Connections kept open even when idle.
-    pub min: u32,
-    /// Further connections allowed once a client waited `reserve_after`.
-    pub reserve: u32,
-    pub reserve_after: Duration,
-    /// Longest wait for a connection.
-    pub wait_timeout: Option<Duration>,
-    /// Most clients in the queue.
-    pub queue_max: u32,
-    /// Idle server connections are closed after this.
-    pub idle_timeout: Option<Duration>,
-    /// Server connections are closed, once returned, after this age.
-    pub lifetime: Option<Duration>,
+/// A limit shared by several pools.
+#[derive(Clone, Copy, Debug)]
+struct Cap {
+    limit: u32,
+    /// Connections charged to it.
+    charged: u32,
+    /// Of these, the ones that are not being closed.
+    live: u32,
 }
 
-/// Settings of the database server as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamSettings {
-    /// The line: most server connections open at once, over all pools and workers.
-    pub line: u32,
-    /// Connections being opened at the same time, at most.
-    pub connects_max: u32,
-    /// Pause between a failed connect and the next try (PgBouncer's server_login_retry).
-    pub login_retry: Duration,
+/// One database server: its budget, and all pools on it.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    settings: UpstreamSettings,
+    /// By [`PoolId`]; `None` where a pool was removed.
+    pools: Vec<Option<Pool>>,
+    conns: Conns,
+    caps: Vec<Cap>,
+    /// Connections by worker.
+    on_worker: Vec<u32>,
+    /// Connections that exist for the server, in any state: promise 1 bounds it.
+    charged: u32,
+    /// Of these, being opened.
+    opening: u32,
+    /// Of these, being closed.
+    closing: u32,
+    /// Pools that want to open a connection and are held back by a shared bound.
+    hungry: VecDeque<u32>,
+    next_evict: Time,
+    /// Hungry pools without any connection whose clients have waited for
+    /// [`BORROW_IDLE`], as of the last tick.
+    starving: u32,
+    /// Nothing is due before this: a lower bound of the next tick.
+    wake: Time,
+    shutdown: bool,
+    actions: VecDeque<Action>,
+    counters: Counters,
+    #[cfg(test)]
+    fault: Option<Fault>,
 }
 
-/// Answer to [`Upstream::checkout`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Checkout {
-    /// Lent at once: a connection of the client's own worker. `slot` is where that worker keeps it.
-    Granted { conn: ConnId, slot: u32 },
-    /// The client waits; a [`Action::Grant`], [`Action::Arrive`] or [`Action::Refuse`] follows.
-    Queued,
-    /// Refused at once.
-    Refused(RefuseReason),
-}
+impl Upstream {
+    /// A server without pools.
+    pub fn new(settings: UpstreamSettings) -> Upstream {
+        Upstream {
+            settings,
+            pools: Vec::new(),
+            conns: Conns::default(),
+            caps: Vec::new(),
+            on_worker: vec![0],
+            charged: 0,
+            opening: 0,
+            closing: 0,
+            hungry: VecDeque::new(),
+            next_evict: Time::ZERO,
+            starving: 0,
+            wake: Time::FAR,
+            shutdown: false,
+            actions: VecDeque::new(),
+            counters: Counters::default(),
+            #[cfg(test)]
+            fault: None,
+        }
+    }
 
-/// What the workers must do. Each names the worker that does it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// `client` (of that worker) now holds `conn`, which lives at `slot` of the same worker.
-    Grant { worker: WorkerId, client: ClientId, conn: ConnId, slot: u32, waited: Duration },
-    /// Take `conn` out of `slot` and send it to `to.worker`, which calls [`Upstream::arrived`].
-    /// When it is found dead instead: [`Upstream::closing`] / [`Upstream::closed`]; its waiter then
-    /// goes back to the head of the queue.
-    Handover { worker: WorkerId, conn: ConnId, slot: u32, to: ClientId },
-    /// Open a server connection for `pool` on `worker`; answer with `opened` or `open_failed`.
-    Open { worker: WorkerId, conn: ConnId, pool: PoolId },
-    /// Close an idle connection; answer with `closed` at its end of file.
-    Close { worker: WorkerId, conn: ConnId, slot: u32, reason: CloseReason },
-    /// Tell a waiting client no. `text` is the server's own message for ServerDown.
-    Refuse { worker: WorkerId, client: ClientId, reason: RefuseReason, waited: Duration, text: Option<Arc<str>> },
-}
+    /// The next thing that a worker must do. Drain it after every call.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
 
-/// Figures of one pool at one moment.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct PoolFigures {
-    pub size: u32,
-    pub opening: u32,
-    pub idle: u32,
-    pub lent: u32,
-    pub moving: u32,
-    pub closing: u32,
-    pub waiting: u32,
-    pub oldest_wait: Duration,
-    pub paused: bool,
-    pub disabled: bool,
-}
+    // --- flows ---
 
-// The impl below shows signatures only.
+    /// The flow named `key`, with one more client in it: call
+    /// [`Upstream::drop_flow`] when that client leaves. Beyond
+    /// [`FLOWS_MAX`](crate::FLOWS_MAX) names, the rest share one flow.
+    pub fn flow(&mut self, pool: PoolId, key: &str) -> FlowId {
+        FlowId(
+            self.pool_mut(pool)
+                .map_or(0, |pool| pool.queue.flows.join(key)),
+        )
+    }
+
+    /// One client less in the flow. The id may name another flow afterwards.
+    pub fn drop_flow(&mut self, pool: PoolId, flow: FlowId) {
+        if let Some(pool) = self.pool_mut(pool) {
+            pool.queue.flows.leave(flow.0);
+        }
+    }
+
+    // --- lending ---
+
+    /// A client asks for a connection. It must neither hold one of this pool nor
+    /// wait for one.
+    pub fn checkout(
+        &mut self,
+        now: Time,
+        pool: PoolId,
+        client: ClientId,
+        flow: FlowId,
+    ) -> Checkout {
+        let p = pool.0 as usize;
+        let Some(pool) = self.pools.get_mut(p).and_then(Option::as_mut) else {
+            return self.refused(RefuseReason::Disabled);
+        };
+        if self.shutdown {
+            return self.refused(RefuseReason::Shutdown);
+        }
+        if pool.disabled || pool.mode == Mode::Retired {
+            return self.refused(RefuseReason::Disabled);
+        }
+        let worker = client.worker.0 as usize;
+        if pool.queue.queued() == 0
+            && let Some(i) = pool.idle.get(worker).and_then(List::first)
+        {
+            let flow = pool.queue.flows.checked(flow.0);
+            pool.queue.flows.hold(flow);
+            pool.wait.record(Duration::ZERO);
+            pool.grants += 1;
+            if !self.faulty(Fault::LendTwice) {
+                self.unlink_idle(i);
+            }
+            self.set_state(now, i, State::Lent { client, flow });
+            return Checkout::Granted {
+                conn: self.conns.id(i),
+                slot: self.conns.get(i).slot,
+            };
+        }
+        self.enqueue(now, p, client, flow)
+    }
+
+    fn enqueue(&mut self, now: Time, p: usize, client: ClientId, flow: FlowId) -> Checkout {
+        let pool = self.at_mut(p);
+        if pool.queue.find(client).is_some() {
+            return Checkout::Queued;
+        }
+        let down = pool
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.fatal && now < failure.retry_at);
+        if down && pool.usable() == 0 {
+            return self.refused(RefuseReason::ServerDown);
+        }
+        let at_once =
+            pool.mode == Mode::Open && pool.queue.queued() == 0 && pool.count(ConnState::Idle) > 0;
+        if !at_once && pool.queue.len() >= pool.settings.queue_max {
+            return self.refused(RefuseReason::QueueFull);
+        }
+        let flow = pool.queue.flows.checked(flow.0);
+        pool.queue.push(now, client, flow);
+        if let Some(deadline) = pool.next_deadline() {
+            self.wake_at(deadline);
+        }
+        self.pump(now, p);
+        Checkout::Queued
+    }
+
+    /// A client gives its connection back, ready for the next one; or with
+    /// `close` when it is not fit to be lent again.
+    pub fn checkin(&mut self, now: Time, conn: ConnId, close: Option<CloseReason>) -> Checkin {
+        let Some(i) = self.conns.find(conn) else {
+            return Checkin::Close(close.unwrap_or(CloseReason::ServerGone));
+        };
+        if self.conns.get(i).state.kind() != ConnState::Lent {
+            debug_assert!(
+                false,
+                "checkin of a connection that is not lent: {:?}",
+                self.conns.get(i)
+            );
+            return Checkin::Close(close.unwrap_or(CloseReason::ServerGone));
+        }
+        self.detach(now, i);
+        match close
+            .or_else(|| self.unfit(now, i))
+            .or_else(|| self.starved(now, i))
+        {
+            Some(reason) => {
+                self.set_state(now, i, State::Closing);
+                // A place in the pool or a shared bound may have moved.
+                self.pump(now, self.conns.get(i).pool as usize);
+                Checkin::Close(reason)
+            }
+            None => {
+                self.place(now, i);
+                Checkin::Kept
+            }
+        }
+    }
+
+    /// A connection is open, logged in and ready.
+    pub fn opened(&mut self, now: Time, conn: ConnId, worker: WorkerId, slot: u32) {
+        let Some(i) = self.conns.find(conn) else {
+            return;
+        };
+        if self.conns.get(i).state != State::Opening {
+            debug_assert!(false, "opened twice");
+            return;
+        }
+        self.settle_on(i, worker, slot);
+        self.conns.get_mut(i).opened_at = now;
+        let p = self.conns.get(i).pool as usize;
+        self.at_mut(p).failure = None;
+        self.settle(now, i);
+        self.pump(now, p);
+        self.feed(now);
+    }
+
+    /// A connection could not be opened; its charge ends.
+    ///
+    /// `fatal_login`: the server refused the login in a way that waiting does
+    /// not mend (wrong password, no such database). Then, unless the pool has
+    /// another connection, its waiters are refused at once, and so are new
+    /// ones until the next try. After any other failure they go on waiting,
+    /// and tries follow at growing pauses as long as somebody waits. `text` is
+    /// what clients are told.
+    pub fn open_failed(&mut self, now: Time, conn: ConnId, fatal_login: bool, text: Arc<str>) {
+        let Some(i) = self.conns.find(conn) else {
+            return;
+        };
+        let p = self.conns.get(i).pool as usize;
+        self.counters.open_failures += 1;
+        self.release(now, i);
+        let login_retry = self.settings.login_retry;
+        let pool = self.at_mut(p);
+        // Attempts that were under way together count as one.
+        let (count, retry_at) = match &pool.failure {
+            Some(last) if now < last.retry_at => (last.count, last.retry_at),
+            last => {
+                let count = last.as_ref().map_or(0, |last| last.count) + 1;
+                (count, now.after(opening::retry_delay(login_retry, count)))
+            }
+        };
+        pool.failure = Some(Failure {
+            text,
+            fatal: fatal_login,
+            count,
+            retry_at,
+        });
+        if fatal_login && pool.usable() == 0 {
+            self.refuse_queue(now, p, RefuseReason::ServerDown);
+        }
+        self.pump(now, p);
+        self.feed(now);
+    }
+
+    /// A connection is being closed by its worker, from any state; still charged.
+    pub fn closing(&mut self, now: Time, conn: ConnId) {
+        let Some(i) = self.conns.find(conn) else {
+            return;
+        };
+        self.detach(now, i);
+        self.set_state(now, i, State::Closing);
+        self.pump(now, self.conns.get(i).pool as usize);
+    }
+
+    /// The end of file of a connection was seen, in any state: its charge ends.
+    pub fn closed(&mut self, now: Time, conn: ConnId) {
+        let Some(i) = self.conns.find(conn) else {
+            return;
+        };
+        let p = self.conns.get(i).pool as usize;
+        self.detach(now, i);
+        self.release(now, i);
+        self.pump(now, p);
+        self.feed(now);
+    }
+
+    /// A connection that was handed over has reached `worker`. True: it is
+    /// lent to `client`. False: the client no longer waits; the connection is
+    /// idle there, or an action gives it to another client or closes it.
+    pub fn arrived(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        worker: WorkerId,
+        slot: u32,
+        client: ClientId,
+    ) -> bool {
+        let Some(i) = self.conns.find(conn) else {
+            return false;
+        };
+        let State::Moving { waiter } = self.conns.get(i).state else {
+            debug_assert!(false, "arrived without having moved");
+            return false;
+        };
+        self.settle_on(i, worker, slot);
+        let p = self.conns.get(i).pool as usize;
+        let pool = self.at_mut(p);
+        pool.handovers += 1;
+        if waiter != NIL && pool.queue.get(waiter).client == client {
+            let waiter = pool.queue.finish(waiter);
+            pool.wait.record(now.since(waiter.arrived));
+            pool.grants += 1;
+            self.set_state(
+                now,
+                i,
+                State::Lent {
+                    client,
+                    flow: waiter.flow,
+                },
+            );
+            return true;
+        }
+        self.detach(now, i);
+        self.settle(now, i);
+        self.pump(now, p);
+        false
+    }
+
+    /// A waiting client has vanished or was cancelled. False when it did not
+    /// wait any more: then a grant or a refusal is under way to it, and a grant
+    /// must be answered with [`Upstream::checkin`].
+    pub fn cancel_wait(&mut self, _now: Time, client: ClientId, pool: PoolId) -> bool {
+        let Some(found) = self.pool(pool).and_then(|pool| pool.queue.find(client)) else {
+            return false;
+        };
+        self.drop_waiter(pool.0 as usize, found);
+        true
+    }
+}

@@ -1,1 +1,38 @@
-//! (written below)
+//! The data plane with IO: event loops, sockets, TLS and timers that drive `relay`.
+//!
+//! It decides nothing that `relay` and `pool` can decide. It never parses a
+//! message (beyond the answer to SSLRequest) and never touches the disk. The
+//! one invariant: everything that a dispatch wants written is written, or kept
+//! for that peer, before the next dispatch reads.
+//!
+//! ```text
+//!             ┌─ worker 0: listener, mio loop, Hub ─┐   mailbox    ┌─ worker 1 …
+//!  clients ──►│ read ► Hub ► Outbox ► write ────────│◄────────────►│
+//!             └────────┬────────────────────────────┘              └──
+//!                      │ one short lock per checkout and return
+//!                 Mutex<Upstream> (pool)        helpers: keys, names, console
+//! ```
+//!
+//! ```no_run
+//! let plan: config::Plan = config::from_url("postgres://app:secret@127.0.0.1/app").unwrap();
+//! let proxy = proxy::Proxy::start(plan, Box::new(|| Err("no file to read again".into()))).unwrap();
+//! println!("{:?}", proxy.handle().addresses());
+//! ```
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // IO, time and threads live here.
+
+mod address;
+mod admin;
+mod columns;
+mod compile;
+mod console;
+mod helpers;
+mod listen;
+mod mail;
+mod outgoing;
+mod port;
+mod registry;
+mod socket;
+pub mod tls;
+mod worker;
+
+pub use admin::{Handle, Proxy, Reload, StartError};

@@ -1,1 +1,57 @@
-//! (written below)
+//! The data plane without IO: client and server sessions of one worker.
+//!
+//! A [`Hub`] is what one event loop knows: its clients, its server
+//! connections, and who is linked to whom. Bytes go in, bytes and
+//! [`Command`]s come out; it never opens a socket, reads a clock, takes a lock
+//! or draws a random number. The proxy drives it with real sockets, the
+//! simulator with virtual ones.
+//!
+//! The invariant: every reply of a server has an owner, in order. A server
+//! connection is returned to its pool only at ReadyForQuery "idle" with
+//! nothing owed, unsent or unread.
+//!
+//! ```text
+//!            client_input ──► frames ──► checkout? ──► forward to server
+//!   Pools ◄── checkout / checkin ──┐        │ push Expect
+//!                                  ▼        ▼
+//!            server_input ──► frames ──► pop Expect ──► forward or swallow
+//! ```
+//!
+//! Bytes that pass through are named by their range in the caller's buffer
+//! ([`Outbox`]), so that the shell writes them from where it read them.
+
+mod admin;
+mod auth;
+mod cancel;
+mod client;
+mod console;
+mod directory;
+mod effects;
+mod errors;
+mod expect;
+mod extended;
+mod hub;
+mod login;
+mod outbox;
+mod params;
+mod pins;
+mod release;
+mod replies;
+mod requests;
+pub mod rows;
+mod server;
+mod server_login;
+mod statements;
+pub mod stats;
+pub mod ticks;
+
+pub use cancel::CancelOutcome;
+pub use client::PeerInfo;
+pub use directory::{
+    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth,
+    Settings, Stored, Target,
+};
+pub use hub::{Hub, Pools, Seeds};
+pub use outbox::{Command, DeriveJob, Outbox, Peer, Segment, Source};
+pub use params::ParamSet;
+pub use server::Transfer;

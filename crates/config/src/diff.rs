@@ -1,0 +1,163 @@
+//! What changes between two plans, and how each change is rolled out.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS};
+use crate::error::{Errors, Place, Problem};
+use crate::plan::{Plan, Secret};
+use crate::table::{Class, settings};
+use crate::value::words;
+
+/// One changed setting. Secrets are never in `old` or `new`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The setting; `database.NAME.key` and `user.NAME.key` for entries.
+    pub key: String,
+    /// How it is rolled out.
+    pub class: Class,
+    /// The value before, in the words of plimsoll.toml; empty: there was none.
+    pub old: String,
+    /// The value after; empty: there is none.
+    pub new: String,
+}
+
+/// All differences, the general settings first.
+pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for setting in settings() {
+        let (Some(before), Some(after)) = (setting.words(old), setting.words(new)) else {
+            continue;
+        };
+        let key = if setting.toml.is_empty() {
+            setting.key
+        } else {
+            setting.toml
+        };
+        push(&mut changes, key.to_owned(), setting.class, before, after);
+    }
+    databases(&mut changes, old, new);
+    users(&mut changes, old, new);
+    changes
+}
+
+/// The differences, if a running pooler can take them.
+///
+/// # Errors
+/// One for each restart-only setting that differs.
+pub fn check_reload(old: &Plan, new: &Plan, file: &Path) -> Result<Vec<Change>, Errors> {
+    let changes = diff(old, new);
+    let mut errors = Errors::default();
+    for change in changes.iter().filter(|c| c.class == Class::RestartOnly) {
+        let problem = Problem::new(format!(
+            "{} is restart only: {} cannot become {} while running",
+            change.key,
+            or_none(&change.old),
+            or_none(&change.new)
+        ))
+        .why("the old settings still serve, all of them")
+        .help("put the old value back, or restart");
+        errors.push(problem.at(Place::file(file)));
+    }
+    errors.or(changes)
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+fn push(changes: &mut Vec<Change>, key: String, class: Class, old: String, new: String) {
+    if old != new {
+        changes.push(Change {
+            key,
+            class,
+            old,
+            new,
+        });
+    }
+}
+
+fn databases(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
+    let find = |plan: &'_ Plan, name: &str| plan.databases.iter().position(|d| d.name == name);
+    let names: BTreeSet<&str> = old
+        .databases
+        .iter()
+        .chain(&new.databases)
+        .map(|d| d.name.as_str())
+        .collect();
+    for name in names {
+        let before = find(old, name).and_then(|at| old.databases.get(at));
+        let after = find(new, name).and_then(|at| new.databases.get(at));
+        let prefix = format!("database.{name}");
+        entry(changes, &prefix, DATABASE_KEYS, before, after);
+        let secret = |d: &crate::plan::Database| d.password.clone();
+        secrets(
+            changes,
+            &prefix,
+            before.and_then(secret),
+            after.and_then(secret),
+        );
+    }
+}
+
+fn users(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
+    let names: BTreeSet<&String> = old.users.keys().chain(new.users.keys()).collect();
+    for name in names {
+        let (before, after) = (old.users.get(name), new.users.get(name));
+        let prefix = format!("user.{name}");
+        entry(changes, &prefix, USER_KEYS, before, after);
+        let secret = |u: &crate::plan::User| u.secret.clone();
+        secrets(
+            changes,
+            &prefix,
+            before.and_then(secret),
+            after.and_then(secret),
+        );
+    }
+}
+
+fn entry<T>(
+    changes: &mut Vec<Change>,
+    prefix: &str,
+    keys: &[EntryKey<T>],
+    old: Option<&T>,
+    new: Option<&T>,
+) {
+    let presence = |t: Option<&T>| if t.is_some() { "present" } else { "" }.to_owned();
+    push(
+        changes,
+        prefix.to_owned(),
+        Class::Identity,
+        presence(old),
+        presence(new),
+    );
+    for key in keys.iter().filter(|k| !k.toml.is_empty()) {
+        let text = |t: Option<&T>| {
+            let value = t.and_then(|t| (key.get)(t));
+            value.map(|v| words(key.kind, &v)).unwrap_or_default()
+        };
+        push(
+            changes,
+            format!("{prefix}.{}", key.toml),
+            key.class,
+            text(old),
+            text(new),
+        );
+    }
+}
+
+fn secrets(changes: &mut Vec<Change>, prefix: &str, old: Option<Secret>, new: Option<Secret>) {
+    let (before, after) = match (&old, &new) {
+        (None, Some(_)) => ("", "(a secret)"),
+        (Some(_), None) => ("(a secret)", ""),
+        (Some(a), Some(b)) if a != b => ("(a secret)", "(another secret)"),
+        _ => return,
+    };
+    push(
+        changes,
+        format!("{prefix}.password"),
+        Class::Identity,
+        before.to_owned(),
+        after.to_owned(),
+    );
+}

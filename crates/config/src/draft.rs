@@ -1,0 +1,497 @@
+//! A plan while it is read, and the checks that need the whole of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::entries::UNLIMITED;
+use crate::error::{Errors, Place, Problem};
+use crate::plan::{
+    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode, Tls,
+};
+use crate::table::{Class, Setting, settings};
+use crate::value::{Kind, Value, from_ini, from_words};
+
+/// Most databases and most users that a settings file may name.
+pub(crate) const ENTRIES_MAX: usize = 10_000;
+
+/// Most warnings kept.
+const WARNINGS_MAX: usize = 1000;
+
+/// Most of what a list of names in a warning shows.
+const NAMED_MAX: usize = 8;
+
+/// Whose vocabulary and defaults hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// plimsoll.toml.
+    Toml,
+    /// pgbouncer.ini.
+    Ini,
+}
+
+/// What the command line says beside the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Overrides {
+    /// The line: pgbouncer.ini has no place for it.
+    pub line: Option<u32>,
+    /// The listener of /metrics, for the same reason.
+    pub metrics_listen: Option<std::net::SocketAddr>,
+}
+
+pub(crate) struct Draft {
+    pub plan: Plan,
+    pub dialect: Dialect,
+    pub file: PathBuf,
+    pub errors: Errors,
+    /// Where each setting is written.
+    pub places: BTreeMap<&'static str, Place>,
+    /// Texts of settings that the plan has no place for.
+    pub raw: BTreeMap<&'static str, String>,
+    /// Someone stated the line.
+    pub line_known: bool,
+}
+
+impl Draft {
+    pub fn new(dialect: Dialect, file: &Path, overrides: &Overrides) -> Draft {
+        let mut plan = blank();
+        for setting in settings() {
+            if let (Some(access), Ok(value)) = (setting.access, setting.default(dialect)) {
+                (access.set)(&mut plan, value);
+            }
+        }
+        plan.line = overrides.line.unwrap_or(plan.line);
+        plan.metrics_listen = overrides.metrics_listen;
+        Draft {
+            plan,
+            dialect,
+            file: file.to_owned(),
+            errors: Errors::default(),
+            places: BTreeMap::new(),
+            raw: BTreeMap::new(),
+            line_known: overrides.line.is_some(),
+        }
+    }
+
+    pub fn warn(&mut self, text: String) {
+        if self.plan.warnings.len() < WARNINGS_MAX {
+            self.plan.warnings.push(text);
+        }
+    }
+
+    fn error(&mut self, key: &str, problem: Problem) {
+        let place = self.places.get(key).cloned();
+        let place = place.unwrap_or_else(|| Place::file(&self.file));
+        self.errors.push(problem.at(place));
+    }
+
+    /// The checks over the whole, then the plan or all errors.
+    pub fn finish(mut self) -> Result<Plan, Errors> {
+        self.addresses();
+        self.bounds();
+        self.reserve_and_check();
+        self.tls();
+        self.login();
+        self.list_unbounded();
+        let catch_all = self.plan.databases.iter().position(|d| d.name == "*");
+        if let Some(at) = catch_all {
+            let database = self.plan.databases.remove(at);
+            self.plan.databases.push(database);
+        }
+        self.show();
+        self.errors.or(self.plan)
+    }
+
+    fn addresses(&mut self) {
+        let plan = &mut self.plan;
+        match self.dialect {
+            Dialect::Ini => {
+                for address in &mut plan.listen {
+                    address.port = plan.unix_socket_port;
+                }
+            }
+            // The first address names the unix socket, unless the file does.
+            Dialect::Toml if !self.places.contains_key("listen_port") => {
+                if let Some(first) = plan.listen.first() {
+                    plan.unix_socket_port = first.port;
+                }
+            }
+            Dialect::Toml => {}
+        }
+        let abstract_socket = plan.unix_socket_dir.as_deref();
+        if abstract_socket.is_some_and(|d| d.to_string_lossy().starts_with('@')) {
+            let problem = Problem::new("abstract unix sockets are not supported yet");
+            self.error("unix_socket_dir", problem.help("write a directory"));
+        }
+        if self.plan.listen.is_empty() && self.plan.unix_socket_dir.is_none() {
+            let help = match self.dialect {
+                Dialect::Ini => "set `listen_addr = 127.0.0.1` or `unix_socket_dir`",
+                Dialect::Toml => "set `tcp = [\"127.0.0.1:6432\"]` or `unix` in [listen]",
+            };
+            let problem = Problem::new("no address to listen on").help(help);
+            self.error("listen_addr", problem);
+        }
+        if self.plan.databases.is_empty() && self.errors.list().is_empty() {
+            let help = match self.dialect {
+                Dialect::Ini => "add for example `[databases]` and below it `* = host=127.0.0.1`",
+                Dialect::Toml => {
+                    "add for example `[database.\"*\"]` and below it `host = \"127.0.0.1\"`"
+                }
+            };
+            let problem = Problem::new("no database is named")
+                .why("an empty or cut file must not turn every client away in silence");
+            self.error("", problem.help(help));
+        }
+    }
+
+    /// Puts the bound in the place of each "unlimited".
+    fn bounds(&mut self) {
+        if self.dialect == Dialect::Ini {
+            self.plan.queue_max = self.plan.max_client_conn;
+        }
+        let (line, clients) = (self.plan.line, self.plan.max_client_conn);
+        let mut warnings = Vec::new();
+        let mut bound = |size: &mut Option<u32>, by: u32, what: String, whose: &str| {
+            if *size == Some(UNLIMITED) {
+                *size = Some(by);
+                warnings.push(format!(
+                    "{what} = 0 is \"unlimited\" in PgBouncer; here {whose} is the bound: {by}"
+                ));
+            }
+        };
+        for d in &mut self.plan.databases {
+            let name = d.name.clone();
+            let what = |key| format!("database {name}: {key}");
+            bound(&mut d.pool_size, line, what("pool_size"), "the line");
+            bound(
+                &mut d.max_db_connections,
+                line,
+                what("max_db_connections"),
+                "the line",
+            );
+            let key = what("max_db_client_connections");
+            bound(
+                &mut d.max_db_client_connections,
+                clients,
+                key,
+                "max_client_conn",
+            );
+        }
+        for (name, u) in &mut self.plan.users {
+            let what = |key| format!("user {name}: {key}");
+            bound(&mut u.pool_size, line, what("pool_size"), "the line");
+            bound(
+                &mut u.max_user_connections,
+                line,
+                what("max_user_connections"),
+                "the line",
+            );
+            let key = what("max_user_client_connections");
+            bound(
+                &mut u.max_user_client_connections,
+                clients,
+                key,
+                "max_client_conn",
+            );
+        }
+        self.plan.warnings.append(&mut warnings);
+    }
+
+    fn reserve_and_check(&mut self) {
+        let plan = &mut self.plan;
+        if plan.server_check_query.is_empty()
+            && self
+                .raw
+                .get("server_check_query")
+                .is_some_and(String::is_empty)
+        {
+            plan.server_check_delay = None;
+        }
+        if plan.reserve_pool_timeout.is_zero() {
+            let databases = plan.databases.iter_mut().map(|d| &mut d.reserve_pool_size);
+            let users = plan.users.values_mut().map(|u| &mut u.reserve_pool_size);
+            let mut any = plan.reserve_pool_size > 0;
+            for size in databases.chain(users) {
+                any |= size.is_some_and(|n| n > 0);
+                *size = None;
+            }
+            plan.reserve_pool_size = 0;
+            if any {
+                self.warn("reserve_pool_timeout = 0 turns the reserve off".to_owned());
+            }
+        }
+        if self.plan.min_pool_size > self.plan.default_pool_size {
+            let (min, max) = (self.plan.min_pool_size, self.plan.default_pool_size);
+            self.warn(format!(
+                "min_pool_size {min} is above default_pool_size {max}, which holds"
+            ));
+        }
+    }
+
+    fn tls(&mut self) {
+        let plan = &self.plan;
+        let client = plan.client_tls.clone();
+        let server = plan.server_tls.clone();
+        if client.mode != SslMode::Disable
+            && (client.key_file.is_none() || client.cert_file.is_none())
+        {
+            let problem = Problem::new("TLS towards clients needs a key and a certificate")
+                .help("name both files, or set the mode to disable");
+            self.error("client_tls_sslmode", problem);
+        }
+        if client.mode >= SslMode::VerifyCa && client.ca_file.is_none() {
+            let problem =
+                Problem::new("client certificates are to be verified, but no authority is named")
+                    .help("name the authorities' file (PEM), or use the mode require");
+            self.error("client_tls_sslmode", problem);
+        }
+        if server.key_file.is_some() != server.cert_file.is_some() {
+            let problem = Problem::new(
+                "a certificate towards servers needs its key, and a key its certificate",
+            )
+            .help("name both files, or neither");
+            let key = if server.key_file.is_some() {
+                "server_tls_key_file"
+            } else {
+                "server_tls_cert_file"
+            };
+            self.error(key, problem);
+        }
+        if server.direct && server.mode < SslMode::Require {
+            let problem =
+                Problem::new("direct TLS towards servers needs the mode require or stricter")
+                    .why("there is no request that the server could decline");
+            self.error(
+                "server_tls_direct",
+                problem.help("set mode = \"require\", or leave `direct` out"),
+            );
+        }
+    }
+
+    fn login(&mut self) {
+        let plan = &self.plan;
+        let verified = plan.client_tls.mode == SslMode::VerifyFull;
+        if plan.auth_type == AuthType::Cert && !verified {
+            let problem = Problem::new("login by certificate needs verified client certificates")
+                .help(
+                    "set TLS towards clients to verify-full, with key, certificate and authorities",
+                );
+            self.error("auth_type", problem);
+        }
+        let unforced: Vec<String> = self
+            .plan
+            .databases
+            .iter()
+            .filter(|d| d.user.is_none())
+            .map(|d| d.name.clone())
+            .collect();
+        if self.plan.auth_type == AuthType::Any && !unforced.is_empty() {
+            let problem = Problem::new(format!(
+                "auth_type any takes every user name, but these databases force no user: {}",
+                some_of(&unforced)
+            ))
+            .help("add `user` (and a password) to each database, or use another auth_type");
+            self.error("auth_type", problem);
+        }
+        let plan = &self.plan;
+        let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+        let nobody = !asks && plan.users.values().all(|u| u.secret.is_none());
+        let needs_users = !matches!(plan.auth_type, AuthType::Any | AuthType::Cert);
+        if nobody && needs_users {
+            self.warn("no user has a secret and no auth_user is set: nobody can log in".to_owned());
+        }
+    }
+
+    /// What has no limit of its own, named once.
+    fn list_unbounded(&mut self) {
+        let (mut by_line, mut by_clients, mut off) = (Vec::new(), Vec::new(), Vec::new());
+        for setting in settings() {
+            let Some(access) = setting.access else {
+                continue;
+            };
+            let name = match self.dialect {
+                Dialect::Ini => setting.key,
+                Dialect::Toml => setting.toml,
+            };
+            match ((access.get)(&self.plan), setting.key) {
+                (Value::Limit(None), "max_db_connections" | "max_user_connections") => {
+                    by_line.push(name)
+                }
+                (
+                    Value::Limit(None),
+                    "max_db_client_connections" | "max_user_client_connections",
+                ) => {
+                    by_clients.push(name);
+                }
+                (Value::Time(None), _) if setting.kind == Kind::Timeout => off.push(name),
+                _ => {}
+            }
+        }
+        let (line, clients) = (self.plan.line, self.plan.max_client_conn);
+        if self.dialect == Dialect::Ini {
+            if !by_line.is_empty() {
+                self.warn(format!("{} set no limit (0); here the line is the bound: {line} connections per database server", by_line.join(", ")));
+            }
+            if !by_clients.is_empty() {
+                self.warn(format!(
+                    "{} set no limit (0); max_client_conn is the bound: {clients}",
+                    by_clients.join(", ")
+                ));
+            }
+            if !off.is_empty() {
+                self.warn(format!("timeouts that are off: {}", off.join(", ")));
+            }
+        }
+        if !self.line_known {
+            let how = match self.dialect {
+                Dialect::Ini => "state it with --line",
+                Dialect::Toml => "state it as `line` in [server]",
+            };
+            self.warn(format!(
+                "line unknown: {line} server connections are assumed; {how}"
+            ));
+        }
+    }
+
+    fn show(&mut self) {
+        let mut shown = Vec::new();
+        for setting in settings() {
+            let default = match setting.default(self.dialect) {
+                Ok(value) if setting.access.is_some() => crate::value::shown(setting.kind, &value),
+                _ => setting.default_ini.to_owned(),
+            };
+            let value = match (setting.shown(&self.plan), self.raw.get(setting.key)) {
+                (Some(value), _) => value,
+                (None, Some(raw)) => raw.clone(),
+                (None, None) if setting.key == "conffile" => {
+                    self.file.to_string_lossy().into_owned()
+                }
+                (None, None) => default.clone(),
+            };
+            let changeable = setting.access.is_some() && setting.class != Class::RestartOnly;
+            let key = setting.key.to_owned();
+            shown.push(ShownSetting {
+                key,
+                value,
+                default,
+                changeable,
+            });
+        }
+        self.plan.shown = shown;
+    }
+}
+
+impl Setting {
+    /// The default of a dialect.
+    pub(crate) fn default(&self, dialect: Dialect) -> Result<Value, Problem> {
+        match dialect {
+            Dialect::Ini if self.in_pgbouncer => from_ini(self.kind, self.default_ini),
+            Dialect::Ini => from_words(self.kind, self.default_ini),
+            Dialect::Toml if self.toml.is_empty() => from_ini(self.kind, self.default_ini),
+            Dialect::Toml => from_words(self.kind, self.default_toml),
+        }
+    }
+}
+
+/// The first few names, and how many more there are.
+pub(crate) fn some_of(names: &[String]) -> String {
+    let mut text = names
+        .iter()
+        .take(NAMED_MAX)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > NAMED_MAX {
+        text.push_str(&format!(" and {} more", names.len() - NAMED_MAX));
+    }
+    text
+}
+
+/// Puts a database in its place; a second one of the same name replaces the first.
+pub(crate) fn put_database(databases: &mut Vec<Database>, database: Database) {
+    match databases.iter_mut().find(|d| d.name == database.name) {
+        Some(before) => *before = database,
+        None => databases.push(database),
+    }
+}
+
+/// A plan before the table's defaults are in it. No value here is ever served.
+fn blank() -> Plan {
+    let zero = Duration::ZERO;
+    let keepalive = Keepalive {
+        on: false,
+        idle: None,
+        interval: None,
+        count: None,
+    };
+    Plan {
+        listen: Vec::new(),
+        unix_socket_dir: None,
+        unix_socket_mode: 0,
+        listen_backlog: 0,
+        metrics_listen: None,
+        workers: None,
+        unix_socket_port: 0,
+        databases: Vec::new(),
+        users: BTreeMap::new(),
+        auth_type: AuthType::Scram,
+        auth_file: None,
+        auth_user: None,
+        auth_query: None,
+        auth_query_ttl: zero,
+        admin_users: Vec::new(),
+        stats_users: Vec::new(),
+        client_tls: Tls::default(),
+        server_tls: Tls::default(),
+        pool_mode: PoolMode::Transaction,
+        default_pool_size: 0,
+        min_pool_size: 0,
+        reserve_pool_size: 0,
+        reserve_pool_timeout: zero,
+        max_db_connections: None,
+        max_user_connections: None,
+        max_client_conn: 0,
+        max_user_client_connections: None,
+        max_db_client_connections: None,
+        line: 0,
+        queue_max: 0,
+        connects_max: 0,
+        query_wait_timeout: None,
+        query_wait_notify: None,
+        query_timeout: None,
+        transaction_timeout: None,
+        idle_transaction_timeout: None,
+        client_idle_timeout: None,
+        client_login_timeout: zero,
+        server_connect_timeout: zero,
+        server_login_retry: zero,
+        server_idle_timeout: None,
+        server_lifetime: None,
+        server_check_delay: None,
+        server_check_query: String::new(),
+        cancel_wait_timeout: zero,
+        drain_delay: zero,
+        drain_timeout: zero,
+        server_reset_query: String::new(),
+        server_reset_always: false,
+        max_prepared_statements: 0,
+        pin: Pin::On,
+        pin_share_percent: 0,
+        ignore_startup_parameters: Vec::new(),
+        strict_startup_parameters: false,
+        application_name_add_host: false,
+        error_style: ErrorStyle::Plimsoll,
+        log_connections: false,
+        log_disconnections: false,
+        log_pooler_errors: false,
+        log_file: None,
+        pid_file: None,
+        stats_period: zero,
+        log_stats: false,
+        tcp_keepalive: keepalive,
+        tcp_user_timeout: None,
+        max_packet_size: 0,
+        shown: Vec::new(),
+        warnings: Vec::new(),
+    }
+}

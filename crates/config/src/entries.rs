@@ -1,0 +1,399 @@
+//! The keys of one database and of one user, in both dialects.
+
+use std::path::PathBuf;
+
+use crate::error::{Problem, quoted};
+use crate::plan::{Database, Host, PoolMode, Secret, User};
+use crate::table::{Class, POOL_MODES, Support};
+use crate::value::{Kind, Value};
+
+/// One key of a database or a user.
+pub(crate) struct EntryKey<T: 'static> {
+    /// The names in pgbouncer.ini, the first being the usual one.
+    pub ini: &'static [&'static str],
+    /// The name in plimsoll.toml; empty: only pgbouncer.ini has it.
+    pub toml: &'static str,
+    pub kind: Kind,
+    pub class: Class,
+    pub support: Support,
+    pub meaning: &'static str,
+    pub set: fn(&mut T, Value) -> Result<(), Problem>,
+    /// As plimsoll.toml would write it; `None`: not written.
+    pub get: fn(&T) -> Option<Value>,
+}
+
+/// A size that pgbouncer.ini wrote as 0, "unlimited", until `finish` puts the bound in its place.
+pub(crate) const UNLIMITED: u32 = 0;
+
+const SIZE: Kind = Kind::Count {
+    min: 1,
+    max: 1_000_000,
+};
+const SIZE_OR_NONE: Kind = Kind::Count {
+    min: 0,
+    max: 1_000_000,
+};
+const USER_TIMEOUT: Support = Support::NotYet("the general timeout holds for this user too");
+
+macro_rules! entry {
+    ($ini:expr, $toml:literal, $kind:expr, $class:ident, $variant:ident, $f:ident, $meaning:literal) => {
+        EntryKey {
+            ini: &$ini,
+            toml: $toml,
+            kind: $kind,
+            class: Class::$class,
+            support: Support::Honoured,
+            meaning: $meaning,
+            set: |t, v| {
+                if let Value::$variant(v) = v {
+                    t.$f = entry!(@in $variant v);
+                }
+                Ok(())
+            },
+            get: |t| t.$f.clone().map(|v| Value::$variant(entry!(@out $variant v))),
+        }
+    };
+    (@in Count $v:ident) => { Some($v) };
+    (@in Limit $v:ident) => { Some($v.unwrap_or(UNLIMITED)) };
+    (@in Text $v:ident) => { Some($v) };
+    (@in Time $v:ident) => { Some($v) };
+    (@out Limit $v:ident) => { Some($v) };
+    (@out $variant:ident $v:ident) => { $v };
+}
+
+macro_rules! parameter {
+    ($name:literal) => {
+        EntryKey {
+            ini: &[$name],
+            toml: $name,
+            kind: Kind::Text,
+            class: Class::Identity,
+            support: Support::Honoured,
+            meaning: "Start-up parameter sent to the server.",
+            set: |d: &mut Database, v| {
+                if let Value::Text(v) = v {
+                    d.parameters.insert($name.to_owned(), v);
+                }
+                Ok(())
+            },
+            get: |d| d.parameters.get($name).cloned().map(Value::Text),
+        }
+    };
+}
+
+macro_rules! ignored {
+    ($ini:literal, $kind:expr, $support:expr) => {
+        EntryKey {
+            ini: &[$ini],
+            toml: "",
+            kind: $kind,
+            class: Class::PerCheckout,
+            support: $support,
+            meaning: "",
+            set: |_, _| Ok(()),
+            get: |_| None,
+        }
+    };
+}
+
+macro_rules! mode {
+    ($type:ident) => {
+        EntryKey {
+            ini: &["pool_mode"],
+            toml: "pool_mode",
+            kind: Kind::Choice(POOL_MODES),
+            class: Class::PerCheckout,
+            support: Support::Honoured,
+            meaning: "Overrides the general pool mode.",
+            set: |t: &mut $type, v| {
+                if let Value::Text(v) = v {
+                    t.pool_mode = PoolMode::from_word(&v);
+                }
+                Ok(())
+            },
+            get: |t| t.pool_mode.map(|m| Value::Text(m.word().to_owned())),
+        }
+    };
+}
+
+pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
+    EntryKey {
+        ini: &["host"],
+        toml: "host",
+        kind: Kind::Text,
+        class: Class::Identity,
+        support: Support::Honoured,
+        meaning: "Host name, address, or the directory of a unix socket.",
+        set: |d, v| {
+            if let Value::Text(text) = v {
+                d.host = host(&text)?;
+            }
+            Ok(())
+        },
+        get: |d| Some(Value::Text(host_words(&d.host))),
+    },
+    EntryKey {
+        ini: &["port"],
+        toml: "port",
+        kind: Kind::Count {
+            min: 1,
+            max: 65_535,
+        },
+        class: Class::Identity,
+        support: Support::Honoured,
+        meaning: "The server's port.",
+        set: |d, v| {
+            if let Value::Count(n) = v {
+                d.port = u16::try_from(n).unwrap_or(u16::MAX);
+            }
+            Ok(())
+        },
+        get: |d| Some(Value::Count(u32::from(d.port))),
+    },
+    entry!(
+        ["dbname"],
+        "dbname",
+        Kind::Text,
+        Identity,
+        Text,
+        dbname,
+        "The name at the server; unset: the client's."
+    ),
+    entry!(
+        ["user"],
+        "user",
+        Kind::Text,
+        Identity,
+        Text,
+        user,
+        "User at the server in place of the client's."
+    ),
+    EntryKey {
+        ini: &["password"],
+        toml: "password",
+        kind: Kind::Text,
+        class: Class::Identity,
+        support: Support::Honoured,
+        meaning: "That user's password; better: password_file or password_env.",
+        set: |d, v| {
+            if let Value::Text(v) = v {
+                d.password = Some(Secret(v));
+            }
+            Ok(())
+        },
+        // Differences compare secrets apart, and never print them.
+        get: |_| None,
+    },
+    entry!(
+        ["auth_user"],
+        "auth_user",
+        Kind::Text,
+        Identity,
+        Text,
+        auth_user,
+        "User that runs auth_query."
+    ),
+    entry!(
+        ["auth_dbname"],
+        "auth_dbname",
+        Kind::Text,
+        Identity,
+        Text,
+        auth_dbname,
+        "Database that auth_query runs in."
+    ),
+    entry!(
+        ["auth_query"],
+        "auth_query",
+        Kind::Text,
+        Identity,
+        Text,
+        auth_query,
+        "Overrides the general query."
+    ),
+    mode!(Database),
+    entry!(
+        ["pool_size"],
+        "pool_size",
+        SIZE,
+        Capacity,
+        Count,
+        pool_size,
+        "Overrides the general pool size."
+    ),
+    entry!(
+        ["min_pool_size"],
+        "min_pool_size",
+        SIZE_OR_NONE,
+        Capacity,
+        Count,
+        min_pool_size,
+        "Overrides the general minimum."
+    ),
+    entry!(
+        ["reserve_pool_size", "reserve_pool"],
+        "reserve_pool_size",
+        SIZE_OR_NONE,
+        Capacity,
+        Count,
+        reserve_pool_size,
+        "Overrides the general reserve."
+    ),
+    entry!(
+        ["max_db_connections"],
+        "max_connections",
+        Kind::Limit,
+        Capacity,
+        Limit,
+        max_db_connections,
+        "Most server connections for this database over all users."
+    ),
+    entry!(
+        ["max_db_client_connections"],
+        "max_clients",
+        Kind::Limit,
+        Capacity,
+        Limit,
+        max_db_client_connections,
+        "Most clients of this database."
+    ),
+    entry!(
+        ["server_lifetime"],
+        "server_lifetime",
+        Kind::Timeout,
+        PerCheckout,
+        Time,
+        server_lifetime,
+        "Overrides the general lifetime."
+    ),
+    entry!(
+        ["connect_query"],
+        "connect_query",
+        Kind::Text,
+        PerCheckout,
+        Text,
+        connect_query,
+        "Run once on each new server connection."
+    ),
+    parameter!("client_encoding"),
+    parameter!("datestyle"),
+    parameter!("timezone"),
+    parameter!("application_name"),
+    ignored!(
+        "load_balance_hosts",
+        Kind::Choice(&["disable", "round-robin"]),
+        Support::NoEffect("it orders lists of hosts, and a database has one host here")
+    ),
+    ignored!(
+        "target_session_attrs",
+        Kind::Choice(&["any", "read-write", "read-only", "primary", "standby"]),
+        Support::Refused("writes could reach a standby, or reads a primary")
+    ),
+    ignored!(
+        "query_wait_timeout",
+        Kind::Timeout,
+        Support::NotYet("the general query_wait_timeout holds")
+    ),
+];
+
+pub(crate) static USER_KEYS: &[EntryKey<User>] = &[
+    mode!(User),
+    entry!(
+        ["pool_size"],
+        "pool_size",
+        SIZE,
+        Capacity,
+        Count,
+        pool_size,
+        "Overrides the size of this user's pools."
+    ),
+    entry!(
+        ["reserve_pool_size"],
+        "reserve_pool_size",
+        SIZE_OR_NONE,
+        Capacity,
+        Count,
+        reserve_pool_size,
+        "Overrides the reserve of this user's pools."
+    ),
+    entry!(
+        ["max_user_connections"],
+        "max_connections",
+        Kind::Limit,
+        Capacity,
+        Limit,
+        max_user_connections,
+        "Most server connections of this user over all databases."
+    ),
+    entry!(
+        ["max_user_client_connections"],
+        "max_clients",
+        Kind::Limit,
+        Capacity,
+        Limit,
+        max_user_client_connections,
+        "Most clients of this user."
+    ),
+    ignored!("query_timeout", Kind::Timeout, USER_TIMEOUT),
+    ignored!("query_wait_timeout", Kind::Timeout, USER_TIMEOUT),
+    ignored!("idle_transaction_timeout", Kind::Timeout, USER_TIMEOUT),
+    ignored!("transaction_timeout", Kind::Timeout, USER_TIMEOUT),
+    ignored!("client_idle_timeout", Kind::Timeout, USER_TIMEOUT),
+];
+
+/// A database with nothing said about it but its name.
+pub(crate) fn database(name: &str, host: Host) -> Database {
+    Database {
+        name: name.to_owned(),
+        host,
+        port: 5432,
+        dbname: None,
+        user: None,
+        password: None,
+        auth_user: None,
+        auth_dbname: None,
+        auth_query: None,
+        pool_mode: None,
+        pool_size: None,
+        min_pool_size: None,
+        reserve_pool_size: None,
+        max_db_connections: None,
+        max_db_client_connections: None,
+        server_lifetime: None,
+        connect_query: None,
+        parameters: std::collections::BTreeMap::new(),
+    }
+}
+
+/// A host of a database: name, address or directory.
+pub(crate) fn host(text: &str) -> Result<Host, Problem> {
+    if text.starts_with('/') {
+        return Ok(Host::UnixDir(PathBuf::from(text)));
+    }
+    if text.starts_with('@') {
+        return Err(Problem::new("abstract unix sockets are not supported yet")
+            .help("write the directory of the server's socket, or its host name"));
+    }
+    if text.contains(',') {
+        return Err(Problem::new("lists of hosts are not supported yet")
+            .why("connecting to the first one only would send the others' share to it")
+            .help("write one host, or a name that a load balancer answers"));
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:%".contains(c);
+    if bare.is_empty() || bare.len() > 255 || !bare.chars().all(plain) {
+        return Err(Problem::new(format!("{} is no host", quoted(text)))
+            .help("write a host name, an address, or the directory of a unix socket"));
+    }
+    Ok(Host::Tcp(bare.to_owned()))
+}
+
+pub(crate) fn host_words(host: &Host) -> String {
+    match host {
+        Host::Tcp(name) => name.clone(),
+        Host::UnixDir(dir) => dir.to_string_lossy().into_owned(),
+    }
+}

@@ -1,0 +1,120 @@
+//! The documentation of the settings, from the table that reads them.
+
+use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS};
+use crate::table::{Support, settings};
+
+/// One row of the reference.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// The key in plimsoll.toml; empty: only pgbouncer.ini has it.
+    pub key: String,
+    /// Default in plimsoll.toml.
+    pub default: String,
+    /// What may be written.
+    pub unit: String,
+    /// What it means.
+    pub meaning: String,
+    /// Its rollout class.
+    pub class: &'static str,
+    /// PgBouncer's name; empty: PgBouncer lacks it.
+    pub pgbouncer: String,
+    /// Default from pgbouncer.ini.
+    pub pgbouncer_default: String,
+    /// "honoured", or why it is not.
+    pub support: String,
+}
+
+/// Every setting, then the keys of databases and of users.
+pub fn settings_reference() -> Vec<Row> {
+    let mut rows: Vec<Row> = settings()
+        .iter()
+        .map(|s| Row {
+            key: s.toml.to_owned(),
+            default: s.default_toml.to_owned(),
+            unit: unit(s.kind),
+            meaning: s.meaning.to_owned(),
+            class: s.class.label(),
+            pgbouncer: if s.in_pgbouncer {
+                s.key.to_owned()
+            } else {
+                String::new()
+            },
+            pgbouncer_default: s.default_ini.to_owned(),
+            support: support(s.support),
+        })
+        .collect();
+    rows.extend(
+        DATABASE_KEYS
+            .iter()
+            .map(|k| entry("database.NAME", "[databases]", k)),
+    );
+    rows.extend(USER_KEYS.iter().map(|k| entry("user", "[users]", k)));
+    rows
+}
+
+/// The reference as a page.
+pub fn settings_markdown() -> String {
+    let mut page = String::from(
+        "# Settings\n\nWritten by `config::settings_markdown` from the table that reads the files; do not edit.\n\n\
+         | plimsoll.toml | default | what to write | meaning | a change is | pgbouncer.ini | its default | support |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for row in settings_reference() {
+        let cells = [
+            code(&row.key),
+            code(&row.default),
+            row.unit,
+            row.meaning,
+            row.class.to_owned(),
+            code(&row.pgbouncer),
+            code(&row.pgbouncer_default),
+            row.support,
+        ];
+        let cells: Vec<String> = cells.iter().map(|c| c.replace('|', "\\|")).collect();
+        page.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    page
+}
+
+fn entry<T>(prefix: &str, section: &str, key: &EntryKey<T>) -> Row {
+    let toml = key.toml;
+    Row {
+        key: if toml.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}.{toml}")
+        },
+        default: String::new(),
+        unit: unit(key.kind),
+        meaning: key.meaning.to_owned(),
+        class: key.class.label(),
+        pgbouncer: format!("{section} {}", key.ini.join(", ")),
+        pgbouncer_default: String::new(),
+        support: support(key.support),
+    }
+}
+
+fn unit(kind: crate::value::Kind) -> String {
+    match kind {
+        crate::value::Kind::Choice(words) => words.join(", "),
+        crate::value::Kind::Count { min, max } => format!("number from {min} to {max}"),
+        other => other.unit().to_owned(),
+    }
+}
+
+fn support(support: Support) -> String {
+    match support {
+        Support::Honoured => String::from("honoured"),
+        Support::NoEffect(why) => format!("no effect: {why}"),
+        Support::NotYet(why) => format!("not yet: {why}"),
+        Support::Refused(why) => format!("refused: {why}"),
+    }
+}
+
+fn code(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("`{text}`")
+    }
+}

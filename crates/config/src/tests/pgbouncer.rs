@@ -1,0 +1,353 @@
+use std::time::Duration;
+
+use super::{ini, rendered, shown, warned};
+use crate::*;
+
+const MINIMAL: &str = "[databases]\n* = host=127.0.0.1\n[pgbouncer]\n";
+
+fn with(lines: &str) -> Result<Plan, Errors> {
+    ini(&format!("{MINIMAL}{lines}\n"))
+}
+
+#[test]
+fn defaults_are_pgbouncers() {
+    let plan = with("").unwrap();
+    assert_eq!(plan.pool_mode, PoolMode::Session);
+    assert_eq!((plan.default_pool_size, plan.max_client_conn), (20, 100));
+    assert_eq!(plan.query_wait_timeout, Some(Duration::from_secs(120)));
+    assert_eq!(plan.auth_type, AuthType::Md5);
+    assert_eq!(plan.error_style, ErrorStyle::Pgbouncer);
+    assert!(plan.strict_startup_parameters);
+    assert!(plan.listen.is_empty());
+    assert_eq!(plan.unix_socket_dir.as_deref(), Some("/tmp".as_ref()));
+    assert_eq!(
+        (plan.unix_socket_port, plan.unix_socket_mode),
+        (6432, 0o777)
+    );
+    assert_eq!(plan.server_tls.mode, SslMode::Prefer);
+    assert_eq!(plan.client_tls.mode, SslMode::Disable);
+    assert_eq!(plan.server_reset_query, "DISCARD ALL");
+    assert_eq!(plan.server_lifetime, Some(Duration::from_secs(3600)));
+    assert_eq!(plan.server_idle_timeout, Some(Duration::from_secs(600)));
+    assert_eq!(plan.max_prepared_statements, 200);
+    assert_eq!((plan.transaction_timeout, plan.query_timeout), (None, None));
+    assert_eq!(plan.server_check_delay, Some(Duration::from_secs(30)));
+    assert_eq!(plan.server_check_query, "");
+    assert_eq!((plan.line, plan.queue_max), (90, 100));
+}
+
+/// The table's defaults, read back, are what SHOW CONFIG calls the default.
+#[test]
+fn an_empty_file_shows_every_default() {
+    for (plan, own) in [
+        (with("").unwrap(), "listen_port"),
+        (super::toml("[database.a]\nhost='h'").unwrap(), ""),
+    ] {
+        for row in &plan.shown {
+            let computed = ["conffile", "queue_max", own].contains(&row.key.as_str());
+            assert!(computed || row.value == row.default, "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn show_config_is_in_pgbouncers_order() {
+    let plan = with("").unwrap();
+    let keys: Vec<&str> = plan
+        .shown
+        .iter()
+        .map(|s| s.key.as_str())
+        .take_while(|k| *k != "line")
+        .collect();
+    assert_eq!(keys.len(), 98);
+    assert_eq!(
+        (keys.first(), keys.last()),
+        (Some(&"admin_users"), Some(&"verbose"))
+    );
+    assert!(
+        !plan
+            .shown
+            .iter()
+            .find(|s| s.key == "listen_port")
+            .unwrap()
+            .changeable
+    );
+}
+
+#[test]
+fn every_default_may_be_written_out() {
+    for setting in settings()
+        .iter()
+        .filter(|s| s.in_pgbouncer && s.key != "conffile")
+    {
+        let plan = with(&format!("{} = {}", setting.key, setting.default_ini));
+        assert!(plan.is_ok(), "{}: {}", setting.key, rendered(plan));
+    }
+}
+
+#[test]
+fn databases_and_users() {
+    let plan = ini("[databases]\n\
+        * = host=10.0.0.1\n\
+        app = host=db.example port=5433 dbname=real user=u password='it''s' pool_size=7 reserve_pool=2 \
+        pool_mode=Transaction server_lifetime=60 timezone=UTC connect_query='SELECT 1'\n\
+        \"odd \"\"name\" = dbname=x\n\
+        [users]\nann = pool_size=3 max_user_connections=5 query_timeout=9\n\
+        [pgbouncer]\nunix_socket_dir = /run\nauth_dbname = postgres\n")
+    .unwrap();
+    let names: Vec<&str> = plan.databases.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(names, ["app", "odd \"name", "*"]);
+    let app = &plan.databases[0];
+    assert_eq!(
+        (&app.host, app.port),
+        (&Host::Tcp("db.example".into()), 5433)
+    );
+    assert_eq!(app.password, Some(Secret("it's".into())));
+    assert_eq!((app.pool_size, app.reserve_pool_size), (Some(7), Some(2)));
+    assert_eq!(app.pool_mode, Some(PoolMode::Transaction));
+    assert_eq!(app.server_lifetime, Some(Some(Duration::from_secs(60))));
+    assert_eq!(app.parameters["timezone"], "UTC");
+    assert_eq!(app.auth_dbname.as_deref(), Some("postgres"));
+    assert_eq!(plan.databases[1].host, Host::UnixDir("/run".into()));
+    assert_eq!(plan.users["ann"].max_user_connections, Some(5));
+    assert!(warned(&plan, "p.ini:6: query_timeout is not supported yet"));
+}
+
+#[test]
+fn listen_takes_a_star_and_lists() {
+    let plan = with("listen_addr = *\nlisten_port = 7000\nunix_socket_dir =").unwrap();
+    assert_eq!(
+        plan.listen,
+        [ListenAddress {
+            host: "*".into(),
+            port: 7000
+        }]
+    );
+    assert_eq!(plan.unix_socket_dir, None);
+    let plan = with("listen_addr = 127.0.0.1, ::1 ,localhost").unwrap();
+    let all: Vec<(&str, u16)> = plan
+        .listen
+        .iter()
+        .map(|a| (a.host.as_str(), a.port))
+        .collect();
+    assert_eq!(
+        all,
+        [("127.0.0.1", 6432), ("::1", 6432), ("localhost", 6432)]
+    );
+    assert_eq!(shown(&plan, "listen_addr"), "127.0.0.1,::1,localhost");
+}
+
+#[test]
+fn unlimited_is_bounded_and_said() {
+    let plan = ini("[databases]\na = host=h pool_size=0 max_db_connections=0\n[pgbouncer]\ndefault_pool_size = 0\nclient_login_timeout = 0\n").unwrap();
+    assert_eq!(plan.default_pool_size, 90);
+    assert_eq!(plan.databases[0].pool_size, Some(90));
+    assert_eq!(plan.databases[0].max_db_connections, Some(90));
+    assert_eq!(plan.client_login_timeout, Duration::from_secs(60));
+    assert!(warned(
+        &plan,
+        "database a: pool_size = 0 is \"unlimited\" in PgBouncer; here the line is the bound: 90"
+    ));
+    assert!(warned(&plan, "p.ini:4: default_pool_size = 0"));
+    assert!(warned(
+        &plan,
+        "max_db_connections, max_user_connections set no limit (0)"
+    ));
+    assert!(warned(
+        &plan,
+        "timeouts that are off: client_idle_timeout, idle_transaction_timeout, query_timeout, transaction_timeout"
+    ));
+    assert!(warned(
+        &plan,
+        "p.ini:5: client_login_timeout = 0 is \"no limit\""
+    ));
+    assert!(warned(&plan, "line unknown: 90"));
+    let known = Overrides {
+        line: Some(40),
+        metrics_listen: None,
+    };
+    let files = Memory::default().file("p.ini", MINIMAL);
+    let plan = load_with("p.ini".as_ref(), &files, &known).unwrap();
+    assert!(plan.line == 40 && !warned(&plan, "line unknown"));
+}
+
+#[test]
+fn what_pgbouncer_has_and_this_lacks_is_named() {
+    let plan = with("pkt_buf = 8192\nserver_round_robin = 1\ndns_max_ttl = 15\nmax_client_conn = 5\nmax_client_conn = 010").unwrap();
+    assert!(warned(&plan, "p.ini:4: pkt_buf has no effect here: "));
+    assert!(warned(
+        &plan,
+        "p.ini:5: server_round_robin is not supported yet: "
+    ));
+    assert!(!warned(&plan, "dns_max_ttl"));
+    assert!(warned(&plan, "p.ini:8: max_client_conn is set twice"));
+    assert!(warned(
+        &plan,
+        "p.ini:8: max_client_conn = 010 is read in octal, as PgBouncer does: 8"
+    ));
+    assert_eq!(shown(&plan, "pkt_buf"), "8192");
+}
+
+#[test]
+fn what_is_unsafe_to_ignore_is_refused() {
+    for line in [
+        "disable_pqexec = 1",
+        "auth_type = hba",
+        "auth_type = pam",
+        "client_tls_protocols = tlsv1.3",
+        "auth_type = any",
+        "client_tls_sslmode = require",
+        "auth_type = cert",
+        "unix_socket_dir = @x",
+        "max_client_conn = 0",
+        "max_client_conn = -1",
+        "pool_mode = sesion",
+        "listen_port = 70000",
+        "log_connections = yes",
+        "query_timeout = 5s",
+        "tcp_keepidle = -1",
+        "line = 3",
+    ] {
+        assert!(with(line).is_err(), "{line}");
+    }
+    for value in [
+        "host=a,b",
+        "host=@x",
+        "port=abc",
+        "port=0",
+        "pool_size=abc",
+        "pool_size=5x",
+        "target_session_attrs=primary",
+        "pool_mode=x",
+        "hots=a",
+        "host",
+        "host=",
+        "password='x",
+    ] {
+        assert!(
+            ini(&format!("[databases]\na = {value}\n[pgbouncer]\n")).is_err(),
+            "{value}"
+        );
+    }
+    assert!(with("disable_pqexec = 0\nclient_tls_protocols = tlsv1.2, tlsv1.3\nserver_tls_protocols = secure").is_ok());
+}
+
+#[test]
+fn all_errors_of_a_file_are_reported_at_once() {
+    let text = "[databases]\n\
+        app = host=h pool_size=abc\n\
+        other = host=h pasword=hunter2 port=1\n\
+        [pgbouncer]\n\
+        default_pool_szie = 20\n\
+        query_timeout = 30s\n\
+        max_client_conn 100\n\
+        auth_type = hba\n\
+        [pgbounecr]\n";
+    let expected = "\
+error: expected `=` after `max_client_conn`
+  --> p.ini:7:17
+  = help: write `key = value`; a comment starts with `;` or `#`; a name with other characters than letters, digits, `_`, `.`, `-` stands in double quotes
+
+error: expected a whole number, found `abc`
+  --> p.ini:2:24
+  |
+2 | app = host=h pool_size=abc
+  |                        ^^^
+
+error: unknown key `pasword`
+  --> p.ini:3:16
+  |
+3 | other = host=h pasword=…
+  |                ^^^^^^^
+  = help: did you mean `password`?
+
+error: unknown key `default_pool_szie`
+  --> p.ini:5:1
+  |
+5 | default_pool_szie = …
+  | ^^^^^^^^^^^^^^^^^
+  = help: did you mean `default_pool_size`?
+
+error: expected a number of seconds, found `30s`
+  --> p.ini:6:17
+  |
+6 | query_timeout = 30s
+  |                 ^^^
+  = help: write `30`: pgbouncer.ini has no units
+
+error: auth_type hba is not supported yet
+  --> p.ini:8:13
+  |
+8 | auth_type = hba
+  |             ^^^
+  = why: any other way to log in would let in whom your rules keep out
+  = help: use scram-sha-256, md5, plain, cert, trust or any
+
+error: unknown section `pgbounecr`
+  --> p.ini:9:1
+  |
+9 | [pgbounecr]
+  | ^^^^^^^^^^^
+  = help: did you mean `[pgbouncer]`?
+";
+    assert_eq!(rendered(ini(text)), expected);
+}
+
+#[test]
+fn a_second_header_that_would_reset_keys_is_refused() {
+    assert!(
+        rendered(with("max_client_conn = 9\n[users]\n[pgbouncer]"))
+            .contains("a second [pgbouncer] section")
+    );
+    assert!(ini("[pgbouncer]\n[databases]\na=host=h\n[pgbouncer]\n").is_ok());
+}
+
+#[test]
+fn includes_keep_the_section_and_name_their_file() {
+    let files = Memory::default()
+        .file(
+            "p.ini",
+            "[databases]\n%include db.ini\n[pgbouncer]\n%include main.ini\n",
+        )
+        .file("db.ini", "a = host=h\r\n")
+        .file("main.ini", "max_client_conn = 7\nauth_file = users\n")
+        .file("users", "\"ann\" \"x\"\n");
+    let plan = load("p.ini".as_ref(), &files).unwrap();
+    assert_eq!(
+        (plan.max_client_conn, plan.databases.len(), plan.users.len()),
+        (7, 1, 1)
+    );
+    let broken = files.file("main.ini", "max_client_con = 7\n");
+    assert!(rendered(load("p.ini".as_ref(), &broken)).contains("--> main.ini:1:1"));
+}
+
+#[test]
+fn a_check_query_of_no_text_turns_the_check_off() {
+    assert_eq!(
+        with("server_check_query =").unwrap().server_check_delay,
+        None
+    );
+    let plan = with("server_check_query = select 1\nserver_check_delay = 0").unwrap();
+    assert_eq!(plan.server_check_delay, Some(Duration::ZERO));
+    assert_eq!(plan.server_check_query, "select 1");
+}
+
+#[test]
+fn the_example_is_read() {
+    let files = Memory::default()
+        .file(
+            "pgbouncer.ini",
+            include_str!("../../../../docs/examples/pgbouncer.ini"),
+        )
+        .file(
+            "userlist.txt",
+            include_str!("../../../../docs/examples/userlist.txt"),
+        );
+    let plan = load("pgbouncer.ini".as_ref(), &files).unwrap();
+    assert_eq!(plan.databases.len(), 3);
+    assert_eq!(
+        plan.databases[1].password,
+        Some(Secret("it's secret".into()))
+    );
+    assert_eq!(plan.users.len(), 3);
+}

@@ -1,0 +1,487 @@
+//! plimsoll.toml: sections, units, spans.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Document, Item, Key, TableLike, Value as Written};
+
+use crate::draft::{Dialect, Draft, ENTRIES_MAX, Overrides};
+use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
+use crate::error::{Errors, Problem, nearest, quoted};
+use crate::lines::Lines;
+use crate::plan::{Host, Plan, Secret, User};
+use crate::source::Source;
+use crate::table::{Setting, settings};
+use crate::text::{SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, USERS_BYTES_MAX, read};
+use crate::userlist::parse_user_file;
+use crate::value::{Kind, Value, from_words, listen_address};
+
+/// The ways to give a password. One at most.
+const SECRET_KEYS: [&str; 4] = [
+    "password",
+    "password_file",
+    "password_env",
+    "password_command",
+];
+
+pub(crate) fn load(
+    path: &Path,
+    source: &dyn Source,
+    overrides: &Overrides,
+) -> Result<Plan, Errors> {
+    let text = read(path, source, SETTINGS_BYTES_MAX, "the settings file", None)?;
+    let lines = Lines::new(path, &text);
+    let document = Document::parse(text.as_str()).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        Problem::new(format!("this is not TOML: {}", first_line(error.message())))
+            .help("text stands in double quotes, lists in [ ], sections are [name]")
+            .at(lines.strict(span))
+    })?;
+    let mut reader = Reader {
+        draft: Draft::new(Dialect::Toml, path, overrides),
+        source,
+        lines,
+    };
+    reader.section("", document.as_table());
+    reader.user_file();
+    reader.draft.finish()
+}
+
+/// The parser's message; cut, because it is another crate's text.
+fn first_line(message: &str) -> String {
+    message
+        .lines()
+        .next()
+        .unwrap_or("")
+        .chars()
+        .take(120)
+        .collect()
+}
+
+struct Reader<'a> {
+    draft: Draft,
+    source: &'a dyn Source,
+    lines: Lines<'a>,
+}
+
+impl Reader<'_> {
+    fn error(&mut self, span: Option<Range<usize>>, problem: Problem) {
+        let place = self.lines.place(span.unwrap_or(0..0));
+        self.draft.errors.push(problem.at(place));
+    }
+
+    /// A table whose keys are settings or further sections.
+    fn section(&mut self, prefix: &str, table: &dyn TableLike) {
+        for (name, key, item) in entries(table) {
+            if self.draft.errors.full() {
+                return;
+            }
+            let path = if prefix.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{prefix}.{name}")
+            };
+            let inner = format!("{path}.");
+            if let Some(setting) = settings().iter().find(|s| s.toml == path) {
+                self.setting(setting, key, item);
+            } else if path == "database" {
+                self.databases(key, item);
+            } else if path == "user" {
+                self.users(key, item);
+            } else if !name.is_empty() && settings().iter().any(|s| s.toml.starts_with(&inner)) {
+                match item.as_table_like() {
+                    Some(table) => self.section(&path, table),
+                    None => {
+                        let problem = Problem::new(format!("{} is a section", quoted(&path)));
+                        self.error(
+                            key.span(),
+                            problem.help(format!("write `[{path}]` and its keys below")),
+                        );
+                    }
+                }
+            } else {
+                let problem = unknown(prefix, name);
+                self.error(key.span(), problem);
+            }
+        }
+    }
+
+    fn setting(&mut self, setting: &'static Setting, key: &Key, item: &Item) {
+        let Some(access) = setting.access else { return };
+        let span = item.span().or_else(|| key.span());
+        match written(setting.kind, item) {
+            Ok(mut value) => {
+                if let (Kind::Path, Value::Text(text)) = (setting.kind, &mut value) {
+                    *text = self.beside(text).to_string_lossy().into_owned();
+                }
+                if let Value::Text(text) = &value {
+                    self.draft.raw.insert(setting.key, text.clone());
+                }
+                let place = self.lines.place(span.unwrap_or(0..0));
+                self.draft.places.insert(setting.key, place);
+                self.draft.line_known |= setting.key == "line";
+                (access.set)(&mut self.draft.plan, value);
+            }
+            Err(problem) if setting.toml == "pool.size" && item.as_str() == Some("auto") => {
+                drop(problem);
+                let problem = Problem::new("size = \"auto\" is not supported yet");
+                self.error(span, problem.help("write a number: 20 is a common start"));
+            }
+            Err(problem) => self.error(span, problem),
+        }
+    }
+
+    /// Relative paths start where the settings file is.
+    fn beside(&self, text: &str) -> PathBuf {
+        match self.draft.file.parent() {
+            Some(dir) if !text.is_empty() => dir.join(text),
+            _ => PathBuf::from(text),
+        }
+    }
+
+    fn databases(&mut self, key: &Key, item: &Item) {
+        let Some(table) = item.as_table_like() else {
+            let problem = Problem::new("databases are sections, one for each name");
+            return self.error(
+                key.span(),
+                problem.help("write for example `[database.app]` and its keys below"),
+            );
+        };
+        for (name, key, item) in entries(table) {
+            if self.draft.errors.full() {
+                return;
+            }
+            let Some(keys) = item.as_table_like() else {
+                let problem = Problem::new(format!(
+                    "{} stands in [database], where only names of databases stand",
+                    quoted(name)
+                ));
+                self.error(
+                    key.span(),
+                    problem.help("write `[database.NAME]` above the keys of a database"),
+                );
+                continue;
+            };
+            if name == "pgbouncer" {
+                let problem = Problem::new("the name `pgbouncer` belongs to the console");
+                self.error(
+                    key.span(),
+                    problem.help("give the database another name; `dbname` may be pgbouncer"),
+                );
+                continue;
+            }
+            if self.draft.plan.databases.len() >= ENTRIES_MAX {
+                return self.error(
+                    key.span(),
+                    Problem::new(format!("more than {ENTRIES_MAX} databases")),
+                );
+            }
+            let mut database = database(name, Host::Tcp(String::new()));
+            self.entry(&mut database, DATABASE_KEYS, keys);
+            database.password = self.secret(keys);
+            if keys.get("host").is_none() {
+                let problem = Problem::new(format!("database {} has no host", quoted(name)));
+                self.error(
+                    key.span(),
+                    problem
+                        .help("add `host`: a name, an address, or the directory of a unix socket"),
+                );
+            }
+            self.draft.plan.databases.push(database);
+        }
+    }
+
+    fn users(&mut self, key: &Key, item: &Item) {
+        let mut tables: Vec<&dyn TableLike> = Vec::new();
+        if let Some(array) = item.as_array_of_tables() {
+            tables.extend(array.iter().map(|t| t as &dyn TableLike));
+        } else if let Some(array) = item.as_array() {
+            tables.extend(
+                array
+                    .iter()
+                    .filter_map(|v| v.as_inline_table())
+                    .map(|t| t as &dyn TableLike),
+            );
+            if tables.len() != array.len() {
+                let problem = Problem::new("a user is a table");
+                self.error(
+                    key.span(),
+                    problem.help("write `[[user]]` and its keys below"),
+                );
+            }
+        } else {
+            let problem = Problem::new("users are a list");
+            return self.error(
+                key.span(),
+                problem.help("write `[[user]]`, with two brackets, and its keys below"),
+            );
+        }
+        for table in tables.into_iter().take(ENTRIES_MAX) {
+            self.user(key, table);
+        }
+    }
+
+    fn user(&mut self, key: &Key, table: &dyn TableLike) {
+        let mut user = User::default();
+        self.entry(&mut user, USER_KEYS, table);
+        user.secret = self.secret(table);
+        let name = table
+            .get("name")
+            .and_then(Item::as_str)
+            .filter(|n| !n.is_empty());
+        let Some(name) = name else {
+            let first = entries(table).next().and_then(|(_, key, _)| key.span());
+            let problem = Problem::new("a user has no name");
+            return self.error(
+                first.or_else(|| key.span()),
+                problem.help("add `name = \"…\"` to this [[user]]"),
+            );
+        };
+        if self
+            .draft
+            .plan
+            .users
+            .insert(name.to_owned(), user)
+            .is_some()
+        {
+            let span = table.get("name").and_then(Item::span);
+            let problem = Problem::new(format!("user {} stands here twice", quoted(name)));
+            self.error(span, problem.help("merge the two"));
+        }
+    }
+
+    fn entry<T>(&mut self, into: &mut T, keys: &'static [EntryKey<T>], table: &dyn TableLike) {
+        let known = |name: &str| keys.iter().find(|k| !k.toml.is_empty() && k.toml == name);
+        let names = || {
+            keys.iter()
+                .map(|k| k.toml)
+                .filter(|t| !t.is_empty())
+                .chain(SECRET_KEYS)
+        };
+        for (name, key, item) in entries(table) {
+            if self.draft.errors.full() {
+                return;
+            }
+            let is_name = name == "name" && keys.iter().all(|k| k.toml != "host");
+            if is_name || SECRET_KEYS.contains(&name) {
+                continue;
+            }
+            let Some(entry) = known(name) else {
+                let problem = Problem::new(format!("unknown key {}", quoted(name)));
+                let ini = keys
+                    .iter()
+                    .find(|k| k.ini.contains(&name) && !k.toml.is_empty());
+                let near = ini.map(|k| k.toml).or_else(|| nearest(name, names()));
+                let help = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the keys are: {}", names().collect::<Vec<_>>().join(", ")),
+                };
+                self.error(key.span(), problem.help(help));
+                continue;
+            };
+            let set = written(entry.kind, item).and_then(|value| (entry.set)(into, value));
+            if let Err(problem) = set {
+                self.error(item.span().or_else(|| key.span()), problem);
+            }
+        }
+    }
+
+    /// The secret of a database or a user, from wherever it is kept.
+    fn secret(&mut self, table: &dyn TableLike) -> Option<Secret> {
+        let given: Vec<_> = entries(table)
+            .filter(|(name, ..)| SECRET_KEYS.contains(name))
+            .collect();
+        if let Some((_, second, _)) = given.get(1) {
+            let problem = Problem::new("the password is given in two ways");
+            self.error(
+                second.span(),
+                problem.help("keep one of password, password_file, password_env"),
+            );
+            return None;
+        }
+        let (name, key, item) = given.first()?;
+        let span = key.span();
+        if *name == "password_command" {
+            let problem = Problem::new("password_command is not supported yet");
+            self.error(span, problem.help("use password_file or password_env"));
+            return None;
+        }
+        let Some(text) = item.as_str() else {
+            let problem = Problem::new(format!("{name} is no text"));
+            self.error(span, problem.help("put it in double quotes"));
+            return None;
+        };
+        let secret = match *name {
+            "password_file" => self.secret_file(text, span.clone())?,
+            "password_env" => match self.source.env(text) {
+                Some(secret) => secret,
+                None => {
+                    let problem = Problem::new(format!(
+                        "the environment variable {} is not set",
+                        quoted(text)
+                    ));
+                    self.error(span, problem.help("set it where the pooler is started"));
+                    return None;
+                }
+            },
+            _ => text.to_owned(),
+        };
+        if secret.is_empty() {
+            let problem = Problem::new(format!("{name} gives an empty password"));
+            self.error(
+                span,
+                problem.help("leave the key out if there is no password"),
+            );
+            return None;
+        }
+        Some(Secret(secret))
+    }
+
+    fn secret_file(&mut self, text: &str, span: Option<Range<usize>>) -> Option<String> {
+        let place = self.lines.place(span.unwrap_or(0..0));
+        let path = self.beside(text);
+        match read(
+            &path,
+            self.source,
+            SECRET_BYTES_MAX,
+            "the password file",
+            Some(place),
+        ) {
+            Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
+            Err(error) => {
+                self.draft.errors.append(error);
+                None
+            }
+        }
+    }
+
+    fn user_file(&mut self) {
+        let Some(file) = self.draft.plan.auth_file.clone() else {
+            return;
+        };
+        let place = self.draft.places.get("auth_file").cloned();
+        let users = read(&file, self.source, USERS_BYTES_MAX, "the user file", place)
+            .and_then(|text| parse_user_file(&text, &file));
+        match users {
+            Err(errors) => self.draft.errors.append(errors),
+            Ok(users) => {
+                for (name, secret) in users {
+                    // What the settings file itself says goes first.
+                    let user = self.draft.plan.users.entry(name).or_default();
+                    user.secret.get_or_insert(secret);
+                }
+            }
+        }
+    }
+}
+
+/// Names, keys (for their spans) and items of a table.
+fn entries(table: &dyn TableLike) -> impl Iterator<Item = (&str, &Key, &Item)> {
+    table
+        .iter()
+        .filter_map(|(name, item)| table.key(name).map(|key| (name, key, item)))
+}
+
+fn unknown(prefix: &str, name: &str) -> Problem {
+    let path = if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    };
+    let problem = Problem::new(format!("unknown key {}", quoted(&path)));
+    // Someone who knows PgBouncer writes its names.
+    if let Some(setting) = settings()
+        .iter()
+        .find(|s| s.key == name && !s.toml.is_empty())
+    {
+        return problem.help(format!("PgBouncer's {name} is `{}` here", setting.toml));
+    }
+    let start = format!("{prefix}.");
+    let inside = |s: &&Setting| !prefix.is_empty() && s.toml.starts_with(&start);
+    let siblings: Vec<&str> = match prefix {
+        "" => sections(),
+        _ => settings()
+            .iter()
+            .filter(inside)
+            .map(|s| &s.toml[start.len()..])
+            .collect(),
+    };
+    if let Some(near) = nearest(name, siblings.iter().copied()) {
+        return problem.help(format!("did you mean `{near}`?"));
+    }
+    let elsewhere = settings()
+        .iter()
+        .find(|s| s.toml.rsplit('.').next() == Some(name) && !s.toml.is_empty());
+    match elsewhere {
+        Some(setting) => problem.help(format!("there is `{}`", setting.toml)),
+        None => problem.help(format!("here stand: {}", siblings.join(", "))),
+    }
+}
+
+fn sections() -> Vec<&'static str> {
+    let mut names: Vec<&str> = settings()
+        .iter()
+        .filter_map(|s| s.toml.split('.').next())
+        .collect();
+    names.extend(["database", "user"]);
+    names.retain(|n| !n.is_empty());
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// A value of the kind that is asked for.
+fn written(kind: Kind, item: &Item) -> Result<Value, Problem> {
+    let wrong = |what: &str, found: &str| Problem::new(format!("expected {what}, found {found}"));
+    let Some(value) = item.as_value() else {
+        return Err(wrong(kind.unit(), "a section"));
+    };
+    match (kind, value) {
+        (Kind::Flag, Written::Boolean(on)) => Ok(Value::Flag(*on.value())),
+        (Kind::Count { .. } | Kind::Limit | Kind::Size, Written::Integer(n)) => {
+            from_words(kind, &n.value().to_string())
+        }
+        (Kind::Flag | Kind::Count { .. } | Kind::Limit, Written::String(text)) => {
+            let text = text.value();
+            let problem = wrong(kind.unit(), "text");
+            Err(match (kind, text.as_str(), from_words(kind, text)) {
+                (Kind::Limit, "off" | "none" | "unlimited", _) => problem
+                    .why("nothing is unlimited here")
+                    .help("leave the key out: the next wider limit then holds"),
+                (_, "", _) | (_, _, Err(_)) => problem,
+                _ => problem.help(format!("write {text} without quotes")),
+            })
+        }
+        (
+            Kind::Timeout | Kind::Bounded | Kind::Period | Kind::Millis | Kind::Seconds,
+            Written::Integer(n),
+        ) => from_words(kind, &n.value().to_string()),
+        (Kind::List | Kind::Listen, Written::Array(array)) => {
+            strings(array).and_then(|list| match kind {
+                Kind::List => Ok(Value::List(list)),
+                _ => list
+                    .iter()
+                    .map(|t| listen_address(t))
+                    .collect::<Result<_, _>>()
+                    .map(Value::Listen),
+            })
+        }
+        (Kind::List | Kind::Listen, other) => {
+            let problem = wrong(kind.unit(), other.type_name());
+            Err(problem.help("write a list, also of one: [\"…\"]"))
+        }
+        (_, Written::String(text)) => from_words(kind, text.value()),
+        (_, other) => Err(wrong(kind.unit(), other.type_name())),
+    }
+}
+
+fn strings(array: &toml_edit::Array) -> Result<Vec<String>, Problem> {
+    array
+        .iter()
+        .map(|v| match v.as_str() {
+            Some(text) if !text.is_empty() => Ok(text.to_owned()),
+            _ => Err(Problem::new("a list of texts has something else in it")
+                .help("put each element in double quotes")),
+        })
+        .collect()
+}

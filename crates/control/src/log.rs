@@ -1,0 +1,342 @@
+//! Logs: one line per event, as text for people or JSON for machines.
+//!
+//! Whoever logs never waits. Lines go into a bounded queue; one thread writes
+//! them. When the disk is full or the reader of standard error sleeps, lines
+//! are dropped and counted, and the count is logged once there is room again.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+use tracing::Dispatch;
+use tracing_subscriber::fmt::MakeWriter;
+
+pub use tracing::Level;
+
+/// Lines that wait to be written.
+const LINES_MAX: usize = 4096;
+/// Bytes of one line; a longer text is cut, a longer JSON object dropped.
+const LINE_BYTES_MAX: usize = 8 << 10;
+/// How long the end of the process waits for the last lines.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Lines dropped since the process started. A static, as the logger itself is
+/// one per process; written by whoever logs, read by the metrics.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// When text has colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Color {
+    /// On a terminal, unless the environment says NO_COLOR.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What [`init`] sets up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogOptions {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Appended to; `None` is standard error.
+    pub file: Option<PathBuf>,
+    /// Less important lines are not written.
+    pub level: Level,
+    /// Colours; files and JSON never have them.
+    pub color: Color,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            format: LogFormat::Text,
+            file: None,
+            level: Level::INFO,
+            color: Color::Auto,
+        }
+    }
+}
+
+/// The running log. Keep it as long as the process: dropping it writes what is
+/// queued, waiting at most a second.
+#[derive(Debug)]
+pub struct Log {
+    queue: Queue,
+}
+
+impl Log {
+    /// Opens the log file anew at the next line, after a rotation.
+    pub fn reopen(&self) {
+        self.queue.reopen.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until all earlier lines are written; `false` when they were not within a second.
+    pub fn flush(&self) -> bool {
+        let (done, seen) = sync_channel(1);
+        let deadline = FLUSH_TIME_MAX;
+        // A full queue means that the writer is stuck or busy: its next free place is worth a short wait.
+        let mut item = Item::Flush(done);
+        for _ in 0..20 {
+            match self.queue.sender.try_send(item) {
+                Ok(()) => return seen.recv_timeout(deadline).is_ok(),
+                Err(TrySendError::Full(back)) => item = back,
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+            std::thread::park_timeout(deadline / 20);
+        }
+        false
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Lines dropped since the process started.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Starts the process' log. Errors: the file cannot be opened, or a log runs already.
+pub fn init(options: LogOptions) -> io::Result<Log> {
+    let color = match options.color {
+        _ if options.format == LogFormat::Json || options.file.is_some() => false,
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            !refused && io::stderr().is_terminal()
+        }
+    };
+    let sink = match options.file.clone() {
+        Some(path) => Sink::file(path)?,
+        None => Sink::Stream(Box::new(io::stderr())),
+    };
+    let queue = Queue::start(sink, options.format)?;
+    tracing::dispatcher::set_global_default(dispatch(&options, color, queue.clone())).map_err(
+        |_| {
+            io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "a log runs already in this process",
+            )
+        },
+    )?;
+    Ok(Log { queue })
+}
+
+fn dispatch(options: &LogOptions, color: bool, queue: Queue) -> Dispatch {
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(options.level)
+        .with_writer(queue);
+    match options.format {
+        LogFormat::Text => builder.with_ansi(color).with_target(false).into(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .into(),
+    }
+}
+
+/// The way to the writing thread; every event goes through a clone.
+#[derive(Clone, Debug)]
+struct Queue {
+    sender: SyncSender<Item>,
+    format: LogFormat,
+    reopen: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+enum Item {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+impl Queue {
+    fn start(sink: Sink, format: LogFormat) -> io::Result<Queue> {
+        let (sender, receiver) = sync_channel(LINES_MAX);
+        let reopen = Arc::new(AtomicBool::new(false));
+        let queue = Queue {
+            sender,
+            format,
+            reopen: reopen.clone(),
+        };
+        std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_lines(&receiver, sink, &reopen))?;
+        Ok(queue)
+    }
+}
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line {
+            queue: self,
+            text: Vec::new(),
+        }
+    }
+}
+
+/// One event on its way: collected, and queued when it is complete.
+struct Line<'a> {
+    queue: &'a Queue,
+    text: Vec<u8>,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        if text.is_empty() {
+            return;
+        }
+        let queued = one_line(text, self.queue.format)
+            .is_some_and(|line| self.queue.sender.try_send(Item::Line(line)).is_ok());
+        if !queued {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One event is one line, whatever a client put into a value; `None` when JSON is too long to be kept whole.
+fn one_line(mut text: Vec<u8>, format: LogFormat) -> Option<Vec<u8>> {
+    if text.last() == Some(&b'\n') {
+        text.pop();
+    }
+    if text.contains(&b'\n') || text.contains(&b'\r') {
+        let shown = String::from_utf8_lossy(&text)
+            .replace('\n', "\\n")
+            .replace('\r', "\\r");
+        text = shown.into_bytes();
+    }
+    if text.len() > LINE_BYTES_MAX {
+        if format == LogFormat::Json {
+            return None;
+        }
+        let mut end = LINE_BYTES_MAX;
+        // Not in the middle of a character: continuation bytes begin with the bits 10.
+        while end > 0 && text.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.extend_from_slice("…".as_bytes());
+    }
+    text.push(b'\n');
+    Some(text)
+}
+
+/// Where lines end up.
+enum Sink {
+    File(PathBuf, File),
+    Stream(Box<dyn Write + Send>),
+}
+
+impl Sink {
+    fn file(path: PathBuf) -> io::Result<Sink> {
+        let file = append(&path).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot open the log file {}: {error}", path.display()),
+            )
+        })?;
+        Ok(Sink::File(path, file))
+    }
+
+    /// The old file stays when the new one cannot be opened: a log in the wrong place beats none.
+    fn reopen(&mut self) -> io::Result<()> {
+        if let Sink::File(path, file) = self {
+            *file = append(path)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Sink::File(_, file) => file.write_all(bytes),
+            Sink::Stream(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+}
+
+fn append(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Lines written with one system call.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// The writing thread: ends when the last [`Queue`] is gone.
+fn write_lines(receiver: &Receiver<Item>, mut sink: Sink, reopen: &AtomicBool) {
+    let mut reported = dropped();
+    let mut batch = Vec::new();
+    while let Ok(first) = receiver.recv() {
+        let mut lines = 0;
+        let mut waiting = Vec::new();
+        let mut next = Some(first);
+        while let Some(item) = next {
+            match item {
+                Item::Line(line) => {
+                    lines += 1;
+                    batch.extend_from_slice(&line);
+                }
+                Item::Flush(done) => waiting.push(done),
+            }
+            next = if batch.len() < BATCH_BYTES {
+                receiver.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        if reopen.swap(false, Ordering::Relaxed) && sink.reopen().is_err() {
+            tracing::warn!("the log file cannot be opened anew; the old one is written on");
+        }
+        if sink.write(&batch).is_err() {
+            DROPPED.fetch_add(lines, Ordering::Relaxed);
+        } else if dropped() > reported {
+            let now = dropped();
+            tracing::warn!(
+                lines = now - reported,
+                "log lines were dropped: the log is too slow or was not writable"
+            );
+            reported = now;
+        }
+        batch.clear();
+        for done in waiting {
+            let _ = done.try_send(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

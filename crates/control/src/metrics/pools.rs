@@ -1,0 +1,267 @@
+//! The families that have one row per pool: ours, and OpenTelemetry's names for the same facts.
+
+use super::Pools;
+use super::encode::{Encoder, Label, Unit, Value};
+use events::snapshot::{PoolRow, Snapshot};
+use events::{Histogram, RefuseReason};
+
+pub(super) fn gauges(e: &mut Encoder, pools: &Pools<'_>) {
+    let mut family = e.gauges(
+        "plimsoll_pool_info",
+        Unit::None,
+        "How the pool is set; always 1.",
+    );
+    for (name, row) in pools {
+        let [database, user] = pool_labels(*name);
+        family.add(
+            &[
+                database,
+                user,
+                ("mode", row.mode),
+                ("upstream", &row.upstream),
+            ],
+            1u64,
+        );
+    }
+    type States = [(&'static str, fn(&PoolRow) -> u32)];
+    const CLIENTS: &States = &[
+        ("active", |p| p.cl_active),
+        ("waiting", |p| p.cl_waiting),
+        ("active_cancel", |p| p.cl_active_cancel),
+        ("waiting_cancel", |p| p.cl_waiting_cancel),
+    ];
+    const SERVERS: &States = &[
+        ("active", |p| p.sv_active),
+        ("idle", |p| p.sv_idle),
+        ("tested", |p| p.sv_tested),
+        ("login", |p| p.sv_login),
+        ("being_canceled", |p| p.sv_being_canceled),
+        ("active_cancel", |p| p.sv_active_cancel),
+    ];
+    for (family, help, states) in [
+        (
+            "plimsoll_pool_clients",
+            "Clients of the pool, by the state names of SHOW POOLS.",
+            CLIENTS,
+        ),
+        (
+            "plimsoll_pool_servers",
+            "Server connections of the pool, by the state names of SHOW POOLS.",
+            SERVERS,
+        ),
+    ] {
+        let mut family = e.gauges(family, Unit::None, help);
+        for (name, row) in pools {
+            let [database, user] = pool_labels(*name);
+            for (state, figure) in states {
+                family.add(&[database, user, ("state", state)], figure(row));
+            }
+        }
+    }
+    type Figure = (&'static str, Unit, &'static str, fn(&PoolRow) -> Value);
+    const FIGURES: [Figure; 4] = [
+        (
+            "plimsoll_pool_size",
+            Unit::None,
+            "Most server connections that the pool may hold.",
+            |p| p.size.into(),
+        ),
+        (
+            "plimsoll_pool_oldest_wait_seconds",
+            Unit::Seconds,
+            "How long the oldest waiting client has waited.",
+            |p| Value::Micros(p.maxwait_us),
+        ),
+        (
+            "plimsoll_pool_paused",
+            Unit::None,
+            "1 while an administrator has paused the pool.",
+            |p| u32::from(p.paused).into(),
+        ),
+        (
+            "plimsoll_pool_disabled",
+            Unit::None,
+            "1 while an administrator has disabled the pool.",
+            |p| u32::from(p.disabled).into(),
+        ),
+    ];
+    for (family, unit, help, figure) in FIGURES {
+        let mut family = e.gauges(family, unit, help);
+        for (name, row) in pools {
+            family.add(&pool_labels(*name), figure(row));
+        }
+    }
+}
+
+pub(super) fn counters(e: &mut Encoder, pools: &Pools<'_>) {
+    type Figure = (&'static str, Unit, &'static str, fn(&PoolRow) -> Value);
+    const FIGURES: [Figure; 11] = [
+        (
+            "plimsoll_pool_assignments",
+            Unit::None,
+            "Server connections lent.",
+            |p| p.totals.server_assignments.into(),
+        ),
+        (
+            "plimsoll_pool_transactions",
+            Unit::None,
+            "Transactions finished.",
+            |p| p.totals.xacts.into(),
+        ),
+        (
+            "plimsoll_pool_queries",
+            Unit::None,
+            "Queries finished: simple queries and Sync batches.",
+            |p| p.totals.queries.into(),
+        ),
+        (
+            "plimsoll_pool_received_bytes",
+            Unit::Bytes,
+            "Bytes received from clients.",
+            |p| p.totals.bytes_received.into(),
+        ),
+        (
+            "plimsoll_pool_sent_bytes",
+            Unit::Bytes,
+            "Bytes sent to clients.",
+            |p| p.totals.bytes_sent.into(),
+        ),
+        (
+            "plimsoll_pool_transaction_time_seconds",
+            Unit::Seconds,
+            "Time spent in transactions.",
+            |p| Value::Micros(p.totals.xact_us),
+        ),
+        (
+            "plimsoll_pool_query_time_seconds",
+            Unit::Seconds,
+            "Time spent in queries.",
+            |p| Value::Micros(p.totals.query_us),
+        ),
+        (
+            "plimsoll_pool_client_parses",
+            Unit::None,
+            "Parse messages from clients.",
+            |p| p.totals.client_parses.into(),
+        ),
+        (
+            "plimsoll_pool_server_parses",
+            Unit::None,
+            "Parse messages sent to servers.",
+            |p| p.totals.server_parses.into(),
+        ),
+        (
+            "plimsoll_pool_binds",
+            Unit::None,
+            "Bind messages from clients.",
+            |p| p.totals.binds.into(),
+        ),
+        (
+            "plimsoll_pool_client_logins",
+            Unit::None,
+            "Client logins to the pool.",
+            |p| p.totals.client_logins.into(),
+        ),
+    ];
+    for (family, unit, help, figure) in FIGURES {
+        let mut family = e.counters(family, unit, help);
+        for (name, row) in pools {
+            family.add(&pool_labels(*name), figure(row));
+        }
+    }
+}
+
+pub(super) fn histograms(e: &mut Encoder, pools: &Pools<'_>) {
+    type Figure = (&'static str, &'static str, fn(&PoolRow) -> &Histogram);
+    const FIGURES: [Figure; 3] = [
+        (
+            "plimsoll_pool_wait_seconds",
+            "From the request for a server connection to its grant.",
+            |p| &p.wait,
+        ),
+        (
+            "plimsoll_pool_hold_seconds",
+            "From the grant of a server connection to its return.",
+            |p| &p.hold,
+        ),
+        (
+            "plimsoll_pool_service_seconds",
+            "From a query to its ReadyForQuery.",
+            |p| &p.service,
+        ),
+    ];
+    for (family, help, figure) in FIGURES {
+        let mut family = e.histograms(family, help);
+        for (name, row) in pools {
+            family.add(&pool_labels(*name), figure(row));
+        }
+    }
+}
+
+/// The same facts under OpenTelemetry's names for database client pools, for
+/// dashboards that already know them. What is not measured is left out.
+pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, pools: &Pools<'_>) {
+    const POOL: &str = "db_client_connection_pool_name";
+    const STATE: &str = "db_client_connection_state";
+    // The pool's name joins two names that may hold a slash: database and user keep the series apart.
+    let names: Vec<String> = pools
+        .iter()
+        .map(|((database, user), _)| format!("{database}/{user}"))
+        .collect();
+    let labels = |i: usize| {
+        let [database, user] = pool_labels(pools[i].0);
+        [(POOL, names[i].as_str()), database, user]
+    };
+
+    let mut family = e.gauges(
+        "db_client_connection_count",
+        Unit::None,
+        "Server connections, by state.",
+    );
+    for (i, (_, row)) in pools.iter().enumerate() {
+        let [pool, database, user] = labels(i);
+        let used = row.sv_active + row.sv_being_canceled + row.sv_tested;
+        family.add(&[pool, (STATE, "idle"), database, user], row.sv_idle);
+        family.add(&[pool, (STATE, "used"), database, user], used);
+    }
+    let mut family = e.gauges(
+        "db_client_connection_max",
+        Unit::None,
+        "Most server connections that the pool may hold.",
+    );
+    for (i, (_, row)) in pools.iter().enumerate() {
+        family.add(&labels(i), row.size);
+    }
+    let mut family = e.gauges(
+        "db_client_connection_pending_requests",
+        Unit::None,
+        "Clients that wait for a server connection.",
+    );
+    for (i, (_, row)) in pools.iter().enumerate() {
+        family.add(&labels(i), row.cl_waiting);
+    }
+    e.counters(
+        "db_client_connection_timeouts",
+        Unit::None,
+        "Clients that waited for a connection beyond their deadline, in all pools.",
+    )
+    .add(&[], snapshot.refused(RefuseReason::WaitTimeout));
+    let mut family = e.histograms(
+        "db_client_connection_wait_time_seconds",
+        "Time to obtain a connection from the pool.",
+    );
+    for (i, (_, row)) in pools.iter().enumerate() {
+        family.add(&labels(i), &row.wait);
+    }
+    let mut family = e.histograms(
+        "db_client_connection_use_time_seconds",
+        "Time from borrowing a connection to returning it.",
+    );
+    for (i, (_, row)) in pools.iter().enumerate() {
+        family.add(&labels(i), &row.hold);
+    }
+}
+
+fn pool_labels<'a>((database, user): (&'a str, &'a str)) -> [Label<'a>; 2] {
+    [("database", database), ("user", user)]
+}

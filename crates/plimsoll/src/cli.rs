@@ -1,0 +1,188 @@
+//! The command line: what a person can type, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A PostgreSQL connection pooler that cannot be configured into an outage.
+///
+/// Applications connect to Plimsoll instead of PostgreSQL. Plimsoll lends them
+/// a few server connections and never asks the server for more than it can give.
+#[derive(Debug, Parser)]
+#[command(version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use of the command line.\n\
+                        Start here:  plimsoll demo"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve: pool connections to PostgreSQL
+    Run(RunArgs),
+    /// Show it: private PostgreSQL, pooler and traffic, until Ctrl-C
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// Where the settings of `run` come from: exactly one source.
+///
+/// Without one it is a usage error. A forgotten mount must never serve an
+/// empty database.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll run plimsoll.toml\n  \
+    plimsoll run /etc/pgbouncer/pgbouncer.ini\n  \
+    plimsoll run --database postgres://anna@db.internal/shop\n  \
+    plimsoll run --sandbox\n\n\
+    Signals: HUP reads the settings again (all or nothing), TERM and INT drain and stop.")]
+pub struct RunArgs {
+    /// Exactly one of these.
+    #[command(flatten)]
+    pub source: RunSource,
+
+    /// Most server connections, over all pools: the line
+    ///
+    /// A pgbouncer.ini has no place for it. Leave room for superusers,
+    /// other applications and a second pooler below the server's max_connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub line: Option<u32>,
+
+    /// Where /metrics, /livez and /readyz listen, e.g. 127.0.0.1:9930
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<std::net::SocketAddr>,
+
+    /// Where clients connect, with --database or --sandbox (loopback only)
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:6432",
+        conflicts_with = "file"
+    )]
+    pub listen: std::net::SocketAddr,
+
+    /// Log lines as text or as JSON
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Least important lines that are logged: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log_level: String,
+}
+
+/// Where the settings come from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct RunSource {
+    /// Settings: plimsoll.toml, or an existing pgbouncer.ini as it is
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Pool one database, without a file
+    ///
+    /// Listens on loopback and a unix socket only;
+    /// clients log in with the URL's own user and password
+    #[arg(long, value_name = "URL")]
+    pub database: Option<DatabaseUrl>,
+
+    /// Bring a private, empty PostgreSQL, gone when the command ends
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+/// A `postgres://` URL. It may hold a password, so `Debug` shows none of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The URL as written, password included.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
+impl From<&str> for DatabaseUrl {
+    /// Takes any text: the settings' own reader judges it, without repeating it.
+    fn from(text: &str) -> DatabaseUrl {
+        DatabaseUrl(text.to_owned())
+    }
+}
+
+/// How the demonstration runs.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// End by itself after this many seconds (for scripts and CI)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub seconds: Option<u32>,
+}
+
+/// For which shell.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  plimsoll completions bash > \
+                        ~/.local/share/bash-completion/completions/plimsoll")]
+pub struct CompletionsArgs {
+    /// bash, zsh, fish, elvish or powershell
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_takes_exactly_one_source() {
+        let table: [(&[&str], Option<ErrorKind>); 6] = [
+            (&["run"], Some(ErrorKind::MissingRequiredArgument)),
+            (&["run", "plimsoll.toml"], None),
+            (&["run", "--sandbox"], None),
+            (&["run", "--database", "postgres://localhost/x"], None),
+            (
+                &["run", "plimsoll.toml", "--sandbox"],
+                Some(ErrorKind::ArgumentConflict),
+            ),
+            (
+                &["run", "--sandbox", "--database", "x"],
+                Some(ErrorKind::ArgumentConflict),
+            ),
+        ];
+        for (arguments, expected) in table {
+            let parsed = Cli::try_parse_from([&["plimsoll"], arguments].concat());
+            assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_does_not_show_in_debug_output() {
+        let cli = Cli::try_parse_from(["plimsoll", "run", "--database", "postgres://a:geheim@h/d"])
+            .expect("valid");
+        assert!(!format!("{cli:?}").contains("geheim"));
+    }
+}

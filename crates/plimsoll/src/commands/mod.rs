@@ -1,0 +1,19 @@
+//! One module for each command. Each has `pub fn run(args)`, which returns the
+//! exit code, or an error for `main` to print.
+
+mod completions;
+mod demo;
+mod run;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+/// Runs the command that the person typed.
+pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => completions::run(args),
+    }
+}

@@ -1,0 +1,127 @@
+//! Figures and rows: what a snapshot reads.
+
+use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, RefuseReason, Time, WorkerId};
+use std::time::Duration;
+
+/// Figures of one pool at one moment.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct PoolFigures {
+    /// Most connections, without the reserve.
+    pub size: u32,
+    /// Connections that are being opened.
+    pub opening: u32,
+    /// Idle connections.
+    pub idle: u32,
+    /// Lent connections.
+    pub lent: u32,
+    /// Connections on their way to another worker.
+    pub moving: u32,
+    /// Connections being closed, still charged.
+    pub closing: u32,
+    /// Clients that wait.
+    pub waiting: u32,
+    /// How long the oldest of them has waited.
+    pub oldest_wait: Duration,
+    /// Paused by an administrator: clients queue.
+    pub paused: bool,
+    /// Disabled by an administrator, or retired: clients are refused.
+    pub disabled: bool,
+    /// The last attempt to open a connection failed.
+    pub failing: bool,
+    /// Connections lent since the start.
+    pub grants: u64,
+    /// Those of them that came from another worker.
+    pub handovers: u64,
+}
+
+/// Monotonic counters of one upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections decided to be opened.
+    pub opens: u64,
+    /// Opens that failed.
+    pub open_failures: u64,
+    /// Connections closed for another pool's sake.
+    pub evictions: u64,
+    /// Times that a waiter was passed by a younger one of the connection's worker.
+    pub passes: u64,
+    /// Grants to a flow only because it had got nothing for too long.
+    pub overdue: u64,
+    /// Refusals, in the order of [`RefuseReason::ALL`].
+    pub refusals: [u64; RefuseReason::COUNT],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters {
+            opens: 0,
+            open_failures: 0,
+            evictions: 0,
+            passes: 0,
+            overdue: 0,
+            refusals: [0; RefuseReason::COUNT],
+        }
+    }
+}
+
+/// The states of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnState {
+    /// Being opened.
+    Opening,
+    /// Ready and lent to nobody.
+    Idle,
+    /// Lent to a client.
+    Lent,
+    /// On its way to another worker.
+    Moving,
+    /// Being closed: its end of file is awaited.
+    Closing,
+}
+
+/// Who holds a lent connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// The client.
+    pub client: ClientId,
+    /// Its flow.
+    pub flow: FlowId,
+    /// Since when.
+    pub since: Time,
+}
+
+/// One server connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnRow {
+    /// Its name.
+    pub conn: ConnId,
+    /// Its pool.
+    pub pool: PoolId,
+    /// Where it lives.
+    pub worker: WorkerId,
+    /// Where that worker keeps it; meaningless while it opens or moves.
+    pub slot: u32,
+    /// What it does.
+    pub state: ConnState,
+    /// When it was opened (decided to be opened, while it opens).
+    pub opened_at: Time,
+    /// Since when it is in this state.
+    pub since: Time,
+    /// It is closed, for this reason, once it is returned.
+    pub close_needed: Option<CloseReason>,
+    /// Who holds it.
+    pub lease: Option<Lease>,
+}
+
+/// One waiting client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WaiterRow {
+    /// The client.
+    pub client: ClientId,
+    /// Its flow.
+    pub flow: FlowId,
+    /// Since when it waits.
+    pub since: Time,
+    /// The connection that is on its way to it.
+    pub reserved: Option<ConnId>,
+}

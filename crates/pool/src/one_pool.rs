@@ -1,0 +1,153 @@
+//! One pool: its settings, its connections by state, its queue.
+
+use crate::figures::{ConnState, PoolFigures};
+use crate::list::List;
+use crate::queue::Queue;
+use crate::settings::PoolSettings;
+use events::{Histogram, Time};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whether an administrator or a change of settings holds the pool back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Lends.
+    Open,
+    /// Clients queue, connections are closed.
+    Paused,
+    /// The settings no longer name it: clients are refused, connections closed.
+    Retired,
+}
+
+/// Why the last attempt to open a connection failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub text: Arc<str>,
+    /// The server refused the login for good; waiting does not help.
+    pub fatal: bool,
+    /// Failures in a row.
+    pub count: u32,
+    /// No further attempt before this.
+    pub retry_at: Time,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    pub settings: PoolSettings,
+    pub mode: Mode,
+    /// Refuses new checkouts; those that wait are served.
+    pub disabled: bool,
+    /// Connections by [`ConnState`].
+    counts: [u32; 5],
+    /// Idle connections of each worker, the one used last in front.
+    pub idle: Vec<List>,
+    pub queue: Queue,
+    pub failure: Option<Failure>,
+    /// In the upstream's list of pools that want to open and may not.
+    pub hungry: bool,
+    /// No idle connection is due to be closed before this.
+    pub next_scan: Time,
+    pub wait: Histogram,
+    pub hold: Histogram,
+    pub grants: u64,
+    pub handovers: u64,
+}
+
+impl Pool {
+    pub fn new(settings: PoolSettings) -> Pool {
+        Pool {
+            settings,
+            mode: Mode::Open,
+            disabled: false,
+            counts: [0; 5],
+            idle: Vec::new(),
+            queue: Queue::new(),
+            failure: None,
+            hungry: false,
+            next_scan: Time::FAR,
+            wait: Histogram::new(),
+            hold: Histogram::new(),
+            grants: 0,
+            handovers: 0,
+        }
+    }
+
+    pub fn count(&self, state: ConnState) -> u32 {
+        self.counts[state as usize]
+    }
+
+    pub fn count_mut(&mut self, state: ConnState) -> &mut u32 {
+        &mut self.counts[state as usize]
+    }
+
+    /// Connections charged to the budget.
+    pub fn charged(&self) -> u32 {
+        self.counts.iter().sum()
+    }
+
+    /// Connections that are here to stay.
+    pub fn live(&self) -> u32 {
+        self.charged() - self.count(ConnState::Closing)
+    }
+
+    /// Connections that can serve: live, and the login is done.
+    pub fn usable(&self) -> u32 {
+        self.live() - self.count(ConnState::Opening)
+    }
+
+    /// Connections kept when idle.
+    pub fn min(&self) -> u32 {
+        self.settings.min.min(self.settings.size)
+    }
+
+    /// Beyond this, connections are closed at their return.
+    pub fn limit(&self) -> u32 {
+        self.settings.size.saturating_add(self.settings.reserve)
+    }
+
+    /// When the waiter that has waited longest is refused.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let oldest = self.queue.oldest()?;
+        Some(
+            self.queue
+                .get(oldest)
+                .arrived
+                .after(self.settings.wait_timeout?),
+        )
+    }
+
+    /// When the reserve may be used, if there is one and somebody waits.
+    pub fn reserve_at(&self) -> Option<Time> {
+        if self.settings.reserve == 0 {
+            return None;
+        }
+        let oldest = self.queue.queued_by_age().next()?;
+        Some(
+            self.queue
+                .get(oldest)
+                .arrived
+                .after(self.settings.reserve_after),
+        )
+    }
+
+    pub fn figures(&self, now: Time) -> PoolFigures {
+        PoolFigures {
+            size: self.settings.size,
+            opening: self.count(ConnState::Opening),
+            idle: self.count(ConnState::Idle),
+            lent: self.count(ConnState::Lent),
+            moving: self.count(ConnState::Moving),
+            closing: self.count(ConnState::Closing),
+            waiting: self.queue.len(),
+            oldest_wait: self
+                .queue
+                .oldest()
+                .map_or(Duration::ZERO, |i| now.since(self.queue.get(i).arrived)),
+            paused: self.mode == Mode::Paused,
+            disabled: self.disabled || self.mode == Mode::Retired,
+            failing: self.failure.is_some(),
+            grants: self.grants,
+            handovers: self.handovers,
+        }
+    }
+}

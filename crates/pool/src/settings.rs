@@ -1,0 +1,72 @@
+//! What an operator sets, already checked by the caller.
+
+use std::time::Duration;
+
+/// A limit shared by several pools of one upstream, such as PgBouncer's
+/// `max_db_connections` and `max_user_connections`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CapId(pub u32);
+
+/// Settings of one pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Most server connections, ≥ 1. There is no "unlimited".
+    pub size: u32,
+    /// Connections kept open even when idle; never more than `size` count.
+    pub min: u32,
+    /// Further connections allowed once a client waited `reserve_after`.
+    pub reserve: u32,
+    /// How long a client must have waited before the reserve is used.
+    pub reserve_after: Duration,
+    /// Longest wait for a connection. `None` waits for ever.
+    pub wait_timeout: Option<Duration>,
+    /// Most clients in the queue.
+    pub queue_max: u32,
+    /// Idle server connections above `min` are closed after this.
+    pub idle_timeout: Option<Duration>,
+    /// Server connections are closed, once returned, after this age. Spread
+    /// over up to 6 % less, so that connections opened together do not all
+    /// end together.
+    pub lifetime: Option<Duration>,
+    /// The shared limits that this pool counts against.
+    pub caps: Vec<CapId>,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        PoolSettings {
+            size: 20,
+            min: 0,
+            reserve: 0,
+            reserve_after: Duration::from_secs(5),
+            wait_timeout: Some(Duration::from_secs(30)),
+            queue_max: 10_000,
+            idle_timeout: Some(Duration::from_secs(600)),
+            lifetime: Some(Duration::from_secs(3600)),
+            caps: Vec::new(),
+        }
+    }
+}
+
+/// Settings of the database server as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// The line: most server connections open at once, over all pools and workers.
+    pub line: u32,
+    /// Connections being opened at the same time, at most.
+    pub connects_max: u32,
+    /// Pause between a failed connect and the next try (PgBouncer's
+    /// `server_login_retry`); doubled at each further failure, up to
+    /// [`RETRY_DELAY_MAX`](crate::RETRY_DELAY_MAX).
+    pub login_retry: Duration,
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        UpstreamSettings {
+            line: 50,
+            connects_max: 10,
+            login_retry: Duration::from_secs(1),
+        }
+    }
+}

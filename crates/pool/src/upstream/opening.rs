@@ -1,0 +1,377 @@
+//! When connections are opened, and who must make room.
+
+use super::{Fault, Upstream};
+use crate::action::Action;
+use crate::figures::ConnState;
+use crate::list::NIL;
+use crate::one_pool::{Mode, Pool};
+use crate::queue::Pick;
+use events::{CloseReason, PoolId, Time, WorkerId};
+use std::time::Duration;
+
+/// A connection idle for so long may be closed for a pool that has none left.
+pub const BORROW_IDLE: Duration = Duration::from_secs(2);
+/// At most one connection of an upstream is closed for another pool in this time.
+pub const EVICT_PAUSE: Duration = Duration::from_millis(100);
+/// Pauses between failed opens stop growing here, unless `login_retry` is longer.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(15);
+/// Not even `login_retry = 0` tries faster than this.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(20);
+
+/// Whether a pool may open a connection now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Room {
+    Yes,
+    /// Not before this time.
+    Later(Time),
+    /// Its own size is reached; only its own events change that.
+    PoolFull,
+    /// Another attempt after a failure is under way.
+    Trying,
+    /// Too many are being opened at the same time.
+    Connects,
+    /// The line or a shared cap is reached.
+    Shared,
+}
+
+/// The pause after the `count`th failure in a row.
+pub(super) fn retry_delay(login_retry: Duration, count: u32) -> Duration {
+    let first = login_retry.max(RETRY_DELAY_MIN);
+    let doubled = first.saturating_mul(1 << count.saturating_sub(1).min(16));
+    doubled.min(RETRY_DELAY_MAX.max(first))
+}
+
+impl Upstream {
+    /// After anything that may help pool `p`: idle connections go to waiters,
+    /// and connections are opened for the rest as far as allowed.
+    pub(super) fn pump(&mut self, now: Time, p: usize) {
+        self.assign_idle(now, p);
+        while self.demand(p) > 0 {
+            match self.room(now, p) {
+                Room::Yes if !self.hungry.is_empty() && !self.at(p).hungry => {
+                    // Others wait for the same budget longer.
+                    self.starve(p);
+                    self.feed(now);
+                    return;
+                }
+                Room::Yes => self.open(now, p),
+                Room::Later(at) => return self.wake_at(at),
+                Room::PoolFull => {
+                    if let Some(at) = self.at(p).reserve_at().filter(|at| *at > now) {
+                        self.wake_at(at);
+                    }
+                    return;
+                }
+                Room::Trying => return,
+                Room::Connects => return self.starve(p),
+                Room::Shared => {
+                    self.starve(p);
+                    self.evict_for(now, p);
+                    return self.wake_at(now.after(EVICT_PAUSE));
+                }
+            }
+        }
+    }
+
+    /// Budget came free, or grew: the hungry pools get it in turn.
+    pub(super) fn feed(&mut self, now: Time) {
+        let mut fruitless = 0;
+        while fruitless < self.hungry.len()
+            && self.charged < self.settings.line
+            && self.may_connect()
+        {
+            let Some(p) = self.hungry.pop_front() else {
+                break;
+            };
+            self.at_mut(p as usize).hungry = false;
+            if self.demand(p as usize) == 0 {
+                continue;
+            }
+            match self.room(now, p as usize) {
+                Room::Yes => {
+                    self.open(now, p as usize);
+                    fruitless = 0;
+                    self.starve(p as usize);
+                }
+                Room::Shared | Room::Connects => {
+                    fruitless += 1;
+                    self.starve(p as usize);
+                }
+                Room::Later(at) => self.wake_at(at),
+                Room::PoolFull | Room::Trying => self.pump(now, p as usize),
+            }
+        }
+        if !self.hungry.is_empty() {
+            self.wake_at(now.after(EVICT_PAUSE));
+        }
+    }
+
+    /// Forgets who is hungry no more, and evicts for the first for whom that helps.
+    pub(super) fn evict_for_hungry(&mut self, now: Time) {
+        for _ in 0..self.hungry.len() {
+            let Some(p) = self.hungry.pop_front() else {
+                break;
+            };
+            self.at_mut(p as usize).hungry = false;
+            if self.demand(p as usize) > 0 {
+                self.starve(p as usize);
+            }
+        }
+        self.starving = self
+            .hungry
+            .iter()
+            .filter(|p| self.starves(now, **p))
+            .count() as u32;
+        for at in 0..self.hungry.len() {
+            let Some(p) = self.hungry.get(at).map(|p| *p as usize) else {
+                return;
+            };
+            if now < self.next_evict {
+                return;
+            }
+            if self.room(now, p) == Room::Shared {
+                self.evict_for(now, p);
+            }
+        }
+    }
+
+    fn starve(&mut self, p: usize) {
+        let pool = self.at_mut(p);
+        if !std::mem::replace(&mut pool.hungry, true) {
+            self.hungry.push_back(p as u32);
+        }
+    }
+
+    /// Waiters take idle connections, in the fair order. Idle connections and
+    /// queued clients meet only when a pool resumes or a handover failed.
+    fn assign_idle(&mut self, now: Time, p: usize) {
+        if self.faulty(Fault::ForgetWaiters) {
+            return;
+        }
+        loop {
+            let pool = self.at_mut(p);
+            if pool.mode != Mode::Open
+                || pool.queue.queued() == 0
+                || pool.count(ConnState::Idle) == 0
+            {
+                return;
+            }
+            let Some(pick) = pool.queue.pick(now, None) else {
+                return;
+            };
+            let Some(i) = idle_for(pool, pool.queue.get(pick.waiter).client.worker) else {
+                return;
+            };
+            self.unlink_idle(i);
+            self.give(now, i, Pick { passes: 0, ..pick });
+        }
+    }
+
+    /// Connections that pool `p` lacks.
+    fn demand(&self, p: usize) -> u32 {
+        let pool = self.at(p);
+        if self.shutdown || pool.mode != Mode::Open {
+            return 0;
+        }
+        let waiting = pool
+            .queue
+            .queued()
+            .saturating_sub(pool.count(ConnState::Opening));
+        waiting.max(pool.min().saturating_sub(pool.live()))
+    }
+
+    fn may_connect(&self) -> bool {
+        self.opening < self.settings.connects_max.max(1)
+    }
+
+    fn room(&self, now: Time, p: usize) -> Room {
+        let pool = self.at(p);
+        if let Some(failure) = &pool.failure {
+            if now < failure.retry_at {
+                return Room::Later(failure.retry_at);
+            }
+            if pool.count(ConnState::Opening) > 0 {
+                return Room::Trying;
+            }
+        }
+        let limit = match pool.reserve_at() {
+            Some(at) if at <= now => pool.limit(),
+            _ => pool.settings.size,
+        };
+        if pool.charged() >= limit {
+            return Room::PoolFull;
+        }
+        if (self.charged >= self.settings.line && !self.faulty(Fault::IgnoreLine))
+            || self.full_cap(pool)
+        {
+            return Room::Shared;
+        }
+        match self.may_connect() {
+            true => Room::Yes,
+            false => Room::Connects,
+        }
+    }
+
+    fn full_cap(&self, pool: &Pool) -> bool {
+        pool.settings.caps.iter().any(|cap| {
+            self.caps
+                .get(cap.0 as usize)
+                .is_some_and(|cap| cap.charged >= cap.limit)
+        })
+    }
+
+    fn open(&mut self, now: Time, p: usize) {
+        let worker = self.worker_for_open(p);
+        self.know_worker(worker);
+        let i = self.conns.insert(now, p as u32, worker);
+        *self.at_mut(p).count_mut(ConnState::Opening) += 1;
+        self.on_worker[worker.0 as usize] += 1;
+        self.count_caps(p, |cap| {
+            cap.charged += 1;
+            cap.live += 1;
+        });
+        self.charged += 1;
+        self.opening += 1;
+        self.counters.opens += 1;
+        debug_assert!(
+            self.charged <= self.settings.line || self.faulty(Fault::IgnoreLine),
+            "opened above the line"
+        );
+        self.actions.push_back(Action::Open {
+            worker,
+            conn: self.conns.id(i),
+            pool: PoolId(p as u32),
+        });
+    }
+
+    /// The worker of the first waiter for whom nothing is being opened yet; for
+    /// the minimum, the worker with the fewest connections.
+    fn worker_for_open(&self, p: usize) -> WorkerId {
+        let pool = self.at(p);
+        let covered = pool.count(ConnState::Opening) as usize;
+        if let Some(i) = pool.queue.queued_by_age().nth(covered) {
+            return pool.queue.get(i).client.worker;
+        }
+        let fewest = self
+            .on_worker
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, count)| **count);
+        WorkerId(fewest.map_or(0, |(worker, _)| worker as u16))
+    }
+
+    /// Closes the connection idle for longest of another pool, so that `p` may
+    /// open one. Not below that pool's minimum, not before [`BORROW_IDLE`], and
+    /// not faster than [`EVICT_PAUSE`].
+    fn evict_for(&mut self, now: Time, p: usize) {
+        // What is being closed already will do.
+        if now < self.next_evict || self.closing >= self.demand(p) || self.at(p).queue.queued() == 0
+        {
+            return;
+        }
+        let mut victim: Option<(Time, u32)> = None;
+        for q in 0..self.pools.len() {
+            if q != p && self.helps(q, p) {
+                victim = victim.into_iter().chain(self.longest_idle(q)).min();
+            }
+        }
+        if let Some((since, i)) = victim
+            && since.after(BORROW_IDLE) <= now
+        {
+            self.counters.evictions += 1;
+            self.next_evict = now.after(EVICT_PAUSE);
+            self.detach(now, i);
+            self.close(now, i, CloseReason::Evicted);
+        }
+    }
+
+    /// Whether a connection less in pool `q` gives `p` what it lacks: `q` is
+    /// above its minimum and shares every full cap of `p`.
+    fn helps(&self, q: usize, p: usize) -> bool {
+        let Some(Some(giver)) = self.pools.get(q) else {
+            return false;
+        };
+        giver.live() > giver.min()
+            && self.at(p).settings.caps.iter().all(|cap| {
+                let full = self
+                    .caps
+                    .get(cap.0 as usize)
+                    .is_some_and(|cap| cap.charged >= cap.limit);
+                !full || giver.settings.caps.contains(cap)
+            })
+    }
+
+    /// A pool that has no connection at all, and whose clients have waited for
+    /// [`BORROW_IDLE`], gets the slot of a connection that is just returned: a
+    /// pool that is always busy never has an idle one to borrow. It may be the
+    /// giver's last one; the two then take turns.
+    pub(super) fn starved(&mut self, now: Time, i: u32) -> Option<CloseReason> {
+        if self.starving <= self.closing || now < self.next_evict {
+            return None;
+        }
+        let q = self.conns.get(i).pool as usize;
+        self.hungry
+            .iter()
+            .find(|p| self.starves(now, **p) && self.helps(q, **p as usize))?;
+        self.counters.evictions += 1;
+        self.next_evict = now.after(EVICT_PAUSE);
+        Some(CloseReason::Evicted)
+    }
+
+    fn starves(&self, now: Time, p: u32) -> bool {
+        let pool = self.at(p as usize);
+        let oldest = pool.queue.queued_by_age().next();
+        pool.charged() == 0
+            && oldest.is_some_and(|i| pool.queue.get(i).arrived.after(BORROW_IDLE) <= now)
+            && self.room(now, p as usize) == Room::Shared
+    }
+
+    /// The connection of pool `p` that is idle for longest, with its time.
+    pub(super) fn longest_idle(&self, p: usize) -> Option<(Time, u32)> {
+        let pool = self.pools.get(p)?.as_ref()?;
+        pool.idle
+            .iter()
+            .filter_map(|list| list.last())
+            .map(|i| (self.conns.get(i).since, i))
+            .min()
+    }
+
+    /// Closes idle connections, those idle for longest first, until no more are
+    /// here to stay than sizes, caps and the line allow.
+    pub(super) fn shed_idle(&mut self, now: Time) {
+        for p in 0..self.pools.len() {
+            while self.pools[p]
+                .as_ref()
+                .is_some_and(|pool| pool.live() > pool.settings.size || self.over_cap(pool))
+                && let Some((_, i)) = self.longest_idle(p)
+            {
+                self.detach(now, i);
+                self.close(now, i, CloseReason::SettingsChanged);
+            }
+        }
+        while self.charged - self.closing > self.settings.line {
+            let oldest = (0..self.pools.len())
+                .filter_map(|p| self.longest_idle(p))
+                .min();
+            let Some((_, i)) = oldest else { return };
+            self.detach(now, i);
+            self.close(now, i, CloseReason::SettingsChanged);
+        }
+    }
+}
+
+/// The idle connection for a client of `worker`: its own worker's last used,
+/// else the last used of the worker that has the most.
+fn idle_for(pool: &Pool, worker: WorkerId) -> Option<u32> {
+    let own = pool
+        .idle
+        .get(worker.0 as usize)
+        .and_then(|list| list.first());
+    own.or_else(|| {
+        pool.idle
+            .iter()
+            .max_by_key(|list| list.len())
+            .and_then(|list| list.first())
+    })
+    .filter(|i| *i != NIL)
+}

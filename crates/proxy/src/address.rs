@@ -1,0 +1,54 @@
+//! Where a database server listens, and how people write it.
+
+use config::{Host, Tls};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One database server as the settings name it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) tls: Tls,
+}
+
+/// An address to connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Remote {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// For people: `host:port` or the socket's path.
+    pub(crate) fn label(&self) -> String {
+        match &self.host {
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]:{}", self.port),
+            Host::Tcp(name) => format!("{name}:{}", self.port),
+            Host::UnixDir(dir) => self.socket_path(dir).display().to_string(),
+        }
+    }
+
+    fn socket_path(&self, dir: &std::path::Path) -> PathBuf {
+        dir.join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// The address, where it can be told without asking anyone.
+    pub(crate) fn direct(&self) -> Option<Remote> {
+        match &self.host {
+            Host::UnixDir(dir) => Some(Remote::Unix(self.socket_path(dir))),
+            Host::Tcp(name) => name
+                .parse()
+                .ok()
+                .map(|ip| Remote::Tcp(SocketAddr::new(ip, self.port))),
+        }
+    }
+
+    /// The name to ask a resolver for.
+    pub(crate) fn name(&self) -> Option<(&str, u16)> {
+        match &self.host {
+            Host::Tcp(name) => Some((name, self.port)),
+            Host::UnixDir(_) => None,
+        }
+    }
+}

@@ -1,0 +1,620 @@
+//! Starting the data plane, and what other threads may ask of it.
+
+use crate::console;
+use crate::helpers::{Clock, Helpers};
+use crate::listen::{self, Listener};
+use crate::mail::{Mail, Mailbox, Target};
+use crate::port::{Common, act};
+use crate::registry::{Place, Registry};
+use crate::worker::{Worker, waker_token};
+use crate::{compile, tls};
+use config::{Plan, SslMode};
+use events::snapshot::{PoolRow, Snapshot, Totals};
+use events::{ClientId, WorkerId};
+use relay::{Hub, PoolKey, Seeds};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Why the data plane could not start: what, and what to do.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Reads the settings again, for RELOAD.
+pub type Reload = Box<dyn Fn() -> Result<Plan, String> + Send + Sync>;
+
+/// A running data plane.
+pub struct Proxy {
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What other threads hold of the data plane. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    common: Arc<Common>,
+    reload: Reload,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+    addresses: Vec<SocketAddr>,
+    sockets: Vec<PathBuf>,
+    mock_seed: [u8; 32],
+    draining: AtomicBool,
+    stopping: AtomicBool,
+    versions: AtomicU64,
+    period: Mutex<Period>,
+    watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
+}
+
+/// Readings for averages: those at the ends of the last whole period.
+#[derive(Default)]
+struct Period {
+    before: BTreeMap<String, Totals>,
+    now: BTreeMap<String, Totals>,
+    span: Duration,
+}
+
+/// A snapshot with what the console adds.
+pub(crate) struct Figures {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) period: Duration,
+    pub(crate) disabled: BTreeSet<String>,
+    before: BTreeMap<String, Totals>,
+    /// Totals at the end of the last whole period; none in the first.
+    at_period: Option<BTreeMap<String, Totals>>,
+}
+
+impl Figures {
+    /// Totals by database: now, and what averages compare with.
+    pub(crate) fn by_database(&self) -> Vec<(String, Totals, Totals)> {
+        let now = totals(&self.snapshot);
+        now.into_iter()
+            .map(|(name, total)| {
+                // Averages are those of the last whole period, as PgBouncer's.
+                let end = self.at_period.as_ref().and_then(|p| p.get(&name)).copied();
+                let before = self.before.get(&name).copied().unwrap_or_default();
+                match end {
+                    Some(end) => {
+                        let mut shifted = total;
+                        shift(&mut shifted, &end, &before);
+                        (name, total, shifted)
+                    }
+                    None => (name, total, before),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Makes `total − result` equal `end − before`.
+fn shift(total: &mut Totals, end: &Totals, before: &Totals) {
+    macro_rules! each {
+        ($($field:ident)*) => {
+            $(total.$field = total.$field.saturating_sub(end.$field.saturating_sub(before.$field));)*
+        };
+    }
+    each!(server_assignments xacts queries bytes_received bytes_sent xact_us query_us wait_us
+          client_parses server_parses binds client_logins);
+}
+
+fn totals(snapshot: &Snapshot) -> BTreeMap<String, Totals> {
+    let mut by_name: BTreeMap<String, Totals> = BTreeMap::new();
+    for pool in &snapshot.pools {
+        by_name
+            .entry(pool.database.clone())
+            .or_default()
+            .add(&pool.totals);
+    }
+    by_name
+}
+
+/// How long a snapshot waits for a worker.
+const REPORT_MAX: Duration = Duration::from_secs(1);
+/// A loop that did not turn for this long is not alive.
+const STUCK: Duration = Duration::from_secs(10);
+/// Console statements that wait.
+const CONSOLE_MAX: usize = 256;
+
+impl Proxy {
+    /// Opens the sockets and starts the workers, or nothing.
+    ///
+    /// # Errors
+    /// A socket that cannot be opened, certificates that cannot be read, too few files.
+    pub fn start(plan: Plan, reload: Reload) -> Result<Proxy, StartError> {
+        listen::open_files(&plan).map_err(StartError)?;
+        let plan = Arc::new(plan);
+        let listeners = listen::open(&plan).map_err(StartError)?;
+        let count = plan.workers.unwrap_or_else(listen::workers).clamp(1, 64);
+        let client_tls = client_tls(&plan).map_err(StartError)?;
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..count {
+            let (poll, waker) =
+                loop_parts().map_err(|e| StartError(format!("cannot make an event loop: {e}")))?;
+            polls.push(poll);
+            mailboxes.push(Arc::new(Mailbox::new(waker)));
+        }
+        let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
+        let common = Arc::new(Common {
+            registry: RwLock::new(Registry::new(Arc::clone(&plan), count)),
+            mailboxes,
+            clock: Clock::start(),
+            console,
+        });
+        let helpers = Helpers::start(&common)
+            .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
+        let mock_seed = random();
+        let inner = Inner {
+            common: Arc::clone(&common),
+            reload,
+            reloading: Mutex::new(()),
+            addresses: listeners.iter().filter_map(tcp_address).collect(),
+            sockets: listeners.iter().filter_map(unix_path).collect(),
+            mock_seed,
+            draining: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            versions: AtomicU64::new(0),
+            period: Mutex::default(),
+            watched: Mutex::default(),
+        };
+        let handle = Handle {
+            inner: Arc::new(inner),
+        };
+        let binding = channel_binding(&plan).map_err(StartError)?;
+        let directory = Arc::new(compile::directory(&plan, mock_seed, binding));
+        let (hash, key) = (u64::from_le_bytes(random()), random());
+        let mut listeners = Some(listeners);
+        let mut threads = Vec::new();
+        for (i, poll) in polls.into_iter().enumerate() {
+            let id = WorkerId(i as u16);
+            let seeds = Seeds {
+                hash,
+                key,
+                nonce: random(),
+            };
+            let hub = Hub::new(id, Arc::clone(&directory), seeds);
+            let mine = listeners.take().unwrap_or_default();
+            let worker = Worker::new(
+                id,
+                Arc::clone(&common),
+                helpers.clone(),
+                poll,
+                hub,
+                mine,
+                client_tls.clone(),
+            )
+            .ok_or_else(|| StartError("a worker has no mailbox".into()))?;
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{i}"))
+                .spawn(move || worker.run())
+                .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
+            threads.push(thread);
+        }
+        let for_console = handle.clone();
+        std::thread::Builder::new()
+            .name("console".into())
+            .spawn(move || console::run(&for_console, &jobs))
+            .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
+        Ok(Proxy { handle, threads })
+    }
+
+    /// The handle for other threads.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until the workers have ended.
+    pub fn join(self) {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn loop_parts() -> std::io::Result<(mio::Poll, mio::Waker)> {
+    let poll = mio::Poll::new()?;
+    let waker = mio::Waker::new(poll.registry(), waker_token())?;
+    Ok((poll, waker))
+}
+
+fn tcp_address(listener: &Listener) -> Option<SocketAddr> {
+    match listener {
+        Listener::Tcp { local, .. } => Some(*local),
+        Listener::Unix { .. } => None,
+    }
+}
+
+fn unix_path(listener: &Listener) -> Option<PathBuf> {
+    match listener {
+        Listener::Tcp { .. } => None,
+        Listener::Unix { path, .. } => Some(path.clone()),
+    }
+}
+
+fn client_tls(plan: &Plan) -> Result<Option<Arc<rustls::ServerConfig>>, String> {
+    if plan.client_tls.mode == SslMode::Disable {
+        return Ok(None);
+    }
+    tls::server_config(&plan.client_tls, &|path| std::fs::read(path))
+        .map(Some)
+        .map_err(|e| e.to_string())
+}
+
+fn channel_binding(plan: &Plan) -> Result<Option<Vec<u8>>, String> {
+    if plan.client_tls.mode == SslMode::Disable {
+        return Ok(None);
+    }
+    tls::own_binding(&plan.client_tls, &|path| std::fs::read(path)).map_err(|e| e.to_string())
+}
+
+/// Bytes from the system's generator.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    while filled < N {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(n) => filled += n,
+            Err(rustix::io::Errno::INTR) => {}
+            // Without random bytes no key would be secret: nothing may start.
+            Err(error) => {
+                tracing::error!(%error, "the system gives no random bytes");
+                std::process::abort();
+            }
+        }
+    }
+    bytes
+}
+
+impl Handle {
+    /// TCP addresses that are listened on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.inner.addresses
+    }
+
+    /// Unix sockets that are listened on.
+    pub fn sockets(&self) -> &[PathBuf] {
+        &self.inner.sockets
+    }
+
+    /// The settings in force.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.inner.common.read().plan)
+    }
+
+    /// Reads the settings again and takes all of them, or none.
+    ///
+    /// # Errors
+    /// What is wrong with the file; the old settings still serve.
+    pub fn reload(&self) -> Result<(), String> {
+        let _one = self
+            .inner
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let result = (self.inner.reload)().and_then(|plan| self.apply(plan));
+        match &result {
+            Ok(()) => tracing::info!("settings reloaded"),
+            Err(error) => {
+                tracing::error!(%error, "the settings were not reloaded; the old ones still serve")
+            }
+        }
+        result
+    }
+
+    fn apply(&self, plan: Plan) -> Result<(), String> {
+        // Everything that can fail comes before the first change.
+        let client_tls = client_tls(&plan)?;
+        let binding = channel_binding(&plan)?;
+        let plan = Arc::new(plan);
+        let directory = Arc::new(compile::directory(&plan, self.inner.mock_seed, binding));
+        let common = &self.inner.common;
+        let (changed, upstreams) = {
+            let mut registry = common.write();
+            let changed = registry.reconfigure(common.clock.now(), plan);
+            (changed, registry.upstreams().to_vec())
+        };
+        for mailbox in &common.mailboxes {
+            mailbox.post(Mail::Settings(
+                Arc::clone(&directory),
+                changed.clone(),
+                client_tls.clone(),
+            ));
+        }
+        for cell in upstreams {
+            act(common, &cell, |_| {});
+        }
+        Ok(())
+    }
+
+    /// Figures of all workers and pools. Waits a short time for each worker;
+    /// one that does not answer is left out.
+    pub fn snapshot(&self, detail: bool) -> Snapshot {
+        let common = &self.inner.common;
+        let (to, reports) = channel();
+        for mailbox in &common.mailboxes {
+            mailbox.post(Mail::Report {
+                detail,
+                to: to.clone(),
+            });
+        }
+        drop(to);
+        let now = common.clock.now();
+        let places: Vec<Place> = common.read().places().to_vec();
+        let mut snapshot = Snapshot {
+            version: self.inner.versions.fetch_add(1, Ordering::Relaxed) + 1,
+            at: now,
+            closes: vec![0; events::CloseReason::COUNT],
+            refusals: vec![0; events::RefuseReason::COUNT],
+            ..Snapshot::default()
+        };
+        snapshot.pools = places.iter().map(|p| pool_row(p, now)).collect();
+        let deadline = Instant::now() + REPORT_MAX;
+        let mut found = Vec::new();
+        while let Ok(report) =
+            reports.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            found.push(report);
+        }
+        found.sort_by_key(|r| r.worker);
+        for report in found {
+            merge(&mut snapshot, report);
+        }
+        snapshot
+    }
+
+    pub(crate) fn figures(&self, detail: bool) -> Figures {
+        let snapshot = self.snapshot(detail);
+        let period = self
+            .inner
+            .period
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let whole = period.span > Duration::ZERO;
+        Figures {
+            period: if whole {
+                period.span
+            } else {
+                snapshot.at.since(events::Time::ZERO)
+            },
+            disabled: self.inner.common.read().disabled.clone(),
+            before: period.before.clone(),
+            at_period: whole.then(|| period.now.clone()),
+            snapshot,
+        }
+    }
+
+    /// The end of a period of averages.
+    pub(crate) fn next_period(&self, span: Duration) {
+        let snapshot = self.snapshot(false);
+        let mut period = self
+            .inner
+            .period
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        period.before = std::mem::take(&mut period.now);
+        period.now = totals(&snapshot);
+        period.span = span;
+    }
+
+    pub(crate) fn console_reply(&self, client: ClientId, reply: Vec<u8>) {
+        self.inner
+            .common
+            .post(client.worker, Mail::Console { client, reply });
+    }
+
+    /// Closes the client with this id of SHOW CLIENTS.
+    pub fn kill_client(&self, id: u64) {
+        for mailbox in &self.inner.common.mailboxes {
+            mailbox.post(Mail::Kill(Target::Client(id)));
+        }
+    }
+
+    /// PAUSE, RESUME, DISABLE, ENABLE, RECONNECT or KILL of one database or all.
+    pub(crate) fn administer(&self, verb: &str, database: Option<&str>) -> Result<(), String> {
+        let common = &self.inner.common;
+        if let Some(name) = database {
+            let mut registry = common.write();
+            if registry.database(name).is_none() {
+                return Err(format!("no such database: {name}"));
+            }
+            match verb {
+                "DISABLE" => drop(registry.disabled.insert(name.to_owned())),
+                "ENABLE" => drop(registry.disabled.remove(name)),
+                _ => {}
+            }
+        } else if matches!(verb, "DISABLE" | "ENABLE") {
+            return Err(format!("{verb} needs a database"));
+        }
+        let places: Vec<Place> = common.read().places().to_vec();
+        let now = common.clock.now();
+        for place in places
+            .iter()
+            .filter(|p| database.is_none_or(|d| *p.info.database == *d))
+        {
+            let pool = place.pool;
+            act(common, &place.upstream, |u| match verb {
+                "PAUSE" => u.pause(now, pool),
+                "RESUME" => u.resume(now, pool),
+                "DISABLE" => u.disable(pool),
+                "ENABLE" => u.enable(pool),
+                "RECONNECT" => u.reconnect(now, pool, events::CloseReason::AdminKill),
+                "KILL" => u.kill(now, pool),
+                _ => {}
+            });
+            if verb == "KILL" {
+                for mailbox in &common.mailboxes {
+                    mailbox.post(Mail::Kill(Target::Pool(place.info.key)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lends no connection of this database (of all) until `resume`.
+    ///
+    /// # Errors
+    /// There is no such database.
+    pub fn pause(&self, database: Option<&str>) -> Result<(), String> {
+        self.administer("PAUSE", database)
+    }
+
+    /// Lends again.
+    ///
+    /// # Errors
+    /// There is no such database.
+    pub fn resume(&self, database: Option<&str>) -> Result<(), String> {
+        self.administer("RESUME", database)
+    }
+
+    /// Closes the listeners and idle clients; the others end with their
+    /// transaction. New checkouts are still served for them.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+        for mailbox in &self.inner.common.mailboxes {
+            mailbox.post(Mail::Drain);
+        }
+    }
+
+    /// Withdraws readiness before the listeners close.
+    pub fn announce_drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes everything and ends the workers.
+    pub fn stop_now(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+        for mailbox in &self.inner.common.mailboxes {
+            mailbox.post(Mail::Stop);
+        }
+    }
+
+    /// Clients that are connected.
+    pub fn clients(&self) -> u32 {
+        self.inner
+            .common
+            .mailboxes
+            .iter()
+            .map(|m| m.clients.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The loops advance. A loop is woken for the question, so that an idle
+    /// one is not taken for a stuck one.
+    ///
+    /// # Errors
+    /// Which worker does not.
+    pub fn live(&self) -> Result<(), String> {
+        let mut watched = self
+            .inner
+            .watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (i, mailbox) in self.inner.common.mailboxes.iter().enumerate() {
+            let turns = mailbox.turns.load(Ordering::Relaxed);
+            let seen = watched.entry(i).or_insert((turns, Instant::now()));
+            if seen.0 != turns {
+                *seen = (turns, Instant::now());
+            } else if seen.1.elapsed() > STUCK {
+                return Err(format!(
+                    "worker {i} has not turned for {} s",
+                    seen.1.elapsed().as_secs()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Settings are accepted, sockets are open, and no shutdown has begun.
+    /// A database that is down leaves this as it is.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.inner.stopping.load(Ordering::Relaxed)
+            || self.inner.draining.load(Ordering::Relaxed)
+        {
+            return Err("draining".into());
+        }
+        Ok(())
+    }
+}
+
+fn pool_row(place: &Place, now: events::Time) -> PoolRow {
+    let upstream = place.upstream.lock();
+    let f = upstream.figures(place.pool, now);
+    PoolRow {
+        database: place.info.database.to_string(),
+        user: place.info.user.to_string(),
+        mode: place.info.mode.label(),
+        upstream: place.info.address.to_string(),
+        size: f.size,
+        cl_waiting: f.waiting,
+        sv_active: f.lent,
+        sv_idle: f.idle + f.moving,
+        sv_login: f.opening,
+        maxwait_us: u64::try_from(f.oldest_wait.as_micros()).unwrap_or(u64::MAX),
+        wait: upstream.waits(place.pool).cloned().unwrap_or_default(),
+        hold: upstream.holds(place.pool).cloned().unwrap_or_default(),
+        paused: f.paused,
+        disabled: f.disabled,
+        ..PoolRow::default()
+    }
+}
+
+fn merge(snapshot: &mut Snapshot, report: crate::mail::Report) {
+    let row = |snapshot: &mut Snapshot, key: PoolKey, f: &mut dyn FnMut(&mut PoolRow)| {
+        if let Some(pool) = snapshot.pools.get_mut(key.0 as usize) {
+            f(pool);
+        }
+    };
+    for (key, stats) in &report.pools {
+        row(snapshot, *key, &mut |pool| {
+            pool.totals.add(&stats.totals);
+            pool.service.merge(&stats.service);
+        });
+    }
+    for (key, counts) in &report.counts {
+        row(snapshot, *key, &mut |pool| {
+            pool.cl_active += counts.active;
+            let special = counts.being_cancelled + counts.tested;
+            pool.sv_being_canceled += counts.being_cancelled;
+            pool.sv_tested += counts.tested;
+            // The pool counts these as lent.
+            pool.sv_active = pool.sv_active.saturating_sub(special);
+        });
+    }
+    for (sum, n) in snapshot.closes.iter_mut().zip(report.stats.closes) {
+        *sum += n;
+    }
+    for (sum, n) in snapshot.refusals.iter_mut().zip(report.stats.refusals) {
+        *sum += n;
+    }
+    snapshot.logins += report.stats.logins;
+    snapshot.accepts += report.stats.accepts;
+    snapshot.cancels += report.stats.cancels;
+    snapshot.workers.push(report.row);
+    snapshot.clients.extend(report.clients);
+    snapshot.servers.extend(report.servers);
+}

@@ -1,0 +1,220 @@
+//! From the checked plan to what `relay` and `pool` read.
+
+use crate::address::Endpoint;
+use crate::registry::UpstreamCell;
+use config::{AuthType, Database, Pin, Plan, SslMode};
+use pool::{PoolSettings, UpstreamSettings};
+use relay::{
+    Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
+    Settings, Stored, Target,
+};
+use std::sync::Arc;
+use wire::sql::Value;
+
+/// Settings and users for the workers.
+pub(crate) fn directory(
+    plan: &Plan,
+    mock_seed: [u8; 32],
+    channel_binding: Option<Vec<u8>>,
+) -> Directory {
+    let users = plan
+        .users
+        .iter()
+        .map(|(name, user)| {
+            (
+                name.as_str().into(),
+                Stored(user.secret.as_ref().map(|s| s.0.as_str().into())),
+            )
+        })
+        .collect();
+    Directory {
+        settings: settings(plan, channel_binding),
+        users,
+        mock_seed,
+    }
+}
+
+fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
+    let auth_query = match (&plan.auth_query, &plan.auth_user) {
+        (Some(query), Some(user)) => Some(AuthQuery {
+            query: query.as_str().into(),
+            user: user.as_str().into(),
+            database: None,
+        }),
+        _ => None,
+    };
+    let names = |list: &[String]| list.iter().map(|n| n.as_str().into()).collect();
+    Settings {
+        auth: match plan.auth_type {
+            AuthType::Scram => Auth::Scram,
+            AuthType::Md5 => Auth::Md5,
+            AuthType::Plain => Auth::Plain,
+            AuthType::Trust => Auth::Trust,
+            AuthType::Any => Auth::Any,
+            AuthType::Cert => Auth::Cert,
+        },
+        auth_query,
+        auth_query_ttl: plan.auth_query_ttl,
+        client_tls: plan.client_tls.mode != SslMode::Disable,
+        client_tls_required: plan.client_tls.mode >= SslMode::Require,
+        channel_binding: channel_binding.map(Into::into),
+        error_style: match plan.error_style {
+            config::ErrorStyle::Plimsoll => ErrorStyle::Plimsoll,
+            config::ErrorStyle::Pgbouncer => ErrorStyle::Pgbouncer,
+        },
+        prepared_max: plan.max_prepared_statements,
+        pin: plan.pin == Pin::On,
+        reset_query: plan.server_reset_query.as_str().into(),
+        reset_always: plan.server_reset_always,
+        strict_startup: plan.strict_startup_parameters,
+        ignore_startup: names(&plan.ignore_startup_parameters),
+        startup_max: plan.max_packet_size as usize,
+        login_timeout: plan.client_login_timeout,
+        server_connect_timeout: plan.server_connect_timeout,
+        query_timeout: plan.query_timeout,
+        transaction_timeout: plan.transaction_timeout,
+        idle_transaction_timeout: plan.idle_transaction_timeout,
+        client_idle_timeout: plan.client_idle_timeout,
+        check_delay: plan.server_check_delay,
+        check_query: plan.server_check_query.as_str().into(),
+        wait_notify: plan.query_wait_notify,
+        wait_timeout: plan.query_wait_timeout,
+        admin_users: names(&plan.admin_users),
+        stats_users: names(&plan.stats_users),
+    }
+}
+
+pub(crate) fn endpoint(plan: &Plan, database: &Database) -> Endpoint {
+    Endpoint {
+        host: database.host.clone(),
+        port: database.port,
+        tls: plan.server_tls.clone(),
+    }
+}
+
+pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
+    UpstreamSettings {
+        line: plan.line.max(1),
+        connects_max: plan.connects_max.max(1),
+        login_retry: plan.server_login_retry,
+    }
+}
+
+pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> PoolSettings {
+    let of_user = plan.users.get(user);
+    let size = of_user
+        .and_then(|u| u.pool_size)
+        .or(database.pool_size)
+        .unwrap_or(plan.default_pool_size);
+    let reserve = of_user
+        .and_then(|u| u.reserve_pool_size)
+        .or(database.reserve_pool_size);
+    PoolSettings {
+        size: size.max(1),
+        min: database.min_pool_size.unwrap_or(plan.min_pool_size),
+        reserve: reserve.unwrap_or(plan.reserve_pool_size),
+        reserve_after: plan.reserve_pool_timeout,
+        wait_timeout: plan.query_wait_timeout,
+        queue_max: plan.queue_max,
+        idle_timeout: plan.server_idle_timeout,
+        lifetime: database.server_lifetime.unwrap_or(plan.server_lifetime),
+        caps: Vec::new(),
+    }
+}
+
+/// How the pooler logs in to the server as `user`.
+pub(crate) fn server_auth(
+    plan: &Plan,
+    database: &Database,
+    user: &str,
+    target: Option<&Target<'_>>,
+) -> ServerAuth {
+    if let Some(password) = &database.password {
+        return ServerAuth {
+            password: Some(password.0.as_str().into()),
+            keys: None,
+        };
+    }
+    if let Some(secret) = plan.users.get(user).and_then(|u| u.secret.as_ref()) {
+        let keys = target.and_then(|t| t.keys.cloned());
+        return ServerAuth {
+            password: Some(secret.0.as_str().into()),
+            keys,
+        };
+    }
+    match target {
+        Some(t) if database.user.is_none() => ServerAuth {
+            password: t.secret.map(Into::into),
+            keys: t.keys.cloned(),
+        },
+        _ => ServerAuth::default(),
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn pool_info(
+    plan: &Plan,
+    key: PoolKey,
+    upstream: &UpstreamCell,
+    name: &str,
+    user: &str,
+    database: &Database,
+    auth: ServerAuth,
+    size: u32,
+) -> PoolInfo {
+    let of_user = plan.users.get(user).and_then(|u| u.pool_mode);
+    let mode = of_user.or(database.pool_mode).unwrap_or(plan.pool_mode);
+    let mut parameters = ParamSet::default();
+    for (name, value) in &database.parameters {
+        parameters.set(
+            &name.to_ascii_lowercase(),
+            Some(Value::Guc(value.as_str().into())),
+        );
+    }
+    PoolInfo {
+        key,
+        upstream: upstream.id,
+        database: name.into(),
+        user: user.into(),
+        server_database: database.dbname.as_deref().unwrap_or(name).into(),
+        address: upstream.endpoint.label().into(),
+        auth,
+        parameters,
+        mode: match mode {
+            config::PoolMode::Session => PoolMode::Session,
+            config::PoolMode::Transaction => PoolMode::Transaction,
+            config::PoolMode::Statement => PoolMode::Statement,
+        },
+        connect_query: database.connect_query.as_deref().map(Into::into),
+        size,
+        pins_max: (size * plan.pin_share_percent / 100).max(1),
+        pins: Arc::default(),
+    }
+}
+
+/// The same pool with other proofs.
+pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
+    PoolInfo {
+        key: info.key,
+        upstream: info.upstream,
+        database: info.database.clone(),
+        user: info.user.clone(),
+        server_database: info.server_database.clone(),
+        address: info.address.clone(),
+        auth,
+        parameters: info.parameters.clone(),
+        mode: info.mode,
+        connect_query: info.connect_query.clone(),
+        size: info.size,
+        pins_max: info.pins_max,
+        pins: Arc::clone(&info.pins),
+    }
+}
+
+/// Connections of the old description cannot serve the new one.
+pub(crate) fn identity_differs(old: &Arc<PoolInfo>, new: &PoolInfo) -> bool {
+    old.server_database != new.server_database
+        || old.parameters != new.parameters
+        || old.connect_query != new.connect_query
+        || old.auth.password != new.auth.password
+}

@@ -1,0 +1,204 @@
+//! The console's statements.
+
+use crate::admin::{Figures, Handle};
+use crate::columns::{self, Table};
+use crate::port::ConsoleJob;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// Runs the console's statements, one at a time, and takes the averages' readings.
+pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
+    let mut period_start = Instant::now();
+    loop {
+        let period = handle.plan().stats_period.max(Duration::from_secs(1));
+        let left = period.saturating_sub(period_start.elapsed());
+        match jobs.recv_timeout(left) {
+            Ok(job) => {
+                let reply = answer(handle, job.admin, &String::from_utf8_lossy(&job.text));
+                handle.console_reply(job.client, reply);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                handle.next_period(period_start.elapsed());
+                period_start = Instant::now();
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Words of a statement: folded, without the semicolon.
+fn words(text: &str) -> Vec<String> {
+    text.trim()
+        .trim_end_matches(';')
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
+    let words = words(text);
+    let upper: Vec<String> = words.iter().map(|w| w.to_ascii_uppercase()).collect();
+    let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
+    let mut out = Vec::new();
+    match upper.as_slice() {
+        [] => wire::back::empty_query(&mut out),
+        ["SHOW" | "SELECT", rest @ ..] => return show(handle, rest, text),
+        // Drivers set these when they connect; PgBouncer takes them too.
+        ["SET", name, ..] if is_session_setting(name) => {
+            wire::back::command_complete(&mut out, "SET")
+        }
+        _ if !admin => columns::error(&mut out, "42501", "admin access needed"),
+        ["RELOAD"] => match handle.reload() {
+            Ok(()) => wire::back::command_complete(&mut out, "RELOAD"),
+            Err(error) => columns::error(&mut out, "F0000", &format!("RELOAD failed: {error}")),
+        },
+        [
+            "PAUSE" | "RESUME" | "DISABLE" | "ENABLE" | "RECONNECT" | "KILL",
+            ..,
+        ] => {
+            let verb = upper.first().copied().unwrap_or_default();
+            let database = words.get(1).map(String::as_str);
+            match handle.administer(verb, database) {
+                Ok(()) => wire::back::command_complete(&mut out, verb),
+                Err(error) => columns::error(&mut out, "08P01", &error),
+            }
+        }
+        ["KILL_CLIENT", id] => match id.parse() {
+            Ok(id) => {
+                handle.kill_client(id);
+                wire::back::command_complete(&mut out, "KILL_CLIENT");
+            }
+            Err(_) => columns::error(
+                &mut out,
+                "08P01",
+                "KILL_CLIENT takes the id that SHOW CLIENTS shows",
+            ),
+        },
+        ["SHUTDOWN", rest @ ..] => match rest {
+            [] => {
+                handle.stop_now();
+                wire::back::command_complete(&mut out, "SHUTDOWN");
+            }
+            ["WAIT_FOR_SERVERS" | "WAIT_FOR_CLIENTS"] => {
+                handle.drain();
+                wire::back::command_complete(&mut out, "SHUTDOWN");
+            }
+            _ => columns::error(
+                &mut out,
+                "42601",
+                "SHUTDOWN takes WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS",
+            ),
+        },
+        ["SUSPEND" | "WAIT_CLOSE" | "SET", ..] => {
+            columns::error(
+                &mut out,
+                "0A000",
+                "this console command is not supported yet; SHOW HELP lists those that are",
+            );
+        }
+        _ => columns::error(
+            &mut out,
+            "42601",
+            &format!("invalid command '{}', use SHOW HELP;", text.trim()),
+        ),
+    }
+    out
+}
+
+/// Parameters that clients set at connect and that mean nothing here.
+fn is_session_setting(name: &str) -> bool {
+    let name = name.split('=').next().unwrap_or(name);
+    matches!(
+        name,
+        "CLIENT_ENCODING"
+            | "DEFAULT_TRANSACTION_ISOLATION"
+            | "STANDARD_CONFORMING_STRINGS"
+            | "DATESTYLE"
+            | "TIMEZONE"
+            | "EXTRA_FLOAT_DIGITS"
+            | "APPLICATION_NAME"
+    )
+}
+
+fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
+    let detail = matches!(
+        what,
+        [
+            "CLIENTS" | "SERVERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
+            ..
+        ]
+    );
+    let figures = || handle.figures(detail);
+    let plan = handle.plan();
+    match what {
+        ["POOLS"] => columns::pools(&figures()),
+        ["STATS"] => columns::stats(&figures()),
+        ["STATS_TOTALS"] => columns::stats_part(&figures(), false),
+        ["STATS_AVERAGES"] => columns::stats_part(&figures(), true),
+        ["TOTALS"] => columns::totals(&figures()),
+        ["CLIENTS"] => columns::clients(&figures()),
+        ["SERVERS"] => columns::servers(&figures()),
+        ["DATABASES"] => columns::databases(&figures(), &plan),
+        ["CONFIG"] => columns::settings(&plan),
+        ["LISTS"] => columns::lists(&figures(), &plan),
+        ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
+        ["STATE"] => state(&figures()),
+        ["CLIENT_ENCODING"] => columns::cell("client_encoding", "UTF8"),
+        ["DEFAULT_TRANSACTION_ISOLATION"] => {
+            columns::cell("default_transaction_isolation", "read committed")
+        }
+        ["STANDARD_CONFORMING_STRINGS"] => columns::cell("standard_conforming_strings", "on"),
+        ["DATESTYLE"] => columns::cell("datestyle", "ISO"),
+        ["TIMEZONE"] | ["TIME", "ZONE"] => columns::cell("timezone", "GMT"),
+        ["HELP"] | [] => help(),
+        _ => {
+            let mut out = Vec::new();
+            columns::error(
+                &mut out,
+                "42601",
+                &format!("invalid command '{}', use SHOW HELP;", text.trim()),
+            );
+            out
+        }
+    }
+}
+
+fn state(figures: &Figures) -> Vec<u8> {
+    let paused =
+        !figures.snapshot.pools.is_empty() && figures.snapshot.pools.iter().all(|p| p.paused);
+    let mut table = Table::new(&[("key", 25), ("value", 25)]);
+    for (key, value) in [
+        ("active", !paused),
+        ("paused", paused),
+        ("suspended", false),
+    ] {
+        table.row(&[
+            Some(key.to_owned()),
+            Some(if value { "yes" } else { "no" }.to_owned()),
+        ]);
+    }
+    table.finish("SHOW")
+}
+
+fn help() -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::back::notice(
+        &mut out,
+        &wire::back::ErrorReport {
+            severity: "NOTICE",
+            code: "00000",
+            message: "Console usage",
+            detail: Some(
+                "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|VERSION\n\
+                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
+                 \tRELOAD\n\
+                 \tPAUSE [<db>]\n\tRESUME [<db>]\n\tDISABLE <db>\n\tENABLE <db>\n\tRECONNECT [<db>]\n\tKILL [<db>]\n\
+                 \tKILL_CLIENT <client_id>\n\
+                 \tSHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]",
+            ),
+            hint: None,
+        },
+    );
+    wire::back::command_complete(&mut out, "SHOW");
+    out
+}

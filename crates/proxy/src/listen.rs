@@ -1,0 +1,234 @@
+//! Listening sockets, and limits of the process.
+
+use crate::socket::Stream;
+use config::{Keepalive, Plan};
+use events::snapshot::Address;
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A listening socket.
+pub(crate) enum Listener {
+    Tcp {
+        socket: mio::net::TcpListener,
+        local: SocketAddr,
+    },
+    Unix {
+        socket: mio::net::UnixListener,
+        path: PathBuf,
+    },
+}
+
+impl Source for Listener {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        match self {
+            Listener::Tcp { socket, .. } => socket.register(registry, token, interests),
+            Listener::Unix { socket, .. } => socket.register(registry, token, interests),
+        }
+    }
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        match self {
+            Listener::Tcp { socket, .. } => socket.reregister(registry, token, interests),
+            Listener::Unix { socket, .. } => socket.reregister(registry, token, interests),
+        }
+    }
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Listener::Tcp { socket, .. } => socket.deregister(registry),
+            Listener::Unix { socket, .. } => socket.deregister(registry),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Listener::Unix { path, .. } = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Listener {
+    /// The next client: socket, its address, ours.
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Address, Address)> {
+        match self {
+            Listener::Tcp { socket, local } => {
+                let (stream, addr) = socket.accept()?;
+                let local = if local.ip().is_unspecified() {
+                    stream.local_addr().unwrap_or(*local)
+                } else {
+                    *local
+                };
+                Ok((Stream::Tcp(stream), Address::Tcp(addr), Address::Tcp(local)))
+            }
+            Listener::Unix { socket, .. } => {
+                let (stream, _) = socket.accept()?;
+                Ok((Stream::Unix(stream), Address::Unix, Address::Unix))
+            }
+        }
+    }
+}
+
+/// Opens every socket that the plan names, or none.
+pub(crate) fn open(plan: &Plan) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    for address in &plan.listen {
+        for ip in addresses(&address.host)? {
+            let target = SocketAddr::new(ip, address.port);
+            match tcp(target, plan) {
+                Ok(listener) => listeners.push(listener),
+                // "*" on a machine without IPv6 means IPv4 alone.
+                Err(e) if address.host == "*" && ip.is_ipv6() => {
+                    tracing::debug!(error = %e, "no IPv6 listener")
+                }
+                Err(e) => return Err(format!("cannot listen on {target}: {e}")),
+            }
+        }
+    }
+    if let Some(dir) = &plan.unix_socket_dir {
+        let path = dir.join(format!(".s.PGSQL.{}", plan.unix_socket_port));
+        listeners.push(
+            unix(path.clone(), plan)
+                .map_err(|e| format!("cannot listen on {}: {e}", path.display()))?,
+        );
+    }
+    if listeners.is_empty() {
+        return Err("the settings name no address to listen on".into());
+    }
+    Ok(listeners)
+}
+
+fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
+    if host == "*" {
+        return Ok(vec![
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ]);
+    }
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![ip]);
+    }
+    let found = (host, 0)
+        .to_socket_addrs()
+        .map_err(|e| format!("cannot look up \"{host}\" to listen on: {e}"))?;
+    Ok(found.map(|a| a.ip()).collect())
+}
+
+fn tcp(target: SocketAddr, plan: &Plan) -> io::Result<Listener> {
+    let socket = Socket::new(
+        Domain::for_address(target),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    if target.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    // Linux hands these on to accepted sockets: no system call per client.
+    socket.set_tcp_nodelay(true)?;
+    tune(&socket, &plan.tcp_keepalive, plan.tcp_user_timeout)?;
+    socket.bind(&target.into())?;
+    socket.listen(i32::try_from(plan.listen_backlog).unwrap_or(i32::MAX))?;
+    let socket = mio::net::TcpListener::from_std(socket.into());
+    let local = socket.local_addr()?;
+    Ok(Listener::Tcp { socket, local })
+}
+
+/// Keepalive and user timeout of a TCP socket.
+pub(crate) fn tune(
+    socket: &Socket,
+    keepalive: &Keepalive,
+    user_timeout: Option<Duration>,
+) -> io::Result<()> {
+    if keepalive.on {
+        let mut settings = TcpKeepalive::new();
+        if let Some(idle) = keepalive.idle {
+            settings = settings.with_time(idle);
+        }
+        if let Some(interval) = keepalive.interval {
+            settings = settings.with_interval(interval);
+        }
+        if let Some(count) = keepalive.count {
+            settings = settings.with_retries(count);
+        }
+        socket.set_keepalive(true)?;
+        socket.set_tcp_keepalive(&settings)?;
+    }
+    #[cfg(target_os = "linux")]
+    if user_timeout.is_some() {
+        socket.set_tcp_user_timeout(user_timeout)?;
+    }
+    Ok(())
+}
+
+fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
+    match std::os::unix::net::UnixStream::connect(&path) {
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another process serves this socket",
+            ));
+        }
+        // Left behind by a process that was killed.
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(&path)?,
+        Err(_) => {}
+    }
+    let socket = mio::net::UnixListener::bind(&path)?;
+    std::fs::set_permissions(
+        &path,
+        std::fs::Permissions::from_mode(plan.unix_socket_mode),
+    )?;
+    Ok(Listener::Unix { socket, path })
+}
+
+/// Raises the soft limit of open files to what the plan needs, or says what is missing.
+pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    /// Files besides connections: listeners, event loops, logs.
+    const BESIDES: u64 = 64;
+    let needed = u64::from(plan.max_client_conn) + u64::from(plan.line) * 3 + BESIDES;
+    let limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.unwrap_or(u64::MAX);
+    if soft >= needed {
+        return Ok(());
+    }
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let wanted = needed.min(hard);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        },
+    );
+    if hard < needed {
+        return Err(format!(
+            "{needed} files may be needed (max_client_conn {} + server connections), but the process may open {hard}: \
+             raise the limit (LimitNOFILE= in systemd, ulimit -n) or lower max_client_conn",
+            plan.max_client_conn
+        ));
+    }
+    Ok(())
+}
+
+/// Worker threads for this process: its share of the processors.
+pub(crate) fn workers() -> u16 {
+    // The standard library reads cgroup quotas and affinity.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(cores).unwrap_or(u16::MAX).clamp(1, 64)
+}

@@ -1,0 +1,137 @@
+//! What threads tell each other.
+
+use crate::address::Remote;
+use crate::socket::{Conn, Stream};
+use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
+use events::{ClientId, UpstreamId};
+use pool::Action;
+use relay::stats::{PoolStats, WorkerStats};
+use relay::{Directory, Peer, PoolInfo, PoolKey, Transfer};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use wire::scram;
+
+/// A message to a worker.
+pub(crate) enum Mail {
+    /// A new client.
+    Client {
+        stream: Stream,
+        addr: Address,
+        local_addr: Address,
+    },
+    /// The pool wants something of this worker.
+    Pool(UpstreamId, Action),
+    /// A server connection, for a client here.
+    Arrival(Box<Arrival>),
+    /// Keys were derived.
+    Derived {
+        peer: Peer,
+        generation: u32,
+        keys: scram::Keys,
+    },
+    /// A host name was looked up.
+    Resolved {
+        ticket: u64,
+        result: Result<Vec<Remote>, String>,
+    },
+    /// A cancel request for a client here.
+    Cancel {
+        requester: ClientId,
+        pid: i32,
+        key: Box<[u8]>,
+    },
+    /// A cancel request that came in here was carried out.
+    CancelDone { requester: ClientId },
+    /// DDL was seen.
+    Ddl(PoolKey),
+    /// A console statement's answer.
+    Console { client: ClientId, reply: Vec<u8> },
+    /// New settings.
+    Settings(
+        Arc<Directory>,
+        Vec<Arc<PoolInfo>>,
+        Option<Arc<rustls::ServerConfig>>,
+    ),
+    /// Report figures.
+    Report { detail: bool, to: Sender<Report> },
+    /// Close clients of these console ids, or of a pool.
+    Kill(Target),
+    /// Finish transactions, then close.
+    Drain,
+    /// Close everything and end.
+    Stop,
+}
+
+/// Which clients are killed.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// One client, by its console id.
+    Client(u64),
+    /// All of a pool.
+    Pool(PoolKey),
+}
+
+/// A server connection between two workers.
+pub(crate) struct Arrival {
+    pub(crate) transfer: Transfer,
+    pub(crate) conn: Conn,
+    pub(crate) to: ClientId,
+}
+
+/// Figures of one worker.
+pub(crate) struct Report {
+    pub(crate) worker: u16,
+    pub(crate) row: WorkerRow,
+    pub(crate) stats: WorkerStats,
+    pub(crate) pools: Vec<(PoolKey, PoolStats)>,
+    pub(crate) counts: Vec<(PoolKey, relay::rows::PoolCounts)>,
+    pub(crate) clients: Vec<ClientRow>,
+    pub(crate) servers: Vec<ServerRow>,
+}
+
+/// A worker's letter box. Any thread may post; the worker empties it at each
+/// turn. The lock is held for a push or a swap.
+pub(crate) struct Mailbox {
+    letters: Mutex<Vec<Mail>>,
+    waker: mio::Waker,
+    /// A wake-up is on its way: further letters need no other.
+    awake: AtomicBool,
+    /// Clients that the worker serves, for the acceptor.
+    pub(crate) clients: AtomicU32,
+    /// Turns of the loop, for `/livez`.
+    pub(crate) turns: AtomicU64,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: mio::Waker) -> Mailbox {
+        Mailbox {
+            letters: Mutex::new(Vec::new()),
+            waker,
+            awake: AtomicBool::new(false),
+            clients: AtomicU32::new(0),
+            turns: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn post(&self, mail: Mail) {
+        self.letters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(mail);
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            // A failed wake-up is made up for by the worker's next tick.
+            let _: io::Result<()> = self.waker.wake();
+        }
+    }
+
+    /// Takes all letters. A letter posted after this wakes the worker again.
+    pub(crate) fn collect(&self, into: &mut Vec<Mail>) {
+        self.awake.store(false, Ordering::Release);
+        std::mem::swap(
+            &mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner),
+            into,
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! A socket of any kind, with TLS or without, and what it could not send yet.
+
+use crate::tls::TlsStream;
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+/// A stream socket.
+pub(crate) enum Stream {
+    Tcp(mio::net::TcpStream),
+    Unix(mio::net::UnixStream),
+}
+
+macro_rules! either {
+    ($self:expr, $s:ident => $body:expr) => {
+        match $self {
+            Stream::Tcp($s) => $body,
+            Stream::Unix($s) => $body,
+        }
+    };
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        either!(self, s => s.read(buf))
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        either!(self, s => s.write(buf))
+    }
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, s => s.write_vectored(bufs))
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for Stream {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        either!(self, s => s.register(registry, token, interests))
+    }
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        either!(self, s => s.reregister(registry, token, interests))
+    }
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        either!(self, s => s.deregister(registry))
+    }
+}
+
+impl Stream {
+    pub(crate) fn shutdown_write(&self) {
+        let _ = either!(self, s => s.shutdown(Shutdown::Write));
+    }
+
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        either!(self, s => s.take_error()).ok().flatten()
+    }
+
+    /// Our end, for SHOW SERVERS.
+    pub(crate) fn local_address(&self) -> events::snapshot::Address {
+        match self {
+            Stream::Tcp(s) => s.local_addr().map_or(
+                events::snapshot::Address::Unix,
+                events::snapshot::Address::Tcp,
+            ),
+            Stream::Unix(_) => events::snapshot::Address::Unix,
+        }
+    }
+
+    /// A connecting socket is connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        either!(self, s => s.peer_addr().is_ok())
+    }
+}
+
+/// A connection as a worker keeps it.
+pub(crate) struct Conn {
+    pub(crate) stream: Stream,
+    pub(crate) tls: Option<Box<TlsStream>>,
+    /// Bytes that the socket did not take yet, from `sent` on.
+    pub(crate) unsent: Vec<u8>,
+    /// The socket may have bytes to read: epoll tells a change only once.
+    pub(crate) readable: bool,
+    /// The other side has ended its half: read on until the end of file.
+    pub(crate) ended: bool,
+    /// A TLS handshake runs.
+    pub(crate) handshaking: bool,
+    /// TLS began without SSLRequest.
+    pub(crate) direct: bool,
+    /// Nothing was read yet: the first byte may be that of a TLS handshake.
+    pub(crate) fresh: bool,
+    /// It stands in the worker's list of connections to look at again.
+    pub(crate) queued: bool,
+}
+
+/// What became of a read.
+pub(crate) enum Got {
+    /// So many bytes; `false`: nothing more is there now.
+    Bytes(usize, bool),
+    /// Nothing is there now.
+    Nothing,
+    /// The other side closed.
+    End,
+    /// The connection broke.
+    Broken(io::Error),
+}
+
+impl Conn {
+    pub(crate) fn new(stream: Stream) -> Conn {
+        Conn {
+            stream,
+            tls: None,
+            unsent: Vec::new(),
+            readable: false,
+            ended: false,
+            handshaking: false,
+            direct: false,
+            fresh: true,
+            queued: false,
+        }
+    }
+
+    /// Reads once. A read that does not fill the buffer has emptied the
+    /// socket, so it is the last one of this turn.
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> Got {
+        let result = match &mut self.tls {
+            None => self.stream.read(buf),
+            Some(tls) => tls.read_plain(&mut self.stream, buf),
+        };
+        match result {
+            Ok(0) => Got::End,
+            Ok(n) => Got::Bytes(n, n == buf.len() || self.ended || self.tls.is_some()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Got::Nothing,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Got::Bytes(0, true),
+            Err(e) => Got::Broken(e),
+        }
+    }
+
+    /// Writes these runs of bytes; what the socket does not take is kept.
+    /// Returns the bytes kept, or `None` when the connection is broken.
+    pub(crate) fn write(&mut self, runs: &[IoSlice<'_>]) -> Option<usize> {
+        let mut skip = 0;
+        if self.unsent.is_empty() {
+            let result = match (&mut self.tls, runs) {
+                (None, [one]) => self.stream.write(one),
+                (None, many) => self.stream.write_vectored(many),
+                (Some(tls), many) => write_tls(tls, &mut self.stream, many),
+            };
+            skip = match result {
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+                Err(_) => return None,
+            };
+        }
+        for run in runs {
+            if skip >= run.len() {
+                skip -= run.len();
+                continue;
+            }
+            self.unsent.extend_from_slice(&run[skip..]);
+            skip = 0;
+        }
+        Some(self.left())
+    }
+
+    /// Sends what is left. Returns the bytes still left, or `None` when the
+    /// connection is broken.
+    pub(crate) fn flush(&mut self) -> Option<usize> {
+        if let Some(tls) = &mut self.tls
+            && tls.wants_write()
+            && let Err(e) = tls.flush(&mut self.stream)
+            && e.kind() != io::ErrorKind::WouldBlock
+        {
+            return None;
+        }
+        while !self.unsent.is_empty() {
+            let result = match &mut self.tls {
+                None => self.stream.write(&self.unsent),
+                Some(tls) => tls.write_plain(&mut self.stream, &self.unsent),
+            };
+            match result {
+                Ok(0) => break,
+                Ok(n) => drop(self.unsent.drain(..n)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+        if self.unsent.is_empty() {
+            self.unsent = Vec::new();
+        }
+        Some(self.left())
+    }
+
+    /// Bytes that are not out; those inside TLS count as one.
+    fn left(&self) -> usize {
+        self.unsent.len() + usize::from(self.tls.as_ref().is_some_and(|t| t.wants_write()))
+    }
+}
+
+fn write_tls(tls: &mut TlsStream, stream: &mut Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut written = 0;
+    for run in runs {
+        match tls.write_plain(stream, run) {
+            Ok(n) => {
+                written += n;
+                if n < run.len() {
+                    break;
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(written)
+}

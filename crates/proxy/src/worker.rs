@@ -1,0 +1,516 @@
+//! One event loop.
+
+mod clients;
+mod commands;
+mod connecting;
+mod letters;
+
+use crate::helpers::Helpers;
+use crate::listen::Listener;
+use crate::mail::{Mail, Mailbox};
+use crate::outgoing::{Outgoing, Purpose};
+use crate::port::{Common, Port};
+use crate::socket::{Conn, Got};
+use events::{ClientId, ConnId, Time, WorkerId};
+use mio::{Events, Poll, Token};
+use relay::{Command, Hub, Outbox, Peer, PoolKey};
+use slab::Slab;
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Bytes read at a time; one buffer serves the whole worker.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads from one connection in a row, so that a fast sender does not starve others.
+const READS_MAX: usize = 8;
+/// Events taken from the system at a time.
+const EVENTS_MAX: usize = 1024;
+/// The loop's longest sleep while something may time out.
+const TICK: Duration = Duration::from_millis(100);
+/// A closed connection is given this long to take its last bytes.
+const LINGER: Duration = Duration::from_secs(5);
+/// Closed connections that linger at a time.
+const LINGER_MAX: usize = 4096;
+
+/// What a token means: two bits of kind, the rest a slot.
+const KIND_SHIFT: u32 = usize::BITS - 3;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Client,
+    Server,
+    Outgoing,
+    Lingering,
+    Listener,
+    Waker,
+}
+
+fn token(kind: Kind, slot: usize) -> Token {
+    Token((kind as usize) << KIND_SHIFT | slot)
+}
+
+fn parts(token: Token) -> (Kind, usize) {
+    let kind = match token.0 >> KIND_SHIFT {
+        0 => Kind::Client,
+        1 => Kind::Server,
+        2 => Kind::Outgoing,
+        3 => Kind::Lingering,
+        4 => Kind::Listener,
+        _ => Kind::Waker,
+    };
+    (kind, token.0 & ((1 << KIND_SHIFT) - 1))
+}
+
+/// The waker's token, for the mailbox.
+pub(crate) fn waker_token() -> Token {
+    token(Kind::Waker, 0)
+}
+
+/// A connection that the hub has forgotten, until its last bytes are out.
+struct Lingering {
+    conn: Conn,
+    until: Time,
+    /// The charge that ends with it.
+    charge: Option<(PoolKey, ConnId)>,
+    /// Our half is closed already.
+    shut: bool,
+}
+
+/// One worker: its hub, its sockets, its buffers.
+pub(crate) struct Worker {
+    id: WorkerId,
+    common: Arc<Common>,
+    mailbox: Arc<Mailbox>,
+    helpers: Helpers,
+    poll: Poll,
+    hub: Hub,
+    port: Port,
+    out: Outbox,
+    listeners: Vec<Listener>,
+    clients: Vec<Option<Box<Conn>>>,
+    servers: Vec<Option<Box<Conn>>>,
+    outgoing: Slab<Outgoing>,
+    lingering: Slab<Lingering>,
+    /// Connections to look at again in this turn.
+    again: VecDeque<Peer>,
+    client_tls: Option<Arc<rustls::ServerConfig>>,
+    buffer: Vec<u8>,
+    letters: Vec<Mail>,
+    commands: Vec<Command>,
+    /// Who asked for the cancel that is under way to a connection's server.
+    requesters: BTreeMap<(u32, u32), Vec<ClientId>>,
+    handovers: u64,
+    panics: u64,
+    now: Time,
+    next_tick: Time,
+    draining: bool,
+    stopped: bool,
+    accept_again: bool,
+    /// When the listener failed for lack of files: try again then.
+    accept_pause: Option<Time>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        id: WorkerId,
+        common: Arc<Common>,
+        helpers: Helpers,
+        poll: Poll,
+        hub: Hub,
+        listeners: Vec<Listener>,
+        client_tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Option<Worker> {
+        let mailbox = Arc::clone(common.mailboxes.get(usize::from(id.0))?);
+        let port = Port::new(Arc::clone(&common), id);
+        Some(Worker {
+            id,
+            common,
+            mailbox,
+            helpers,
+            poll,
+            hub,
+            port,
+            out: Outbox::new(),
+            listeners,
+            clients: Vec::new(),
+            servers: Vec::new(),
+            outgoing: Slab::new(),
+            lingering: Slab::new(),
+            again: VecDeque::new(),
+            client_tls,
+            buffer: vec![0; READ_BYTES],
+            letters: Vec::new(),
+            commands: Vec::new(),
+            requesters: BTreeMap::new(),
+            handovers: 0,
+            panics: 0,
+            now: Time::ZERO,
+            next_tick: Time::ZERO,
+            draining: false,
+            stopped: false,
+            accept_again: false,
+            accept_pause: None,
+        })
+    }
+
+    /// Serves until told to stop.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        for (i, listener) in self.listeners.iter_mut().enumerate() {
+            if let Err(error) = self.poll.registry().register(
+                listener,
+                token(Kind::Listener, i),
+                mio::Interest::READABLE,
+            ) {
+                tracing::error!(%error, "cannot watch the listening socket");
+            }
+        }
+        while !self.stopped {
+            let busy = !self.again.is_empty() || self.accept_again;
+            let timeout = if busy { Duration::ZERO } else { self.sleep() };
+            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "the event loop cannot wait for events");
+            }
+            self.now = self.common.clock.now();
+            self.mailbox.turns.fetch_add(1, Ordering::Relaxed);
+            for event in &events {
+                let (kind, slot) = parts(event.token());
+                let ready = Ready {
+                    read: event.is_readable() || event.is_read_closed() || event.is_error(),
+                    ended: event.is_read_closed() || event.is_error(),
+                    write: event.is_writable() || event.is_write_closed(),
+                };
+                self.contained(kind, slot, |w| w.event(kind, slot, ready));
+            }
+            self.after_events();
+        }
+    }
+
+    /// Until the next tick; longer when nothing can time out.
+    fn sleep(&self) -> Duration {
+        let (clients, servers) = self.hub.counts();
+        if self.id.0 != 0
+            && clients == 0
+            && servers == 0
+            && self.lingering.is_empty()
+            && self.outgoing.is_empty()
+        {
+            return Duration::from_secs(1);
+        }
+        self.next_tick
+            .since(self.common.clock.now())
+            .max(Duration::from_millis(1))
+    }
+
+    fn after_events(&mut self) {
+        if self.accept_again {
+            self.accept_again = false;
+            for i in 0..self.listeners.len() {
+                self.accept(i);
+            }
+        }
+        self.read_letters();
+        for _ in 0..self.again.len() {
+            let Some(peer) = self.again.pop_front() else {
+                break;
+            };
+            if let Some(conn) = self.conn(peer) {
+                conn.queued = false;
+            }
+            let (kind, slot) = match peer {
+                Peer::Client(s) => (Kind::Client, s as usize),
+                Peer::Server(s) => (Kind::Server, s as usize),
+            };
+            self.contained(kind, slot, |w| w.drive(peer));
+        }
+        if self.now >= self.next_tick {
+            self.next_tick = self.now.after(TICK);
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.id.0 == 0 {
+            self.port.tick(self.now);
+        }
+        self.hub.tick(self.now, &mut self.port, &mut self.out);
+        self.settle(&[]);
+        self.tick_outgoing();
+        self.tick_lingering();
+        if self.accept_pause.is_some_and(|t| self.now >= t) {
+            self.accept_pause = None;
+            self.accept_again = true;
+        }
+    }
+
+    /// Runs a dispatch; a panic in it ends the pool concerned, not the process.
+    fn contained(&mut self, kind: Kind, slot: usize, f: impl FnOnce(&mut Worker)) {
+        if catch_unwind(AssertUnwindSafe(|| f(self))).is_err() {
+            self.panics += 1;
+            let peer = match kind {
+                Kind::Client => Some(Peer::Client(slot as u32)),
+                Kind::Server => Some(Peer::Server(slot as u32)),
+                _ => None,
+            };
+            tracing::error!(
+                worker = self.id.0,
+                ?peer,
+                reason = "panic",
+                "a panic was contained; its pool is rebuilt"
+            );
+            self.out = Outbox::new();
+            self.commands.clear();
+            if let Some(peer) = peer
+                && let Some(key) =
+                    self.hub
+                        .fail_pool_of(self.now, peer, &mut self.port, &mut self.out)
+            {
+                self.port.fail_pool(self.now, key);
+            }
+            self.settle(&[]);
+        }
+    }
+
+    fn event(&mut self, kind: Kind, slot: usize, ready: Ready) {
+        match kind {
+            Kind::Client => self.peer_ready(Peer::Client(slot as u32), ready),
+            Kind::Server => self.peer_ready(Peer::Server(slot as u32), ready),
+            Kind::Outgoing => self.outgoing_ready(slot),
+            Kind::Lingering => self.linger_ready(slot),
+            Kind::Listener => self.accept(slot),
+            Kind::Waker => {}
+        }
+    }
+
+    fn peer_ready(&mut self, peer: Peer, ready: Ready) {
+        let Some(conn) = self.conn(peer) else { return };
+        conn.readable |= ready.read;
+        conn.ended |= ready.ended;
+        if ready.write && !self.flush(peer) {
+            return;
+        }
+        if ready.read {
+            self.drive(peer);
+        }
+    }
+
+    /// Sends what a peer has not taken yet. False when it is gone.
+    fn flush(&mut self, peer: Peer) -> bool {
+        let Some(conn) = self.conn(peer) else {
+            return false;
+        };
+        let waiting = !conn.unsent.is_empty() || conn.tls.as_ref().is_some_and(|t| t.wants_write());
+        if !waiting {
+            return true;
+        }
+        match conn.flush() {
+            Some(left) => {
+                self.hub
+                    .backlog(self.now, peer, left, &mut self.port, &mut self.out);
+                self.settle(&[]);
+                true
+            }
+            None => {
+                self.gone(peer, None);
+                false
+            }
+        }
+    }
+
+    fn conn(&mut self, peer: Peer) -> Option<&mut Conn> {
+        match peer {
+            Peer::Client(slot) => self.clients.get_mut(slot as usize)?.as_deref_mut(),
+            Peer::Server(slot) => self.servers.get_mut(slot as usize)?.as_deref_mut(),
+        }
+    }
+
+    /// Reads a peer while the hub wants its bytes.
+    fn drive(&mut self, peer: Peer) {
+        for _ in 0..READS_MAX {
+            match self.conn(peer) {
+                Some(conn) if conn.readable => {
+                    if conn.handshaking {
+                        return self.client_handshake(peer);
+                    }
+                }
+                _ => return,
+            }
+            if !self.hub.may_read(peer) {
+                return;
+            }
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let Some(conn) = self.conn(peer) else {
+                self.buffer = buffer;
+                return;
+            };
+            let got = conn.read(&mut buffer);
+            let go_on = self.took(peer, got, &buffer);
+            self.buffer = buffer;
+            if !go_on {
+                return;
+            }
+        }
+        self.look_again(peer);
+    }
+
+    /// Handles the result of a read. True when another read may follow.
+    fn took(&mut self, peer: Peer, got: Got, buffer: &[u8]) -> bool {
+        let (n, more) = match got {
+            Got::Bytes(n, more) => (n, more),
+            Got::Nothing => {
+                if let Some(conn) = self.conn(peer) {
+                    conn.readable = false;
+                }
+                return false;
+            }
+            Got::End => {
+                self.gone(peer, None);
+                return false;
+            }
+            Got::Broken(error) => {
+                self.gone(peer, Some(error));
+                return false;
+            }
+        };
+        let input = buffer.get(..n).unwrap_or_default();
+        if let Some(conn) = self.conn(peer) {
+            conn.readable = more;
+            if std::mem::take(&mut conn.fresh)
+                && input.first() == Some(&wire::startup::TLS_HANDSHAKE)
+                && matches!(peer, Peer::Client(_))
+                && conn.tls.is_none()
+            {
+                return self.direct_tls(peer, input);
+            }
+        }
+        match peer {
+            Peer::Client(slot) => {
+                self.hub
+                    .client_input(self.now, slot, input, &mut self.port, &mut self.out)
+            }
+            Peer::Server(slot) => {
+                self.hub
+                    .server_input(self.now, slot, input, &mut self.port, &mut self.out)
+            }
+        }
+        self.settle(input);
+        more
+    }
+
+    /// A socket ended or broke.
+    fn gone(&mut self, peer: Peer, error: Option<std::io::Error>) {
+        match peer {
+            Peer::Client(slot) => {
+                self.hub
+                    .client_gone(self.now, slot, &mut self.port, &mut self.out)
+            }
+            Peer::Server(slot) => {
+                let text = error.map(|e| e.to_string());
+                self.hub.server_gone(
+                    self.now,
+                    slot,
+                    text.as_deref(),
+                    &mut self.port,
+                    &mut self.out,
+                );
+            }
+        }
+        self.settle(&[]);
+    }
+
+    fn look_again(&mut self, peer: Peer) {
+        if let Some(conn) = self.conn(peer)
+            && !std::mem::replace(&mut conn.queued, true)
+        {
+            self.again.push_back(peer);
+        }
+    }
+
+    /// Writes what the dispatch left and does what it asked for, until
+    /// nothing is left. `input` is what the dispatch was given.
+    fn settle(&mut self, input: &[u8]) {
+        self.write_out(input);
+        loop {
+            if self.out.has_commands() {
+                let mut commands = std::mem::take(&mut self.commands);
+                self.out.take_commands(&mut commands);
+                for command in commands.drain(..) {
+                    self.command(command);
+                }
+                self.commands = commands;
+            } else if let Some((upstream, action)) = self.port.actions.pop_front() {
+                self.action(upstream, action);
+            } else if self.out.is_empty() {
+                return;
+            }
+            self.write_out(&[]);
+        }
+    }
+
+    /// Writes the segments: runs for the same peer go out in one call.
+    fn write_out(&mut self, input: &[u8]) {
+        if self.out.segments().is_empty() {
+            return;
+        }
+        let out = std::mem::take(&mut self.out);
+        let segments = out.segments();
+        let mut i = 0;
+        while let Some(first) = segments.get(i) {
+            let run = segments[i..]
+                .iter()
+                .take_while(|s| s.to == first.to)
+                .count()
+                .min(RUNS_MAX);
+            let mut slices = [IoSlice::new(&[]); RUNS_MAX];
+            for (slice, segment) in slices.iter_mut().zip(&segments[i..i + run]) {
+                *slice = IoSlice::new(out.bytes(segment, input));
+            }
+            self.send(first.to, &slices[..run]);
+            i += run;
+        }
+        // What was written while sending (backlogs) comes after.
+        let mut out = out;
+        out.clear_segments();
+        let meanwhile = std::mem::replace(&mut self.out, out);
+        self.out.append(meanwhile);
+    }
+
+    fn send(&mut self, peer: Peer, runs: &[IoSlice<'_>]) {
+        let Some(conn) = self.conn(peer) else { return };
+        let before = conn.unsent.len();
+        match conn.write(runs) {
+            Some(0) => {}
+            Some(left) if left != before => {
+                self.hub
+                    .backlog(self.now, peer, left, &mut self.port, &mut self.out);
+            }
+            Some(_) => {}
+            // The end of file will tell; what it sent before is still read.
+            None => {
+                conn.readable = true;
+                conn.ended = true;
+                self.look_again(peer);
+            }
+        }
+    }
+
+    pub(super) fn purpose_of(&self, slot: usize) -> Option<&Purpose> {
+        self.outgoing.get(slot).map(|o| &o.purpose)
+    }
+}
+
+/// Runs of bytes in one system call.
+const RUNS_MAX: usize = 16;
+
+/// What an event says.
+#[derive(Clone, Copy)]
+struct Ready {
+    read: bool,
+    ended: bool,
+    write: bool,
+}

@@ -1,0 +1,297 @@
+//! Accepting clients, and TLS with them.
+
+use super::{Kind, LINGER, LINGER_MAX, Lingering, Worker, token};
+use crate::mail::Mail;
+use crate::socket::{Conn, Stream};
+use crate::tls::{self, TlsStream};
+use events::snapshot::Address;
+use events::{CloseReason, ConnId, WorkerId};
+use mio::Interest;
+use relay::{Peer, PoolKey};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Clients accepted in a row, so that a flood of logins does not starve the served.
+const ACCEPTS_MAX: usize = 64;
+/// Pause after the process ran out of files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+impl Worker {
+    pub(super) fn accept(&mut self, listener: usize) {
+        if self.draining {
+            return;
+        }
+        for _ in 0..ACCEPTS_MAX {
+            let Some(found) = self.listeners.get(listener) else {
+                return;
+            };
+            match found.accept() {
+                Ok((stream, addr, local_addr)) => self.assign(stream, addr, local_addr),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(error) => {
+                    tracing::error!(%error, "cannot accept a client; trying again soon");
+                    self.accept_pause = Some(self.now.after(ACCEPT_PAUSE));
+                    return;
+                }
+            }
+        }
+        self.accept_again = true;
+    }
+
+    /// Gives a client to the worker with the fewest.
+    fn assign(&mut self, stream: Stream, addr: Address, local_addr: Address) {
+        let boxes = &self.common.mailboxes;
+        let all: u32 = boxes
+            .iter()
+            .map(|m| m.clients.load(Ordering::Relaxed))
+            .sum();
+        if all >= self.common.read().plan.max_client_conn {
+            return self.turn_away(stream);
+        }
+        let mine = self.mailbox.clients.load(Ordering::Relaxed);
+        let fewest = boxes
+            .iter()
+            .enumerate()
+            .min_by_key(|(i, m)| {
+                (
+                    m.clients.load(Ordering::Relaxed),
+                    *i != usize::from(self.id.0),
+                )
+            })
+            .filter(|(_, m)| m.clients.load(Ordering::Relaxed) < mine)
+            .map_or(usize::from(self.id.0), |(i, _)| i);
+        if let Some(mailbox) = boxes.get(fewest) {
+            mailbox.clients.fetch_add(1, Ordering::Relaxed);
+        }
+        if fewest == usize::from(self.id.0) {
+            self.adopt(stream, addr, local_addr);
+        } else {
+            self.common.post(
+                WorkerId(fewest as u16),
+                Mail::Client {
+                    stream,
+                    addr,
+                    local_addr,
+                },
+            );
+        }
+    }
+
+    /// Too many clients: says so and closes.
+    fn turn_away(&mut self, stream: Stream) {
+        let report = self.hub.too_many_clients();
+        let mut conn = Conn::new(stream);
+        let _ = conn.write(&[io::IoSlice::new(&report)]);
+        self.linger(conn, None);
+    }
+
+    /// A client of this worker's.
+    pub(super) fn adopt(&mut self, stream: Stream, addr: Address, local_addr: Address) {
+        let slot = self
+            .hub
+            .accept(self.now, relay::PeerInfo { addr, local_addr });
+        let mut conn = Box::new(Conn::new(stream));
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let result = self.poll.registry().register(
+            &mut conn.stream,
+            token(Kind::Client, slot as usize),
+            interest,
+        );
+        put(&mut self.clients, slot, conn);
+        if let Err(error) = result {
+            tracing::error!(%error, "cannot watch a client's socket");
+            self.gone(Peer::Client(slot), None);
+        }
+    }
+
+    /// The hub closed a client: what is unsent still goes out.
+    pub(super) fn close_client(&mut self, slot: u32, reason: CloseReason) {
+        let Some(conn) = self.clients.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        self.mailbox.clients.fetch_sub(1, Ordering::Relaxed);
+        if self.hub.counts().0 == 0 {
+            // The table of a burst is given back.
+            self.clients = Vec::new();
+        }
+        if matches!(
+            reason,
+            CloseReason::ClientTerminate | CloseReason::ClientGone
+        ) && conn.tls.is_none()
+        {
+            // It wants nothing more; closing the socket ends its watch too.
+            return drop(conn);
+        }
+        self.linger(*conn, None);
+    }
+
+    /// Lets a connection go once its bytes are out. Closing a socket with
+    /// unread input would reset it and destroy an error that is on its way.
+    pub(super) fn linger(&mut self, mut conn: Conn, charge: Option<(PoolKey, ConnId)>) {
+        let left = conn.flush();
+        if let Some(tls) = &mut conn.tls {
+            let _ = tls.close(&mut conn.stream);
+        }
+        if left.is_none() || self.lingering.len() >= LINGER_MAX {
+            return self.let_go(conn, charge);
+        }
+        let shut = left == Some(0);
+        if shut {
+            conn.stream.shutdown_write();
+        }
+        let entry = self.lingering.vacant_entry();
+        let slot = entry.key();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        // A client that was turned away was never registered.
+        let watched = registry
+            .reregister(&mut conn.stream, token(Kind::Lingering, slot), interest)
+            .or_else(|_| {
+                registry.register(&mut conn.stream, token(Kind::Lingering, slot), interest)
+            });
+        if watched.is_err() {
+            return self.let_go(conn, charge);
+        }
+        entry.insert(Lingering {
+            conn,
+            until: self.now.after(LINGER),
+            charge,
+            shut,
+        });
+        self.linger_ready(slot);
+    }
+
+    fn let_go(&mut self, mut conn: Conn, charge: Option<(PoolKey, ConnId)>) {
+        let _ = self.poll.registry().deregister(&mut conn.stream);
+        drop(conn);
+        if let Some((key, id)) = charge {
+            self.port.closed(self.now, key, id);
+            self.settle(&[]);
+        }
+    }
+
+    pub(super) fn linger_ready(&mut self, slot: usize) {
+        let mut scrap = [0; 4096];
+        let Some(entry) = self.lingering.get_mut(slot) else {
+            return;
+        };
+        let mut over = match entry.conn.flush() {
+            None => true,
+            Some(0) => {
+                if !std::mem::replace(&mut entry.shut, true) {
+                    entry.conn.stream.shutdown_write();
+                }
+                false
+            }
+            Some(_) => false,
+        };
+        /// Reads per wake-up: a flood from a closed client is not worth more.
+        const READS: usize = 16;
+        for _ in 0..READS {
+            match io::Read::read(&mut entry.conn.stream, &mut scrap) {
+                Ok(0) => over = true,
+                Ok(_) => continue,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => over = true,
+            }
+            break;
+        }
+        if over {
+            let entry = self.lingering.remove(slot);
+            self.let_go(entry.conn, entry.charge);
+        }
+    }
+
+    pub(super) fn tick_lingering(&mut self) {
+        let late: Vec<usize> = self
+            .lingering
+            .iter()
+            .filter(|(_, l)| self.now > l.until)
+            .map(|(i, _)| i)
+            .collect();
+        for slot in late {
+            let entry = self.lingering.remove(slot);
+            self.let_go(entry.conn, entry.charge);
+        }
+    }
+
+    /// The hub agreed to TLS.
+    pub(super) fn start_tls(&mut self, slot: u32) {
+        let config = self.client_tls.clone();
+        let peer = Peer::Client(slot);
+        let session = config.and_then(|c| rustls::ServerConnection::new(c).ok());
+        let (Some(conn), Some(session)) = (self.conn(peer), session) else {
+            return self.gone(peer, None);
+        };
+        conn.tls = Some(Box::new(TlsStream::new(session)));
+        conn.handshaking = true;
+        conn.readable = true;
+        self.look_again(peer);
+    }
+
+    /// The first byte is a TLS handshake's: TLS without SSLRequest.
+    pub(super) fn direct_tls(&mut self, peer: Peer, input: &[u8]) -> bool {
+        let config = self.client_tls.clone();
+        let session = config.and_then(|c| rustls::ServerConnection::new(c).ok());
+        let (Some(conn), Some(session)) = (self.conn(peer), session) else {
+            self.gone(peer, None);
+            return false;
+        };
+        let mut stream = Box::new(TlsStream::new(session));
+        if stream.feed(input).is_err() {
+            self.gone(peer, None);
+            return false;
+        }
+        conn.tls = Some(stream);
+        conn.handshaking = true;
+        conn.direct = true;
+        conn.readable = true;
+        self.client_handshake(peer);
+        false
+    }
+
+    pub(super) fn client_handshake(&mut self, peer: Peer) {
+        let Peer::Client(slot) = peer else { return };
+        let Some(conn) = self.conn(peer) else { return };
+        let Some(tls_stream) = conn.tls.as_mut() else {
+            return;
+        };
+        match tls_stream.handshake(&mut conn.stream) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                conn.readable = false;
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "TLS with a client failed");
+                return self.gone(peer, Some(error));
+            }
+        }
+        if std::mem::take(&mut conn.direct) && !tls::speaks_postgresql(tls_stream.connection()) {
+            tracing::debug!("a client began TLS at once without asking for PostgreSQL (ALPN)");
+            return self.gone(peer, None);
+        }
+        conn.handshaking = false;
+        conn.fresh = false;
+        conn.readable = true;
+        let session = tls_stream.connection();
+        let (description, name) = (tls::describe(session), tls::peer_common_name(session));
+        self.hub
+            .tls_established(slot, &description, name.as_deref());
+        self.look_again(peer);
+    }
+}
+
+pub(super) fn put(table: &mut Vec<Option<Box<Conn>>>, slot: u32, conn: Box<Conn>) {
+    let index = slot as usize;
+    if table.len() <= index {
+        table.resize_with(index + 1, || None);
+    }
+    table[index] = Some(conn);
+}

@@ -1,0 +1,346 @@
+//! Driving connections to servers until they are up.
+
+use super::{Kind, Worker, token};
+use crate::address::Remote;
+use crate::outgoing::{self, Outgoing, Purpose, Stage};
+use crate::socket::{Conn, Got};
+use crate::tls;
+use config::SslMode;
+use events::Time;
+use events::snapshot::Address;
+use mio::Interest;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+/// A cancel request that takes longer is given up.
+const CANCEL_MAX: Duration = Duration::from_secs(10);
+
+/// What one step came to.
+enum Step {
+    /// Wait for the next event.
+    Wait,
+    /// Take the next step at once.
+    Again,
+    /// It is up.
+    Up,
+    /// It failed.
+    Failed(String),
+}
+
+impl Worker {
+    /// Begins a connection to a server.
+    pub(super) fn connect(&mut self, purpose: Purpose) {
+        let endpoint = match &purpose {
+            Purpose::Server { slot, conn } => self
+                .hub
+                .server_pool(*slot, *conn)
+                .and_then(|key| self.endpoint(key)),
+            Purpose::Cancel { pool, .. } => self.endpoint(*pool),
+        };
+        let Some(endpoint) = endpoint else { return };
+        let deadline = match purpose {
+            Purpose::Server { .. } => Time::FAR,
+            Purpose::Cancel { .. } => self.now.after(CANCEL_MAX),
+        };
+        let direct = endpoint.direct();
+        let name = endpoint.name().map(|(n, p)| (n.to_owned(), p));
+        let mut outgoing = Outgoing {
+            purpose,
+            stage: Stage::Connecting,
+            endpoint,
+            remotes: direct.into_iter().collect(),
+            conn: None,
+            address: Address::Unix,
+            want_tls: false,
+            deadline,
+        };
+        outgoing.want_tls = outgoing.tls().is_some();
+        let entry = self.outgoing.vacant_entry();
+        let slot = entry.key();
+        if outgoing.remotes.is_empty() {
+            let ticket = slot as u64;
+            outgoing.stage = Stage::Naming(ticket);
+            entry.insert(outgoing);
+            if let Some((name, port)) = name {
+                self.helpers.resolve(self.id, ticket, &name, port);
+            }
+        } else {
+            entry.insert(outgoing);
+            self.dial(slot, "no address".into());
+        }
+    }
+
+    fn endpoint(&self, key: relay::PoolKey) -> Option<crate::address::Endpoint> {
+        self.common
+            .read()
+            .place(key)
+            .map(|p| p.upstream.endpoint.clone())
+    }
+
+    pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {
+        let slot = ticket as usize;
+        let Some(outgoing) = self.outgoing.get_mut(slot) else {
+            return;
+        };
+        if !matches!(outgoing.stage, Stage::Naming(t) if t == ticket) {
+            return;
+        }
+        match result {
+            Ok(remotes) => {
+                outgoing.remotes = remotes;
+                outgoing.stage = Stage::Connecting;
+                self.dial(slot, "the host name has no address".into());
+            }
+            Err(text) => self.outgoing_failed(slot, &text),
+        }
+    }
+
+    /// Tries the next address; `last` is why the one before failed.
+    fn dial(&mut self, slot: usize, mut last: String) {
+        loop {
+            let Some(outgoing) = self.outgoing.get_mut(slot) else {
+                return;
+            };
+            if outgoing.remotes.is_empty() {
+                return self.outgoing_failed(slot, &last);
+            }
+            let remote = outgoing.remotes.remove(0);
+            match outgoing::dial(&self.common, &remote) {
+                Ok((mut stream, address)) => {
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    match self.poll.registry().register(
+                        &mut stream,
+                        token(Kind::Outgoing, slot),
+                        interest,
+                    ) {
+                        Ok(()) => {
+                            outgoing.conn = Some(Conn::new(stream));
+                            outgoing.address = address;
+                            outgoing.stage = Stage::Connecting;
+                            return self.outgoing_ready(slot);
+                        }
+                        Err(error) => last = error.to_string(),
+                    }
+                }
+                Err(error) => last = describe(&remote, &error),
+            }
+        }
+    }
+
+    pub(super) fn outgoing_ready(&mut self, slot: usize) {
+        loop {
+            let Some(outgoing) = self.outgoing.get_mut(slot) else {
+                return;
+            };
+            match step(outgoing) {
+                Step::Wait => return,
+                Step::Again => {}
+                Step::Up => return self.outgoing_up(slot),
+                Step::Failed(text) => {
+                    if let Some(mut conn) = outgoing.conn.take() {
+                        let _ = self.poll.registry().deregister(&mut conn.stream);
+                    }
+                    if matches!(outgoing.stage, Stage::Connecting) && !outgoing.remotes.is_empty() {
+                        return self.dial(slot, text);
+                    }
+                    return self.outgoing_failed(slot, &text);
+                }
+            }
+        }
+    }
+
+    /// The socket is ready for the protocol.
+    fn outgoing_up(&mut self, slot: usize) {
+        if matches!(self.purpose_of(slot), Some(Purpose::Cancel { .. })) {
+            return self.send_cancel(slot);
+        }
+        let Some(outgoing) = self.outgoing.try_remove(slot) else {
+            return;
+        };
+        let (Purpose::Server { slot, .. }, Some(mut conn)) = (outgoing.purpose, outgoing.conn)
+        else {
+            return;
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let watched = self.poll.registry().reregister(
+            &mut conn.stream,
+            token(Kind::Server, slot as usize),
+            interest,
+        );
+        let session = conn.tls.as_ref().map(|t| t.connection());
+        let description = session.map(tls::describe).unwrap_or_default();
+        let binding = session.and_then(tls::peer_binding);
+        conn.readable = true;
+        let local = conn.stream.local_address();
+        self.server_up(slot, conn);
+        if watched.is_err() {
+            return self.gone(relay::Peer::Server(slot), None);
+        }
+        self.hub.server_connected(
+            slot,
+            (outgoing.address, local),
+            &description,
+            binding.as_deref(),
+            &mut self.out,
+        );
+        self.settle(&[]);
+    }
+
+    fn send_cancel(&mut self, slot: usize) {
+        let Some(outgoing) = self.outgoing.get_mut(slot) else {
+            return;
+        };
+        let Purpose::Cancel { packet, .. } = &mut outgoing.purpose else {
+            return;
+        };
+        let packet = std::mem::take(packet);
+        outgoing.stage = Stage::Sent;
+        let sent = outgoing
+            .conn
+            .as_mut()
+            .and_then(|c| c.write(&[IoSlice::new(&packet)]));
+        if sent.is_none() {
+            return self.outgoing_failed(slot, "the cancel request could not be sent");
+        }
+        self.outgoing_ready(slot);
+    }
+
+    fn outgoing_failed(&mut self, slot: usize, text: &str) {
+        let Some(mut outgoing) = self.outgoing.try_remove(slot) else {
+            return;
+        };
+        if let Some(conn) = outgoing.conn.as_mut() {
+            let _ = self.poll.registry().deregister(&mut conn.stream);
+        }
+        match outgoing.purpose {
+            Purpose::Server { slot, .. } => {
+                self.hub
+                    .server_gone(self.now, slot, Some(text), &mut self.port, &mut self.out);
+                self.settle(&[]);
+            }
+            Purpose::Cancel { server, conn, .. } => self.cancel_ended(server, conn),
+        }
+    }
+
+    /// The hub gave a connection up that was still on its way.
+    pub(super) fn drop_outgoing(&mut self, server: u32) {
+        let found = self
+            .outgoing
+            .iter()
+            .find(|(_, o)| matches!(o.purpose, Purpose::Server { slot, .. } if slot == server))
+            .map(|(i, _)| i);
+        if let Some(mut outgoing) = found.and_then(|i| self.outgoing.try_remove(i))
+            && let Some(conn) = outgoing.conn.as_mut()
+        {
+            let _ = self.poll.registry().deregister(&mut conn.stream);
+        }
+    }
+
+    pub(super) fn tick_outgoing(&mut self) {
+        let late: Vec<usize> = self
+            .outgoing
+            .iter()
+            .filter(|(_, o)| self.now > o.deadline)
+            .map(|(i, _)| i)
+            .collect();
+        for slot in late {
+            self.outgoing_failed(slot, "timeout");
+        }
+    }
+}
+
+fn step(outgoing: &mut Outgoing) -> Step {
+    let tls = outgoing.tls().cloned();
+    let Some(conn) = outgoing.conn.as_mut() else {
+        return Step::Wait;
+    };
+    match outgoing.stage {
+        Stage::Naming(_) => Step::Wait,
+        Stage::Connecting => {
+            if let Some(error) = conn.stream.take_error() {
+                return Step::Failed(format!("{}: {error}", outgoing.endpoint.label()));
+            }
+            if !conn.stream.is_connected() {
+                return Step::Wait;
+            }
+            match tls {
+                Some(tls) if outgoing.want_tls && tls.direct => begin_tls(outgoing, &tls),
+                Some(_) if outgoing.want_tls => {
+                    let mut request = Vec::new();
+                    wire::front::ssl_request(&mut request);
+                    if conn.write(&[IoSlice::new(&request)]).is_none() {
+                        return Step::Failed("the server closed the connection".into());
+                    }
+                    outgoing.stage = Stage::Asked;
+                    Step::Again
+                }
+                _ => Step::Up,
+            }
+        }
+        Stage::Asked => {
+            let mut answer = [0];
+            match conn.read(&mut answer) {
+                Got::Bytes(1, _) => match (answer[0], tls) {
+                    (b'S', Some(tls)) => begin_tls(outgoing, &tls),
+                    (b'N', Some(tls)) if tls.mode <= SslMode::Prefer => Step::Up,
+                    (b'N', _) => Step::Failed(
+                        "the server does not offer TLS, but sslmode requires it".into(),
+                    ),
+                    _ => Step::Failed("the server broke the protocol at SSLRequest".into()),
+                },
+                Got::Bytes(..) => Step::Again,
+                Got::Nothing => Step::Wait,
+                Got::End => Step::Failed("the server closed the connection".into()),
+                Got::Broken(e) => Step::Failed(e.to_string()),
+            }
+        }
+        Stage::Handshake => {
+            let Some(tls) = conn.tls.as_mut() else {
+                return Step::Failed("TLS is not set up".into());
+            };
+            match tls.handshake(&mut conn.stream) {
+                Ok(())
+                    if outgoing.endpoint.tls.direct
+                        && !crate::tls::speaks_postgresql(tls.connection()) =>
+                {
+                    Step::Failed("the server's TLS does not speak PostgreSQL (ALPN)".into())
+                }
+                Ok(()) => Step::Up,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Step::Wait,
+                Err(e) => Step::Failed(format!("TLS with the server failed: {e}")),
+            }
+        }
+        Stage::Sent => {
+            let mut scrap = [0; 64];
+            if conn.flush().is_none() {
+                return Step::Failed("closed".into());
+            }
+            match conn.read(&mut scrap) {
+                Got::Nothing => Step::Wait,
+                Got::Bytes(..) => Step::Again,
+                Got::End => Step::Failed("done".into()),
+                Got::Broken(e) => Step::Failed(e.to_string()),
+            }
+        }
+    }
+}
+
+fn begin_tls(outgoing: &mut Outgoing, tls: &config::Tls) -> Step {
+    match outgoing::session(tls, &outgoing.endpoint) {
+        Ok(stream) => {
+            if let Some(conn) = outgoing.conn.as_mut() {
+                conn.tls = Some(Box::new(stream));
+            }
+            outgoing.stage = Stage::Handshake;
+            Step::Again
+        }
+        Err(text) => Step::Failed(text),
+    }
+}
+
+fn describe(remote: &Remote, error: &io::Error) -> String {
+    match remote {
+        Remote::Tcp(address) => format!("{address}: {error}"),
+        Remote::Unix(path) => format!("{}: {error}", path.display()),
+    }
+}

@@ -1,0 +1,113 @@
+//! What other threads ask of the worker.
+
+use super::Worker;
+use crate::mail::{Mail, Report, Target};
+use events::snapshot::WorkerRow;
+use std::sync::mpsc::Sender;
+
+impl Worker {
+    pub(super) fn read_letters(&mut self) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.mailbox.collect(&mut letters);
+        for mail in letters.drain(..) {
+            self.letter(mail);
+            self.settle(&[]);
+        }
+        self.letters = letters;
+    }
+
+    fn letter(&mut self, mail: Mail) {
+        match mail {
+            Mail::Client {
+                stream,
+                addr,
+                local_addr,
+            } => self.adopt(stream, addr, local_addr),
+            Mail::Pool(upstream, action) => self.action(upstream, action),
+            Mail::Arrival(arrival) => self.arrived(*arrival),
+            Mail::Derived {
+                peer,
+                generation,
+                keys,
+            } => {
+                self.hub.derived(
+                    self.now,
+                    peer,
+                    generation,
+                    keys,
+                    &mut self.port,
+                    &mut self.out,
+                );
+            }
+            Mail::Resolved { ticket, result } => self.resolved(ticket, result),
+            Mail::Cancel {
+                requester,
+                pid,
+                key,
+            } => self.cancel(requester, pid, &key),
+            Mail::CancelDone { requester } => self.cancel_done(requester),
+            Mail::Ddl(pool) => self.hub.ddl_seen(pool),
+            Mail::Console { client, reply } => {
+                self.hub
+                    .console_reply(self.now, client, &reply, &mut self.port, &mut self.out);
+            }
+            Mail::Settings(directory, pools, tls) => {
+                self.hub.reconfigure(directory);
+                for info in &pools {
+                    self.hub.pool_changed(info);
+                }
+                self.client_tls = tls;
+            }
+            Mail::Report { detail, to } => self.report(detail, &to),
+            Mail::Kill(target) => match target {
+                Target::Client(id) => {
+                    self.hub
+                        .kill_client(self.now, id, &mut self.port, &mut self.out)
+                }
+                Target::Pool(key) => {
+                    self.hub
+                        .kill_pool(self.now, key, &mut self.port, &mut self.out)
+                }
+            },
+            Mail::Drain => {
+                self.draining = true;
+                self.listeners.clear();
+                self.hub.drain(self.now, &mut self.port, &mut self.out);
+            }
+            Mail::Stop => {
+                self.listeners.clear();
+                self.hub.close_all(self.now, &mut self.port, &mut self.out);
+                self.stopped = true;
+            }
+        }
+    }
+
+    fn report(&mut self, detail: bool, to: &Sender<Report>) {
+        let (clients, servers) = self.hub.counts();
+        let mut report = Report {
+            worker: self.id.0,
+            row: WorkerRow {
+                clients,
+                servers,
+                turns: self
+                    .mailbox
+                    .turns
+                    .load(std::sync::atomic::Ordering::Relaxed),
+                panics: self.panics,
+                handovers: self.handovers,
+            },
+            stats: self.hub.worker_stats().clone(),
+            pools: self.hub.pool_stats().map(|(k, s)| (k, s.clone())).collect(),
+            counts: Vec::new(),
+            clients: Vec::new(),
+            servers: Vec::new(),
+        };
+        self.hub
+            .pool_counts(&mut |key, counts| report.counts.push((key, counts)));
+        if detail {
+            self.hub.client_rows(self.now, &mut report.clients);
+            self.hub.server_rows(&mut report.servers);
+        }
+        let _ = to.send(report);
+    }
+}

@@ -1,0 +1,345 @@
+//! Proof of who a client is: the stages of a login, and what is remembered of secrets.
+
+use crate::directory::{Auth, PoolKey, Stored};
+use events::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use wire::md5;
+use wire::scram::{self, Verifier};
+
+/// A login in progress.
+pub(crate) struct Login {
+    pub(crate) stage: Stage,
+    /// Minor version of the protocol that the session will speak.
+    pub(crate) minor: u16,
+    pub(crate) console: bool,
+    /// TLS is on; version and cipher.
+    pub(crate) tls: Option<Box<str>>,
+    /// Common name of the client's certificate.
+    pub(crate) common_name: Option<Box<str>>,
+    /// The stored secret, once looked up.
+    pub(crate) secret: Option<Stored>,
+    /// Keys that the exchange revealed.
+    pub(crate) keys: Option<scram::Keys>,
+    /// The pool's flow counts this client.
+    pub(crate) joined: bool,
+    pub(crate) replication: bool,
+}
+
+/// Where a login stands.
+pub(crate) enum Stage {
+    /// The start-up packet, or a request for TLS, is awaited.
+    Startup,
+    /// The shell does a TLS handshake.
+    Handshake,
+    /// A password in the clear is awaited.
+    Plain,
+    /// An md5 answer to this salt is awaited.
+    Md5([u8; 4]),
+    /// The first SASL message is awaited.
+    Sasl(Verifier),
+    /// The client's proof is awaited.
+    SaslFinal(Box<scram::server::ServerFirst>),
+    /// Keys are being derived elsewhere, to make a verifier.
+    DerivingVerifier,
+    /// Keys are being derived elsewhere, to check a password against this.
+    DerivingCheck(Verifier),
+    /// Waits for a server connection to run `auth_query`.
+    Lookup,
+    /// `auth_query` runs.
+    Looking,
+    /// Proven; waits for a server connection to learn what the server reports.
+    Greeting,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(…)")
+    }
+}
+
+impl Login {
+    pub(crate) fn new() -> Login {
+        Login {
+            stage: Stage::Startup,
+            minor: 0,
+            console: false,
+            tls: None,
+            common_name: None,
+            secret: None,
+            keys: None,
+            joined: false,
+            replication: false,
+        }
+    }
+
+    /// Nothing that the client sends matters now.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.waits_for_server()
+            || matches!(
+                self.stage,
+                Stage::DerivingVerifier
+                    | Stage::DerivingCheck(_)
+                    | Stage::Looking
+                    | Stage::Handshake
+            )
+    }
+
+    pub(crate) fn waits_for_server(&self) -> bool {
+        matches!(self.stage, Stage::Lookup | Stage::Greeting)
+    }
+
+    pub(crate) fn joined(&self) -> bool {
+        self.joined
+    }
+}
+
+/// Derived keys and looked-up secrets of this worker. Bounded; cleared with the settings.
+#[derive(Default)]
+pub(crate) struct Cache {
+    /// Verifiers made from plain passwords, by user, with the password that they were made from.
+    verifiers: BTreeMap<Box<str>, (Box<str>, Verifier)>,
+    /// Keys for servers, by pool, salt and iterations.
+    server_keys: BTreeMap<(PoolKey, Box<[u8]>, u32), scram::Keys>,
+    /// Answers of `auth_query`, by user; no secret: no such user.
+    looked_up: BTreeMap<Box<str>, (Option<Stored>, Time)>,
+}
+
+const CACHE_MAX: usize = 10_000;
+
+impl Cache {
+    pub(crate) fn clear(&mut self) {
+        *self = Cache::default();
+    }
+
+    pub(crate) fn verifier(&self, user: &str, password: &str) -> Option<&Verifier> {
+        self.verifiers
+            .get(user)
+            .filter(|(p, _)| **p == *password)
+            .map(|(_, v)| v)
+    }
+
+    pub(crate) fn keep_verifier(&mut self, user: &str, password: &str, verifier: Verifier) {
+        if self.verifiers.len() >= CACHE_MAX {
+            self.verifiers.clear();
+        }
+        self.verifiers
+            .insert(user.into(), (password.into(), verifier));
+    }
+
+    pub(crate) fn server_keys(
+        &self,
+        pool: PoolKey,
+        salt: &[u8],
+        iterations: u32,
+    ) -> Option<scram::Keys> {
+        self.server_keys
+            .get(&(pool, salt.into(), iterations))
+            .cloned()
+    }
+
+    pub(crate) fn keep_server_keys(
+        &mut self,
+        pool: PoolKey,
+        salt: &[u8],
+        iterations: u32,
+        keys: scram::Keys,
+    ) {
+        if self.server_keys.len() >= CACHE_MAX {
+            self.server_keys.clear();
+        }
+        self.server_keys
+            .insert((pool, salt.into(), iterations), keys);
+    }
+
+    /// The server refused the password: keys made from it may be old.
+    pub(crate) fn forget_server_keys(&mut self, pool: PoolKey) {
+        self.server_keys.retain(|(p, _, _), _| *p != pool);
+    }
+
+    pub(crate) fn looked_up(&self, user: &str, now: Time, ttl: Duration) -> Option<Option<Stored>> {
+        self.looked_up
+            .get(user)
+            .filter(|(_, at)| now.since(*at) < ttl)
+            .map(|(s, _)| s.clone())
+    }
+
+    pub(crate) fn keep_looked_up(&mut self, user: &str, secret: Option<Stored>, now: Time) {
+        if self.looked_up.len() >= CACHE_MAX {
+            self.looked_up.clear();
+        }
+        self.looked_up.insert(user.into(), (secret, now));
+    }
+}
+
+/// What a client is asked for.
+pub(crate) enum Demand {
+    /// Nothing.
+    Nothing,
+    /// A password in the clear.
+    Plain,
+    /// An md5 answer.
+    Md5,
+    /// SCRAM, against a verifier that is at hand.
+    Scram(Verifier),
+    /// SCRAM, against a verifier still to be derived from this password.
+    ScramFrom(Box<str>),
+    /// The login fails without a question.
+    Fail,
+}
+
+/// Decides how a user proves itself. An unknown user is asked the same as a
+/// known one, and fails.
+pub(crate) fn demand(
+    auth: Auth,
+    user: &str,
+    stored: Option<&Stored>,
+    common_name: Option<&str>,
+    mock_seed: &[u8; 32],
+) -> Demand {
+    let secret = stored.and_then(|s| s.0.as_deref());
+    let mock = || Demand::Scram(Verifier::mock(user, mock_seed));
+    match auth {
+        Auth::Any => Demand::Nothing,
+        Auth::Trust if stored.is_some() => Demand::Nothing,
+        Auth::Trust => Demand::Fail,
+        Auth::Cert if stored.is_some() && common_name == Some(user) => Demand::Nothing,
+        Auth::Cert => Demand::Fail,
+        Auth::Plain => Demand::Plain,
+        Auth::Md5 => match secret {
+            Some(s) if is_scram(s) => s.parse().map_or_else(|_| mock(), Demand::Scram),
+            _ => Demand::Md5,
+        },
+        Auth::Scram => match secret {
+            Some(s) if is_scram(s) => s.parse().map_or_else(|_| mock(), Demand::Scram),
+            Some(s) if md5::is_stored(s) => mock(),
+            Some(s) if !s.is_empty() => Demand::ScramFrom(s.into()),
+            _ => mock(),
+        },
+    }
+}
+
+pub(crate) fn is_scram(secret: &str) -> bool {
+    secret.starts_with("SCRAM-SHA-256$")
+}
+
+/// Checks an md5 answer.
+pub(crate) fn md5_fits(user: &str, stored: Option<&Stored>, salt: [u8; 4], answer: &[u8]) -> bool {
+    let Some(secret) = stored
+        .and_then(|s| s.0.as_deref())
+        .filter(|s| !s.is_empty())
+    else {
+        return false;
+    };
+    if md5::is_stored(secret) {
+        return md5::verify(answer, secret, salt);
+    }
+    md5::verify(answer, &md5::stored(user, secret), salt)
+}
+
+/// Checks a password given in the clear, where that is cheap.
+pub(crate) fn plain_fits(user: &str, secret: &str, given: &[u8]) -> bool {
+    if md5::is_stored(secret) {
+        return md5::verify_password(user, given, secret);
+    }
+    // Compare digests of equal length: the time tells nothing of the password.
+    let digest = |bytes: &[u8]| md5::stored("", bytes);
+    !secret.is_empty() && digest(secret.as_bytes()) == digest(given) && secret.as_bytes() == given
+}
+
+/// Fills `$1` of an `auth_query` with the user's name as a literal. Quoted
+/// parts of the query are left alone.
+pub(crate) fn fill_query(query: &str, user: &str) -> String {
+    let mut literal = String::from(" E'");
+    for c in user.chars() {
+        match c {
+            '\'' => literal.push_str("''"),
+            '\\' => literal.push_str("\\\\"),
+            c => literal.push(c),
+        }
+    }
+    literal.push('\'');
+    let mut out = String::with_capacity(query.len() + literal.len());
+    let mut quote = None;
+    let mut chars = query.chars().peekable();
+    while let Some(c) = chars.next() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == '$' && chars.peek() == Some(&'1') => {
+                chars.next();
+                out.push_str(&literal);
+                continue;
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_in_auth_query_is_a_literal_whatever_it_holds() {
+        let q = "SELECT u, p FROM f($1) WHERE a = '$1'";
+        assert_eq!(
+            fill_query(q, "bob"),
+            "SELECT u, p FROM f( E'bob') WHERE a = '$1'"
+        );
+        assert_eq!(
+            fill_query("f($1)", "x'); DROP TABLE t; --\\"),
+            "f( E'x''); DROP TABLE t; --\\\\')"
+        );
+    }
+
+    #[test]
+    fn unknown_users_are_asked_like_known_ones() {
+        let seed = [1; 32];
+        let plain = Stored(Some("secret".into()));
+        assert!(matches!(
+            demand(Auth::Scram, "u", Some(&plain), None, &seed),
+            Demand::ScramFrom(_)
+        ));
+        assert!(matches!(
+            demand(Auth::Scram, "u", None, None, &seed),
+            Demand::Scram(_)
+        ));
+        assert!(matches!(
+            demand(Auth::Md5, "u", None, None, &seed),
+            Demand::Md5
+        ));
+        assert!(matches!(
+            demand(Auth::Trust, "u", None, None, &seed),
+            Demand::Fail
+        ));
+        assert!(matches!(
+            demand(Auth::Cert, "u", Some(&plain), Some("v"), &seed),
+            Demand::Fail
+        ));
+        assert!(matches!(
+            demand(Auth::Cert, "u", Some(&plain), Some("u"), &seed),
+            Demand::Nothing
+        ));
+    }
+
+    #[test]
+    fn passwords_fit_their_stored_forms_only() {
+        let stored = md5::stored("u", "pw");
+        assert!(plain_fits("u", &stored, b"pw"));
+        assert!(plain_fits("u", "pw", b"pw"));
+        assert!(!plain_fits("u", "pw", b"pW"));
+        assert!(!plain_fits("u", "", b""), "no password is no pass");
+        let salt = [1, 2, 3, 4];
+        let answer = md5::response("u", "pw", salt);
+        assert!(md5_fits(
+            "u",
+            Some(&Stored(Some("pw".into()))),
+            salt,
+            answer.as_bytes()
+        ));
+        assert!(!md5_fits("u", None, salt, answer.as_bytes()));
+    }
+}

@@ -1,0 +1,154 @@
+//! A client's session.
+
+use crate::auth::Login;
+use crate::directory::PoolInfo;
+use crate::expect::ClientParse;
+use crate::params::{ParamSet, Tracker};
+use crate::pins::Pins;
+use crate::statements::Statement;
+use events::snapshot::Address;
+use events::{FlowId, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// No link.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Where a connection comes from, as the shell knows it.
+#[derive(Clone, Debug)]
+pub struct PeerInfo {
+    /// The client's address.
+    pub addr: Address,
+    /// Our address on that connection.
+    pub local_addr: Address,
+}
+
+/// What a client is doing.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Not logged in yet.
+    Login(Box<Login>),
+    /// Logged in; it may be linked to a server connection.
+    Ready,
+    /// It waits for a server connection.
+    Waiting {
+        /// The NOTICE about a long wait was sent.
+        notified: bool,
+    },
+    /// Linked; statements of the pooler's run first.
+    Preparing,
+    /// A console session.
+    Console {
+        /// It may do all, not only SHOW.
+        admin: bool,
+        /// A statement is being answered.
+        busy: bool,
+    },
+    /// It sent a cancel request and waits for its end.
+    Cancelling,
+}
+
+/// A client's session. Idle clients are many: what only some need is boxed.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) generation: u32,
+    pub(crate) phase: Phase,
+    /// Slot of the server connection that it holds, or [`NONE`].
+    pub(crate) link: u32,
+    /// After an error of ours in an extended batch: drop all until Sync.
+    pub(crate) skip: bool,
+    /// The request that waited was refused: drop it.
+    pub(crate) refused: bool,
+    /// The shell was told not to read, and is owed a `Resume`.
+    pub(crate) paused: bool,
+    pub(crate) pool: Option<Arc<PoolInfo>>,
+    pub(crate) flow: FlowId,
+    /// What it wants set.
+    pub(crate) params: Arc<ParamSet>,
+    /// What it gave at login, which RESET goes back to.
+    pub(crate) startup: Arc<ParamSet>,
+    /// Input that could not be handled yet.
+    pub(crate) held: Vec<u8>,
+    /// Bytes of the current message still to be passed on.
+    pub(crate) stream_left: usize,
+    /// They are dropped instead.
+    pub(crate) stream_drop: bool,
+    /// Bytes that the shell could not write yet.
+    pub(crate) backlog: usize,
+    pub(crate) ext: Option<Box<Extra>>,
+    pub(crate) user: Arc<str>,
+    pub(crate) database: Arc<str>,
+    pub(crate) peer: Box<PeerInfo>,
+    pub(crate) connected_at: Time,
+    /// When its last request began, or its wait.
+    pub(crate) request_at: Time,
+    pub(crate) id: u64,
+}
+
+/// What only clients with prepared statements, pins or open changes have.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// Named prepared statements.
+    pub(crate) prepared: BTreeMap<Box<[u8]>, Arc<Statement>>,
+    /// The unnamed statement, for a Bind that comes in a later batch.
+    pub(crate) unnamed: Option<Arc<Statement>>,
+    /// Portals bound from statements that change the session.
+    pub(crate) portals: Vec<(Box<[u8]>, Arc<Statement>)>,
+    /// The transaction changed something that a rollback takes back.
+    pub(crate) tracker: Option<Box<Tracker>>,
+    pub(crate) pins: Pins,
+    /// Its pool's pin count includes this client.
+    pub(crate) pinned: bool,
+    /// TLS version and cipher.
+    pub(crate) tls: Box<str>,
+    /// It asked for replication.
+    pub(crate) replication: bool,
+}
+
+/// Portals of session-changing statements remembered per transaction.
+pub(crate) const PORTALS_MAX: usize = 64;
+
+/// Named prepared statements per client.
+pub(crate) const PREPARED_NAMES_MAX: usize = 65_536;
+
+impl Client {
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.ext.get_or_insert_with(Box::default)
+    }
+
+    pub(crate) fn is_linked(&self) -> bool {
+        self.link != NONE
+    }
+
+    pub(crate) fn has_pins(&self) -> bool {
+        self.ext.as_ref().is_some_and(|e| !e.pins.is_empty())
+    }
+
+    pub(crate) fn tracker_mut(&mut self) -> Option<&mut Tracker> {
+        self.ext.as_mut().and_then(|e| e.tracker.as_deref_mut())
+    }
+
+    /// A Parse that was believed to succeed did not.
+    pub(crate) fn forget_parse(&mut self, parse: &ClientParse) {
+        let Some(ext) = self.ext.as_mut() else { return };
+        if parse.name.is_empty() {
+            ext.unnamed = None;
+        } else if ext
+            .prepared
+            .get(&parse.name)
+            .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
+        {
+            ext.prepared.remove(&parse.name);
+        }
+    }
+
+    pub(crate) fn quoting(&self) -> wire::sql::Quoting {
+        let off = self
+            .params
+            .text("standard_conforming_strings")
+            .is_some_and(|v| v == "off");
+        wire::sql::Quoting {
+            standard_conforming_strings: !off,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What statements do to a session, applied as the server confirms them.
+
+use crate::client::Client;
+use crate::expect::ClientParse;
+use crate::params::{ParamSet, SAVEPOINTS_MAX, Tracker};
+use crate::pins::Pins;
+use crate::server::Server;
+use crate::statements::Statement;
+use std::sync::Arc;
+use wire::sql::{self, Change, Discard, Quoting};
+
+/// The effects of a text being run, and how far the server has come.
+#[derive(Debug)]
+pub(crate) struct Script {
+    source: ScriptSource,
+    /// Statements finished.
+    done: u32,
+}
+
+#[derive(Debug)]
+enum ScriptSource {
+    Own(sql::Script),
+    Shared(Arc<Statement>),
+}
+
+impl Script {
+    pub(crate) fn own(script: sql::Script) -> Box<Script> {
+        Box::new(Script {
+            source: ScriptSource::Own(script),
+            done: 0,
+        })
+    }
+
+    pub(crate) fn shared(statement: Arc<Statement>) -> Box<Script> {
+        Box::new(Script {
+            source: ScriptSource::Shared(statement),
+            done: 0,
+        })
+    }
+
+    fn effects(&self) -> &[sql::Effect] {
+        match &self.source {
+            ScriptSource::Own(script) => &script.effects,
+            ScriptSource::Shared(statement) => {
+                statement.script.as_ref().map_or(&[], |s| &s.effects)
+            }
+        }
+    }
+}
+
+/// Reads a text; `None` when it is plain.
+pub(crate) fn script_of(text: &[u8], quoting: Quoting) -> Option<sql::Script> {
+    if sql::is_plain(text) {
+        return None;
+    }
+    let script = sql::read(text, quoting);
+    (!script.effects.is_empty() || script.truncated).then_some(script)
+}
+
+/// BEGIN, COMMIT, ROLLBACK and their like alone: they matter only to a session
+/// that tracks something, and are too frequent to be read in full.
+pub(crate) fn is_transaction_word(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let text = text.strip_suffix(b";").unwrap_or(text);
+    const WORDS: [&[u8]; 9] = [
+        b"begin",
+        b"commit",
+        b"end",
+        b"rollback",
+        b"abort",
+        b"begin transaction",
+        b"start transaction",
+        b"commit transaction",
+        b"begin read only",
+    ];
+    text.len() <= 18 && WORDS.iter().any(|w| text.eq_ignore_ascii_case(w))
+}
+
+/// What a finished statement meant for others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Outcome {
+    /// Schema objects changed: cached plans may be invalid.
+    pub(crate) ddl: bool,
+    /// application_name changed.
+    pub(crate) renamed: bool,
+}
+
+/// A statement of `script` finished with this command tag.
+pub(crate) fn finished(
+    script: &mut Script,
+    tag: &[u8],
+    client: &mut Client,
+    server: &mut Server,
+) -> Outcome {
+    let index = script.done;
+    script.done += 1;
+    let mut outcome = Outcome::default();
+    for effect in script.effects().iter().filter(|e| e.statement == index) {
+        if matches!(effect.change, Change::Ddl) {
+            outcome.ddl = true;
+        }
+        apply(&effect.change, tag, client, server);
+    }
+    if matches!(&script.source, ScriptSource::Own(s) if s.truncated) {
+        server.dirty = true;
+    }
+    outcome
+}
+
+fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) {
+    match change {
+        Change::Set {
+            name,
+            value,
+            local: false,
+        } => set(client, server, name, Some(value.clone())),
+        Change::Reset { name } => set(client, server, name, None),
+        Change::ResetAll => reset_all(client, server),
+        Change::Savepoint { name } => {
+            let params = Arc::clone(&client.params);
+            let tracker = track(client);
+            if tracker.savepoints.len() < SAVEPOINTS_MAX {
+                tracker.savepoints.push((name.clone(), params));
+            }
+        }
+        Change::Release { name } => {
+            if let Some(t) = client.tracker_mut()
+                && let Some(i) = t.savepoints.iter().rposition(|(n, _)| n == name)
+            {
+                t.savepoints.truncate(i);
+            }
+        }
+        Change::RollbackTo { name } => roll_back_to(client, server, name),
+        Change::Commit { .. } if tag == b"COMMIT" => commit(client),
+        Change::Commit { .. } | Change::Rollback { .. } | Change::PrepareTransaction => {
+            // COMMIT of a failed transaction answers ROLLBACK.
+            if tag == b"PREPARE TRANSACTION" {
+                commit(client)
+            } else {
+                roll_back(client, server)
+            }
+        }
+        Change::Discard(Discard::All) => {
+            reset_all(client, server);
+            forget_statements(client, server);
+            pin(client, change);
+            server.dirty = false;
+        }
+        Change::DeallocateAll => {
+            forget_statements(client, server);
+            pin(client, change);
+        }
+        Change::Discard(Discard::Plans) => {}
+        _ => {
+            pin(client, change);
+        }
+    }
+}
+
+/// Sets or forgets a parameter on both sides: the client asked, the server did.
+pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: Option<sql::Value>) {
+    track(client);
+    let same = Arc::ptr_eq(&client.params, &server.params);
+    let back_to = client.startup.value(name).cloned();
+    // RESET goes back to the connection's own login at the server, but to the
+    // client's login for the client; the next batch makes them agree.
+    change_set(&mut client.params, name, value.clone().or(back_to.clone()));
+    if same && (value.is_some() || back_to.is_none()) {
+        server.params = Arc::clone(&client.params);
+    } else {
+        change_set(&mut server.params, name, value);
+    }
+}
+
+fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
+    if set.value(name) != value.as_ref() {
+        Arc::make_mut(set).set(name, value);
+    }
+}
+
+fn reset_all(client: &mut Client, server: &mut Server) {
+    track(client);
+    client.params = Arc::clone(&client.startup);
+    server.params = Arc::default();
+}
+
+fn forget_statements(client: &mut Client, server: &mut Server) {
+    server.prepared.clear();
+    server.unnamed = None;
+    if let Some(ext) = client.ext.as_mut() {
+        ext.prepared.clear();
+        ext.unnamed = None;
+    }
+}
+
+fn pin(client: &mut Client, change: &Change) {
+    if Pins::wants(change).is_some() {
+        track(client);
+        client.extra().pins.apply(change);
+    } else if client.ext.is_some() {
+        client.extra().pins.apply(change);
+    }
+}
+
+/// The tracker of the running transaction, begun if need be.
+fn track(client: &mut Client) -> &mut Tracker {
+    let params = Arc::clone(&client.params);
+    let ext = client.extra();
+    let pins = (!ext.pins.is_empty()).then(|| Box::new(ext.pins.clone()));
+    ext.tracker.get_or_insert_with(|| {
+        Box::new(Tracker {
+            base: params,
+            base_pins: pins,
+            savepoints: Vec::new(),
+            failed: false,
+        })
+    })
+}
+
+fn commit(client: &mut Client) {
+    if let Some(ext) = client.ext.as_mut() {
+        ext.tracker = None;
+    }
+}
+
+fn roll_back(client: &mut Client, server: &mut Server) {
+    let Some(tracker) = client.ext.as_mut().and_then(|e| e.tracker.take()) else {
+        return;
+    };
+    both_to(client, server, &tracker.base);
+    let before = tracker.base_pins.map(|b| *b).unwrap_or_default();
+    client.extra().pins.roll_back(before);
+}
+
+/// The server took its parameters back itself; both sets follow.
+fn both_to(client: &mut Client, server: &mut Server, params: &Arc<ParamSet>) {
+    server.params = Arc::clone(params);
+    client.params = Arc::clone(params);
+}
+
+fn roll_back_to(client: &mut Client, server: &mut Server, name: &str) {
+    let Some(tracker) = client.tracker_mut() else {
+        return;
+    };
+    tracker.failed = false;
+    let params = match tracker.savepoints.iter().rposition(|(n, _)| &**n == name) {
+        Some(i) => {
+            tracker.savepoints.truncate(i + 1);
+            Arc::clone(&tracker.savepoints[i].1)
+        }
+        None => return,
+    };
+    both_to(client, server, &params);
+}
+
+/// ReadyForQuery "idle": a transaction that is still tracked ended by itself.
+pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
+    let Some(ext) = client.ext.as_mut() else {
+        return;
+    };
+    ext.portals.clear();
+    match &ext.tracker {
+        Some(t) if t.failed => roll_back(client, server),
+        Some(_) => commit(client),
+        None => {}
+    }
+}
+
+/// A named statement exists at the client from now on, unless it is taken back.
+pub(crate) fn remember_parse(client: &mut Client, parse: &ClientParse) {
+    let ext = client.extra();
+    if parse.name.is_empty() {
+        ext.unnamed = Some(Arc::clone(&parse.statement));
+    } else {
+        ext.prepared
+            .insert(parse.name.clone(), Arc::clone(&parse.statement));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transaction_words_are_recognised_alone() {
+        for yes in [
+            "BEGIN",
+            "begin;",
+            " COMMIT ",
+            "ROLLBACK",
+            "end",
+            "START TRANSACTION",
+        ] {
+            assert!(is_transaction_word(yes.as_bytes()), "{yes}");
+        }
+        for no in [
+            "ROLLBACK TO a",
+            "BEGIN; SET a = 1",
+            "COMMIT PREPARED 'x'",
+            "begin isolation level serializable",
+        ] {
+            assert!(!is_transaction_word(no.as_bytes()), "{no}");
+        }
+    }
+}

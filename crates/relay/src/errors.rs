@@ -1,0 +1,339 @@
+//! Texts and codes of errors that are ours, in both styles.
+//!
+//! PgBouncer's texts and its 08P01 are kept for files that were written for
+//! it; our own style says who is over which limit and what to do.
+
+use crate::directory::ErrorStyle;
+use std::time::Duration;
+use wire::back::{self, ErrorReport};
+
+/// An error of ours, ready to be written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Report {
+    pub(crate) fatal: bool,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) hint: Option<String>,
+}
+
+impl Report {
+    pub(crate) fn fatal(code: &'static str, message: impl Into<String>) -> Report {
+        Report {
+            fatal: true,
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
+    }
+
+    pub(crate) fn error(code: &'static str, message: impl Into<String>) -> Report {
+        Report {
+            fatal: false,
+            ..Report::fatal(code, message)
+        }
+    }
+
+    pub(crate) fn detail(mut self, text: impl Into<String>) -> Report {
+        self.detail = Some(text.into());
+        self
+    }
+
+    pub(crate) fn hint(mut self, text: impl Into<String>) -> Report {
+        self.hint = Some(text.into());
+        self
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        back::error(
+            out,
+            &ErrorReport {
+                severity: if self.fatal { "FATAL" } else { "ERROR" },
+                code: self.code,
+                message: &self.message,
+                detail: self.detail.as_deref(),
+                hint: self.hint.as_deref(),
+            },
+        );
+    }
+
+    pub(crate) fn bytes(&self) -> Box<[u8]> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out.into_boxed_slice()
+    }
+}
+
+/// What is wrong, apart from how it is said.
+#[derive(Clone, Debug)]
+pub(crate) enum Trouble<'a> {
+    NoSuchDatabase(&'a str),
+    DatabaseDisabled(&'a str),
+    WrongPassword {
+        user: &'a str,
+    },
+    SaslFailed,
+    TlsRequired,
+    TooManyClients {
+        limit: &'static str,
+    },
+    UnsupportedStartup {
+        name: &'a str,
+        in_options: bool,
+    },
+    BadPacket(&'a str),
+    LoginTimeout,
+    IdleTimeout,
+    QueryTimeout,
+    IdleTransaction,
+    TransactionTimeout,
+    WaitTimeout {
+        waited: Duration,
+        database: &'a str,
+        user: &'a str,
+        size: u32,
+    },
+    QueueFull {
+        database: &'a str,
+        user: &'a str,
+    },
+    ServerDown {
+        text: &'a str,
+    },
+    ServerGone,
+    ServerNonsense,
+    Shutdown,
+    ParametersRefused {
+        text: &'a str,
+    },
+    PinShare {
+        what: &'a str,
+        max: u32,
+    },
+    StatementModeTransaction,
+    Cancelled,
+    ReplicationMode,
+    Panic,
+    Killed,
+    ConsoleExtended,
+    ConsoleNotAllowed,
+    TooLarge {
+        what: &'a str,
+        max: usize,
+    },
+}
+
+pub(crate) fn report(style: ErrorStyle, trouble: &Trouble<'_>) -> Report {
+    match style {
+        ErrorStyle::Pgbouncer => pgbouncer(trouble).unwrap_or_else(|| own(trouble)),
+        ErrorStyle::Plimsoll => own(trouble),
+    }
+}
+
+/// PgBouncer's words, where it has any.
+fn pgbouncer(trouble: &Trouble<'_>) -> Option<Report> {
+    let text = match trouble {
+        Trouble::NoSuchDatabase(name) => format!("no such database: {name}"),
+        Trouble::DatabaseDisabled(name) => format!("database \"{name}\" is disabled"),
+        Trouble::WrongPassword { .. } => {
+            return Some(Report::fatal("28P01", "password authentication failed"));
+        }
+        Trouble::SaslFailed => return Some(Report::fatal("28P01", "SASL authentication failed")),
+        Trouble::TlsRequired => "SSL required".into(),
+        Trouble::TooManyClients {
+            limit: "max_client_conn",
+        } => "no more connections allowed (max_client_conn)".into(),
+        Trouble::TooManyClients { limit } => format!("client connections exceeded ({limit})"),
+        Trouble::UnsupportedStartup {
+            name,
+            in_options: false,
+        } => {
+            format!("unsupported startup parameter: {name}")
+        }
+        Trouble::UnsupportedStartup {
+            name,
+            in_options: true,
+        } => {
+            format!("unsupported startup parameter in options: {name}")
+        }
+        Trouble::LoginTimeout => "client_login_timeout".into(),
+        Trouble::IdleTimeout => "client_idle_timeout".into(),
+        Trouble::QueryTimeout => "query timeout".into(),
+        Trouble::IdleTransaction => "idle transaction timeout".into(),
+        Trouble::TransactionTimeout => "transaction timeout".into(),
+        Trouble::WaitTimeout { .. } => "query_wait_timeout".into(),
+        Trouble::ServerDown { text } => {
+            format!("server login has been failing, cached error: {text} (server_login_retry)")
+        }
+        Trouble::Shutdown => return Some(Report::fatal("57P01", "pooler is shutting down")),
+        _ => return None,
+    };
+    Some(Report::fatal("08P01", text))
+}
+
+fn own(trouble: &Trouble<'_>) -> Report {
+    match trouble {
+        Trouble::NoSuchDatabase(name) => {
+            Report::fatal("3D000", format!("database \"{name}\" does not exist"))
+                .detail("The pooler's settings name no such database.")
+        }
+        Trouble::DatabaseDisabled(name) => {
+            Report::fatal("57P03", format!("database \"{name}\" is disabled"))
+                .hint("An administrator can allow it again with ENABLE in the console.")
+        }
+        Trouble::SaslFailed => Report::fatal("28P01", "password authentication failed"),
+        Trouble::WrongPassword { user } => Report::fatal(
+            "28P01",
+            format!("password authentication failed for user \"{user}\""),
+        ),
+        Trouble::TlsRequired => Report::fatal("28000", "the pooler accepts only TLS connections")
+            .hint("Connect with sslmode=require or stricter."),
+        Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")
+            .detail(format!("{limit} is reached.")),
+        Trouble::UnsupportedStartup { name, .. } => {
+            Report::fatal("08P01", format!("unsupported startup parameter: {name}"))
+                .hint("Add it to ignore_startup_parameters to drop it.")
+        }
+        Trouble::BadPacket(what) => Report::fatal("08P01", format!("protocol violation: {what}")),
+        Trouble::LoginTimeout => {
+            Report::fatal("08P01", "login took too long (client_login_timeout)")
+        }
+        Trouble::IdleTimeout => Report::fatal(
+            "57P05",
+            "connection was idle too long (client_idle_timeout)",
+        ),
+        Trouble::QueryTimeout => Report::fatal("57014", "query took too long (query_timeout)"),
+        Trouble::IdleTransaction => Report::fatal(
+            "25P03",
+            "transaction was idle too long (idle_transaction_timeout)",
+        ),
+        Trouble::TransactionTimeout => {
+            Report::fatal("25P04", "transaction took too long (transaction_timeout)")
+        }
+        Trouble::WaitTimeout { .. } | Trouble::QueueFull { .. } | Trouble::PinShare { .. } => {
+            scarce(trouble)
+        }
+        Trouble::ServerDown { text } => {
+            Report::fatal("08006", "the database server cannot be reached")
+                .detail(format!("Last error: {text}"))
+        }
+        Trouble::ServerGone => Report::fatal("08006", "the database server closed the connection"),
+        Trouble::ServerNonsense => Report::fatal(
+            "08P01",
+            "the database server broke the protocol; its connection was closed",
+        ),
+        Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down"),
+        Trouble::ParametersRefused { text } => Report::fatal(
+            "08P01",
+            "the session's parameters could not be set on a server connection",
+        )
+        .detail((*text).to_owned()),
+        Trouble::StatementModeTransaction => Report::fatal(
+            "0A000",
+            "transaction blocks not allowed in statement pooling mode",
+        ),
+        Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
+        Trouble::ReplicationMode => Report::fatal(
+            "0A000",
+            "replication connections need a database with pool_mode = session",
+        ),
+        Trouble::Panic => Report::fatal(
+            "XX000",
+            "internal error in the pooler; the connection is closed",
+        ),
+        Trouble::Killed => Report::fatal(
+            "57P01",
+            "terminating connection due to administrator command",
+        ),
+        Trouble::ConsoleExtended => Report::error(
+            "08P01",
+            "extended query protocol not supported by admin console",
+        ),
+        Trouble::ConsoleNotAllowed => Report::fatal("28000", "not allowed"),
+        Trouble::TooLarge { what, max } => Report::fatal(
+            "54000",
+            format!("{what} is larger than the pooler takes ({max} bytes)"),
+        ),
+    }
+}
+
+/// Errors that say that something is used up: 53300, with figures.
+fn scarce(trouble: &Trouble<'_>) -> Report {
+    match trouble {
+        Trouble::WaitTimeout { waited, database, user, size } => {
+            Report::error("53300", "no server connection became free in time")
+                .detail(format!(
+                    "Waited {} ms for one of the {size} connections of pool \"{database}\", user \"{user}\".",
+                    waited.as_millis()
+                ))
+                .hint("SHOW POOLS in the console tells how long others wait; see query_wait_timeout.")
+        }
+        Trouble::QueueFull { database, user } => {
+            Report::error("53300", "too many clients wait for a server connection")
+                .detail(format!("The queue of pool \"{database}\", user \"{user}\" is full."))
+                .hint("Retry later, with a growing pause.")
+        }
+        Trouble::PinShare { what, max } => {
+            Report::error("53300", format!("{what} would keep a server connection beyond its transaction"))
+                .detail(format!("All {max} connections that may be kept so are in use."))
+                .hint("Use session pooling for such clients, or raise pin_share_percent.")
+        }
+        other => Report::error("XX000", format!("{other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pgbouncer_texts_are_exact() {
+        let rows: &[(Trouble<'_>, &str)] = &[
+            (Trouble::NoSuchDatabase("x"), "no such database: x"),
+            (
+                Trouble::TooManyClients {
+                    limit: "max_client_conn",
+                },
+                "no more connections allowed (max_client_conn)",
+            ),
+            (
+                Trouble::TooManyClients {
+                    limit: "max_user_client_connections",
+                },
+                "client connections exceeded (max_user_client_connections)",
+            ),
+            (
+                Trouble::ServerDown { text: "t" },
+                "server login has been failing, cached error: t (server_login_retry)",
+            ),
+        ];
+        for (trouble, text) in rows {
+            let r = report(ErrorStyle::Pgbouncer, trouble);
+            assert_eq!(
+                (r.message.as_str(), r.code, r.fatal),
+                (*text, "08P01", true)
+            );
+        }
+    }
+
+    #[test]
+    fn scarcity_keeps_the_session_and_says_what_to_do() {
+        let r = report(
+            ErrorStyle::Plimsoll,
+            &Trouble::WaitTimeout {
+                waited: Duration::from_millis(1500),
+                database: "d",
+                user: "u",
+                size: 20,
+            },
+        );
+        assert_eq!((r.code, r.fatal), ("53300", false));
+        assert!(
+            r.detail
+                .as_deref()
+                .is_some_and(|d| d.contains("1500 ms") && d.contains("20"))
+        );
+        assert!(r.hint.is_some());
+    }
+}

@@ -1,0 +1,484 @@
+//! One worker's clients and server connections.
+
+use crate::auth::Cache;
+use crate::client::{Client, NONE, Phase};
+use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
+use crate::errors::{self, Report, Trouble};
+use crate::outbox::{Command, Outbox, Peer};
+use crate::params::{Interner, ParamSet};
+use crate::server::{Server, ServerPhase, Transfer};
+use crate::statements::Texts;
+use crate::stats::{PoolStats, WorkerStats};
+use events::{ClientId, CloseReason, ConnId, FlowId, RefuseReason, Time, WorkerId};
+use pool::{Checkin, Checkout};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The pools, as the hub sees them. The proxy puts a lock behind it, the
+/// simulator does not. What the pool wants done next comes to the hub as
+/// calls of `granted`, `refused`, `open`, `detach` and `evict`, after the
+/// dispatch.
+pub trait Pools {
+    /// Where a login leads; creates the pool when it is the first.
+    fn route(&mut self, now: Time, target: Target<'_>) -> Route;
+    /// The pool in which `auth_query` runs for logins to `database`.
+    fn auth_pool(&mut self, now: Time, database: &str) -> Option<Arc<PoolInfo>>;
+    /// A client begins to use a pool; its flow, by user and application.
+    fn join(&mut self, pool: PoolKey, key: &str) -> FlowId;
+    /// It stops using it.
+    fn leave(&mut self, pool: PoolKey, flow: FlowId);
+    /// Asks for a server connection.
+    fn checkout(&mut self, now: Time, pool: PoolKey, client: ClientId, flow: FlowId) -> Checkout;
+    /// What a `Refused(ServerDown)` rests on.
+    fn failure(&mut self, pool: PoolKey) -> Option<Arc<str>>;
+    /// Gives one back.
+    fn checkin(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        close: Option<CloseReason>,
+    ) -> Checkin;
+    /// A waiter is gone.
+    fn cancel_wait(&mut self, now: Time, pool: PoolKey, client: ClientId);
+    /// A connection is open and logged in.
+    fn opened(&mut self, now: Time, pool: PoolKey, conn: ConnId, slot: u32);
+    /// It could not be opened. `login`: the server refused the login.
+    fn open_failed(&mut self, now: Time, pool: PoolKey, conn: ConnId, text: Arc<str>, login: bool);
+    /// A connection is being closed outside of a return.
+    fn closing(&mut self, now: Time, pool: PoolKey, conn: ConnId);
+    /// A connection arrived from another worker, meant for `client`.
+    fn arrived(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        slot: u32,
+        client: ClientId,
+    ) -> bool;
+}
+
+/// Boxes by slot, so that memory follows use, with generations, so that late
+/// news of a slot's last tenant is recognised.
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    entries: Vec<Option<Box<T>>>,
+    free: Vec<u32>,
+    used: u32,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Slots {
+            entries: Vec::new(),
+            free: Vec::new(),
+            used: 0,
+        }
+    }
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn insert(&mut self, value: Box<T>) -> u32 {
+        self.used += 1;
+        match self.free.pop() {
+            Some(slot) => {
+                self.entries[slot as usize] = Some(value);
+                slot
+            }
+            None => {
+                self.entries.push(Some(value));
+                self.entries.len() as u32 - 1
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        self.entries.get(slot as usize)?.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.entries.get_mut(slot as usize)?.as_deref_mut()
+    }
+
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Box<T>> {
+        let value = self.entries.get_mut(slot as usize)?.take()?;
+        self.used -= 1;
+        if self.used == 0 {
+            // Nobody is left: the tables of a burst are given back.
+            self.entries = Vec::new();
+            self.free = Vec::new();
+        } else {
+            self.free.push(slot);
+        }
+        Some(value)
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.used
+    }
+
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + use<T> {
+        0..self.entries.len() as u32
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(i, e)| Some((i as u32, e.as_deref()?)))
+    }
+}
+
+/// What a worker keeps per pool.
+#[derive(Debug, Default)]
+pub(crate) struct Local {
+    /// Parameters that a server of this pool reported at login.
+    pub(crate) greeting: Option<Arc<ParamSet>>,
+    /// Counts DDL seen in its database; statements prepared before are parsed anew.
+    pub(crate) ddl: u64,
+    pub(crate) stats: PoolStats,
+}
+
+/// Values that the shell draws once for the process.
+#[derive(Clone, Copy)]
+pub struct Seeds {
+    /// Seed of statement hashes; the same in every worker.
+    pub hash: u64,
+    /// Key of cancel keys and salts; the same in every worker.
+    pub key: [u8; 32],
+    /// Seed of this worker's nonces.
+    pub nonce: [u8; 32],
+}
+
+impl std::fmt::Debug for Seeds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seeds(…)")
+    }
+}
+
+/// One worker's sessions. See the crate's description.
+pub struct Hub {
+    pub(crate) worker: WorkerId,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clients: Slots<Client>,
+    pub(crate) servers: Slots<Server>,
+    pub(crate) texts: Texts,
+    pub(crate) interner: Interner,
+    pub(crate) locals: Vec<Local>,
+    pub(crate) stats: WorkerStats,
+    pub(crate) cache: Cache,
+    pub(crate) seeds: Seeds,
+    pub(crate) nonces: u64,
+    pub(crate) generations: u32,
+    pub(crate) ids: u64,
+    /// Clients that have not logged in yet, for their deadline.
+    pub(crate) logins: Vec<(u32, u32)>,
+    /// Buffers for held input, used again.
+    pub(crate) spare: Vec<Vec<u8>>,
+    pub(crate) draining: bool,
+}
+
+/// Unsent bytes to a peer above which its sender is not read, and the level
+/// at which reading resumes.
+pub(crate) const BACKLOG_HIGH: usize = 256 * 1024;
+pub(crate) const BACKLOG_LOW: usize = 64 * 1024;
+
+impl Hub {
+    /// A worker without connections.
+    pub fn new(worker: WorkerId, directory: Arc<Directory>, seeds: Seeds) -> Hub {
+        Hub {
+            worker,
+            directory,
+            clients: Slots::default(),
+            servers: Slots::default(),
+            texts: Texts::new(seeds.hash),
+            interner: Interner::default(),
+            locals: Vec::new(),
+            stats: WorkerStats::default(),
+            cache: Cache::default(),
+            seeds,
+            nonces: 0,
+            generations: 0,
+            ids: 0,
+            logins: Vec::new(),
+            spare: Vec::new(),
+            draining: false,
+        }
+    }
+
+    /// Takes new settings; sessions follow at their next request.
+    pub fn reconfigure(&mut self, directory: Arc<Directory>) {
+        self.cache.clear();
+        self.directory = directory;
+    }
+
+    /// A pool's description changed.
+    pub fn pool_changed(&mut self, info: &Arc<PoolInfo>) {
+        for slot in self.clients.slots() {
+            if let Some(c) = self.clients.get_mut(slot)
+                && c.pool.as_ref().is_some_and(|p| p.key == info.key)
+            {
+                c.pool = Some(Arc::clone(info));
+            }
+        }
+        for slot in self.servers.slots() {
+            if let Some(s) = self.servers.get_mut(slot)
+                && s.pool.key == info.key
+            {
+                s.pool = Arc::clone(info);
+            }
+        }
+    }
+
+    /// Whether the shell may read from a peer now.
+    pub fn may_read(&mut self, peer: Peer) -> bool {
+        let allowed = match peer {
+            Peer::Client(slot) => self.may_read_client(slot),
+            Peer::Server(slot) => match self.servers.get(slot) {
+                Some(s) if s.is_linked() => self
+                    .clients
+                    .get(s.link)
+                    .is_none_or(|c| c.backlog < BACKLOG_HIGH),
+                _ => true,
+            },
+        };
+        if !allowed {
+            match peer {
+                Peer::Client(slot) => drop(self.clients.get_mut(slot).map(|c| c.paused = true)),
+                Peer::Server(slot) => drop(self.servers.get_mut(slot).map(|s| s.paused = true)),
+            }
+        }
+        allowed
+    }
+
+    fn may_read_client(&self, slot: u32) -> bool {
+        let Some(client) = self.clients.get(slot) else {
+            return true;
+        };
+        match &client.phase {
+            Phase::Waiting { .. } | Phase::Preparing => false,
+            Phase::Console { busy, .. } => !busy,
+            Phase::Login(login) => !login.is_busy(),
+            _ => match self.servers.get(client.link) {
+                Some(s) => {
+                    s.backlog < BACKLOG_HIGH && s.expected.len() < crate::expect::EXPECTED_MAX
+                }
+                None => true,
+            },
+        }
+    }
+
+    /// The shell could not write everything to `peer`: `unsent` bytes are
+    /// left (0: all is out).
+    pub fn backlog(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        unsent: usize,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        match peer {
+            Peer::Client(slot) => {
+                let Some(client) = self.clients.get_mut(slot) else {
+                    return;
+                };
+                client.backlog = unsent;
+                if unsent <= BACKLOG_LOW
+                    && let Some(server) = self.servers.get_mut(client.link)
+                    && std::mem::take(&mut server.paused)
+                {
+                    out.command(Command::Resume(Peer::Server(client.link)));
+                }
+            }
+            Peer::Server(slot) => {
+                let Some(server) = self.servers.get_mut(slot) else {
+                    return;
+                };
+                server.backlog = unsent;
+                let link = server.link;
+                if unsent <= BACKLOG_LOW {
+                    self.resume_client(link, out);
+                }
+                if unsent == 0 {
+                    self.maybe_release(now, slot, pools, out);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn resume_client(&mut self, slot: u32, out: &mut Outbox) {
+        if let Some(client) = self.clients.get_mut(slot)
+            && std::mem::take(&mut client.paused)
+        {
+            out.command(Command::Resume(Peer::Client(slot)));
+        }
+    }
+
+    /// The id of a client's session.
+    pub fn client_id(&self, slot: u32) -> Option<ClientId> {
+        let generation = self.clients.get(slot)?.generation;
+        Some(ClientId {
+            worker: self.worker,
+            generation,
+            slot,
+        })
+    }
+
+    /// The slot of a session that is still the one meant.
+    pub(crate) fn live(&self, client: ClientId) -> Option<u32> {
+        (self.client_id(client.slot) == Some(client)).then_some(client.slot)
+    }
+
+    pub(crate) fn local(&mut self, pool: PoolKey) -> &mut Local {
+        let index = pool.0 as usize;
+        if self.locals.len() <= index {
+            self.locals.resize_with(index + 1, Local::default);
+        }
+        &mut self.locals[index]
+    }
+
+    pub(crate) fn report(&self, trouble: &Trouble<'_>) -> Report {
+        errors::report(self.directory.settings.error_style, trouble)
+    }
+
+    pub(crate) fn next_generation(&mut self) -> u32 {
+        self.generations = self.generations.wrapping_add(1);
+        self.generations
+    }
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.ids += 1;
+        (self.ids << 8) | u64::from(self.worker.0 & 0xff)
+    }
+
+    /// A waiting client got `conn`, which lives here at `slot`.
+    pub fn granted(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        slot: u32,
+        conn: ConnId,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        if self.servers.get(slot).is_none_or(|s| s.conn != conn) {
+            return;
+        }
+        let Some(client_slot) = self.live(client).filter(|c| self.waits(*c)) else {
+            let key = self.servers.get(slot).map(|s| s.pool.key);
+            if let Some(key) = key {
+                self.give_back(now, slot, key, None, pools, out);
+            }
+            return;
+        };
+        if let Some(server) = self.servers.get_mut(slot) {
+            server.phase = ServerPhase::Lent;
+        }
+        self.link(now, client_slot, slot, pools, out);
+    }
+
+    fn waits(&self, slot: u32) -> bool {
+        self.clients.get(slot).is_some_and(|c| {
+            !c.is_linked()
+                && match &c.phase {
+                    Phase::Waiting { .. } => true,
+                    Phase::Login(login) => login.waits_for_server(),
+                    _ => false,
+                }
+        })
+    }
+
+    /// A waiting client is told no.
+    #[allow(clippy::too_many_arguments)]
+    pub fn refused(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        reason: RefuseReason,
+        waited: Duration,
+        text: Option<&str>,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        if let Some(slot) = self.live(client).filter(|c| self.waits(*c)) {
+            self.refuse(now, slot, reason, waited, text, pools, out);
+        }
+    }
+
+    /// Takes an idle connection out, to be sent to another worker. `None`, and
+    /// the connection stays, when it is gone or not at rest.
+    pub fn detach(&mut self, slot: u32, conn: ConnId) -> Option<Transfer> {
+        let server = self.servers.get(slot)?;
+        if server.conn != conn || !matches!(server.phase, ServerPhase::Idle) || !server.at_rest() {
+            return None;
+        }
+        self.stats.handovers += 1;
+        self.servers.remove(slot).map(Transfer)
+    }
+
+    /// Takes a connection in from another worker, meant for `client`.
+    pub fn attach(&mut self, now: Time, transfer: Transfer, greeting_known: bool) -> u32 {
+        let _ = (now, greeting_known);
+        let mut server = transfer.0;
+        server.link = NONE;
+        let key = server.pool.key;
+        let local = self.local(key);
+        local
+            .greeting
+            .get_or_insert_with(|| Arc::clone(&server.greeting));
+        // The count of another worker says nothing here: be careful once.
+        server.ddl_seen = u64::MAX;
+        self.servers.insert(server)
+    }
+
+    /// Tells the pool that a connection arrived, and lends it.
+    pub fn arrived(
+        &mut self,
+        now: Time,
+        slot: u32,
+        client: ClientId,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
+        let (key, conn) = (server.pool.key, server.conn);
+        if pools.arrived(now, key, conn, slot, client) {
+            self.granted(now, client, slot, conn, pools, out);
+        }
+    }
+
+    /// Closes an idle connection on the pool's wish.
+    pub fn evict(&mut self, slot: u32, conn: ConnId, reason: CloseReason, out: &mut Outbox) {
+        if self.servers.get(slot).is_some_and(|s| s.conn == conn) {
+            self.close_server(slot, reason, out);
+        }
+    }
+
+    /// DDL was seen by another worker.
+    pub fn ddl_seen(&mut self, pool: PoolKey) {
+        self.local(pool).ddl += 1;
+    }
+
+    /// Counters per pool, by [`PoolKey`].
+    pub fn pool_stats(&self) -> impl Iterator<Item = (PoolKey, &PoolStats)> {
+        self.locals
+            .iter()
+            .enumerate()
+            .map(|(i, l)| (PoolKey(i as u32), &l.stats))
+    }
+
+    /// Counters apart from pools.
+    pub fn worker_stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+
+    /// Clients and server connections here.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.clients.len(), self.servers.len())
+    }
+}

@@ -1,0 +1,588 @@
+//! Server messages: each is forwarded to its owner or swallowed.
+
+use crate::client::Client;
+use crate::directory::PoolKey;
+use crate::effects;
+use crate::errors::Trouble;
+use crate::expect::{Expect, Purpose};
+use crate::hub::{Hub, Local, Pools};
+use crate::outbox::{Command, Feed, Outbox, Peer};
+use crate::requests::Io;
+use crate::server::{Server, ServerPhase};
+use events::{CloseReason, Time};
+use wire::back::{self, ErrorFields, Status};
+use wire::frame::{self, Frame};
+use wire::sql::Value;
+
+/// Largest server message that is read whole; longer ones are passed on unread.
+const READ_MAX: usize = 64 << 10;
+
+/// What a frame asks of the hub beyond the two sessions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum After {
+    Nothing,
+    /// ReadyForQuery of the pooler's own statement.
+    OwnDone(Purpose),
+    /// The server broke the protocol.
+    Nonsense,
+    /// Schema objects changed.
+    Ddl,
+}
+
+/// The parts of the hub that a frame may touch.
+struct Turn<'a> {
+    now: Time,
+    server: &'a mut Server,
+    client: Option<&'a mut Client>,
+    local: &'a mut Local,
+    out: &'a mut Outbox,
+}
+
+impl Hub {
+    /// Bytes from a server.
+    pub fn server_input(
+        &mut self,
+        now: Time,
+        slot: u32,
+        input: &[u8],
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let mut io = Io { now, pools, out };
+        server.used_at = now;
+        if matches!(server.phase, ServerPhase::Login(_)) {
+            return self.server_login_input(slot, input, &mut io);
+        }
+        let mut at = 0;
+        loop {
+            let Some(server) = self.servers.get_mut(slot) else {
+                return;
+            };
+            if server.held.is_empty() || at == input.len() {
+                break;
+            }
+            let want = missing(&server.held).min(input.len() - at);
+            server.held.extend_from_slice(&input[at..at + want]);
+            at += want;
+            let held = std::mem::take(&mut server.held);
+            let consumed = self.replies(
+                slot,
+                Feed {
+                    bytes: &held,
+                    base: None,
+                },
+                0,
+                &mut io,
+            );
+            if consumed < held.len()
+                && let Some(server) = self.servers.get_mut(slot)
+            {
+                server.held.extend_from_slice(&held[consumed..]);
+            }
+        }
+        let consumed = self.replies(
+            slot,
+            Feed {
+                bytes: input,
+                base: Some(0),
+            },
+            at,
+            &mut io,
+        );
+        if consumed < input.len()
+            && let Some(server) = self.servers.get_mut(slot)
+        {
+            server.held.extend_from_slice(&input[consumed..]);
+        }
+        self.maybe_release(now, slot, io.pools, io.out);
+    }
+
+    /// Handles frames from `start` on; returns how far it came.
+    fn replies(&mut self, slot: u32, feed: Feed<'_>, start: usize, io: &mut Io<'_>) -> usize {
+        let mut at = start;
+        while at < feed.bytes.len() {
+            let Some(server) = self.servers.get_mut(slot) else {
+                return feed.bytes.len();
+            };
+            let key = server.pool.key;
+            let (consumed, after) = {
+                if self.locals.len() <= key.0 as usize {
+                    self.local(key);
+                }
+                let Some(server) = self.servers.get_mut(slot) else {
+                    return feed.bytes.len();
+                };
+                let client = self.clients.get_mut(server.link);
+                let Some(local) = self.locals.get_mut(key.0 as usize) else {
+                    return feed.bytes.len();
+                };
+                let mut turn = Turn {
+                    now: io.now,
+                    server,
+                    client,
+                    local,
+                    out: io.out,
+                };
+                turn.run(feed, at)
+            };
+            at += consumed;
+            match after {
+                After::Nothing => return at,
+                After::Ddl => self.ddl(key, io),
+                After::OwnDone(purpose) => self.own_done(slot, purpose, io),
+                After::Nonsense => {
+                    self.server_nonsense(slot, io);
+                    return feed.bytes.len();
+                }
+            }
+        }
+        at
+    }
+
+    fn ddl(&mut self, key: PoolKey, io: &mut Io<'_>) {
+        self.local(key).ddl += 1;
+        io.out.command(Command::Ddl { pool: key });
+    }
+
+    fn server_nonsense(&mut self, slot: u32, io: &mut Io<'_>) {
+        let link = self.servers.get(slot).map(|s| s.link);
+        self.drop_server(slot, CloseReason::ServerProtocol, io);
+        if let Some(client) = link {
+            self.fail_client(
+                client,
+                &Trouble::ServerNonsense,
+                CloseReason::ServerProtocol,
+                io,
+            );
+        }
+    }
+}
+
+/// How many bytes to add to a cut-off frame before it is looked at again.
+fn missing(held: &[u8]) -> usize {
+    match frame::peek(held) {
+        Ok(Some(f)) => needed(&f).saturating_sub(held.len()).max(1),
+        _ => frame::HEADER.saturating_sub(held.len()).max(1),
+    }
+}
+
+/// How many bytes of a frame must be here before it can be handled.
+#[inline]
+fn needed(frame: &Frame) -> usize {
+    match frame.tag {
+        b'C' | b'Z' | b'E' | b'S' | b'N' if frame.len <= READ_MAX => frame.len,
+        _ => frame::HEADER,
+    }
+}
+
+impl Turn<'_> {
+    /// Runs over frames until one asks something of the hub. Returns the bytes
+    /// consumed.
+    fn run(&mut self, feed: Feed<'_>, start: usize) -> (usize, After) {
+        let mut at = start;
+        while at < feed.bytes.len() {
+            let rest = &feed.bytes[at..];
+            if self.server.stream_left > 0 {
+                let n = self.server.stream_left.min(rest.len());
+                self.server.stream_left -= n;
+                if !self.server.stream_drop {
+                    self.pass(feed, at, at + n);
+                }
+                at += n;
+                continue;
+            }
+            let frame = match frame::peek(rest) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => return (feed.bytes.len() - start, After::Nonsense),
+            };
+            let need =
+                if self.server.capture.is_some() && frame.tag == b'D' && frame.len <= READ_MAX {
+                    frame.len
+                } else {
+                    needed(&frame)
+                };
+            if rest.len() < need {
+                break;
+            }
+            let here = frame.len.min(rest.len());
+            let after = self.frame(frame, feed, at, here);
+            at += here;
+            if after != After::Nothing {
+                return (at - start, after);
+            }
+        }
+        (at - start, After::Nothing)
+    }
+
+    #[inline]
+    fn pass(&mut self, feed: Feed<'_>, start: usize, end: usize) {
+        if self.client.is_some() {
+            self.local.stats.totals.bytes_sent += (end - start) as u64;
+            self.out
+                .pass(Peer::Client(self.server.link), feed, start, end);
+        }
+    }
+
+    /// The frame goes to the client, or, when `own`, nowhere.
+    #[inline]
+    fn deliver(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize, own: bool) {
+        self.server.stream_left = frame.len - here;
+        self.server.stream_drop = own;
+        if !own {
+            self.pass(feed, at, at + here);
+        }
+    }
+
+    fn frame(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize) -> After {
+        let own = self.server.expected.front().is_some_and(Expect::is_own);
+        let body = &feed.bytes[at + frame::HEADER..at + here];
+        if own
+            && frame.tag == b'D'
+            && here == frame.len
+            && let Some(capture) = self.server.capture.as_mut()
+        {
+            capture.take(body);
+        }
+        match frame.tag {
+            b'D' | b'd' | b'c' | b'V' | b't' => self.deliver(frame, feed, at, here, own),
+            b'T' | b'n' => {
+                self.deliver(frame, feed, at, here, own);
+                if matches!(self.server.expected.front(), Some(Expect::Describe)) {
+                    self.next();
+                }
+            }
+            b'1' | b'2' | b'3' | b's' | b'I' => return self.step_reply(frame, feed, at, here, own),
+            b'C' => {
+                self.deliver(frame, feed, at, here, own);
+                return self.completed(body);
+            }
+            b'Z' => return self.ready(frame, feed, at, here, body),
+            b'E' => return self.error(frame, feed, at, here, body),
+            b'S' => self.parameter(frame, feed, at, here, body, own),
+            b'N' | b'A' => self.deliver(frame, feed, at, here, own),
+            b'G' | b'W' | b'H' => {
+                self.deliver(frame, feed, at, here, own);
+                if frame.tag != b'H' {
+                    self.copy_begins();
+                }
+            }
+            _ => return After::Nonsense,
+        }
+        After::Nothing
+    }
+
+    /// Replies that end one message of an extended batch.
+    fn step_reply(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        own: bool,
+    ) -> After {
+        let fits = match (frame.tag, self.server.expected.front()) {
+            (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
+            | (b'2', Some(Expect::Bind))
+            | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
+            | (b's', Some(Expect::Execute(_)))
+            | (b'I', Some(Expect::Execute(_))) => true,
+            // The empty query of a simple Query is followed by ReadyForQuery.
+            (b'I', Some(Expect::Query(_) | Expect::OwnQuery(_))) => {
+                self.deliver(frame, feed, at, here, own);
+                return After::Nothing;
+            }
+            _ => false,
+        };
+        if !fits {
+            return After::Nonsense;
+        }
+        self.deliver(frame, feed, at, here, own);
+        match self.server.expected.front() {
+            Some(Expect::Parse(Some(p))) if !p.name.is_empty() => {
+                let statement = std::sync::Arc::clone(&p.statement);
+                self.server.prepared.ready(&statement);
+            }
+            Some(Expect::OwnParse(s)) => {
+                let statement = std::sync::Arc::clone(s);
+                self.server.prepared.ready(&statement);
+            }
+            Some(Expect::OwnClose(s)) => {
+                let statement = std::sync::Arc::clone(s);
+                self.server.prepared.closed(&statement);
+            }
+            _ => {}
+        }
+        self.next();
+        After::Nothing
+    }
+
+    /// The head of the queue is answered; local replies behind it go out.
+    fn next(&mut self) {
+        self.server.expected.pop();
+        if let Some(client) = self.client.as_deref_mut() {
+            emit_locals(self.server.link, client, self.server, self.out);
+        } else {
+            while self.server.expected.front().is_some_and(Expect::is_local) {
+                self.server.expected.pop();
+            }
+        }
+    }
+
+    /// CommandComplete.
+    fn completed(&mut self, body: &[u8]) -> After {
+        let tag = back::command_tag(body);
+        let mut ddl = false;
+        // The script is taken out so that both sessions can be changed.
+        let taken = match self.server.expected.front_mut() {
+            Some(Expect::Query(script) | Expect::Execute(script)) => script.take(),
+            Some(Expect::OwnQuery(_)) => None,
+            _ => return After::Nonsense,
+        };
+        self.server.copy_in = false;
+        if let Some(mut script) = taken {
+            if let Some(client) = self.client.as_deref_mut() {
+                ddl = effects::finished(&mut script, tag, client, self.server).ddl;
+            }
+            if let Some(Expect::Query(place)) = self.server.expected.front_mut() {
+                *place = Some(script);
+            }
+        }
+        if matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
+            self.next();
+        }
+        if ddl { After::Ddl } else { After::Nothing }
+    }
+
+    fn ready(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+    ) -> After {
+        let Ok(status) = back::ready_status(body) else {
+            return After::Nonsense;
+        };
+        if !self.server.expected.front().is_some_and(Expect::ends_batch) {
+            return After::Nonsense;
+        }
+        self.server.status = status;
+        self.server.copy_in = false;
+        let purpose = match self.server.expected.front() {
+            Some(Expect::OwnQuery(purpose)) => Some(*purpose),
+            Some(Expect::OwnSync) => Some(Purpose::Rollback),
+            _ => None,
+        };
+        self.deliver(frame, feed, at, here, purpose.is_some());
+        if purpose.is_none() {
+            self.count(status);
+            if let Some(client) = self.client.as_deref_mut()
+                && status == Status::Idle
+            {
+                effects::transaction_over(client, self.server);
+            }
+        }
+        self.next();
+        match purpose {
+            Some(purpose) => After::OwnDone(purpose),
+            None => After::Nothing,
+        }
+    }
+
+    fn count(&mut self, status: Status) {
+        let stats = &mut self.local.stats;
+        let took = self.now.since(self.server.query_at);
+        stats.totals.queries += 1;
+        stats.totals.query_us += took.as_micros() as u64;
+        stats.service.record(took);
+        if status == Status::Idle {
+            stats.totals.xacts += 1;
+            stats.totals.xact_us += self.now.since(self.server.xact_at).as_micros() as u64;
+            self.server.xact_at = self.now;
+        }
+        self.server.query_at = self.now;
+    }
+
+    fn error(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+    ) -> After {
+        let fields = ErrorFields::parse(body).ok();
+        let code = fields.as_ref().map_or("", |f| f.code());
+        if matches!(code, "0A000" | "26000") {
+            self.server.prepared.all_stale();
+        }
+        if fields
+            .as_ref()
+            .is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
+        {
+            self.server.doomed.get_or_insert(CloseReason::ServerFatal);
+        }
+        self.server.copy_in = false;
+        if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
+            tracker.failed = true;
+        }
+        match self.server.expected.front() {
+            Some(Expect::OwnQuery(_) | Expect::OwnSync) => {
+                let text = fields.as_ref().map(|f| f.message()).unwrap_or_default();
+                self.server
+                    .own_error
+                    .get_or_insert_with(|| text.as_ref().into());
+                self.deliver(frame, feed, at, here, true);
+                return After::Nothing;
+            }
+            Some(Expect::Fails(instead)) => {
+                let instead = instead.clone();
+                self.deliver(frame, feed, at, here, true);
+                if self.client.is_some() {
+                    self.out.write(Peer::Client(self.server.link), |v| {
+                        v.extend_from_slice(&instead)
+                    });
+                }
+            }
+            // An error of the pooler's Parse is the client's: its statement is at fault.
+            _ => self.deliver(frame, feed, at, here, false),
+        }
+        let in_batch = !matches!(
+            self.server.expected.front(),
+            None | Some(Expect::Query(_) | Expect::Function | Expect::Sync)
+        );
+        if in_batch {
+            self.skip();
+        }
+        After::Nothing
+    }
+
+    /// The rest of the batch will not be answered.
+    fn skip(&mut self) {
+        self.server.unnamed = None;
+        while let Some(entry) = self.server.expected.skip() {
+            take_back(&entry, self.client.as_deref_mut(), self.server);
+        }
+    }
+
+    /// COPY in of the extended protocol: Syncs sent ahead are ignored by the server.
+    fn copy_begins(&mut self) {
+        self.server.copy_in = true;
+        if matches!(self.server.expected.front(), Some(Expect::Execute(_)))
+            && self.server.expected.drop_syncs()
+        {
+            self.server.unsynced = true;
+        }
+    }
+
+    /// ParameterStatus: the truth about a reported parameter, on both sides.
+    fn parameter(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+        own: bool,
+    ) {
+        let purpose = match self.server.expected.front() {
+            Some(Expect::OwnQuery(purpose)) => Some(*purpose),
+            _ => None,
+        };
+        self.deliver(frame, feed, at, here, own);
+        let Ok(status) = back::ParameterStatus::parse(body) else {
+            return;
+        };
+        let (Ok(name), Ok(value)) = (
+            std::str::from_utf8(status.name),
+            std::str::from_utf8(status.value),
+        ) else {
+            return;
+        };
+        let name = name.to_ascii_lowercase();
+        if NOT_SETTINGS.contains(&&*name) {
+            return;
+        }
+        let value = Value::Guc(value.into());
+        let at_login = self.server.greeting.value(&name) == Some(&value);
+        let wanted = (!at_login).then(|| value.clone());
+        change(&mut self.server.params, &name, wanted.clone());
+        if let Some(client) = self.client.as_deref_mut()
+            && matches!(purpose, None | Some(Purpose::Parameters))
+        {
+            // The client keeps a wish that equals the login's value, if it had one.
+            let wish = if client.params.value(&name).is_some() {
+                Some(value)
+            } else {
+                wanted
+            };
+            change(&mut client.params, &name, wish);
+        }
+    }
+}
+
+/// Reported by servers, but no session parameters: read-only, or followed by
+/// the statements that change them.
+const NOT_SETTINGS: [&str; 8] = [
+    "server_version",
+    "server_encoding",
+    "is_superuser",
+    "integer_datetimes",
+    "in_hot_standby",
+    "session_authorization",
+    "role",
+    "scram_iterations",
+];
+
+fn change(set: &mut std::sync::Arc<crate::params::ParamSet>, name: &str, value: Option<Value>) {
+    if set.value(name) != value.as_ref() {
+        std::sync::Arc::make_mut(set).set(name, value);
+    }
+}
+
+/// Local replies whose turn has come.
+pub(crate) fn emit_locals(slot: u32, client: &mut Client, server: &mut Server, out: &mut Outbox) {
+    while server.expected.front().is_some_and(Expect::is_local) {
+        let status = server.status;
+        match server.expected.pop() {
+            Some(Expect::LocalParse(_)) => out.write(Peer::Client(slot), back::parse_complete),
+            Some(Expect::LocalClose) => out.write(Peer::Client(slot), back::close_complete),
+            Some(Expect::LocalDeallocate) => out.write(Peer::Client(slot), |v| {
+                back::command_complete(v, "DEALLOCATE");
+                back::ready(v, status);
+            }),
+            _ => {}
+        }
+    }
+    let _ = client;
+}
+
+/// A message that the server skipped: what was believed of it is taken back.
+pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mut Server) {
+    match entry {
+        Expect::Parse(Some(parse)) => {
+            if !parse.name.is_empty() {
+                server.prepared.doubtful(&parse.statement);
+            }
+            server.unnamed = None;
+            if let Some(client) = client {
+                client.forget_parse(parse);
+            }
+        }
+        Expect::LocalParse(parse) => {
+            if let Some(client) = client {
+                client.forget_parse(parse);
+            }
+        }
+        Expect::OwnParse(statement) | Expect::OwnClose(statement) => {
+            server.prepared.doubtful(statement);
+            server.unnamed = None;
+        }
+        _ => {}
+    }
+}

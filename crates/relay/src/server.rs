@@ -1,0 +1,170 @@
+//! A server connection's session.
+
+use crate::client::NONE;
+use crate::directory::{PoolInfo, Stored};
+use crate::expect::Expected;
+use crate::params::ParamSet;
+use crate::server_login::ServerLogin;
+use crate::statements::{Prepared, Statement};
+use events::snapshot::Address;
+use events::{ConnId, Time};
+use std::sync::Arc;
+use wire::back::Status;
+
+/// What a server connection is doing.
+#[derive(Debug)]
+pub(crate) enum ServerPhase {
+    /// Connecting and logging in.
+    Login(Box<ServerLogin>),
+    /// In the pool.
+    Idle,
+    /// Lent to the client in `link`.
+    Lent,
+    /// Nobody's: what the last client left is being taken back, until the deadline.
+    Cleaning(Cleaning),
+}
+
+/// Taking back what a client left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Cleaning {
+    pub(crate) deadline: Time,
+    /// A reset of the whole session is due after the rollback.
+    pub(crate) reset: bool,
+    /// A cancel request was sent because a statement was still running.
+    pub(crate) cancelled: bool,
+}
+
+/// A server connection's session.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) generation: u32,
+    pub(crate) conn: ConnId,
+    pub(crate) pool: Arc<PoolInfo>,
+    pub(crate) phase: ServerPhase,
+    /// Slot of the client that holds it, or [`NONE`].
+    pub(crate) link: u32,
+    pub(crate) status: Status,
+    pub(crate) expected: Expected,
+    /// Messages were sent that only a Sync will conclude.
+    pub(crate) unsynced: bool,
+    /// It takes COPY data; Sync is ignored by the server meanwhile.
+    pub(crate) copy_in: bool,
+    /// The client's message is only half sent.
+    pub(crate) half_sent: bool,
+    /// Number of the batch being sent.
+    pub(crate) batch: u64,
+    /// A frame that is not whole yet.
+    pub(crate) held: Vec<u8>,
+    /// Bytes of the current message still to be passed on.
+    pub(crate) stream_left: usize,
+    /// They are dropped instead.
+    pub(crate) stream_drop: bool,
+    /// Bytes that the shell could not write yet.
+    pub(crate) backlog: usize,
+    /// The shell was told not to read.
+    pub(crate) paused: bool,
+    /// Parameters set beyond its login.
+    pub(crate) params: Arc<ParamSet>,
+    /// Parameters that it reported at login.
+    pub(crate) greeting: Arc<ParamSet>,
+    pub(crate) prepared: Prepared,
+    /// The statement that is the unnamed one there, where known.
+    pub(crate) unnamed: Option<Arc<Statement>>,
+    /// The DDL count of its database when its statements were last good.
+    pub(crate) ddl_seen: u64,
+    /// Session state may be there that only a reset ends.
+    pub(crate) dirty: bool,
+    /// Cancel requests for it that have not ended.
+    pub(crate) cancels: u32,
+    pub(crate) pid: i32,
+    pub(crate) cancel_key: Box<[u8]>,
+    /// The text of an error of the pooler's own statement.
+    pub(crate) own_error: Option<Box<str>>,
+    /// Rows of the pooler's own query, where they are wanted.
+    pub(crate) capture: Option<Capture>,
+    /// Close at return, for this reason.
+    pub(crate) doomed: Option<events::CloseReason>,
+    pub(crate) addr: Box<(Address, Address)>,
+    pub(crate) tls: Box<str>,
+    pub(crate) opened_at: Time,
+    /// When it was lent.
+    pub(crate) lent_at: Time,
+    /// When bytes last came from it.
+    pub(crate) used_at: Time,
+    pub(crate) query_at: Time,
+    pub(crate) xact_at: Time,
+    pub(crate) id: u64,
+}
+
+/// The first row of an `auth_query`.
+#[derive(Default)]
+pub(crate) struct Capture {
+    pub(crate) row: Option<Vec<Option<Box<[u8]>>>>,
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Capture(…)")
+    }
+}
+
+impl Capture {
+    /// Takes a DataRow, if it is the first.
+    pub(crate) fn take(&mut self, body: &[u8]) {
+        if self.row.is_none() {
+            self.row = wire::back::data_row_values(body)
+                .ok()
+                .map(|values| values.into_iter().map(|v| v.map(Into::into)).collect());
+        }
+    }
+
+    /// The secret in (name, secret), if the name is the one asked for.
+    pub(crate) fn secret(&self, user: &str) -> Option<Stored> {
+        let row = self.row.as_ref()?;
+        let [Some(name), secret, ..] = row.as_slice() else {
+            return None;
+        };
+        if **name != *user.as_bytes() {
+            return None;
+        }
+        let secret = secret.as_ref().and_then(|s| std::str::from_utf8(s).ok());
+        Some(Stored(secret.map(Into::into)))
+    }
+}
+
+/// A server connection on its way to another worker.
+#[derive(Debug)]
+pub struct Transfer(pub(crate) Box<Server>);
+
+impl Transfer {
+    /// Its id in the pool.
+    pub fn conn(&self) -> ConnId {
+        self.0.conn
+    }
+}
+
+impl Server {
+    /// Nothing is owed, unsent or unread: it may change hands.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.status == Status::Idle
+            && self.expected.is_empty()
+            && !self.expected.is_skipping()
+            && !self.unsynced
+            && !self.half_sent
+            && self.stream_left == 0
+            && self.held.is_empty()
+            && self.backlog == 0
+    }
+
+    /// A new statement of the client's may begin: the last ones are answered.
+    pub(crate) fn between_batches(&self) -> bool {
+        self.status == Status::Idle
+            && self.expected.is_empty()
+            && !self.unsynced
+            && !self.expected.is_skipping()
+    }
+
+    pub(crate) fn is_linked(&self) -> bool {
+        self.link != NONE
+    }
+}

@@ -1,0 +1,480 @@
+//! Logging in to a server.
+
+use crate::client::NONE;
+use crate::directory::PoolInfo;
+use crate::expect::Expected;
+use crate::hub::Hub;
+use crate::outbox::{Command, DeriveJob, Outbox, Peer};
+use crate::params::ParamSet;
+use crate::requests::Io;
+use crate::server::{Server, ServerPhase};
+use crate::statements::Prepared;
+use events::snapshot::Address;
+use events::{CloseReason, ConnId, Time};
+use std::sync::Arc;
+use wire::back::{self, Authentication, ErrorFields, Status};
+use wire::frame;
+use wire::scram::{ChannelBinding, Keys, client as scram_client};
+use wire::sql::Value;
+use wire::{front, md5};
+
+/// Largest message of a server's login.
+const MESSAGE_MAX: usize = 64 * 1024;
+/// Most bytes that a login may take in all.
+const LOGIN_MAX: usize = 256 * 1024;
+
+/// A login at a server in progress.
+pub(crate) struct ServerLogin {
+    stage: Stage,
+    params: ParamSet,
+    taken: usize,
+    /// tls-server-end-point data of the server's certificate.
+    binding: Option<Box<[u8]>>,
+    error: Option<(Box<str>, bool)>,
+}
+
+enum Stage {
+    /// The socket is being connected.
+    Connecting,
+    /// The server's question or consent is awaited.
+    Asked,
+    /// SCRAM: our first message is out.
+    First(scram_client::ClientFirst),
+    /// SCRAM: keys are being derived elsewhere.
+    Deriving(scram_client::NeedKeys),
+    /// SCRAM: our proof is out.
+    Final(scram_client::ClientFinal),
+    /// Accepted: parameters and key are coming.
+    Accepted,
+    /// `connect_query` runs.
+    Query,
+}
+
+impl std::fmt::Debug for ServerLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerLogin(…)")
+    }
+}
+
+/// Whether a login goes on, or why not: text, and whether the server refused it.
+type Outcome = Result<(), (String, bool)>;
+
+impl Hub {
+    /// The pool wants a connection opened: a session for it. The shell
+    /// connects, and calls `server_connected` or `server_gone`.
+    pub fn open(&mut self, now: Time, conn: ConnId, pool: Arc<PoolInfo>) -> u32 {
+        let generation = self.next_generation();
+        let login = ServerLogin {
+            stage: Stage::Connecting,
+            params: ParamSet::default(),
+            taken: 0,
+            binding: None,
+            error: None,
+        };
+        let server = Server {
+            generation,
+            conn,
+            pool,
+            phase: ServerPhase::Login(Box::new(login)),
+            link: NONE,
+            status: Status::Idle,
+            expected: Expected::default(),
+            unsynced: false,
+            copy_in: false,
+            half_sent: false,
+            batch: 0,
+            held: Vec::new(),
+            stream_left: 0,
+            stream_drop: false,
+            backlog: 0,
+            paused: false,
+            params: Arc::default(),
+            greeting: Arc::default(),
+            prepared: Prepared::default(),
+            unnamed: None,
+            ddl_seen: 0,
+            dirty: false,
+            cancels: 0,
+            pid: 0,
+            cancel_key: Box::default(),
+            own_error: None,
+            capture: None,
+            doomed: None,
+            addr: Box::new((Address::Unix, Address::Unix)),
+            tls: "".into(),
+            opened_at: now,
+            lent_at: now,
+            used_at: now,
+            query_at: now,
+            xact_at: now,
+            id: self.next_id(),
+        };
+        self.servers.insert(Box::new(server))
+    }
+
+    /// The socket is connected, and TLS done where it was wanted.
+    pub fn server_connected(
+        &mut self,
+        slot: u32,
+        addr: (Address, Address),
+        tls: &str,
+        binding: Option<&[u8]>,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
+        login.stage = Stage::Asked;
+        login.binding = binding.map(Into::into);
+        server.addr = Box::new(addr);
+        server.tls = tls.into();
+        let info = &server.pool;
+        let own = [("user", &*info.user), ("database", &*info.server_database)];
+        let more = info
+            .parameters
+            .iter()
+            .filter_map(|(name, value)| match value {
+                Value::Guc(text) => Some((name, &**text)),
+                Value::Fragment(_) => None,
+            });
+        out.write(Peer::Server(slot), |v| {
+            front::startup(v, 0, own.into_iter().chain(more))
+        });
+    }
+
+    pub(crate) fn server_login_input(&mut self, slot: u32, input: &[u8], io: &mut Io<'_>) {
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
+        login.taken += input.len();
+        if login.taken > LOGIN_MAX {
+            return self.server_login_failed(slot, "the server's login is endless", false, io);
+        }
+        server.held.extend_from_slice(input);
+        loop {
+            let Some(server) = self.servers.get_mut(slot) else {
+                return;
+            };
+            if !matches!(server.phase, ServerPhase::Login(_)) {
+                return;
+            }
+            let frame = match frame::peek(&server.held) {
+                Ok(Some(f)) if f.len <= MESSAGE_MAX => f,
+                Ok(None) => return,
+                _ => {
+                    return self.server_login_failed(
+                        slot,
+                        "the server broke the protocol",
+                        false,
+                        io,
+                    );
+                }
+            };
+            if server.held.len() < frame.len {
+                return;
+            }
+            let message: Vec<u8> = server.held.drain(..frame.len).collect();
+            let body = message.get(frame::HEADER..).unwrap_or_default();
+            if let Err((text, refused)) = self.server_login_message(slot, frame.tag, body, io) {
+                return self.server_login_failed(slot, &text, refused, io);
+            }
+        }
+    }
+
+    fn server_login_message(
+        &mut self,
+        slot: u32,
+        tag: u8,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) -> Outcome {
+        let nonsense = || ("the server broke the protocol".to_owned(), false);
+        let Some(server) = self.servers.get_mut(slot) else {
+            return Ok(());
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return Ok(());
+        };
+        match tag {
+            b'R' => {
+                let auth = Authentication::parse(body).map_err(|_| nonsense())?;
+                self.server_authentication(slot, auth, io)?;
+            }
+            b'S' => {
+                let status = back::ParameterStatus::parse(body).map_err(|_| nonsense())?;
+                let name = String::from_utf8_lossy(status.name).to_ascii_lowercase();
+                let value = String::from_utf8_lossy(status.value);
+                login
+                    .params
+                    .set(&name, Some(Value::Guc(value.as_ref().into())));
+            }
+            b'K' => {
+                let key = back::BackendKey::parse(body).map_err(|_| nonsense())?;
+                server.pid = key.pid;
+                server.cancel_key = key.key.into();
+            }
+            b'Z' => {
+                if !matches!(login.stage, Stage::Accepted | Stage::Query) {
+                    return Err(nonsense());
+                }
+                if let Some((text, _)) = login.error.take() {
+                    return Err((text.into(), true));
+                }
+                self.server_login_ready(slot, io);
+            }
+            b'E' => {
+                let fields = ErrorFields::parse(body).map_err(|_| nonsense())?;
+                let text: Box<str> = fields.message().into();
+                if matches!(login.stage, Stage::Query) && fields.severity() != "FATAL" {
+                    login.error = Some((text, true));
+                } else {
+                    // Too many connections, starting up, shutting down: it may pass by itself.
+                    let passing =
+                        fields.code().starts_with("53") || fields.code().starts_with("57");
+                    return Err((text.into(), !passing));
+                }
+            }
+            b'N' | b'v' | b'C' | b'T' | b'D' | b'I' => {}
+            _ => return Err(nonsense()),
+        }
+        Ok(())
+    }
+
+    fn server_authentication(
+        &mut self,
+        slot: u32,
+        auth: Authentication<'_>,
+        io: &mut Io<'_>,
+    ) -> Outcome {
+        let nonce = self.nonce();
+        let Some(server) = self.servers.get_mut(slot) else {
+            return Ok(());
+        };
+        let info = Arc::clone(&server.pool);
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return Ok(());
+        };
+        let missing = || {
+            (
+                format!("no password is known for user \"{}\"", info.user),
+                true,
+            )
+        };
+        let to = Peer::Server(slot);
+        let stage = std::mem::replace(&mut login.stage, Stage::Asked);
+        match (auth, stage) {
+            (Authentication::Ok, Stage::Final(_)) => {
+                return Err(("the server skipped its own proof (SCRAM)".into(), true));
+            }
+            (Authentication::Ok, _) => login.stage = Stage::Accepted,
+            (Authentication::Cleartext, _) => {
+                let password = info
+                    .auth
+                    .password
+                    .as_deref()
+                    .filter(|p| !md5::is_stored(p))
+                    .ok_or_else(missing)?;
+                io.out
+                    .write(to, |v| front::password(v, password.as_bytes()));
+            }
+            (Authentication::Md5(salt), _) => {
+                let password = info.auth.password.as_deref().ok_or_else(missing)?;
+                let answer = match md5::response_from_stored(password, salt) {
+                    Some(answer) if md5::is_stored(password) => answer,
+                    _ => md5::response(&info.user, password, salt),
+                };
+                io.out.write(to, |v| front::password(v, answer.as_bytes()));
+            }
+            (Authentication::Sasl(mechanisms), _) => {
+                let plus = mechanisms.clone().any(|m| m == "SCRAM-SHA-256-PLUS");
+                if !mechanisms.clone().any(|m| m == "SCRAM-SHA-256") && !plus {
+                    return Err((
+                        "the server offers no SASL mechanism that is known here".into(),
+                        true,
+                    ));
+                }
+                let (mechanism, binding) = match (&login.binding, plus) {
+                    (Some(data), true) => ("SCRAM-SHA-256-PLUS", ChannelBinding::EndPoint(data)),
+                    (Some(_), false) => ("SCRAM-SHA-256", ChannelBinding::Unused),
+                    (None, _) => ("SCRAM-SHA-256", ChannelBinding::Unavailable),
+                };
+                let first = scram_client::ClientFirst::start(&nonce, binding)
+                    .map_err(|e| (e.to_string(), false))?;
+                io.out.write(to, |v| {
+                    front::sasl_initial(v, mechanism, first.message().as_bytes())
+                });
+                login.stage = Stage::First(first);
+            }
+            (Authentication::SaslContinue(data), Stage::First(first)) => {
+                let need = first
+                    .server_first(data)
+                    .map_err(|e| (e.to_string(), true))?;
+                return self.server_keys_needed(slot, &info, need, io.out);
+            }
+            (Authentication::SaslFinal(data), Stage::Final(last)) => {
+                last.finish(data).map_err(|e| (e.to_string(), true))?;
+            }
+            _ => {
+                return Err((
+                    "the server asks for an authentication that is not known here".into(),
+                    true,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn server_keys_needed(
+        &mut self,
+        slot: u32,
+        info: &Arc<PoolInfo>,
+        need: scram_client::NeedKeys,
+        out: &mut Outbox,
+    ) -> Outcome {
+        let known = self
+            .cache
+            .server_keys(info.key, need.salt(), need.iterations());
+        let Some(server) = self.servers.get_mut(slot) else {
+            return Ok(());
+        };
+        let generation = server.generation;
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return Ok(());
+        };
+        let plain = info
+            .auth
+            .password
+            .as_deref()
+            .filter(|p| !md5::is_stored(p) && !crate::auth::is_scram(p));
+        if let Some(keys) = known.or_else(|| {
+            if plain.is_none() {
+                info.auth.keys.clone()
+            } else {
+                None
+            }
+        }) {
+            let proof = need.prove(&keys);
+            out.write(Peer::Server(slot), |v| {
+                front::sasl_response(v, proof.message().as_bytes())
+            });
+            login.stage = Stage::Final(proof);
+            return Ok(());
+        }
+        let Some(password) = plain else {
+            return Err((
+                format!("no password is known for user \"{}\"", info.user),
+                true,
+            ));
+        };
+        let job = DeriveJob {
+            password: password.into(),
+            salt: need.salt().into(),
+            iterations: need.iterations(),
+        };
+        login.stage = Stage::Deriving(need);
+        out.command(Command::Derive {
+            peer: Peer::Server(slot),
+            generation,
+            job,
+        });
+        Ok(())
+    }
+
+    /// Keys for a server's SCRAM question were derived.
+    pub(crate) fn server_keys_derived(
+        &mut self,
+        slot: u32,
+        generation: u32,
+        keys: Keys,
+        io: &mut Io<'_>,
+    ) {
+        let Some(server) = self
+            .servers
+            .get_mut(slot)
+            .filter(|s| s.generation == generation)
+        else {
+            return;
+        };
+        let key = server.pool.key;
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
+        let Stage::Deriving(need) = std::mem::replace(&mut login.stage, Stage::Asked) else {
+            return;
+        };
+        self.cache
+            .keep_server_keys(key, need.salt(), need.iterations(), keys.clone());
+        let proof = need.prove(&keys);
+        io.out.write(Peer::Server(slot), |v| {
+            front::sasl_response(v, proof.message().as_bytes())
+        });
+        login.stage = Stage::Final(proof);
+    }
+
+    /// ReadyForQuery of a login: into the pool, or first `connect_query`.
+    fn server_login_ready(&mut self, slot: u32, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
+        if let (Stage::Accepted, Some(query)) = (&login.stage, &server.pool.connect_query) {
+            io.out
+                .write(Peer::Server(slot), |v| front::query(v, query.as_bytes()));
+            login.stage = Stage::Query;
+            return;
+        }
+        let greeting = Arc::new(std::mem::take(&mut login.params));
+        server.greeting = Arc::clone(&greeting);
+        server.phase = ServerPhase::Idle;
+        server.used_at = io.now;
+        let (key, conn) = (server.pool.key, server.conn);
+        let local = self.local(key);
+        local.greeting = Some(greeting);
+        let ddl = local.ddl;
+        if let Some(server) = self.servers.get_mut(slot) {
+            server.ddl_seen = ddl;
+        }
+        io.pools.opened(io.now, key, conn, slot);
+    }
+
+    /// A login's socket ended or could not be connected.
+    pub(crate) fn server_login_gone(&mut self, slot: u32, error: Option<&str>, io: &mut Io<'_>) {
+        self.server_login_failed(
+            slot,
+            error.unwrap_or("the server closed the connection"),
+            false,
+            io,
+        );
+    }
+
+    fn server_login_failed(&mut self, slot: u32, text: &str, refused: bool, io: &mut Io<'_>) {
+        let Some(server) = self.servers.remove(slot) else {
+            return;
+        };
+        let key = server.pool.key;
+        let reason = if refused {
+            self.cache.forget_server_keys(key);
+            CloseReason::ServerLoginFailed
+        } else {
+            CloseReason::ServerConnectFailed
+        };
+        self.stats.closes[reason as usize] += 1;
+        io.out.command(Command::ServerFailed {
+            slot,
+            conn: server.conn,
+            pool: key,
+            reason,
+            text: text.into(),
+        });
+        io.pools
+            .open_failed(io.now, key, server.conn, text.into(), refused);
+    }
+}

@@ -1,0 +1,198 @@
+//! Timeouts. Nothing is armed per message: a tick looks at what has a start time.
+
+use crate::client::{NONE, Phase};
+use crate::errors::Trouble;
+use crate::hub::{Hub, Pools};
+use crate::outbox::{Outbox, Peer};
+use crate::requests::Io;
+use crate::server::ServerPhase;
+use events::{CloseReason, Time};
+use std::time::Duration;
+use wire::back::{self, ErrorReport, Status};
+
+/// How often the shell calls `tick`.
+pub const TICK: Duration = Duration::from_millis(100);
+
+impl Hub {
+    /// Ends what has lasted too long.
+    pub fn tick(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
+        let mut io = Io { now, pools, out };
+        self.late_logins(&mut io);
+        for slot in self.servers.slots() {
+            self.server_tick(slot, &mut io);
+        }
+        let settings = &self.directory.settings;
+        if settings.client_idle_timeout.is_some() || settings.wait_notify.is_some() {
+            for slot in self.clients.slots() {
+                self.client_tick(slot, &mut io);
+            }
+        }
+    }
+
+    fn late_logins(&mut self, io: &mut Io<'_>) {
+        let limit = self.directory.settings.login_timeout;
+        let mut late = Vec::new();
+        self.logins.retain(|(slot, generation)| {
+            let Some(c) = self
+                .clients
+                .get(*slot)
+                .filter(|c| c.generation == *generation)
+            else {
+                return false;
+            };
+            // A login that waits for a server has the pool's deadline.
+            let waits = match &c.phase {
+                Phase::Login(login) => login.waits_for_server(),
+                Phase::Cancelling => false,
+                _ => return false,
+            };
+            if !waits && io.now.since(c.connected_at) > limit {
+                late.push(*slot);
+                return false;
+            }
+            true
+        });
+        for slot in late {
+            self.fail_client(
+                slot,
+                &Trouble::LoginTimeout,
+                CloseReason::ClientLoginTimeout,
+                io,
+            );
+        }
+    }
+
+    fn server_tick(&mut self, slot: u32, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
+        let now = io.now;
+        let over =
+            |start: Time, limit: Option<Duration>| limit.is_some_and(|l| now.since(start) > l);
+        let settings = &self.directory.settings;
+        match &server.phase {
+            ServerPhase::Login(_)
+                if over(server.opened_at, Some(settings.server_connect_timeout)) =>
+            {
+                self.server_login_gone(slot, Some("server_connect_timeout"), io);
+            }
+            ServerPhase::Cleaning(c) if now > c.deadline => {
+                self.drop_server(slot, CloseReason::ServerUnresponsive, io);
+            }
+            ServerPhase::Lent => {
+                let link = server.link;
+                let busy = !server.expected.is_empty();
+                let preparing = self
+                    .clients
+                    .get(link)
+                    .is_some_and(|c| matches!(c.phase, Phase::Preparing));
+                let trouble = if preparing {
+                    if over(server.query_at, Some(settings.server_connect_timeout)) {
+                        return self.unresponsive(slot, link, io);
+                    }
+                    return;
+                } else if busy && over(server.query_at, settings.query_timeout) {
+                    (Trouble::QueryTimeout, CloseReason::QueryTimeout)
+                } else if !busy
+                    && server.status != Status::Idle
+                    && over(server.used_at, settings.idle_transaction_timeout)
+                {
+                    (
+                        Trouble::IdleTransaction,
+                        CloseReason::IdleTransactionTimeout,
+                    )
+                } else if (busy || server.status != Status::Idle)
+                    && over(server.xact_at, settings.transaction_timeout)
+                {
+                    (Trouble::TransactionTimeout, CloseReason::TransactionTimeout)
+                } else {
+                    return;
+                };
+                self.fail_client(link, &trouble.0, trouble.1, io);
+            }
+            _ => {}
+        }
+    }
+
+    /// The server does not answer the pooler's own statement: the client gets
+    /// another connection.
+    fn unresponsive(&mut self, slot: u32, link: u32, io: &mut Io<'_>) {
+        self.drop_server(slot, CloseReason::ServerUnresponsive, io);
+        if let Some(client) = self.clients.get_mut(link) {
+            client.link = NONE;
+            client.phase = Phase::Ready;
+            self.go_on(link, io);
+        }
+    }
+
+    fn client_tick(&mut self, slot: u32, io: &mut Io<'_>) {
+        let settings = &self.directory.settings;
+        let (idle, notify) = (settings.client_idle_timeout, settings.wait_notify);
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        let since = io.now.since(client.request_at);
+        match &mut client.phase {
+            Phase::Ready if client.link == NONE && idle.is_some_and(|l| since > l) => {
+                self.fail_client(
+                    slot,
+                    &Trouble::IdleTimeout,
+                    CloseReason::ClientIdleTimeout,
+                    io,
+                );
+            }
+            Phase::Waiting { notified } if !*notified && notify.is_some_and(|n| since > n) => {
+                *notified = true;
+                io.out.write(Peer::Client(slot), |v| {
+                    back::notice(
+                        v,
+                        &ErrorReport {
+                            severity: "NOTICE",
+                            code: "00000",
+                            message: "No server connection available in postgres backend, client being queued",
+                            detail: None,
+                            hint: None,
+                        },
+                    );
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// The pooler is shutting down: clients without a server connection are
+    /// closed now, the others at the end of their transaction.
+    pub fn drain(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
+        self.draining = true;
+        let mut io = Io { now, pools, out };
+        for slot in self.clients.slots() {
+            let Some(client) = self.clients.get(slot) else {
+                continue;
+            };
+            match &client.phase {
+                Phase::Ready if !client.is_linked() && client.held.is_empty() => {
+                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io);
+                }
+                Phase::Ready if client.is_linked() => {
+                    let link = client.link;
+                    self.maybe_release(now, link, io.pools, io.out);
+                }
+                Phase::Console { .. } | Phase::Login(_) => {
+                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes every client now.
+    pub fn close_all(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
+        let mut io = Io { now, pools, out };
+        for slot in self.clients.slots() {
+            self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io);
+        }
+        for slot in self.servers.slots() {
+            self.drop_server(slot, CloseReason::Shutdown, &mut io);
+        }
+    }
+}

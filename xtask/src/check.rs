@@ -1,0 +1,87 @@
+//! `cargo xtask check`: what needs no test run: style, lints, docs, licences.
+
+use std::process::{Command, Stdio};
+
+use crate::steps::{self, Step};
+use crate::test::PROFILE;
+use crate::{Outcome, licences, no_arguments, tidy};
+
+pub(crate) const SUMMARY: &str = "fmt, tidy, clippy, docs, licences and advisories";
+
+pub(crate) const HELP: &str = "\
+Runs, each with a budget of time: cargo fmt --check, cargo xtask tidy, cargo
+clippy and cargo doc with warnings as errors, cargo xtask licences, and cargo
+deny where it is installed (cargo install --locked cargo-deny).";
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    no_arguments(args)?;
+    // In this process, since both take a second; the steps below build.
+    tidy::run(&[])?;
+    licences::run(&[])?;
+    steps::run("checks", &check_steps())?;
+    deny()
+}
+
+pub(crate) fn check_steps() -> Vec<Step> {
+    vec![
+        Step::cargo("fmt", 15, &["fmt", "--all", "--check"]),
+        // The tests' profile, so that build scripts and macros are built once.
+        Step::cargo(
+            "clippy",
+            150,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--profile",
+                PROFILE,
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        Step::cargo(
+            "doc",
+            45,
+            &["doc", "--workspace", "--no-deps", "--profile", PROFILE],
+        )
+        .env("RUSTDOCFLAGS", "-D warnings"),
+    ]
+}
+
+/// In seconds.
+pub(crate) const DENY_S: u64 = 30;
+
+/// Advisories come from a database on the network. Without it the rest is
+/// still checked, and the gap is printed where nobody can miss it.
+fn deny() -> Outcome {
+    let installed = Command::new("cargo")
+        .args(["deny", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !installed {
+        warn("cargo-deny is not installed: ADVISORIES WERE NOT CHECKED (licences were).");
+        println!("  cargo install --locked cargo-deny");
+        return Ok(());
+    }
+    let fetched = Command::new("cargo")
+        .args(["deny", "fetch", "db"])
+        .current_dir(crate::repository())
+        .stdin(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let mut args = vec!["deny", "check", "licenses", "bans", "sources"];
+    if fetched {
+        args.push("advisories");
+    } else {
+        warn("the advisory database cannot be reached: ADVISORIES WERE NOT CHECKED.");
+    }
+    steps::run("cargo deny", &[Step::cargo("deny", DENY_S, &args)])?;
+    Ok(())
+}
+
+fn warn(text: &str) {
+    println!("\n!!! {text}");
+}

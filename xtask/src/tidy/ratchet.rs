@@ -1,0 +1,201 @@
+//! Sizes and `unwrap()`: figures above the limit are listed, and may only fall.
+
+use std::collections::BTreeMap;
+
+use super::Finding;
+use super::source::Source;
+
+/// Lines of a file, without its tests.
+const FILE_LINES_MAX: usize = 500;
+/// Lines of a function, outside of tests.
+const FUNCTION_LINES_MAX: usize = 70;
+
+const LIST: &str = "xtask/ratchet.txt";
+
+const LIST_HEADER: &str = "\
+# What is larger than the rules allow: rule, place, figure. A figure may fall, not grow.
+# `cargo xtask tidy --write-ratchet` writes this file; its diff is reviewed.
+";
+
+/// A figure's rule and place, such as ("function-lines", "crates/a/src/b.rs::f").
+type Key = (String, String);
+
+/// Every figure above its limit.
+pub(super) fn figures(sources: &[Source]) -> BTreeMap<Key, usize> {
+    let mut figures: BTreeMap<Key, usize> = BTreeMap::new();
+    let mut add = |rule: &str, place: String, figure: usize, limit: usize| {
+        if figure > limit {
+            // Functions of one name in one file share a place: the longest counts.
+            let entry = figures.entry((rule.to_owned(), place)).or_default();
+            *entry = figure.max(*entry);
+        }
+    };
+    for source in sources {
+        let own = source.code_lines().filter(|(_, _, is_test)| !is_test);
+        let (mut lines, mut unwraps) = (0, 0);
+        for (_, line, _) in own {
+            lines += 1;
+            unwraps += line.matches(".unwrap()").count();
+        }
+        add("file-lines", source.path.clone(), lines, FILE_LINES_MAX);
+        add("unwraps", source.path.clone(), unwraps, 0);
+        for function in &source.functions {
+            if !source
+                .is_test
+                .get(function.line - 1)
+                .copied()
+                .unwrap_or(false)
+            {
+                let place = format!("{}::{}", source.path, function.name);
+                add("function-lines", place, function.lines, FUNCTION_LINES_MAX);
+            }
+        }
+    }
+    figures
+}
+
+pub(super) fn check(figures: &BTreeMap<Key, usize>) -> Result<Vec<Finding>, String> {
+    let text = std::fs::read_to_string(crate::repository().join(LIST))
+        .map_err(|error| format!("{LIST}: {error}"))?;
+    Ok(compare(figures, &parse(&text)?))
+}
+
+pub(super) fn write(figures: &BTreeMap<Key, usize>) -> crate::Outcome {
+    std::fs::write(crate::repository().join(LIST), render(figures))
+        .map_err(|error| format!("{LIST}: {error}"))?;
+    println!(
+        "{LIST}: {} figures above the limits. Review its diff.",
+        figures.len()
+    );
+    Ok(())
+}
+
+fn render(figures: &BTreeMap<Key, usize>) -> String {
+    let lines = figures
+        .iter()
+        .map(|((rule, place), figure)| format!("{rule} {place} {figure}\n"));
+    LIST_HEADER.to_owned() + &lines.collect::<String>()
+}
+
+fn parse(text: &str) -> Result<BTreeMap<Key, usize>, String> {
+    let mut listed = BTreeMap::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.starts_with('#') || line.trim().is_empty() {
+            continue;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [rule, place, figure] = words[..] else {
+            return Err(format!("{LIST}:{}: write `rule place figure`", number + 1));
+        };
+        let figure = figure
+            .parse()
+            .map_err(|_| format!("{LIST}:{}: no number", number + 1))?;
+        listed.insert((rule.to_owned(), place.to_owned()), figure);
+    }
+    Ok(listed)
+}
+
+fn compare(figures: &BTreeMap<Key, usize>, listed: &BTreeMap<Key, usize>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut find = |place: &str, text: String| {
+        let file = place.split("::").next().unwrap_or(place).to_owned();
+        findings.push(Finding {
+            file,
+            line: 0,
+            text,
+        });
+    };
+    for ((rule, place), &figure) in figures {
+        let what = match rule.as_str() {
+            "file-lines" => format!("{figure} lines without tests; the limit is {FILE_LINES_MAX}"),
+            "function-lines" => {
+                let name = place.rsplit("::").next().unwrap_or(place);
+                format!("`{name}` has {figure} lines; the limit is {FUNCTION_LINES_MAX}")
+            }
+            _ => format!(
+                "{figure} × .unwrap() outside tests; return an error, or `expect` with the reason"
+            ),
+        };
+        match listed.get(&(rule.clone(), place.clone())) {
+            None => find(place, what),
+            Some(&was) if figure > was => find(place, format!("{what}; {LIST} allows {was}")),
+            Some(_) => {}
+        }
+    }
+    for (rule, place) in listed.keys().filter(|key| !figures.contains_key(*key)) {
+        find(LIST, format!("`{rule} {place}` is mended: remove its line"));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(rows: &[(&str, &str, usize)]) -> BTreeMap<Key, usize> {
+        rows.iter()
+            .map(|&(rule, place, n)| ((rule.to_owned(), place.to_owned()), n))
+            .collect()
+    }
+
+    #[test]
+    fn a_listed_figure_may_fall_but_not_grow_and_goes_when_mended() {
+        let listed = map(&[("unwraps", "a.rs", 3), ("function-lines", "a.rs::f", 80)]);
+        type Rows<'a> = &'a [(&'a str, &'a str, usize)];
+        let table: [(Rows<'_>, &[&str]); 4] = [
+            (
+                &[("unwraps", "a.rs", 3), ("function-lines", "a.rs::f", 71)],
+                &[],
+            ),
+            (
+                &[("unwraps", "a.rs", 4), ("function-lines", "a.rs::f", 80)],
+                &["allows 3"],
+            ),
+            (
+                &[("unwraps", "a.rs", 3)],
+                &["`function-lines a.rs::f` is mended"],
+            ),
+            (
+                &[
+                    ("unwraps", "a.rs", 3),
+                    ("function-lines", "a.rs::f", 80),
+                    ("file-lines", "b.rs", 501),
+                ],
+                &["501 lines"],
+            ),
+        ];
+        for (rows, expected) in table {
+            let found: Vec<String> = compare(&map(rows), &listed)
+                .iter()
+                .map(|f| f.text.clone())
+                .collect();
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            for (text, part) in found.iter().zip(expected) {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let figures = map(&[("unwraps", "a.rs", 3), ("function-lines", "a.rs::f", 80)]);
+        assert_eq!(parse(&render(&figures)), Ok(figures));
+        assert!(parse("unwraps a.rs many").is_err());
+    }
+
+    #[test]
+    fn tests_do_not_count() {
+        let long = "x();\n".repeat(80);
+        let text = format!(
+            "fn f() {{\n{long}a.unwrap();\n}}\n#[cfg(test)]\nmod t {{\nfn g() {{\n{long}b.unwrap()\n}}\n}}\n"
+        );
+        let found = figures(&[Source::read("src/a.rs", &text)]);
+        assert_eq!(
+            found,
+            map(&[
+                ("function-lines", "src/a.rs::f", 83),
+                ("unwraps", "src/a.rs", 1)
+            ])
+        );
+    }
+}

@@ -127,6 +127,15 @@ impl Client {
         }
     }
 
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Away => "away",
+            State::Login(_) => "login",
+            State::Ready => "ready",
+            State::Ending => "ending",
+        }
+    }
+
     /// Begins anew with a new connection.
     pub(crate) fn restart(&mut self) {
         let startup = self.startup.iter();

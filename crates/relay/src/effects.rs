@@ -278,7 +278,7 @@ pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
         return;
     };
     // Portals of batches sent ahead are not over yet.
-    if server.expected.batches() <= 1 {
+    if server.expected.len() <= 1 && !server.unsynced {
         ext.portals.clear();
     }
     match &ext.tracker {

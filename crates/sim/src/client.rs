@@ -264,7 +264,7 @@ impl Client {
                 let code = code_of(body);
                 let fine = matches!(stage, Login::Hopeless)
                     || self.wrong_password
-                    || self.faults && matches!(&*code, "08006" | "08P01" | "57P01")
+                    || self.faults && matches!(&*code, "08006" | "08P01" | "57P01" | "57014")
                     || matches!(&*code, "53300" | "08006" | "53300 ");
                 self.state = State::Ending;
                 if !fine {
@@ -452,7 +452,8 @@ impl Client {
         let scarce = matches!(code, "53300" | "08006");
         let detail = ErrorFields::parse(body).ok().map(|f| f.message().into_owned());
         let pin = code == "53300" && detail.is_some_and(|d| d.contains("beyond its transaction"));
-        if pin && wants_pin(sent) && !self.model.skips() {
+        let aborted = code == "25P02" && self.model.status() == Status::Failed;
+        if (pin || aborted && sent.tag == b'Q') && wants_pin(sent) && !self.model.skips() {
             self.model.refused_within(sent.tag, &mut self.expect);
             return true;
         }

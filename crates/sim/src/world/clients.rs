@@ -46,6 +46,7 @@ impl World {
     }
 
     fn log_in(&mut self, client: u32) {
+        self.stats.ops += 1;
         let link = self.connect(client, false);
         let generation = self.links[link as usize].generation;
         let databases = self.s.pools.len() as u64;
@@ -318,7 +319,12 @@ impl World {
             self.fail(format!("client {client} (link {link}): {text}"));
         }
         self.clients[client as usize].pending.clear();
-        self.plan_act(client);
+        let c = &mut self.clients[client as usize];
+        if !c.acting {
+            c.acting = true;
+            let delay = self.rng.range(1_000, 20_000);
+            self.at(delay, Event::Act(client));
+        }
     }
 
     /// What a client believes to be committed is, and once.

@@ -500,7 +500,9 @@ impl Client {
 
     /// The socket ended.
     pub(crate) fn ended(&mut self) -> Result<(), String> {
-        let word = self.told_why || matches!(self.state, State::Ending | State::Away);
+        // An error in the middle of a message would be taken for a part of it.
+        let cut = !self.inbox.is_empty() && self.faults;
+        let word = cut || self.told_why || matches!(self.state, State::Ending | State::Away);
         self.state = State::Away;
         match word {
             true => Ok(()),

@@ -127,6 +127,11 @@ impl Scenario {
         for w in &mut weights {
             *w = if r.permille(600) { r.below(100) as u32 } else { 0 };
         }
+        // These hit everybody for a while: seldom.
+        use crate::stats::FaultKind as F;
+        for kind in [F::Restart, F::Refuse, F::Unreachable, F::SlowLogin] {
+            weights[kind as usize] /= 30;
+        }
         Scenario {
             workers: r.range(1, 4) as usize,
             clients: r.range(2, 40) as usize,

@@ -413,7 +413,10 @@ impl World {
         let generation = self.links[link as usize].generation;
         let mut out = Vec::new();
         let c = &mut self.clients[i];
+        c.startup.clear();
         c.restart();
+        c.database = "app0".into();
+        c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
         c.link = Some((link, generation));
         c.progress = self.now;
         c.state = State::Login(Login::Hopeless);

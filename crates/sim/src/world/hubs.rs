@@ -74,7 +74,11 @@ impl World {
         if self.out.has_commands() {
             let mut commands = std::mem::take(&mut self.commands);
             self.out.take_commands(&mut commands);
-            self.todo.extend(commands.drain(..).map(Todo::Command));
+            // Before anything else: a slot that is closed may be used again by
+            // the next call.
+            for command in commands.drain(..).rev() {
+                self.todo.push_front(Todo::Command(command));
+            }
             self.commands = commands;
         }
     }

@@ -112,5 +112,9 @@ fn concerned(what: &str, trace: VecDeque<String>) -> Vec<String> {
     trace.into_iter().skip(skip).collect()
 }
 
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod run_tests;
+
 /// Lines kept of a failing run's trace.
 const TRACE_LINES: usize = 100_000;

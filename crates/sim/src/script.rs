@@ -79,7 +79,7 @@ impl Pen<'_> {
                 return match self.rng.below(6) {
                     0 => ("RESET ALL".into(), true),
                     1 => ("discard ALL".into(), true),
-                    2 => ("DEALLOCATE ALL".into(), false),
+                    2 => ("DEALLOCATE ALL".into(), true),
                     3 => ("CREATE TABLE x (a int)".into(), false),
                     4 => (format!("SET {} TO 'invalid'", self.var()), false),
                     _ => (format!("RESET {}", self.var()), true),

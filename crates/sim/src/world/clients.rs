@@ -442,6 +442,16 @@ impl World {
         true
     }
 
+    /// A planted bug at a hand-over: a statement is still under way.
+    pub(crate) fn plant_busy(&mut self, conn: events::ConnId) {
+        if let Some(s) = self.servers.iter_mut().find(|s| s.used && s.conn == conn) {
+            self.planted = true;
+            let mut out = Vec::new();
+            front::query(&mut out, b"SELECT 'late'");
+            s.up.write(&out);
+        }
+    }
+
     /// A planted bug at a grant: it goes to somebody else, or is lost.
     pub(crate) fn plant_grant(&mut self, client: events::ClientId) -> Option<events::ClientId> {
         match self.s.plant {

@@ -142,7 +142,12 @@ impl World {
                 self.check_rest(conn, "granted");
                 self.hubs[w].granted(now, client, slot, conn, &mut self.shop, &mut self.out);
             }
-            Action::Handover { conn, slot, to, .. } => self.hand_over(w, conn, slot, to),
+            Action::Handover { conn, slot, to, .. } => {
+                if self.s.plant == Some(Plant::HandOverBusy) && !self.planted && self.now > 20_000 {
+                    self.plant_busy(conn);
+                }
+                self.hand_over(w, conn, slot, to);
+            }
             Action::Open { conn, pool, .. } => self.open(w, conn, pool),
             Action::Close { conn, slot, reason, .. } => {
                 self.hit(Hit::PoolCloses);
@@ -572,6 +577,14 @@ impl World {
         s.up.stopped = false;
         s.down.clear();
         s.down.done = true;
+        if self.s.plant == Some(Plant::EarlyClosed) && !failed {
+            // The pool is told at once; the server's side lives on.
+            let conn = s.conn;
+            s.up.stopped = true;
+            let now = self.time();
+            self.shop.up.closed(now, conn);
+            return;
+        }
         if s.up.silent || s.up.done {
             let generation = s.generation;
             self.at(1_000, Event::Closed(link, generation));

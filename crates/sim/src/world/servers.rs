@@ -126,7 +126,7 @@ impl World {
         let refuse = self.now < self.refuse_until;
         let auth = self.s.server_auth;
         let s = &mut self.servers[link as usize];
-        s.stage = Stage::Password([1, 2, 3, 4]);
+        s.stage = Stage::Password;
         let mut out = Vec::new();
         if refuse {
             back::error(&mut out, &fatal("53300", "sorry, too many clients already"));
@@ -163,7 +163,7 @@ impl World {
         let mut out = Vec::new();
         let mut accept = false;
         match std::mem::replace(&mut s.stage, Stage::Gone) {
-            Stage::Password(_) => {
+            Stage::Password => {
                 let given = body.strip_suffix(&[0]).unwrap_or(body);
                 accept = auth == 1 && given.starts_with(b"md5") || given == PASSWORD.as_bytes();
             }
@@ -203,6 +203,9 @@ impl World {
         back::backend_key(&mut out, s.session_pid, &[1, 2, 3, 4]);
         back::ready(&mut out, Status::Idle);
         s.down.write(&out);
+        let mut session = session;
+        session.keeps_parameters = self.s.plant == Some(Plant::KeepParameters);
+        session.mixes_texts = self.s.plant == Some(Plant::WrongStatement);
         s.stage = Stage::Ready(Box::new(session));
     }
 
@@ -229,6 +232,17 @@ impl World {
         if self.trace.is_some() {
             let tags = crate::client::tags(out);
             self.note(|| format!("server link {link} answers {tags} ({step:?})"));
+        }
+        if self.s.plant == Some(Plant::CrossReplies)
+            && !self.planted
+            && self.now > 50_000
+            && let Some(other) = (0..self.servers.len())
+                .find(|l| *l != link as usize && matches!(self.servers[*l].stage, Stage::Ready(_)))
+        {
+            self.planted = true;
+            self.servers[other].down.write(out);
+            self.go_server_down(other as u32);
+            return;
         }
         let s = &mut self.servers[link as usize];
         s.down.write(out);

@@ -195,7 +195,7 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
     ext.prepared.clear();
     let (mut unnamed, mut parsed) = (None, false);
     // What was sent behind it is not dropped.
-    for entry in server.expected.iter() {
+    for entry in server.expected.iter_mut() {
         match entry {
             Expect::Parse(Some(p)) | Expect::LocalParse(p) if p.name.is_empty() => {
                 unnamed = Some(Arc::clone(&p.statement));
@@ -204,7 +204,12 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
             Expect::Parse(Some(p)) | Expect::LocalParse(p) => {
                 ext.prepared.insert(p.name.clone(), Arc::clone(&p.statement));
             }
-            Expect::LocalClose(Some(p)) => drop(ext.prepared.remove(&p.name)),
+            // Should it be skipped, there is nothing left to give back.
+            Expect::LocalClose(place) => {
+                if let Some(p) = place.take() {
+                    ext.prepared.remove(&p.name);
+                }
+            }
             _ => {}
         }
     }

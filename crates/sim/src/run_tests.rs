@@ -100,9 +100,9 @@ fn caught(plant: Plant, words: &[&str]) {
                 s.query_timeout = None;
             }
             if plant == Plant::HideBacklog {
-                s.slow = 200;
+                s.slow = 900;
+                s.pipeline = 700;
                 s.buffer = 512;
-                s.drip = 0;
             }
             run(seed, &s).failure.map(|f| f.what).unwrap_or_default()
         })

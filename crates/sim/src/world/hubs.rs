@@ -10,6 +10,9 @@ use relay::{CancelOutcome, Command, Hub, Peer, PeerInfo};
 use std::sync::Arc;
 use wire::scram::Keys;
 
+/// Most unsent bytes for one peer: the hub stops reading its sender at 256 KiB;
+/// beyond it comes what one read or one batch held back brings.
+const HELD_MAX: usize = 640 * 1024;
 /// Largest read of the shell, bytes.
 const READ: usize = 16 * 1024;
 
@@ -93,9 +96,6 @@ impl World {
     }
 
     fn tell_backlog(&mut self, w: usize, peer: Peer) -> bool {
-        if self.s.plant == Some(Plant::HideBacklog) {
-            return false;
-        }
         let pipe = match peer {
             Peer::Client(slot) => match self.client_slots[w].get(slot as usize) {
                 Some(l) if *l != u32::MAX => &mut self.links[*l as usize].down,
@@ -111,8 +111,11 @@ impl World {
             return false;
         }
         pipe.told = unsent;
-        if unsent > 4 * 1024 * 1024 {
+        if unsent > HELD_MAX {
             self.fail(format!("{unsent} bytes are held for {peer:?} of worker {w}"));
+        }
+        if self.s.plant == Some(Plant::HideBacklog) {
+            return false;
         }
         let now = self.time();
         self.shop.worker = WorkerId(w as u16);

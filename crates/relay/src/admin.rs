@@ -12,20 +12,35 @@ impl Hub {
     pub fn too_many_clients(&mut self) -> Vec<u8> {
         self.stats.refusals[events::RefuseReason::TooManyClients as usize] += 1;
         let mut out = Vec::new();
-        self.report(&Trouble::TooManyClients { limit: "max_client_conn" }).write(&mut out);
+        self.report(&Trouble::TooManyClients {
+            limit: "max_client_conn",
+        })
+        .write(&mut out);
         out
     }
 
     /// The pool of a server connection, if it is still the one meant.
     pub fn server_pool(&self, slot: u32, conn: ConnId) -> Option<PoolKey> {
-        self.servers.get(slot).filter(|s| s.conn == conn).map(|s| s.pool.key)
+        self.servers
+            .get(slot)
+            .filter(|s| s.conn == conn)
+            .map(|s| s.pool.key)
     }
 
     /// Closes the client with this console id.
     pub fn kill_client(&mut self, now: Time, id: u64, pools: &mut dyn Pools, out: &mut Outbox) {
-        let slot = self.clients.iter().find(|(_, c)| c.id == id).map(|(s, _)| s);
+        let slot = self
+            .clients
+            .iter()
+            .find(|(_, c)| c.id == id)
+            .map(|(s, _)| s);
         if let Some(slot) = slot {
-            self.fail_client(slot, &Trouble::Killed, CloseReason::AdminKill, &mut Io { now, pools, out });
+            self.fail_client(
+                slot,
+                &Trouble::Killed,
+                CloseReason::AdminKill,
+                &mut Io { now, pools, out },
+            );
         }
     }
 
@@ -45,19 +60,31 @@ impl Hub {
         out: &mut Outbox,
     ) -> Option<PoolKey> {
         let key = match peer {
-            Peer::Client(slot) => self.clients.get(slot).and_then(|c| c.pool.as_ref()).map(|p| p.key),
+            Peer::Client(slot) => self
+                .clients
+                .get(slot)
+                .and_then(|c| c.pool.as_ref())
+                .map(|p| p.key),
             Peer::Server(slot) => self.servers.get(slot).map(|s| s.pool.key),
         };
         let mut io = Io { now, pools, out };
         match (key, peer) {
             (Some(key), _) => self.end_pool(key, &Trouble::Panic, CloseReason::Panic, &mut io),
-            (None, Peer::Client(slot)) => self.fail_client(slot, &Trouble::Panic, CloseReason::Panic, &mut io),
+            (None, Peer::Client(slot)) => {
+                self.fail_client(slot, &Trouble::Panic, CloseReason::Panic, &mut io)
+            }
             (None, Peer::Server(_)) => {}
         }
         key
     }
 
-    fn end_pool(&mut self, key: PoolKey, trouble: &Trouble<'_>, reason: CloseReason, io: &mut Io<'_>) {
+    fn end_pool(
+        &mut self,
+        key: PoolKey,
+        trouble: &Trouble<'_>,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
         // Servers first: a client that leaves has nothing to clean up then.
         for slot in self.servers.slots() {
             if self.servers.get(slot).is_some_and(|s| s.pool.key == key) {
@@ -66,7 +93,11 @@ impl Hub {
             }
         }
         for slot in self.clients.slots() {
-            if self.clients.get(slot).is_some_and(|c| c.pool.as_ref().is_some_and(|p| p.key == key)) {
+            if self
+                .clients
+                .get(slot)
+                .is_some_and(|c| c.pool.as_ref().is_some_and(|p| p.key == key))
+            {
                 self.fail_client(slot, trouble, reason, io);
             }
         }

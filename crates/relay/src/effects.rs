@@ -202,7 +202,8 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
                 parsed = true;
             }
             Expect::Parse(Some(p)) | Expect::LocalParse(p) => {
-                ext.prepared.insert(p.name.clone(), Arc::clone(&p.statement));
+                ext.prepared
+                    .insert(p.name.clone(), Arc::clone(&p.statement));
             }
             // Should it be skipped, there is nothing left to give back.
             Expect::LocalClose(place) => {

@@ -246,9 +246,10 @@ fn own(trouble: &Trouble<'_>) -> Report {
             "XX000",
             "internal error in the pooler; the connection is closed",
         ),
-        Trouble::Killed => {
-            Report::fatal("57P01", "terminating connection due to administrator command")
-        }
+        Trouble::Killed => Report::fatal(
+            "57P01",
+            "terminating connection due to administrator command",
+        ),
         Trouble::ConsoleExtended => Report::error(
             "08P01",
             "extended query protocol not supported by admin console",

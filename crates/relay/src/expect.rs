@@ -97,7 +97,9 @@ impl Expect {
     pub(crate) fn changes_session(&self) -> bool {
         matches!(
             self,
-            Expect::Query(Some(_)) | Expect::Execute(Some(_)) | Expect::OwnQuery(Purpose::Parameters)
+            Expect::Query(Some(_))
+                | Expect::Execute(Some(_))
+                | Expect::OwnQuery(Purpose::Parameters)
         )
     }
 

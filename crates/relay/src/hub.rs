@@ -383,13 +383,7 @@ impl Hub {
 
     /// The connection that was granted ended on its way: the client, which the
     /// pool no longer counts as waiting, asks for another.
-    fn ask_again(
-        &mut self,
-        now: Time,
-        client: ClientId,
-        pools: &mut dyn Pools,
-        out: &mut Outbox,
-    ) {
+    fn ask_again(&mut self, now: Time, client: ClientId, pools: &mut dyn Pools, out: &mut Outbox) {
         let Some(slot) = self.live(client).filter(|c| self.waits(*c)) else {
             return;
         };

@@ -20,8 +20,8 @@
 //! Bytes that pass through are named by their range in the caller's buffer
 //! ([`Outbox`]), so that the shell writes them from where it read them.
 
-mod auth;
 mod admin;
+mod auth;
 mod cancel;
 mod client;
 mod console;

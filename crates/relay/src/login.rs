@@ -316,7 +316,11 @@ impl Hub {
 
     /// The connection that a login was granted ended on its way.
     pub(crate) fn login_again(&mut self, slot: u32, lookup: bool, io: &mut Io<'_>) {
-        let stage = if lookup { Stage::Lookup } else { Stage::Greeting };
+        let stage = if lookup {
+            Stage::Lookup
+        } else {
+            Stage::Greeting
+        };
         self.login_checkout(slot, stage, io);
     }
 

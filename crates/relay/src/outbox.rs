@@ -199,10 +199,15 @@ impl Outbox {
     pub fn append(&mut self, mut other: Outbox) {
         let base = self.own.len();
         self.own.extend_from_slice(&other.own);
-        self.segments.extend(other.segments.iter().map(|s| match s.source {
-            Source::Input => *s,
-            Source::Own => Segment { start: s.start + base, end: s.end + base, ..*s },
-        }));
+        self.segments
+            .extend(other.segments.iter().map(|s| match s.source {
+                Source::Input => *s,
+                Source::Own => Segment {
+                    start: s.start + base,
+                    end: s.end + base,
+                    ..*s
+                },
+            }));
         self.commands.append(&mut other.commands);
     }
 

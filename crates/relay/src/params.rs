@@ -158,7 +158,11 @@ pub(crate) struct Point {
 
 impl Point {
     pub(crate) fn of(client: &Client, server: &Server) -> Point {
-        let pins = client.ext.as_ref().map(|e| &e.pins).filter(|p| !p.is_empty());
+        let pins = client
+            .ext
+            .as_ref()
+            .map(|e| &e.pins)
+            .filter(|p| !p.is_empty());
         Point {
             client: Arc::clone(&client.params),
             server: Arc::clone(&server.params),

@@ -529,7 +529,10 @@ impl Hub {
         };
         client.link = NONE;
         client.phase = Phase::Ready;
-        let session = client.pool.as_ref().is_some_and(|p| p.mode == PoolMode::Session);
+        let session = client
+            .pool
+            .as_ref()
+            .is_some_and(|p| p.mode == PoolMode::Session);
         if client.has_pins() || session && used {
             let reason = CloseReason::ServerGone;
             return self.fail_client(link, &Trouble::ServerGone, reason, io);

@@ -351,8 +351,8 @@ impl Hub {
             return Step::Done;
         }
         // What is still to be answered may begin to be tracked.
-        let tracks = !server.expected.is_empty()
-            || client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
+        let tracks =
+            !server.expected.is_empty() || client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
         let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text))
         {
             None

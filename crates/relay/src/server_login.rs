@@ -132,7 +132,7 @@ impl Hub {
         };
         login.stage = Stage::Asked;
         login.binding = binding.map(Into::into);
-        server.addr = Box::new(addr);
+        *server.addr = addr;
         server.tls = tls.into();
         let info = &server.pool;
         let own = [("user", &*info.user), ("database", &*info.server_database)];

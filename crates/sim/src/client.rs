@@ -170,9 +170,7 @@ impl Client {
     pub(crate) fn waits(&self) -> bool {
         match self.state {
             State::Away => false,
-            State::Ready => {
-                !self.settled() && !(self.model.copies_in() && self.pending.is_empty())
-            }
+            State::Ready => !(self.settled() || self.model.copies_in() && self.pending.is_empty()),
             _ => true,
         }
     }
@@ -277,7 +275,11 @@ impl Client {
 
     fn authentication(&mut self, body: &[u8]) -> Result<Wish, String> {
         use wire::back::Authentication as A;
-        let password = if self.wrong_password { "wrong" } else { "secret" };
+        let password = if self.wrong_password {
+            "wrong"
+        } else {
+            "secret"
+        };
         let State::Login(stage) = &mut self.state else {
             return Ok(Wish::Nothing);
         };
@@ -334,7 +336,11 @@ impl Client {
             _ => {}
         }
         let is_error = tag == b'E';
-        let code = if is_error { code_of(body) } else { String::new() };
+        let code = if is_error {
+            code_of(body)
+        } else {
+            String::new()
+        };
         loop {
             if let Some(expected) = self.next_expected() {
                 let same = if is_error && expected[0] == b'E' {
@@ -426,9 +432,7 @@ impl Client {
                 Wish::CopyData
             }
             // A batch without its Sync failed.
-            b'E' if self.model.skips() && self.pending.iter().all(|p| p.tag != b'S') => {
-                Wish::Sync
-            }
+            b'E' if self.model.skips() && self.pending.iter().all(|p| p.tag != b'S') => Wish::Sync,
             b'Z' if self.settled() => {
                 self.busy_names = 0;
                 self.wait_all = false;
@@ -448,7 +452,9 @@ impl Client {
             && (self.cancels > 0 || self.cancel_end >= sent.at)
             && !self.is_copy(sent);
         let scarce = matches!(code, "53300" | "08006");
-        let detail = ErrorFields::parse(body).ok().map(|f| f.message().into_owned());
+        let detail = ErrorFields::parse(body)
+            .ok()
+            .map(|f| f.message().into_owned());
         let pin = code == "53300" && detail.is_some_and(|d| d.contains("beyond its transaction"));
         let aborted = code == "25P02" && self.model.status() == Status::Failed;
         if (pin || aborted && sent.tag == b'Q') && wants_pin(sent) && !self.model.skips() {
@@ -474,11 +480,13 @@ impl Client {
         if !is_fatal(body) {
             return Ok(false);
         }
-        let by_fault = self.faults
-            && matches!(code, "08006" | "57P01" | "08P01" | "57014" | "53300");
+        let by_fault =
+            self.faults && matches!(code, "08006" | "57P01" | "08P01" | "57014" | "53300");
         let by_mode = self.statement_mode && code == "0A000";
         if !by_fault && !by_mode {
-            let text = ErrorFields::parse(body).ok().map(|f| f.message().into_owned());
+            let text = ErrorFields::parse(body)
+                .ok()
+                .map(|f| f.message().into_owned());
             return Err(format!("FATAL {code} for no reason: {text:?}"));
         }
         self.told_why = true;
@@ -490,7 +498,7 @@ impl Client {
     fn notified(&mut self, body: &[u8]) -> Result<Wish, String> {
         self.notifications += 1;
         let own = format!("ch_{}\0", self.index);
-        match crate::world_find(body, own.as_bytes()) {
+        match crate::session::contains(body, own.as_bytes()) {
             true => Ok(Wish::Nothing),
             false => Err("a notification of another client's channel".into()),
         }
@@ -511,7 +519,7 @@ impl Client {
 
 /// The statement would keep its server connection.
 fn wants_pin(sent: &Sent) -> bool {
-    let has = |needle: &[u8]| crate::world_find(&sent.body, needle);
+    let has = |needle: &[u8]| crate::session::contains(&sent.body, needle);
     sent.tag == b'E'
         || has(b"LISTEN")
         || has(b"TEMP")
@@ -520,7 +528,9 @@ fn wants_pin(sent: &Sent) -> bool {
 }
 
 fn code_of(body: &[u8]) -> String {
-    ErrorFields::parse(body).map_or("?", |f| f.code()).to_owned()
+    ErrorFields::parse(body)
+        .map_or("?", |f| f.code())
+        .to_owned()
 }
 
 fn is_fatal(body: &[u8]) -> bool {
@@ -533,7 +543,13 @@ pub(crate) fn shown(message: &[u8]) -> String {
         .iter()
         .skip(frame::HEADER)
         .take(160)
-        .map(|b| if b.is_ascii_graphic() || *b == b' ' { *b as char } else { '.' })
+        .map(|b| {
+            if b.is_ascii_graphic() || *b == b' ' {
+                *b as char
+            } else {
+                '.'
+            }
+        })
         .collect();
     format!("{}[{text}]", message.first().map_or('?', |b| *b as char))
 }

@@ -7,20 +7,60 @@ use std::time::Duration;
 
 /// Seeds that once broke a promise, and what the bug was.
 const REGRESSIONS: [(u64, u64, bool, &str); 14] = [
-    (88, 1000, true, "logins refused for ever with a line below the pools"),
-    (51, 1000, true, "lease ended between a local ParseComplete and its Bind"),
-    (12, 1000, true, "a Close that was skipped forgot its statement"),
-    (4, 1000, true, "RESET told the client the pool's login value"),
-    (2, 1000, true, "a skipped Parse forgot the unnamed one sent after it"),
+    (
+        88,
+        1000,
+        true,
+        "logins refused for ever with a line below the pools",
+    ),
+    (
+        51,
+        1000,
+        true,
+        "lease ended between a local ParseComplete and its Bind",
+    ),
+    (
+        12,
+        1000,
+        true,
+        "a Close that was skipped forgot its statement",
+    ),
+    (
+        4,
+        1000,
+        true,
+        "RESET told the client the pool's login value",
+    ),
+    (
+        2,
+        1000,
+        true,
+        "a skipped Parse forgot the unnamed one sent after it",
+    ),
     (7, 1000, true, "42P05 in a failed transaction"),
-    (339, 2000, true, "portal of an open batch forgotten: LISTEN leaked"),
+    (
+        339,
+        2000,
+        true,
+        "portal of an open batch forgotten: LISTEN leaked",
+    ),
     (91, 1000, true, "late CopyDone at hand-over is at rest"),
     (207, 1000, true, "late CopyData at hand-over is at rest"),
     (29, 1500, false, "error text inside a half-passed message"),
     (103, 1000, false, "error text inside a half-passed message"),
-    (14, 1000, false, "FATAL while idle: the next client heard nothing"),
+    (
+        14,
+        1000,
+        false,
+        "FATAL while idle: the next client heard nothing",
+    ),
     (226, 1500, false, "close of a slot that was used again"),
-    (295, 1500, false, "garbage dropped while a refused batch is skipped"),
+    (
+        295,
+        1500,
+        false,
+        "garbage dropped while a refused batch is skipped",
+    ),
 ];
 
 fn scenario(seed: u64, ops: u64, calm: bool) -> Scenario {
@@ -32,7 +72,11 @@ fn scenario(seed: u64, ops: u64, calm: bool) -> Scenario {
 fn seeds_that_once_failed_hold() {
     for (seed, ops, calm, bug) in REGRESSIONS {
         let report = run(seed, &scenario(seed, ops, calm));
-        assert!(report.failure.is_none(), "seed {seed} ({bug}): {:?}", report.failure);
+        assert!(
+            report.failure.is_none(),
+            "seed {seed} ({bug}): {:?}",
+            report.failure
+        );
     }
 }
 
@@ -41,7 +85,10 @@ fn the_same_seed_gives_the_same_run() {
     for seed in [3, 40, 77] {
         let s = Scenario::random(seed, 2_000);
         let (a, b) = (run(seed, &s), run(seed, &s));
-        assert_eq!((a.hash, a.stats.ops, a.stats.events), (b.hash, b.stats.ops, b.stats.events));
+        assert_eq!(
+            (a.hash, a.stats.ops, a.stats.events),
+            (b.hash, b.stats.ops, b.stats.events)
+        );
         assert_ne!(a.hash, run(seed + 1, &s).hash);
     }
 }
@@ -52,10 +99,17 @@ fn many_seeds_hold() {
     let mut total = crate::stats::Stats::default();
     for seed in 10_000..10_150 {
         let report = run(seed, &Scenario::random(seed, 1_000));
-        assert!(report.failure.is_none(), "seed {seed}: {:?}", report.failure);
+        assert!(
+            report.failure.is_none(),
+            "seed {seed}: {:?}",
+            report.failure
+        );
         total.add(&report.stats);
     }
-    assert!(total.ops > 100_000 && total.fault_count() > 5_000, "{total}");
+    assert!(
+        total.ops > 100_000 && total.fault_count() > 5_000,
+        "{total}"
+    );
 }
 
 /// A busy calm world in which every planted bug has its chance.
@@ -115,14 +169,21 @@ fn caught(plant: Plant, words: &[&str]) {
 fn the_busy_world_is_sound_without_a_plant() {
     for seed in 1..6 {
         let report = run(seed, &busy());
-        assert!(report.failure.is_none(), "seed {seed}: {:?}", report.failure);
+        assert!(
+            report.failure.is_none(),
+            "seed {seed}: {:?}",
+            report.failure
+        );
     }
 }
 
 #[test]
 fn each_checker_sees_its_planted_bug() {
     let rows: &[(Plant, &[&str])] = &[
-        (Plant::SwapGrants, &["held by", "waits for ever", "lent to", "at the end"]),
+        (
+            Plant::SwapGrants,
+            &["held by", "waits for ever", "lent to", "at the end"],
+        ),
         (Plant::LoseGrant, &["waits for ever", "still wait"]),
         (Plant::LoseReady, &["waits for ever", "still wait"]),
         (Plant::KeepParameters, &["expected"]),

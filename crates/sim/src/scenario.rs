@@ -125,7 +125,11 @@ impl Scenario {
         let calm = r.permille(300);
         let mut weights = [0; crate::stats::FAULTS];
         for w in &mut weights {
-            *w = if r.permille(600) { r.below(100) as u32 } else { 0 };
+            *w = if r.permille(600) {
+                r.below(100) as u32
+            } else {
+                0
+            };
         }
         // These hit everybody for a while: seldom.
         use crate::stats::FaultKind as F;
@@ -158,10 +162,17 @@ impl Scenario {
             reset_always: r.permille(100),
             wait_timeout: Duration::from_millis([300, 3000, 3000][r.below(3) as usize]),
             query_timeout: Some(Duration::from_secs(4)),
-            check_delay: [None, Some(Duration::from_millis(1)), Some(Duration::from_millis(100))]
-                [r.below(3) as usize],
+            check_delay: [
+                None,
+                Some(Duration::from_millis(1)),
+                Some(Duration::from_millis(100)),
+            ][r.below(3) as usize],
             faults: Faults {
-                every: if calm { 0 } else { [2_000, 20_000, 100_000][r.below(3) as usize] },
+                every: if calm {
+                    0
+                } else {
+                    [2_000, 20_000, 100_000][r.below(3) as usize]
+                },
                 weights,
             },
             plant: None,

@@ -30,7 +30,12 @@ const SHARED: [&str; 10] = [
     "SELECT 1/0",
 ];
 const VARS: [&str; 7] = [
-    "application_name", "client_encoding", "datestyle", "timezone", "search_path", "work_mem",
+    "application_name",
+    "client_encoding",
+    "datestyle",
+    "timezone",
+    "search_path",
+    "work_mem",
     "app.user",
 ];
 
@@ -60,8 +65,14 @@ impl Pen<'_> {
             0..=6 => format!("SELECT {token}"),
             7 => format!("SELECT current_setting('{}')", self.var()),
             8 => "SELECT sim_state()".into(),
-            9 => format!("SELECT rows({}, {})", self.rng.below(20), self.rng.below(300)),
-            10 if self.s.drip < 100 && self.rng.permille(60) => format!("SELECT rows({}, 1000)", self.rng.below(900)),
+            9 => format!(
+                "SELECT rows({}, {})",
+                self.rng.below(20),
+                self.rng.below(300)
+            ),
+            10 if self.s.drip < 100 && self.rng.permille(60) => {
+                format!("SELECT rows({}, 1000)", self.rng.below(900))
+            }
             10 => format!("SELECT {token}"),
             11 => format!("SELECT pg_sleep({}), {token}", self.rng.below(20_000)),
             12 | 13 => {
@@ -71,7 +82,12 @@ impl Pen<'_> {
             14 => "SELECT 1/0".into(),
             15 => format!("SET {} TO 'v{}'", self.var(), self.rng.below(4)),
             16 => format!("SET LOCAL {} TO 'w{}'", self.var(), self.rng.below(4)),
-            17 => format!("SELECT set_config('{}', 'x{}', {})", self.var(), self.rng.below(4), self.rng.permille(300)),
+            17 => format!(
+                "SELECT set_config('{}', 'x{}', {})",
+                self.var(),
+                self.rng.below(4),
+                self.rng.permille(300)
+            ),
             18 if self.rng.permille(100) => "SELEKT".into(),
             18 => format!("COPY t TO STDOUT {}", self.rng.below(10)),
             // RESET goes back to the server's login, until the next batch.
@@ -116,8 +132,14 @@ impl Pen<'_> {
         match self.rng.below(100) {
             0..=9 if !c.statement_mode => {
                 let word = match in_tx {
-                    true => ["COMMIT", "rollback", "end", "SAVEPOINT a", "rollback to a", "RELEASE a"]
-                        [self.rng.below(6) as usize],
+                    true => [
+                        "COMMIT",
+                        "rollback",
+                        "end",
+                        "SAVEPOINT a",
+                        "rollback to a",
+                        "RELEASE a",
+                    ][self.rng.below(6) as usize],
                     false => ["BEGIN", "begin;", "BEGIN; SELECT 'x'"][self.rng.below(3) as usize],
                 };
                 self.query(c, word);
@@ -249,7 +271,9 @@ impl Pen<'_> {
                 if !known && fresh || known && c.settled() && self.rng.permille(20) {
                     self.op(Hit::Parse);
                     c.busy_names |= 1 << n;
-                    c.send(self.now, |v| front::parse(v, name.as_bytes(), text.as_bytes(), &[0, 0]));
+                    c.send(self.now, |v| {
+                        front::parse(v, name.as_bytes(), text.as_bytes(), &[0, 0])
+                    });
                 } else if known && self.rng.permille(60) {
                     c.busy_names |= 1 << n;
                     if self.rng.permille(300) && c.settled() {
@@ -279,11 +303,17 @@ impl Pen<'_> {
     fn copy_in(&mut self, c: &mut Client) {
         c.wait_all = true;
         if self.rng.permille(500) {
-            let before = if self.rng.permille(300) { "SELECT 'before'; " } else { "" };
+            let before = if self.rng.permille(300) {
+                "SELECT 'before'; "
+            } else {
+                ""
+            };
             return self.query(c, &format!("{before}COPY t FROM STDIN"));
         }
         self.op(Hit::Parse);
-        c.send(self.now, |v| front::parse(v, b"", b"COPY t FROM STDIN", &[0, 0]));
+        c.send(self.now, |v| {
+            front::parse(v, b"", b"COPY t FROM STDIN", &[0, 0])
+        });
         self.bind(c, "", "", "");
         self.op(Hit::Execute);
         c.send(self.now, |v| front::execute(v, b"", 0));

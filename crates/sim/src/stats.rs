@@ -166,7 +166,10 @@ impl fmt::Display for Stats {
             row(kind.label(), self.faults[*kind as usize])?;
         }
         for hit in Hit::ALL {
-            row(hit.label(), self.hits.get(*hit as usize).copied().unwrap_or(0))?;
+            row(
+                hit.label(),
+                self.hits.get(*hit as usize).copied().unwrap_or(0),
+            )?;
         }
         for (label, n) in &self.more {
             row(label, *n)?;

@@ -13,9 +13,27 @@ pub(super) fn parses(text: &str) -> bool {
         .find(|c: char| !c.is_ascii_alphabetic())
         .unwrap_or(text.len());
     const VERBS: [&str; 21] = [
-        "select", "insert", "begin", "commit", "rollback", "savepoint", "release", "set", "reset",
-        "discard", "listen", "unlisten", "create", "drop", "prepare", "execute", "deallocate",
-        "copy", "show", "end", "abort",
+        "select",
+        "insert",
+        "begin",
+        "commit",
+        "rollback",
+        "savepoint",
+        "release",
+        "set",
+        "reset",
+        "discard",
+        "listen",
+        "unlisten",
+        "create",
+        "drop",
+        "prepare",
+        "execute",
+        "deallocate",
+        "copy",
+        "show",
+        "end",
+        "abort",
     ];
     let verb = &text[..end];
     text.is_empty() || VERBS.iter().any(|v| v.eq_ignore_ascii_case(verb))
@@ -135,11 +153,16 @@ impl Session {
             }
         } else if starts(rest, "sim_state()") {
             self.state().into()
-        } else if let Some(args) = after(rest, "set_config(").or_else(|| after(rest, "pg_catalog.set_config(")) {
+        } else if let Some(args) =
+            after(rest, "set_config(").or_else(|| after(rest, "pg_catalog.set_config("))
+        {
             self.set_config(args)?
         } else if let Some(args) = after(rest, "pg_advisory_lock(") {
             let key = args.split(')').next().unwrap_or("");
-            *Rc::make_mut(&mut self.lasting).locks.entry(key.into()).or_default() += 1;
+            *Rc::make_mut(&mut self.lasting)
+                .locks
+                .entry(key.into())
+                .or_default() += 1;
             "".into()
         } else if let Some(args) = after(rest, "pg_advisory_unlock(") {
             self.unlock(args.split(')').next().unwrap_or("")).into()
@@ -312,7 +335,11 @@ impl Session {
             if self.tx != Tx::Block {
                 return fail("25P01", "SAVEPOINT can only be used in transaction blocks");
             }
-            let point = (name.trim().into(), Rc::clone(&self.facts), self.inserts.len());
+            let point = (
+                name.trim().into(),
+                Rc::clone(&self.facts),
+                self.inserts.len(),
+            );
             self.points.push(point);
             return Ok(Some("SAVEPOINT"));
         }
@@ -329,7 +356,9 @@ impl Session {
 
     fn session_state(&mut self, text: &str) -> Result<&'static str, Fail> {
         if let Some(name) = after(text, "listen ") {
-            Rc::make_mut(&mut self.facts).listens.insert(name.trim().into());
+            Rc::make_mut(&mut self.facts)
+                .listens
+                .insert(name.trim().into());
             Ok("LISTEN")
         } else if let Some(name) = after(text, "unlisten ") {
             let facts = Rc::make_mut(&mut self.facts);
@@ -374,7 +403,10 @@ impl Session {
         }
         if self.named.remove(name.as_bytes()).is_some()
             || (self.lasting.prepared.contains_key(name)
-                && Rc::make_mut(&mut self.lasting).prepared.remove(name).is_some())
+                && Rc::make_mut(&mut self.lasting)
+                    .prepared
+                    .remove(name)
+                    .is_some())
         {
             return Ok("DEALLOCATE");
         }

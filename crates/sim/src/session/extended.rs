@@ -59,7 +59,10 @@ impl Session {
         } else if self.named.contains_key(parse.name) {
             return fail("42P05", "prepared statement already exists");
         } else {
-            let text = match self.mixes_texts.then(|| self.last_text.replace(Rc::clone(&text))) {
+            let text = match self
+                .mixes_texts
+                .then(|| self.last_text.replace(Rc::clone(&text)))
+            {
                 Some(Some(last)) => last,
                 _ => text,
             };

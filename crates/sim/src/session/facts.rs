@@ -18,7 +18,9 @@ pub const NAMES: [(&str, &str, Option<&str>); 8] = [
 
 /// The place of a parameter in [`NAMES`].
 pub fn var(name: &str) -> Option<usize> {
-    NAMES.iter().position(|(n, _, _)| n.eq_ignore_ascii_case(name))
+    NAMES
+        .iter()
+        .position(|(n, _, _)| n.eq_ignore_ascii_case(name))
 }
 
 /// One parameter's values above its login default.

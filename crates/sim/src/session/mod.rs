@@ -157,7 +157,11 @@ impl Session {
     /// Outside of any transaction and batch: a pooler may have taken its
     /// connection away.
     pub fn is_free(&self) -> bool {
-        self.tx == Tx::None && !self.batch && !self.skip && self.copy.is_none() && self.run.is_none()
+        self.tx == Tx::None
+            && !self.batch
+            && !self.skip
+            && self.copy.is_none()
+            && self.run.is_none()
     }
 
     /// The next message may be refused: nothing of its transaction or batch
@@ -278,7 +282,9 @@ impl Session {
             }
             Some(Run::Execute { portal }) => {
                 complete(out, "SELECT 1");
-                self.portals.get_mut(&portal).map(|p| p.at = 1);
+                if let Some(p) = self.portals.get_mut(&portal) {
+                    p.at = 1;
+                }
                 Step::Done
             }
             None => Step::Done,
@@ -350,7 +356,10 @@ impl Session {
             match self.exec(statement, None, alone, true, out) {
                 Ok(Step::Done) => {}
                 Ok(Step::Sleep(us)) => {
-                    self.run = Some(Run::Query { text: Rc::clone(&text), at });
+                    self.run = Some(Run::Query {
+                        text: Rc::clone(&text),
+                        at,
+                    });
                     return Step::Sleep(us);
                 }
                 Ok(Step::End) => {
@@ -505,10 +514,7 @@ impl Session {
             }
         };
         // The error itself was seen already.
-        let skip = wire::frame::peek(&text)
-            .ok()
-            .flatten()
-            .map_or(0, |f| f.len);
+        let skip = wire::frame::peek(&text).ok().flatten().map_or(0, |f| f.len);
         out.extend_from_slice(&text[skip..]);
     }
 }
@@ -535,4 +541,9 @@ impl Session {
     pub fn copy_extended(&self) -> bool {
         self.copy.is_some_and(|c| c.extended)
     }
+}
+
+/// Whether `needle` stands in `text`.
+pub(crate) fn contains(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|w| w == needle)
 }

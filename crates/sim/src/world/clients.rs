@@ -59,7 +59,8 @@ impl World {
         c.statement_mode = self.s.pools[database as usize].mode == PoolMode::Statement;
         c.startup.clear();
         if name {
-            c.startup.push(("application_name".into(), format!("app-{client}")));
+            c.startup
+                .push(("application_name".into(), format!("app-{client}")));
         }
         if zone {
             c.startup.push(("timezone".into(), "Europe/Oslo".into()));
@@ -72,12 +73,12 @@ impl World {
             ("database".to_owned(), c.database.clone()),
         ];
         pairs.extend(c.startup.iter().cloned());
-        let minor = if client % 2 == 0 { 0 } else { 2 };
+        let minor = if client.is_multiple_of(2) { 0 } else { 2 };
         let mut out = Vec::new();
-        if client % 5 == 0 {
+        if client.is_multiple_of(5) {
             front::ssl_request(&mut out);
         }
-        if client % 5 != 0 {
+        if !client.is_multiple_of(5) {
             front::startup(&mut out, minor, pairs.iter().map(|(n, v)| (n, v)));
         }
         self.links[link as usize].up.write(&out);
@@ -86,7 +87,9 @@ impl World {
 
     fn talk(&mut self, client: u32) {
         let c = &self.clients[client as usize];
-        let Some((link, generation)) = c.link else { return };
+        let Some((link, generation)) = c.link else {
+            return;
+        };
         if self.quiet || self.stats.ops >= self.s.ops {
             return self.wind_down(client);
         }
@@ -103,7 +106,10 @@ impl World {
         pen.act(&mut clients[client as usize]);
         self.send(client);
         let c = &self.clients[client as usize];
-        let asleep = c.pending.iter().any(|p| crate::world_find(&p.body, b"pg_sleep"));
+        let asleep = c
+            .pending
+            .iter()
+            .any(|p| crate::session::contains(&p.body, b"pg_sleep"));
         if asleep && self.rng.permille(self.s.cancels) {
             self.cancel_own(client);
         }
@@ -153,7 +159,9 @@ impl World {
 
     /// Leaves without more ado: politely, by closing, or in mid-message.
     pub(crate) fn leave(&mut self, client: u32) {
-        let Some((link, _)) = self.clients[client as usize].link.take() else { return };
+        let Some((link, _)) = self.clients[client as usize].link.take() else {
+            return;
+        };
         self.note(|| format!("client {client} leaves"));
         let how = self.rng.below(4);
         let l = &mut self.links[link as usize];
@@ -197,7 +205,9 @@ impl World {
     }
 
     fn cancel_own(&mut self, client: u32) {
-        let Some((pid, key)) = self.clients[client as usize].key.clone() else { return };
+        let Some((pid, key)) = self.clients[client as usize].key.clone() else {
+            return;
+        };
         self.hit(Hit::Cancels);
         self.stats.ops += 1;
         let link = self.connect(client, true);
@@ -247,7 +257,8 @@ impl World {
             return;
         }
         // The answer to SSLRequest is one byte.
-        if client % 5 == 0 && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N" {
+        if client.is_multiple_of(5) && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N"
+        {
             return self.start_plain(client, link);
         }
         let stalled = std::mem::take(&mut c.stalled);
@@ -256,7 +267,9 @@ impl World {
         match c.receive(self.now, bytes) {
             Err(text) => {
                 let id = self.links[link as usize].slot;
-                self.fail(format!("client {client} (link {link}, slot {id:?}): {text}"));
+                self.fail(format!(
+                    "client {client} (link {link}, slot {id:?}): {text}"
+                ));
             }
             Ok(wish) => self.fulfil(client, wish),
         }
@@ -337,13 +350,17 @@ impl World {
         for id in committed {
             let n = self.db[id as usize];
             if n != 1 {
-                self.fail(format!("client {client} committed insert {id}, the database has it {n} times"));
+                self.fail(format!(
+                    "client {client} committed insert {id}, the database has it {n} times"
+                ));
             }
         }
         for id in undone {
             let n = self.db[id as usize];
             if n != 0 {
-                self.fail(format!("client {client} rolled insert {id} back, the database has it {n} times"));
+                self.fail(format!(
+                    "client {client} rolled insert {id} back, the database has it {n} times"
+                ));
             }
         }
     }
@@ -364,7 +381,9 @@ impl World {
                     "client {i} (link {:?}) waits for ever: {} requests unanswered, first {:?}",
                     c.link,
                     c.pending.len(),
-                    c.pending.front().map(|p| String::from_utf8_lossy(&p.body).into_owned())
+                    c.pending
+                        .front()
+                        .map(|p| String::from_utf8_lossy(&p.body).into_owned())
                 );
                 return self.fail(text);
             }
@@ -373,7 +392,9 @@ impl World {
 
     pub(crate) fn client_fault(&mut self, kind: FaultKind) -> bool {
         let i = self.rng.below(self.clients.len() as u64) as u32;
-        let Some((link, generation)) = self.clients[i as usize].link else { return false };
+        let Some((link, generation)) = self.clients[i as usize].link else {
+            return false;
+        };
         let ready = matches!(self.clients[i as usize].state, State::Ready);
         match kind {
             FaultKind::ClientEof => self.leave(i),
@@ -407,7 +428,10 @@ impl World {
 
     /// A stranger whose login cannot succeed: it uses a client that is away.
     fn bad_login(&mut self, kind: FaultKind) -> bool {
-        let away = self.clients.iter().position(|c| matches!(c.state, State::Away));
+        let away = self
+            .clients
+            .iter()
+            .position(|c| matches!(c.state, State::Away));
         let Some(i) = away else { return false };
         let link = self.connect(i as u32, false);
         let generation = self.links[link as usize].generation;
@@ -424,7 +448,11 @@ impl World {
         match kind {
             FaultKind::BadStartup => out.extend_from_slice(&[0, 0, 0, 9, 0, 3, 0, 0, 7]),
             FaultKind::NoDatabase => {
-                front::startup(&mut out, 0, [("user", user.as_str()), ("database", "nowhere")]);
+                front::startup(
+                    &mut out,
+                    0,
+                    [("user", user.as_str()), ("database", "nowhere")],
+                );
                 c.state = State::Login(Login::Sent);
                 c.wrong_password = true;
             }
@@ -461,7 +489,10 @@ impl World {
             }
             Some(Plant::SwapGrants) if !self.planted && self.now > 20_000 => {
                 self.planted = true;
-                let other = self.owners.keys().find(|c| c.worker == client.worker && **c != client);
+                let other = self
+                    .owners
+                    .keys()
+                    .find(|c| c.worker == client.worker && **c != client);
                 other.copied().or(Some(client))
             }
             _ => Some(client),

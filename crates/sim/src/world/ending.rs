@@ -70,11 +70,19 @@ impl World {
     pub(crate) fn gather(&mut self) {
         self.stats.virtual_us = self.now;
         for reason in CloseReason::ALL {
-            let n: u64 = self.hubs.iter().map(|h| h.worker_stats().closes[*reason as usize]).sum();
+            let n: u64 = self
+                .hubs
+                .iter()
+                .map(|h| h.worker_stats().closes[*reason as usize])
+                .sum();
             self.stats.more.insert(format!("closed: {reason}"), n);
         }
         for reason in RefuseReason::ALL {
-            let n: u64 = self.hubs.iter().map(|h| h.worker_stats().refusals[*reason as usize]).sum();
+            let n: u64 = self
+                .hubs
+                .iter()
+                .map(|h| h.worker_stats().refusals[*reason as usize])
+                .sum();
             self.stats.more.insert(format!("refused: {reason}"), n);
         }
     }

@@ -67,7 +67,9 @@ impl World {
     }
 
     fn server_fault(&mut self, kind: FaultKind) -> bool {
-        let Some(link) = self.victim() else { return false };
+        let Some(link) = self.victim() else {
+            return false;
+        };
         let s = &mut self.servers[link as usize];
         let generation = s.generation;
         match kind {
@@ -147,7 +149,11 @@ impl World {
     fn fatal(&mut self, link: u32) {
         let mut out = Vec::new();
         if let Stage::Ready(session) = &mut self.servers[link as usize].stage {
-            session.fatal("57P01", "terminating connection due to administrator command", &mut out);
+            session.fatal(
+                "57P01",
+                "terminating connection due to administrator command",
+                &mut out,
+            );
         }
         self.servers[link as usize].down.write(&out);
         self.server_ends(link);

@@ -112,7 +112,9 @@ impl World {
         }
         pipe.told = unsent;
         if unsent > HELD_MAX {
-            self.fail(format!("{unsent} bytes are held for {peer:?} of worker {w}"));
+            self.fail(format!(
+                "{unsent} bytes are held for {peer:?} of worker {w}"
+            ));
         }
         if self.s.plant == Some(Plant::HideBacklog) {
             return false;
@@ -137,7 +139,9 @@ impl World {
             self.note(|| format!("worker {w}: {action:?}"));
         }
         match action {
-            Action::Grant { client, conn, slot, .. } => {
+            Action::Grant {
+                client, conn, slot, ..
+            } => {
                 self.hit(Hit::Grants);
                 let client = self.plant_grant(client);
                 let Some(client) = client else { return };
@@ -152,11 +156,19 @@ impl World {
                 self.hand_over(w, conn, slot, to);
             }
             Action::Open { conn, pool, .. } => self.open(w, conn, pool),
-            Action::Close { conn, slot, reason, .. } => {
+            Action::Close {
+                conn, slot, reason, ..
+            } => {
                 self.hit(Hit::PoolCloses);
                 self.hubs[w].evict(slot, conn, reason, &mut self.out);
             }
-            Action::Refuse { client, reason, waited, text, .. } => {
+            Action::Refuse {
+                client,
+                reason,
+                waited,
+                text,
+                ..
+            } => {
                 self.hit(Hit::Refusals);
                 self.hubs[w].refused(
                     now,
@@ -233,7 +245,10 @@ impl World {
         self.at(delay, Event::Connected(link, generation));
         let live = self.live_servers();
         if live > self.s.line as usize {
-            self.fail(format!("{live} connections at the server, line {}", self.s.line));
+            self.fail(format!(
+                "{live} connections at the server, line {}",
+                self.s.line
+            ));
         }
     }
 
@@ -267,17 +282,36 @@ impl World {
                 self.hit(Hit::Resumes);
                 self.resume(w, peer);
             }
-            Command::Derive { peer, generation, job } => {
+            Command::Derive {
+                peer,
+                generation,
+                job,
+            } => {
                 self.hit(Hit::Derives);
                 let keys = Keys::derive(job.password.as_bytes(), &job.salt, job.iterations);
-                self.post(w as u16, Mail::Derived { peer, generation, keys });
+                self.post(
+                    w as u16,
+                    Mail::Derived {
+                        peer,
+                        generation,
+                        keys,
+                    },
+                );
             }
             Command::Cancel { slot, pid, key } => {
                 let link = self.client_slots[w][slot as usize];
                 let generation = self.links[link as usize].generation;
                 let worker = Hub::worker_of(pid).0;
                 if (worker as usize) < self.hubs.len() {
-                    self.post(worker, Mail::Cancel { link, generation, pid, key });
+                    self.post(
+                        worker,
+                        Mail::Cancel {
+                            link,
+                            generation,
+                            pid,
+                            key,
+                        },
+                    );
                 } else {
                     self.post(w as u16, Mail::CancelDone { link, generation });
                 }
@@ -300,10 +334,21 @@ impl World {
         }
     }
 
-    fn cancel_server(&mut self, w: usize, slot: u32, conn: events::ConnId, asked: Option<(u32, u32)>) {
+    fn cancel_server(
+        &mut self,
+        w: usize,
+        slot: u32,
+        conn: events::ConnId,
+        asked: Option<(u32, u32)>,
+    ) {
         let link = self.server_slots[w][slot as usize];
         let generation = self.servers[link as usize].generation;
-        let trip = CancelTrip { link, generation, conn, asked };
+        let trip = CancelTrip {
+            link,
+            generation,
+            conn,
+            asked,
+        };
         self.cancels.push(trip);
         let delay = self.latency() + self.latency();
         self.at(delay, Event::CancelArrives(self.cancels.len() as u32 - 1));
@@ -330,7 +375,9 @@ impl World {
 
     pub(crate) fn mail_arrives(&mut self, worker: u16) {
         let w = worker as usize;
-        let Some((_, mail)) = self.mail[w].pop_front() else { return };
+        let Some((_, mail)) = self.mail[w].pop_front() else {
+            return;
+        };
         let now = self.time();
         self.shop.worker = WorkerId(worker);
         match mail {
@@ -347,7 +394,12 @@ impl World {
                 self.hubs[w].arrived(now, slot, to, &mut self.shop, &mut self.out);
                 self.go_server_down(link);
             }
-            Mail::Cancel { link, generation, pid, key } => {
+            Mail::Cancel {
+                link,
+                generation,
+                pid,
+                key,
+            } => {
                 let outcome = self.hubs[w].cancel(now, pid, &key, &mut self.shop, &mut self.out);
                 self.note(|| format!("worker {w}: cancel for {pid}: {outcome:?}"));
                 match outcome {
@@ -361,7 +413,11 @@ impl World {
                 let back = self.links[link as usize].worker;
                 self.post(back, Mail::CancelDone { link, generation });
             }
-            Mail::CancelEnded { link, generation, conn } => {
+            Mail::CancelEnded {
+                link,
+                generation,
+                conn,
+            } => {
                 let server = &self.servers[link as usize];
                 if server.generation == generation
                     && let Some(slot) = server.slot
@@ -381,7 +437,11 @@ impl World {
                 }
             }
             Mail::Ddl(pool) => self.hubs[w].ddl_seen(pool),
-            Mail::Derived { peer, generation, keys } => {
+            Mail::Derived {
+                peer,
+                generation,
+                keys,
+            } => {
                 self.hubs[w].derived(now, peer, generation, keys, &mut self.shop, &mut self.out);
             }
         }
@@ -667,7 +727,9 @@ impl World {
         if s.generation != generation || !s.used {
             return;
         }
-        let (w, Some(slot)) = (s.worker as usize, s.slot) else { return };
+        let (w, Some(slot)) = (s.worker as usize, s.slot) else {
+            return;
+        };
         let now = self.time();
         self.shop.worker = WorkerId(w as u16);
         if self.now < self.unreachable_until {

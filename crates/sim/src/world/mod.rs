@@ -62,12 +62,32 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) enum Mail {
     Action(Action),
-    Arrive { link: u32, transfer: Box<Transfer>, to: ClientId },
-    Cancel { link: u32, generation: u32, pid: i32, key: Box<[u8]> },
-    CancelEnded { link: u32, generation: u32, conn: ConnId },
-    CancelDone { link: u32, generation: u32 },
+    Arrive {
+        link: u32,
+        transfer: Box<Transfer>,
+        to: ClientId,
+    },
+    Cancel {
+        link: u32,
+        generation: u32,
+        pid: i32,
+        key: Box<[u8]>,
+    },
+    CancelEnded {
+        link: u32,
+        generation: u32,
+        conn: ConnId,
+    },
+    CancelDone {
+        link: u32,
+        generation: u32,
+    },
     Ddl(PoolKey),
-    Derived { peer: relay::Peer, generation: u32, keys: Keys },
+    Derived {
+        peer: relay::Peer,
+        generation: u32,
+        keys: Keys,
+    },
 }
 
 /// Work of the worker that is being dispatched.
@@ -101,6 +121,18 @@ pub(crate) enum Stage {
     SaslFinal(Box<wire::scram::server::ServerFirst>),
     Ready(Box<Session>),
     Gone,
+}
+
+impl Stage {
+    fn name(&self) -> &'static str {
+        match self {
+            Stage::Startup => "start-up",
+            Stage::Ready(session) if session.sleeps() => "sleeps",
+            Stage::Ready(_) => "ready",
+            Stage::Gone => "gone",
+            _ => "login",
+        }
+    }
 }
 
 /// A hub's connection to the server.
@@ -265,8 +297,7 @@ impl World {
     /// Plans an event `delay` µs from now.
     pub(crate) fn at(&mut self, delay: u64, event: Event) {
         self.seq += 1;
-        self.heap
-            .push(Reverse((self.now + delay, self.seq, event)));
+        self.heap.push(Reverse((self.now + delay, self.seq, event)));
     }
 
     pub(crate) fn latency(&mut self) -> u64 {
@@ -326,7 +357,7 @@ impl World {
                     "server link {i}: {} slot {:?} {state:?} held by {holder:?} = client {by:?}, stage {}",
                     s.conn,
                     s.slot,
-                    crate::world_stage(&s.stage)
+                    s.stage.name()
                 );
                 self.note(|| line);
             }

@@ -77,6 +77,10 @@ impl Pipe {
 
     /// There is something to deliver.
     pub fn is_due(&self) -> bool {
-        !self.scheduled && !self.stopped && !self.silent && !self.done && (self.len() > 0 || self.eof)
+        !self.scheduled
+            && !self.stopped
+            && !self.silent
+            && !self.done
+            && (self.len() > 0 || self.eof)
     }
 }

@@ -213,7 +213,9 @@ impl World {
     fn statement(&mut self, link: u32, tag: u8, body: &[u8]) {
         self.watch(link, tag, body);
         let s = &mut self.servers[link as usize];
-        let Stage::Ready(session) = &mut s.stage else { return };
+        let Stage::Ready(session) = &mut s.stage else {
+            return;
+        };
         let mut out = Vec::new();
         let mut step = session.message(tag, body, &mut out);
         if tag == b'Q' && body.starts_with(b"SELECT auth(") {
@@ -221,7 +223,11 @@ impl World {
             answer_auth(body, &mut out);
             step = Step::Done;
         }
-        if self.s.plant == Some(Plant::LoseReady) && !self.planted && tag == b'Q' && self.now > 50_000 {
+        if self.s.plant == Some(Plant::LoseReady)
+            && !self.planted
+            && tag == b'Q'
+            && self.now > 50_000
+        {
             self.planted = true;
             out.truncate(out.len().saturating_sub(6));
         }
@@ -275,7 +281,9 @@ impl World {
         if s.generation != generation || s.run != run {
             return;
         }
-        let Stage::Ready(session) = &mut s.stage else { return };
+        let Stage::Ready(session) = &mut s.stage else {
+            return;
+        };
         let mut out = Vec::new();
         let step = session.resume(&mut out);
         self.after_step(link, step, &out);
@@ -287,9 +295,10 @@ impl World {
         let t = &self.cancels[trip as usize];
         let (mut link, generation, conn, asked) = (t.link, t.generation, t.conn, t.asked);
         if self.s.plant == Some(Plant::MisdirectCancel) {
-            let other = self.servers.iter().position(|s| {
-                matches!(&s.stage, Stage::Ready(x) if x.sleeps()) && s.conn != conn
-            });
+            let other = self
+                .servers
+                .iter()
+                .position(|s| matches!(&s.stage, Stage::Ready(x) if x.sleeps()) && s.conn != conn);
             link = other.map_or(link, |o| o as u32);
         }
         let s = &mut self.servers[link as usize];
@@ -307,7 +316,14 @@ impl World {
         }
         let worker = self.servers[self.cancels[trip as usize].link as usize].worker;
         let link = self.cancels[trip as usize].link;
-        self.post(worker, Mail::CancelEnded { link, generation, conn });
+        self.post(
+            worker,
+            Mail::CancelEnded {
+                link,
+                generation,
+                conn,
+            },
+        );
         if let Some((link, generation)) = asked {
             let back = self.links[link as usize].worker;
             self.post(back, Mail::CancelDone { link, generation });
@@ -335,7 +351,9 @@ impl World {
         }
         let late = tag == b'd'
             && !matches!(&self.servers[link as usize].stage, Stage::Ready(s) if s.copies_in());
-        let Some(owner) = owner(body).filter(|_| !late) else { return };
+        let Some(owner) = owner(body).filter(|_| !late) else {
+            return;
+        };
         let conn = self.servers[link as usize].conn;
         let holder = self.shop.holder(conn);
         let by = holder.and_then(|id: ClientId| self.owners.get(&id).copied());
@@ -424,7 +442,10 @@ fn owner(body: &[u8]) -> Option<u32> {
     if digits == 0 || body.get(at + digits) != Some(&b'.') {
         return None;
     }
-    std::str::from_utf8(&body[at..at + digits]).ok()?.parse().ok()
+    std::str::from_utf8(&body[at..at + digits])
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn answer_auth(body: &[u8], out: &mut Vec<u8>) {

@@ -157,7 +157,13 @@ impl Pools for Shop {
         self.up.failure(PoolId(pool.0))
     }
 
-    fn checkin(&mut self, now: Time, _: PoolKey, conn: ConnId, close: Option<CloseReason>) -> Checkin {
+    fn checkin(
+        &mut self,
+        now: Time,
+        _: PoolKey,
+        conn: ConnId,
+        close: Option<CloseReason>,
+    ) -> Checkin {
         self.free(conn);
         self.up.checkin(now, conn, close)
     }
@@ -179,7 +185,14 @@ impl Pools for Shop {
         self.up.closing(now, conn);
     }
 
-    fn arrived(&mut self, now: Time, _: PoolKey, conn: ConnId, slot: u32, client: ClientId) -> bool {
+    fn arrived(
+        &mut self,
+        now: Time,
+        _: PoolKey,
+        conn: ConnId,
+        slot: u32,
+        client: ClientId,
+    ) -> bool {
         let lent = self.up.arrived(now, conn, self.worker, slot, client);
         if lent {
             self.hold(conn, client);

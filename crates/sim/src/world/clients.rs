@@ -46,6 +46,7 @@ impl World {
     }
 
     fn log_in(&mut self, client: u32) {
+        self.stats.ops += 1;
         let link = self.connect(client, false);
         let generation = self.links[link as usize].generation;
         let databases = self.s.pools.len() as u64;
@@ -72,12 +73,12 @@ impl World {
             ("database".to_owned(), c.database.clone()),
         ];
         pairs.extend(c.startup.iter().cloned());
-        let minor = if client % 2 == 0 { 0 } else { 2 };
+        let minor = if client.is_multiple_of(2) { 0 } else { 2 };
         let mut out = Vec::new();
-        if client % 5 == 0 {
+        if client.is_multiple_of(5) {
             front::ssl_request(&mut out);
         }
-        if client % 5 != 0 {
+        if !client.is_multiple_of(5) {
             front::startup(&mut out, minor, pairs.iter().map(|(n, v)| (n, v)));
         }
         self.links[link as usize].up.write(&out);
@@ -108,7 +109,7 @@ impl World {
         let asleep = c
             .pending
             .iter()
-            .any(|p| crate::world_find(&p.body, b"pg_sleep"));
+            .any(|p| crate::session::contains(&p.body, b"pg_sleep"));
         if asleep && self.rng.permille(self.s.cancels) {
             self.cancel_own(client);
         }
@@ -256,7 +257,8 @@ impl World {
             return;
         }
         // The answer to SSLRequest is one byte.
-        if client % 5 == 0 && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N" {
+        if client.is_multiple_of(5) && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N"
+        {
             return self.start_plain(client, link);
         }
         let stalled = std::mem::take(&mut c.stalled);
@@ -330,7 +332,12 @@ impl World {
             self.fail(format!("client {client} (link {link}): {text}"));
         }
         self.clients[client as usize].pending.clear();
-        self.plan_act(client);
+        let c = &mut self.clients[client as usize];
+        if !c.acting {
+            c.acting = true;
+            let delay = self.rng.range(1_000, 20_000);
+            self.at(delay, Event::Act(client));
+        }
     }
 
     /// What a client believes to be committed is, and once.
@@ -430,7 +437,10 @@ impl World {
         let generation = self.links[link as usize].generation;
         let mut out = Vec::new();
         let c = &mut self.clients[i];
+        c.startup.clear();
         c.restart();
+        c.database = "app0".into();
+        c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
         c.link = Some((link, generation));
         c.progress = self.now;
         c.state = State::Login(Login::Hopeless);
@@ -458,6 +468,16 @@ impl World {
         self.links[link as usize].up.write(&out);
         self.go_client_up(link);
         true
+    }
+
+    /// A planted bug at a hand-over: a statement is still under way.
+    pub(crate) fn plant_busy(&mut self, conn: events::ConnId) {
+        if let Some(s) = self.servers.iter_mut().find(|s| s.used && s.conn == conn) {
+            self.planted = true;
+            let mut out = Vec::new();
+            front::query(&mut out, b"SELECT 'late'");
+            s.up.write(&out);
+        }
     }
 
     /// A planted bug at a grant: it goes to somebody else, or is lost.

@@ -151,6 +151,10 @@ impl Hub {
         };
         if !parse.name.is_empty() && client.ext.as_ref().is_some_and(|e| taken(e)) {
             let name = String::from_utf8_lossy(parse.name).into_owned();
+            if self.in_failed_transaction(slot) {
+                self.fail_at_server(slot, &aborted(), io.out);
+                return Some(());
+            }
             let report = Report::error(
                 "42P05",
                 format!("prepared statement \"{name}\" already exists"),
@@ -334,9 +338,12 @@ impl Hub {
             }
         };
         let named = !bind.statement.is_empty();
-        if let Some(statement) = &statement {
-            self.ensure_prepared(slot, statement, named, io.out)?;
-            self.note_portal(slot, bind.portal, statement);
+        match &statement {
+            Some(statement) => {
+                self.ensure_prepared(slot, statement, named, io.out)?;
+                self.note_portal(slot, bind.portal, statement);
+            }
+            None => self.forget_portal(slot, bind.portal),
         }
         self.expect(slot, Expect::Bind, io.out);
         match statement {
@@ -396,6 +403,12 @@ impl Hub {
         if let Some(client) = self.clients.get_mut(slot) {
             client.stream_left = frame.len - frame.len.min(feed.bytes.len() - at);
             client.stream_drop = true;
+        }
+    }
+
+    fn forget_portal(&mut self, slot: u32, portal: &[u8]) {
+        if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
+            ext.portals.retain(|(name, _)| **name != *portal);
         }
     }
 
@@ -475,7 +488,10 @@ impl Hub {
             if let Some(what) = wants
                 && !self.take_pin(slot)
             {
-                let report = self.pin_report(slot, what);
+                let report = match self.in_failed_transaction(slot) {
+                    true => aborted(),
+                    false => self.pin_report(slot, what),
+                };
                 self.fail_at_server(slot, &report, io.out);
                 return Some(());
             }
@@ -496,17 +512,14 @@ impl Hub {
         io: &mut Io<'_>,
     ) -> Option<()> {
         let close = front::Close::parse(body).ok()?;
-        let ours = close.kind == b'S'
-            && !close.name.is_empty()
-            && self
-                .clients
-                .get_mut(slot)?
-                .ext
-                .as_mut()
-                .is_some_and(|e| e.prepared.remove(close.name).is_some());
-        if ours {
+        let ours = match self.clients.get_mut(slot)?.ext.as_mut() {
+            Some(ext) if close.kind == b'S' => ext.prepared.remove_entry(close.name),
+            _ => None,
+        };
+        if let Some((name, statement)) = ours {
             // Others may use it: it stays at the server until there is need of room.
-            self.expect(slot, Expect::LocalClose, io.out);
+            let closed = Box::new(ClientParse { name, statement });
+            self.expect(slot, Expect::LocalClose(Some(closed)), io.out);
             return Some(());
         }
         if close.kind == b'S' && close.name.is_empty() {
@@ -518,6 +531,13 @@ impl Hub {
         self.expect(slot, Expect::Close, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
         Some(())
+    }
+
+    /// The server has said that the transaction failed, and nothing under way
+    /// can have ended it.
+    pub(crate) fn in_failed_transaction(&mut self, slot: u32) -> bool {
+        self.linked_server(slot)
+            .is_some_and(|s| s.status == Status::Failed && s.expected.batches() == 0)
     }
 
     /// Answers a message with an error of ours in a way that the server shares:
@@ -544,6 +564,14 @@ impl Hub {
             ext.unnamed = None;
         }
     }
+}
+
+/// What the server says to anything but the end of a failed transaction.
+pub(crate) fn aborted() -> Report {
+    Report::error(
+        "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
 }
 
 /// Statements prepared before the last DDL are parsed anew.

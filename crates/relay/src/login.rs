@@ -281,7 +281,7 @@ impl Hub {
     }
 
     /// Asks the pool for a server connection on behalf of a login.
-    fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
+    pub(crate) fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
         self.login_stage(slot, stage);
         let Some(client) = self.clients.get_mut(slot) else {
             return;
@@ -314,6 +314,16 @@ impl Hub {
         }
     }
 
+    /// The connection that a login was granted ended on its way.
+    pub(crate) fn login_again(&mut self, slot: u32, lookup: bool, io: &mut Io<'_>) {
+        let stage = if lookup {
+            Stage::Lookup
+        } else {
+            Stage::Greeting
+        };
+        self.login_checkout(slot, stage, io);
+    }
+
     /// A login got the server connection that it waited for.
     pub(crate) fn login_granted(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) {
         let Some(key) = self.servers.get(server_slot).map(|s| s.pool.key) else {
@@ -333,9 +343,12 @@ impl Hub {
             .auth_query
             .as_ref()
             .map(|q| q.query.clone());
-        let (Some(user), Some(query), Some(server)) =
-            (user, query, self.servers.get_mut(server_slot))
-        else {
+        let (Some(user), Some(query)) = (user, query) else {
+            // The settings no longer ask for it.
+            self.give_back(io.now, server_slot, key, None, io.pools, io.out);
+            return self.wrong_password(slot, io);
+        };
+        let Some(server) = self.servers.get_mut(server_slot) else {
             return;
         };
         server.link = slot;
@@ -365,7 +378,7 @@ impl Hub {
         };
         let capture = server.capture.take().unwrap_or_default();
         let key = server.pool.key;
-        let Some(slot) = self.unlink(server_slot) else {
+        let Some(slot) = self.unlink(server_slot, io.out) else {
             return;
         };
         self.give_back(io.now, server_slot, key, None, io.pools, io.out);

@@ -94,6 +94,9 @@ impl Hub {
             unnamed: None,
             ddl_seen: 0,
             dirty: false,
+            unsure: false,
+            coming: None,
+            used: false,
             cancels: 0,
             pid: 0,
             cancel_key: Box::default(),
@@ -129,7 +132,7 @@ impl Hub {
         };
         login.stage = Stage::Asked;
         login.binding = binding.map(Into::into);
-        server.addr = Box::new(addr);
+        *server.addr = addr;
         server.tls = tls.into();
         let info = &server.pool;
         let own = [("user", &*info.user), ("database", &*info.server_database)];
@@ -443,6 +446,13 @@ impl Hub {
             server.ddl_seen = ddl;
         }
         io.pools.opened(io.now, key, conn, slot);
+        // What came behind it in the same read is no part of the login.
+        if let Some(server) = self.servers.get_mut(slot) {
+            let rest = std::mem::take(&mut server.held);
+            if !rest.is_empty() {
+                self.server_input(io.now, slot, &rest, io.pools, io.out);
+            }
+        }
     }
 
     /// A login's socket ended or could not be connected.

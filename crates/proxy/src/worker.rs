@@ -4,6 +4,7 @@ mod clients;
 mod commands;
 mod connecting;
 mod letters;
+mod tokens;
 
 use crate::helpers::Helpers;
 use crate::listen::Listener;
@@ -12,7 +13,7 @@ use crate::outgoing::{Outgoing, Purpose};
 use crate::port::{Common, Port};
 use crate::socket::{Conn, Got};
 use events::{ClientId, ConnId, Time, WorkerId};
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll};
 use relay::{Command, Hub, Outbox, Peer, PoolKey};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+pub(crate) use tokens::waker_token;
+use tokens::{Kind, parts, token};
 
 /// Bytes read at a time; one buffer serves the whole worker.
 const READ_BYTES: usize = 64 * 1024;
@@ -34,40 +37,6 @@ const TICK: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_secs(5);
 /// Closed connections that linger at a time.
 const LINGER_MAX: usize = 4096;
-
-/// What a token means: two bits of kind, the rest a slot.
-const KIND_SHIFT: u32 = usize::BITS - 3;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Client,
-    Server,
-    Outgoing,
-    Lingering,
-    Listener,
-    Waker,
-}
-
-fn token(kind: Kind, slot: usize) -> Token {
-    Token((kind as usize) << KIND_SHIFT | slot)
-}
-
-fn parts(token: Token) -> (Kind, usize) {
-    let kind = match token.0 >> KIND_SHIFT {
-        0 => Kind::Client,
-        1 => Kind::Server,
-        2 => Kind::Outgoing,
-        3 => Kind::Lingering,
-        4 => Kind::Listener,
-        _ => Kind::Waker,
-    };
-    (kind, token.0 & ((1 << KIND_SHIFT) - 1))
-}
-
-/// The waker's token, for the mailbox.
-pub(crate) fn waker_token() -> Token {
-    token(Kind::Waker, 0)
-}
 
 /// A connection that the hub has forgotten, until its last bytes are out.
 struct Lingering {

@@ -266,6 +266,17 @@ impl Handle {
         // Everything that can fail comes before the first change.
         let client_tls = client_tls(&plan)?;
         let binding = channel_binding(&plan)?;
+        let fixed: Vec<String> = config::diff(&self.plan(), &plan)
+            .into_iter()
+            .filter(|c| c.class == config::Class::RestartOnly)
+            .map(|c| c.key.to_string())
+            .collect();
+        if !fixed.is_empty() {
+            return Err(format!(
+                "restart only: {} cannot change while running",
+                fixed.join(", ")
+            ));
+        }
         let plan = Arc::new(plan);
         let directory = Arc::new(compile::directory(&plan, self.inner.mock_seed, binding));
         let common = &self.inner.common;
@@ -283,6 +294,16 @@ impl Handle {
         }
         for cell in upstreams {
             act(common, &cell, |_| {});
+        }
+        // Every worker answers, so every worker has the settings.
+        self.snapshot(false);
+        for (old, _) in &changed.moved {
+            let place = common.read().place(*old).cloned();
+            if let Some(place) = place {
+                act(common, &place.upstream, |u| {
+                    u.retire_pool(common.clock.now(), place.pool);
+                });
+            }
         }
         Ok(())
     }

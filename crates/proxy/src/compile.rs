@@ -177,7 +177,7 @@ pub(crate) fn pool_info(
         database: name.into(),
         user: user.into(),
         server_database: database.dbname.as_deref().unwrap_or(name).into(),
-        address: upstream.endpoint.label().into(),
+        address: upstream.endpoint().label().into(),
         auth,
         parameters,
         mode: match mode {

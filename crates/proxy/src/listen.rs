@@ -226,9 +226,15 @@ pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// Worker threads for this process: its share of the processors.
+/// Worker threads for this process: half of its share of the processors.
+/// A worker carries some hundred thousand small transactions a second, and the
+/// database or the applications on the same machine want cores too; more
+/// workers than needed only wake each other's cores
+/// (docs/decisions/0008-workers.md).
 pub(crate) fn workers() -> u16 {
     // The standard library reads cgroup quotas and affinity.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u16::try_from(cores).unwrap_or(u16::MAX).clamp(1, 64)
+    u16::try_from(cores.div_ceil(2))
+        .unwrap_or(u16::MAX)
+        .clamp(1, 64)
 }

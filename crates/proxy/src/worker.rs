@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     draining: bool,
     stopped: bool,
     accept_again: bool,
+    /// Most clients since memory was last given back.
+    peak: u32,
     /// When the listener failed for lack of files: try again then.
     accept_pause: Option<Time>,
 }
@@ -121,6 +123,7 @@ impl Worker {
             draining: false,
             stopped: false,
             accept_again: false,
+            peak: 0,
             accept_pause: None,
         })
     }
@@ -209,11 +212,24 @@ impl Worker {
         }
         self.hub.tick(self.now, &mut self.port, &mut self.out);
         self.settle(&[]);
+        self.tick_memory();
         self.tick_outgoing();
         self.tick_lingering();
         if self.accept_pause.is_some_and(|t| self.now >= t) {
             self.accept_pause = None;
             self.accept_again = true;
+        }
+    }
+
+    /// After a burst has gone, its memory goes back to the system.
+    fn tick_memory(&mut self) {
+        /// Fewer clients than this are not worth the call.
+        const BURST: u32 = 256;
+        let clients = self.hub.counts().0;
+        self.peak = self.peak.max(clients);
+        if self.peak >= BURST && clients <= self.peak / 4 {
+            self.peak = clients;
+            crate::sys::give_memory_back();
         }
     }
 
@@ -262,6 +278,12 @@ impl Worker {
         conn.ended |= ready.ended;
         if ready.write && !self.flush(peer) {
             return;
+        }
+        if ready.ended
+            && let Peer::Client(slot) = peer
+            && self.hub.is_waiting(slot)
+        {
+            return self.gone(peer, None);
         }
         if ready.read {
             self.drive(peer);

@@ -1,7 +1,5 @@
 //! The extended protocol: prepared statements follow the client, batches keep their replies.
 
-mod at_server;
-
 use crate::client::{PORTALS_MAX, PREPARED_NAMES_MAX};
 use crate::effects::{self, Script};
 use crate::errors::{Report, Trouble};
@@ -11,8 +9,8 @@ use crate::outbox::{Feed, Outbox, Peer};
 use crate::pins::Pins;
 use crate::replies;
 use crate::requests::{Io, Step};
-use crate::statements::{Need, Statement};
-use at_server::refresh;
+use crate::server::Server;
+use crate::statements::{self, Need, Statement};
 use events::CloseReason;
 use std::sync::Arc;
 use wire::back::{self, Status};
@@ -153,6 +151,10 @@ impl Hub {
         };
         if !parse.name.is_empty() && client.ext.as_ref().is_some_and(|e| taken(e)) {
             let name = String::from_utf8_lossy(parse.name).into_owned();
+            if self.in_failed_transaction(slot) {
+                self.fail_at_server(slot, &aborted(), io.out);
+                return Some(());
+            }
             let report = Report::error(
                 "42P05",
                 format!("prepared statement \"{name}\" already exists"),
@@ -215,6 +217,82 @@ impl Hub {
         Some(())
     }
 
+    fn ddl_of(&mut self, slot: u32) -> u64 {
+        match self.pool_key(slot) {
+            Some(key) => self.local(key).ddl,
+            None => 0,
+        }
+    }
+
+    fn own_close(&mut self, slot: u32, statement: &Arc<Statement>, out: &mut Outbox) {
+        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
+            return;
+        };
+        out.write(Peer::Server(link), |v| {
+            front::close(v, b'S', statement.server_name())
+        });
+        self.expect(slot, Expect::OwnClose(Arc::clone(statement)), out);
+    }
+
+    /// Closes the least used statement when the connection has its fill.
+    fn make_room(&mut self, slot: u32, out: &mut Outbox) {
+        let max = self.directory.settings.prepared_max;
+        if let Some(victim) = self
+            .linked_server(slot)
+            .and_then(|s| s.prepared.victim(max))
+        {
+            self.own_close(slot, &victim, out);
+        }
+    }
+
+    /// Makes sure that the server has `statement`, under our name or unnamed.
+    fn ensure_prepared(
+        &mut self,
+        slot: u32,
+        statement: &Arc<Statement>,
+        named: bool,
+        out: &mut Outbox,
+    ) -> Option<()> {
+        let ddl = self.ddl_of(slot);
+        let link = self.clients.get(slot)?.link;
+        let server = self.linked_server(slot)?;
+        if !named {
+            if server
+                .unnamed
+                .as_ref()
+                .is_some_and(|u| statements::equal(u, statement))
+            {
+                return Some(());
+            }
+            server.unnamed = Some(Arc::clone(statement));
+            out.write(Peer::Server(link), |v| {
+                front::parse(v, b"", &statement.text, &statement.types)
+            });
+        } else {
+            refresh(server, ddl);
+            match server.prepared.need(statement, server.batch) {
+                Need::Nothing => return Some(()),
+                Need::CloseParse => self.own_close(slot, statement, out),
+                Need::Parse => self.make_room(slot, out),
+            }
+            let server = self.linked_server(slot)?;
+            let batch = server.batch;
+            server.prepared.parsing(statement, batch);
+            out.write(Peer::Server(link), |v| {
+                front::parse(
+                    v,
+                    statement.server_name(),
+                    &statement.text,
+                    &statement.types,
+                );
+            });
+        }
+        let key = self.pool_key(slot)?;
+        self.local(key).stats.totals.server_parses += 1;
+        self.expect(slot, Expect::OwnParse(Arc::clone(statement)), out);
+        Some(())
+    }
+
     /// The statement behind a client's name, or `Err` with what to answer.
     fn statement(&mut self, slot: u32, name: &[u8]) -> Result<Option<Arc<Statement>>, Report> {
         let passes = self.directory.settings.prepared_max == 0 && !name.is_empty();
@@ -260,9 +338,12 @@ impl Hub {
             }
         };
         let named = !bind.statement.is_empty();
-        if let Some(statement) = &statement {
-            self.ensure_prepared(slot, statement, named, io.out)?;
-            self.note_portal(slot, bind.portal, statement);
+        match &statement {
+            Some(statement) => {
+                self.ensure_prepared(slot, statement, named, io.out)?;
+                self.note_portal(slot, bind.portal, statement);
+            }
+            None => self.forget_portal(slot, bind.portal),
         }
         self.expect(slot, Expect::Bind, io.out);
         match statement {
@@ -322,6 +403,12 @@ impl Hub {
         if let Some(client) = self.clients.get_mut(slot) {
             client.stream_left = frame.len - frame.len.min(feed.bytes.len() - at);
             client.stream_drop = true;
+        }
+    }
+
+    fn forget_portal(&mut self, slot: u32, portal: &[u8]) {
+        if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
+            ext.portals.retain(|(name, _)| **name != *portal);
         }
     }
 
@@ -401,7 +488,10 @@ impl Hub {
             if let Some(what) = wants
                 && !self.take_pin(slot)
             {
-                let report = self.pin_report(slot, what);
+                let report = match self.in_failed_transaction(slot) {
+                    true => aborted(),
+                    false => self.pin_report(slot, what),
+                };
                 self.fail_at_server(slot, &report, io.out);
                 return Some(());
             }
@@ -422,17 +512,14 @@ impl Hub {
         io: &mut Io<'_>,
     ) -> Option<()> {
         let close = front::Close::parse(body).ok()?;
-        let ours = close.kind == b'S'
-            && !close.name.is_empty()
-            && self
-                .clients
-                .get_mut(slot)?
-                .ext
-                .as_mut()
-                .is_some_and(|e| e.prepared.remove(close.name).is_some());
-        if ours {
+        let ours = match self.clients.get_mut(slot)?.ext.as_mut() {
+            Some(ext) if close.kind == b'S' => ext.prepared.remove_entry(close.name),
+            _ => None,
+        };
+        if let Some((name, statement)) = ours {
             // Others may use it: it stays at the server until there is need of room.
-            self.expect(slot, Expect::LocalClose, io.out);
+            let closed = Box::new(ClientParse { name, statement });
+            self.expect(slot, Expect::LocalClose(Some(closed)), io.out);
             return Some(());
         }
         if close.kind == b'S' && close.name.is_empty() {
@@ -444,6 +531,13 @@ impl Hub {
         self.expect(slot, Expect::Close, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
         Some(())
+    }
+
+    /// The server has said that the transaction failed, and nothing under way
+    /// can have ended it.
+    pub(crate) fn in_failed_transaction(&mut self, slot: u32) -> bool {
+        self.linked_server(slot)
+            .is_some_and(|s| s.status == Status::Failed && s.expected.batches() == 0)
     }
 
     /// Answers a message with an error of ours in a way that the server shares:
@@ -469,5 +563,21 @@ impl Hub {
         {
             ext.unnamed = None;
         }
+    }
+}
+
+/// What the server says to anything but the end of a failed transaction.
+pub(crate) fn aborted() -> Report {
+    Report::error(
+        "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+}
+
+/// Statements prepared before the last DDL are parsed anew.
+fn refresh(server: &mut Server, ddl: u64) {
+    if server.ddl_seen != ddl {
+        server.prepared.all_stale();
+        server.ddl_seen = ddl;
     }
 }

@@ -6,6 +6,7 @@ use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
 use crate::errors::{self, Report, Trouble};
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::{Interner, ParamSet};
+use crate::requests::Io;
 use crate::server::{Server, ServerPhase, Transfer};
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
@@ -253,7 +254,7 @@ impl Hub {
         allowed
     }
 
-    fn may_read_client(&self, slot: u32) -> bool {
+    pub(crate) fn may_read_client(&self, slot: u32) -> bool {
         let Some(client) = self.clients.get(slot) else {
             return true;
         };
@@ -317,6 +318,14 @@ impl Hub {
         }
     }
 
+    /// A client that waits for a server connection, and is not read meanwhile.
+    /// The shell tells it gone when its socket ends: nobody waits for the answer.
+    pub fn is_waiting(&self, slot: u32) -> bool {
+        self.clients
+            .get(slot)
+            .is_some_and(|c| matches!(c.phase, Phase::Waiting { .. }))
+    }
+
     /// The id of a client's session.
     pub fn client_id(&self, slot: u32) -> Option<ClientId> {
         let generation = self.clients.get(slot)?.generation;
@@ -365,7 +374,7 @@ impl Hub {
         out: &mut Outbox,
     ) {
         if self.servers.get(slot).is_none_or(|s| s.conn != conn) {
-            return;
+            return self.ask_again(now, client, pools, out);
         }
         let Some(client_slot) = self.live(client).filter(|c| self.waits(*c)) else {
             let key = self.servers.get(slot).map(|s| s.pool.key);
@@ -378,6 +387,24 @@ impl Hub {
             server.phase = ServerPhase::Lent;
         }
         self.link(now, client_slot, slot, pools, out);
+    }
+
+    /// The connection that was granted ended on its way: the client, which the
+    /// pool no longer counts as waiting, asks for another.
+    fn ask_again(&mut self, now: Time, client: ClientId, pools: &mut dyn Pools, out: &mut Outbox) {
+        let Some(slot) = self.live(client).filter(|c| self.waits(*c)) else {
+            return;
+        };
+        let mut io = Io { now, pools, out };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        if let Phase::Login(login) = &client.phase {
+            let lookup = login.looks_up();
+            return self.login_again(slot, lookup, &mut io);
+        }
+        client.phase = Phase::Ready;
+        self.go_on(slot, &mut io);
     }
 
     fn waits(&self, slot: u32) -> bool {

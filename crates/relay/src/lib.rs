@@ -23,7 +23,6 @@
 mod admin;
 mod auth;
 mod cancel;
-mod checkout;
 mod client;
 mod console;
 mod directory;
@@ -36,7 +35,6 @@ mod login;
 mod outbox;
 mod params;
 mod pins;
-mod refusals;
 mod release;
 mod replies;
 mod requests;

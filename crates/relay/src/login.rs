@@ -1,15 +1,13 @@
 //! A client's login: start-up packet, proof, welcome.
 
-mod packet;
-mod proof;
-
-use crate::auth::{self, Login, Stage};
+use crate::auth::{self, Demand, Login, Stage};
 use crate::client::{Client, NONE, PeerInfo, Phase};
-use crate::directory::{Route, Target};
+use crate::directory::{Route, Stored, Target};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
-use crate::hub::Hub;
-use crate::outbox::{Command, Peer};
+use crate::hub::{Hub, Pools};
+use crate::outbox::{Command, DeriveJob, Outbox, Peer};
+use crate::params::ParamSet;
 use crate::requests::{Io, Step};
 use crate::server::{Capture, ServerPhase};
 use events::{ClientId, CloseReason, FlowId, Time};
@@ -17,13 +15,28 @@ use pool::Checkout;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::back::{self, Status};
+use wire::frame;
 use wire::front;
+use wire::scram::{self, ChannelBinding, Verifier};
 use wire::sql::Value;
+use wire::startup::{self, Startup};
 
 /// The console's database.
 pub(crate) const CONSOLE: &str = "pgbouncer";
 /// Largest message during the proof.
 const PROOF_MAX: usize = 8 * 1024;
+/// Iterations of verifiers that we derive, PostgreSQL's default.
+const ITERATIONS: u32 = 4096;
+
+/// Start-up parameters that PgBouncer follows.
+const FOLLOWED: [&str; 6] = [
+    "client_encoding",
+    "datestyle",
+    "timezone",
+    "standard_conforming_strings",
+    "application_name",
+    "intervalstyle",
+];
 
 impl Hub {
     /// A client connected. Returns its slot.
@@ -136,6 +149,108 @@ impl Hub {
         );
     }
 
+    /// The start-up packet or what comes before it; returns the bytes used.
+    fn start_up(&mut self, slot: u32, held: &[u8], io: &mut Io<'_>) -> usize {
+        let (packet, len) = match startup::parse(held, self.directory.settings.startup_max) {
+            Ok(Some(found)) => found,
+            Ok(None) => return 0,
+            Err(error) => {
+                self.bad_login(slot, &error.to_string(), io);
+                return held.len();
+            }
+        };
+        let tls_on = self.login_mut(slot).is_some_and(|l| l.tls.is_some());
+        match packet {
+            Startup::Ssl if self.directory.settings.client_tls && !tls_on => {
+                if held.len() > len {
+                    // Bytes behind the request could be taken for encrypted ones (CVE-2021-23214).
+                    self.bad_login(slot, "unencrypted data after SSL request", io);
+                    return held.len();
+                }
+                io.out.write(Peer::Client(slot), |v| v.push(b'S'));
+                io.out.command(Command::StartTls { slot });
+                self.login_stage(slot, Stage::Handshake);
+            }
+            Startup::Ssl | Startup::Gss => io.out.write(Peer::Client(slot), |v| v.push(b'N')),
+            Startup::Cancel { pid, key } => {
+                self.stats.cancels += 1;
+                if let Some(client) = self.clients.get_mut(slot) {
+                    client.phase = Phase::Cancelling;
+                }
+                io.out.command(Command::Cancel {
+                    slot,
+                    pid,
+                    key: key.into(),
+                });
+            }
+            Startup::Start { minor, params } => {
+                if let Err(trouble) = self.take_startup(slot, minor, params, io.out) {
+                    self.fail_client(slot, &trouble.as_trouble(), CloseReason::ClientRefused, io);
+                    return held.len();
+                }
+                self.identify(slot, io);
+            }
+        }
+        len
+    }
+
+    /// Reads the start-up parameters into the session.
+    fn take_startup(
+        &mut self,
+        slot: u32,
+        minor: u16,
+        params: startup::Params<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), StartTrouble> {
+        let settings = Arc::clone(&self.directory);
+        let settings = &settings.settings;
+        let tls_on = self.login_mut(slot).is_some_and(|l| l.tls.is_some());
+        if settings.client_tls_required && !tls_on {
+            return Err(StartTrouble::Tls);
+        }
+        let (mut user, mut database, mut replication) = (None, None, false);
+        let (mut set, mut unknown) = (ParamSet::default(), Vec::new());
+        for (name, value) in params.iter() {
+            match name {
+                "user" => user = Some(value),
+                "database" => database = Some(value),
+                "replication" => replication = !matches!(value, "false" | "off" | "no" | "0"),
+                "options" if !settings.ignore_startup.contains("options") => {
+                    for option in startup::options(value) {
+                        match option {
+                            Ok((name, value)) => follow(&mut set, settings, &name, &value, true)?,
+                            Err(e) => return Err(StartTrouble::Packet(e.to_string())),
+                        }
+                    }
+                }
+                "options" => {}
+                n if n.starts_with(startup::PROTOCOL_OPTION_PREFIX) => unknown.push(n),
+                _ => follow(&mut set, settings, name, value, false)?,
+            }
+        }
+        let user = user.filter(|u| !u.is_empty()).ok_or(StartTrouble::NoUser)?;
+        let database = database.filter(|d| !d.is_empty()).unwrap_or(user);
+        let spoken = minor.min(startup::MINOR_MAX);
+        if spoken != minor || !unknown.is_empty() {
+            out.write(Peer::Client(slot), |v| {
+                back::negotiate_version(v, spoken, unknown.iter().copied())
+            });
+        }
+        let set = self.interner.intern(set);
+        if let Some(client) = self.clients.get_mut(slot) {
+            client.user = user.into();
+            client.database = database.into();
+            client.params = Arc::clone(&set);
+            client.startup = set;
+        }
+        if let Some(login) = self.login_mut(slot) {
+            login.minor = spoken;
+            login.console = database == CONSOLE;
+            login.replication = replication;
+        }
+        Ok(())
+    }
+
     /// Finds the user's secret: in the directory, or by `auth_query`.
     fn identify(&mut self, slot: u32, io: &mut Io<'_>) {
         let Some(client) = self.clients.get(slot) else {
@@ -166,7 +281,7 @@ impl Hub {
     }
 
     /// Asks the pool for a server connection on behalf of a login.
-    fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
+    pub(crate) fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
         self.login_stage(slot, stage);
         let Some(client) = self.clients.get_mut(slot) else {
             return;
@@ -199,6 +314,16 @@ impl Hub {
         }
     }
 
+    /// The connection that a login was granted ended on its way.
+    pub(crate) fn login_again(&mut self, slot: u32, lookup: bool, io: &mut Io<'_>) {
+        let stage = if lookup {
+            Stage::Lookup
+        } else {
+            Stage::Greeting
+        };
+        self.login_checkout(slot, stage, io);
+    }
+
     /// A login got the server connection that it waited for.
     pub(crate) fn login_granted(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) {
         let Some(key) = self.servers.get(server_slot).map(|s| s.pool.key) else {
@@ -218,9 +343,12 @@ impl Hub {
             .auth_query
             .as_ref()
             .map(|q| q.query.clone());
-        let (Some(user), Some(query), Some(server)) =
-            (user, query, self.servers.get_mut(server_slot))
-        else {
+        let (Some(user), Some(query)) = (user, query) else {
+            // The settings no longer ask for it.
+            self.give_back(io.now, server_slot, key, None, io.pools, io.out);
+            return self.wrong_password(slot, io);
+        };
+        let Some(server) = self.servers.get_mut(server_slot) else {
             return;
         };
         server.link = slot;
@@ -250,7 +378,7 @@ impl Hub {
         };
         let capture = server.capture.take().unwrap_or_default();
         let key = server.pool.key;
-        let Some(slot) = self.unlink(server_slot) else {
+        let Some(slot) = self.unlink(server_slot, io.out) else {
             return;
         };
         self.give_back(io.now, server_slot, key, None, io.pools, io.out);
@@ -284,6 +412,267 @@ impl Hub {
     /// The server connection of a login's look-up was lost.
     pub(crate) fn login_server_lost(&mut self, slot: u32, io: &mut Io<'_>) {
         self.fail_client(slot, &Trouble::ServerGone, CloseReason::ServerGone, io);
+    }
+
+    /// Asks for a proof, or goes on where none is needed.
+    fn challenge(&mut self, slot: u32, stored: Option<Stored>, io: &mut Io<'_>) {
+        let directory = Arc::clone(&self.directory);
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
+        let Some(login) = self.login_mut(slot) else {
+            return;
+        };
+        let common_name = login.common_name.clone();
+        login.secret = stored.clone();
+        let demand = auth::demand(
+            directory.settings.auth,
+            &user,
+            stored.as_ref(),
+            common_name.as_deref(),
+            &directory.mock_seed,
+        );
+        match demand {
+            Demand::Nothing => self.proven(slot, io),
+            Demand::Fail => self.wrong_password(slot, io),
+            Demand::Plain => {
+                self.login_stage(slot, Stage::Plain);
+                io.out.write(Peer::Client(slot), back::auth_cleartext);
+            }
+            Demand::Md5 => {
+                let salt = self.random::<4>();
+                self.login_stage(slot, Stage::Md5(salt));
+                io.out
+                    .write(Peer::Client(slot), |v| back::auth_md5(v, salt));
+            }
+            Demand::Scram(verifier) => self.offer_scram(slot, verifier, io.out),
+            Demand::ScramFrom(password) => match self.cache.verifier(&user, &password).cloned() {
+                Some(verifier) => self.offer_scram(slot, verifier, io.out),
+                None => {
+                    // The salt of an unknown user of this name: known and unknown look alike.
+                    let salt = Verifier::mock(&user, &directory.mock_seed).salt().to_vec();
+                    self.login_stage(slot, Stage::DerivingVerifier);
+                    self.derive(slot, password, salt, ITERATIONS, io.out);
+                }
+            },
+        }
+    }
+
+    fn derive(
+        &mut self,
+        slot: u32,
+        password: Box<str>,
+        salt: Vec<u8>,
+        iterations: u32,
+        out: &mut Outbox,
+    ) {
+        let Some(generation) = self.clients.get(slot).map(|c| c.generation) else {
+            return;
+        };
+        let job = DeriveJob {
+            password,
+            salt: salt.into(),
+            iterations,
+        };
+        out.command(Command::Derive {
+            peer: Peer::Client(slot),
+            generation,
+            job,
+        });
+    }
+
+    fn offer_scram(&mut self, slot: u32, verifier: Verifier, out: &mut Outbox) {
+        let plus = self.can_bind(slot);
+        self.login_stage(slot, Stage::Sasl(verifier));
+        out.write(Peer::Client(slot), |v| {
+            let both = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"];
+            back::auth_sasl(v, both[usize::from(!plus)..].iter().copied());
+        });
+    }
+
+    fn can_bind(&mut self, slot: u32) -> bool {
+        self.directory.settings.channel_binding.is_some()
+            && self.login_mut(slot).is_some_and(|l| l.tls.is_some())
+    }
+
+    /// Keys that were derived elsewhere.
+    pub fn derived(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        generation: u32,
+        keys: scram::Keys,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let mut io = Io { now, pools, out };
+        let slot = match peer {
+            Peer::Server(slot) => return self.server_keys_derived(slot, generation, keys, &mut io),
+            Peer::Client(slot) => slot,
+        };
+        if self
+            .clients
+            .get(slot)
+            .is_none_or(|c| c.generation != generation)
+        {
+            return;
+        }
+        let directory = Arc::clone(&self.directory);
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
+        let Some(login) = self.login_mut(slot) else {
+            return;
+        };
+        match std::mem::replace(&mut login.stage, Stage::Startup) {
+            Stage::DerivingVerifier => {
+                let password = login
+                    .secret
+                    .as_ref()
+                    .and_then(|s| s.0.clone())
+                    .unwrap_or_default();
+                let salt = Verifier::mock(&user, &directory.mock_seed).salt().to_vec();
+                let verifier = Verifier::from_keys(&keys, &salt, ITERATIONS);
+                self.cache.keep_verifier(&user, &password, verifier.clone());
+                self.offer_scram(slot, verifier, io.out);
+            }
+            Stage::DerivingCheck(verifier) if verifier.accepts(&keys) => self.proven(slot, &mut io),
+            _ => self.wrong_password(slot, &mut io),
+        }
+        self.login_go_on(slot, &mut io);
+        self.resume_client(slot, io.out);
+    }
+
+    /// A message of the proof; returns the bytes used.
+    fn proof(&mut self, slot: u32, held: &[u8], io: &mut Io<'_>) -> usize {
+        let frame = match frame::peek(held) {
+            Ok(Some(f)) if f.len <= PROOF_MAX => f,
+            Ok(None) => return 0,
+            _ => {
+                self.bad_login(slot, "password message is too long", io);
+                return held.len();
+            }
+        };
+        if frame.tag == b'X' {
+            self.client_left(slot, CloseReason::ClientTerminate, io);
+            return held.len();
+        }
+        if frame.tag != b'p' {
+            self.bad_login(slot, "expected a password message", io);
+            return held.len();
+        }
+        let Some(body) = held.get(frame::HEADER..frame.len) else {
+            return 0;
+        };
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return held.len();
+        };
+        let Some(login) = self.login_mut(slot) else {
+            return held.len();
+        };
+        let secret = login.secret.clone();
+        match std::mem::replace(&mut login.stage, Stage::Startup) {
+            Stage::Plain => self.plain_given(slot, &user, secret, body, io),
+            Stage::Md5(salt) => {
+                let fits = front::Password::parse(body)
+                    .is_ok_and(|p| auth::md5_fits(&user, secret.as_ref(), salt, p.password));
+                if fits {
+                    self.proven(slot, io)
+                } else {
+                    self.wrong_password(slot, io)
+                }
+            }
+            Stage::Sasl(verifier) => self.sasl_first(slot, verifier, body, io),
+            Stage::SaslFinal(first) => match first.finish(body) {
+                Ok(proven) => {
+                    io.out.write(Peer::Client(slot), |v| {
+                        back::auth_sasl_final(v, proven.message.as_bytes())
+                    });
+                    if let Some(login) = self.login_mut(slot) {
+                        login.keys = Some(proven.keys);
+                    }
+                    self.proven(slot, io);
+                }
+                Err(_) => self.wrong_password(slot, io),
+            },
+            _ => self.bad_login(slot, "unexpected password message", io),
+        }
+        frame.len
+    }
+
+    fn plain_given(
+        &mut self,
+        slot: u32,
+        user: &str,
+        secret: Option<Stored>,
+        body: &[u8],
+        io: &mut Io<'_>,
+    ) {
+        let Ok(given) = front::Password::parse(body) else {
+            return self.bad_login(slot, "malformed password message", io);
+        };
+        let Some(secret) = secret.and_then(|s| s.0) else {
+            return self.wrong_password(slot, io);
+        };
+        if let Ok(verifier) = secret.parse::<Verifier>() {
+            let Ok(password) = std::str::from_utf8(given.password) else {
+                return self.wrong_password(slot, io);
+            };
+            let (salt, iterations) = (verifier.salt().to_vec(), verifier.iterations());
+            self.login_stage(slot, Stage::DerivingCheck(verifier));
+            return self.derive(slot, password.into(), salt, iterations, io.out);
+        }
+        if auth::plain_fits(user, &secret, given.password) {
+            self.proven(slot, io);
+        } else {
+            self.wrong_password(slot, io);
+        }
+    }
+
+    fn sasl_first(&mut self, slot: u32, verifier: Verifier, body: &[u8], io: &mut Io<'_>) {
+        let Ok(initial) = front::SaslInitial::parse(body) else {
+            return self.bad_login(slot, "malformed SASL message", io);
+        };
+        let can_bind = self.can_bind(slot);
+        let data = self.directory.settings.channel_binding.clone();
+        let binding = match (initial.mechanism, can_bind, data.as_deref()) {
+            ("SCRAM-SHA-256-PLUS", true, Some(data)) => ChannelBinding::EndPoint(data),
+            ("SCRAM-SHA-256", true, _) => ChannelBinding::Unused,
+            ("SCRAM-SHA-256", false, _) => ChannelBinding::Unavailable,
+            _ => return self.bad_login(slot, "unknown SASL mechanism", io),
+        };
+        let nonce = self.nonce();
+        match scram::server::ServerFirst::start(
+            initial.data.unwrap_or_default(),
+            &verifier,
+            &nonce,
+            binding,
+        ) {
+            Ok(first) => {
+                io.out.write(Peer::Client(slot), |v| {
+                    back::auth_sasl_continue(v, first.message().as_bytes())
+                });
+                self.login_stage(slot, Stage::SaslFinal(Box::new(first)));
+            }
+            Err(_) => self.fail_client(
+                slot,
+                &Trouble::SaslFailed,
+                CloseReason::ClientAuthentication,
+                io,
+            ),
+        }
+    }
+
+    fn wrong_password(&mut self, slot: u32, io: &mut Io<'_>) {
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
+        self.fail_client(
+            slot,
+            &Trouble::WrongPassword { user: &user },
+            CloseReason::ClientAuthentication,
+            io,
+        );
     }
 
     /// The client is who it says: where does it lead?
@@ -404,6 +793,50 @@ impl Hub {
             .map(|b| format!("{b:02x}"))
             .collect()
     }
+}
+
+/// What is wrong with a start-up packet.
+enum StartTrouble {
+    Tls,
+    NoUser,
+    Packet(String),
+    Unsupported { name: String, in_options: bool },
+}
+
+impl StartTrouble {
+    fn as_trouble(&self) -> Trouble<'_> {
+        match self {
+            StartTrouble::Tls => Trouble::TlsRequired,
+            StartTrouble::NoUser => Trouble::BadPacket("no user name in the start-up packet"),
+            StartTrouble::Packet(text) => Trouble::BadPacket(text),
+            StartTrouble::Unsupported { name, in_options } => Trouble::UnsupportedStartup {
+                name,
+                in_options: *in_options,
+            },
+        }
+    }
+}
+
+/// Takes one start-up parameter.
+fn follow(
+    set: &mut ParamSet,
+    settings: &crate::directory::Settings,
+    name: &str,
+    value: &str,
+    in_options: bool,
+) -> Result<(), StartTrouble> {
+    let folded = name.to_ascii_lowercase();
+    if settings.ignore_startup.contains(name) || settings.ignore_startup.contains(&*folded) {
+        return Ok(());
+    }
+    if settings.strict_startup && !FOLLOWED.contains(&&*folded) {
+        return Err(StartTrouble::Unsupported {
+            name: name.to_owned(),
+            in_options,
+        });
+    }
+    set.set(&folded, Some(Value::Guc(value.into())));
+    Ok(())
 }
 
 /// The spelling in which PostgreSQL reports a parameter; drivers compare it exactly.

@@ -1,14 +1,14 @@
 //! The end of a lease: connections go back clean, or not at all.
 
 use crate::client::{Client, NONE, Phase};
-use crate::directory::{PoolKey, PoolMode};
-use crate::errors::Trouble;
+use crate::directory::{ErrorStyle, PoolKey, PoolMode};
+use crate::errors::{Report, Trouble};
 use crate::expect::{Expect, Purpose};
 use crate::hub::{Hub, Pools};
 use crate::outbox::{Command, Outbox, Peer};
 use crate::requests::{Io, Step};
 use crate::server::{Cleaning, ServerPhase};
-use events::{CloseReason, Time};
+use events::{CloseReason, RefuseReason, Time};
 use pool::Checkin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Hub {
             ServerPhase::Lent if server.at_rest() => self.lease_at_rest(slot, &mut io),
             ServerPhase::Lent
                 if server.pool.mode == PoolMode::Statement
-                    && server.status == Status::Transaction
+                    && server.status != Status::Idle
                     && server.expected.is_empty() =>
             {
                 let link = server.link;
@@ -79,7 +79,7 @@ impl Hub {
         let cancels = server.cancels;
         let reset = server.dirty || self.directory.settings.reset_always;
         Hub::forget_large(client);
-        self.unlink(slot);
+        self.unlink(slot, io.out);
         if reset || cancels > 0 {
             self.start_cleaning(slot, reset, io);
         } else {
@@ -118,6 +118,9 @@ impl Hub {
             return;
         };
         server.link = NONE;
+        if std::mem::take(&mut server.paused) {
+            io.out.command(Command::Resume(Peer::Server(slot)));
+        }
         if server.half_sent || server.doomed.is_some() {
             // Half a message stands at the server: nothing can follow it.
             return self.drop_server(slot, CloseReason::ClientLeftTransaction, io);
@@ -204,6 +207,12 @@ impl Hub {
             return;
         };
         let failed = server.own_error.take();
+        if purpose == Purpose::Parameters
+            && let Some(params) = server.coming.take()
+            && failed.is_none()
+        {
+            server.params = params;
+        }
         match purpose {
             Purpose::Check | Purpose::Parameters => self.prepared(slot, purpose, failed, io),
             Purpose::Rollback if failed.is_some() => {
@@ -213,27 +222,44 @@ impl Hub {
             Purpose::Reset if failed.is_some() => {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io)
             }
-            Purpose::Reset => self.session_reset(slot),
+            Purpose::Reset => self.session_reset(slot, io),
             Purpose::AuthQuery => self.auth_query_done(slot, failed, io),
         }
     }
 
-    fn session_reset(&mut self, slot: u32) {
+    fn session_reset(&mut self, slot: u32, io: &mut Io<'_>) {
         let text = &self.directory.settings.reset_query;
-        let all = sql::read(text.as_bytes(), sql::Quoting::default())
-            .effects
-            .iter()
-            .any(|e| matches!(e.change, sql::Change::Discard(sql::Discard::All)));
+        let script = sql::read(text.as_bytes(), sql::Quoting::default());
+        let does = |wanted: &sql::Change| script.effects.iter().any(|e| e.change == *wanted);
+        let all = does(&sql::Change::Discard(sql::Discard::All));
+        let parameters = does(&sql::Change::ResetAll);
         let Some(server) = self.servers.get_mut(slot) else {
             return;
         };
         server.dirty = false;
         server.unnamed = None;
         if all {
+            server.unsure = false;
             server.params = Arc::default();
             server.prepared.clear();
-        } else {
-            server.prepared.all_stale();
+            return;
+        }
+        server.prepared.all_stale();
+        if server.unsure {
+            // The reset query leaves open what is set there now.
+            return self.drop_server(slot, CloseReason::ClientLeftTransaction, io);
+        }
+        if parameters {
+            // RESET ALL leaves roles as they are.
+            let kept = server
+                .params
+                .iter()
+                .filter(|(name, _)| matches!(*name, "role" | "session_authorization"));
+            let mut set = crate::params::ParamSet::default();
+            for (name, value) in kept {
+                set.set(name, Some(value.clone()));
+            }
+            server.params = Arc::new(set);
         }
     }
 
@@ -243,6 +269,7 @@ impl Hub {
             return;
         };
         let link = server.link;
+        let server_used = server.used;
         let Some(client) = self
             .clients
             .get_mut(link)
@@ -252,11 +279,8 @@ impl Hub {
         };
         match (purpose, failed) {
             (Purpose::Check, Some(_)) => {
-                server.link = NONE;
-                client.link = NONE;
-                client.phase = Phase::Ready;
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io);
-                self.go_on(link, io);
+                self.lost_while_preparing(link, server_used, io);
             }
             (_, Some(text)) => {
                 self.fail_client(
@@ -273,6 +297,94 @@ impl Hub {
                 self.go_on(link, io);
             }
         }
+    }
+
+    /// A client is told no. `Again`: it keeps its session, and its request is
+    /// dropped when it is looked at again.
+    pub(crate) fn refuse_now(
+        &mut self,
+        slot: u32,
+        reason: RefuseReason,
+        waited: Duration,
+        text: Option<&str>,
+        io: &mut Io<'_>,
+    ) -> Step {
+        self.stats.refusals[reason as usize] += 1;
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
+        let Some(info) = client.pool.clone() else {
+            return Step::Closed;
+        };
+        let login = matches!(client.phase, Phase::Login(_));
+        let database = Arc::clone(&client.database);
+        let trouble = match reason {
+            RefuseReason::WaitTimeout | RefuseReason::Shed if text.is_none() => {
+                Trouble::WaitTimeout {
+                    waited,
+                    database: &database,
+                    user: &info.user,
+                    size: info.size,
+                }
+            }
+            RefuseReason::QueueFull => Trouble::QueueFull {
+                database: &database,
+                user: &info.user,
+            },
+            RefuseReason::Disabled => Trouble::DatabaseDisabled(&database),
+            RefuseReason::Shutdown => Trouble::Shutdown,
+            RefuseReason::Panic => Trouble::Panic,
+            _ => Trouble::ServerDown {
+                text: text.unwrap_or("no connection could be opened"),
+            },
+        };
+        let style = self.directory.settings.error_style;
+        if login || style == ErrorStyle::Pgbouncer || matches!(reason, RefuseReason::Shutdown) {
+            let close = match reason {
+                RefuseReason::Shutdown => CloseReason::Shutdown,
+                RefuseReason::ServerDown => CloseReason::ServerConnectFailed,
+                _ => CloseReason::QueryWaitTimeout,
+            };
+            self.fail_client(slot, &trouble, close, io);
+            return Step::Closed;
+        }
+        let report = Report {
+            fatal: false,
+            ..self.report(&trouble)
+        };
+        io.out.write(Peer::Client(slot), |v| report.write(v));
+        if let Some(client) = self.clients.get_mut(slot) {
+            client.phase = Phase::Ready;
+            client.refused = true;
+        }
+        Step::Again
+    }
+
+    /// Tells a client what is wrong, FATAL, and closes it.
+    pub(crate) fn fail_client(
+        &mut self,
+        slot: u32,
+        trouble: &Trouble<'_>,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
+        let mut report = self.report(trouble);
+        report.fatal = true;
+        self.fail_client_with(slot, &report, reason, io);
+    }
+
+    pub(crate) fn fail_client_with(
+        &mut self,
+        slot: u32,
+        report: &Report,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
+        if self.clients.get(slot).is_none() {
+            return;
+        }
+        io.out.write(Peer::Client(slot), |v| report.write(v));
+        self.client_left(slot, reason, io);
     }
 
     /// A client's socket ended.
@@ -311,8 +423,19 @@ impl Hub {
         };
         let link = client.link;
         server.link = NONE;
+        if std::mem::take(&mut server.paused) {
+            io.out.command(Command::Resume(Peer::Server(link)));
+        }
         let session = server.pool.mode == PoolMode::Session;
-        let reset = session || pins || server.dirty || self.directory.settings.reset_always;
+        // What is still to be answered may change the session, and nobody will
+        // follow it: neither SETs under way nor a transaction with some.
+        let tracked = client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
+        server.unsure |= tracked || server.expected.iter().any(Expect::changes_session);
+        let reset = session
+            || pins
+            || server.dirty
+            || server.unsure
+            || self.directory.settings.reset_always;
         if matches!(server.phase, ServerPhase::Lent) {
             if reset || !server.at_rest() || server.cancels > 0 {
                 self.start_cleaning(link, reset, io);
@@ -359,30 +482,100 @@ impl Hub {
             return;
         };
         let mut io = Io { now, pools, out };
-        let link = server.link;
-        let reason = server.doomed.unwrap_or(CloseReason::ServerGone);
-        match server.phase {
-            ServerPhase::Login(_) => return self.server_login_gone(slot, error, &mut io),
-            ServerPhase::Idle | ServerPhase::Cleaning(_) => {
-                return self.drop_server(slot, reason, &mut io);
-            }
-            ServerPhase::Lent => {}
+        if matches!(server.phase, ServerPhase::Login(_)) {
+            return self.server_login_gone(slot, error, &mut io);
         }
-        self.drop_server(slot, reason, &mut io);
-        let Some(client) = self.clients.get_mut(link) else {
+        self.server_over(slot, CloseReason::ServerGone, &mut io);
+    }
+
+    /// A server connection that was logged in ended. After FATAL its client
+    /// knows why already.
+    pub(crate) fn server_over(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
+        let (link, used) = (server.link, server.used);
+        let lent = matches!(server.phase, ServerPhase::Lent);
+        self.drop_server(slot, reason, io);
+        let Some(client) = self.clients.get_mut(link).filter(|_| lent) else {
             return;
         };
         client.link = NONE;
         match &client.phase {
-            Phase::Preparing => {
-                // Nothing of the client's was sent: it gets another connection.
-                client.phase = Phase::Ready;
-                self.go_on(link, &mut io);
-            }
-            Phase::Login(_) => self.login_server_lost(link, &mut io),
-            // The server said why; the client has it.
-            _ if reason == CloseReason::ServerFatal => self.client_left(link, reason, &mut io),
-            _ => self.fail_client(link, &Trouble::ServerGone, reason, &mut io),
+            Phase::Preparing => self.lost_while_preparing(link, used, io),
+            Phase::Login(_) => self.login_server_lost(link, io),
+            _ if reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
+            _ => self.fail_client(link, &Trouble::ServerGone, reason, io),
+        }
+    }
+
+    /// A connection was lost while the pooler's own statements ran. A client
+    /// that had nothing there gets another one.
+    pub(crate) fn lost_while_preparing(&mut self, link: u32, used: bool, io: &mut Io<'_>) {
+        let Some(client) = self.clients.get_mut(link) else {
+            return;
+        };
+        client.link = NONE;
+        client.phase = Phase::Ready;
+        let session = client
+            .pool
+            .as_ref()
+            .is_some_and(|p| p.mode == PoolMode::Session);
+        if client.has_pins() || session && used {
+            let reason = CloseReason::ServerGone;
+            return self.fail_client(link, &Trouble::ServerGone, reason, io);
+        }
+        self.go_on(link, io);
+    }
+
+    /// Takes a pin for a client that wants one; false when the share is used up.
+    pub(crate) fn take_pin(&mut self, slot: u32) -> bool {
+        let pin = self.directory.settings.pin;
+        let Some(client) = self.clients.get_mut(slot) else {
+            return false;
+        };
+        let Some(info) = client.pool.clone() else {
+            return false;
+        };
+        if !pin {
+            self.local(info.key).stats.unpinned += 1;
+            return true;
+        }
+        if info.mode == PoolMode::Session || client.ext.as_ref().is_some_and(|e| e.pinned) {
+            return true;
+        }
+        if !info.take_pin() {
+            self.stats.refusals[RefuseReason::PinShare as usize] += 1;
+            return false;
+        }
+        client.extra().pinned = true;
+        true
+    }
+
+    pub(crate) fn pin_report(&self, slot: u32, what: &str) -> Report {
+        let max = self
+            .clients
+            .get(slot)
+            .and_then(|c| c.pool.as_ref())
+            .map_or(0, |p| p.pins_max);
+        self.report(&Trouble::PinShare { what, max })
+    }
+
+    /// A simple query that would pin beyond the share: refused before it is sent.
+    pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
+        let report = match self.in_failed_transaction(slot) {
+            true => crate::extended::aborted(),
+            false => self.pin_report(slot, what),
+        };
+        self.fail_at_server(slot, &report, io.out);
+        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
+            return;
+        };
+        if let Some(server) = self.servers.get_mut(link) {
+            server.expected.push(Expect::Sync);
+            server.unsynced = false;
+            server.batch += 1;
+            io.out.write(Peer::Server(link), front::sync);
         }
     }
 

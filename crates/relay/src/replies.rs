@@ -1,18 +1,21 @@
 //! Server messages: each is forwarded to its owner or swallowed.
 
-mod turn;
-
+use crate::client::Client;
 use crate::directory::PoolKey;
+use crate::effects;
 use crate::errors::Trouble;
-use crate::expect::Purpose;
-use crate::hub::{Hub, Pools};
-use crate::outbox::{Command, Feed, Outbox};
+use crate::expect::{Expect, Purpose};
+use crate::hub::{Hub, Local, Pools};
+use crate::outbox::{Command, Feed, Outbox, Peer};
 use crate::requests::Io;
-use crate::server::ServerPhase;
+use crate::server::{Server, ServerPhase};
 use events::{CloseReason, Time};
-use turn::{Turn, needed};
-pub(crate) use turn::{emit_locals, take_back};
-use wire::frame;
+use wire::back::{self, ErrorFields, Status};
+use wire::frame::{self, Frame};
+use wire::sql::Value;
+
+/// Largest server message that is read whole; longer ones are passed on unread.
+const READ_MAX: usize = 64 << 10;
 
 /// What a frame asks of the hub beyond the two sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +27,17 @@ enum After {
     Nonsense,
     /// Schema objects changed.
     Ddl,
+    /// The server said FATAL: nothing more comes from it.
+    Fatal,
+}
+
+/// The parts of the hub that a frame may touch.
+struct Turn<'a> {
+    now: Time,
+    server: &'a mut Server,
+    client: Option<&'a mut Client>,
+    local: &'a mut Local,
+    out: &'a mut Outbox,
 }
 
 impl Hub {
@@ -85,7 +99,19 @@ impl Hub {
         {
             server.held.extend_from_slice(&input[consumed..]);
         }
+        self.resume_sender(slot, io.out);
         self.maybe_release(now, slot, io.pools, io.out);
+    }
+
+    /// Replies came: a client that was not read because too many were owed may
+    /// be read again.
+    fn resume_sender(&mut self, slot: u32, out: &mut Outbox) {
+        let Some(link) = self.servers.get(slot).map(|s| s.link) else {
+            return;
+        };
+        if self.clients.get(link).is_some_and(|c| c.paused) && self.may_read_client(link) {
+            self.resume_client(link, out);
+        }
     }
 
     /// Handles frames from `start` on; returns how far it came.
@@ -121,6 +147,10 @@ impl Hub {
                 After::Nothing => return at,
                 After::Ddl => self.ddl(key, io),
                 After::OwnDone(purpose) => self.own_done(slot, purpose, io),
+                After::Fatal => {
+                    self.server_over(slot, CloseReason::ServerFatal, io);
+                    return feed.bytes.len();
+                }
                 After::Nonsense => {
                     self.server_nonsense(slot, io);
                     return feed.bytes.len();
@@ -154,5 +184,466 @@ fn missing(held: &[u8]) -> usize {
     match frame::peek(held) {
         Ok(Some(f)) => needed(&f).saturating_sub(held.len()).max(1),
         _ => frame::HEADER.saturating_sub(held.len()).max(1),
+    }
+}
+
+/// How many bytes of a frame must be here before it can be handled.
+#[inline]
+fn needed(frame: &Frame) -> usize {
+    match frame.tag {
+        b'C' | b'Z' | b'E' | b'S' | b'N' if frame.len <= READ_MAX => frame.len,
+        _ => frame::HEADER,
+    }
+}
+
+impl Turn<'_> {
+    /// Runs over frames until one asks something of the hub. Returns the bytes
+    /// consumed.
+    fn run(&mut self, feed: Feed<'_>, start: usize) -> (usize, After) {
+        let mut at = start;
+        while at < feed.bytes.len() {
+            let rest = &feed.bytes[at..];
+            if self.server.stream_left > 0 {
+                let n = self.server.stream_left.min(rest.len());
+                self.server.stream_left -= n;
+                if !self.server.stream_drop {
+                    self.pass(feed, at, at + n);
+                }
+                at += n;
+                continue;
+            }
+            let frame = match frame::peek(rest) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => return (feed.bytes.len() - start, After::Nonsense),
+            };
+            let need =
+                if self.server.capture.is_some() && frame.tag == b'D' && frame.len <= READ_MAX {
+                    frame.len
+                } else {
+                    needed(&frame)
+                };
+            if rest.len() < need {
+                break;
+            }
+            let here = frame.len.min(rest.len());
+            let after = self.frame(frame, feed, at, here);
+            at += here;
+            if after != After::Nothing {
+                return (at - start, after);
+            }
+        }
+        (at - start, After::Nothing)
+    }
+
+    #[inline]
+    fn pass(&mut self, feed: Feed<'_>, start: usize, end: usize) {
+        if self.client.is_some() {
+            self.local.stats.totals.bytes_sent += (end - start) as u64;
+            self.out
+                .pass(Peer::Client(self.server.link), feed, start, end);
+        }
+    }
+
+    /// The frame goes to the client, or, when `own`, nowhere.
+    #[inline]
+    fn deliver(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize, own: bool) {
+        self.server.stream_left = frame.len - here;
+        self.server.stream_drop = own;
+        if !own {
+            self.pass(feed, at, at + here);
+        }
+    }
+
+    fn frame(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize) -> After {
+        let own = self.server.expected.front().is_some_and(Expect::is_own);
+        let body = &feed.bytes[at + frame::HEADER..at + here];
+        if own
+            && frame.tag == b'D'
+            && here == frame.len
+            && let Some(capture) = self.server.capture.as_mut()
+        {
+            capture.take(body);
+        }
+        match frame.tag {
+            b'D' | b'd' | b'c' | b'V' | b't' => self.deliver(frame, feed, at, here, own),
+            b'T' | b'n' => {
+                self.deliver(frame, feed, at, here, own);
+                if matches!(self.server.expected.front(), Some(Expect::Describe)) {
+                    self.next();
+                }
+            }
+            b'1' | b'2' | b'3' | b's' | b'I' => return self.step_reply(frame, feed, at, here, own),
+            b'C' => {
+                self.deliver(frame, feed, at, here, own);
+                return self.completed(body);
+            }
+            b'Z' => return self.ready(frame, feed, at, here, body),
+            b'E' => return self.error(frame, feed, at, here, body),
+            b'S' => self.parameter(frame, feed, at, here, body, own),
+            b'N' | b'A' => self.deliver(frame, feed, at, here, own),
+            b'G' | b'W' | b'H' => {
+                self.deliver(frame, feed, at, here, own);
+                if frame.tag != b'H' && !own {
+                    self.copy_begins();
+                }
+            }
+            _ => return After::Nonsense,
+        }
+        After::Nothing
+    }
+
+    /// Replies that end one message of an extended batch.
+    fn step_reply(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        own: bool,
+    ) -> After {
+        let fits = match (frame.tag, self.server.expected.front()) {
+            (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
+            | (b'2', Some(Expect::Bind))
+            | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
+            | (b's', Some(Expect::Execute(_)))
+            | (b'I', Some(Expect::Execute(_))) => true,
+            // The empty query of a simple Query is followed by ReadyForQuery.
+            (b'I', Some(Expect::Query(_) | Expect::OwnQuery(_))) => {
+                self.deliver(frame, feed, at, here, own);
+                return After::Nothing;
+            }
+            _ => false,
+        };
+        if !fits {
+            return After::Nonsense;
+        }
+        self.deliver(frame, feed, at, here, own);
+        match self.server.expected.front() {
+            Some(Expect::Parse(Some(p))) if !p.name.is_empty() => {
+                let statement = std::sync::Arc::clone(&p.statement);
+                self.server.prepared.ready(&statement);
+            }
+            Some(Expect::OwnParse(s)) => {
+                let statement = std::sync::Arc::clone(s);
+                self.server.prepared.ready(&statement);
+            }
+            Some(Expect::OwnClose(s)) => {
+                let statement = std::sync::Arc::clone(s);
+                self.server.prepared.closed(&statement);
+            }
+            _ => {}
+        }
+        self.next();
+        After::Nothing
+    }
+
+    /// The head of the queue is answered; local replies behind it go out.
+    fn next(&mut self) {
+        self.server.expected.pop();
+        if let Some(client) = self.client.as_deref_mut() {
+            emit_locals(self.server.link, client, self.server, self.out);
+        } else {
+            while self.server.expected.front().is_some_and(Expect::is_local) {
+                self.server.expected.pop();
+            }
+        }
+    }
+
+    /// CommandComplete.
+    fn completed(&mut self, body: &[u8]) -> After {
+        let tag = back::command_tag(body);
+        let mut ddl = false;
+        // The script is taken out so that both sessions can be changed.
+        let taken = match self.server.expected.front_mut() {
+            Some(Expect::Query(script) | Expect::Execute(script)) => script.take(),
+            Some(Expect::OwnQuery(_)) => None,
+            _ => return After::Nonsense,
+        };
+        self.server.copy_in = false;
+        if let Some(mut script) = taken {
+            if let Some(client) = self.client.as_deref_mut() {
+                ddl = effects::finished(&mut script, tag, client, self.server).ddl;
+            }
+            if let Some(Expect::Query(place)) = self.server.expected.front_mut() {
+                *place = Some(script);
+            }
+        }
+        if matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
+            self.next();
+        }
+        if ddl { After::Ddl } else { After::Nothing }
+    }
+
+    fn ready(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+    ) -> After {
+        let Ok(status) = back::ready_status(body) else {
+            return After::Nonsense;
+        };
+        if self.server.expected.late_sync() {
+            self.server.status = status;
+            self.server.unsynced = false;
+            self.deliver(frame, feed, at, here, false);
+            return After::Nothing;
+        }
+        if !self.server.expected.front().is_some_and(Expect::ends_batch) {
+            return After::Nonsense;
+        }
+        self.server.status = status;
+        self.server.copy_in = false;
+        let purpose = match self.server.expected.front() {
+            Some(Expect::OwnQuery(purpose)) => Some(*purpose),
+            Some(Expect::OwnSync) => Some(Purpose::Rollback),
+            _ => None,
+        };
+        self.deliver(frame, feed, at, here, purpose.is_some());
+        if purpose.is_none() {
+            self.count(status);
+            if let Some(client) = self.client.as_deref_mut()
+                && status == Status::Idle
+            {
+                effects::transaction_over(client, self.server);
+            }
+        }
+        self.next();
+        match purpose {
+            Some(purpose) => After::OwnDone(purpose),
+            None => After::Nothing,
+        }
+    }
+
+    fn count(&mut self, status: Status) {
+        let stats = &mut self.local.stats;
+        let took = self.now.since(self.server.query_at);
+        stats.totals.queries += 1;
+        stats.totals.query_us += took.as_micros() as u64;
+        stats.service.record(took);
+        if status == Status::Idle {
+            stats.totals.xacts += 1;
+            stats.totals.xact_us += self.now.since(self.server.xact_at).as_micros() as u64;
+            self.server.xact_at = self.now;
+        }
+        self.server.query_at = self.now;
+    }
+
+    fn error(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+    ) -> After {
+        let fields = ErrorFields::parse(body).ok();
+        let code = fields.as_ref().map_or("", |f| f.code());
+        if fields
+            .as_ref()
+            .is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
+        {
+            self.server.doomed.get_or_insert(CloseReason::ServerFatal);
+            let own = matches!(self.server.expected.front(), Some(Expect::OwnQuery(_)));
+            self.deliver(frame, feed, at, here, own);
+            return After::Fatal;
+        }
+        if matches!(code, "0A000" | "26000")
+            && !matches!(self.server.expected.front(), Some(Expect::Fails(_)))
+        {
+            self.server.prepared.all_stale();
+        }
+        self.server.copy_in = false;
+        if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
+            tracker.failed = true;
+        }
+        match self.server.expected.front() {
+            Some(Expect::OwnQuery(_) | Expect::OwnSync) => {
+                let text = fields.as_ref().map(|f| f.message()).unwrap_or_default();
+                self.server
+                    .own_error
+                    .get_or_insert_with(|| text.as_ref().into());
+                self.deliver(frame, feed, at, here, true);
+                return After::Nothing;
+            }
+            Some(Expect::Fails(instead)) => {
+                let instead = instead.clone();
+                self.deliver(frame, feed, at, here, true);
+                if self.client.is_some() {
+                    self.out.write(Peer::Client(self.server.link), |v| {
+                        v.extend_from_slice(&instead)
+                    });
+                }
+            }
+            // An error of the pooler's Parse is the client's: its statement is at fault.
+            _ => self.deliver(frame, feed, at, here, false),
+        }
+        let in_batch = !matches!(
+            self.server.expected.front(),
+            None | Some(Expect::Query(_) | Expect::Function | Expect::Sync)
+        );
+        if in_batch {
+            self.skip();
+        }
+        After::Nothing
+    }
+
+    /// The rest of the batch will not be answered.
+    fn skip(&mut self) {
+        self.server.unnamed = None;
+        while let Some(entry) = self.server.expected.skip() {
+            take_back(&entry, self.client.as_deref_mut(), self.server);
+        }
+    }
+
+    /// COPY in of the extended protocol: Syncs sent ahead are ignored by the server.
+    fn copy_begins(&mut self) {
+        let ahead = self.server.expected.copy_began();
+        self.server.copy_in = !ahead.ended;
+        if ahead.unsynced && matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
+            self.server.unsynced = true;
+        }
+    }
+
+    /// ParameterStatus: the truth about a reported parameter, on both sides.
+    fn parameter(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+        own: bool,
+    ) {
+        let purpose = match self.server.expected.front() {
+            Some(Expect::OwnQuery(purpose)) => Some(*purpose),
+            _ => None,
+        };
+        let parsed = back::ParameterStatus::parse(body).ok().and_then(|s| {
+            let name = std::str::from_utf8(s.name).ok()?.to_ascii_lowercase();
+            Some((name, std::str::from_utf8(s.value).ok()?))
+        });
+        let Some((name, value)) = parsed.filter(|(n, _)| !NOT_SETTINGS.contains(&&**n)) else {
+            return self.deliver(frame, feed, at, here, own);
+        };
+        let value = Value::Guc(value.into());
+        let at_login = self.server.greeting.value(&name) == Some(&value);
+        if at_login && !own && self.gone_back(&name) {
+            change(&mut self.server.params, &name, None);
+            return self.deliver(frame, feed, at, here, true);
+        }
+        self.deliver(frame, feed, at, here, own);
+        let wanted = (!at_login).then(|| value.clone());
+        change(&mut self.server.params, &name, wanted.clone());
+        if let Some(client) = self.client.as_deref_mut()
+            && matches!(purpose, None | Some(Purpose::Parameters))
+        {
+            // The client keeps a wish that equals the login's value, if it had one.
+            let wish = if client.params.value(&name).is_some() {
+                Some(value)
+            } else {
+                wanted
+            };
+            change(&mut client.params, &name, wish);
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// RESET took the server back to its own login, where the client means
+    /// its own: it is told the value that it will have.
+    fn gone_back(&mut self, name: &str) -> bool {
+        let Some(client) = self.client.as_deref() else {
+            return false;
+        };
+        let (Some(wish), Some(Value::Guc(login))) =
+            (client.params.value(name), client.startup.value(name))
+        else {
+            return false;
+        };
+        if *wish != Value::Guc(login.clone()) || self.server.params.value(name).is_some() {
+            return false;
+        }
+        self.out.write(Peer::Client(self.server.link), |v| {
+            back::parameter_status(v, crate::login::reported_name(name), &**login)
+        });
+        true
+    }
+}
+
+/// Reported by servers, but no session parameters: read-only, or followed by
+/// the statements that change them.
+const NOT_SETTINGS: [&str; 8] = [
+    "server_version",
+    "server_encoding",
+    "is_superuser",
+    "integer_datetimes",
+    "in_hot_standby",
+    "session_authorization",
+    "role",
+    "scram_iterations",
+];
+
+fn change(set: &mut std::sync::Arc<crate::params::ParamSet>, name: &str, value: Option<Value>) {
+    if set.value(name) != value.as_ref() {
+        std::sync::Arc::make_mut(set).set(name, value);
+    }
+}
+
+/// Local replies whose turn has come.
+pub(crate) fn emit_locals(slot: u32, client: &mut Client, server: &mut Server, out: &mut Outbox) {
+    while server.expected.front().is_some_and(Expect::is_local) {
+        let status = server.status;
+        match server.expected.pop() {
+            Some(Expect::LocalParse(_)) => out.write(Peer::Client(slot), back::parse_complete),
+            Some(Expect::LocalClose(_)) => out.write(Peer::Client(slot), back::close_complete),
+            Some(Expect::LocalDeallocate) => out.write(Peer::Client(slot), |v| {
+                back::command_complete(v, "DEALLOCATE");
+                back::ready(v, status);
+            }),
+            _ => {}
+        }
+    }
+    let _ = client;
+}
+
+/// A message that the server skipped: what was believed of it is taken back.
+pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mut Server) {
+    // A Parse of the same name that was sent later stands.
+    let again = match entry {
+        Expect::Parse(Some(p)) | Expect::LocalParse(p) => server.expected.parses(&p.name),
+        _ => false,
+    };
+    let client = client.filter(|_| !again);
+    match entry {
+        Expect::Parse(Some(parse)) => {
+            if !parse.name.is_empty() {
+                server.prepared.doubtful(&parse.statement);
+            }
+            server.unnamed = None;
+            if let Some(client) = client {
+                client.forget_parse(parse);
+            }
+        }
+        Expect::LocalParse(parse) => {
+            if let Some(client) = client {
+                client.forget_parse(parse);
+            }
+        }
+        Expect::LocalClose(Some(closed)) => {
+            if let Some(client) = client {
+                let all = &mut client.extra().prepared;
+                all.entry(closed.name.clone())
+                    .or_insert_with(|| std::sync::Arc::clone(&closed.statement));
+            }
+        }
+        Expect::OwnParse(statement) | Expect::OwnClose(statement) => {
+            server.prepared.doubtful(statement);
+            server.unnamed = None;
+        }
+        _ => {}
     }
 }

@@ -1,13 +1,18 @@
 //! Client messages after login: framing, checkout, simple queries.
 
-use crate::client::Phase;
+use crate::client::{NONE, Phase};
 use crate::effects::{self, Script};
 use crate::errors::Trouble;
 use crate::expect::Expect;
 use crate::hub::{Hub, Pools};
-use crate::outbox::{Feed, Outbox, Peer};
+use crate::outbox::{Command, Feed, Outbox, Peer};
+use crate::params;
 use crate::pins::Pins;
-use events::{CloseReason, Time};
+use crate::server::ServerPhase;
+use events::{ClientId, CloseReason, RefuseReason, Time};
+use pool::Checkout;
+use std::sync::Arc;
+use std::time::Duration;
 use wire::back::{self, Status};
 use wire::frame::{self, Frame};
 use wire::front;
@@ -218,6 +223,11 @@ impl Hub {
                 server.half_sent = false;
             }
         }
+        if whole {
+            // The lease may have ended while the message was still being sent.
+            let link = client.link;
+            self.maybe_release(io.now, link, io.pools, io.out);
+        }
         at + n
     }
 
@@ -327,9 +337,40 @@ impl Hub {
             Step::Done => {}
             other => return other,
         }
-        let entry = match self.query_entry(slot, text, io) {
-            Ok(entry) => entry,
-            Err(step) => return step,
+        let Some(client) = self.clients.get(slot) else {
+            return Step::Closed;
+        };
+        let Some(server) = self.servers.get(client.link) else {
+            return Step::Closed;
+        };
+        if server.expected.is_skipping() {
+            // The server reads it, and drops it as all else until Sync.
+            self.pass_frame(slot, frame, feed, at, io.out);
+            return Step::Done;
+        }
+        // What is still to be answered may begin to be tracked.
+        let tracks =
+            !server.expected.is_empty() || client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
+        let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text))
+        {
+            None
+        } else {
+            effects::script_of(text, client.quoting())
+        };
+        let entry = match script {
+            None => Expect::Query(None),
+            Some(script) => {
+                if whole && let Some(step) = self.own_deallocate(slot, &script, io) {
+                    return step;
+                }
+                if let Some(what) = script.effects.iter().find_map(|e| Pins::wants(&e.change))
+                    && !self.take_pin(slot)
+                {
+                    self.refuse_pin_query(slot, what, io);
+                    return self.drop_frame(slot, frame, feed, at);
+                }
+                Expect::Query(Some(Script::own(script)))
+            }
         };
         self.begin(slot, io.now);
         let Some(server) = self.linked_server(slot) else {
@@ -352,30 +393,6 @@ impl Hub {
         Step::Done
     }
 
-    /// The reply to expect for a simple query. `Err`: it is answered already.
-    fn query_entry(&mut self, slot: u32, text: &[u8], io: &mut Io<'_>) -> Result<Expect, Step> {
-        let Some(client) = self.clients.get(slot) else {
-            return Err(Step::Closed);
-        };
-        let tracks = client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
-        let plain = wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text));
-        if plain {
-            return Ok(Expect::Query(None));
-        }
-        let Some(script) = effects::script_of(text, client.quoting()) else {
-            return Ok(Expect::Query(None));
-        };
-        if let Some(step) = self.own_deallocate(slot, &script, io) {
-            return Err(step);
-        }
-        if let Some(what) = script.effects.iter().find_map(|e| Pins::wants(&e.change))
-            && !self.take_pin(slot)
-        {
-            return Err(self.refuse_pin_query(slot, what, io));
-        }
-        Ok(Expect::Query(Some(Script::own(script))))
-    }
-
     fn function_call(
         &mut self,
         slot: u32,
@@ -391,6 +408,7 @@ impl Hub {
         self.begin(slot, io.now);
         if let Some(server) = self.linked_server(slot) {
             server.batch += 1;
+            server.unsynced = false;
             server.expected.push(Expect::Function);
         }
         self.pass_frame(slot, frame, feed, at, io.out);
@@ -411,6 +429,9 @@ impl Hub {
             return self.drop_frame(slot, frame, feed, at);
         };
         if frame.tag != b'd' {
+            if !server.copy_in && !server.expected.is_empty() {
+                server.expected.push(Expect::CopyEnd);
+            }
             server.copy_in = false;
         }
         self.pass_frame(slot, frame, feed, at, io.out);
@@ -432,14 +453,215 @@ impl Hub {
             return;
         };
         client.request_at = now;
-        if let Some(server) = self.servers.get_mut(client.link)
-            && server.expected.is_empty()
-        {
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
+        server.used = true;
+        if server.expected.is_empty() {
             server.query_at = now;
             if server.status == Status::Idle {
                 server.xact_at = now;
             }
         }
+    }
+
+    /// Makes sure that the client holds a server connection which is ready
+    /// for it. `Wait`: it is queued, or the pooler's own statements run first.
+    pub(crate) fn ensure_server(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
+        if let Some(server) = self.servers.get(client.link) {
+            if Arc::ptr_eq(&server.params, &client.params) || !server.between_batches() {
+                return Step::Done;
+            }
+            return if self.prepare(slot, io) {
+                Step::Done
+            } else {
+                Step::Wait
+            };
+        }
+        self.checkout(slot, io)
+    }
+
+    fn checkout(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
+        let Some(info) = &client.pool else {
+            return Step::Closed;
+        };
+        let (key, flow) = (info.key, client.flow);
+        let id = ClientId {
+            worker: self.worker,
+            generation: client.generation,
+            slot,
+        };
+        client.request_at = io.now;
+        match io.pools.checkout(io.now, key, id, flow) {
+            Checkout::Granted {
+                conn,
+                slot: server_slot,
+            } => match self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
+                Some(server) => {
+                    server.phase = ServerPhase::Lent;
+                    if self.attach_client(slot, server_slot, io) {
+                        Step::Done
+                    } else {
+                        Step::Wait
+                    }
+                }
+                None => Step::Wait,
+            },
+            Checkout::Queued => {
+                client.phase = Phase::Waiting { notified: false };
+                Step::Wait
+            }
+            Checkout::Refused(reason) => {
+                let text = io.pools.failure(key);
+                client.phase = Phase::Waiting { notified: false };
+                self.refuse_now(slot, reason, Duration::ZERO, text.as_deref(), io)
+            }
+        }
+    }
+
+    /// Links a client and a server connection that the pool lent to it.
+    /// True when the client's statements may be sent at once.
+    fn attach_client(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) -> bool {
+        let (Some(client), Some(server)) = (
+            self.clients.get_mut(slot),
+            self.servers.get_mut(server_slot),
+        ) else {
+            return false;
+        };
+        client.link = server_slot;
+        server.link = slot;
+        server.lent_at = io.now;
+        server.half_sent = false;
+        server.used = false;
+        let waited = io.now.since(client.request_at).as_micros() as u64;
+        let key = server.pool.key;
+        let totals = &mut self.local(key).stats.totals;
+        totals.server_assignments += 1;
+        totals.wait_us += waited;
+        self.prepare(slot, io)
+    }
+
+    /// Called by the shell, through `granted`, for a client that waited.
+    pub(crate) fn link(
+        &mut self,
+        now: Time,
+        slot: u32,
+        server_slot: u32,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let mut io = Io { now, pools, out };
+        if matches!(
+            self.clients.get(slot).map(|c| &c.phase),
+            Some(Phase::Login(_))
+        ) {
+            return self.login_granted(slot, server_slot, &mut io);
+        }
+        if let Some(client) = self.clients.get_mut(slot) {
+            client.phase = Phase::Ready;
+        }
+        if self.attach_client(slot, server_slot, &mut io) {
+            self.go_on(slot, &mut io);
+        }
+    }
+
+    /// A client may continue: first with what it held back, then from its socket.
+    pub(crate) fn go_on(&mut self, slot: u32, io: &mut Io<'_>) {
+        self.pump_held(slot, io);
+        if matches!(self.clients.get(slot).map(|c| &c.phase), Some(Phase::Ready)) {
+            self.resume_client(slot, io.out);
+        }
+    }
+
+    /// Brings the connection to the client's parameters, and checks one that
+    /// was idle for long. True when nothing had to be sent.
+    fn prepare(&mut self, slot: u32, io: &mut Io<'_>) -> bool {
+        let (Some(client), delay) = (
+            self.clients.get_mut(slot),
+            self.directory.settings.check_delay,
+        ) else {
+            return false;
+        };
+        let link = client.link;
+        let Some(server) = self.servers.get_mut(link) else {
+            return false;
+        };
+        let suspect = delay.is_some_and(|d| io.now.since(server.used_at) > d);
+        let same = Arc::ptr_eq(&server.params, &client.params);
+        if same && !suspect {
+            return true;
+        }
+        let mut sql = Vec::new();
+        let differs =
+            !same && params::difference(&server.params, &client.params, &server.greeting, &mut sql);
+        if !differs {
+            server.params = Arc::clone(&client.params);
+            if !suspect {
+                return true;
+            }
+        }
+        let check = &self.directory.settings.check_query;
+        io.out.write(Peer::Server(link), |v| {
+            if suspect {
+                front::query(v, check.as_bytes());
+            }
+            if differs {
+                front::query(v, &sql);
+            }
+        });
+        if suspect {
+            server
+                .expected
+                .push(Expect::OwnQuery(crate::expect::Purpose::Check));
+        }
+        if differs {
+            server
+                .expected
+                .push(Expect::OwnQuery(crate::expect::Purpose::Parameters));
+            server.coming = Some(Arc::clone(&client.params));
+        }
+        server.query_at = io.now;
+        server.unnamed = None;
+        client.phase = Phase::Preparing;
+        false
+    }
+
+    /// Tells a waiting client no, and goes on with what it sent after.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn refuse(
+        &mut self,
+        now: Time,
+        slot: u32,
+        reason: RefuseReason,
+        waited: Duration,
+        text: Option<&str>,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let mut io = Io { now, pools, out };
+        if self.refuse_now(slot, reason, waited, text, &mut io) == Step::Again {
+            self.go_on(slot, &mut io);
+        }
+    }
+
+    /// Frees a link on both sides.
+    pub(crate) fn unlink(&mut self, server_slot: u32, out: &mut Outbox) -> Option<u32> {
+        let server = self.servers.get_mut(server_slot)?;
+        let slot = std::mem::replace(&mut server.link, NONE);
+        let paused = std::mem::take(&mut server.paused);
+        if paused {
+            // Whoever comes next must find it read.
+            out.command(Command::Resume(Peer::Server(server_slot)));
+        }
+        let client = self.clients.get_mut(slot)?;
+        client.link = NONE;
+        Some(slot)
     }
 }
 

@@ -231,9 +231,11 @@ impl Prepared {
         }
     }
 
-    /// The server dropped them all (DISCARD ALL, DEALLOCATE ALL).
+    /// The server dropped them all (DISCARD ALL, DEALLOCATE ALL). A Parse that
+    /// is still to be answered was sent after that.
     pub(crate) fn clear(&mut self) {
-        self.by_name.clear();
+        self.by_name
+            .retain(|_, s| matches!(s.state, SlotState::Parsing(_)));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,7 +8,7 @@ use crate::socket::Conn;
 use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
-use relay::{CancelOutcome, Command, Hub, Peer, PoolKey};
+use relay::{CancelOutcome, Command, Hub, Peer, PoolKey, Pools};
 use std::io::IoSlice;
 
 impl Worker {
@@ -261,7 +261,7 @@ impl Worker {
                 if let Some(key) = key {
                     self.hub
                         .evict(slot, conn, CloseReason::ServerGone, &mut self.out);
-                    self.port.lost(self.now, key, conn);
+                    self.port.closing(self.now, key, conn);
                 }
             }
         }

@@ -71,10 +71,7 @@ impl Worker {
     }
 
     fn endpoint(&self, key: relay::PoolKey) -> Option<crate::address::Endpoint> {
-        self.common
-            .read()
-            .place(key)
-            .map(|p| p.upstream.endpoint.clone())
+        self.common.read().place(key).map(|p| p.upstream.endpoint())
     }
 
     pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {

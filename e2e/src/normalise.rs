@@ -51,6 +51,12 @@ pub fn line(line: &str) -> String {
     })
 }
 
+/// An error inside a transaction that has failed already. Nothing works there but its end; which of several reasons is
+/// named first depends on whether the server connection knows the statement, and none can be prepared there any more.
+pub fn error_in_failed_transaction() -> &'static str {
+    "ErrorResponse <in a failed transaction>"
+}
+
 /// The messages before the first ReadyForQuery. Their order is not promised by the protocol, and how a login is proven
 /// is between client and pooler, as is the protocol version.
 pub fn greeting(lines: &mut Vec<String>) {

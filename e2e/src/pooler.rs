@@ -55,6 +55,8 @@ pub struct Settings {
     pub keys: BTreeMap<String, String>,
     /// Lines of the user file.
     pub userlist: Vec<String>,
+    /// Our own defaults and our own format, with pool mode and size from `keys`; PgBouncer gets its own all the same.
+    pub native: Option<u16>,
 }
 
 impl Settings {
@@ -93,8 +95,15 @@ impl Settings {
                 .iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
+            native: None,
             userlist: users.iter().map(|user| user_line(user, PASSWORD)).collect(),
         }
+    }
+
+    /// In our own format: every start-up parameter follows the client, and all connections may be pinned.
+    pub fn native(mut self, server: &Server) -> Self {
+        self.native = Some(server.port());
+        self
     }
 
     /// With a key of `[pgbouncer]`.
@@ -121,6 +130,22 @@ impl Settings {
             .set("client_tls_cert_file", &certificates.cert.to_string_lossy())
             .set("client_tls_key_file", &certificates.key.to_string_lossy())
             .set("client_tls_ca_file", &certificates.ca.to_string_lossy())
+    }
+
+    fn toml(&self, server_port: u16) -> String {
+        let key = |name: &str| self.keys.get(name).map_or("", String::as_str);
+        format!(
+            "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{dir}\"\n\
+             [auth]\ntype = \"trust\"\nuser_file = \"{users}\"\nadmin_users = [\"admin\"]\n\
+             [pool]\nmode = \"{mode}\"\nsize = {size}\n\
+             [session]\npin_share_percent = 100\n\
+             [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n",
+            port = key("listen_port"),
+            dir = key("unix_socket_dir"),
+            users = key("auth_file"),
+            mode = key("pool_mode"),
+            size = key("default_pool_size"),
+        )
     }
 
     fn text(&self) -> String {
@@ -176,15 +201,28 @@ impl Pooler {
             let dir = Dir::new("pooler", run_as);
             let (port, metrics_port) = (free_port(), free_port());
             adapt(&mut settings, &binary, &dir, port);
-            let file = dir.write("pgbouncer.ini", &settings.text(), run_as, 0o644);
+            let (name, text) = match settings.native {
+                Some(server) if !binary.is_pgbouncer => ("plimsoll.toml", settings.toml(server)),
+                _ => ("pgbouncer.ini", settings.text()),
+            };
+            let file = dir.write(name, &text, run_as, 0o644);
             dir.write(
                 "userlist.txt",
                 &(settings.userlist.join("\n") + "\n"),
                 run_as,
                 0o644,
             );
+            // Each listener is ready in its own time.
+            let ports = [
+                port,
+                if binary.is_pgbouncer {
+                    port
+                } else {
+                    metrics_port
+                },
+            ];
             let mut process = launch(&binary, &file, &dir, (run_as, metrics_port));
-            match wait_for_listener(&mut process, port) {
+            match wait_for_listeners(&mut process, ports) {
                 None => {
                     return Ok(Pooler {
                         process,
@@ -324,10 +362,10 @@ fn adapt(settings: &mut Settings, binary: &Binary, dir: &Dir, port: u16) {
     set("listen_port", port.to_string());
     set("unix_socket_dir", path(""));
     set("auth_file", path("userlist.txt"));
-    if !settings.keys.contains_key("max_prepared_statements") && !binary.is_pgbouncer {
-        settings
-            .keys
-            .insert("max_prepared_statements".into(), "100".into());
+    if !binary.is_pgbouncer {
+        let keys = &mut settings.keys;
+        keys.entry("max_prepared_statements".into())
+            .or_insert_with(|| "100".into());
     }
 }
 
@@ -346,14 +384,17 @@ fn launch(binary: &Binary, file: &Path, dir: &Dir, (run_as, metrics): (RunAs, u1
         .unwrap_or_else(|error| panic!("start {}: {error}", binary.path.display()))
 }
 
-/// `None` once it listens; else how it failed to.
-fn wait_for_listener(process: &mut Process, port: u16) -> Option<String> {
+/// `None` once it listens at every port; else how it failed to.
+fn wait_for_listeners(process: &mut Process, ports: [u16; 2]) -> Option<String> {
     let up = until_deadline(PATIENCE, &mut || {
         if let Some(status) = process.exited() {
             return Some(Some(format!("the pooler ended: {}", describe_end(status))));
         }
-        let target = Target::tcp("127.0.0.1", port, "", "").patience(Duration::from_secs(1));
-        Client::connect(&target).ok().map(|_| None)
+        let listens = |port| {
+            let target = Target::tcp("127.0.0.1", port, "", "").patience(Duration::from_secs(1));
+            Client::connect(&target).is_ok()
+        };
+        ports.into_iter().all(listens).then_some(None)
     });
     up.unwrap_or_else(|| Some("the pooler does not listen".into()))
 }

@@ -236,6 +236,7 @@ pub fn run(case: &Case, target: &Target, between: &mut dyn FnMut()) -> Result<Ve
         lines,
         owed: 0,
         idle: true,
+        failed: false,
     };
     for step in &case.steps {
         if session.idle && session.owed == 0 {
@@ -254,6 +255,7 @@ struct Session {
     lines: Vec<String>,
     owed: usize,
     idle: bool,
+    failed: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -285,10 +287,14 @@ impl Session {
                     return Ok(Flow::Ended);
                 }
             };
-            let line = normalise::line(&describe_backend(&message));
+            let line = match message.tag {
+                b'E' if self.failed => normalise::error_in_failed_transaction().to_owned(),
+                _ => normalise::line(&describe_backend(&message)),
+            };
             self.lines.push(format!("< {line}"));
             if message.tag == b'Z' {
                 self.idle = message.body == [b'I'];
+                self.failed = message.body == [b'E'];
                 self.owed = self.owed.saturating_sub(1);
                 wanted -= 1;
             }

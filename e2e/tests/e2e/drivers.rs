@@ -17,10 +17,15 @@ const PROGRAM_PATIENCE: Duration = Duration::from_secs(60);
 const POOL_SIZE: &str = "3";
 
 fn pooler() -> Pooler {
+    pooler_of(POOL_SIZE)
+}
+
+fn pooler_of(size: &str) -> Pooler {
     let mode = pool_mode();
-    let size = if mode == "session" { "10" } else { POOL_SIZE };
+    let size = if mode == "session" { "10" } else { size };
     pooler_with(|settings| {
         settings
+            .native(server())
             .set("pool_mode", &mode)
             .set("default_pool_size", size)
     })
@@ -57,12 +62,16 @@ fn output(command: &mut Command, what: &str) -> String {
 
 /// Runs a program both ways; `command` gets the target.
 fn both_ways(name: &str, command: impl Fn(&Target) -> Command) {
+    both_ways_over(POOL_SIZE, name, command);
+}
+
+fn both_ways_over(size: &str, name: &str, command: impl Fn(&Target) -> Command) {
     let database = database(format!("driver_{name}"));
     let direct = output(
         &mut command(&server().target(&database, "app")),
         &format!("{name}, direct"),
     );
-    let pooler = pooler();
+    let pooler = pooler_of(size);
     let pooled = output(
         &mut command(&pooler.target(&database, "app")),
         &format!("{name}, pooled"),
@@ -72,11 +81,15 @@ fn both_ways(name: &str, command: impl Fn(&Target) -> Command) {
 }
 
 fn python_program(name: &str, file: &str) {
+    python_program_over(POOL_SIZE, name, file);
+}
+
+fn python_program_over(size: &str, name: &str, file: &str) {
     let python = match python() {
         Ok(python) => python,
         Err(why) => return skip(name, &why),
     };
-    both_ways(name, |target| {
+    both_ways_over(size, name, |target| {
         let mut command = Command::new(&python);
         command
             .arg(programs().join(file))
@@ -108,7 +121,8 @@ fn sqlalchemy() {
 
 #[test]
 fn django() {
-    python_program("django", "django/app.py");
+    // Six threads, each with a cursor WITH HOLD at its end: each needs a connection that it keeps for a while.
+    python_program_over("8", "django", "django/app.py");
 }
 
 #[test]

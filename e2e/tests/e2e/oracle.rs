@@ -14,6 +14,7 @@ fn pooler() -> Pooler {
     // In session mode the script's client and both others need a connection each.
     let size = if mode == "session" { "3" } else { "2" };
     let settings = Settings::for_server(server())
+        .native(server())
         .set("pool_mode", &mode)
         .set("default_pool_size", size);
     Pooler::start(settings)

@@ -86,7 +86,6 @@ pub(crate) struct Client {
     pub(crate) refusals: u64,
     pub(crate) notifications: u64,
     pub(crate) copies: u64,
-    pub(crate) wait_max: u64,
     /// When the message that the model handles now was sent.
     started: u64,
 }
@@ -122,7 +121,6 @@ impl Client {
             refusals: 0,
             notifications: 0,
             copies: 0,
-            wait_max: 0,
             started: 0,
         }
     }
@@ -163,7 +161,7 @@ impl Client {
     pub(crate) fn waits(&self) -> bool {
         match self.state {
             State::Away => false,
-            State::Ready => !self.settled() && !(self.model.copies_in() && self.pending.is_empty()),
+            State::Ready => !(self.settled() || self.model.copies_in() && self.pending.is_empty()),
             _ => true,
         }
     }

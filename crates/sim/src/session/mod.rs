@@ -274,7 +274,9 @@ impl Session {
             }
             Some(Run::Execute { portal }) => {
                 complete(out, "SELECT 1");
-                self.portals.get_mut(&portal).map(|p| p.at = 1);
+                if let Some(p) = self.portals.get_mut(&portal) {
+                    p.at = 1;
+                }
                 Step::Done
             }
             None => Step::Done,

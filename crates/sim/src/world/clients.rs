@@ -72,12 +72,12 @@ impl World {
             ("database".to_owned(), c.database.clone()),
         ];
         pairs.extend(c.startup.iter().cloned());
-        let minor = if client % 2 == 0 { 0 } else { 2 };
+        let minor = if client.is_multiple_of(2) { 0 } else { 2 };
         let mut out = Vec::new();
-        if client % 5 == 0 {
+        if client.is_multiple_of(5) {
             front::ssl_request(&mut out);
         }
-        if client % 5 != 0 {
+        if !client.is_multiple_of(5) {
             front::startup(&mut out, minor, pairs.iter().map(|(n, v)| (n, v)));
         }
         self.links[link as usize].up.write(&out);
@@ -256,7 +256,8 @@ impl World {
             return;
         }
         // The answer to SSLRequest is one byte.
-        if client % 5 == 0 && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N" {
+        if client.is_multiple_of(5) && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N"
+        {
             return self.start_plain(client, link);
         }
         let stalled = std::mem::take(&mut c.stalled);

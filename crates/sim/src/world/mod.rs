@@ -116,7 +116,7 @@ pub(crate) struct ClientLink {
 #[derive(Debug)]
 pub(crate) enum Stage {
     Startup,
-    Password([u8; 4]),
+    Password,
     SaslFirst,
     SaslFinal(Box<wire::scram::server::ServerFirst>),
     Ready(Box<Session>),

@@ -126,7 +126,7 @@ impl World {
         let refuse = self.now < self.refuse_until;
         let auth = self.s.server_auth;
         let s = &mut self.servers[link as usize];
-        s.stage = Stage::Password([1, 2, 3, 4]);
+        s.stage = Stage::Password;
         let mut out = Vec::new();
         if refuse {
             back::error(&mut out, &fatal("53300", "sorry, too many clients already"));
@@ -163,7 +163,7 @@ impl World {
         let mut out = Vec::new();
         let mut accept = false;
         match std::mem::replace(&mut s.stage, Stage::Gone) {
-            Stage::Password(_) => {
+            Stage::Password => {
                 let given = body.strip_suffix(&[0]).unwrap_or(body);
                 accept = auth == 1 && given.starts_with(b"md5") || given == PASSWORD.as_bytes();
             }

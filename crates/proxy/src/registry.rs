@@ -353,6 +353,7 @@ impl Registry {
             settings.size,
         );
         info.pins = Arc::clone(&place.info.pins);
+        info.greeting = Arc::clone(&place.info.greeting);
         let mut upstream = place.upstream.lock();
         upstream.configure_pool(now, place.pool, settings);
         if renew || compile::identity_differs(&place.info, &info) {

@@ -720,15 +720,31 @@ impl Hub {
         client.flow = io
             .pools
             .join(info.key, &format!("{}\0{application}", client.user));
-        let key = info.key;
+        let known = info.greeting().is_some();
         client.pool = Some(info);
         if let Some(login) = self.login_mut(slot) {
             login.joined = true;
         }
-        if self.local(key).greeting.is_some() {
+        if known {
             self.welcome(slot, io);
         } else {
             self.login_checkout(slot, Stage::Greeting, io);
+        }
+    }
+
+    /// What a pool's server reports is known now: logins that wait for it need
+    /// no connection of their own.
+    pub(crate) fn welcome_waiting(&mut self, key: crate::directory::PoolKey, io: &mut Io<'_>) {
+        for (slot, generation) in self.logins.clone() {
+            let waits = self.clients.get(slot).is_some_and(|c| {
+                c.generation == generation
+                    && c.pool.as_ref().is_some_and(|p| p.key == key)
+                    && matches!(&c.phase, Phase::Login(l) if matches!(l.stage, Stage::Greeting))
+            });
+            if waits && let Some(id) = self.client_id(slot) {
+                io.pools.cancel_wait(io.now, key, id);
+                self.welcome(slot, io);
+            }
         }
     }
 
@@ -737,7 +753,8 @@ impl Hub {
         let Some(key) = self.pool_key(slot) else {
             return;
         };
-        let greeting = self.local(key).greeting.clone().unwrap_or_default();
+        let info = self.clients.get(slot).and_then(|c| c.pool.as_ref());
+        let greeting = info.and_then(|p| p.greeting()).unwrap_or_default();
         self.local(key).stats.totals.client_logins += 1;
         self.stats.logins += 1;
         let Some(client) = self.clients.get_mut(slot) else {

@@ -425,12 +425,12 @@ impl Hub {
         server.phase = ServerPhase::Idle;
         server.used_at = io.now;
         let (key, conn) = (server.pool.key, server.conn);
-        let local = self.local(key);
-        local.greeting = Some(greeting);
-        let ddl = local.ddl;
+        server.pool.learn_greeting(&greeting);
+        let ddl = self.local(key).ddl;
         if let Some(server) = self.servers.get_mut(slot) {
             server.ddl_seen = ddl;
         }
+        self.welcome_waiting(key, io);
         io.pools.opened(io.now, key, conn, slot);
         // What came behind it in the same read is no part of the login.
         if let Some(server) = self.servers.get_mut(slot) {

@@ -6,7 +6,14 @@ use relay::PoolMode;
 use std::time::Duration;
 
 /// Seeds that once broke a promise, and what the bug was.
-const REGRESSIONS: [(u64, u64, bool, &str); 14] = [
+const REGRESSIONS: [(u64, u64, bool, &str); 16] = [
+    (
+        20_542,
+        10_000,
+        false,
+        "a second Execute of a portal counted its unlock again",
+    ),
+    (1966, 2000, false, "a Close taken back after DEALLOCATE ALL"),
     (
         88,
         1000,

@@ -475,12 +475,17 @@ impl Hub {
         io: &mut Io<'_>,
     ) -> Option<()> {
         let execute = front::Execute::parse(body).ok()?;
-        let client = self.clients.get(slot)?;
-        let portal = client
+        // A portal runs once: what a second Execute fetches has no effect.
+        let portals = self
+            .clients
+            .get_mut(slot)?
             .ext
-            .as_ref()
-            .and_then(|e| e.portals.iter().find(|(name, _)| **name == *execute.portal))
-            .map(|(_, s)| Arc::clone(s));
+            .as_mut()
+            .map(|e| &mut e.portals);
+        let portal = portals.and_then(|all| {
+            let at = all.iter().position(|(name, _)| **name == *execute.portal)?;
+            Some(all.swap_remove(at).1)
+        });
         let mut script = None;
         if let Some(statement) = portal {
             let wants = statement

@@ -332,10 +332,25 @@ impl Turn<'_> {
                 let statement = std::sync::Arc::clone(s);
                 self.server.prepared.closed(&statement);
             }
+            // Suspended at its row limit: its functions were called already.
+            Some(Expect::Execute(script)) if script.is_some() && frame.tag == b's' => {
+                self.suspended();
+            }
             _ => {}
         }
         self.next();
         After::Nothing
+    }
+
+    fn suspended(&mut self) {
+        let Some(Expect::Execute(place)) = self.server.expected.front_mut() else {
+            return;
+        };
+        if let Some(mut script) = place.take()
+            && let Some(client) = self.client.as_deref_mut()
+        {
+            effects::finished(&mut script, b"SELECT", client, self.server);
+        }
     }
 
     /// The head of the queue is answered; local replies behind it go out.

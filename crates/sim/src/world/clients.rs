@@ -263,7 +263,7 @@ impl World {
         }
         let stalled = std::mem::take(&mut c.stalled);
         let _ = stalled;
-        let refusals = c.refusals;
+        let (refusals, heard) = (c.refusals, c.notifications);
         match c.receive(self.now, bytes) {
             Err(text) => {
                 let id = self.links[link as usize].slot;
@@ -275,6 +275,9 @@ impl World {
         }
         if self.clients[client as usize].refusals > refusals {
             self.hit(Hit::ErrorsOurs);
+        }
+        if self.clients[client as usize].notifications > heard {
+            self.hit(Hit::Notifications);
         }
         self.check_commits(client);
     }

@@ -12,7 +12,7 @@ use wire::scram::Keys;
 
 /// Most unsent bytes for one peer: the hub stops reading its sender at 256 KiB;
 /// beyond it comes what one read or one batch held back brings.
-const HELD_MAX: usize = 640 * 1024;
+const HELD_MAX: usize = 400 * 1024;
 /// Largest read of the shell, bytes.
 const READ: usize = 16 * 1024;
 
@@ -512,7 +512,7 @@ impl World {
             return self.rng.range(1, 7) as usize;
         }
         if len > 8 && self.rng.permille(100) {
-            return self.rng.range(1, len as u64) as usize;
+            return self.rng.range(1, len.min(READ) as u64) as usize;
         }
         READ
     }

@@ -250,6 +250,7 @@ impl World {
             self.go_server_down(other as u32);
             return;
         }
+        self.count_replies(out);
         let s = &mut self.servers[link as usize];
         s.down.write(out);
         if let Stage::Ready(session) = &mut s.stage {
@@ -274,6 +275,22 @@ impl World {
             Step::End => self.server_ends(link),
         }
         self.go_server_down(link);
+    }
+
+    fn count_replies(&mut self, mut out: &[u8]) {
+        while let Ok(Some(f)) = frame::peek(out) {
+            let hit = match (f.tag, out.get(frame::HEADER)) {
+                (b'H', _) => Some(Hit::CopyOut),
+                (b's', _) => Some(Hit::Suspended),
+                (b'Z', Some(b'E')) => Some(Hit::TxFailed),
+                (b'C', _) if out[frame::HEADER..].starts_with(b"COMMIT") => Some(Hit::Commits),
+                _ => None,
+            };
+            if let Some(hit) = hit {
+                self.hit(hit);
+            }
+            out = out.get(f.len..).unwrap_or_default();
+        }
     }
 
     pub(crate) fn wake(&mut self, link: u32, generation: u32, run: u32) {

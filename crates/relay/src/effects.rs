@@ -195,7 +195,7 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
     ext.prepared.clear();
     let (mut unnamed, mut parsed) = (None, false);
     // What was sent behind it is not dropped.
-    for entry in server.expected.iter() {
+    for entry in server.expected.iter_mut() {
         match entry {
             Expect::Parse(Some(p)) | Expect::LocalParse(p) if p.name.is_empty() => {
                 unnamed = Some(Arc::clone(&p.statement));
@@ -205,7 +205,12 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
                 ext.prepared
                     .insert(p.name.clone(), Arc::clone(&p.statement));
             }
-            Expect::LocalClose(Some(p)) => drop(ext.prepared.remove(&p.name)),
+            // Should it be skipped, there is nothing left to give back.
+            Expect::LocalClose(place) => {
+                if let Some(p) = place.take() {
+                    ext.prepared.remove(&p.name);
+                }
+            }
             _ => {}
         }
     }
@@ -279,7 +284,7 @@ pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
         return;
     };
     // Portals of batches sent ahead are not over yet.
-    if server.expected.batches() <= 1 {
+    if server.expected.len() <= 1 && !server.unsynced {
         ext.portals.clear();
     }
     match &ext.tracker {

@@ -264,6 +264,10 @@ impl Expected {
         self.skipping
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Expect> {
+        self.entries.iter_mut()
+    }
+
     /// A Parse of this name of the client's is still to be answered.
     pub(crate) fn parses(&self, name: &[u8]) -> bool {
         self.entries.iter().any(|e| match e {

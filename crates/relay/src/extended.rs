@@ -114,9 +114,8 @@ impl Hub {
         let Some(server) = self.servers.get_mut(client.link) else {
             return;
         };
-        if !entry.is_local() {
-            server.unsynced = true;
-        }
+        // Also after a reply of ours: the batch is open until its Sync.
+        server.unsynced = true;
         if let Some(skipped) = server.expected.push(entry) {
             replies::take_back(&skipped, Some(client), server);
         } else {

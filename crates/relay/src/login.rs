@@ -2,7 +2,7 @@
 
 use crate::auth::{self, Demand, Login, Stage};
 use crate::client::{Client, NONE, PeerInfo, Phase};
-use crate::directory::{Route, Stored, Target};
+use crate::directory::{PoolKey, Route, Stored, Target};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::{Hub, Pools};
@@ -382,16 +382,10 @@ impl Hub {
             return;
         };
         self.give_back(io.now, server_slot, key, None, io.pools, io.out);
-        let Some(client) = self.clients.get_mut(slot) else {
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
             return;
         };
-        client.pool = None;
-        let flow = client.flow;
-        let user = Arc::clone(&client.user);
-        if let Some(login) = self.login_mut(slot) {
-            login.joined = false;
-        }
-        io.pools.leave(key, flow);
+        self.lookup_over(slot, key, io);
         if failed.is_some() {
             return self.fail_client(
                 slot,
@@ -404,6 +398,24 @@ impl Hub {
         }
         let answer = capture.secret(&user);
         self.cache.keep_looked_up(&user, answer.clone(), io.now);
+        self.identified(slot, answer, io);
+    }
+
+    /// The login no longer uses the pool of the look-up.
+    fn lookup_over(&mut self, slot: u32, key: PoolKey, io: &mut Io<'_>) {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        client.pool = None;
+        let flow = client.flow;
+        if let Some(login) = self.login_mut(slot) {
+            login.joined = false;
+        }
+        io.pools.leave(key, flow);
+    }
+
+    /// The answer of a look-up is there: the login goes on.
+    fn identified(&mut self, slot: u32, answer: Option<Stored>, io: &mut Io<'_>) {
         self.challenge(slot, answer, io);
         self.login_go_on(slot, io);
         self.resume_client(slot, io.out);

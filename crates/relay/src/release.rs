@@ -383,8 +383,19 @@ impl Hub {
         if self.clients.get(slot).is_none() {
             return;
         }
-        io.out.write(Peer::Client(slot), |v| report.write(v));
+        if !self.mid_message(slot) {
+            io.out.write(Peer::Client(slot), |v| report.write(v));
+        }
         self.client_left(slot, reason, io);
+    }
+
+    /// The client has got only a part of a server's message: whatever is
+    /// written now would be taken for the rest of it.
+    fn mid_message(&self, slot: u32) -> bool {
+        self.clients
+            .get(slot)
+            .and_then(|c| self.servers.get(c.link))
+            .is_some_and(|s| s.stream_left > 0 && !s.stream_drop)
     }
 
     /// A client's socket ended.
@@ -496,6 +507,7 @@ impl Hub {
         };
         let (link, used) = (server.link, server.used);
         let lent = matches!(server.phase, ServerPhase::Lent);
+        let cut = lent && self.mid_message(link);
         self.drop_server(slot, reason, io);
         let Some(client) = self.clients.get_mut(link).filter(|_| lent) else {
             return;
@@ -504,7 +516,7 @@ impl Hub {
         match &client.phase {
             Phase::Preparing => self.lost_while_preparing(link, used, io),
             Phase::Login(_) => self.login_server_lost(link, io),
-            _ if reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
+            _ if cut || reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
             _ => self.fail_client(link, &Trouble::ServerGone, reason, io),
         }
     }

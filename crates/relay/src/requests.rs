@@ -251,7 +251,9 @@ impl Hub {
             }
             client.skip = true;
         }
-        if client.skip && frame.tag != b'S' && frame.tag != b'X' {
+        // An unknown type is the end also for PostgreSQL, when it skips.
+        let known = b"QPBDECHdcfF".contains(&frame.tag);
+        if client.skip && known {
             return self.drop_frame(slot, frame, feed, at);
         }
         match frame.tag {

@@ -1,57 +1,40 @@
-//! Runs many seeds and prints what happened.
+//! Runs many seeds: `--seeds N [--seed FIRST] [--ops N] [--calm] [--trace LINES]`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
-fn main() {
+
+use sim::{Budget, campaign};
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
-    let get = |name: &str, default: u64| {
-        args.iter()
-            .position(|a| a == name)
-            .and_then(|i| args.get(i + 1)?.parse().ok())
+    let number = |name: &str, default: u64| {
+        let at = args.iter().position(|a| a == name);
+        at.and_then(|i| args.get(i + 1)?.parse().ok())
             .unwrap_or(default)
     };
-    let first = get("--seed", 1);
-    let seeds = get("--seeds", 1);
-    let ops = get("--ops", 20_000);
-    let trace = get("--trace", 60) as usize;
-    let calm = args.iter().any(|a| a == "--calm");
-    let started = std::time::Instant::now();
-    let mut total = sim::stats::Stats::default();
-    let mut failed = 0;
-    for seed in first..first + seeds {
-        let mut s = sim::Scenario::random(seed, ops);
-        if calm {
-            s = s.calm();
-        }
-        let result = std::panic::catch_unwind(|| sim::run(seed, &s));
-        let bad = match &result {
-            Ok(r) => {
-                total.add(&r.stats);
-                r.failure.as_ref().map(|f| f.what.clone())
-            }
-            Err(_) => Some("panic".into()),
-        };
-        if let Some(what) = bad {
-            failed += 1;
-            println!("seed {seed}: {what}");
-            if seeds == 1 {
-                println!("{s:?}");
-                if let Ok(r) = std::panic::catch_unwind(|| sim::traced(seed, &s))
-                    && let Some(f) = r.failure
-                {
-                    let skip = f.trace.len().saturating_sub(trace);
-                    for line in &f.trace[skip..] {
-                        println!("{line}");
-                    }
-                }
-            }
-        }
+    let first = number("--seed", 1);
+    let seeds = number("--seeds", 1);
+    let budget = Budget {
+        ops: number("--ops", 20_000),
+        calm: args.iter().any(|a| a == "--calm"),
+        ..Budget::default()
+    };
+    let started = Instant::now();
+    let all = campaign(first..first + seeds, budget);
+    println!("{}", all.stats);
+    for (seed, what) in &all.failures {
+        println!("seed {seed}: {what}");
     }
-    if seeds > 1 || failed == 0 {
-        println!("{total}");
+    for (seed, _) in all.failures.iter().take(3) {
+        let lines = number("--trace", 40) as usize;
+        println!("{}", sim::campaign::explain(*seed, budget, lines));
     }
-    let t = started.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_secs_f64();
     println!(
-        "{failed} of {seeds} failed; {:.0} ops/s, {:.1} s",
-        total.ops as f64 / t,
-        t
+        "{} of {} seeds failed; {:.0} operations/s, {seconds:.1} s",
+        all.failures.len(),
+        all.seeds,
+        all.stats.ops as f64 / seconds
     );
+    ExitCode::from(u8::from(!all.failures.is_empty()))
 }

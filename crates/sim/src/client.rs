@@ -125,6 +125,15 @@ impl Client {
         }
     }
 
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Away => "away",
+            State::Login(_) => "login",
+            State::Ready => "ready",
+            State::Ending => "ending",
+        }
+    }
+
     /// Begins anew with a new connection.
     pub(crate) fn restart(&mut self) {
         let startup = self.startup.iter();
@@ -251,7 +260,7 @@ impl Client {
                 let code = code_of(body);
                 let fine = matches!(stage, Login::Hopeless)
                     || self.wrong_password
-                    || self.faults && matches!(&*code, "08006" | "08P01" | "57P01")
+                    || self.faults && matches!(&*code, "08006" | "08P01" | "57P01" | "57014")
                     || matches!(&*code, "53300" | "08006" | "53300 ");
                 self.state = State::Ending;
                 if !fine {
@@ -447,7 +456,8 @@ impl Client {
             .ok()
             .map(|f| f.message().into_owned());
         let pin = code == "53300" && detail.is_some_and(|d| d.contains("beyond its transaction"));
-        if pin && wants_pin(sent) && !self.model.skips() {
+        let aborted = code == "25P02" && self.model.status() == Status::Failed;
+        if (pin || aborted && sent.tag == b'Q') && wants_pin(sent) && !self.model.skips() {
             self.model.refused_within(sent.tag, &mut self.expect);
             return true;
         }
@@ -488,7 +498,7 @@ impl Client {
     fn notified(&mut self, body: &[u8]) -> Result<Wish, String> {
         self.notifications += 1;
         let own = format!("ch_{}\0", self.index);
-        match crate::world_find(body, own.as_bytes()) {
+        match crate::session::contains(body, own.as_bytes()) {
             true => Ok(Wish::Nothing),
             false => Err("a notification of another client's channel".into()),
         }
@@ -496,7 +506,9 @@ impl Client {
 
     /// The socket ended.
     pub(crate) fn ended(&mut self) -> Result<(), String> {
-        let word = self.told_why || matches!(self.state, State::Ending | State::Away);
+        // An error in the middle of a message would be taken for a part of it.
+        let cut = !self.inbox.is_empty() && self.faults;
+        let word = cut || self.told_why || matches!(self.state, State::Ending | State::Away);
         self.state = State::Away;
         match word {
             true => Ok(()),
@@ -507,7 +519,7 @@ impl Client {
 
 /// The statement would keep its server connection.
 fn wants_pin(sent: &Sent) -> bool {
-    let has = |needle: &[u8]| crate::world_find(&sent.body, needle);
+    let has = |needle: &[u8]| crate::session::contains(&sent.body, needle);
     sent.tag == b'E'
         || has(b"LISTEN")
         || has(b"TEMP")

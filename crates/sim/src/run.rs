@@ -98,23 +98,36 @@ fn drive(world: &mut World) {
     world.check_end();
 }
 
-/// The last lines that name the client, links and connections of a failure,
-/// with what is linked to them.
+/// The last lines about the client, links and connection that a failure names.
 fn concerned(what: &str, trace: VecDeque<String>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
     let words: Vec<&str> = what.split([' ', ',', '(', ')', ':']).collect();
-    for pair in words.windows(2) {
-        if matches!(pair[0], "client" | "link" | "worker") && pair[1].parse::<u32>().is_ok() {
-            names.push(format!("{} {}", pair[0], pair[1]));
-        }
-        if pair[0] == "link" {
-            names.push(format!("link {}", pair[1]));
-        }
-    }
-    let _ = names;
-    let skip = trace.len().saturating_sub(TRACE_LINES);
-    trace.into_iter().skip(skip).collect()
+    let mut names: Vec<String> = words
+        .windows(2)
+        .filter(|p| matches!(p[0], "client" | "link") && p[1].parse::<u32>().is_ok())
+        .map(|p| format!("{} {} ", p[0], p[1]))
+        .collect();
+    // And the server connection that was used last.
+    let last = trace.iter().rev().find_map(|line| {
+        let at = line.find("server link ")?;
+        let number: String = line[at + 12..]
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        line.contains(" gets ")
+            .then(|| format!("server link {number} "))
+    });
+    names.extend(last);
+    let about = |line: &str| names.iter().any(|n| line.contains(n.as_str()));
+    let kept = trace
+        .into_iter()
+        .filter(|line| about(line) || line.contains("FAULT") || line.contains("BROKEN"));
+    let kept: Vec<String> = kept.collect();
+    kept[kept.len().saturating_sub(TRACE_LINES)..].to_vec()
 }
 
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod run_tests;
+
 /// Lines kept of a failing run's trace.
-const TRACE_LINES: usize = 100_000;
+const TRACE_LINES: usize = 400;

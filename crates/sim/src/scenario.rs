@@ -131,10 +131,15 @@ impl Scenario {
                 0
             };
         }
+        // These hit everybody for a while: seldom.
+        use crate::stats::FaultKind as F;
+        for kind in [F::Restart, F::Refuse, F::Unreachable, F::SlowLogin] {
+            weights[kind as usize] /= 30;
+        }
         Scenario {
             workers: r.range(1, 4) as usize,
             clients: r.range(2, 40) as usize,
-            line: r.range(2, 16) as u32,
+            line: 0,
             pools,
             ops,
             latency: match r.below(3) {
@@ -172,6 +177,16 @@ impl Scenario {
             },
             plant: None,
         }
+        .with_line(r.range(2, 16) as u32)
+    }
+
+    /// A pool without a connection borrows one only after its clients waited
+    /// two seconds: shorter deadlines need a line for all pools.
+    fn with_line(mut self, line: u32) -> Scenario {
+        let pools = self.pools.len() as u32 * 4;
+        let short = self.wait_timeout < Duration::from_secs(2);
+        self.line = if short { line.max(pools) } else { line };
+        self
     }
 
     /// The same without anything that goes wrong.

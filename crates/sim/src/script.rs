@@ -90,11 +90,12 @@ impl Pen<'_> {
             ),
             18 if self.rng.permille(100) => "SELEKT".into(),
             18 => format!("COPY t TO STDOUT {}", self.rng.below(10)),
-            _ if !many && c.model.status() == Status::Idle && self.rng.permille(500) => {
+            // RESET goes back to the server's login, until the next batch.
+            _ if !many && c.settled() && c.model.is_free() && self.rng.permille(500) => {
                 return match self.rng.below(6) {
                     0 => ("RESET ALL".into(), true),
                     1 => ("discard ALL".into(), true),
-                    2 => ("DEALLOCATE ALL".into(), false),
+                    2 => ("DEALLOCATE ALL".into(), true),
                     3 => ("CREATE TABLE x (a int)".into(), false),
                     4 => (format!("SET {} TO 'invalid'", self.var()), false),
                     _ => (format!("RESET {}", self.var()), true),
@@ -119,7 +120,7 @@ impl Pen<'_> {
             8 => format!("PREPARE q{n} AS SELECT 'q{n}'"),
             9 => format!("EXECUTE q{n}"),
             10 => format!("DEALLOCATE q{n}"),
-            _ if !many && c.model.status() == Status::Idle => return ("discard ALL".into(), true),
+            _ if !many && c.settled() && c.model.is_free() => return ("discard ALL".into(), true),
             _ => "SELECT sim_state()".into(),
         };
         (text, false)

@@ -236,6 +236,7 @@ impl Session {
             match rest.trim() {
                 "ALL" => self.reset_all(false),
                 "TIME ZONE" => self.set("timezone", None, false)?,
+                _ if self.keeps_parameters => {}
                 name => self.set(name, None, false)?,
             }
             return Ok("RESET");
@@ -275,6 +276,9 @@ impl Session {
     }
 
     fn reset_all(&mut self, roles: bool) {
+        if self.keeps_parameters {
+            return;
+        }
         let facts = Rc::make_mut(&mut self.facts);
         for (i, var) in facts.vars.iter_mut().enumerate() {
             if roles || NAMES[i].0 != "role" {
@@ -284,7 +288,11 @@ impl Session {
     }
 
     fn discard_all(&mut self) {
+        let kept = self.keeps_parameters.then(|| self.facts.vars.clone());
         *Rc::make_mut(&mut self.facts) = Facts::default();
+        if let Some(vars) = kept {
+            Rc::make_mut(&mut self.facts).vars = vars;
+        }
         self.lasting = Rc::default();
         self.named.clear();
         self.unnamed = None;

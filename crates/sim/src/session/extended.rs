@@ -59,6 +59,13 @@ impl Session {
         } else if self.named.contains_key(parse.name) {
             return fail("42P05", "prepared statement already exists");
         } else {
+            let text = match self
+                .mixes_texts
+                .then(|| self.last_text.replace(Rc::clone(&text)))
+            {
+                Some(Some(last)) => last,
+                _ => text,
+            };
             self.named.insert(parse.name.into(), text);
         }
         back::parse_complete(out);
@@ -100,7 +107,9 @@ impl Session {
         self.start();
         let text = if describe.kind == b'S' {
             let text = self.statement(describe.name)?;
-            if self.tx == Tx::Failed && gives_rows(&text) {
+            // PostgreSQL describes one without rows even now; a pooler that must
+            // parse it first cannot.
+            if self.tx == Tx::Failed {
                 return fail("25P02", "current transaction is aborted");
             }
             let types: &[i32] = if text.contains("$1") { &[TEXT] } else { &[] };

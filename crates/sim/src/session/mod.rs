@@ -100,6 +100,11 @@ pub struct Session {
     copy: Option<CopyIn>,
     run: Option<Run>,
     inserts: Vec<u64>,
+    /// A planted bug: what was set stays set.
+    pub(crate) keeps_parameters: bool,
+    /// A planted bug: each prepared statement gets the text of the one before.
+    pub(crate) mixes_texts: bool,
+    last_text: Option<Rc<str>>,
     /// Inserts whose transaction committed; the owner takes them.
     pub committed: Vec<u64>,
     /// Inserts whose transaction rolled back; the owner takes them.
@@ -132,6 +137,9 @@ impl Session {
             copy: None,
             run: None,
             inserts: Vec::new(),
+            keeps_parameters: false,
+            mixes_texts: false,
+            last_text: None,
             committed: Vec::new(),
             undone: Vec::new(),
         }
@@ -533,4 +541,9 @@ impl Session {
     pub fn copy_extended(&self) -> bool {
         self.copy.is_some_and(|c| c.extended)
     }
+}
+
+/// Whether `needle` stands in `text`.
+pub(crate) fn contains(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|w| w == needle)
 }

@@ -46,6 +46,7 @@ impl World {
     }
 
     fn log_in(&mut self, client: u32) {
+        self.stats.ops += 1;
         let link = self.connect(client, false);
         let generation = self.links[link as usize].generation;
         let databases = self.s.pools.len() as u64;
@@ -108,7 +109,7 @@ impl World {
         let asleep = c
             .pending
             .iter()
-            .any(|p| crate::world_find(&p.body, b"pg_sleep"));
+            .any(|p| crate::session::contains(&p.body, b"pg_sleep"));
         if asleep && self.rng.permille(self.s.cancels) {
             self.cancel_own(client);
         }
@@ -331,7 +332,12 @@ impl World {
             self.fail(format!("client {client} (link {link}): {text}"));
         }
         self.clients[client as usize].pending.clear();
-        self.plan_act(client);
+        let c = &mut self.clients[client as usize];
+        if !c.acting {
+            c.acting = true;
+            let delay = self.rng.range(1_000, 20_000);
+            self.at(delay, Event::Act(client));
+        }
     }
 
     /// What a client believes to be committed is, and once.
@@ -431,7 +437,10 @@ impl World {
         let generation = self.links[link as usize].generation;
         let mut out = Vec::new();
         let c = &mut self.clients[i];
+        c.startup.clear();
         c.restart();
+        c.database = "app0".into();
+        c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
         c.link = Some((link, generation));
         c.progress = self.now;
         c.state = State::Login(Login::Hopeless);
@@ -459,6 +468,16 @@ impl World {
         self.links[link as usize].up.write(&out);
         self.go_client_up(link);
         true
+    }
+
+    /// A planted bug at a hand-over: a statement is still under way.
+    pub(crate) fn plant_busy(&mut self, conn: events::ConnId) {
+        if let Some(s) = self.servers.iter_mut().find(|s| s.used && s.conn == conn) {
+            self.planted = true;
+            let mut out = Vec::new();
+            front::query(&mut out, b"SELECT 'late'");
+            s.up.write(&out);
+        }
     }
 
     /// A planted bug at a grant: it goes to somebody else, or is lost.

@@ -36,6 +36,9 @@ impl World {
             return self.fail(format!("at the end: {error}"));
         }
         for info in self.shop.infos.clone() {
+            if self.s.plant == Some(crate::scenario::Plant::KeepPin) {
+                info.pins.fetch_add(1, Ordering::Relaxed);
+            }
             let pins = info.pins.load(Ordering::Relaxed);
             if pins != 0 {
                 return self.fail(format!("at the end: {pins} pins of {}", info.database));

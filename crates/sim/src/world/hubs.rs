@@ -10,6 +10,9 @@ use relay::{CancelOutcome, Command, Hub, Peer, PeerInfo};
 use std::sync::Arc;
 use wire::scram::Keys;
 
+/// Most unsent bytes for one peer: the hub stops reading its sender at 256 KiB;
+/// beyond it comes what one read or one batch held back brings.
+const HELD_MAX: usize = 640 * 1024;
 /// Largest read of the shell, bytes.
 const READ: usize = 16 * 1024;
 
@@ -74,7 +77,11 @@ impl World {
         if self.out.has_commands() {
             let mut commands = std::mem::take(&mut self.commands);
             self.out.take_commands(&mut commands);
-            self.todo.extend(commands.drain(..).map(Todo::Command));
+            // Before anything else: a slot that is closed may be used again by
+            // the next call.
+            for command in commands.drain(..).rev() {
+                self.todo.push_front(Todo::Command(command));
+            }
             self.commands = commands;
         }
     }
@@ -89,9 +96,6 @@ impl World {
     }
 
     fn tell_backlog(&mut self, w: usize, peer: Peer) -> bool {
-        if self.s.plant == Some(Plant::HideBacklog) {
-            return false;
-        }
         let pipe = match peer {
             Peer::Client(slot) => match self.client_slots[w].get(slot as usize) {
                 Some(l) if *l != u32::MAX => &mut self.links[*l as usize].down,
@@ -107,10 +111,13 @@ impl World {
             return false;
         }
         pipe.told = unsent;
-        if unsent > 4 * 1024 * 1024 {
+        if unsent > HELD_MAX {
             self.fail(format!(
                 "{unsent} bytes are held for {peer:?} of worker {w}"
             ));
+        }
+        if self.s.plant == Some(Plant::HideBacklog) {
+            return false;
         }
         let now = self.time();
         self.shop.worker = WorkerId(w as u16);
@@ -142,7 +149,12 @@ impl World {
                 self.check_rest(conn, "granted");
                 self.hubs[w].granted(now, client, slot, conn, &mut self.shop, &mut self.out);
             }
-            Action::Handover { conn, slot, to, .. } => self.hand_over(w, conn, slot, to),
+            Action::Handover { conn, slot, to, .. } => {
+                if self.s.plant == Some(Plant::HandOverBusy) && !self.planted && self.now > 20_000 {
+                    self.plant_busy(conn);
+                }
+                self.hand_over(w, conn, slot, to);
+            }
             Action::Open { conn, pool, .. } => self.open(w, conn, pool),
             Action::Close {
                 conn, slot, reason, ..
@@ -628,6 +640,14 @@ impl World {
         s.up.stopped = false;
         s.down.clear();
         s.down.done = true;
+        if self.s.plant == Some(Plant::EarlyClosed) && !failed {
+            // The pool is told at once; the server's side lives on.
+            let conn = s.conn;
+            s.up.stopped = true;
+            let now = self.time();
+            self.shop.up.closed(now, conn);
+            return;
+        }
         if s.up.silent || s.up.done {
             let generation = s.generation;
             self.at(1_000, Event::Closed(link, generation));

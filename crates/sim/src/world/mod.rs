@@ -123,6 +123,18 @@ pub(crate) enum Stage {
     Gone,
 }
 
+impl Stage {
+    fn name(&self) -> &'static str {
+        match self {
+            Stage::Startup => "start-up",
+            Stage::Ready(session) if session.sleeps() => "sleeps",
+            Stage::Ready(_) => "ready",
+            Stage::Gone => "gone",
+            _ => "login",
+        }
+    }
+}
+
 /// A hub's connection to the server.
 #[derive(Debug)]
 pub(crate) struct ServerLink {
@@ -327,9 +339,43 @@ impl World {
     pub(crate) fn fail(&mut self, text: impl Into<String>) {
         let text = text.into();
         if self.trace.is_some() {
+            self.dump();
             self.note(|| format!("BROKEN: {text}"));
         }
         self.broken.get_or_insert(text);
+    }
+
+    /// Who stands where, for the trace of a failure.
+    fn dump(&mut self) {
+        for i in 0..self.servers.len() {
+            let s = &self.servers[i];
+            if s.used {
+                let holder = self.shop.holder(s.conn);
+                let by = holder.and_then(|h| self.owners.get(&h));
+                let state = self.shop.up.conn_state(s.conn);
+                let line = format!(
+                    "server link {i}: {} slot {:?} {state:?} held by {holder:?} = client {by:?}, stage {}",
+                    s.conn,
+                    s.slot,
+                    s.stage.name()
+                );
+                self.note(|| line);
+            }
+        }
+        for i in 0..self.clients.len() {
+            let c = &self.clients[i];
+            let line = format!(
+                "client {i} in {}: {} settled {} pending {} acting {} copies {} link {:?}",
+                c.database,
+                c.state_name(),
+                c.settled(),
+                c.pending.len(),
+                c.acting,
+                c.model.copies_in(),
+                c.link
+            );
+            self.note(|| line);
+        }
     }
 
     /// A line of the trace, made only when one is kept.

@@ -42,6 +42,11 @@ impl Pipe {
         self.buf.len() - self.head
     }
 
+    /// The bytes under way.
+    pub fn unread(&self) -> &[u8] {
+        &self.buf[self.head..]
+    }
+
     /// Bytes that the socket did not take yet.
     pub fn backlog(&self) -> usize {
         self.len().saturating_sub(self.cap)

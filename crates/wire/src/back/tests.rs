@@ -193,6 +193,27 @@ fn rows() {
 }
 
 #[test]
+fn wrong_rows() {
+    assert_eq!(
+        data_row_values(b"\0\x02\xff\xff\xff\xff\0\0\0\x01x"),
+        Ok(vec![None, Some(&b"x"[..])])
+    );
+    for (bytes, error) in [
+        (&b"\0"[..], Truncated),
+        (b"\0\x01\0\0\0\x02x", Truncated),
+        (b"\0\0\0\xe8", Trailing),
+        (b"\0\x01\xff\xff\xff\xfe", Value("length of a value")),
+    ] {
+        assert_eq!(
+            data_row_values(bytes),
+            Err(error),
+            "{}",
+            bytes.escape_ascii()
+        );
+    }
+}
+
+#[test]
 fn the_small_ones() {
     type Build = fn(&mut Vec<u8>);
     let cases: [(u8, Build); 7] = [

@@ -195,8 +195,10 @@ fn pgbench_in_every_protocol() {
                 protocol,
                 "-c",
                 "8",
+                // pgbench prepares with a call that blocks its thread: a client
+                // that waits there must not keep others from their COMMIT.
                 "-j",
-                "2",
+                "8",
                 "-t",
                 transactions,
             ]);

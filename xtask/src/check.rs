@@ -24,11 +24,11 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 
 pub(crate) fn check_steps() -> Vec<Step> {
     vec![
-        Step::cargo("fmt", 15, &["fmt", "--all", "--check"]),
+        Step::cargo("fmt", 10, &["fmt", "--all", "--check"]),
         // The tests' profile, so that build scripts and macros are built once.
         Step::cargo(
             "clippy",
-            150,
+            200,
             &[
                 "clippy",
                 "--workspace",
@@ -42,7 +42,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         ),
         Step::cargo(
             "doc",
-            45,
+            90,
             &["doc", "--workspace", "--no-deps", "--profile", PROFILE],
         )
         .env("RUSTDOCFLAGS", "-D warnings"),

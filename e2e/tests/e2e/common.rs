@@ -2,6 +2,7 @@
 
 use plimsoll_e2e::pooler::{Pooler, Settings};
 use plimsoll_e2e::server::Server;
+use std::io::Write as _;
 use std::sync::OnceLock;
 
 /// The PostgreSQL that tests share when they neither stop nor reconfigure it.
@@ -42,7 +43,8 @@ pub fn pool_mode() -> String {
 
 /// Says that a test, or a part of it, does nothing, and why.
 pub fn skip(what: &str, why: &str) {
-    eprintln!("SKIPPED {what}: {why}");
+    // Not `eprintln!`: the test runner would keep that to itself when the test passes.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
 }
 
 /// A pooler before the shared server, with changed settings.

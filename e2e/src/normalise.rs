@@ -66,6 +66,22 @@ pub fn greeting(lines: &mut Vec<String>) {
     lines.sort();
 }
 
+/// A ParameterStatus that tells what the client was told last. PostgreSQL reports only changes. After RESET of a
+/// setting that the client gave at login, the pooler sets it again and the server reports it: nothing new, no harm.
+pub fn repeated_reports(lines: &mut Vec<String>) {
+    let mut told = std::collections::BTreeMap::new();
+    lines.retain(|line| {
+        let Some((name, value)) = line
+            .trim_start_matches("< ")
+            .strip_prefix("ParameterStatus ")
+            .and_then(|report| report.split_once(" = "))
+        else {
+            return true;
+        };
+        told.insert(name.to_owned(), value.to_owned()).as_deref() != Some(value)
+    });
+}
+
 fn user_oids<'a>(line: &'a str, label: &str) -> Cow<'a, str> {
     if !line.contains(label) {
         return line.into();

@@ -1,8 +1,9 @@
 //! Rows for SHOW CLIENTS and SHOW SERVERS, and counts for SHOW POOLS.
 
-use crate::client::Phase;
+use crate::client::{NONE, Phase};
 use crate::directory::PoolKey;
 use crate::hub::Hub;
+use crate::outbox::Peer;
 use crate::server::ServerPhase;
 use events::Time;
 use events::snapshot::{ClientRow, ServerRow};
@@ -51,6 +52,20 @@ impl Hub {
         let clients: usize = self.clients.iter().map(|(_, c)| c.held.len()).sum();
         let servers: usize = self.servers.iter().map(|(_, s)| s.held.len()).sum();
         clients + servers
+    }
+
+    /// Who is linked to a peer: a client to the server connection that it holds, and the other way round.
+    pub fn linked(&self, peer: Peer) -> Option<Peer> {
+        match peer {
+            Peer::Client(slot) => {
+                let link = self.clients.get(slot)?.link;
+                (link != NONE).then_some(Peer::Server(link))
+            }
+            Peer::Server(slot) => {
+                let link = self.servers.get(slot)?.link;
+                (link != NONE).then_some(Peer::Client(link))
+            }
+        }
     }
 
     /// One row per client.

@@ -17,7 +17,7 @@ use relay::{
     Auth, AuthQuery, Command, DeriveJob, Directory, ErrorStyle, Hub, Outbox, Peer, PeerInfo, Seeds,
     Settings, Source, Stored, Transfer,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +49,6 @@ pub(crate) struct World {
     /// Marks of all clients that ever were, by session.
     numbers: BTreeMap<ClientId, u32>,
     moving: Vec<Moving>,
-    mail: VecDeque<Action>,
     jobs: Vec<(u16, Peer, u32, DeriveJob)>,
     cancels: Vec<Cancel>,
     requesters: Vec<(ConnId, ClientId)>,
@@ -60,6 +59,8 @@ pub(crate) struct World {
     commands: Vec<Command>,
     /// Which client held a connection before the dispatch that runs.
     leases: Vec<(ConnId, ClientId)>,
+    /// Who was linked to the origin of the dispatch that runs.
+    before: Option<Peer>,
     /// Servers answer as PostgreSQL does; then marks and counts must be right.
     pub(crate) strict: bool,
     ask_password: u8,
@@ -162,7 +163,6 @@ impl World {
             servers: BTreeMap::new(),
             numbers: BTreeMap::new(),
             moving: Vec::new(),
-            mail: VecDeque::new(),
             jobs: Vec::new(),
             cancels: Vec::new(),
             requesters: Vec::new(),
@@ -171,6 +171,7 @@ impl World {
             out: Outbox::new(),
             commands: Vec::new(),
             leases: Vec::new(),
+            before: None,
             strict: !wild,
             ask_password: shape >> 3 & 3,
         }
@@ -209,6 +210,7 @@ impl World {
         input: &[u8],
         f: impl FnOnce(&mut Hub, Time, &mut Ports, &mut Outbox),
     ) {
+        self.before = origin.and_then(|peer| self.hubs[usize::from(w)].linked(peer));
         self.leases.clear();
         let rows = self.ports.up.conns();
         self.leases
@@ -236,7 +238,7 @@ impl World {
                 }
                 self.commands = commands;
             } else if let Some(action) = self.ports.actions.pop_front() {
-                self.mail.push_back(action);
+                self.ports.mail.push_back(action);
                 self.own_mail(w);
             } else if self.out.is_empty() {
                 return;
@@ -247,18 +249,18 @@ impl World {
 
     /// A worker acts at once on what concerns itself; the rest is mail.
     fn own_mail(&mut self, w: u16) {
-        if let Some(action) = self.mail.pop_back() {
+        if let Some(action) = self.ports.mail.pop_back() {
             if worker_of(&action) == w {
                 self.action(w, action);
             } else {
-                self.mail.push_back(action);
+                self.ports.mail.push_back(action);
             }
         }
     }
 
     /// Delivers the oldest letter.
     pub(crate) fn read_mail(&mut self) -> bool {
-        let Some(action) = self.mail.pop_front() else {
+        let Some(action) = self.ports.mail.pop_front() else {
             return false;
         };
         let w = worker_of(&action);
@@ -307,20 +309,20 @@ impl World {
     }
 
     fn linked(&self, w: u16, origin: Option<Peer>, to: Peer) {
-        let (client, server) = match (origin, to) {
-            (Some(Peer::Client(c)), Peer::Server(s)) | (Some(Peer::Server(s)), Peer::Client(c)) => {
-                (c, s)
-            }
-            _ => panic!("bytes of {origin:?} go to {to:?}"),
-        };
-        let client = self.clients.get(&(w, client)).map(|c| c.id);
-        let conn = self.servers.get(&(w, server)).map(|s| s.conn);
-        let (Some(client), Some(conn)) = (client, conn) else {
-            panic!("bytes of {origin:?} go to {to:?}, which is gone");
+        let before = self.before == Some(to);
+        let after = origin.and_then(|peer| self.hubs[usize::from(w)].linked(peer)) == Some(to);
+        // Lent, used and returned within this one dispatch.
+        let granted = |conn: ConnId| self.ports.granted.iter().any(|(c, _)| *c == conn);
+        let during = match (origin, to) {
+            (Some(Peer::Client(_)), Peer::Server(slot)) => self
+                .servers
+                .get(&(w, slot))
+                .is_some_and(|s| granted(s.conn)),
+            _ => false,
         };
         assert!(
-            self.held_by(conn, client),
-            "bytes between {client} and {conn}, which it does not hold"
+            before || after || during,
+            "bytes of {origin:?} go to {to:?}, which is not linked to it"
         );
     }
 
@@ -380,33 +382,28 @@ impl World {
 
     /// Links are mutual, so no server connection has two clients.
     fn check_links(&self, w: usize) {
-        let (mut clients, mut servers) = (Vec::new(), Vec::new());
-        self.hubs[w].client_rows(self.now, &mut clients);
-        self.hubs[w].server_rows(&mut servers);
-        for client in clients.iter().filter(|c| c.link != 0) {
-            let mine = servers.iter().find(|s| s.id == client.link);
-            assert!(
-                mine.is_some_and(|s| s.link == client.id),
-                "client {} ({}) is linked to {}, which is linked to {:?}",
-                client.id,
-                client.state,
-                client.link,
-                mine.map(|s| (s.state, s.link))
-            );
-        }
-        for server in servers.iter().filter(|s| s.link != 0) {
-            let mine = clients.iter().find(|c| c.id == server.link);
-            assert!(
-                mine.is_some_and(|c| c.link == server.id),
-                "server {} ({}) is linked to {}, which is linked to {:?}",
-                server.id,
-                server.state,
-                server.link,
-                mine.map(|c| (c.state, c.link))
-            );
+        let hub = &self.hubs[w];
+        let clients = self
+            .clients
+            .keys()
+            .map(|(at, slot)| (at, Peer::Client(*slot)));
+        let servers = self
+            .servers
+            .keys()
+            .map(|(at, slot)| (at, Peer::Server(*slot)));
+        let mut sessions = 0;
+        for (_, peer) in clients
+            .chain(servers)
+            .filter(|(at, _)| usize::from(**at) == w)
+        {
+            sessions += 1;
+            if let Some(other) = hub.linked(peer) {
+                let back = hub.linked(other);
+                assert_eq!(back, Some(peer), "{peer:?} is linked to {other:?}");
+            }
         }
         let held = self.hubs[w].held_bytes();
-        let bound = (clients.len() + servers.len()) * (HELD_MAX + CHUNK_MAX);
+        let bound = sessions * (HELD_MAX + CHUNK_MAX);
         assert!(held <= bound, "{held} bytes held, at most {bound} may be");
     }
 }

@@ -1,5 +1,6 @@
 //! What the hubs and the pool ask of the shell, and what sockets do.
 
+use super::ports::WAIT;
 use super::{Cancel, Client, Moving, Place, Server, World, marks};
 use events::snapshot::Address;
 use events::{ClientId, CloseReason};
@@ -255,7 +256,7 @@ impl World {
     pub(crate) fn after_pool(&mut self) {
         self.ports.take_actions();
         while let Some(action) = self.ports.actions.pop_front() {
-            self.mail.push_back(action);
+            self.ports.mail.push_back(action);
         }
     }
 
@@ -406,7 +407,9 @@ impl World {
             hub.client_rows(self.now, &mut clients);
             hub.server_rows(&mut servers);
             for client in &clients {
-                assert_ne!(client.state, "waiting", "a client waits for ever");
+                // Others may hold all connections, but a request is refused in time.
+                let waited = Duration::from_micros(client.wait_us);
+                assert!(waited < WAIT * 2, "a client has waited for {waited:?}");
             }
             for server in &servers {
                 let rests = server.state == "idle" || server.link != 0;

@@ -26,6 +26,8 @@ pub(crate) struct Ports {
     /// The worker whose dispatch runs.
     pub(super) worker: WorkerId,
     pub(super) actions: VecDeque<Action>,
+    /// Letters to workers, not read yet.
+    pub(super) mail: VecDeque<Action>,
     /// Connections lent at once during this dispatch.
     pub(super) granted: Vec<(ConnId, ClientId)>,
 }
@@ -57,6 +59,7 @@ impl Ports {
             infos,
             worker: WorkerId(0),
             actions: VecDeque::new(),
+            mail: VecDeque::new(),
             granted: Vec::new(),
         }
     }
@@ -121,11 +124,6 @@ impl Pools for Ports {
 
     fn checkout(&mut self, now: Time, pool: PoolKey, client: ClientId, flow: FlowId) -> Checkout {
         let id = self.id(pool);
-        let held = self
-            .up
-            .conns()
-            .any(|row| row.lease.is_some_and(|l| l.client == client));
-        assert!(!held, "{client} asks for a second connection");
         let answer = self.up.checkout(now, id, client, flow);
         if let Checkout::Granted { conn, .. } = answer {
             self.granted.push((conn, client));

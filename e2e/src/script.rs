@@ -247,6 +247,7 @@ pub fn run(case: &Case, target: &Target, between: &mut dyn FnMut()) -> Result<Ve
         }
     }
     session.client.terminate();
+    normalise::repeated_reports(&mut session.lines);
     Ok(session.lines)
 }
 

@@ -60,7 +60,7 @@ pub struct RunArgs {
 
     /// Where clients connect, with --database or --sandbox (loopback only)
     ///
-    /// 127.0.0.1:6432 or [::1]:6432; port 0 takes a free one and prints it
+    /// 127.0.0.1:6432, IPv6 addresses in brackets; port 0 takes a free one and prints it
     #[arg(
         long,
         value_name = "ADDRESS",

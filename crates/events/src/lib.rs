@@ -18,11 +18,11 @@
 //! assert_eq!(waits.count(), 1);
 //! ```
 
-mod time;
+mod histogram;
 mod ids;
 pub mod reason;
-mod histogram;
 pub mod snapshot;
+mod time;
 
 pub use histogram::Histogram;
 pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};

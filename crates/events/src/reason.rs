@@ -136,9 +136,21 @@ mod tests {
     #[test]
     fn labels_are_unique_and_snake_case() {
         let labels: Vec<&str> = CloseReason::ALL.iter().map(|r| r.label()).collect();
-        assert_eq!(labels.iter().collect::<BTreeSet<_>>().len(), CloseReason::COUNT);
-        for label in labels.iter().chain(RefuseReason::ALL.iter().map(|r| r.label()).collect::<Vec<_>>().iter()) {
-            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{label}");
+        assert_eq!(
+            labels.iter().collect::<BTreeSet<_>>().len(),
+            CloseReason::COUNT
+        );
+        for label in labels.iter().chain(
+            RefuseReason::ALL
+                .iter()
+                .map(|r| r.label())
+                .collect::<Vec<_>>()
+                .iter(),
+        ) {
+            assert!(
+                label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{label}"
+            );
         }
     }
 }

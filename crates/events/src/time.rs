@@ -42,7 +42,10 @@ mod tests {
 
     #[test]
     fn arithmetic_saturates_at_both_ends() {
-        assert_eq!(Time::from_micros(5).since(Time::from_micros(9)), Duration::ZERO);
+        assert_eq!(
+            Time::from_micros(5).since(Time::from_micros(9)),
+            Duration::ZERO
+        );
         assert_eq!(Time::FAR.after(Duration::from_secs(1)), Time::FAR);
         assert_eq!(Time::ZERO.after(Duration::MAX), Time::FAR);
     }

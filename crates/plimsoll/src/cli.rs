@@ -39,18 +39,63 @@ pub enum Command {
 #[command(after_help = "Examples:\n  \
     plimsoll run plimsoll.toml\n  \
     plimsoll run /etc/pgbouncer/pgbouncer.ini\n  \
-    plimsoll run --database postgres://anna@db.internal/shop\n  \
+    plimsoll run --database postgres://anna:PASSWORD@db.internal/shop\n  \
     plimsoll run --sandbox\n\n\
     Signals: HUP reads the settings again (all or nothing), TERM and INT drain and stop.")]
-#[group(required = true, multiple = false)]
 pub struct RunArgs {
+    /// Exactly one of these.
+    #[command(flatten)]
+    pub source: RunSource,
+
+    /// Most server connections, over all pools: the line
+    ///
+    /// A pgbouncer.ini has no place for it. Leave room for superusers,
+    /// other applications and a second pooler below the server's max_connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub line: Option<u32>,
+
+    /// Where /metrics, /livez and /readyz listen, e.g. 127.0.0.1:9930
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<std::net::SocketAddr>,
+
+    /// Where clients connect, with --database or --sandbox (loopback only)
+    ///
+    /// 127.0.0.1:6432 or [::1]:6432; port 0 takes a free one and prints it
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:6432",
+        value_parser = listen_address,
+        conflicts_with = "file"
+    )]
+    pub listen: std::net::SocketAddr,
+
+    /// Directory of a unix socket for clients, with --database or --sandbox
+    ///
+    /// The socket is named .s.PGSQL.PORT, with the port of --listen (6432 where that is 0)
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    pub socket_dir: Option<PathBuf>,
+
+    /// Log lines as text or as JSON
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Least important lines that are logged: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log_level: String,
+}
+
+/// Where the settings come from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct RunSource {
     /// Settings: plimsoll.toml, or an existing pgbouncer.ini as it is
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 
     /// Pool one database, without a file
     ///
-    /// Listens on loopback and a unix socket only;
+    /// Listens on loopback only (and on a unix socket with --socket-dir);
     /// clients log in with the URL's own user and password
     #[arg(long, value_name = "URL")]
     pub database: Option<DatabaseUrl>,
@@ -58,6 +103,15 @@ pub struct RunArgs {
     /// Bring a private, empty PostgreSQL, gone when the command ends
     #[arg(long)]
     pub sandbox: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
 }
 
 /// A `postgres://` URL. It may hold a password, so `Debug` shows none of it.
@@ -82,6 +136,14 @@ impl From<&str> for DatabaseUrl {
     fn from(text: &str) -> DatabaseUrl {
         DatabaseUrl(text.to_owned())
     }
+}
+
+/// An address with its port. `localhost` is taken for 127.0.0.1.
+fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let named = text.strip_prefix("localhost:");
+    let text = named.map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse()
+        .map_err(|_| "write an address and a port, as 127.0.0.1:6432 or [::1]:6432".to_owned())
 }
 
 /// How the demonstration runs.
@@ -131,6 +193,23 @@ mod tests {
         for (arguments, expected) in table {
             let parsed = Cli::try_parse_from([&["plimsoll"], arguments].concat());
             assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_has_a_port() {
+        let table = [
+            ("127.0.0.1:6432", Some("127.0.0.1:6432")),
+            ("localhost:7000", Some("127.0.0.1:7000")),
+            ("[::1]:0", Some("[::1]:0")),
+            ("127.0.0.1", None),
+            (":6432", None),
+            ("::1:6432", None),
+            ("db.internal:6432", None),
+        ];
+        for (text, expected) in table {
+            let address = listen_address(text).ok().map(|a| a.to_string());
+            assert_eq!(address.as_deref(), expected, "{text}");
         }
     }
 

@@ -37,7 +37,10 @@ impl Endpoint {
     pub(crate) fn direct(&self) -> Option<Remote> {
         match &self.host {
             Host::UnixDir(dir) => Some(Remote::Unix(self.socket_path(dir))),
-            Host::Tcp(name) => name.parse().ok().map(|ip| Remote::Tcp(SocketAddr::new(ip, self.port))),
+            Host::Tcp(name) => name
+                .parse()
+                .ok()
+                .map(|ip| Remote::Tcp(SocketAddr::new(ip, self.port))),
         }
     }
 

@@ -26,7 +26,10 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, values: &[Option<String>]) {
-        let values: Vec<Option<&[u8]>> = values.iter().map(|v| v.as_ref().map(String::as_bytes)).collect();
+        let values: Vec<Option<&[u8]>> = values
+            .iter()
+            .map(|v| v.as_ref().map(String::as_bytes))
+            .collect();
         back::data_row(&mut self.out, &values);
     }
 
@@ -38,7 +41,16 @@ impl Table {
 
 /// An error as the console gives it.
 pub(crate) fn error(out: &mut Vec<u8>, code: &str, message: &str) {
-    back::error(out, &ErrorReport { severity: "ERROR", code, message, detail: None, hint: None });
+    back::error(
+        out,
+        &ErrorReport {
+            severity: "ERROR",
+            code,
+            message,
+            detail: None,
+            hint: None,
+        },
+    );
 }
 
 fn text(value: impl ToString) -> Option<String> {
@@ -89,8 +101,11 @@ pub(crate) fn pools(figures: &Figures) -> Vec<u8> {
     table.finish("SHOW")
 }
 
-/// Names of the counters, in PgBouncer's order, with how each is read.
-const COUNTERS: [(&str, fn(&Totals) -> u64); 12] = [
+/// A counter's name and how it is read.
+type Counter = (&'static str, fn(&Totals) -> u64);
+
+/// The counters in PgBouncer's order.
+const COUNTERS: [Counter; 12] = [
     ("server_assignment_count", |t| t.server_assignments),
     ("xact_count", |t| t.xacts),
     ("query_count", |t| t.queries),
@@ -134,7 +149,11 @@ fn columns(prefix: bool) -> Vec<String> {
 }
 
 fn shown(names: &[String]) -> Vec<(&str, i32)> {
-    names.iter().enumerate().map(|(i, n)| (n.as_str(), if i == 0 { TEXT } else { NUMERIC })).collect()
+    names
+        .iter()
+        .enumerate()
+        .map(|(i, n)| (n.as_str(), if i == 0 { TEXT } else { NUMERIC }))
+        .collect()
 }
 
 pub(crate) fn stats(figures: &Figures) -> Vec<u8> {
@@ -152,18 +171,24 @@ pub(crate) fn stats(figures: &Figures) -> Vec<u8> {
 /// SHOW STATS_TOTALS and SHOW STATS_AVERAGES.
 pub(crate) fn stats_part(figures: &Figures, averages: bool) -> Vec<u8> {
     let names: Vec<String> = std::iter::once("database".to_owned())
-        .chain(COUNTERS.iter().enumerate().map(|(i, (name, _))| match (*name, averages && i >= 8) {
-            ("received", _) => "bytes_received".to_owned(),
-            ("sent", _) => "bytes_sent".to_owned(),
-            (name, true) => format!("avg_{name}"),
-            (name, false) => name.to_owned(),
+        .chain(COUNTERS.iter().enumerate().map(|(i, (name, _))| {
+            match (*name, averages && i >= 8) {
+                ("received", _) => "bytes_received".to_owned(),
+                ("sent", _) => "bytes_sent".to_owned(),
+                (name, true) => format!("avg_{name}"),
+                (name, false) => name.to_owned(),
+            }
         }))
         .collect();
     let mut table = Table::new(&shown(&names));
     for (database, now, before) in figures.by_database() {
         let mut row = vec![text(database)];
         row.extend((0..COUNTERS.len()).map(|i| {
-            if averages { text(average(i, &now, &before, figures.period)) } else { text(COUNTERS[i].1(&now)) }
+            if averages {
+                text(average(i, &now, &before, figures.period))
+            } else {
+                text(COUNTERS[i].1(&now))
+            }
         }));
         table.row(&row);
     }
@@ -219,13 +244,20 @@ fn address(address: &Address) -> (Option<String>, Option<String>) {
 }
 
 fn pointer(id: u64) -> Option<String> {
-    Some(if id == 0 { String::new() } else { format!("0x{id:x}") })
+    Some(if id == 0 {
+        String::new()
+    } else {
+        format!("0x{id:x}")
+    })
 }
 
 /// UTC, as PgBouncer prints it.
 fn wall(figures: &Figures, at: Time) -> Option<String> {
     let ago = figures.snapshot.at.since(at);
-    let when = SystemTime::now().checked_sub(ago)?.duration_since(UNIX_EPOCH).ok()?;
+    let when = SystemTime::now()
+        .checked_sub(ago)?
+        .duration_since(UNIX_EPOCH)
+        .ok()?;
     Some(utc(when.as_secs()))
 }
 
@@ -238,9 +270,17 @@ pub(crate) fn utc(seconds: u64) -> String {
     let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let (day, month) = (
+        doy - (153 * mp + 2) / 5 + 1,
+        if mp < 10 { mp + 3 } else { mp - 9 },
+    );
     let year = yoe + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }
 
 pub(crate) fn clients(figures: &Figures) -> Vec<u8> {
@@ -334,8 +374,16 @@ pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
         ("disabled", INT4),
     ]);
     for d in &plan.databases {
-        let of = || figures.snapshot.pools.iter().filter(|p| p.database == d.name);
-        let servers: u32 = of().map(|p| p.sv_active + p.sv_idle + p.sv_login + p.sv_tested).sum();
+        let of = || {
+            figures
+                .snapshot
+                .pools
+                .iter()
+                .filter(|p| p.database == d.name)
+        };
+        let servers: u32 = of()
+            .map(|p| p.sv_active + p.sv_idle + p.sv_login + p.sv_tested)
+            .sum();
         let clients: u32 = of().map(|p| p.cl_active + p.cl_waiting).sum();
         let host = match &d.host {
             config::Host::Tcp(h) => h.clone(),
@@ -350,12 +398,24 @@ pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
             text(d.pool_size.unwrap_or(plan.default_pool_size)),
             text(d.min_pool_size.unwrap_or(plan.min_pool_size)),
             text(d.reserve_pool_size.unwrap_or(plan.reserve_pool_size)),
-            text(d.server_lifetime.unwrap_or(plan.server_lifetime).map_or(0, |l| l.as_secs())),
+            text(
+                d.server_lifetime
+                    .unwrap_or(plan.server_lifetime)
+                    .map_or(0, |l| l.as_secs()),
+            ),
             d.pool_mode.map(|m| format!("{m:?}").to_ascii_lowercase()),
             None,
-            text(d.max_db_connections.or(plan.max_db_connections).unwrap_or(plan.line)),
+            text(
+                d.max_db_connections
+                    .or(plan.max_db_connections)
+                    .unwrap_or(plan.line),
+            ),
             text(servers),
-            text(d.max_db_client_connections.or(plan.max_db_client_connections).unwrap_or(plan.max_client_conn)),
+            text(
+                d.max_db_client_connections
+                    .or(plan.max_db_client_connections)
+                    .unwrap_or(plan.max_client_conn),
+            ),
             text(clients),
             text(u8::from(of().any(|p| p.paused))),
             text(u8::from(figures.disabled.contains(&d.name))),
@@ -365,9 +425,19 @@ pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
 }
 
 pub(crate) fn settings(plan: &Plan) -> Vec<u8> {
-    let mut table = Table::new(&[("key", TEXT), ("value", TEXT), ("default", TEXT), ("changeable", TEXT)]);
+    let mut table = Table::new(&[
+        ("key", TEXT),
+        ("value", TEXT),
+        ("default", TEXT),
+        ("changeable", TEXT),
+    ]);
     for s in &plan.shown {
-        table.row(&[text(&s.key), text(&s.value), text(&s.default), text(if s.changeable { "yes" } else { "no" })]);
+        table.row(&[
+            text(&s.key),
+            text(&s.value),
+            text(&s.default),
+            text(if s.changeable { "yes" } else { "no" }),
+        ]);
     }
     table.finish("SHOW")
 }
@@ -375,7 +445,11 @@ pub(crate) fn settings(plan: &Plan) -> Vec<u8> {
 pub(crate) fn lists(figures: &Figures, plan: &Plan) -> Vec<u8> {
     let s = &figures.snapshot;
     let idle: u32 = s.pools.iter().map(|p| p.sv_idle).sum();
-    let used: u32 = s.pools.iter().map(|p| p.sv_active + p.sv_tested + p.sv_being_canceled).sum();
+    let used: u32 = s
+        .pools
+        .iter()
+        .map(|p| p.sv_active + p.sv_tested + p.sv_being_canceled)
+        .sum();
     let clients: u32 = s.workers.iter().map(|w| w.clients).sum();
     let login = s.clients.iter().filter(|c| c.state == "login").count();
     let rows: [(&str, usize); 14] = [
@@ -423,10 +497,19 @@ mod tests {
     #[test]
     fn averages_are_per_second_or_per_query() {
         let before = Totals::default();
-        let now = Totals { queries: 10, query_us: 500, xacts: 5, xact_us: 1000, ..Totals::default() };
+        let now = Totals {
+            queries: 10,
+            query_us: 500,
+            xacts: 5,
+            xact_us: 1000,
+            ..Totals::default()
+        };
         let span = Duration::from_secs(5);
         let by_name = |name: &str| {
-            let i = COUNTERS.iter().position(|(n, _)| *n == name).expect("a known counter");
+            let i = COUNTERS
+                .iter()
+                .position(|(n, _)| *n == name)
+                .expect("a known counter");
             average(i, &now, &before, span)
         };
         assert_eq!(by_name("query_count"), 2);

@@ -5,28 +5,45 @@ use crate::registry::UpstreamCell;
 use config::{AuthType, Database, Pin, Plan, SslMode};
 use pool::{PoolSettings, UpstreamSettings};
 use relay::{
-    Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth, Settings, Stored, Target,
+    Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
+    Settings, Stored, Target,
 };
 use std::sync::Arc;
 use wire::sql::Value;
 
+/// PostgreSQL's limit on start-up packets (MAX_STARTUP_PACKET_LENGTH), bytes.
+const STARTUP_MAX: usize = 10_000;
+
 /// Settings and users for the workers.
-pub(crate) fn directory(plan: &Plan, mock_seed: [u8; 32], channel_binding: Option<Vec<u8>>) -> Directory {
+pub(crate) fn directory(
+    plan: &Plan,
+    mock_seed: [u8; 32],
+    channel_binding: Option<Vec<u8>>,
+) -> Directory {
     let users = plan
         .users
         .iter()
         .map(|(name, user)| {
-            (name.as_str().into(), Stored(user.secret.as_ref().map(|s| s.0.as_str().into())))
+            (
+                name.as_str().into(),
+                Stored(user.secret.as_ref().map(|s| s.0.as_str().into())),
+            )
         })
         .collect();
-    Directory { settings: settings(plan, channel_binding), users, mock_seed }
+    Directory {
+        settings: settings(plan, channel_binding),
+        users,
+        mock_seed,
+    }
 }
 
 fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
     let auth_query = match (&plan.auth_query, &plan.auth_user) {
-        (Some(query), Some(user)) => {
-            Some(AuthQuery { query: query.as_str().into(), user: user.as_str().into(), database: None })
-        }
+        (Some(query), Some(user)) => Some(AuthQuery {
+            query: query.as_str().into(),
+            user: user.as_str().into(),
+            database: None,
+        }),
         _ => None,
     };
     let names = |list: &[String]| list.iter().map(|n| n.as_str().into()).collect();
@@ -54,7 +71,8 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         reset_always: plan.server_reset_always,
         strict_startup: plan.strict_startup_parameters,
         ignore_startup: names(&plan.ignore_startup_parameters),
-        startup_max: plan.max_packet_size as usize,
+        // Nobody is known yet who sends it: PostgreSQL's own limit holds too.
+        startup_max: (plan.max_packet_size as usize).min(STARTUP_MAX),
         login_timeout: plan.client_login_timeout,
         server_connect_timeout: plan.server_connect_timeout,
         query_timeout: plan.query_timeout,
@@ -71,7 +89,11 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
 }
 
 pub(crate) fn endpoint(plan: &Plan, database: &Database) -> Endpoint {
-    Endpoint { host: database.host.clone(), port: database.port, tls: plan.server_tls.clone() }
+    Endpoint {
+        host: database.host.clone(),
+        port: database.port,
+        tls: plan.server_tls.clone(),
+    }
 }
 
 pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
@@ -84,8 +106,13 @@ pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
 
 pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> PoolSettings {
     let of_user = plan.users.get(user);
-    let size = of_user.and_then(|u| u.pool_size).or(database.pool_size).unwrap_or(plan.default_pool_size);
-    let reserve = of_user.and_then(|u| u.reserve_pool_size).or(database.reserve_pool_size);
+    let size = of_user
+        .and_then(|u| u.pool_size)
+        .or(database.pool_size)
+        .unwrap_or(plan.default_pool_size);
+    let reserve = of_user
+        .and_then(|u| u.reserve_pool_size)
+        .or(database.reserve_pool_size);
     PoolSettings {
         size: size.max(1),
         min: database.min_pool_size.unwrap_or(plan.min_pool_size),
@@ -100,18 +127,30 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
 }
 
 /// How the pooler logs in to the server as `user`.
-pub(crate) fn server_auth(plan: &Plan, database: &Database, user: &str, target: Option<&Target<'_>>) -> ServerAuth {
+pub(crate) fn server_auth(
+    plan: &Plan,
+    database: &Database,
+    user: &str,
+    target: Option<&Target<'_>>,
+) -> ServerAuth {
     if let Some(password) = &database.password {
-        return ServerAuth { password: Some(password.0.as_str().into()), keys: None };
+        return ServerAuth {
+            password: Some(password.0.as_str().into()),
+            keys: None,
+        };
     }
     if let Some(secret) = plan.users.get(user).and_then(|u| u.secret.as_ref()) {
         let keys = target.and_then(|t| t.keys.cloned());
-        return ServerAuth { password: Some(secret.0.as_str().into()), keys };
+        return ServerAuth {
+            password: Some(secret.0.as_str().into()),
+            keys,
+        };
     }
     match target {
-        Some(t) if database.user.is_none() => {
-            ServerAuth { password: t.secret.map(Into::into), keys: t.keys.cloned() }
-        }
+        Some(t) if database.user.is_none() => ServerAuth {
+            password: t.secret.map(Into::into),
+            keys: t.keys.cloned(),
+        },
         _ => ServerAuth::default(),
     }
 }
@@ -131,7 +170,10 @@ pub(crate) fn pool_info(
     let mode = of_user.or(database.pool_mode).unwrap_or(plan.pool_mode);
     let mut parameters = ParamSet::default();
     for (name, value) in &database.parameters {
-        parameters.set(&name.to_ascii_lowercase(), Some(Value::Guc(value.as_str().into())));
+        parameters.set(
+            &name.to_ascii_lowercase(),
+            Some(Value::Guc(value.as_str().into())),
+        );
     }
     PoolInfo {
         key,
@@ -139,7 +181,7 @@ pub(crate) fn pool_info(
         database: name.into(),
         user: user.into(),
         server_database: database.dbname.as_deref().unwrap_or(name).into(),
-        address: upstream.endpoint.label().into(),
+        address: upstream.endpoint().label().into(),
         auth,
         parameters,
         mode: match mode {
@@ -150,6 +192,7 @@ pub(crate) fn pool_info(
         connect_query: database.connect_query.as_deref().map(Into::into),
         size,
         pins_max: (size * plan.pin_share_percent / 100).max(1),
+        greeting: Arc::default(),
         pins: Arc::default(),
     }
 }
@@ -169,6 +212,7 @@ pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
         connect_query: info.connect_query.clone(),
         size: info.size,
         pins_max: info.pins_max,
+        greeting: Arc::clone(&info.greeting),
         pins: Arc::clone(&info.pins),
     }
 }

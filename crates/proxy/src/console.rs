@@ -28,7 +28,11 @@ pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
 
 /// Words of a statement: folded, without the semicolon.
 fn words(text: &str) -> Vec<String> {
-    text.trim().trim_end_matches(';').split_whitespace().map(str::to_owned).collect()
+    text.trim()
+        .trim_end_matches(';')
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
@@ -40,13 +44,18 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
         [] => wire::back::empty_query(&mut out),
         ["SHOW" | "SELECT", rest @ ..] => return show(handle, rest, text),
         // Drivers set these when they connect; PgBouncer takes them too.
-        ["SET", name, ..] if is_session_setting(name) => wire::back::command_complete(&mut out, "SET"),
+        ["SET", name, ..] if is_session_setting(name) => {
+            wire::back::command_complete(&mut out, "SET")
+        }
         _ if !admin => columns::error(&mut out, "42501", "admin access needed"),
         ["RELOAD"] => match handle.reload() {
             Ok(()) => wire::back::command_complete(&mut out, "RELOAD"),
             Err(error) => columns::error(&mut out, "F0000", &format!("RELOAD failed: {error}")),
         },
-        ["PAUSE" | "RESUME" | "DISABLE" | "ENABLE" | "RECONNECT" | "KILL", ..] => {
+        [
+            "PAUSE" | "RESUME" | "DISABLE" | "ENABLE" | "RECONNECT" | "KILL",
+            ..,
+        ] => {
             let verb = upper.first().copied().unwrap_or_default();
             let database = words.get(1).map(String::as_str);
             match handle.administer(verb, database) {
@@ -59,7 +68,11 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
                 handle.kill_client(id);
                 wire::back::command_complete(&mut out, "KILL_CLIENT");
             }
-            Err(_) => columns::error(&mut out, "08P01", "KILL_CLIENT takes the id that SHOW CLIENTS shows"),
+            Err(_) => columns::error(
+                &mut out,
+                "08P01",
+                "KILL_CLIENT takes the id that SHOW CLIENTS shows",
+            ),
         },
         ["SHUTDOWN", rest @ ..] => match rest {
             [] => {
@@ -70,12 +83,24 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
                 handle.drain();
                 wire::back::command_complete(&mut out, "SHUTDOWN");
             }
-            _ => columns::error(&mut out, "42601", "SHUTDOWN takes WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS"),
+            _ => columns::error(
+                &mut out,
+                "42601",
+                "SHUTDOWN takes WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS",
+            ),
         },
         ["SUSPEND" | "WAIT_CLOSE" | "SET", ..] => {
-            columns::error(&mut out, "0A000", "this console command is not supported yet; SHOW HELP lists those that are");
+            columns::error(
+                &mut out,
+                "0A000",
+                "this console command is not supported yet; SHOW HELP lists those that are",
+            );
         }
-        _ => columns::error(&mut out, "42601", &format!("invalid command '{}', use SHOW HELP;", text.trim())),
+        _ => columns::error(
+            &mut out,
+            "42601",
+            &format!("invalid command '{}', use SHOW HELP;", text.trim()),
+        ),
     }
     out
 }
@@ -96,7 +121,13 @@ fn is_session_setting(name: &str) -> bool {
 }
 
 fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
-    let detail = matches!(what, ["CLIENTS" | "SERVERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS", ..]);
+    let detail = matches!(
+        what,
+        [
+            "CLIENTS" | "SERVERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
+            ..
+        ]
+    );
     let figures = || handle.figures(detail);
     let plan = handle.plan();
     match what {
@@ -113,24 +144,38 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
         ["STATE"] => state(&figures()),
         ["CLIENT_ENCODING"] => columns::cell("client_encoding", "UTF8"),
-        ["DEFAULT_TRANSACTION_ISOLATION"] => columns::cell("default_transaction_isolation", "read committed"),
+        ["DEFAULT_TRANSACTION_ISOLATION"] => {
+            columns::cell("default_transaction_isolation", "read committed")
+        }
         ["STANDARD_CONFORMING_STRINGS"] => columns::cell("standard_conforming_strings", "on"),
         ["DATESTYLE"] => columns::cell("datestyle", "ISO"),
         ["TIMEZONE"] | ["TIME", "ZONE"] => columns::cell("timezone", "GMT"),
         ["HELP"] | [] => help(),
         _ => {
             let mut out = Vec::new();
-            columns::error(&mut out, "42601", &format!("invalid command '{}', use SHOW HELP;", text.trim()));
+            columns::error(
+                &mut out,
+                "42601",
+                &format!("invalid command '{}', use SHOW HELP;", text.trim()),
+            );
             out
         }
     }
 }
 
 fn state(figures: &Figures) -> Vec<u8> {
-    let paused = !figures.snapshot.pools.is_empty() && figures.snapshot.pools.iter().all(|p| p.paused);
+    let paused =
+        !figures.snapshot.pools.is_empty() && figures.snapshot.pools.iter().all(|p| p.paused);
     let mut table = Table::new(&[("key", 25), ("value", 25)]);
-    for (key, value) in [("active", !paused), ("paused", paused), ("suspended", false)] {
-        table.row(&[Some(key.to_owned()), Some(if value { "yes" } else { "no" }.to_owned())]);
+    for (key, value) in [
+        ("active", !paused),
+        ("paused", paused),
+        ("suspended", false),
+    ] {
+        table.row(&[
+            Some(key.to_owned()),
+            Some(if value { "yes" } else { "no" }.to_owned()),
+        ]);
     }
     table.finish("SHOW")
 }

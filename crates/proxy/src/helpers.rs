@@ -21,7 +21,9 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        Clock { origin: Instant::now() }
+        Clock {
+            origin: Instant::now(),
+        }
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -61,23 +63,35 @@ impl Helpers {
         let (derive, derivations) = sync_channel(JOBS_MAX);
         let (resolve, questions) = sync_channel(JOBS_MAX);
         let shared = Arc::clone(common);
-        std::thread::Builder::new().name("keys".into()).spawn(move || keys(&shared, &derivations))?;
+        std::thread::Builder::new()
+            .name("keys".into())
+            .spawn(move || keys(&shared, &derivations))?;
         let shared = Arc::clone(common);
-        std::thread::Builder::new().name("names".into()).spawn(move || names(&shared, &questions))?;
+        std::thread::Builder::new()
+            .name("names".into())
+            .spawn(move || names(&shared, &questions))?;
         Ok(Helpers { derive, resolve })
     }
 
     /// Derives keys; a full queue drops the job, and the login ends at its timeout.
     pub(crate) fn derive(&self, worker: WorkerId, peer: Peer, generation: u32, job: DeriveJob) {
-        if let Err(TrySendError::Full(_)) = self.derive.try_send(Derivation { worker, peer, generation, job }) {
+        if let Err(TrySendError::Full(_)) = self.derive.try_send(Derivation {
+            worker,
+            peer,
+            generation,
+            job,
+        }) {
             tracing::error!(reason = "queue_full", "key derivation dropped");
         }
     }
 
     pub(crate) fn resolve(&self, worker: WorkerId, ticket: u64, name: &str, port: u16) {
-        if let Err(TrySendError::Full(_)) =
-            self.resolve.try_send(Question { worker, ticket, name: name.to_owned(), port })
-        {
+        if let Err(TrySendError::Full(_)) = self.resolve.try_send(Question {
+            worker,
+            ticket,
+            name: name.to_owned(),
+            port,
+        }) {
             tracing::error!(reason = "queue_full", "name look-up dropped");
         }
     }
@@ -85,9 +99,20 @@ impl Helpers {
 
 fn keys(common: &Common, jobs: &Receiver<Derivation>) {
     while let Ok(work) = jobs.recv() {
-        let DeriveJob { password, salt, iterations } = work.job;
+        let DeriveJob {
+            password,
+            salt,
+            iterations,
+        } = work.job;
         let keys = scram::Keys::derive(password.as_bytes(), &salt, iterations);
-        common.post(work.worker, Mail::Derived { peer: work.peer, generation: work.generation, keys });
+        common.post(
+            work.worker,
+            Mail::Derived {
+                peer: work.peer,
+                generation: work.generation,
+                keys,
+            },
+        );
     }
 }
 
@@ -107,6 +132,12 @@ fn names(common: &Common, questions: &Receiver<Question>) {
                 Err(error) => Err(format!("cannot look up host \"{}\": {error}", key.0)),
             },
         };
-        common.post(question.worker, Mail::Resolved { ticket: question.ticket, result });
+        common.post(
+            question.worker,
+            Mail::Resolved {
+                ticket: question.ticket,
+                result,
+            },
+        );
     }
 }

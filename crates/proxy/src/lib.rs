@@ -32,7 +32,8 @@ mod outgoing;
 mod port;
 mod registry;
 mod socket;
+mod sys;
 pub mod tls;
 mod worker;
 
-pub use admin::{Handle, Proxy, StartError};
+pub use admin::{Handle, Proxy, Reload, StartError};

@@ -14,18 +14,34 @@ use std::time::Duration;
 
 /// A listening socket.
 pub(crate) enum Listener {
-    Tcp { socket: mio::net::TcpListener, local: SocketAddr },
-    Unix { socket: mio::net::UnixListener, path: PathBuf },
+    Tcp {
+        socket: mio::net::TcpListener,
+        local: SocketAddr,
+    },
+    Unix {
+        socket: mio::net::UnixListener,
+        path: PathBuf,
+    },
 }
 
 impl Source for Listener {
-    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
         match self {
             Listener::Tcp { socket, .. } => socket.register(registry, token, interests),
             Listener::Unix { socket, .. } => socket.register(registry, token, interests),
         }
     }
-    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
         match self {
             Listener::Tcp { socket, .. } => socket.reregister(registry, token, interests),
             Listener::Unix { socket, .. } => socket.reregister(registry, token, interests),
@@ -53,7 +69,11 @@ impl Listener {
         match self {
             Listener::Tcp { socket, local } => {
                 let (stream, addr) = socket.accept()?;
-                let local = if local.ip().is_unspecified() { stream.local_addr().unwrap_or(*local) } else { *local };
+                let local = if local.ip().is_unspecified() {
+                    stream.local_addr().unwrap_or(*local)
+                } else {
+                    *local
+                };
                 Ok((Stream::Tcp(stream), Address::Tcp(addr), Address::Tcp(local)))
             }
             Listener::Unix { socket, .. } => {
@@ -73,14 +93,19 @@ pub(crate) fn open(plan: &Plan) -> Result<Vec<Listener>, String> {
             match tcp(target, plan) {
                 Ok(listener) => listeners.push(listener),
                 // "*" on a machine without IPv6 means IPv4 alone.
-                Err(e) if address.host == "*" && ip.is_ipv6() => tracing::debug!(error = %e, "no IPv6 listener"),
-                Err(e) => return Err(format!("cannot listen on {target}: {e}")),
+                Err(e) if address.host == "*" && ip.is_ipv6() => {
+                    tracing::debug!(error = %e, "no IPv6 listener")
+                }
+                Err(e) => return Err(format!("cannot listen on {target}: {}", said(&e))),
             }
         }
     }
     if let Some(dir) = &plan.unix_socket_dir {
         let path = dir.join(format!(".s.PGSQL.{}", plan.unix_socket_port));
-        listeners.push(unix(path.clone(), plan).map_err(|e| format!("cannot listen on {}: {e}", path.display()))?);
+        listeners.push(
+            unix(path.clone(), plan)
+                .map_err(|e| format!("cannot listen on {}: {e}", path.display()))?,
+        );
     }
     if listeners.is_empty() {
         return Err("the settings name no address to listen on".into());
@@ -88,19 +113,43 @@ pub(crate) fn open(plan: &Plan) -> Result<Vec<Listener>, String> {
     Ok(listeners)
 }
 
+/// What a person can do something about, without the system's number for it.
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there already; end it, or choose another address or port"
+                .into()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; ports below 1024 are kept for root, choose a higher one".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     if host == "*" {
-        return Ok(vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)]);
+        return Ok(vec![
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ]);
     }
     if let Ok(ip) = host.parse() {
         return Ok(vec![ip]);
     }
-    let found = (host, 0).to_socket_addrs().map_err(|e| format!("cannot look up \"{host}\" to listen on: {e}"))?;
+    let found = (host, 0)
+        .to_socket_addrs()
+        .map_err(|e| format!("cannot look up \"{host}\" to listen on: {e}"))?;
     Ok(found.map(|a| a.ip()).collect())
 }
 
 fn tcp(target: SocketAddr, plan: &Plan) -> io::Result<Listener> {
-    let socket = Socket::new(Domain::for_address(target), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(target),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
     if target.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -116,7 +165,11 @@ fn tcp(target: SocketAddr, plan: &Plan) -> io::Result<Listener> {
 }
 
 /// Keepalive and user timeout of a TCP socket.
-pub(crate) fn tune(socket: &Socket, keepalive: &Keepalive, user_timeout: Option<Duration>) -> io::Result<()> {
+pub(crate) fn tune(
+    socket: &Socket,
+    keepalive: &Keepalive,
+    user_timeout: Option<Duration>,
+) -> io::Result<()> {
     if keepalive.on {
         let mut settings = TcpKeepalive::new();
         if let Some(idle) = keepalive.idle {
@@ -140,13 +193,21 @@ pub(crate) fn tune(socket: &Socket, keepalive: &Keepalive, user_timeout: Option<
 
 fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
     match std::os::unix::net::UnixStream::connect(&path) {
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves this socket")),
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another process serves this socket",
+            ));
+        }
         // Left behind by a process that was killed.
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(&path)?,
         Err(_) => {}
     }
     let socket = mio::net::UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(plan.unix_socket_mode))?;
+    std::fs::set_permissions(
+        &path,
+        std::fs::Permissions::from_mode(plan.unix_socket_mode),
+    )?;
     Ok(Listener::Unix { socket, path })
 }
 
@@ -163,7 +224,13 @@ pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
     }
     let hard = limit.maximum.unwrap_or(u64::MAX);
     let wanted = needed.min(hard);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        },
+    );
     if hard < needed {
         return Err(format!(
             "{needed} files may be needed (max_client_conn {} + server connections), but the process may open {hard}: \
@@ -174,9 +241,36 @@ pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// Worker threads for this process: its share of the processors.
+/// Worker threads for this process: half of its share of the processors.
+/// A worker carries some hundred thousand small transactions a second, and the
+/// database or the applications on the same machine want cores too; more
+/// workers than needed only wake each other's cores
+/// (docs/decisions/0008-workers.md).
 pub(crate) fn workers() -> u16 {
     // The standard library reads cgroup quotas and affinity.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u16::try_from(cores).unwrap_or(u16::MAX).clamp(1, 64)
+    u16::try_from(cores.div_ceil(2))
+        .unwrap_or(u16::MAX)
+        .clamp(1, 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_said_in_plain_words() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let local = taken.local_addr().expect("bound");
+        let mut plan = config::from_url("postgres://anna:x@127.0.0.1/shop").expect("valid");
+        plan.listen[0].port = local.port();
+        let error = open(&plan).err().expect("taken");
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen on {local}: another process listens there already; \
+                 end it, or choose another address or port"
+            )
+        );
+    }
 }

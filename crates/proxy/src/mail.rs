@@ -3,10 +3,10 @@
 use crate::address::Remote;
 use crate::socket::{Conn, Stream};
 use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
-use events::{ClientId, ConnId, UpstreamId};
+use events::{ClientId, UpstreamId};
 use pool::Action;
 use relay::stats::{PoolStats, WorkerStats};
-use relay::{Directory, Peer, PoolInfo, PoolKey, Transfer};
+use relay::{Directory, Peer, PoolKey, Transfer};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -16,17 +16,32 @@ use wire::scram;
 /// A message to a worker.
 pub(crate) enum Mail {
     /// A new client.
-    Client { stream: Stream, addr: Address, local_addr: Address },
+    Client {
+        stream: Stream,
+        addr: Address,
+        local_addr: Address,
+    },
     /// The pool wants something of this worker.
     Pool(UpstreamId, Action),
     /// A server connection, for a client here.
     Arrival(Box<Arrival>),
     /// Keys were derived.
-    Derived { peer: Peer, generation: u32, keys: scram::Keys },
+    Derived {
+        peer: Peer,
+        generation: u32,
+        keys: scram::Keys,
+    },
     /// A host name was looked up.
-    Resolved { ticket: u64, result: Result<Vec<Remote>, String> },
+    Resolved {
+        ticket: u64,
+        result: Result<Vec<Remote>, String>,
+    },
     /// A cancel request for a client here.
-    Cancel { requester: ClientId, pid: i32, key: Box<[u8]> },
+    Cancel {
+        requester: ClientId,
+        pid: i32,
+        key: Box<[u8]>,
+    },
     /// A cancel request that came in here was carried out.
     CancelDone { requester: ClientId },
     /// DDL was seen.
@@ -34,7 +49,11 @@ pub(crate) enum Mail {
     /// A console statement's answer.
     Console { client: ClientId, reply: Vec<u8> },
     /// New settings.
-    Settings(Arc<Directory>, Vec<Arc<PoolInfo>>, Option<Arc<rustls::ServerConfig>>),
+    Settings(
+        Arc<Directory>,
+        crate::registry::Reconfigured,
+        Option<Arc<rustls::ServerConfig>>,
+    ),
     /// Report figures.
     Report { detail: bool, to: Sender<Report> },
     /// Close clients of these console ids, or of a pool.
@@ -97,7 +116,10 @@ impl Mailbox {
     }
 
     pub(crate) fn post(&self, mail: Mail) {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
+        self.letters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(mail);
         if !self.awake.swap(true, Ordering::AcqRel) {
             // A failed wake-up is made up for by the worker's next tick.
             let _: io::Result<()> = self.waker.wake();
@@ -107,9 +129,9 @@ impl Mailbox {
     /// Takes all letters. A letter posted after this wakes the worker again.
     pub(crate) fn collect(&self, into: &mut Vec<Mail>) {
         self.awake.store(false, Ordering::Release);
-        std::mem::swap(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner), into);
+        std::mem::swap(
+            &mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner),
+            into,
+        );
     }
 }
-
-/// The id of a connection on its upstream.
-pub(crate) type Charge = (UpstreamId, ConnId);

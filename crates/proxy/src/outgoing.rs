@@ -16,7 +16,12 @@ pub(crate) enum Purpose {
     /// A server connection of the hub's.
     Server { slot: u32, conn: ConnId },
     /// A cancel request.
-    Cancel { server: u32, conn: ConnId, pool: PoolKey, packet: Vec<u8> },
+    Cancel {
+        server: u32,
+        conn: ConnId,
+        pool: PoolKey,
+        packet: Vec<u8>,
+    },
 }
 
 /// How far it is.
@@ -72,13 +77,17 @@ pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Addr
             crate::listen::tune(&socket, &plan.tcp_keepalive, plan.tcp_user_timeout)?;
             Ok((Stream::Tcp(stream), Address::Tcp(*address)))
         }
-        Remote::Unix(path) => Ok((Stream::Unix(mio::net::UnixStream::connect(path)?), Address::Unix)),
+        Remote::Unix(path) => Ok((
+            Stream::Unix(mio::net::UnixStream::connect(path)?),
+            Address::Unix,
+        )),
     }
 }
 
 /// A TLS session towards a server.
 pub(crate) fn session(tls: &Tls, endpoint: &Endpoint) -> Result<TlsStream, String> {
-    let config = crate::tls::client_config(tls, &|path| std::fs::read(path)).map_err(|e| e.to_string())?;
+    let config =
+        crate::tls::client_config(tls, &|path| std::fs::read(path)).map_err(|e| e.to_string())?;
     let name = match &endpoint.host {
         config::Host::Tcp(name) => name.clone(),
         config::Host::UnixDir(_) => return Err("no TLS over a unix socket".into()),

@@ -1,8 +1,8 @@
 //! The pools as a worker sees them: one short lock per call.
 
 use crate::helpers::Clock;
-use crate::mail::Mailbox;
 use crate::mail::Mail;
+use crate::mail::Mailbox;
 use crate::registry::{Place, Shared, UpstreamCell};
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{Action, Checkin, Checkout, Upstream};
@@ -30,7 +30,15 @@ pub(crate) struct ConsoleJob {
 impl Common {
     /// Hands a statement to the console's thread.
     pub(crate) fn console(&self, client: ClientId, admin: bool, text: Box<[u8]>) {
-        if self.console.try_send(ConsoleJob { client, admin, text }).is_err() {
+        if self
+            .console
+            .try_send(ConsoleJob {
+                client,
+                admin,
+                text,
+            })
+            .is_err()
+        {
             let mut reply = Vec::new();
             crate::columns::error(&mut reply, "53300", "the console is busy");
             self.post(client.worker, Mail::Console { client, reply });
@@ -48,7 +56,9 @@ impl Common {
     }
 
     pub(crate) fn write(&self) -> std::sync::RwLockWriteGuard<'_, crate::registry::Registry> {
-        self.registry.write().unwrap_or_else(PoisonError::into_inner)
+        self.registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +73,12 @@ pub(crate) struct Port {
 
 impl Port {
     pub(crate) fn new(common: Arc<Common>, worker: WorkerId) -> Port {
-        Port { common, worker, places: Vec::new(), actions: VecDeque::new() }
+        Port {
+            common,
+            worker,
+            places: Vec::new(),
+            actions: VecDeque::new(),
+        }
     }
 
     fn place(&mut self, key: PoolKey) -> Option<(Arc<UpstreamCell>, PoolId)> {
@@ -105,14 +120,6 @@ impl Port {
         self.with(key, |u, _| u.closed(now, conn));
     }
 
-    /// A connection that was to be handed over is not to be had.
-    pub(crate) fn lost(&mut self, now: Time, key: PoolKey, conn: ConnId) {
-        self.with(key, |u, _| {
-            u.closing(now, conn);
-            u.closed(now, conn);
-        });
-    }
-
     /// Contains a panic: everything of the pool is refused and closed.
     pub(crate) fn fail_pool(&mut self, now: Time, key: PoolKey) {
         self.with(key, |u, pool| u.fail_pool(now, pool));
@@ -144,7 +151,11 @@ impl Port {
 }
 
 /// Lets another thread act on an upstream and routes what follows by mail.
-pub(crate) fn act<R>(common: &Common, cell: &UpstreamCell, f: impl FnOnce(&mut Upstream) -> R) -> R {
+pub(crate) fn act<R>(
+    common: &Common,
+    cell: &UpstreamCell,
+    f: impl FnOnce(&mut Upstream) -> R,
+) -> R {
     let mut upstream = cell.lock();
     let result = f(&mut upstream);
     while let Some(action) = upstream.poll() {
@@ -174,7 +185,8 @@ impl Pools for Port {
 
     fn join(&mut self, key: PoolKey, flow: &str) -> FlowId {
         self.common.write().join(key);
-        self.with(key, |u, pool| u.flow(pool, flow)).unwrap_or(FlowId(0))
+        self.with(key, |u, pool| u.flow(pool, flow))
+            .unwrap_or(FlowId(0))
     }
 
     fn leave(&mut self, key: PoolKey, flow: FlowId) {
@@ -191,7 +203,13 @@ impl Pools for Port {
         self.with(key, |u, pool| u.failure(pool)).flatten()
     }
 
-    fn checkin(&mut self, now: Time, key: PoolKey, conn: ConnId, close: Option<CloseReason>) -> Checkin {
+    fn checkin(
+        &mut self,
+        now: Time,
+        key: PoolKey,
+        conn: ConnId,
+        close: Option<CloseReason>,
+    ) -> Checkin {
         self.with(key, |u, _| u.checkin(now, conn, close))
             .unwrap_or(Checkin::Close(CloseReason::SettingsChanged))
     }
@@ -213,8 +231,16 @@ impl Pools for Port {
         self.with(key, |u, _| u.closing(now, conn));
     }
 
-    fn arrived(&mut self, now: Time, key: PoolKey, conn: ConnId, slot: u32, client: ClientId) -> bool {
+    fn arrived(
+        &mut self,
+        now: Time,
+        key: PoolKey,
+        conn: ConnId,
+        slot: u32,
+        client: ClientId,
+    ) -> bool {
         let worker = self.worker;
-        self.with(key, |u, _| u.arrived(now, conn, worker, slot, client)).unwrap_or(false)
+        self.with(key, |u, _| u.arrived(now, conn, worker, slot, client))
+            .unwrap_or(false)
     }
 }

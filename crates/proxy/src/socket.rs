@@ -40,10 +40,20 @@ impl Write for Stream {
 }
 
 impl Source for Stream {
-    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
         either!(self, s => s.register(registry, token, interests))
     }
-    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
         either!(self, s => s.reregister(registry, token, interests))
     }
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
@@ -63,7 +73,10 @@ impl Stream {
     /// Our end, for SHOW SERVERS.
     pub(crate) fn local_address(&self) -> events::snapshot::Address {
         match self {
-            Stream::Tcp(s) => s.local_addr().map_or(events::snapshot::Address::Unix, events::snapshot::Address::Tcp),
+            Stream::Tcp(s) => s.local_addr().map_or(
+                events::snapshot::Address::Unix,
+                events::snapshot::Address::Tcp,
+            ),
             Stream::Unix(_) => events::snapshot::Address::Unix,
         }
     }
@@ -86,6 +99,8 @@ pub(crate) struct Conn {
     pub(crate) ended: bool,
     /// A TLS handshake runs.
     pub(crate) handshaking: bool,
+    /// TLS began without SSLRequest.
+    pub(crate) direct: bool,
     /// Nothing was read yet: the first byte may be that of a TLS handshake.
     pub(crate) fresh: bool,
     /// It stands in the worker's list of connections to look at again.
@@ -113,6 +128,7 @@ impl Conn {
             readable: false,
             ended: false,
             handshaking: false,
+            direct: false,
             fresh: true,
             queued: false,
         }
@@ -159,7 +175,7 @@ impl Conn {
             self.unsent.extend_from_slice(&run[skip..]);
             skip = 0;
         }
-        Some(self.unsent.len())
+        Some(self.left())
     }
 
     /// Sends what is left. Returns the bytes still left, or `None` when the
@@ -188,7 +204,12 @@ impl Conn {
         if self.unsent.is_empty() {
             self.unsent = Vec::new();
         }
-        Some(self.unsent.len())
+        Some(self.left())
+    }
+
+    /// Bytes that are not out; those inside TLS count as one.
+    fn left(&self) -> usize {
+        self.unsent.len() + usize::from(self.tls.as_ref().is_some_and(|t| t.wants_write()))
     }
 }
 

@@ -27,6 +27,10 @@ pub enum CancelOutcome {
 }
 
 const SLOT_BITS: u32 = 24;
+
+/// Cancel requests under way to one server connection; more add nothing, and
+/// each costs a connection to the server.
+const CANCELS_MAX: u32 = 2;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 
 impl Hub {
@@ -92,7 +96,9 @@ impl Hub {
             Phase::Ready => {
                 let link = client.link;
                 match self.servers.get(link) {
-                    Some(s) if !s.expected.is_empty() && !s.expected.iter().all(Expect::is_own) => {
+                    Some(s)
+                        if s.cancels < CANCELS_MAX && !s.expected.iter().all(Expect::is_own) =>
+                    {
                         let conn = s.conn;
                         self.send_cancel(link, io.out);
                         CancelOutcome::Sent(conn)

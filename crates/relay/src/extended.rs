@@ -249,9 +249,10 @@ impl Hub {
         &mut self,
         slot: u32,
         statement: &Arc<Statement>,
-        named: bool,
+        name: &[u8],
         out: &mut Outbox,
     ) -> Option<()> {
+        let named = !name.is_empty();
         let ddl = self.ddl_of(slot);
         let link = self.clients.get(slot)?.link;
         let server = self.linked_server(slot)?;
@@ -271,6 +272,9 @@ impl Hub {
             refresh(server, ddl);
             match server.prepared.need(statement, server.batch) {
                 Need::Nothing => return Some(()),
+                // The client's own Parse in an earlier batch is not answered yet:
+                // it decides whether the statement is there.
+                Need::CloseParse if server.expected.parses(name) => return Some(()),
                 Need::CloseParse => self.own_close(slot, statement, out),
                 Need::Parse => self.make_room(slot, out),
             }
@@ -339,7 +343,7 @@ impl Hub {
         let named = !bind.statement.is_empty();
         match &statement {
             Some(statement) => {
-                self.ensure_prepared(slot, statement, named, io.out)?;
+                self.ensure_prepared(slot, statement, bind.statement, io.out)?;
                 self.note_portal(slot, bind.portal, statement);
             }
             None => self.forget_portal(slot, bind.portal),
@@ -450,7 +454,7 @@ impl Hub {
                 self.pass_frame(slot, frame, feed, at, io.out);
             }
             Ok(Some(statement)) => {
-                self.ensure_prepared(slot, &statement, named, io.out)?;
+                self.ensure_prepared(slot, &statement, describe.name, io.out)?;
                 self.expect(slot, Expect::Describe, io.out);
                 let link = self.clients.get(slot)?.link;
                 let name = if named { statement.server_name() } else { b"" };

@@ -5,7 +5,7 @@ use crate::client::{Client, NONE, Phase};
 use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
 use crate::errors::{self, Report, Trouble};
 use crate::outbox::{Command, Outbox, Peer};
-use crate::params::{Interner, ParamSet};
+use crate::params::Interner;
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase, Transfer};
 use crate::statements::Texts;
@@ -135,8 +135,6 @@ impl<T> Slots<T> {
 /// What a worker keeps per pool.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
-    /// Parameters that a server of this pool reported at login.
-    pub(crate) greeting: Option<Arc<ParamSet>>,
     /// Counts DDL seen in its database; statements prepared before are parsed anew.
     pub(crate) ddl: u64,
     pub(crate) stats: PoolStats,
@@ -318,6 +316,14 @@ impl Hub {
         }
     }
 
+    /// A client that waits for a server connection, and is not read meanwhile.
+    /// The shell tells it gone when its socket ends: nobody waits for the answer.
+    pub fn is_waiting(&self, slot: u32) -> bool {
+        self.clients
+            .get(slot)
+            .is_some_and(|c| matches!(c.phase, Phase::Waiting { .. }))
+    }
+
     /// The id of a client's session.
     pub fn client_id(&self, slot: u32) -> Option<ClientId> {
         let generation = self.clients.get(slot)?.generation;
@@ -443,11 +449,6 @@ impl Hub {
         let _ = (now, greeting_known);
         let mut server = transfer.0;
         server.link = NONE;
-        let key = server.pool.key;
-        let local = self.local(key);
-        local
-            .greeting
-            .get_or_insert_with(|| Arc::clone(&server.greeting));
         // The count of another worker says nothing here: be careful once.
         server.ddl_seen = u64::MAX;
         self.servers.insert(server)

@@ -417,7 +417,11 @@ impl Turn<'_> {
             Some(Expect::OwnSync) => Some(Purpose::Rollback),
             _ => None,
         };
-        self.deliver(frame, feed, at, here, purpose.is_some());
+        // The client is told FATAL instead, when the turn ends.
+        let forbidden = purpose.is_none()
+            && status == Status::Transaction
+            && self.server.pool.mode == crate::directory::PoolMode::Statement;
+        self.deliver(frame, feed, at, here, purpose.is_some() || forbidden);
         if purpose.is_none() {
             self.count(status);
             if let Some(client) = self.client.as_deref_mut()
@@ -484,7 +488,8 @@ impl Turn<'_> {
                 self.deliver(frame, feed, at, here, true);
                 return After::Nothing;
             }
-            Some(Expect::Fails(instead)) => {
+            // In a failed transaction the server's own answer is the right one.
+            Some(Expect::Fails(instead)) if code != "25P02" => {
                 let instead = instead.clone();
                 self.deliver(frame, feed, at, here, true);
                 if self.client.is_some() {
@@ -509,8 +514,14 @@ impl Turn<'_> {
     /// The rest of the batch will not be answered.
     fn skip(&mut self) {
         self.server.unnamed = None;
+        let mut skipped = Vec::new();
         while let Some(entry) = self.server.expected.skip() {
-            take_back(&entry, self.client.as_deref_mut(), self.server);
+            skipped.push(entry);
+        }
+        // The last belief first: a Close of a statement whose Parse goes too
+        // must not bring it back.
+        for entry in skipped.iter().rev() {
+            take_back(entry, self.client.as_deref_mut(), self.server);
         }
     }
 

@@ -46,6 +46,13 @@ impl Hub {
         }
     }
 
+    /// Bytes held back for sessions: frames that are not whole yet, and requests of clients that wait.
+    pub fn held_bytes(&self) -> usize {
+        let clients: usize = self.clients.iter().map(|(_, c)| c.held.len()).sum();
+        let servers: usize = self.servers.iter().map(|(_, s)| s.held.len()).sum();
+        clients + servers
+    }
+
     /// One row per client.
     pub fn client_rows(&self, now: Time, rows: &mut Vec<ClientRow>) {
         for (_, client) in self.clients.iter() {

@@ -189,9 +189,11 @@ pub fn data_row_values(body: &[u8]) -> Result<Vec<Option<&[u8]>>, WireError> {
         let len = reader.i32()?;
         values.push(match usize::try_from(len) {
             Ok(len) => Some(reader.take(len)?),
-            Err(_) => None,
+            Err(_) if len == -1 => None,
+            Err(_) => return Err(WireError::Value("length of a value")),
         });
     }
+    reader.end()?;
     Ok(values)
 }
 

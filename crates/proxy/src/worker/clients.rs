@@ -23,11 +23,17 @@ impl Worker {
             return;
         }
         for _ in 0..ACCEPTS_MAX {
-            let Some(found) = self.listeners.get(listener) else { return };
+            let Some(found) = self.listeners.get(listener) else {
+                return;
+            };
             match found.accept() {
                 Ok((stream, addr, local_addr)) => self.assign(stream, addr, local_addr),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot accept a client; trying again soon");
                     self.accept_pause = Some(self.now.after(ACCEPT_PAUSE));
@@ -41,7 +47,10 @@ impl Worker {
     /// Gives a client to the worker with the fewest.
     fn assign(&mut self, stream: Stream, addr: Address, local_addr: Address) {
         let boxes = &self.common.mailboxes;
-        let all: u32 = boxes.iter().map(|m| m.clients.load(Ordering::Relaxed)).sum();
+        let all: u32 = boxes
+            .iter()
+            .map(|m| m.clients.load(Ordering::Relaxed))
+            .sum();
         if all >= self.common.read().plan.max_client_conn {
             return self.turn_away(stream);
         }
@@ -49,7 +58,12 @@ impl Worker {
         let fewest = boxes
             .iter()
             .enumerate()
-            .min_by_key(|(i, m)| (m.clients.load(Ordering::Relaxed), *i != usize::from(self.id.0)))
+            .min_by_key(|(i, m)| {
+                (
+                    m.clients.load(Ordering::Relaxed),
+                    *i != usize::from(self.id.0),
+                )
+            })
             .filter(|(_, m)| m.clients.load(Ordering::Relaxed) < mine)
             .map_or(usize::from(self.id.0), |(i, _)| i);
         if let Some(mailbox) = boxes.get(fewest) {
@@ -58,7 +72,14 @@ impl Worker {
         if fewest == usize::from(self.id.0) {
             self.adopt(stream, addr, local_addr);
         } else {
-            self.common.post(WorkerId(fewest as u16), Mail::Client { stream, addr, local_addr });
+            self.common.post(
+                WorkerId(fewest as u16),
+                Mail::Client {
+                    stream,
+                    addr,
+                    local_addr,
+                },
+            );
         }
     }
 
@@ -72,10 +93,16 @@ impl Worker {
 
     /// A client of this worker's.
     pub(super) fn adopt(&mut self, stream: Stream, addr: Address, local_addr: Address) {
-        let slot = self.hub.accept(self.now, relay::PeerInfo { addr, local_addr });
+        let slot = self
+            .hub
+            .accept(self.now, relay::PeerInfo { addr, local_addr });
         let mut conn = Box::new(Conn::new(stream));
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let result = self.poll.registry().register(&mut conn.stream, token(Kind::Client, slot as usize), interest);
+        let result = self.poll.registry().register(
+            &mut conn.stream,
+            token(Kind::Client, slot as usize),
+            interest,
+        );
         put(&mut self.clients, slot, conn);
         if let Err(error) = result {
             tracing::error!(%error, "cannot watch a client's socket");
@@ -85,13 +112,19 @@ impl Worker {
 
     /// The hub closed a client: what is unsent still goes out.
     pub(super) fn close_client(&mut self, slot: u32, reason: CloseReason) {
-        let Some(conn) = self.clients.get_mut(slot as usize).and_then(Option::take) else { return };
+        let Some(conn) = self.clients.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
         self.mailbox.clients.fetch_sub(1, Ordering::Relaxed);
         if self.hub.counts().0 == 0 {
             // The table of a burst is given back.
             self.clients = Vec::new();
         }
-        if matches!(reason, CloseReason::ClientTerminate | CloseReason::ClientGone) && conn.tls.is_none() {
+        if matches!(
+            reason,
+            CloseReason::ClientTerminate | CloseReason::ClientGone
+        ) && conn.tls.is_none()
+        {
             // It wants nothing more; closing the socket ends its watch too.
             return drop(conn);
         }
@@ -103,7 +136,7 @@ impl Worker {
     pub(super) fn linger(&mut self, mut conn: Conn, charge: Option<(PoolKey, ConnId)>) {
         let left = conn.flush();
         if let Some(tls) = &mut conn.tls {
-            tls.close(&mut conn.stream);
+            let _ = tls.close(&mut conn.stream);
         }
         if left.is_none() || self.lingering.len() >= LINGER_MAX {
             return self.let_go(conn, charge);
@@ -119,11 +152,18 @@ impl Worker {
         // A client that was turned away was never registered.
         let watched = registry
             .reregister(&mut conn.stream, token(Kind::Lingering, slot), interest)
-            .or_else(|_| registry.register(&mut conn.stream, token(Kind::Lingering, slot), interest));
+            .or_else(|_| {
+                registry.register(&mut conn.stream, token(Kind::Lingering, slot), interest)
+            });
         if watched.is_err() {
             return self.let_go(conn, charge);
         }
-        entry.insert(Lingering { conn, until: self.now.after(LINGER), charge, shut });
+        entry.insert(Lingering {
+            conn,
+            until: self.now.after(LINGER),
+            charge,
+            shut,
+        });
         self.linger_ready(slot);
     }
 
@@ -138,7 +178,9 @@ impl Worker {
 
     pub(super) fn linger_ready(&mut self, slot: usize) {
         let mut scrap = [0; 4096];
-        let Some(entry) = self.lingering.get_mut(slot) else { return };
+        let Some(entry) = self.lingering.get_mut(slot) else {
+            return;
+        };
         let mut over = match entry.conn.flush() {
             None => true,
             Some(0) => {
@@ -167,7 +209,12 @@ impl Worker {
     }
 
     pub(super) fn tick_lingering(&mut self) {
-        let late: Vec<usize> = self.lingering.iter().filter(|(_, l)| self.now > l.until).map(|(i, _)| i).collect();
+        let late: Vec<usize> = self
+            .lingering
+            .iter()
+            .filter(|(_, l)| self.now > l.until)
+            .map(|(i, _)| i)
+            .collect();
         for slot in late {
             let entry = self.lingering.remove(slot);
             self.let_go(entry.conn, entry.charge);
@@ -179,7 +226,9 @@ impl Worker {
         let config = self.client_tls.clone();
         let peer = Peer::Client(slot);
         let session = config.and_then(|c| rustls::ServerConnection::new(c).ok());
-        let (Some(conn), Some(session)) = (self.conn(peer), session) else { return self.gone(peer, None) };
+        let (Some(conn), Some(session)) = (self.conn(peer), session) else {
+            return self.gone(peer, None);
+        };
         conn.tls = Some(Box::new(TlsStream::new(session)));
         conn.handshaking = true;
         conn.readable = true;
@@ -201,6 +250,7 @@ impl Worker {
         }
         conn.tls = Some(stream);
         conn.handshaking = true;
+        conn.direct = true;
         conn.readable = true;
         self.client_handshake(peer);
         false
@@ -209,7 +259,9 @@ impl Worker {
     pub(super) fn client_handshake(&mut self, peer: Peer) {
         let Peer::Client(slot) = peer else { return };
         let Some(conn) = self.conn(peer) else { return };
-        let Some(tls_stream) = conn.tls.as_mut() else { return };
+        let Some(tls_stream) = conn.tls.as_mut() else {
+            return;
+        };
         match tls_stream.handshake(&mut conn.stream) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -221,12 +273,17 @@ impl Worker {
                 return self.gone(peer, Some(error));
             }
         }
+        if std::mem::take(&mut conn.direct) && !tls::speaks_postgresql(tls_stream.connection()) {
+            tracing::debug!("a client began TLS at once without asking for PostgreSQL (ALPN)");
+            return self.gone(peer, None);
+        }
         conn.handshaking = false;
         conn.fresh = false;
         conn.readable = true;
         let session = tls_stream.connection();
         let (description, name) = (tls::describe(session), tls::peer_common_name(session));
-        self.hub.tls_established(slot, &description, name.as_deref());
+        self.hub
+            .tls_established(slot, &description, name.as_deref());
         self.look_again(peer);
     }
 }
@@ -238,4 +295,3 @@ pub(super) fn put(table: &mut Vec<Option<Box<Conn>>>, slot: u32, conn: Box<Conn>
     }
     table[index] = Some(conn);
 }
-

@@ -8,39 +8,52 @@ use crate::socket::Conn;
 use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
-use relay::{CancelOutcome, Command, Hub, Peer, PoolKey};
+use relay::{CancelOutcome, Command, Hub, Peer, PoolKey, Pools};
 use std::io::IoSlice;
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::CloseClient { slot, reason } => {
-                if self.common.read().plan.log_disconnections {
-                    tracing::info!(client = slot, worker = self.id.0, reason = reason.label(), "client closed");
-                }
+                self.log_close(slot, reason);
                 self.close_client(slot, reason);
             }
-            Command::CloseServer { slot, conn, pool, reason } => self.close_server(slot, conn, pool, reason),
-            Command::ServerFailed { slot, pool, reason, text, .. } => {
+            Command::CloseServer {
+                slot,
+                conn,
+                pool,
+                reason,
+            } => self.close_server(slot, conn, pool, reason),
+            Command::ServerFailed {
+                slot,
+                pool,
+                reason,
+                text,
+                ..
+            } => {
                 self.log_server_failure(pool, reason, &text);
                 self.abandon(slot);
             }
             Command::StartTls { slot } => self.start_tls(slot),
             Command::Resume(peer) => self.look_again(peer),
-            Command::Derive { peer, generation, job } => self.helpers.derive(self.id, peer, generation, job),
-            Command::Cancel { slot, pid, key } => {
-                let Some(requester) = self.hub.client_id(slot) else { return };
-                let worker = Hub::worker_of(pid);
-                if worker == self.id {
-                    self.cancel(requester, pid, &key);
-                } else if usize::from(worker.0) < self.common.mailboxes.len() {
-                    self.common.post(worker, Mail::Cancel { requester, pid, key });
-                } else {
-                    self.cancel_done(requester);
-                }
-            }
-            Command::CancelServer { slot, conn, pool, packet } => {
-                self.connect(Purpose::Cancel { server: slot, conn, pool, packet });
+            Command::Derive {
+                peer,
+                generation,
+                job,
+            } => self.helpers.derive(self.id, peer, generation, job),
+            Command::Cancel { slot, pid, key } => self.route_cancel(slot, pid, key),
+            Command::CancelServer {
+                slot,
+                conn,
+                pool,
+                packet,
+            } => {
+                self.connect(Purpose::Cancel {
+                    server: slot,
+                    conn,
+                    pool,
+                    packet,
+                });
             }
             Command::Console { client, text } => {
                 let admin = self.hub.console_is_admin(client);
@@ -61,6 +74,37 @@ impl Worker {
         }
     }
 
+    fn log_close(&self, slot: u32, reason: CloseReason) {
+        if self.common.read().plan.log_disconnections {
+            tracing::info!(
+                client = slot,
+                worker = self.id.0,
+                reason = reason.label(),
+                "client closed"
+            );
+        }
+    }
+
+    /// Takes a cancel request to the worker that its process number names.
+    fn route_cancel(&mut self, slot: u32, pid: i32, key: Box<[u8]>) {
+        let Some(requester) = self.hub.client_id(slot) else {
+            return;
+        };
+        let worker = Hub::worker_of(pid);
+        if worker == self.id {
+            self.cancel(requester, pid, &key);
+        } else if usize::from(worker.0) < self.common.mailboxes.len() {
+            let mail = Mail::Cancel {
+                requester,
+                pid,
+                key,
+            };
+            self.common.post(worker, mail);
+        } else {
+            self.cancel_done(requester);
+        }
+    }
+
     fn log_server_failure(&self, pool: PoolKey, reason: CloseReason, text: &str) {
         let place = self.common.read().place(pool).map(|p| p.info.clone());
         if let Some(info) = place {
@@ -77,9 +121,15 @@ impl Worker {
 
     /// A cancel request for a client of this worker.
     pub(super) fn cancel(&mut self, requester: ClientId, pid: i32, key: &[u8]) {
-        match self.hub.cancel(self.now, pid, key, &mut self.port, &mut self.out) {
+        match self
+            .hub
+            .cancel(self.now, pid, key, &mut self.port, &mut self.out)
+        {
             CancelOutcome::Sent(conn) => {
-                self.requesters.entry((conn.slot, conn.generation)).or_default().push(requester);
+                self.requesters
+                    .entry((conn.slot, conn.generation))
+                    .or_default()
+                    .push(requester);
             }
             CancelOutcome::Ignored | CancelOutcome::Waiter => self.cancel_done(requester),
         }
@@ -88,17 +138,25 @@ impl Worker {
     /// A cancel request was carried out: its requester may go.
     pub(super) fn cancel_done(&mut self, requester: ClientId) {
         if requester.worker != self.id {
-            return self.common.post(requester.worker, Mail::CancelDone { requester });
+            return self
+                .common
+                .post(requester.worker, Mail::CancelDone { requester });
         }
         if self.hub.client_id(requester.slot) == Some(requester) {
-            self.hub.cancel_requester_done(self.now, requester.slot, &mut self.port, &mut self.out);
+            self.hub
+                .cancel_requester_done(self.now, requester.slot, &mut self.port, &mut self.out);
         }
     }
 
     /// The connection that carried a cancel request has ended.
     pub(super) fn cancel_ended(&mut self, server: u32, conn: ConnId) {
-        self.hub.cancel_ended(self.now, server, conn, &mut self.port, &mut self.out);
-        for requester in self.requesters.remove(&(conn.slot, conn.generation)).unwrap_or_default() {
+        self.hub
+            .cancel_ended(self.now, server, conn, &mut self.port, &mut self.out);
+        for requester in self
+            .requesters
+            .remove(&(conn.slot, conn.generation))
+            .unwrap_or_default()
+        {
             self.cancel_done(requester);
         }
         self.settle(&[]);
@@ -128,8 +186,11 @@ impl Worker {
 
     pub(super) fn action(&mut self, upstream: UpstreamId, action: Action) {
         match action {
-            Action::Grant { client, conn, slot, .. } => {
-                self.hub.granted(self.now, client, slot, conn, &mut self.port, &mut self.out);
+            Action::Grant {
+                client, conn, slot, ..
+            } => {
+                self.hub
+                    .granted(self.now, client, slot, conn, &mut self.port, &mut self.out);
             }
             Action::Handover { conn, slot, to, .. } => self.hand_over(upstream, conn, slot, to),
             Action::Open { conn, pool, .. } => match self.port.info(upstream, pool) {
@@ -139,34 +200,68 @@ impl Worker {
                 }
                 None => tracing::error!(?upstream, ?pool, "a pool without a description"),
             },
-            Action::Close { conn, slot, reason, .. } => self.hub.evict(slot, conn, reason, &mut self.out),
-            Action::Refuse { client, reason, waited, text, .. } => {
-                self.hub.refused(self.now, client, reason, waited, text.as_deref(), &mut self.port, &mut self.out);
+            Action::Close {
+                conn, slot, reason, ..
+            } => self.hub.evict(slot, conn, reason, &mut self.out),
+            Action::Refuse {
+                client,
+                reason,
+                waited,
+                text,
+                ..
+            } => {
+                self.hub.refused(
+                    self.now,
+                    client,
+                    reason,
+                    waited,
+                    text.as_deref(),
+                    &mut self.port,
+                    &mut self.out,
+                );
             }
         }
     }
 
     /// Sends an idle connection to a client's worker.
     fn hand_over(&mut self, upstream: UpstreamId, conn: ConnId, slot: u32, to: ClientId) {
-        let quiet = self.servers.get(slot as usize).and_then(Option::as_ref).is_some_and(|s| {
-            s.unsent.is_empty() && !s.readable && !s.tls.as_ref().is_some_and(|t| t.wants_write())
-        });
+        let quiet = self
+            .servers
+            .get(slot as usize)
+            .and_then(Option::as_ref)
+            .is_some_and(|s| {
+                s.unsent.is_empty()
+                    && !s.readable
+                    && !s.tls.as_ref().is_some_and(|t| t.wants_write())
+            });
         let key = self.hub.server_pool(slot, conn);
-        let transfer = if quiet { self.hub.detach(slot, conn) } else { None };
+        let transfer = if quiet {
+            self.hub.detach(slot, conn)
+        } else {
+            None
+        };
         match (transfer, self.servers.get_mut(slot as usize)) {
             (Some(transfer), Some(place)) if place.is_some() => {
                 if let Some(mut socket) = place.take() {
                     let _ = self.poll.registry().deregister(&mut socket.stream);
                     self.handovers += 1;
-                    self.common.post(to.worker, Mail::Arrival(Box::new(Arrival { transfer, conn: *socket, to })));
+                    self.common.post(
+                        to.worker,
+                        Mail::Arrival(Box::new(Arrival {
+                            transfer,
+                            conn: *socket,
+                            to,
+                        })),
+                    );
                 }
             }
             _ => {
                 // Something came in on it, or it is gone: it is no loan for a stranger.
                 tracing::debug!(server = %conn, ?upstream, "a connection could not be handed over");
                 if let Some(key) = key {
-                    self.hub.evict(slot, conn, CloseReason::ServerGone, &mut self.out);
-                    self.port.lost(self.now, key, conn);
+                    self.hub
+                        .evict(slot, conn, CloseReason::ServerGone, &mut self.out);
+                    self.port.closing(self.now, key, conn);
                 }
             }
         }
@@ -174,16 +269,25 @@ impl Worker {
 
     /// A server connection from another worker.
     pub(super) fn arrived(&mut self, arrival: Arrival) {
-        let Arrival { transfer, mut conn, to } = arrival;
+        let Arrival {
+            transfer,
+            mut conn,
+            to,
+        } = arrival;
         let slot = self.hub.attach(self.now, transfer, false);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let watched = self.poll.registry().register(&mut conn.stream, token(Kind::Server, slot as usize), interest);
+        let watched = self.poll.registry().register(
+            &mut conn.stream,
+            token(Kind::Server, slot as usize),
+            interest,
+        );
         conn.queued = false;
         put(&mut self.servers, slot, Box::new(conn));
         if watched.is_err() {
             return self.gone(Peer::Server(slot), None);
         }
-        self.hub.arrived(self.now, slot, to, &mut self.port, &mut self.out);
+        self.hub
+            .arrived(self.now, slot, to, &mut self.port, &mut self.out);
         self.settle(&[]);
     }
 

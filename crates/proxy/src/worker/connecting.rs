@@ -31,9 +31,10 @@ impl Worker {
     /// Begins a connection to a server.
     pub(super) fn connect(&mut self, purpose: Purpose) {
         let endpoint = match &purpose {
-            Purpose::Server { slot, conn } => {
-                self.hub.server_pool(*slot, *conn).and_then(|key| self.endpoint(key))
-            }
+            Purpose::Server { slot, conn } => self
+                .hub
+                .server_pool(*slot, *conn)
+                .and_then(|key| self.endpoint(key)),
             Purpose::Cancel { pool, .. } => self.endpoint(*pool),
         };
         let Some(endpoint) = endpoint else { return };
@@ -70,12 +71,14 @@ impl Worker {
     }
 
     fn endpoint(&self, key: relay::PoolKey) -> Option<crate::address::Endpoint> {
-        self.common.read().place(key).map(|p| p.upstream.endpoint.clone())
+        self.common.read().place(key).map(|p| p.upstream.endpoint())
     }
 
     pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {
         let slot = ticket as usize;
-        let Some(outgoing) = self.outgoing.get_mut(slot) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(slot) else {
+            return;
+        };
         if !matches!(outgoing.stage, Stage::Naming(t) if t == ticket) {
             return;
         }
@@ -92,7 +95,9 @@ impl Worker {
     /// Tries the next address; `last` is why the one before failed.
     fn dial(&mut self, slot: usize, mut last: String) {
         loop {
-            let Some(outgoing) = self.outgoing.get_mut(slot) else { return };
+            let Some(outgoing) = self.outgoing.get_mut(slot) else {
+                return;
+            };
             if outgoing.remotes.is_empty() {
                 return self.outgoing_failed(slot, &last);
             }
@@ -100,7 +105,11 @@ impl Worker {
             match outgoing::dial(&self.common, &remote) {
                 Ok((mut stream, address)) => {
                     let interest = Interest::READABLE | Interest::WRITABLE;
-                    match self.poll.registry().register(&mut stream, token(Kind::Outgoing, slot), interest) {
+                    match self.poll.registry().register(
+                        &mut stream,
+                        token(Kind::Outgoing, slot),
+                        interest,
+                    ) {
                         Ok(()) => {
                             outgoing.conn = Some(Conn::new(stream));
                             outgoing.address = address;
@@ -117,7 +126,9 @@ impl Worker {
 
     pub(super) fn outgoing_ready(&mut self, slot: usize) {
         loop {
-            let Some(outgoing) = self.outgoing.get_mut(slot) else { return };
+            let Some(outgoing) = self.outgoing.get_mut(slot) else {
+                return;
+            };
             match step(outgoing) {
                 Step::Wait => return,
                 Step::Again => {}
@@ -140,11 +151,19 @@ impl Worker {
         if matches!(self.purpose_of(slot), Some(Purpose::Cancel { .. })) {
             return self.send_cancel(slot);
         }
-        let Some(outgoing) = self.outgoing.try_remove(slot) else { return };
-        let (Purpose::Server { slot, .. }, Some(mut conn)) = (outgoing.purpose, outgoing.conn) else { return };
+        let Some(outgoing) = self.outgoing.try_remove(slot) else {
+            return;
+        };
+        let (Purpose::Server { slot, .. }, Some(mut conn)) = (outgoing.purpose, outgoing.conn)
+        else {
+            return;
+        };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let watched =
-            self.poll.registry().reregister(&mut conn.stream, token(Kind::Server, slot as usize), interest);
+        let watched = self.poll.registry().reregister(
+            &mut conn.stream,
+            token(Kind::Server, slot as usize),
+            interest,
+        );
         let session = conn.tls.as_ref().map(|t| t.connection());
         let description = session.map(tls::describe).unwrap_or_default();
         let binding = session.and_then(tls::peer_binding);
@@ -154,16 +173,29 @@ impl Worker {
         if watched.is_err() {
             return self.gone(relay::Peer::Server(slot), None);
         }
-        self.hub.server_connected(slot, (outgoing.address, local), &description, binding.as_deref(), &mut self.out);
+        self.hub.server_connected(
+            slot,
+            (outgoing.address, local),
+            &description,
+            binding.as_deref(),
+            &mut self.out,
+        );
         self.settle(&[]);
     }
 
     fn send_cancel(&mut self, slot: usize) {
-        let Some(outgoing) = self.outgoing.get_mut(slot) else { return };
-        let Purpose::Cancel { packet, .. } = &mut outgoing.purpose else { return };
+        let Some(outgoing) = self.outgoing.get_mut(slot) else {
+            return;
+        };
+        let Purpose::Cancel { packet, .. } = &mut outgoing.purpose else {
+            return;
+        };
         let packet = std::mem::take(packet);
         outgoing.stage = Stage::Sent;
-        let sent = outgoing.conn.as_mut().and_then(|c| c.write(&[IoSlice::new(&packet)]));
+        let sent = outgoing
+            .conn
+            .as_mut()
+            .and_then(|c| c.write(&[IoSlice::new(&packet)]));
         if sent.is_none() {
             return self.outgoing_failed(slot, "the cancel request could not be sent");
         }
@@ -171,13 +203,16 @@ impl Worker {
     }
 
     fn outgoing_failed(&mut self, slot: usize, text: &str) {
-        let Some(mut outgoing) = self.outgoing.try_remove(slot) else { return };
+        let Some(mut outgoing) = self.outgoing.try_remove(slot) else {
+            return;
+        };
         if let Some(conn) = outgoing.conn.as_mut() {
             let _ = self.poll.registry().deregister(&mut conn.stream);
         }
         match outgoing.purpose {
             Purpose::Server { slot, .. } => {
-                self.hub.server_gone(self.now, slot, Some(text), &mut self.port, &mut self.out);
+                self.hub
+                    .server_gone(self.now, slot, Some(text), &mut self.port, &mut self.out);
                 self.settle(&[]);
             }
             Purpose::Cancel { server, conn, .. } => self.cancel_ended(server, conn),
@@ -199,7 +234,12 @@ impl Worker {
     }
 
     pub(super) fn tick_outgoing(&mut self) {
-        let late: Vec<usize> = self.outgoing.iter().filter(|(_, o)| self.now > o.deadline).map(|(i, _)| i).collect();
+        let late: Vec<usize> = self
+            .outgoing
+            .iter()
+            .filter(|(_, o)| self.now > o.deadline)
+            .map(|(i, _)| i)
+            .collect();
         for slot in late {
             self.outgoing_failed(slot, "timeout");
         }
@@ -208,7 +248,9 @@ impl Worker {
 
 fn step(outgoing: &mut Outgoing) -> Step {
     let tls = outgoing.tls().cloned();
-    let Some(conn) = outgoing.conn.as_mut() else { return Step::Wait };
+    let Some(conn) = outgoing.conn.as_mut() else {
+        return Step::Wait;
+    };
     match outgoing.stage {
         Stage::Naming(_) => Step::Wait,
         Stage::Connecting => {
@@ -235,12 +277,7 @@ fn step(outgoing: &mut Outgoing) -> Step {
         Stage::Asked => {
             let mut answer = [0];
             match conn.read(&mut answer) {
-                Got::Bytes(1, _) => match (answer[0], tls) {
-                    (b'S', Some(tls)) => begin_tls(outgoing, &tls),
-                    (b'N', Some(tls)) if tls.mode <= SslMode::Prefer => Step::Up,
-                    (b'N', _) => Step::Failed("the server does not offer TLS, but sslmode requires it".into()),
-                    _ => Step::Failed("the server broke the protocol at SSLRequest".into()),
-                }
+                Got::Bytes(1, _) => tls_answered(outgoing, answer[0], tls),
                 Got::Bytes(..) => Step::Again,
                 Got::Nothing => Step::Wait,
                 Got::End => Step::Failed("the server closed the connection".into()),
@@ -248,8 +285,16 @@ fn step(outgoing: &mut Outgoing) -> Step {
             }
         }
         Stage::Handshake => {
-            let Some(tls) = conn.tls.as_mut() else { return Step::Failed("TLS is not set up".into()) };
+            let Some(tls) = conn.tls.as_mut() else {
+                return Step::Failed("TLS is not set up".into());
+            };
             match tls.handshake(&mut conn.stream) {
+                Ok(())
+                    if outgoing.endpoint.tls.direct
+                        && !crate::tls::speaks_postgresql(tls.connection()) =>
+                {
+                    Step::Failed("the server's TLS does not speak PostgreSQL (ALPN)".into())
+                }
                 Ok(()) => Step::Up,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Step::Wait,
                 Err(e) => Step::Failed(format!("TLS with the server failed: {e}")),
@@ -267,6 +312,16 @@ fn step(outgoing: &mut Outgoing) -> Step {
                 Got::Broken(e) => Step::Failed(e.to_string()),
             }
         }
+    }
+}
+
+/// The server's one byte after SSLRequest.
+fn tls_answered(outgoing: &mut Outgoing, answer: u8, tls: Option<config::Tls>) -> Step {
+    match (answer, tls) {
+        (b'S', Some(tls)) => begin_tls(outgoing, &tls),
+        (b'N', Some(tls)) if tls.mode <= SslMode::Prefer => Step::Up,
+        (b'N', _) => Step::Failed("the server does not offer TLS, but sslmode requires it".into()),
+        _ => Step::Failed("the server broke the protocol at SSLRequest".into()),
     }
 }
 

@@ -18,30 +18,60 @@ impl Worker {
 
     fn letter(&mut self, mail: Mail) {
         match mail {
-            Mail::Client { stream, addr, local_addr } => self.adopt(stream, addr, local_addr),
+            Mail::Client {
+                stream,
+                addr,
+                local_addr,
+            } => self.adopt(stream, addr, local_addr),
             Mail::Pool(upstream, action) => self.action(upstream, action),
             Mail::Arrival(arrival) => self.arrived(*arrival),
-            Mail::Derived { peer, generation, keys } => {
-                self.hub.derived(self.now, peer, generation, keys, &mut self.port, &mut self.out);
+            Mail::Derived {
+                peer,
+                generation,
+                keys,
+            } => {
+                self.hub.derived(
+                    self.now,
+                    peer,
+                    generation,
+                    keys,
+                    &mut self.port,
+                    &mut self.out,
+                );
             }
             Mail::Resolved { ticket, result } => self.resolved(ticket, result),
-            Mail::Cancel { requester, pid, key } => self.cancel(requester, pid, &key),
+            Mail::Cancel {
+                requester,
+                pid,
+                key,
+            } => self.cancel(requester, pid, &key),
             Mail::CancelDone { requester } => self.cancel_done(requester),
             Mail::Ddl(pool) => self.hub.ddl_seen(pool),
             Mail::Console { client, reply } => {
-                self.hub.console_reply(self.now, client, &reply, &mut self.port, &mut self.out);
+                self.hub
+                    .console_reply(self.now, client, &reply, &mut self.port, &mut self.out);
             }
             Mail::Settings(directory, pools, tls) => {
                 self.hub.reconfigure(directory);
-                for info in &pools {
+                for info in &pools.changed {
                     self.hub.pool_changed(info);
+                }
+                for (old, info) in &pools.moved {
+                    self.hub
+                        .pool_moved(self.now, *old, info, &mut self.port, &mut self.out);
                 }
                 self.client_tls = tls;
             }
             Mail::Report { detail, to } => self.report(detail, &to),
             Mail::Kill(target) => match target {
-                Target::Client(id) => self.hub.kill_client(self.now, id, &mut self.port, &mut self.out),
-                Target::Pool(key) => self.hub.kill_pool(self.now, key, &mut self.port, &mut self.out),
+                Target::Client(id) => {
+                    self.hub
+                        .kill_client(self.now, id, &mut self.port, &mut self.out)
+                }
+                Target::Pool(key) => {
+                    self.hub
+                        .kill_pool(self.now, key, &mut self.port, &mut self.out)
+                }
             },
             Mail::Drain => {
                 self.draining = true;
@@ -63,7 +93,10 @@ impl Worker {
             row: WorkerRow {
                 clients,
                 servers,
-                turns: self.mailbox.turns.load(std::sync::atomic::Ordering::Relaxed),
+                turns: self
+                    .mailbox
+                    .turns
+                    .load(std::sync::atomic::Ordering::Relaxed),
                 panics: self.panics,
                 handovers: self.handovers,
             },
@@ -73,7 +106,8 @@ impl Worker {
             clients: Vec::new(),
             servers: Vec::new(),
         };
-        self.hub.pool_counts(&mut |key, counts| report.counts.push((key, counts)));
+        self.hub
+            .pool_counts(&mut |key, counts| report.counts.push((key, counts)));
         if detail {
             self.hub.client_rows(self.now, &mut report.clients);
             self.hub.server_rows(&mut report.servers);

@@ -68,6 +68,7 @@ impl Shop {
         let key = PoolKey(id.0);
         debug_assert_eq!(key.0 as usize, self.infos.len());
         self.infos.push(Arc::new(PoolInfo {
+            greeting: Arc::default(),
             key,
             upstream: UpstreamId(0),
             database: database.into(),

@@ -1,3 +1,5 @@
+//! Messages of the server: built, parsed, and broken on purpose.
+
 use super::*;
 use crate::frame::{self, HEADER};
 use WireError::*;
@@ -188,6 +190,27 @@ fn rows() {
     assert_eq!(sent, b"\0\x03\0\0\0\x031\x002\xff\xff\xff\xff\0\0\0\0");
     let sent = body(b't', |out| parameter_description(out, &[TEXT]));
     assert_eq!(sent, b"\0\x01\0\0\0\x19");
+}
+
+#[test]
+fn wrong_rows() {
+    assert_eq!(
+        data_row_values(b"\0\x02\xff\xff\xff\xff\0\0\0\x01x"),
+        Ok(vec![None, Some(&b"x"[..])])
+    );
+    for (bytes, error) in [
+        (&b"\0"[..], Truncated),
+        (b"\0\x01\0\0\0\x02x", Truncated),
+        (b"\0\0\0\xe8", Trailing),
+        (b"\0\x01\xff\xff\xff\xfe", Value("length of a value")),
+    ] {
+        assert_eq!(
+            data_row_values(bytes),
+            Err(error),
+            "{}",
+            bytes.escape_ascii()
+        );
+    }
 }
 
 #[test]

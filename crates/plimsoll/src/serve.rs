@@ -1,0 +1,150 @@
+//! The wiring of a serving process: data plane, control plane, signals.
+
+use anyhow::Context;
+use config::Plan;
+use control::{Control, Health};
+use events::snapshot::Snapshot;
+use proxy::{Handle, Proxy, Reload};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a serving process needs.
+pub struct Serve {
+    /// The settings.
+    pub plan: Plan,
+    /// Reads them again.
+    pub reload: Reload,
+    /// Called once when clients can connect, with the first address.
+    pub started: Box<dyn FnOnce(&Handle)>,
+}
+
+/// Serves until a signal ends it.
+pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
+    let (metrics, pid_file) = (serve.plan.metrics_listen, serve.plan.pid_file.clone());
+    // Before the first thread, so that none of them misses a signal.
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
+        .context("cannot watch for signals")?;
+    let proxy = Proxy::start(serve.plan, serve.reload)?;
+    let handle = proxy.handle();
+    let control = start_control(metrics, &handle)?;
+    if let Some(path) = &pid_file {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .with_context(|| format!("cannot write the PID file {}", path.display()))?;
+    }
+    for address in handle.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    for socket in handle.sockets() {
+        tracing::info!(socket = %socket.display(), "listening");
+    }
+    if let Some(control) = &control {
+        tracing::info!(address = %control.local_addr(), "metrics, livez and readyz");
+    }
+    (serve.started)(&handle);
+    let for_signals = handle.clone();
+    let closer = signals.handle();
+    let watcher = std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || watch(&for_signals, &mut signals))
+        .context("cannot start a thread")?;
+    proxy.join();
+    closer.close();
+    let _ = watcher.join();
+    if let Some(control) = control {
+        control.stop();
+    }
+    if let Some(path) = &pid_file {
+        let _ = std::fs::remove_file(path);
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The metrics listener, where the settings ask for one.
+pub fn start_control(
+    listen: Option<std::net::SocketAddr>,
+    handle: &Handle,
+) -> anyhow::Result<Option<Control>> {
+    let Some(listen) = listen else {
+        return Ok(None);
+    };
+    let source = Arc::new(Figures {
+        handle: handle.clone(),
+    });
+    control::start(listen, source).map(Some).with_context(|| {
+        format!("cannot listen on {listen} for metrics (--metrics, metrics_listen)")
+    })
+}
+
+/// The control plane's view of the data plane.
+struct Figures {
+    handle: Handle,
+}
+
+impl control::Source for Figures {
+    fn snapshot(&self, detail: bool) -> Arc<Snapshot> {
+        Arc::new(self.handle.snapshot(detail))
+    }
+
+    fn live(&self) -> Health {
+        self.handle
+            .live()
+            .map_or_else(Health::Bad, |()| Health::Good)
+    }
+
+    fn ready(&self) -> Health {
+        self.handle
+            .ready()
+            .map_or_else(Health::Bad, |()| Health::Good)
+    }
+}
+
+/// HUP reloads; TERM and INT drain, a second one stops; QUIT stops at once;
+/// USR1 pauses, USR2 resumes.
+fn watch(handle: &Handle, signals: &mut Signals) {
+    let mut draining = false;
+    for signal in signals.forever() {
+        match signal {
+            // The outcome is in the log.
+            SIGHUP => drop(handle.reload()),
+            SIGUSR1 => drop(handle.pause(None)),
+            SIGUSR2 => drop(handle.resume(None)),
+            SIGQUIT => handle.stop_now(),
+            _ if draining => handle.stop_now(),
+            _ => {
+                draining = true;
+                tracing::info!("draining: transactions may end, idle clients are closed");
+                let handle = handle.clone();
+                let drained = std::thread::Builder::new()
+                    .name("drain".into())
+                    .spawn(move || drain(&handle));
+                if drained.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Withdraws readiness, closes what is idle, waits for transactions within
+/// the limit, then closes the rest.
+fn drain(handle: &Handle) {
+    let plan = handle.plan();
+    handle.announce_drain();
+    std::thread::sleep(plan.drain_delay);
+    handle.drain();
+    let end = Instant::now() + plan.drain_timeout;
+    while handle.clients() > 0 && Instant::now() < end && !handle.is_stopping() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if handle.clients() > 0 {
+        tracing::warn!(
+            clients = handle.clients(),
+            "drain_timeout: closing clients in their transactions"
+        );
+    }
+    handle.stop_now();
+}

@@ -118,9 +118,12 @@ fn concerned(what: &str, trace: VecDeque<String>) -> Vec<String> {
     });
     names.extend(last);
     let about = |line: &str| names.iter().any(|n| line.contains(n.as_str()));
-    let kept = trace
-        .into_iter()
-        .filter(|line| about(line) || line.contains("FAULT") || line.contains("BROKEN"));
+    let kept = trace.into_iter().filter(|line| {
+        about(line)
+            || line.contains("FAULT")
+            || line.contains("CloseClient")
+            || line.contains("BROKEN")
+    });
     let kept: Vec<String> = kept.collect();
     kept[kept.len().saturating_sub(TRACE_LINES)..].to_vec()
 }

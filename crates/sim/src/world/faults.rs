@@ -170,6 +170,9 @@ impl World {
             let l = &mut self.links[link as usize];
             if l.generation == generation && l.used {
                 l.down.stopped = false;
+                // While it did not read, it could not get on.
+                let client = l.client as usize;
+                self.clients[client].progress = self.now;
                 self.go_client_down(link);
             }
         }

@@ -371,7 +371,12 @@ impl World {
         let Some(owner) = owner(body).filter(|_| !late) else {
             return;
         };
-        let conn = self.servers[link as usize].conn;
+        let server = &self.servers[link as usize];
+        if server.slot.is_none() && !server.moving {
+            // The hub closed it already: what it sent before still arrives.
+            return;
+        }
+        let conn = server.conn;
         let holder = self.shop.holder(conn);
         let by = holder.and_then(|id: ClientId| self.owners.get(&id).copied());
         if by != Some(owner) {

@@ -193,7 +193,7 @@ impl World {
         if let Some(id) = hub.client_id(slot) {
             assert!(
                 self.clients
-                    .insert((w, slot), Client::new(id, number))
+                    .insert((w, slot), Client::new(number))
                     .is_none(),
                 "a slot in use was given out"
             );

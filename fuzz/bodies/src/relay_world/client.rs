@@ -2,13 +2,11 @@
 
 use super::server::{OWNED, find};
 use arbitrary::{Result, Unstructured};
-use events::ClientId;
 use wire::scram::{ChannelBinding, Keys, client as scram};
 use wire::{back, frame, front};
 
 /// One client connection's other end.
 pub(crate) struct Client {
-    pub(crate) id: ClientId,
     pub(crate) number: u32,
     /// Sent, not read by the hub yet.
     pub(crate) unread: Vec<u8>,
@@ -33,9 +31,8 @@ enum Proof {
 }
 
 impl Client {
-    pub(crate) fn new(id: ClientId, number: u32) -> Client {
+    pub(crate) fn new(number: u32) -> Client {
         Client {
-            id,
             number,
             unread: Vec::new(),
             inbox: Vec::new(),

@@ -13,6 +13,7 @@ mod check;
 mod ci;
 mod deps;
 mod foreground;
+mod fuzz;
 mod help;
 mod licences;
 mod metadata;
@@ -73,6 +74,12 @@ const TASKS: &[Task] = &[
         summary: licences::SUMMARY,
         help: licences::HELP,
         run: licences::run,
+    },
+    Task {
+        name: "fuzz",
+        summary: fuzz::SUMMARY,
+        help: fuzz::HELP,
+        run: fuzz::run,
     },
     Task {
         name: "ci",

@@ -162,10 +162,12 @@ impl Client {
             let Some(found) = rest.get(at + 2..at + 7) else {
                 break;
             };
-            assert_eq!(
-                String::from_utf8_lossy(found),
-                mark,
-                "a client got what belongs to another"
+            // Half a mark may be followed by the last words before a close.
+            let whole = found.iter().skip(1).all(u8::is_ascii_digit);
+            assert!(
+                !whole || found == mark.as_bytes(),
+                "{mark} got what belongs to {}",
+                String::from_utf8_lossy(found)
             );
             rest = &rest[at + 7..];
         }

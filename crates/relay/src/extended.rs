@@ -96,8 +96,11 @@ impl Hub {
             client.skip = false;
         }
         if let Some(server) = self.linked_server(slot) {
-            // During COPY in, the server ignores it: there is no reply to expect.
-            if !server.copy_in {
+            if server.copy_in {
+                // The server ignores it, so there is no reply to expect; unless the
+                // COPY has just failed there, and then a reply would come too many.
+                server.doomed.get_or_insert(CloseReason::ClientProtocol);
+            } else {
                 server.expected.push(Expect::Sync);
                 server.unsynced = false;
                 server.batch += 1;

@@ -7,7 +7,7 @@ use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::{Hub, Pools};
 use crate::outbox::{Command, DeriveJob, Outbox, Peer};
-use crate::params::ParamSet;
+use crate::params::{self, ParamSet};
 use crate::requests::{Io, Step};
 use crate::server::{Capture, ServerPhase};
 use events::{ClientId, CloseReason, FlowId, Time};
@@ -355,6 +355,15 @@ impl Hub {
         server.lent_at = io.now;
         server.query_at = io.now;
         server.capture = Some(Capture::default());
+        // Under the last client's search_path or role the look-up could be led astray.
+        let mut resets = Vec::new();
+        let none = ParamSet::default();
+        if params::difference(&server.params, &none, &server.greeting, &mut resets) {
+            server.params = Arc::default();
+            server.expected.push(Expect::OwnQuery(Purpose::Parameters));
+            io.out
+                .write(Peer::Server(server_slot), |v| front::query(v, &resets));
+        }
         server.expected.push(Expect::OwnQuery(Purpose::AuthQuery));
         let text = auth::fill_query(&query, &user);
         io.out.write(Peer::Server(server_slot), |v| {

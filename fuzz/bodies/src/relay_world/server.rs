@@ -344,6 +344,10 @@ impl Server {
             return Ran::Failed;
         }
         self.others_state(marks);
+        assert!(
+            self.wild || find(text, b"shadow").is_none() || !self.vars.contains_key(OWNED),
+            "the look-up of a login runs with a client's parameters"
+        );
         if let Some(has) = self.vars.get(OWNED)
             && !marks.is_empty()
         {

@@ -12,10 +12,11 @@ help:
 	@echo "make deps    find PostgreSQL, or install it with the system's package manager"
 	@echo "make clean   remove what was built"
 	@echo
+	@echo "ARGS='--seconds 10' make demo ends by itself."
 	@echo "PGBIN=/path/to/postgresql/bin chooses a PostgreSQL. As root all works too."
 
 demo: deps
-	cargo run --profile test-fast -p plimsoll -- demo
+	cargo run --profile test-fast -p plimsoll -- demo $(ARGS)
 
 test: deps
 	cargo xtask test

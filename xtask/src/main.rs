@@ -8,13 +8,16 @@
 // A shell for people: it prints, reads the environment and the clock.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod check;
 mod ci;
 mod deps;
+mod foreground;
 mod fuzz;
 mod help;
 mod licences;
 mod metadata;
+mod sim;
 mod steps;
 mod test;
 mod tidy;
@@ -83,6 +86,18 @@ const TASKS: &[Task] = &[
         summary: ci::SUMMARY,
         help: ci::HELP,
         run: ci::run,
+    },
+    Task {
+        name: "sim",
+        summary: sim::SUMMARY,
+        help: sim::HELP,
+        run: sim::run,
+    },
+    Task {
+        name: "bench",
+        summary: bench::SUMMARY,
+        help: bench::HELP,
+        run: bench::run,
     },
 ];
 

@@ -1,6 +1,7 @@
 //! What `cargo metadata` says about the workspace: packages, their edges and
 //! their test targets.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -21,6 +22,24 @@ pub(crate) struct Package {
 
 /// Every package in the lock file that this machine would build. Without `dependencies`: ours only.
 pub(crate) fn packages(dependencies: bool) -> Result<Vec<Package>, String> {
+    let json = metadata(dependencies)?;
+    let members: Vec<&str> = list(&json["workspace_members"])
+        .filter_map(Value::as_str)
+        .collect();
+    Ok(list(&json["packages"])
+        .map(|package| read(package, &members))
+        .collect())
+}
+
+/// Where cargo builds: `target`, or what the environment says.
+pub(crate) fn target_directory() -> Result<PathBuf, String> {
+    let json = metadata(false)?;
+    let text = json["target_directory"].as_str();
+    text.map(PathBuf::from)
+        .ok_or_else(|| "cargo metadata names no target directory".to_owned())
+}
+
+fn metadata(dependencies: bool) -> Result<Value, String> {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command
         .args(["metadata", "--format-version", "1"])
@@ -37,14 +56,7 @@ pub(crate) fn packages(dependencies: bool) -> Result<Vec<Package>, String> {
             String::from_utf8_lossy(&output.stderr).trim_end()
         ));
     }
-    let json: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("cargo metadata: {error}"))?;
-    let members: Vec<&str> = list(&json["workspace_members"])
-        .filter_map(Value::as_str)
-        .collect();
-    Ok(list(&json["packages"])
-        .map(|package| read(package, &members))
-        .collect())
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
 }
 
 fn read(package: &Value, members: &[&str]) -> Package {

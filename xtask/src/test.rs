@@ -20,10 +20,10 @@ End-to-end tests need PostgreSQL: `cargo xtask deps` installs it.";
 pub(crate) const PROFILE: &str = "test-fast";
 
 /// In seconds. Together with the checks at most 20 minutes; a test adds them up.
-const BUILD_S: u64 = 7 * 60;
-const UNIT_S: u64 = 75;
-const DOC_EXAMPLES_S: u64 = 45;
-const SIMULATOR_S: u64 = 2 * 60;
+const BUILD_S: u64 = 6 * 60;
+const UNIT_S: u64 = 60;
+const DOC_EXAMPLES_S: u64 = 60;
+const SIMULATOR_S: u64 = 90;
 const END_TO_END_S: u64 = 5 * 60;
 
 pub(crate) fn run(args: &[String]) -> Outcome {

@@ -345,7 +345,7 @@ impl Draft {
         if !self.line_known {
             let how = match self.dialect {
                 Dialect::Ini => "state it with --line",
-                Dialect::Toml => "state it as `line` in [server]",
+                Dialect::Toml => "state it as `line` in [server], or with --line",
             };
             self.warn(format!(
                 "line unknown: {line} server connections are assumed; {how}"

@@ -314,13 +314,6 @@ fn parameter(
 ) -> Result<(), Problem> {
     let plan = &mut draft.plan;
     let bad = |what: &str| Err(Problem::new(format!("{key} in the URL must be {what}")));
-    let seconds = || {
-        value
-            .parse::<u64>()
-            .ok()
-            .filter(|s| *s <= 86_400)
-            .map(Duration::from_secs)
-    };
     match key {
         "host" => target.host = Some(value),
         "port" => target.port = Some(value),
@@ -329,10 +322,9 @@ fn parameter(
         "dbname" => target.dbname = Some(value),
         "application_name" | "client_encoding" => target.parameters.push((key.to_owned(), value)),
         "sslmode" | "ssl" => {
-            let word = if key == "ssl" && value == "true" {
-                "require"
-            } else {
-                value.as_str()
+            let word = match (key, value.as_str()) {
+                ("ssl", "true") => "require",
+                (_, word) => word,
             };
             match SslMode::from_word(word) {
                 Some(mode) => plan.server_tls.mode = mode,
@@ -351,7 +343,7 @@ fn parameter(
             "direct" => plan.server_tls.direct = true,
             _ => return bad("postgres or direct"),
         },
-        "connect_timeout" => match seconds() {
+        "connect_timeout" => match seconds(&value) {
             Some(t) if t.is_zero() => {
                 draft.warn("connect_timeout=0 is no limit in libpq; here 15 s hold".to_owned())
             }
@@ -362,7 +354,7 @@ fn parameter(
             "0" | "1" => plan.tcp_keepalive.on = value == "1",
             _ => return bad("0 or 1"),
         },
-        "keepalives_idle" | "keepalives_interval" => match seconds() {
+        "keepalives_idle" | "keepalives_interval" => match seconds(&value) {
             Some(t) => {
                 let time = (!t.is_zero()).then_some(t);
                 match key {
@@ -377,6 +369,12 @@ fn parameter(
         _ => return other(key, draft),
     }
     Ok(())
+}
+
+/// Whole seconds, up to a day.
+fn seconds(value: &str) -> Option<Duration> {
+    let seconds = value.parse().ok().filter(|s| *s <= 86_400);
+    seconds.map(Duration::from_secs)
 }
 
 fn unsupported(key: &str) -> Problem {

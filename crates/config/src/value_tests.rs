@@ -1,3 +1,5 @@
+//! Durations, sizes and the other values: both sides of each rule.
+
 use super::*;
 
 fn time(text: &str) -> Option<Duration> {

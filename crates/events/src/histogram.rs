@@ -72,6 +72,21 @@ impl Histogram {
         self.max_us = self.max_us.max(other.max_us);
     }
 
+    /// What was counted after `earlier`, a copy of this histogram. The longest
+    /// is known at bucket precision only. For a view of the last seconds.
+    pub fn since(&self, earlier: &Histogram) -> Histogram {
+        let mut later = Histogram::new();
+        for (i, n) in later.buckets.iter_mut().enumerate() {
+            *n = self.buckets[i].saturating_sub(earlier.buckets[i]);
+            if *n > 0 {
+                later.max_us = upper_bound(i).min(self.max_us);
+            }
+        }
+        later.count = self.count.saturating_sub(earlier.count);
+        later.sum_us = self.sum_us.saturating_sub(earlier.sum_us);
+        later
+    }
+
     /// The upper bound, in microseconds, of the bucket that holds the
     /// `q`-quantile (0 to 1); zero when nothing was counted.
     pub fn quantile_micros(&self, q: f64) -> u64 {
@@ -139,6 +154,22 @@ mod tests {
         assert!((500..=640).contains(&p50), "{p50}");
         assert_eq!(h.quantile_micros(1.0), 1000);
         assert_eq!(h.sum_micros(), 500_500);
+    }
+
+    #[test]
+    fn what_came_since_is_seen_alone() {
+        let mut h = Histogram::new();
+        h.record(Duration::from_secs(9));
+        let earlier = h.clone();
+        assert_eq!(h.since(&earlier), Histogram::new());
+        for us in [10, 11, 300] {
+            h.record(Duration::from_micros(us));
+        }
+        let later = h.since(&earlier);
+        assert_eq!((later.count(), later.sum_micros()), (3, 321));
+        // The nine seconds before are not in it.
+        assert!((300..=384).contains(&later.max_micros()));
+        assert_eq!(later.quantile_micros(0.5), 11);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub enum Command {
 #[command(after_help = "Examples:\n  \
     plimsoll run plimsoll.toml\n  \
     plimsoll run /etc/pgbouncer/pgbouncer.ini\n  \
-    plimsoll run --database postgres://anna@db.internal/shop\n  \
+    plimsoll run --database postgres://anna:PASSWORD@db.internal/shop\n  \
     plimsoll run --sandbox\n\n\
     Signals: HUP reads the settings again (all or nothing), TERM and INT drain and stop.")]
 pub struct RunArgs {
@@ -59,13 +59,22 @@ pub struct RunArgs {
     pub metrics: Option<std::net::SocketAddr>,
 
     /// Where clients connect, with --database or --sandbox (loopback only)
+    ///
+    /// 127.0.0.1:6432, IPv6 addresses in brackets; port 0 takes a free one and prints it
     #[arg(
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:6432",
+        value_parser = listen_address,
         conflicts_with = "file"
     )]
     pub listen: std::net::SocketAddr,
+
+    /// Directory of a unix socket for clients, with --database or --sandbox
+    ///
+    /// The socket is named .s.PGSQL.PORT, with the port of --listen (6432 where that is 0)
+    #[arg(long, value_name = "DIR", conflicts_with = "file")]
+    pub socket_dir: Option<PathBuf>,
 
     /// Log lines as text or as JSON
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -86,7 +95,7 @@ pub struct RunSource {
 
     /// Pool one database, without a file
     ///
-    /// Listens on loopback and a unix socket only;
+    /// Listens on loopback only (and on a unix socket with --socket-dir);
     /// clients log in with the URL's own user and password
     #[arg(long, value_name = "URL")]
     pub database: Option<DatabaseUrl>,
@@ -127,6 +136,14 @@ impl From<&str> for DatabaseUrl {
     fn from(text: &str) -> DatabaseUrl {
         DatabaseUrl(text.to_owned())
     }
+}
+
+/// An address with its port. `localhost` is taken for 127.0.0.1.
+fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let named = text.strip_prefix("localhost:");
+    let text = named.map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse()
+        .map_err(|_| "write an address and a port, as 127.0.0.1:6432 or [::1]:6432".to_owned())
 }
 
 /// How the demonstration runs.
@@ -176,6 +193,23 @@ mod tests {
         for (arguments, expected) in table {
             let parsed = Cli::try_parse_from([&["plimsoll"], arguments].concat());
             assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_has_a_port() {
+        let table = [
+            ("127.0.0.1:6432", Some("127.0.0.1:6432")),
+            ("localhost:7000", Some("127.0.0.1:7000")),
+            ("[::1]:0", Some("[::1]:0")),
+            ("127.0.0.1", None),
+            (":6432", None),
+            ("::1:6432", None),
+            ("db.internal:6432", None),
+        ];
+        for (text, expected) in table {
+            let address = listen_address(text).ok().map(|a| a.to_string());
+            assert_eq!(address.as_deref(), expected, "{text}");
         }
     }
 

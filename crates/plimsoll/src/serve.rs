@@ -17,6 +17,8 @@ pub struct Serve {
     pub plan: Plan,
     /// Reads them again.
     pub reload: Reload,
+    /// Called once when clients can connect, with the first address.
+    pub started: Box<dyn FnOnce(&Handle)>,
 }
 
 /// Serves until a signal ends it.
@@ -41,6 +43,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     if let Some(control) = &control {
         tracing::info!(address = %control.local_addr(), "metrics, livez and readyz");
     }
+    (serve.started)(&handle);
     let for_signals = handle.clone();
     let closer = signals.handle();
     let watcher = std::thread::Builder::new()
@@ -71,9 +74,9 @@ pub fn start_control(
     let source = Arc::new(Figures {
         handle: handle.clone(),
     });
-    control::start(listen, source)
-        .map(Some)
-        .with_context(|| format!("cannot listen on {listen} for metrics"))
+    control::start(listen, source).map(Some).with_context(|| {
+        format!("cannot listen on {listen} for metrics (--metrics, metrics_listen)")
+    })
 }
 
 /// The control plane's view of the data plane.

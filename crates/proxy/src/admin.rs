@@ -1,5 +1,7 @@
 //! Starting the data plane, and what other threads may ask of it.
 
+mod figures;
+
 use crate::console;
 use crate::helpers::{Clock, Helpers};
 use crate::listen::{self, Listener};
@@ -9,14 +11,14 @@ use crate::registry::{Place, Registry};
 use crate::worker::{Worker, waker_token};
 use crate::{compile, tls};
 use config::{Plan, SslMode};
-use events::snapshot::{PoolRow, Snapshot, Totals};
 use events::{ClientId, WorkerId};
-use relay::{Hub, PoolKey, Seeds};
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use figures::Figures;
+use figures::Period;
+use relay::{Hub, Seeds};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -63,70 +65,6 @@ struct Inner {
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
 }
 
-/// Readings for averages: those at the ends of the last whole period.
-#[derive(Default)]
-struct Period {
-    before: BTreeMap<String, Totals>,
-    now: BTreeMap<String, Totals>,
-    span: Duration,
-}
-
-/// A snapshot with what the console adds.
-pub(crate) struct Figures {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) period: Duration,
-    pub(crate) disabled: BTreeSet<String>,
-    before: BTreeMap<String, Totals>,
-    /// Totals at the end of the last whole period; none in the first.
-    at_period: Option<BTreeMap<String, Totals>>,
-}
-
-impl Figures {
-    /// Totals by database: now, and what averages compare with.
-    pub(crate) fn by_database(&self) -> Vec<(String, Totals, Totals)> {
-        let now = totals(&self.snapshot);
-        now.into_iter()
-            .map(|(name, total)| {
-                // Averages are those of the last whole period, as PgBouncer's.
-                let end = self.at_period.as_ref().and_then(|p| p.get(&name)).copied();
-                let before = self.before.get(&name).copied().unwrap_or_default();
-                match end {
-                    Some(end) => {
-                        let mut shifted = total;
-                        shift(&mut shifted, &end, &before);
-                        (name, total, shifted)
-                    }
-                    None => (name, total, before),
-                }
-            })
-            .collect()
-    }
-}
-
-/// Makes `total − result` equal `end − before`.
-fn shift(total: &mut Totals, end: &Totals, before: &Totals) {
-    macro_rules! each {
-        ($($field:ident)*) => {
-            $(total.$field = total.$field.saturating_sub(end.$field.saturating_sub(before.$field));)*
-        };
-    }
-    each!(server_assignments xacts queries bytes_received bytes_sent xact_us query_us wait_us
-          client_parses server_parses binds client_logins);
-}
-
-fn totals(snapshot: &Snapshot) -> BTreeMap<String, Totals> {
-    let mut by_name: BTreeMap<String, Totals> = BTreeMap::new();
-    for pool in &snapshot.pools {
-        by_name
-            .entry(pool.database.clone())
-            .or_default()
-            .add(&pool.totals);
-    }
-    by_name
-}
-
-/// How long a snapshot waits for a worker.
-const REPORT_MAX: Duration = Duration::from_secs(1);
 /// A loop that did not turn for this long is not alive.
 const STUCK: Duration = Duration::from_secs(10);
 /// Console statements that wait.
@@ -143,14 +81,7 @@ impl Proxy {
         let listeners = listen::open(&plan).map_err(StartError)?;
         let count = plan.workers.unwrap_or_else(listen::workers).clamp(1, 64);
         let client_tls = client_tls(&plan).map_err(StartError)?;
-        let mut polls = Vec::new();
-        let mut mailboxes = Vec::new();
-        for _ in 0..count {
-            let (poll, waker) =
-                loop_parts().map_err(|e| StartError(format!("cannot make an event loop: {e}")))?;
-            polls.push(poll);
-            mailboxes.push(Arc::new(Mailbox::new(waker)));
-        }
+        let (polls, mailboxes) = loops(count)?;
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
         let common = Arc::new(Common {
             registry: RwLock::new(Registry::new(Arc::clone(&plan), count)),
@@ -226,6 +157,19 @@ impl Proxy {
             let _ = thread.join();
         }
     }
+}
+
+/// An event loop and a mailbox for each worker.
+fn loops(count: u16) -> Result<(Vec<mio::Poll>, Vec<Arc<Mailbox>>), StartError> {
+    let mut polls = Vec::new();
+    let mut mailboxes = Vec::new();
+    for _ in 0..count {
+        let (poll, waker) =
+            loop_parts().map_err(|e| StartError(format!("cannot make an event loop: {e}")))?;
+        polls.push(poll);
+        mailboxes.push(Arc::new(Mailbox::new(waker)));
+    }
+    Ok((polls, mailboxes))
 }
 
 fn loop_parts() -> std::io::Result<(mio::Poll, mio::Waker)> {
@@ -322,6 +266,17 @@ impl Handle {
         // Everything that can fail comes before the first change.
         let client_tls = client_tls(&plan)?;
         let binding = channel_binding(&plan)?;
+        let fixed: Vec<String> = config::diff(&self.plan(), &plan)
+            .into_iter()
+            .filter(|c| c.class == config::Class::RestartOnly)
+            .map(|c| c.key.to_string())
+            .collect();
+        if !fixed.is_empty() {
+            return Err(format!(
+                "restart only: {} cannot change while running",
+                fixed.join(", ")
+            ));
+        }
         let plan = Arc::new(plan);
         let directory = Arc::new(compile::directory(&plan, self.inner.mock_seed, binding));
         let common = &self.inner.common;
@@ -340,77 +295,17 @@ impl Handle {
         for cell in upstreams {
             act(common, &cell, |_| {});
         }
+        // Every worker answers, so every worker has the settings.
+        self.snapshot(false);
+        for (old, _) in &changed.moved {
+            let place = common.read().place(*old).cloned();
+            if let Some(place) = place {
+                act(common, &place.upstream, |u| {
+                    u.retire_pool(common.clock.now(), place.pool);
+                });
+            }
+        }
         Ok(())
-    }
-
-    /// Figures of all workers and pools. Waits a short time for each worker;
-    /// one that does not answer is left out.
-    pub fn snapshot(&self, detail: bool) -> Snapshot {
-        let common = &self.inner.common;
-        let (to, reports) = channel();
-        for mailbox in &common.mailboxes {
-            mailbox.post(Mail::Report {
-                detail,
-                to: to.clone(),
-            });
-        }
-        drop(to);
-        let now = common.clock.now();
-        let places: Vec<Place> = common.read().places().to_vec();
-        let mut snapshot = Snapshot {
-            version: self.inner.versions.fetch_add(1, Ordering::Relaxed) + 1,
-            at: now,
-            closes: vec![0; events::CloseReason::COUNT],
-            refusals: vec![0; events::RefuseReason::COUNT],
-            ..Snapshot::default()
-        };
-        snapshot.pools = places.iter().map(|p| pool_row(p, now)).collect();
-        let deadline = Instant::now() + REPORT_MAX;
-        let mut found = Vec::new();
-        while let Ok(report) =
-            reports.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
-            found.push(report);
-        }
-        found.sort_by_key(|r| r.worker);
-        for report in found {
-            merge(&mut snapshot, report);
-        }
-        snapshot
-    }
-
-    pub(crate) fn figures(&self, detail: bool) -> Figures {
-        let snapshot = self.snapshot(detail);
-        let period = self
-            .inner
-            .period
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let whole = period.span > Duration::ZERO;
-        Figures {
-            period: if whole {
-                period.span
-            } else {
-                snapshot.at.since(events::Time::ZERO)
-            },
-            disabled: self.inner.common.read().disabled.clone(),
-            before: period.before.clone(),
-            at_period: whole.then(|| period.now.clone()),
-            snapshot,
-        }
-    }
-
-    /// The end of a period of averages.
-    pub(crate) fn next_period(&self, span: Duration) {
-        let snapshot = self.snapshot(false);
-        let mut period = self
-            .inner
-            .period
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        period.before = std::mem::take(&mut period.now);
-        period.now = totals(&snapshot);
-        period.span = span;
     }
 
     pub(crate) fn console_reply(&self, client: ClientId, reply: Vec<u8>) {
@@ -559,62 +454,4 @@ impl Handle {
         }
         Ok(())
     }
-}
-
-fn pool_row(place: &Place, now: events::Time) -> PoolRow {
-    let upstream = place.upstream.lock();
-    let f = upstream.figures(place.pool, now);
-    PoolRow {
-        database: place.info.database.to_string(),
-        user: place.info.user.to_string(),
-        mode: place.info.mode.label(),
-        upstream: place.info.address.to_string(),
-        size: f.size,
-        cl_waiting: f.waiting,
-        sv_active: f.lent,
-        sv_idle: f.idle + f.moving,
-        sv_login: f.opening,
-        maxwait_us: u64::try_from(f.oldest_wait.as_micros()).unwrap_or(u64::MAX),
-        wait: upstream.waits(place.pool).cloned().unwrap_or_default(),
-        hold: upstream.holds(place.pool).cloned().unwrap_or_default(),
-        paused: f.paused,
-        disabled: f.disabled,
-        ..PoolRow::default()
-    }
-}
-
-fn merge(snapshot: &mut Snapshot, report: crate::mail::Report) {
-    let row = |snapshot: &mut Snapshot, key: PoolKey, f: &mut dyn FnMut(&mut PoolRow)| {
-        if let Some(pool) = snapshot.pools.get_mut(key.0 as usize) {
-            f(pool);
-        }
-    };
-    for (key, stats) in &report.pools {
-        row(snapshot, *key, &mut |pool| {
-            pool.totals.add(&stats.totals);
-            pool.service.merge(&stats.service);
-        });
-    }
-    for (key, counts) in &report.counts {
-        row(snapshot, *key, &mut |pool| {
-            pool.cl_active += counts.active;
-            let special = counts.being_cancelled + counts.tested;
-            pool.sv_being_canceled += counts.being_cancelled;
-            pool.sv_tested += counts.tested;
-            // The pool counts these as lent.
-            pool.sv_active = pool.sv_active.saturating_sub(special);
-        });
-    }
-    for (sum, n) in snapshot.closes.iter_mut().zip(report.stats.closes) {
-        *sum += n;
-    }
-    for (sum, n) in snapshot.refusals.iter_mut().zip(report.stats.refusals) {
-        *sum += n;
-    }
-    snapshot.logins += report.stats.logins;
-    snapshot.accepts += report.stats.accepts;
-    snapshot.cancels += report.stats.cancels;
-    snapshot.workers.push(report.row);
-    snapshot.clients.extend(report.clients);
-    snapshot.servers.extend(report.servers);
 }

@@ -101,8 +101,11 @@ pub(crate) fn pools(figures: &Figures) -> Vec<u8> {
     table.finish("SHOW")
 }
 
-/// Names of the counters, in PgBouncer's order, with how each is read.
-const COUNTERS: [(&str, fn(&Totals) -> u64); 12] = [
+/// A counter's name and how it is read.
+type Counter = (&'static str, fn(&Totals) -> u64);
+
+/// The counters in PgBouncer's order.
+const COUNTERS: [Counter; 12] = [
     ("server_assignment_count", |t| t.server_assignments),
     ("xact_count", |t| t.xacts),
     ("query_count", |t| t.queries),

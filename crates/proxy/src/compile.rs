@@ -11,6 +11,9 @@ use relay::{
 use std::sync::Arc;
 use wire::sql::Value;
 
+/// PostgreSQL's limit on start-up packets (MAX_STARTUP_PACKET_LENGTH), bytes.
+const STARTUP_MAX: usize = 10_000;
+
 /// Settings and users for the workers.
 pub(crate) fn directory(
     plan: &Plan,
@@ -68,7 +71,8 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         reset_always: plan.server_reset_always,
         strict_startup: plan.strict_startup_parameters,
         ignore_startup: names(&plan.ignore_startup_parameters),
-        startup_max: plan.max_packet_size as usize,
+        // Nobody is known yet who sends it: PostgreSQL's own limit holds too.
+        startup_max: (plan.max_packet_size as usize).min(STARTUP_MAX),
         login_timeout: plan.client_login_timeout,
         server_connect_timeout: plan.server_connect_timeout,
         query_timeout: plan.query_timeout,
@@ -177,7 +181,7 @@ pub(crate) fn pool_info(
         database: name.into(),
         user: user.into(),
         server_database: database.dbname.as_deref().unwrap_or(name).into(),
-        address: upstream.endpoint.label().into(),
+        address: upstream.endpoint().label().into(),
         auth,
         parameters,
         mode: match mode {
@@ -188,6 +192,7 @@ pub(crate) fn pool_info(
         connect_query: database.connect_query.as_deref().map(Into::into),
         size,
         pins_max: (size * plan.pin_share_percent / 100).max(1),
+        greeting: Arc::default(),
         pins: Arc::default(),
     }
 }
@@ -207,6 +212,7 @@ pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
         connect_query: info.connect_query.clone(),
         size: info.size,
         pins_max: info.pins_max,
+        greeting: Arc::clone(&info.greeting),
         pins: Arc::clone(&info.pins),
     }
 }

@@ -32,6 +32,7 @@ mod outgoing;
 mod port;
 mod registry;
 mod socket;
+mod sys;
 pub mod tls;
 mod worker;
 

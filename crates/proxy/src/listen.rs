@@ -96,7 +96,7 @@ pub(crate) fn open(plan: &Plan) -> Result<Vec<Listener>, String> {
                 Err(e) if address.host == "*" && ip.is_ipv6() => {
                     tracing::debug!(error = %e, "no IPv6 listener")
                 }
-                Err(e) => return Err(format!("cannot listen on {target}: {e}")),
+                Err(e) => return Err(format!("cannot listen on {target}: {}", said(&e))),
             }
         }
     }
@@ -111,6 +111,21 @@ pub(crate) fn open(plan: &Plan) -> Result<Vec<Listener>, String> {
         return Err("the settings name no address to listen on".into());
     }
     Ok(listeners)
+}
+
+/// What a person can do something about, without the system's number for it.
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there already; end it, or choose another address or port"
+                .into()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".into(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; ports below 1024 are kept for root, choose a higher one".into()
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
@@ -226,9 +241,36 @@ pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// Worker threads for this process: its share of the processors.
+/// Worker threads for this process: half of its share of the processors.
+/// A worker carries some hundred thousand small transactions a second, and the
+/// database or the applications on the same machine want cores too; more
+/// workers than needed only wake each other's cores
+/// (docs/decisions/0008-workers.md).
 pub(crate) fn workers() -> u16 {
     // The standard library reads cgroup quotas and affinity.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u16::try_from(cores).unwrap_or(u16::MAX).clamp(1, 64)
+    u16::try_from(cores.div_ceil(2))
+        .unwrap_or(u16::MAX)
+        .clamp(1, 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_said_in_plain_words() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let local = taken.local_addr().expect("bound");
+        let mut plan = config::from_url("postgres://anna:x@127.0.0.1/shop").expect("valid");
+        plan.listen[0].port = local.port();
+        let error = open(&plan).err().expect("taken");
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen on {local}: another process listens there already; \
+                 end it, or choose another address or port"
+            )
+        );
+    }
 }

@@ -6,7 +6,7 @@ use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
 use events::{ClientId, UpstreamId};
 use pool::Action;
 use relay::stats::{PoolStats, WorkerStats};
-use relay::{Directory, Peer, PoolInfo, PoolKey, Transfer};
+use relay::{Directory, Peer, PoolKey, Transfer};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -51,7 +51,7 @@ pub(crate) enum Mail {
     /// New settings.
     Settings(
         Arc<Directory>,
-        Vec<Arc<PoolInfo>>,
+        crate::registry::Reconfigured,
         Option<Arc<rustls::ServerConfig>>,
     ),
     /// Report figures.

@@ -120,14 +120,6 @@ impl Port {
         self.with(key, |u, _| u.closed(now, conn));
     }
 
-    /// A connection that was to be handed over is not to be had.
-    pub(crate) fn lost(&mut self, now: Time, key: PoolKey, conn: ConnId) {
-        self.with(key, |u, _| {
-            u.closing(now, conn);
-            u.closed(now, conn);
-        });
-    }
-
     /// Contains a panic: everything of the pool is refused and closed.
     pub(crate) fn fail_pool(&mut self, now: Time, key: PoolKey) {
         self.with(key, |u, pool| u.fail_pool(now, pool));

@@ -12,11 +12,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 /// One database server: its pools behind one short lock.
 pub(crate) struct UpstreamCell {
     pub(crate) id: UpstreamId,
-    pub(crate) endpoint: Endpoint,
+    endpoint: Mutex<Endpoint>,
     pub(crate) pools: Mutex<Upstream>,
 }
 
 impl UpstreamCell {
+    /// Where it listens; a reload may change how TLS is done with it.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_endpoint(&self, endpoint: Endpoint) {
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = endpoint;
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Upstream> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,36 +105,46 @@ impl Registry {
 
     /// Where a login leads.
     pub(crate) fn route(&mut self, target: &Target<'_>) -> Route {
-        let plan = Arc::clone(&self.plan);
         let Some(database) = self.database(target.database).cloned() else {
             return Route::NoDatabase;
         };
         if self.disabled.contains(target.database) {
             return Route::Disabled;
         }
-        let over = |limit: Option<u32>, clients: u32| limit.is_some_and(|l| clients >= l);
-        let of_database = self.clients_where(|info| *info.database == *target.database);
-        if over(
-            database
-                .max_db_client_connections
-                .or(plan.max_db_client_connections),
-            of_database,
-        ) {
-            return Route::Full("max_db_client_connections");
-        }
-        let user_limit = plan
-            .users
-            .get(target.user)
-            .and_then(|u| u.max_user_client_connections);
-        let of_user = self.clients_where(|info| *info.user == *target.user);
-        if over(user_limit.or(plan.max_user_client_connections), of_user) {
-            return Route::Full("max_user_client_connections");
+        if let Some(limit) = self.client_limit_reached(&database, target) {
+            return Route::Full(limit);
         }
         let user = database.user.as_deref().unwrap_or(target.user).to_owned();
         match self.pool(target.database, &user, &database, Some(target)) {
             Some(info) => Route::Pool(info),
             None => Route::Full("pools"),
         }
+    }
+
+    /// The limit on clients that keeps this login out. Counted only where a
+    /// limit is set.
+    fn client_limit_reached(
+        &self,
+        database: &Database,
+        target: &Target<'_>,
+    ) -> Option<&'static str> {
+        let plan = &self.plan;
+        let of_database = database
+            .max_db_client_connections
+            .or(plan.max_db_client_connections);
+        if of_database.is_some_and(|l| self.clients_where(|i| *i.database == *target.database) >= l)
+        {
+            return Some("max_db_client_connections");
+        }
+        let of_user = plan
+            .users
+            .get(target.user)
+            .and_then(|u| u.max_user_client_connections)
+            .or(plan.max_user_client_connections);
+        if of_user.is_some_and(|l| self.clients_where(|i| *i.user == *target.user) >= l) {
+            return Some("max_user_client_connections");
+        }
+        None
     }
 
     fn clients_where(&self, fits: impl Fn(&PoolInfo) -> bool) -> u32 {
@@ -216,7 +238,8 @@ impl Registry {
 
     fn upstream_for(&mut self, endpoint: &Endpoint) -> Arc<UpstreamCell> {
         let same = |u: &&Arc<UpstreamCell>| {
-            u.endpoint.host == endpoint.host && u.endpoint.port == endpoint.port
+            let known = u.endpoint();
+            known.host == endpoint.host && known.port == endpoint.port
         };
         if let Some(known) = self.upstreams.iter().find(same) {
             return Arc::clone(known);
@@ -226,7 +249,7 @@ impl Registry {
         pools.set_workers(self.workers);
         let cell = Arc::new(UpstreamCell {
             id,
-            endpoint: endpoint.clone(),
+            endpoint: Mutex::new(endpoint.clone()),
             pools: Mutex::new(pools),
         });
         self.upstreams.push(Arc::clone(&cell));
@@ -260,57 +283,91 @@ impl Registry {
         settings
     }
 
-    /// Takes new settings. Returns the pools' new descriptions.
-    pub(crate) fn reconfigure(&mut self, now: Time, plan: Arc<Plan>) -> Vec<Arc<PoolInfo>> {
+    /// Takes new settings. Returns what the workers must know.
+    pub(crate) fn reconfigure(&mut self, now: Time, plan: Arc<Plan>) -> Reconfigured {
         self.plan = Arc::clone(&plan);
         for cell in &self.upstreams {
             cell.lock()
                 .configure(now, compile::upstream_settings(&plan));
         }
-        let mut changed = Vec::new();
+        let mut result = Reconfigured::default();
         for index in 0..self.places.len() {
             let place = self.places[index].clone();
-            let (name, user) = (place.info.database.clone(), place.info.user.clone());
-            let Some(database) = self.database(&name).cloned() else {
-                place.upstream.lock().retire_pool(now, place.pool);
-                self.by_name.remove(&(name.to_string(), user.to_string()));
+            let names = (place.info.database.to_string(), place.info.user.to_string());
+            if self.by_name.get(&names) != Some(&place.info.key) {
+                continue; // Retired by an earlier reload.
+            }
+            let Some(database) = self.database(&names.0).cloned() else {
+                self.retire(now, &place);
                 continue;
             };
             let endpoint = compile::endpoint(&plan, &database);
-            if endpoint != place.upstream.endpoint {
-                // Another server: the old pool ends as its leases do, a new one begins at the next login.
-                place.upstream.lock().retire_pool(now, place.pool);
-                self.by_name.remove(&(name.to_string(), user.to_string()));
+            let old = place.upstream.endpoint();
+            if (&endpoint.host, endpoint.port) != (&old.host, old.port) {
+                // Another server: clients go to a new pool. The old one is
+                // retired once no worker asks it for connections any more.
+                self.by_name.remove(&names);
+                if let Some(info) = self.pool(&names.0, &names.1, &database, None) {
+                    result.moved.push((place.info.key, info));
+                }
                 continue;
             }
-            let settings = self.pool_settings(&place.upstream, &name, &user, &database);
-            let auth = compile::server_auth(&plan, &database, &user, None);
-            let auth = if auth.password.is_none() {
-                place.info.auth.clone()
-            } else {
-                auth
-            };
-            let mut info = compile::pool_info(
-                &plan,
-                place.info.key,
-                &place.upstream,
-                &name,
-                &user,
-                &database,
-                auth,
-                settings.size,
-            );
-            info.pins = Arc::clone(&place.info.pins);
-            let mut upstream = place.upstream.lock();
-            upstream.configure_pool(now, place.pool, settings);
-            if compile::identity_differs(&place.info, &info) {
-                upstream.reconnect(now, place.pool, events::CloseReason::SettingsChanged);
-            }
-            drop(upstream);
-            let info = Arc::new(info);
+            place.upstream.set_endpoint(endpoint.clone());
+            let info = self.reconfigure_pool(now, &place, &database, endpoint != old);
             self.places[index].info = Arc::clone(&info);
-            changed.push(info);
+            result.changed.push(info);
         }
-        changed
+        result
     }
+
+    fn retire(&mut self, now: Time, place: &Place) {
+        place.upstream.lock().retire_pool(now, place.pool);
+        let names = (place.info.database.to_string(), place.info.user.to_string());
+        self.by_name.remove(&names);
+    }
+
+    fn reconfigure_pool(
+        &mut self,
+        now: Time,
+        place: &Place,
+        database: &Database,
+        renew: bool,
+    ) -> Arc<PoolInfo> {
+        let plan = Arc::clone(&self.plan);
+        let (name, user) = (&*place.info.database, &*place.info.user);
+        let settings = self.pool_settings(&place.upstream, name, user, database);
+        let auth = compile::server_auth(&plan, database, user, None);
+        let auth = if auth.password.is_none() {
+            place.info.auth.clone()
+        } else {
+            auth
+        };
+        let mut info = compile::pool_info(
+            &plan,
+            place.info.key,
+            &place.upstream,
+            name,
+            user,
+            database,
+            auth,
+            settings.size,
+        );
+        info.pins = Arc::clone(&place.info.pins);
+        info.greeting = Arc::clone(&place.info.greeting);
+        let mut upstream = place.upstream.lock();
+        upstream.configure_pool(now, place.pool, settings);
+        if renew || compile::identity_differs(&place.info, &info) {
+            upstream.reconnect(now, place.pool, events::CloseReason::SettingsChanged);
+        }
+        Arc::new(info)
+    }
+}
+
+/// What a reload changed for the workers.
+#[derive(Clone, Default)]
+pub(crate) struct Reconfigured {
+    /// Pools with a new description.
+    pub(crate) changed: Vec<Arc<PoolInfo>>,
+    /// Pools whose clients go to another pool; the old one is still to be retired.
+    pub(crate) moved: Vec<(PoolKey, Arc<PoolInfo>)>,
 }

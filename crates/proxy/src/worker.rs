@@ -4,6 +4,8 @@ mod clients;
 mod commands;
 mod connecting;
 mod letters;
+mod tokens;
+mod writing;
 
 use crate::helpers::Helpers;
 use crate::listen::Listener;
@@ -12,15 +14,16 @@ use crate::outgoing::{Outgoing, Purpose};
 use crate::port::{Common, Port};
 use crate::socket::{Conn, Got};
 use events::{ClientId, ConnId, Time, WorkerId};
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll};
 use relay::{Command, Hub, Outbox, Peer, PoolKey};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+pub(crate) use tokens::waker_token;
+use tokens::{Kind, parts, token};
 
 /// Bytes read at a time; one buffer serves the whole worker.
 const READ_BYTES: usize = 64 * 1024;
@@ -34,40 +37,6 @@ const TICK: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_secs(5);
 /// Closed connections that linger at a time.
 const LINGER_MAX: usize = 4096;
-
-/// What a token means: two bits of kind, the rest a slot.
-const KIND_SHIFT: u32 = usize::BITS - 3;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Client,
-    Server,
-    Outgoing,
-    Lingering,
-    Listener,
-    Waker,
-}
-
-fn token(kind: Kind, slot: usize) -> Token {
-    Token((kind as usize) << KIND_SHIFT | slot)
-}
-
-fn parts(token: Token) -> (Kind, usize) {
-    let kind = match token.0 >> KIND_SHIFT {
-        0 => Kind::Client,
-        1 => Kind::Server,
-        2 => Kind::Outgoing,
-        3 => Kind::Lingering,
-        4 => Kind::Listener,
-        _ => Kind::Waker,
-    };
-    (kind, token.0 & ((1 << KIND_SHIFT) - 1))
-}
-
-/// The waker's token, for the mailbox.
-pub(crate) fn waker_token() -> Token {
-    token(Kind::Waker, 0)
-}
 
 /// A connection that the hub has forgotten, until its last bytes are out.
 struct Lingering {
@@ -109,6 +78,8 @@ pub(crate) struct Worker {
     draining: bool,
     stopped: bool,
     accept_again: bool,
+    /// Most clients since memory was last given back.
+    peak: u32,
     /// When the listener failed for lack of files: try again then.
     accept_pause: Option<Time>,
 }
@@ -152,6 +123,7 @@ impl Worker {
             draining: false,
             stopped: false,
             accept_again: false,
+            peak: 0,
             accept_pause: None,
         })
     }
@@ -240,11 +212,24 @@ impl Worker {
         }
         self.hub.tick(self.now, &mut self.port, &mut self.out);
         self.settle(&[]);
+        self.tick_memory();
         self.tick_outgoing();
         self.tick_lingering();
         if self.accept_pause.is_some_and(|t| self.now >= t) {
             self.accept_pause = None;
             self.accept_again = true;
+        }
+    }
+
+    /// After a burst has gone, its memory goes back to the system.
+    fn tick_memory(&mut self) {
+        /// Fewer clients than this are not worth the call.
+        const BURST: u32 = 256;
+        let clients = self.hub.counts().0;
+        self.peak = self.peak.max(clients);
+        if self.peak >= BURST && clients <= self.peak / 4 {
+            self.peak = clients;
+            crate::sys::give_memory_back();
         }
     }
 
@@ -293,6 +278,12 @@ impl Worker {
         conn.ended |= ready.ended;
         if ready.write && !self.flush(peer) {
             return;
+        }
+        if ready.ended
+            && let Peer::Client(slot) = peer
+            && self.hub.is_waiting(slot)
+        {
+            return self.gone(peer, None);
         }
         if ready.read {
             self.drive(peer);
@@ -431,81 +422,10 @@ impl Worker {
         }
     }
 
-    /// Writes what the dispatch left and does what it asked for, until
-    /// nothing is left. `input` is what the dispatch was given.
-    fn settle(&mut self, input: &[u8]) {
-        self.write_out(input);
-        loop {
-            if self.out.has_commands() {
-                let mut commands = std::mem::take(&mut self.commands);
-                self.out.take_commands(&mut commands);
-                for command in commands.drain(..) {
-                    self.command(command);
-                }
-                self.commands = commands;
-            } else if let Some((upstream, action)) = self.port.actions.pop_front() {
-                self.action(upstream, action);
-            } else if self.out.is_empty() {
-                return;
-            }
-            self.write_out(&[]);
-        }
-    }
-
-    /// Writes the segments: runs for the same peer go out in one call.
-    fn write_out(&mut self, input: &[u8]) {
-        if self.out.segments().is_empty() {
-            return;
-        }
-        let out = std::mem::take(&mut self.out);
-        let segments = out.segments();
-        let mut i = 0;
-        while let Some(first) = segments.get(i) {
-            let run = segments[i..]
-                .iter()
-                .take_while(|s| s.to == first.to)
-                .count()
-                .min(RUNS_MAX);
-            let mut slices = [IoSlice::new(&[]); RUNS_MAX];
-            for (slice, segment) in slices.iter_mut().zip(&segments[i..i + run]) {
-                *slice = IoSlice::new(out.bytes(segment, input));
-            }
-            self.send(first.to, &slices[..run]);
-            i += run;
-        }
-        // What was written while sending (backlogs) comes after.
-        let mut out = out;
-        out.clear_segments();
-        let meanwhile = std::mem::replace(&mut self.out, out);
-        self.out.append(meanwhile);
-    }
-
-    fn send(&mut self, peer: Peer, runs: &[IoSlice<'_>]) {
-        let Some(conn) = self.conn(peer) else { return };
-        let before = conn.unsent.len();
-        match conn.write(runs) {
-            Some(0) => {}
-            Some(left) if left != before => {
-                self.hub
-                    .backlog(self.now, peer, left, &mut self.port, &mut self.out);
-            }
-            Some(_) => {}
-            // The end of file will tell; what it sent before is still read.
-            None => {
-                conn.readable = true;
-                conn.ended = true;
-                self.look_again(peer);
-            }
-        }
-    }
-
     pub(super) fn purpose_of(&self, slot: usize) -> Option<&Purpose> {
         self.outgoing.get(slot).map(|o| &o.purpose)
     }
 }
-
-/// Runs of bytes in one system call.
-const RUNS_MAX: usize = 16;
 
 /// What an event says.
 #[derive(Clone, Copy)]

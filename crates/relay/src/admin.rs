@@ -1,11 +1,13 @@
 //! What an administrator, or a contained panic, does to sessions.
 
-use crate::directory::PoolKey;
+use crate::client::Phase;
+use crate::directory::{PoolInfo, PoolKey};
 use crate::errors::Trouble;
 use crate::hub::{Hub, Pools};
 use crate::outbox::{Outbox, Peer};
 use crate::requests::Io;
 use events::{CloseReason, ConnId, Time};
+use std::sync::Arc;
 
 impl Hub {
     /// The error for a client beyond `max_client_conn`, which gets no session.
@@ -78,6 +80,45 @@ impl Hub {
         key
     }
 
+    /// A pool's clients go to another pool, on another server: at once, or,
+    /// where they hold a connection, with their next transaction.
+    pub fn pool_moved(
+        &mut self,
+        now: Time,
+        old: PoolKey,
+        info: &Arc<PoolInfo>,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        for slot in self.clients.slots() {
+            let id = self.client_id(slot);
+            let (Some(client), Some(id)) = (self.clients.get_mut(slot), id) else {
+                continue;
+            };
+            if client.pool.as_ref().is_none_or(|p| p.key != old) {
+                continue;
+            }
+            let waits = match &client.phase {
+                Phase::Waiting { .. } => true,
+                Phase::Ready | Phase::Preparing => false,
+                // A login ends where it began; its next request moves it.
+                _ => continue,
+            };
+            if waits {
+                pools.cancel_wait(now, old, id);
+            }
+            pools.leave(old, client.flow);
+            let application = client.params.text("application_name").unwrap_or_default();
+            let flow = format!("{}\0{application}", client.user);
+            client.flow = pools.join(info.key, &flow);
+            client.pool = Some(Arc::clone(info));
+            if waits {
+                client.phase = Phase::Ready;
+                self.go_on(slot, &mut Io { now, pools, out });
+            }
+        }
+    }
+
     fn end_pool(
         &mut self,
         key: PoolKey,
@@ -88,7 +129,7 @@ impl Hub {
         // Servers first: a client that leaves has nothing to clean up then.
         for slot in self.servers.slots() {
             if self.servers.get(slot).is_some_and(|s| s.pool.key == key) {
-                self.unlink(slot);
+                self.unlink(slot, io.out);
                 self.drop_server(slot, reason, io);
             }
         }

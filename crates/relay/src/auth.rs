@@ -89,6 +89,10 @@ impl Login {
         matches!(self.stage, Stage::Lookup | Stage::Greeting)
     }
 
+    pub(crate) fn looks_up(&self) -> bool {
+        matches!(self.stage, Stage::Lookup)
+    }
+
     pub(crate) fn joined(&self) -> bool {
         self.joined
     }

@@ -28,6 +28,11 @@ pub enum CancelOutcome {
 
 const SLOT_BITS: u32 = 24;
 
+/// Cancel requests under way to one server connection; more add nothing, and
+/// each costs a connection to the server.
+const CANCELS_MAX: u32 = 2;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+
 impl Hub {
     /// The worker that a process number handed out by us belongs to.
     pub fn worker_of(pid: i32) -> WorkerId {
@@ -35,7 +40,8 @@ impl Hub {
     }
 
     pub(crate) fn process_number(&self, slot: u32) -> i32 {
-        ((u32::from(self.worker.0 & 0x7f) << SLOT_BITS) | (slot & ((1 << SLOT_BITS) - 1))) as i32
+        // Never zero: clients take that for "no key".
+        ((u32::from(self.worker.0 & 0x7f) << SLOT_BITS) | ((slot + 1) & SLOT_MASK)) as i32
     }
 
     /// The secret of a client's session: derived, so that idle clients need
@@ -60,7 +66,7 @@ impl Hub {
         out: &mut Outbox,
     ) -> CancelOutcome {
         let mut io = Io { now, pools, out };
-        let slot = pid as u32 & ((1 << SLOT_BITS) - 1);
+        let slot = (pid as u32 & SLOT_MASK).wrapping_sub(1);
         let Some(client) = self.clients.get(slot) else {
             return CancelOutcome::Ignored;
         };
@@ -90,7 +96,9 @@ impl Hub {
             Phase::Ready => {
                 let link = client.link;
                 match self.servers.get(link) {
-                    Some(s) if !s.expected.is_empty() && !s.expected.iter().all(Expect::is_own) => {
+                    Some(s)
+                        if s.cancels < CANCELS_MAX && !s.expected.iter().all(Expect::is_own) =>
+                    {
                         let conn = s.conn;
                         self.send_cancel(link, io.out);
                         CancelOutcome::Sent(conn)

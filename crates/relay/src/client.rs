@@ -132,7 +132,13 @@ impl Client {
     pub(crate) fn forget_parse(&mut self, parse: &ClientParse) {
         let Some(ext) = self.ext.as_mut() else { return };
         if parse.name.is_empty() {
-            ext.unnamed = None;
+            if ext
+                .unnamed
+                .as_ref()
+                .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
+            {
+                ext.unnamed = None;
+            }
         } else if ext
             .prepared
             .get(&parse.name)

@@ -5,8 +5,8 @@
 use crate::params::ParamSet;
 use events::UpstreamId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wire::scram;
 
@@ -118,12 +118,27 @@ pub struct PoolInfo {
     pub size: u32,
     /// Pins that may exist at once.
     pub pins_max: u32,
+    /// What a server of this pool reported at its last login, over all workers
+    /// and descriptions; a login that comes while every connection is lent is
+    /// answered from it. Locked at logins only.
+    pub greeting: Arc<Mutex<Option<Arc<ParamSet>>>>,
     /// Pins that exist, over all workers and descriptions of this pool. Touched when a client's first pin
     /// begins and its last ends.
     pub pins: Arc<AtomicU32>,
 }
 
 impl PoolInfo {
+    pub(crate) fn greeting(&self) -> Option<Arc<ParamSet>> {
+        self.greeting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn learn_greeting(&self, greeting: &Arc<ParamSet>) {
+        *self.greeting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(greeting));
+    }
+
     /// Takes one of the pins, if the share allows it.
     pub(crate) fn take_pin(&self) -> bool {
         self.pins

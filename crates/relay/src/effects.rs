@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::expect::{ClientParse, Expect};
-use crate::params::{ParamSet, SAVEPOINTS_MAX, Tracker};
+use crate::params::{ParamSet, Point, SAVEPOINTS_MAX, Tracker};
 use crate::pins::Pins;
 use crate::server::Server;
 use crate::statements::Statement;
@@ -117,10 +117,10 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
         Change::Reset { name } => set(client, server, name, None),
         Change::ResetAll => reset_all(client, server),
         Change::Savepoint { name } => {
-            let params = Arc::clone(&client.params);
-            let tracker = track(client);
+            let point = Point::of(client, server);
+            let tracker = track(client, server);
             if tracker.savepoints.len() < SAVEPOINTS_MAX {
-                tracker.savepoints.push((name.clone(), params));
+                tracker.savepoints.push((name.clone(), point));
             }
         }
         Change::Release { name } => {
@@ -143,23 +143,21 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
         Change::Discard(Discard::All) => {
             reset_all(client, server);
             forget_statements(client, server);
-            pin(client, change);
+            pin(client, server, change);
             server.dirty = false;
         }
         Change::DeallocateAll => {
             forget_statements(client, server);
-            pin(client, change);
+            pin(client, server, change);
         }
         Change::Discard(Discard::Plans) => {}
-        _ => {
-            pin(client, change);
-        }
+        _ => pin(client, server, change),
     }
 }
 
 /// Sets or forgets a parameter on both sides: the client asked, the server did.
 pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: Option<sql::Value>) {
-    track(client);
+    track(client, server);
     let same = Arc::ptr_eq(&client.params, &server.params);
     let back_to = client.startup.value(name).cloned();
     // RESET goes back to the connection's own login at the server, but to the
@@ -168,7 +166,11 @@ pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: O
     if same && (value.is_some() || back_to.is_none()) {
         server.params = Arc::clone(&client.params);
     } else {
-        change_set(&mut server.params, name, value);
+        change_set(&mut server.params, name, value.clone());
+    }
+    if value.is_some() && server.params.value(name) != value.as_ref() {
+        // Beyond the bound: not remembered, so it must be reset.
+        server.dirty = true;
     }
 }
 
@@ -179,52 +181,65 @@ fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
 }
 
 fn reset_all(client: &mut Client, server: &mut Server) {
-    track(client);
+    track(client, server);
     client.params = Arc::clone(&client.startup);
     server.params = Arc::default();
 }
 
 fn forget_statements(client: &mut Client, server: &mut Server) {
     server.prepared.clear();
-    server.unnamed = None;
-    if let Some(ext) = client.ext.as_mut() {
-        // What was prepared behind it in the pipeline is not meant.
-        let names = std::mem::take(&mut ext.prepared);
-        let behind = server.expected.iter().filter_map(Expect::parses);
-        ext.prepared = behind
-            .filter(|parse| {
-                names
-                    .get(&parse.name)
-                    .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
-            })
-            .map(|parse| (parse.name.clone(), Arc::clone(&parse.statement)))
-            .collect();
-        ext.unnamed = None;
+    let Some(ext) = client.ext.as_mut() else {
+        server.unnamed = None;
+        return;
+    };
+    ext.prepared.clear();
+    let (mut unnamed, mut parsed) = (None, false);
+    // What was sent behind it is not dropped.
+    for entry in server.expected.iter_mut() {
+        match entry {
+            Expect::Parse(Some(p)) | Expect::LocalParse(p) if p.name.is_empty() => {
+                unnamed = Some(Arc::clone(&p.statement));
+                parsed = true;
+            }
+            Expect::Parse(Some(p)) | Expect::LocalParse(p) => {
+                ext.prepared
+                    .insert(p.name.clone(), Arc::clone(&p.statement));
+            }
+            // Should it be skipped, there is nothing left to give back.
+            Expect::LocalClose(place) => {
+                if let Some(p) = place.take() {
+                    ext.prepared.remove(&p.name);
+                }
+            }
+            _ => {}
+        }
+    }
+    ext.unnamed = unnamed;
+    if !parsed {
+        server.unnamed = None;
     }
 }
 
-fn pin(client: &mut Client, change: &Change) {
-    if Pins::wants(change).is_some() {
-        track(client);
-        client.extra().pins.apply(change);
-    } else if client.ext.is_some() {
+fn pin(client: &mut Client, server: &Server, change: &Change) {
+    // What ends a pin is taken back by a rollback too.
+    if Pins::wants(change).is_some() || client.has_pins() {
+        track(client, server);
         client.extra().pins.apply(change);
     }
 }
 
 /// The tracker of the running transaction, begun if need be.
-fn track(client: &mut Client) -> &mut Tracker {
-    let params = Arc::clone(&client.params);
-    let ext = client.extra();
-    let pins = (!ext.pins.is_empty()).then(|| Box::new(ext.pins.clone()));
-    ext.tracker.get_or_insert_with(|| {
-        Box::new(Tracker {
-            base: params,
-            base_pins: pins,
+fn track<'a>(client: &'a mut Client, server: &Server) -> &'a mut Tracker {
+    if client.tracker_mut().is_none() {
+        let tracker = Tracker {
+            base: Point::of(client, server),
             savepoints: Vec::new(),
             failed: false,
-        })
-    })
+        };
+        client.extra().tracker = Some(Box::new(tracker));
+    }
+    // It was just made.
+    client.extra().tracker.get_or_insert_default()
 }
 
 fn commit(client: &mut Client) {
@@ -237,15 +252,15 @@ fn roll_back(client: &mut Client, server: &mut Server) {
     let Some(tracker) = client.ext.as_mut().and_then(|e| e.tracker.take()) else {
         return;
     };
-    both_to(client, server, &tracker.base);
-    let before = tracker.base_pins.map(|b| *b).unwrap_or_default();
-    client.extra().pins.roll_back(before);
+    back_to(client, server, &tracker.base);
 }
 
-/// The server took its parameters back itself; both sets follow.
-fn both_to(client: &mut Client, server: &mut Server, params: &Arc<ParamSet>) {
-    server.params = Arc::clone(params);
-    client.params = Arc::clone(params);
+/// The server took parameters and pins back itself; the session follows.
+fn back_to(client: &mut Client, server: &mut Server, point: &Point) {
+    server.params = Arc::clone(&point.server);
+    client.params = Arc::clone(&point.client);
+    let before = point.pins.as_deref().cloned().unwrap_or_default();
+    client.extra().pins.roll_back(before);
 }
 
 fn roll_back_to(client: &mut Client, server: &mut Server, name: &str) {
@@ -253,14 +268,14 @@ fn roll_back_to(client: &mut Client, server: &mut Server, name: &str) {
         return;
     };
     tracker.failed = false;
-    let params = match tracker.savepoints.iter().rposition(|(n, _)| &**n == name) {
+    let point = match tracker.savepoints.iter().rposition(|(n, _)| &**n == name) {
         Some(i) => {
             tracker.savepoints.truncate(i + 1);
-            Arc::clone(&tracker.savepoints[i].1)
+            tracker.savepoints[i].1.clone()
         }
         None => return,
     };
-    both_to(client, server, &params);
+    back_to(client, server, &point);
 }
 
 /// ReadyForQuery "idle": a transaction that is still tracked ended by itself.
@@ -268,7 +283,10 @@ pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
     let Some(ext) = client.ext.as_mut() else {
         return;
     };
-    ext.portals.clear();
+    // Portals of batches sent ahead are not over yet.
+    if server.expected.len() <= 1 && !server.unsynced {
+        ext.portals.clear();
+    }
     match &ext.tracker {
         Some(t) if t.failed => roll_back(client, server),
         Some(_) => commit(client),

@@ -196,33 +196,17 @@ fn own(trouble: &Trouble<'_>) -> Report {
                 .hint("Add it to ignore_startup_parameters to drop it.")
         }
         Trouble::BadPacket(what) => Report::fatal("08P01", format!("protocol violation: {what}")),
-        Trouble::LoginTimeout => {
-            Report::fatal("08P01", "login took too long (client_login_timeout)")
-        }
-        Trouble::IdleTimeout => Report::fatal(
-            "57P05",
-            "connection was idle too long (client_idle_timeout)",
-        ),
-        Trouble::QueryTimeout => Report::fatal("57014", "query took too long (query_timeout)"),
-        Trouble::IdleTransaction => Report::fatal(
-            "25P03",
-            "transaction was idle too long (idle_transaction_timeout)",
-        ),
-        Trouble::TransactionTimeout => {
-            Report::fatal("25P04", "transaction took too long (transaction_timeout)")
-        }
+        Trouble::LoginTimeout
+        | Trouble::IdleTimeout
+        | Trouble::QueryTimeout
+        | Trouble::IdleTransaction
+        | Trouble::TransactionTimeout => late(trouble),
         Trouble::WaitTimeout { .. } | Trouble::QueueFull { .. } | Trouble::PinShare { .. } => {
             scarce(trouble)
         }
-        Trouble::ServerDown { text } => {
-            Report::fatal("08006", "the database server cannot be reached")
-                .detail(format!("Last error: {text}"))
+        Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
+            server_side(trouble)
         }
-        Trouble::ServerGone => Report::fatal("08006", "the database server closed the connection"),
-        Trouble::ServerNonsense => Report::fatal(
-            "08P01",
-            "the database server broke the protocol; its connection was closed",
-        ),
         Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down"),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",
@@ -254,6 +238,40 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::TooLarge { what, max } => Report::fatal(
             "54000",
             format!("{what} is larger than the pooler takes ({max} bytes)"),
+        ),
+    }
+}
+
+/// Errors that say that a time is up, with the setting that says how long it is.
+fn late(trouble: &Trouble<'_>) -> Report {
+    let (code, text) = match trouble {
+        Trouble::LoginTimeout => ("08P01", "login took too long (client_login_timeout)"),
+        Trouble::IdleTimeout => (
+            "57P05",
+            "connection was idle too long (client_idle_timeout)",
+        ),
+        Trouble::QueryTimeout => ("57014", "query took too long (query_timeout)"),
+        Trouble::IdleTransaction => (
+            "25P03",
+            "transaction was idle too long (idle_transaction_timeout)",
+        ),
+        Trouble::TransactionTimeout => ("25P04", "transaction took too long (transaction_timeout)"),
+        other => return Report::error("XX000", format!("{other:?}")),
+    };
+    Report::fatal(code, text)
+}
+
+/// Errors whose cause is the server.
+fn server_side(trouble: &Trouble<'_>) -> Report {
+    match trouble {
+        Trouble::ServerDown { text } => {
+            Report::fatal("08006", "the database server cannot be reached")
+                .detail(format!("Last error: {text}"))
+        }
+        Trouble::ServerGone => Report::fatal("08006", "the database server closed the connection"),
+        _ => Report::fatal(
+            "08P01",
+            "the database server broke the protocol; its connection was closed",
         ),
     }
 }

@@ -56,8 +56,10 @@ pub(crate) enum Expect {
     OwnSync,
     /// ParseComplete from us.
     LocalParse(Box<ClientParse>),
-    /// CloseComplete from us.
-    LocalClose,
+    /// CloseComplete from us; what was closed, should the Close be skipped.
+    LocalClose(Option<Box<ClientParse>>),
+    /// CopyDone or CopyFail was sent before the COPY was known to have begun; nothing answers it.
+    CopyEnd,
     /// CommandComplete and ReadyForQuery from us: `DEALLOCATE` of a statement of ours.
     LocalDeallocate,
 }
@@ -84,21 +86,14 @@ impl Expect {
     pub(crate) fn is_local(&self) -> bool {
         matches!(
             self,
-            Expect::LocalParse(_) | Expect::LocalClose | Expect::LocalDeallocate
+            Expect::LocalParse(_)
+                | Expect::LocalClose(_)
+                | Expect::LocalDeallocate
+                | Expect::CopyEnd
         )
     }
 
-    /// The client's Parse that is answered here.
-    pub(crate) fn parses(&self) -> Option<&ClientParse> {
-        match self {
-            Expect::Parse(parse) => parse.as_deref(),
-            Expect::LocalParse(parse) => Some(parse),
-            _ => None,
-        }
-    }
-
-    /// A statement that changes the session for its client, the client's own or
-    /// the one that brings its parameters.
+    /// Its end may change what the session has set.
     pub(crate) fn changes_session(&self) -> bool {
         matches!(
             self,
@@ -130,6 +125,17 @@ pub(crate) struct Expected {
     batches: u32,
     /// The server skips messages until the next Sync, because one before it failed.
     skipping: bool,
+    /// Syncs believed to be read as part of the COPY at the head.
+    swallowed: u32,
+}
+
+/// What is known when COPY in begins of messages sent ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct CopyAhead {
+    /// The end of the copy was sent, or a message that ends it.
+    pub(crate) ended: bool,
+    /// A Sync was used up: the batch has none now.
+    pub(crate) unsynced: bool,
 }
 
 /// Most replies owed on one connection; beyond it the client is not read.
@@ -171,6 +177,7 @@ impl Expected {
                 return Some(entry);
             }
             self.skipping = false;
+            self.swallowed = 0;
         }
         if entry.ends_batch() {
             self.batches += 1;
@@ -202,19 +209,71 @@ impl Expected {
         }
     }
 
-    /// COPY in began at the head: the Syncs behind it are read as part of the
-    /// copy and never answered. Tells whether there were any.
-    pub(crate) fn drop_syncs(&mut self) -> bool {
-        let before = self.entries.len();
-        self.entries.retain(|e| !matches!(e, Expect::Sync));
-        let dropped = before - self.entries.len();
-        self.batches -= dropped as u32;
-        dropped > 0
+    /// COPY in began at the head. The Syncs right behind it are read as part
+    /// of the copy and never answered; the next other message ends it with an
+    /// error, and is used up. What is known already is told.
+    pub(crate) fn copy_began(&mut self) -> CopyAhead {
+        let mut ahead = CopyAhead::default();
+        self.swallowed = 0;
+        while let Some(next) = self.entries.get(1) {
+            match next {
+                Expect::Sync => {
+                    self.entries.remove(1);
+                    self.batches -= 1;
+                    self.swallowed += 1;
+                }
+                Expect::CopyEnd => {
+                    self.entries.remove(1);
+                    ahead.ended = true;
+                    break;
+                }
+                // After a simple query there is no Sync to skip to: the server
+                // goes on with the message after the one that it used up.
+                _ if matches!(self.entries.front(), Some(Expect::Query(_))) => {
+                    if let Some(used) = self.entries.remove(1)
+                        && used.ends_batch()
+                    {
+                        self.batches -= 1;
+                    }
+                    ahead.ended = true;
+                    break;
+                }
+                _ => {
+                    ahead.ended = true;
+                    break;
+                }
+            }
+        }
+        ahead.unsynced = self.swallowed > 0 && self.batches == 0;
+        ahead
+    }
+
+    /// ReadyForQuery that nobody expects: the COPY failed before it read the
+    /// Sync that was sent ahead, so that the Sync was answered after all.
+    pub(crate) fn late_sync(&mut self) -> bool {
+        let fits = self.entries.is_empty() && self.skipping && self.swallowed > 0;
+        if fits {
+            self.skipping = false;
+            self.swallowed -= 1;
+        }
+        fits
     }
 
     /// The server is in the skipping state with no Sync sent.
     pub(crate) fn is_skipping(&self) -> bool {
         self.skipping
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Expect> {
+        self.entries.iter_mut()
+    }
+
+    /// A Parse of this name of the client's is still to be answered.
+    pub(crate) fn parses(&self, name: &[u8]) -> bool {
+        self.entries.iter().any(|e| match e {
+            Expect::Parse(Some(p)) | Expect::LocalParse(p) => *p.name == *name,
+            _ => false,
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Expect> {

@@ -117,9 +117,8 @@ impl Hub {
         let Some(server) = self.servers.get_mut(client.link) else {
             return;
         };
-        if !entry.is_local() {
-            server.unsynced = true;
-        }
+        // Also after a reply of ours: the batch is open until its Sync.
+        server.unsynced = true;
         if let Some(skipped) = server.expected.push(entry) {
             replies::take_back(&skipped, Some(client), server);
         } else {
@@ -154,6 +153,10 @@ impl Hub {
         };
         if !parse.name.is_empty() && client.ext.as_ref().is_some_and(|e| taken(e)) {
             let name = String::from_utf8_lossy(parse.name).into_owned();
+            if self.in_failed_transaction(slot) {
+                self.fail_at_server(slot, &aborted(), io.out);
+                return Some(());
+            }
             let report = Report::error(
                 "42P05",
                 format!("prepared statement \"{name}\" already exists"),
@@ -249,9 +252,10 @@ impl Hub {
         &mut self,
         slot: u32,
         statement: &Arc<Statement>,
-        named: bool,
+        name: &[u8],
         out: &mut Outbox,
     ) -> Option<()> {
+        let named = !name.is_empty();
         let ddl = self.ddl_of(slot);
         let link = self.clients.get(slot)?.link;
         let server = self.linked_server(slot)?;
@@ -271,6 +275,9 @@ impl Hub {
             refresh(server, ddl);
             match server.prepared.need(statement, server.batch) {
                 Need::Nothing => return Some(()),
+                // The client's own Parse in an earlier batch is not answered yet:
+                // it decides whether the statement is there.
+                Need::CloseParse if server.expected.parses(name) => return Some(()),
                 Need::CloseParse => self.own_close(slot, statement, out),
                 Need::Parse => self.make_room(slot, out),
             }
@@ -337,9 +344,12 @@ impl Hub {
             }
         };
         let named = !bind.statement.is_empty();
-        if let Some(statement) = &statement {
-            self.ensure_prepared(slot, statement, named, io.out)?;
-            self.note_portal(slot, bind.portal, statement);
+        match &statement {
+            Some(statement) => {
+                self.ensure_prepared(slot, statement, bind.statement, io.out)?;
+                self.note_portal(slot, bind.portal, statement);
+            }
+            None => self.forget_portal(slot, bind.portal),
         }
         self.expect(slot, Expect::Bind, io.out);
         match statement {
@@ -402,6 +412,12 @@ impl Hub {
         }
     }
 
+    fn forget_portal(&mut self, slot: u32, portal: &[u8]) {
+        if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
+            ext.portals.retain(|(name, _)| **name != *portal);
+        }
+    }
+
     /// Remembers which portals will change the session when executed.
     fn note_portal(&mut self, slot: u32, portal: &[u8], statement: &Arc<Statement>) {
         let Some(client) = self.clients.get_mut(slot) else {
@@ -441,7 +457,7 @@ impl Hub {
                 self.pass_frame(slot, frame, feed, at, io.out);
             }
             Ok(Some(statement)) => {
-                self.ensure_prepared(slot, &statement, named, io.out)?;
+                self.ensure_prepared(slot, &statement, describe.name, io.out)?;
                 self.expect(slot, Expect::Describe, io.out);
                 let link = self.clients.get(slot)?.link;
                 let name = if named { statement.server_name() } else { b"" };
@@ -462,12 +478,17 @@ impl Hub {
         io: &mut Io<'_>,
     ) -> Option<()> {
         let execute = front::Execute::parse(body).ok()?;
-        let client = self.clients.get(slot)?;
-        let portal = client
+        // A portal runs once: what a second Execute fetches has no effect.
+        let portals = self
+            .clients
+            .get_mut(slot)?
             .ext
-            .as_ref()
-            .and_then(|e| e.portals.iter().find(|(name, _)| **name == *execute.portal))
-            .map(|(_, s)| Arc::clone(s));
+            .as_mut()
+            .map(|e| &mut e.portals);
+        let portal = portals.and_then(|all| {
+            let at = all.iter().position(|(name, _)| **name == *execute.portal)?;
+            Some(all.swap_remove(at).1)
+        });
         let mut script = None;
         if let Some(statement) = portal {
             let wants = statement
@@ -478,7 +499,10 @@ impl Hub {
             if let Some(what) = wants
                 && !self.take_pin(slot)
             {
-                let report = self.pin_report(slot, what);
+                let report = match self.in_failed_transaction(slot) {
+                    true => aborted(),
+                    false => self.pin_report(slot, what),
+                };
                 self.fail_at_server(slot, &report, io.out);
                 return Some(());
             }
@@ -499,17 +523,14 @@ impl Hub {
         io: &mut Io<'_>,
     ) -> Option<()> {
         let close = front::Close::parse(body).ok()?;
-        let ours = close.kind == b'S'
-            && !close.name.is_empty()
-            && self
-                .clients
-                .get_mut(slot)?
-                .ext
-                .as_mut()
-                .is_some_and(|e| e.prepared.remove(close.name).is_some());
-        if ours {
+        let ours = match self.clients.get_mut(slot)?.ext.as_mut() {
+            Some(ext) if close.kind == b'S' => ext.prepared.remove_entry(close.name),
+            _ => None,
+        };
+        if let Some((name, statement)) = ours {
             // Others may use it: it stays at the server until there is need of room.
-            self.expect(slot, Expect::LocalClose, io.out);
+            let closed = Box::new(ClientParse { name, statement });
+            self.expect(slot, Expect::LocalClose(Some(closed)), io.out);
             return Some(());
         }
         if close.kind == b'S' && close.name.is_empty() {
@@ -521,6 +542,13 @@ impl Hub {
         self.expect(slot, Expect::Close, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
         Some(())
+    }
+
+    /// The server has said that the transaction failed, and nothing under way
+    /// can have ended it.
+    pub(crate) fn in_failed_transaction(&mut self, slot: u32) -> bool {
+        self.linked_server(slot)
+            .is_some_and(|s| s.status == Status::Failed && s.expected.batches() == 0)
     }
 
     /// Answers a message with an error of ours in a way that the server shares:
@@ -547,6 +575,14 @@ impl Hub {
             ext.unnamed = None;
         }
     }
+}
+
+/// What the server says to anything but the end of a failed transaction.
+pub(crate) fn aborted() -> Report {
+    Report::error(
+        "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
 }
 
 /// Statements prepared before the last DDL are parsed anew.

@@ -5,7 +5,8 @@ use crate::client::{Client, NONE, Phase};
 use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
 use crate::errors::{self, Report, Trouble};
 use crate::outbox::{Command, Outbox, Peer};
-use crate::params::{Interner, ParamSet};
+use crate::params::Interner;
+use crate::requests::Io;
 use crate::server::{Server, ServerPhase, Transfer};
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
@@ -134,8 +135,6 @@ impl<T> Slots<T> {
 /// What a worker keeps per pool.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
-    /// Parameters that a server of this pool reported at login.
-    pub(crate) greeting: Option<Arc<ParamSet>>,
     /// Counts DDL seen in its database; statements prepared before are parsed anew.
     pub(crate) ddl: u64,
     pub(crate) stats: PoolStats,
@@ -253,7 +252,7 @@ impl Hub {
         allowed
     }
 
-    fn may_read_client(&self, slot: u32) -> bool {
+    pub(crate) fn may_read_client(&self, slot: u32) -> bool {
         let Some(client) = self.clients.get(slot) else {
             return true;
         };
@@ -317,6 +316,14 @@ impl Hub {
         }
     }
 
+    /// A client that waits for a server connection, and is not read meanwhile.
+    /// The shell tells it gone when its socket ends: nobody waits for the answer.
+    pub fn is_waiting(&self, slot: u32) -> bool {
+        self.clients
+            .get(slot)
+            .is_some_and(|c| matches!(c.phase, Phase::Waiting { .. }))
+    }
+
     /// The id of a client's session.
     pub fn client_id(&self, slot: u32) -> Option<ClientId> {
         let generation = self.clients.get(slot)?.generation;
@@ -365,7 +372,7 @@ impl Hub {
         out: &mut Outbox,
     ) {
         if self.servers.get(slot).is_none_or(|s| s.conn != conn) {
-            return;
+            return self.ask_again(now, client, pools, out);
         }
         let Some(client_slot) = self.live(client).filter(|c| self.waits(*c)) else {
             let key = self.servers.get(slot).map(|s| s.pool.key);
@@ -378,6 +385,24 @@ impl Hub {
             server.phase = ServerPhase::Lent;
         }
         self.link(now, client_slot, slot, pools, out);
+    }
+
+    /// The connection that was granted ended on its way: the client, which the
+    /// pool no longer counts as waiting, asks for another.
+    fn ask_again(&mut self, now: Time, client: ClientId, pools: &mut dyn Pools, out: &mut Outbox) {
+        let Some(slot) = self.live(client).filter(|c| self.waits(*c)) else {
+            return;
+        };
+        let mut io = Io { now, pools, out };
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        if let Phase::Login(login) = &client.phase {
+            let lookup = login.looks_up();
+            return self.login_again(slot, lookup, &mut io);
+        }
+        client.phase = Phase::Ready;
+        self.go_on(slot, &mut io);
     }
 
     fn waits(&self, slot: u32) -> bool {
@@ -424,11 +449,6 @@ impl Hub {
         let _ = (now, greeting_known);
         let mut server = transfer.0;
         server.link = NONE;
-        let key = server.pool.key;
-        let local = self.local(key);
-        local
-            .greeting
-            .get_or_insert_with(|| Arc::clone(&server.greeting));
         // The count of another worker says nothing here: be careful once.
         server.ddl_seen = u64::MAX;
         self.servers.insert(server)

@@ -281,7 +281,7 @@ impl Hub {
     }
 
     /// Asks the pool for a server connection on behalf of a login.
-    fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
+    pub(crate) fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
         self.login_stage(slot, stage);
         let Some(client) = self.clients.get_mut(slot) else {
             return;
@@ -314,6 +314,16 @@ impl Hub {
         }
     }
 
+    /// The connection that a login was granted ended on its way.
+    pub(crate) fn login_again(&mut self, slot: u32, lookup: bool, io: &mut Io<'_>) {
+        let stage = if lookup {
+            Stage::Lookup
+        } else {
+            Stage::Greeting
+        };
+        self.login_checkout(slot, stage, io);
+    }
+
     /// A login got the server connection that it waited for.
     pub(crate) fn login_granted(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) {
         let Some(key) = self.servers.get(server_slot).map(|s| s.pool.key) else {
@@ -333,13 +343,12 @@ impl Hub {
             .auth_query
             .as_ref()
             .map(|q| q.query.clone());
-        let Some(query) = query else {
-            // The look-up went away with the old settings: nobody can tell this user.
+        let (Some(user), Some(query)) = (user, query) else {
+            // The settings no longer ask for it.
             self.give_back(io.now, server_slot, key, None, io.pools, io.out);
-            self.lookup_over(slot, key, io);
-            return self.identified(slot, None, io);
+            return self.wrong_password(slot, io);
         };
-        let (Some(user), Some(server)) = (user, self.servers.get_mut(server_slot)) else {
+        let Some(server) = self.servers.get_mut(server_slot) else {
             return;
         };
         server.link = slot;
@@ -378,7 +387,7 @@ impl Hub {
         };
         let capture = server.capture.take().unwrap_or_default();
         let key = server.pool.key;
-        let Some(slot) = self.unlink(server_slot) else {
+        let Some(slot) = self.unlink(server_slot, io.out) else {
             return;
         };
         self.give_back(io.now, server_slot, key, None, io.pools, io.out);
@@ -732,15 +741,31 @@ impl Hub {
         client.flow = io
             .pools
             .join(info.key, &format!("{}\0{application}", client.user));
-        let key = info.key;
+        let known = info.greeting().is_some();
         client.pool = Some(info);
         if let Some(login) = self.login_mut(slot) {
             login.joined = true;
         }
-        if self.local(key).greeting.is_some() {
+        if known {
             self.welcome(slot, io);
         } else {
             self.login_checkout(slot, Stage::Greeting, io);
+        }
+    }
+
+    /// What a pool's server reports is known now: logins that wait for it need
+    /// no connection of their own.
+    pub(crate) fn welcome_waiting(&mut self, key: crate::directory::PoolKey, io: &mut Io<'_>) {
+        for (slot, generation) in self.logins.clone() {
+            let waits = self.clients.get(slot).is_some_and(|c| {
+                c.generation == generation
+                    && c.pool.as_ref().is_some_and(|p| p.key == key)
+                    && matches!(&c.phase, Phase::Login(l) if matches!(l.stage, Stage::Greeting))
+            });
+            if waits && let Some(id) = self.client_id(slot) {
+                io.pools.cancel_wait(io.now, key, id);
+                self.welcome(slot, io);
+            }
         }
     }
 
@@ -749,7 +774,8 @@ impl Hub {
         let Some(key) = self.pool_key(slot) else {
             return;
         };
-        let greeting = self.local(key).greeting.clone().unwrap_or_default();
+        let info = self.clients.get(slot).and_then(|c| c.pool.as_ref());
+        let greeting = info.and_then(|p| p.greeting()).unwrap_or_default();
         self.local(key).stats.totals.client_logins += 1;
         self.stats.logins += 1;
         let Some(client) = self.clients.get_mut(slot) else {
@@ -770,9 +796,14 @@ impl Hub {
         io.out.write(Peer::Client(slot), |v| {
             back::auth_ok(v);
             for (name, value) in greeting.iter() {
-                let value = params.value(name).unwrap_or(value);
-                let (Value::Guc(text) | Value::Fragment(text)) = value;
-                back::parameter_status(v, reported_name(name), &**text);
+                let (Value::Guc(at_login) | Value::Fragment(at_login)) = value;
+                let wish = params.value(name).unwrap_or(value);
+                let (Value::Guc(text) | Value::Fragment(text)) = wish;
+                if name == "datestyle" {
+                    back::parameter_status(v, "DateStyle", date_style(text, at_login));
+                } else {
+                    back::parameter_status(v, reported_name(name), &**text);
+                }
             }
             back::backend_key(v, pid, &secret);
             back::ready(v, Status::Idle);
@@ -858,5 +889,54 @@ pub(crate) fn reported_name(folded: &str) -> &str {
         "intervalstyle" => "IntervalStyle",
         "timezone" => "TimeZone",
         other => other,
+    }
+}
+
+/// DateStyle as the server will report it: a wish for only a style or only an
+/// order keeps the other part, and German alone means days first (PostgreSQL's
+/// `check_datestyle`). What is not understood stays as it was given.
+fn date_style(wish: &str, at_login: &str) -> String {
+    let (mut style, mut order) = (None, None);
+    for word in wish.split(',').map(|w| w.trim().to_ascii_lowercase()) {
+        match word.as_str() {
+            "iso" => style = Some("ISO"),
+            "sql" => style = Some("SQL"),
+            "german" => style = Some("German"),
+            w if w.starts_with("postgres") => style = Some("Postgres"),
+            "ymd" => order = Some("YMD"),
+            "dmy" => order = Some("DMY"),
+            w if w.starts_with("euro") => order = Some("DMY"),
+            "mdy" | "us" => order = Some("MDY"),
+            w if w.starts_with("noneuro") => order = Some("MDY"),
+            _ => return wish.to_owned(),
+        }
+    }
+    let mut kept = at_login.split(',').map(str::trim);
+    let (old_style, old_order) = (kept.next().unwrap_or("ISO"), kept.next().unwrap_or("MDY"));
+    let order = match (order, style) {
+        (Some(order), _) => order,
+        (None, Some("German")) => "DMY",
+        (None, _) => old_order,
+    };
+    format!("{}, {order}", style.unwrap_or(old_style))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_style_is_completed_as_the_server_does() {
+        let rows = [
+            ("German", "ISO, MDY", "German, DMY"),
+            ("iso", "ISO, MDY", "ISO, MDY"),
+            ("SQL, dmy", "ISO, MDY", "SQL, DMY"),
+            ("European", "ISO, MDY", "ISO, DMY"),
+            ("ymd", "Postgres, DMY", "Postgres, YMD"),
+            ("what", "ISO, MDY", "what"),
+        ];
+        for (wish, at_login, reported) in rows {
+            assert_eq!(date_style(wish, at_login), reported, "{wish}");
+        }
     }
 }

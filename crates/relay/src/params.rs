@@ -1,5 +1,8 @@
 //! Session parameters: what a client wants, what a server connection has.
 
+use crate::client::Client;
+use crate::pins::Pins;
+use crate::server::Server;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use wire::sql::{self, Value};
@@ -137,13 +140,35 @@ impl Interner {
 
 /// A transaction that changed parameters or pins, or opened a savepoint: what
 /// to go back to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tracker {
-    pub(crate) base: Arc<ParamSet>,
-    pub(crate) base_pins: Option<Box<crate::pins::Pins>>,
-    pub(crate) savepoints: Vec<(Box<str>, Arc<ParamSet>)>,
+    pub(crate) base: Point,
+    pub(crate) savepoints: Vec<(Box<str>, Point)>,
     /// An error was seen since; an implicit transaction then rolls back.
     pub(crate) failed: bool,
+}
+
+/// What both sides had at a moment that a rollback may go back to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Point {
+    pub(crate) client: Arc<ParamSet>,
+    pub(crate) server: Arc<ParamSet>,
+    pub(crate) pins: Option<Box<Pins>>,
+}
+
+impl Point {
+    pub(crate) fn of(client: &Client, server: &Server) -> Point {
+        let pins = client
+            .ext
+            .as_ref()
+            .map(|e| &e.pins)
+            .filter(|p| !p.is_empty());
+        Point {
+            client: Arc::clone(&client.params),
+            server: Arc::clone(&server.params),
+            pins: pins.map(|p| Box::new(p.clone())),
+        }
+    }
 }
 
 /// Savepoints remembered per transaction. Deeper ones are not tracked: a

@@ -37,7 +37,7 @@ impl Hub {
             ServerPhase::Lent if server.at_rest() => self.lease_at_rest(slot, &mut io),
             ServerPhase::Lent
                 if server.pool.mode == PoolMode::Statement
-                    && server.status == Status::Transaction
+                    && server.status != Status::Idle
                     && server.expected.is_empty() =>
             {
                 let link = server.link;
@@ -79,7 +79,7 @@ impl Hub {
         let cancels = server.cancels;
         let reset = server.dirty || self.directory.settings.reset_always;
         Hub::forget_large(client);
-        self.unlink(slot);
+        self.unlink(slot, io.out);
         if reset || cancels > 0 {
             self.start_cleaning(slot, reset, io);
         } else {
@@ -118,6 +118,9 @@ impl Hub {
             return;
         };
         server.link = NONE;
+        if std::mem::take(&mut server.paused) {
+            io.out.command(Command::Resume(Peer::Server(slot)));
+        }
         if server.half_sent || server.doomed.is_some() {
             // Half a message stands at the server: nothing can follow it.
             return self.drop_server(slot, CloseReason::ClientLeftTransaction, io);
@@ -204,6 +207,12 @@ impl Hub {
             return;
         };
         let failed = server.own_error.take();
+        if purpose == Purpose::Parameters
+            && let Some(params) = server.coming.take()
+            && failed.is_none()
+        {
+            server.params = params;
+        }
         match purpose {
             Purpose::Check | Purpose::Parameters => self.prepared(slot, purpose, failed, io),
             Purpose::Rollback if failed.is_some() => {
@@ -213,32 +222,44 @@ impl Hub {
             Purpose::Reset if failed.is_some() => {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io)
             }
-            Purpose::Reset => self.session_reset(slot),
+            Purpose::Reset => self.session_reset(slot, io),
             Purpose::AuthQuery => self.auth_query_done(slot, failed, io),
         }
     }
 
-    /// The reset query takes back all session state, as far as anybody can tell.
-    fn reset_discards_all(&self) -> bool {
-        let text = self.directory.settings.reset_query.as_bytes();
-        sql::read(text, sql::Quoting::default())
-            .effects
-            .iter()
-            .any(|e| matches!(e.change, sql::Change::Discard(sql::Discard::All)))
-    }
-
-    fn session_reset(&mut self, slot: u32) {
-        let all = self.reset_discards_all();
+    fn session_reset(&mut self, slot: u32, io: &mut Io<'_>) {
+        let text = &self.directory.settings.reset_query;
+        let script = sql::read(text.as_bytes(), sql::Quoting::default());
+        let does = |wanted: &sql::Change| script.effects.iter().any(|e| e.change == *wanted);
+        let all = does(&sql::Change::Discard(sql::Discard::All));
+        let parameters = does(&sql::Change::ResetAll);
         let Some(server) = self.servers.get_mut(slot) else {
             return;
         };
         server.dirty = false;
         server.unnamed = None;
         if all {
+            server.unsure = false;
             server.params = Arc::default();
             server.prepared.clear();
-        } else {
-            server.prepared.all_stale();
+            return;
+        }
+        server.prepared.all_stale();
+        if server.unsure {
+            // The reset query leaves open what is set there now.
+            return self.drop_server(slot, CloseReason::ClientLeftTransaction, io);
+        }
+        if parameters {
+            // RESET ALL leaves roles as they are.
+            let kept = server
+                .params
+                .iter()
+                .filter(|(name, _)| matches!(*name, "role" | "session_authorization"));
+            let mut set = crate::params::ParamSet::default();
+            for (name, value) in kept {
+                set.set(name, Some(value.clone()));
+            }
+            server.params = Arc::new(set);
         }
     }
 
@@ -248,6 +269,7 @@ impl Hub {
             return;
         };
         let link = server.link;
+        let server_used = server.used;
         let Some(client) = self
             .clients
             .get_mut(link)
@@ -257,11 +279,8 @@ impl Hub {
         };
         match (purpose, failed) {
             (Purpose::Check, Some(_)) => {
-                server.link = NONE;
-                client.link = NONE;
-                client.phase = Phase::Ready;
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io);
-                self.go_on(link, io);
+                self.lost_while_preparing(link, server_used, io);
             }
             (_, Some(text)) => {
                 self.fail_client(
@@ -364,8 +383,19 @@ impl Hub {
         if self.clients.get(slot).is_none() {
             return;
         }
-        io.out.write(Peer::Client(slot), |v| report.write(v));
+        if !self.mid_message(slot) {
+            io.out.write(Peer::Client(slot), |v| report.write(v));
+        }
         self.client_left(slot, reason, io);
+    }
+
+    /// The client has got only a part of a server's message: whatever is
+    /// written now would be taken for the rest of it.
+    fn mid_message(&self, slot: u32) -> bool {
+        self.clients
+            .get(slot)
+            .and_then(|c| self.servers.get(c.link))
+            .is_some_and(|s| s.stream_left > 0 && !s.stream_drop)
     }
 
     /// A client's socket ended.
@@ -399,28 +429,24 @@ impl Hub {
                 io.pools.leave(info.key, client.flow);
             }
         }
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
         let link = client.link;
-        let Some(server) = self.servers.get(link) else {
-            return;
-        };
-        // What still runs changes the session, or a rollback will change it back,
-        // and nobody is left to follow that.
-        let unsettled = client.ext.as_ref().is_some_and(|e| e.tracker.is_some())
-            || server.expected.iter().any(Expect::changes_session);
-        // Another reset of the operator's may leave parameters: only a new connection is sure.
-        let unsure = unsettled && !self.reset_discards_all();
-        let Some(server) = self.servers.get_mut(link) else {
-            return;
-        };
         server.link = NONE;
-        if unsure {
-            server
-                .doomed
-                .get_or_insert(CloseReason::ClientLeftTransaction);
+        if std::mem::take(&mut server.paused) {
+            io.out.command(Command::Resume(Peer::Server(link)));
         }
         let session = server.pool.mode == PoolMode::Session;
-        let reset =
-            session || pins || unsettled || server.dirty || self.directory.settings.reset_always;
+        // What is still to be answered may change the session, and nobody will
+        // follow it: neither SETs under way nor a transaction with some.
+        let tracked = client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
+        server.unsure |= tracked || server.expected.iter().any(Expect::changes_session);
+        let reset = session
+            || pins
+            || server.dirty
+            || server.unsure
+            || self.directory.settings.reset_always;
         if matches!(server.phase, ServerPhase::Lent) {
             if reset || !server.at_rest() || server.cancels > 0 {
                 self.start_cleaning(link, reset, io);
@@ -467,31 +493,51 @@ impl Hub {
             return;
         };
         let mut io = Io { now, pools, out };
-        let link = server.link;
-        let reason = server.doomed.unwrap_or(CloseReason::ServerGone);
-        match server.phase {
-            ServerPhase::Login(_) => return self.server_login_gone(slot, error, &mut io),
-            ServerPhase::Idle | ServerPhase::Cleaning(_) => {
-                return self.drop_server(slot, reason, &mut io);
-            }
-            ServerPhase::Lent => {}
+        if matches!(server.phase, ServerPhase::Login(_)) {
+            return self.server_login_gone(slot, error, &mut io);
         }
-        self.drop_server(slot, reason, &mut io);
-        let Some(client) = self.clients.get_mut(link) else {
+        self.server_over(slot, CloseReason::ServerGone, &mut io);
+    }
+
+    /// A server connection that was logged in ended. After FATAL its client
+    /// knows why already.
+    pub(crate) fn server_over(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
+        let (link, used) = (server.link, server.used);
+        let lent = matches!(server.phase, ServerPhase::Lent);
+        let cut = lent && self.mid_message(link);
+        self.drop_server(slot, reason, io);
+        let Some(client) = self.clients.get_mut(link).filter(|_| lent) else {
             return;
         };
         client.link = NONE;
         match &client.phase {
-            Phase::Preparing => {
-                // Nothing of the client's was sent: it gets another connection.
-                client.phase = Phase::Ready;
-                self.go_on(link, &mut io);
-            }
-            Phase::Login(_) => self.login_server_lost(link, &mut io),
-            // The server said why; the client has it.
-            _ if reason == CloseReason::ServerFatal => self.client_left(link, reason, &mut io),
-            _ => self.fail_client(link, &Trouble::ServerGone, reason, &mut io),
+            Phase::Preparing => self.lost_while_preparing(link, used, io),
+            Phase::Login(_) => self.login_server_lost(link, io),
+            _ if cut || reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
+            _ => self.fail_client(link, &Trouble::ServerGone, reason, io),
         }
+    }
+
+    /// A connection was lost while the pooler's own statements ran. A client
+    /// that had nothing there gets another one.
+    pub(crate) fn lost_while_preparing(&mut self, link: u32, used: bool, io: &mut Io<'_>) {
+        let Some(client) = self.clients.get_mut(link) else {
+            return;
+        };
+        client.link = NONE;
+        client.phase = Phase::Ready;
+        let session = client
+            .pool
+            .as_ref()
+            .is_some_and(|p| p.mode == PoolMode::Session);
+        if client.has_pins() || session && used {
+            let reason = CloseReason::ServerGone;
+            return self.fail_client(link, &Trouble::ServerGone, reason, io);
+        }
+        self.go_on(link, io);
     }
 
     /// Takes a pin for a client that wants one; false when the share is used up.
@@ -528,11 +574,14 @@ impl Hub {
     }
 
     /// A simple query that would pin beyond the share: refused before it is sent.
-    pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) -> Step {
-        let report = self.pin_report(slot, what);
+    pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
+        let report = match self.in_failed_transaction(slot) {
+            true => crate::extended::aborted(),
+            false => self.pin_report(slot, what),
+        };
         self.fail_at_server(slot, &report, io.out);
         let Some(link) = self.clients.get(slot).map(|c| c.link) else {
-            return Step::Closed;
+            return;
         };
         if let Some(server) = self.servers.get_mut(link) {
             server.expected.push(Expect::Sync);
@@ -540,7 +589,6 @@ impl Hub {
             server.batch += 1;
             io.out.write(Peer::Server(link), front::sync);
         }
-        Step::Done
     }
 
     /// `DEALLOCATE` of a statement that was prepared by protocol: ours to answer.

@@ -27,6 +27,8 @@ enum After {
     Nonsense,
     /// Schema objects changed.
     Ddl,
+    /// The server said FATAL: nothing more comes from it.
+    Fatal,
 }
 
 /// The parts of the hub that a frame may touch.
@@ -97,7 +99,19 @@ impl Hub {
         {
             server.held.extend_from_slice(&input[consumed..]);
         }
+        self.resume_sender(slot, io.out);
         self.maybe_release(now, slot, io.pools, io.out);
+    }
+
+    /// Replies came: a client that was not read because too many were owed may
+    /// be read again.
+    fn resume_sender(&mut self, slot: u32, out: &mut Outbox) {
+        let Some(link) = self.servers.get(slot).map(|s| s.link) else {
+            return;
+        };
+        if self.clients.get(link).is_some_and(|c| c.paused) && self.may_read_client(link) {
+            self.resume_client(link, out);
+        }
     }
 
     /// Handles frames from `start` on; returns how far it came.
@@ -133,6 +147,10 @@ impl Hub {
                 After::Nothing => return at,
                 After::Ddl => self.ddl(key, io),
                 After::OwnDone(purpose) => self.own_done(slot, purpose, io),
+                After::Fatal => {
+                    self.server_over(slot, CloseReason::ServerFatal, io);
+                    return feed.bytes.len();
+                }
                 After::Nonsense => {
                     self.server_nonsense(slot, io);
                     return feed.bytes.len();
@@ -266,7 +284,7 @@ impl Turn<'_> {
             b'N' | b'A' => self.deliver(frame, feed, at, here, own),
             b'G' | b'W' | b'H' => {
                 self.deliver(frame, feed, at, here, own);
-                if frame.tag != b'H' {
+                if frame.tag != b'H' && !own {
                     self.copy_begins();
                 }
             }
@@ -314,10 +332,25 @@ impl Turn<'_> {
                 let statement = std::sync::Arc::clone(s);
                 self.server.prepared.closed(&statement);
             }
+            // Suspended at its row limit: its functions were called already.
+            Some(Expect::Execute(script)) if script.is_some() && frame.tag == b's' => {
+                self.suspended();
+            }
             _ => {}
         }
         self.next();
         After::Nothing
+    }
+
+    fn suspended(&mut self) {
+        let Some(Expect::Execute(place)) = self.server.expected.front_mut() else {
+            return;
+        };
+        if let Some(mut script) = place.take()
+            && let Some(client) = self.client.as_deref_mut()
+        {
+            effects::finished(&mut script, b"SELECT", client, self.server);
+        }
     }
 
     /// The head of the queue is answered; local replies behind it go out.
@@ -368,6 +401,12 @@ impl Turn<'_> {
         let Ok(status) = back::ready_status(body) else {
             return After::Nonsense;
         };
+        if self.server.expected.late_sync() {
+            self.server.status = status;
+            self.server.unsynced = false;
+            self.deliver(frame, feed, at, here, false);
+            return After::Nothing;
+        }
         if !self.server.expected.front().is_some_and(Expect::ends_batch) {
             return After::Nonsense;
         }
@@ -378,7 +417,11 @@ impl Turn<'_> {
             Some(Expect::OwnSync) => Some(Purpose::Rollback),
             _ => None,
         };
-        self.deliver(frame, feed, at, here, purpose.is_some());
+        // The client is told FATAL instead, when the turn ends.
+        let forbidden = purpose.is_none()
+            && status == Status::Transaction
+            && self.server.pool.mode == crate::directory::PoolMode::Statement;
+        self.deliver(frame, feed, at, here, purpose.is_some() || forbidden);
         if purpose.is_none() {
             self.count(status);
             if let Some(client) = self.client.as_deref_mut()
@@ -418,14 +461,19 @@ impl Turn<'_> {
     ) -> After {
         let fields = ErrorFields::parse(body).ok();
         let code = fields.as_ref().map_or("", |f| f.code());
-        if matches!(code, "0A000" | "26000") {
-            self.server.prepared.all_stale();
-        }
         if fields
             .as_ref()
             .is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
         {
             self.server.doomed.get_or_insert(CloseReason::ServerFatal);
+            let own = matches!(self.server.expected.front(), Some(Expect::OwnQuery(_)));
+            self.deliver(frame, feed, at, here, own);
+            return After::Fatal;
+        }
+        if matches!(code, "0A000" | "26000")
+            && !matches!(self.server.expected.front(), Some(Expect::Fails(_)))
+        {
+            self.server.prepared.all_stale();
         }
         self.server.copy_in = false;
         if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
@@ -440,7 +488,8 @@ impl Turn<'_> {
                 self.deliver(frame, feed, at, here, true);
                 return After::Nothing;
             }
-            Some(Expect::Fails(instead)) => {
+            // In a failed transaction the server's own answer is the right one.
+            Some(Expect::Fails(instead)) if code != "25P02" => {
                 let instead = instead.clone();
                 self.deliver(frame, feed, at, here, true);
                 if self.client.is_some() {
@@ -465,17 +514,22 @@ impl Turn<'_> {
     /// The rest of the batch will not be answered.
     fn skip(&mut self) {
         self.server.unnamed = None;
+        let mut skipped = Vec::new();
         while let Some(entry) = self.server.expected.skip() {
-            take_back(&entry, self.client.as_deref_mut(), self.server);
+            skipped.push(entry);
+        }
+        // The last belief first: a Close of a statement whose Parse goes too
+        // must not bring it back.
+        for entry in skipped.iter().rev() {
+            take_back(entry, self.client.as_deref_mut(), self.server);
         }
     }
 
     /// COPY in of the extended protocol: Syncs sent ahead are ignored by the server.
     fn copy_begins(&mut self) {
-        self.server.copy_in = true;
-        if matches!(self.server.expected.front(), Some(Expect::Execute(_)))
-            && self.server.expected.drop_syncs()
-        {
+        let ahead = self.server.expected.copy_began();
+        self.server.copy_in = !ahead.ended;
+        if ahead.unsynced && matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
             self.server.unsynced = true;
         }
     }
@@ -494,22 +548,20 @@ impl Turn<'_> {
             Some(Expect::OwnQuery(purpose)) => Some(*purpose),
             _ => None,
         };
-        self.deliver(frame, feed, at, here, own);
-        let Ok(status) = back::ParameterStatus::parse(body) else {
-            return;
+        let parsed = back::ParameterStatus::parse(body).ok().and_then(|s| {
+            let name = std::str::from_utf8(s.name).ok()?.to_ascii_lowercase();
+            Some((name, std::str::from_utf8(s.value).ok()?))
+        });
+        let Some((name, value)) = parsed.filter(|(n, _)| !NOT_SETTINGS.contains(&&**n)) else {
+            return self.deliver(frame, feed, at, here, own);
         };
-        let (Ok(name), Ok(value)) = (
-            std::str::from_utf8(status.name),
-            std::str::from_utf8(status.value),
-        ) else {
-            return;
-        };
-        let name = name.to_ascii_lowercase();
-        if NOT_SETTINGS.contains(&&*name) {
-            return;
-        }
         let value = Value::Guc(value.into());
         let at_login = self.server.greeting.value(&name) == Some(&value);
+        if at_login && !own && self.gone_back(&name) {
+            change(&mut self.server.params, &name, None);
+            return self.deliver(frame, feed, at, here, true);
+        }
+        self.deliver(frame, feed, at, here, own);
         let wanted = (!at_login).then(|| value.clone());
         change(&mut self.server.params, &name, wanted.clone());
         if let Some(client) = self.client.as_deref_mut()
@@ -523,6 +575,28 @@ impl Turn<'_> {
             };
             change(&mut client.params, &name, wish);
         }
+    }
+}
+
+impl Turn<'_> {
+    /// RESET took the server back to its own login, where the client means
+    /// its own: it is told the value that it will have.
+    fn gone_back(&mut self, name: &str) -> bool {
+        let Some(client) = self.client.as_deref() else {
+            return false;
+        };
+        let (Some(wish), Some(Value::Guc(login))) =
+            (client.params.value(name), client.startup.value(name))
+        else {
+            return false;
+        };
+        if *wish != Value::Guc(login.clone()) || self.server.params.value(name).is_some() {
+            return false;
+        }
+        self.out.write(Peer::Client(self.server.link), |v| {
+            back::parameter_status(v, crate::login::reported_name(name), &**login)
+        });
+        true
     }
 }
 
@@ -551,7 +625,7 @@ pub(crate) fn emit_locals(slot: u32, client: &mut Client, server: &mut Server, o
         let status = server.status;
         match server.expected.pop() {
             Some(Expect::LocalParse(_)) => out.write(Peer::Client(slot), back::parse_complete),
-            Some(Expect::LocalClose) => out.write(Peer::Client(slot), back::close_complete),
+            Some(Expect::LocalClose(_)) => out.write(Peer::Client(slot), back::close_complete),
             Some(Expect::LocalDeallocate) => out.write(Peer::Client(slot), |v| {
                 back::command_complete(v, "DEALLOCATE");
                 back::ready(v, status);
@@ -564,6 +638,12 @@ pub(crate) fn emit_locals(slot: u32, client: &mut Client, server: &mut Server, o
 
 /// A message that the server skipped: what was believed of it is taken back.
 pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mut Server) {
+    // A Parse of the same name that was sent later stands.
+    let again = match entry {
+        Expect::Parse(Some(p)) | Expect::LocalParse(p) => server.expected.parses(&p.name),
+        _ => false,
+    };
+    let client = client.filter(|_| !again);
     match entry {
         Expect::Parse(Some(parse)) => {
             if !parse.name.is_empty() {
@@ -577,6 +657,13 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
         Expect::LocalParse(parse) => {
             if let Some(client) = client {
                 client.forget_parse(parse);
+            }
+        }
+        Expect::LocalClose(Some(closed)) => {
+            if let Some(client) = client {
+                let all = &mut client.extra().prepared;
+                all.entry(closed.name.clone())
+                    .or_insert_with(|| std::sync::Arc::clone(&closed.statement));
             }
         }
         Expect::OwnParse(statement) | Expect::OwnClose(statement) => {

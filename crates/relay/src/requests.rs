@@ -5,7 +5,7 @@ use crate::effects::{self, Script};
 use crate::errors::Trouble;
 use crate::expect::Expect;
 use crate::hub::{Hub, Pools};
-use crate::outbox::{Feed, Outbox, Peer};
+use crate::outbox::{Command, Feed, Outbox, Peer};
 use crate::params;
 use crate::pins::Pins;
 use crate::server::ServerPhase;
@@ -223,6 +223,11 @@ impl Hub {
                 server.half_sent = false;
             }
         }
+        if whole {
+            // The lease may have ended while the message was still being sent.
+            let link = client.link;
+            self.maybe_release(io.now, link, io.pools, io.out);
+        }
         at + n
     }
 
@@ -246,7 +251,9 @@ impl Hub {
             }
             client.skip = true;
         }
-        if client.skip && frame.tag != b'S' && frame.tag != b'X' {
+        // An unknown type is the end also for PostgreSQL, when it skips.
+        let known = b"QPBDECHdcfF".contains(&frame.tag);
+        if client.skip && known {
             return self.drop_frame(slot, frame, feed, at);
         }
         match frame.tag {
@@ -335,7 +342,17 @@ impl Hub {
         let Some(client) = self.clients.get(slot) else {
             return Step::Closed;
         };
-        let tracks = client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
+        let Some(server) = self.servers.get(client.link) else {
+            return Step::Closed;
+        };
+        if server.expected.is_skipping() {
+            // The server reads it, and drops it as all else until Sync.
+            self.pass_frame(slot, frame, feed, at, io.out);
+            return Step::Done;
+        }
+        // What is still to be answered may begin to be tracked.
+        let tracks =
+            !server.expected.is_empty() || client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
         let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text))
         {
             None
@@ -345,13 +362,14 @@ impl Hub {
         let entry = match script {
             None => Expect::Query(None),
             Some(script) => {
-                if let Some(step) = self.own_deallocate(slot, &script, io) {
+                if whole && let Some(step) = self.own_deallocate(slot, &script, io) {
                     return step;
                 }
                 if let Some(what) = script.effects.iter().find_map(|e| Pins::wants(&e.change))
                     && !self.take_pin(slot)
                 {
-                    return self.refuse_pin_query(slot, what, io);
+                    self.refuse_pin_query(slot, what, io);
+                    return self.drop_frame(slot, frame, feed, at);
                 }
                 Expect::Query(Some(Script::own(script)))
             }
@@ -392,6 +410,7 @@ impl Hub {
         self.begin(slot, io.now);
         if let Some(server) = self.linked_server(slot) {
             server.batch += 1;
+            server.unsynced = false;
             server.expected.push(Expect::Function);
         }
         self.pass_frame(slot, frame, feed, at, io.out);
@@ -412,6 +431,9 @@ impl Hub {
             return self.drop_frame(slot, frame, feed, at);
         };
         if frame.tag != b'd' {
+            if !server.copy_in && !server.expected.is_empty() {
+                server.expected.push(Expect::CopyEnd);
+            }
             server.copy_in = false;
         }
         self.pass_frame(slot, frame, feed, at, io.out);
@@ -433,9 +455,11 @@ impl Hub {
             return;
         };
         client.request_at = now;
-        if let Some(server) = self.servers.get_mut(client.link)
-            && server.expected.is_empty()
-        {
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
+        server.used = true;
+        if server.expected.is_empty() {
             server.query_at = now;
             if server.status == Status::Idle {
                 server.xact_at = now;
@@ -516,6 +540,7 @@ impl Hub {
         server.link = slot;
         server.lent_at = io.now;
         server.half_sent = false;
+        server.used = false;
         let waited = io.now.since(client.request_at).as_micros() as u64;
         let key = server.pool.key;
         let totals = &mut self.local(key).stats.totals;
@@ -601,6 +626,7 @@ impl Hub {
             server
                 .expected
                 .push(Expect::OwnQuery(crate::expect::Purpose::Parameters));
+            server.coming = Some(Arc::clone(&client.params));
         }
         server.query_at = io.now;
         server.unnamed = None;
@@ -627,9 +653,14 @@ impl Hub {
     }
 
     /// Frees a link on both sides.
-    pub(crate) fn unlink(&mut self, server_slot: u32) -> Option<u32> {
+    pub(crate) fn unlink(&mut self, server_slot: u32, out: &mut Outbox) -> Option<u32> {
         let server = self.servers.get_mut(server_slot)?;
         let slot = std::mem::replace(&mut server.link, NONE);
+        let paused = std::mem::take(&mut server.paused);
+        if paused {
+            // Whoever comes next must find it read.
+            out.command(Command::Resume(Peer::Server(server_slot)));
+        }
         let client = self.clients.get_mut(slot)?;
         client.link = NONE;
         Some(slot)

@@ -74,6 +74,12 @@ pub(crate) struct Server {
     pub(crate) ddl_seen: u64,
     /// Session state may be there that only a reset ends.
     pub(crate) dirty: bool,
+    /// Its parameters are not known for sure; only a reset ends that.
+    pub(crate) unsure: bool,
+    /// The parameters that the pooler's own statement is about to set.
+    pub(crate) coming: Option<Arc<ParamSet>>,
+    /// The client that holds it has used it in this lease.
+    pub(crate) used: bool,
     /// Cancel requests for it that have not ended.
     pub(crate) cancels: u32,
     pub(crate) pid: i32,

@@ -94,6 +94,9 @@ impl Hub {
             unnamed: None,
             ddl_seen: 0,
             dirty: false,
+            unsure: false,
+            coming: None,
+            used: false,
             cancels: 0,
             pid: 0,
             cancel_key: Box::default(),
@@ -129,7 +132,7 @@ impl Hub {
         };
         login.stage = Stage::Asked;
         login.binding = binding.map(Into::into);
-        server.addr = Box::new(addr);
+        *server.addr = addr;
         server.tls = tls.into();
         let info = &server.pool;
         let own = [("user", &*info.user), ("database", &*info.server_database)];
@@ -294,22 +297,10 @@ impl Hub {
             (Authentication::Sasl(mechanisms), _) => {
                 let plus = mechanisms.clone().any(|m| m == "SCRAM-SHA-256-PLUS");
                 if !mechanisms.clone().any(|m| m == "SCRAM-SHA-256") && !plus {
-                    return Err((
-                        "the server offers no SASL mechanism that is known here".into(),
-                        true,
-                    ));
+                    let text = "the server offers no SASL mechanism that is known here";
+                    return Err((text.into(), true));
                 }
-                let (mechanism, binding) = match (&login.binding, plus) {
-                    (Some(data), true) => ("SCRAM-SHA-256-PLUS", ChannelBinding::EndPoint(data)),
-                    (Some(_), false) => ("SCRAM-SHA-256", ChannelBinding::Unused),
-                    (None, _) => ("SCRAM-SHA-256", ChannelBinding::Unavailable),
-                };
-                let first = scram_client::ClientFirst::start(&nonce, binding)
-                    .map_err(|e| (e.to_string(), false))?;
-                io.out.write(to, |v| {
-                    front::sasl_initial(v, mechanism, first.message().as_bytes())
-                });
-                login.stage = Stage::First(first);
+                login.stage = begin_scram(to, login.binding.as_deref(), plus, &nonce, io.out)?;
             }
             (Authentication::SaslContinue(data), Stage::First(first)) => {
                 let need = first
@@ -321,10 +312,8 @@ impl Hub {
                 last.finish(data).map_err(|e| (e.to_string(), true))?;
             }
             _ => {
-                return Err((
-                    "the server asks for an authentication that is not known here".into(),
-                    true,
-                ));
+                let text = "the server asks for an authentication that is not known here";
+                return Err((text.into(), true));
             }
         }
         Ok(())
@@ -436,13 +425,20 @@ impl Hub {
         server.phase = ServerPhase::Idle;
         server.used_at = io.now;
         let (key, conn) = (server.pool.key, server.conn);
-        let local = self.local(key);
-        local.greeting = Some(greeting);
-        let ddl = local.ddl;
+        server.pool.learn_greeting(&greeting);
+        let ddl = self.local(key).ddl;
         if let Some(server) = self.servers.get_mut(slot) {
             server.ddl_seen = ddl;
         }
+        self.welcome_waiting(key, io);
         io.pools.opened(io.now, key, conn, slot);
+        // What came behind it in the same read is no part of the login.
+        if let Some(server) = self.servers.get_mut(slot) {
+            let rest = std::mem::take(&mut server.held);
+            if !rest.is_empty() {
+                self.server_input(io.now, slot, &rest, io.pools, io.out);
+            }
+        }
     }
 
     /// A login's socket ended or could not be connected.
@@ -477,4 +473,25 @@ impl Hub {
         io.pools
             .open_failed(io.now, key, server.conn, text.into(), refused);
     }
+}
+
+/// Sends the first message of SCRAM, with channel binding where both sides can.
+fn begin_scram(
+    to: Peer,
+    binding: Option<&[u8]>,
+    plus: bool,
+    nonce: &str,
+    out: &mut Outbox,
+) -> Result<Stage, (String, bool)> {
+    let (mechanism, binding) = match (binding, plus) {
+        (Some(data), true) => ("SCRAM-SHA-256-PLUS", ChannelBinding::EndPoint(data)),
+        (Some(_), false) => ("SCRAM-SHA-256", ChannelBinding::Unused),
+        (None, _) => ("SCRAM-SHA-256", ChannelBinding::Unavailable),
+    };
+    let first =
+        scram_client::ClientFirst::start(nonce, binding).map_err(|e| (e.to_string(), false))?;
+    out.write(to, |v| {
+        front::sasl_initial(v, mechanism, first.message().as_bytes())
+    });
+    Ok(Stage::First(first))
 }

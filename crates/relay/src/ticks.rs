@@ -117,12 +117,9 @@ impl Hub {
     /// The server does not answer the pooler's own statement: the client gets
     /// another connection.
     fn unresponsive(&mut self, slot: u32, link: u32, io: &mut Io<'_>) {
+        let used = self.servers.get(slot).is_some_and(|s| s.used);
         self.drop_server(slot, CloseReason::ServerUnresponsive, io);
-        if let Some(client) = self.clients.get_mut(link) {
-            client.link = NONE;
-            client.phase = Phase::Ready;
-            self.go_on(link, io);
-        }
+        self.lost_while_preparing(link, used, io);
     }
 
     fn client_tick(&mut self, slot: u32, io: &mut Io<'_>) {

@@ -13,12 +13,15 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LIST: &str = "xtask/ratchet.txt";
 
 const LIST_HEADER: &str = "\
-# What is larger than the rules allow: rule, place, figure. A figure may fall, not grow.
+# What is larger than the rules allow: rule, place, figure, # reason. A figure may fall, not grow.
 # `cargo xtask tidy --write-ratchet` writes this file; its diff is reviewed.
 ";
 
 /// A figure's rule and place, such as ("function-lines", "crates/a/src/b.rs::f").
 type Key = (String, String);
+
+/// What stands behind a line's `#`.
+type Reasons = BTreeMap<Key, String>;
 
 /// Every figure above its limit.
 pub(super) fn figures(sources: &[Source]) -> BTreeMap<Key, usize> {
@@ -55,13 +58,16 @@ pub(super) fn figures(sources: &[Source]) -> BTreeMap<Key, usize> {
 }
 
 pub(super) fn check(figures: &BTreeMap<Key, usize>) -> Result<Vec<Finding>, String> {
-    let text = std::fs::read_to_string(crate::repository().join(LIST))
-        .map_err(|error| format!("{LIST}: {error}"))?;
-    Ok(compare(figures, &parse(&text)?))
+    let (listed, reasons) = parse(&read()?)?;
+    let mut findings = compare(figures, &listed);
+    findings.extend(unexplained(&listed, &reasons));
+    Ok(findings)
 }
 
 pub(super) fn write(figures: &BTreeMap<Key, usize>) -> crate::Outcome {
-    std::fs::write(crate::repository().join(LIST), render(figures))
+    // Reasons stay with their lines; a new line asks for one at the next check.
+    let (_, reasons) = parse(&read()?)?;
+    std::fs::write(crate::repository().join(LIST), render(figures, &reasons))
         .map_err(|error| format!("{LIST}: {error}"))?;
     println!(
         "{LIST}: {} figures above the limits. Review its diff.",
@@ -70,29 +76,55 @@ pub(super) fn write(figures: &BTreeMap<Key, usize>) -> crate::Outcome {
     Ok(())
 }
 
-fn render(figures: &BTreeMap<Key, usize>) -> String {
-    let lines = figures
-        .iter()
-        .map(|((rule, place), figure)| format!("{rule} {place} {figure}\n"));
+fn read() -> Result<String, String> {
+    std::fs::read_to_string(crate::repository().join(LIST))
+        .map_err(|error| format!("{LIST}: {error}"))
+}
+
+fn render(figures: &BTreeMap<Key, usize>, reasons: &Reasons) -> String {
+    let lines = figures.iter().map(|(key, figure)| {
+        let reason = reasons.get(key).map(|r| format!(" # {r}"));
+        let (rule, place) = key;
+        format!("{rule} {place} {figure}{}\n", reason.unwrap_or_default())
+    });
     LIST_HEADER.to_owned() + &lines.collect::<String>()
 }
 
-fn parse(text: &str) -> Result<BTreeMap<Key, usize>, String> {
-    let mut listed = BTreeMap::new();
+fn parse(text: &str) -> Result<(BTreeMap<Key, usize>, Reasons), String> {
+    let (mut listed, mut reasons) = (BTreeMap::new(), Reasons::new());
     for (number, line) in text.lines().enumerate() {
-        if line.starts_with('#') || line.trim().is_empty() {
+        let (entry, reason) = line.split_once('#').unwrap_or((line, ""));
+        if entry.trim().is_empty() {
             continue;
         }
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let words: Vec<&str> = entry.split_whitespace().collect();
         let [rule, place, figure] = words[..] else {
-            return Err(format!("{LIST}:{}: write `rule place figure`", number + 1));
+            return Err(format!(
+                "{LIST}:{}: write `rule place figure # reason`",
+                number + 1
+            ));
         };
         let figure = figure
             .parse()
             .map_err(|_| format!("{LIST}:{}: no number", number + 1))?;
-        listed.insert((rule.to_owned(), place.to_owned()), figure);
+        let key = (rule.to_owned(), place.to_owned());
+        if !reason.trim().is_empty() {
+            reasons.insert(key.clone(), reason.trim().to_owned());
+        }
+        listed.insert(key, figure);
     }
-    Ok(listed)
+    Ok((listed, reasons))
+}
+
+fn unexplained(listed: &BTreeMap<Key, usize>, reasons: &Reasons) -> Vec<Finding> {
+    let silent = listed.keys().filter(|key| !reasons.contains_key(*key));
+    silent
+        .map(|(rule, place)| Finding {
+            file: LIST.to_owned(),
+            line: 0,
+            text: format!("`{rule} {place}` needs a reason behind a `#`"),
+        })
+        .collect()
 }
 
 fn compare(figures: &BTreeMap<Key, usize>, listed: &BTreeMap<Key, usize>) -> Vec<Finding> {
@@ -177,10 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn what_is_written_is_what_is_read_and_reasons_stay() {
         let figures = map(&[("unwraps", "a.rs", 3), ("function-lines", "a.rs::f", 80)]);
-        assert_eq!(parse(&render(&figures)), Ok(figures));
-        assert!(parse("unwraps a.rs many").is_err());
+        let key = ("unwraps".to_owned(), "a.rs".to_owned());
+        let reasons = Reasons::from([(key, "a table of constants".to_owned())]);
+        let (read, why) = parse(&render(&figures, &reasons)).expect("as written");
+        assert_eq!((&read, &why), (&figures, &reasons));
+        let silent = unexplained(&read, &why);
+        assert!(silent.len() == 1 && silent[0].text.contains("a.rs::f"));
+        assert!(parse("unwraps a.rs many # why").is_err());
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Input that is broken on purpose: an error with a place, never a panic.
+
 use std::io;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Whole pgbouncer.ini files: what is taken over, and what is warned about.
+
 use std::time::Duration;
 
 use super::{ini, rendered, shown, warned};

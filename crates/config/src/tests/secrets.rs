@@ -1,3 +1,5 @@
+//! Passwords appear in no error, warning or `Debug` text.
+
 use proptest::prelude::*;
 
 use crate::*;

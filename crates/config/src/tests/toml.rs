@@ -1,3 +1,5 @@
+//! Whole plimsoll.toml files, with the plan or the error they lead to.
+
 use std::time::Duration;
 
 use super::{rendered, shown, toml, warned};

@@ -1,3 +1,5 @@
+//! Connection strings: what each part means, and which are refused.
+
 use super::warned;
 use crate::*;
 

@@ -1,3 +1,5 @@
+//! The log's lines, its bounds and what it leaves out.
+
 use super::*;
 use std::sync::Mutex;
 use std::sync::mpsc;

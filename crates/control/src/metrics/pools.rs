@@ -5,6 +5,36 @@ use super::encode::{Encoder, Label, Unit, Value};
 use events::snapshot::{PoolRow, Snapshot};
 use events::{Histogram, RefuseReason};
 
+/// A family with one figure per pool: name, unit, help, how it is read.
+type Figure = (&'static str, Unit, &'static str, fn(&PoolRow) -> Value);
+
+const GAUGES: [Figure; 4] = [
+    (
+        "plimsoll_pool_size",
+        Unit::None,
+        "Most server connections that the pool may hold.",
+        |p| p.size.into(),
+    ),
+    (
+        "plimsoll_pool_oldest_wait_seconds",
+        Unit::Seconds,
+        "How long the oldest waiting client has waited.",
+        |p| Value::Micros(p.maxwait_us),
+    ),
+    (
+        "plimsoll_pool_paused",
+        Unit::None,
+        "1 while an administrator has paused the pool.",
+        |p| u32::from(p.paused).into(),
+    ),
+    (
+        "plimsoll_pool_disabled",
+        Unit::None,
+        "1 while an administrator has disabled the pool.",
+        |p| u32::from(p.disabled).into(),
+    ),
+];
+
 pub(super) fn gauges(e: &mut Encoder, pools: &Pools<'_>) {
     let mut family = e.gauges(
         "plimsoll_pool_info",
@@ -23,6 +53,17 @@ pub(super) fn gauges(e: &mut Encoder, pools: &Pools<'_>) {
             1u64,
         );
     }
+    states(e, pools);
+    for (family, unit, help, figure) in GAUGES {
+        let mut family = e.gauges(family, unit, help);
+        for (name, row) in pools {
+            family.add(&pool_labels(*name), figure(row));
+        }
+    }
+}
+
+/// Clients and server connections by state.
+fn states(e: &mut Encoder, pools: &Pools<'_>) {
     type States = [(&'static str, fn(&PoolRow) -> u32)];
     const CLIENTS: &States = &[
         ("active", |p| p.cl_active),
@@ -58,112 +99,79 @@ pub(super) fn gauges(e: &mut Encoder, pools: &Pools<'_>) {
             }
         }
     }
-    type Figure = (&'static str, Unit, &'static str, fn(&PoolRow) -> Value);
-    const FIGURES: [Figure; 4] = [
-        (
-            "plimsoll_pool_size",
-            Unit::None,
-            "Most server connections that the pool may hold.",
-            |p| p.size.into(),
-        ),
-        (
-            "plimsoll_pool_oldest_wait_seconds",
-            Unit::Seconds,
-            "How long the oldest waiting client has waited.",
-            |p| Value::Micros(p.maxwait_us),
-        ),
-        (
-            "plimsoll_pool_paused",
-            Unit::None,
-            "1 while an administrator has paused the pool.",
-            |p| u32::from(p.paused).into(),
-        ),
-        (
-            "plimsoll_pool_disabled",
-            Unit::None,
-            "1 while an administrator has disabled the pool.",
-            |p| u32::from(p.disabled).into(),
-        ),
-    ];
-    for (family, unit, help, figure) in FIGURES {
-        let mut family = e.gauges(family, unit, help);
-        for (name, row) in pools {
-            family.add(&pool_labels(*name), figure(row));
-        }
-    }
 }
 
+const COUNTERS: [Figure; 11] = [
+    (
+        "plimsoll_pool_assignments",
+        Unit::None,
+        "Server connections lent.",
+        |p| p.totals.server_assignments.into(),
+    ),
+    (
+        "plimsoll_pool_transactions",
+        Unit::None,
+        "Transactions finished.",
+        |p| p.totals.xacts.into(),
+    ),
+    (
+        "plimsoll_pool_queries",
+        Unit::None,
+        "Queries finished: simple queries and Sync batches.",
+        |p| p.totals.queries.into(),
+    ),
+    (
+        "plimsoll_pool_received_bytes",
+        Unit::Bytes,
+        "Bytes received from clients.",
+        |p| p.totals.bytes_received.into(),
+    ),
+    (
+        "plimsoll_pool_sent_bytes",
+        Unit::Bytes,
+        "Bytes sent to clients.",
+        |p| p.totals.bytes_sent.into(),
+    ),
+    (
+        "plimsoll_pool_transaction_time_seconds",
+        Unit::Seconds,
+        "Time spent in transactions.",
+        |p| Value::Micros(p.totals.xact_us),
+    ),
+    (
+        "plimsoll_pool_query_time_seconds",
+        Unit::Seconds,
+        "Time spent in queries.",
+        |p| Value::Micros(p.totals.query_us),
+    ),
+    (
+        "plimsoll_pool_client_parses",
+        Unit::None,
+        "Parse messages from clients.",
+        |p| p.totals.client_parses.into(),
+    ),
+    (
+        "plimsoll_pool_server_parses",
+        Unit::None,
+        "Parse messages sent to servers.",
+        |p| p.totals.server_parses.into(),
+    ),
+    (
+        "plimsoll_pool_binds",
+        Unit::None,
+        "Bind messages from clients.",
+        |p| p.totals.binds.into(),
+    ),
+    (
+        "plimsoll_pool_client_logins",
+        Unit::None,
+        "Client logins to the pool.",
+        |p| p.totals.client_logins.into(),
+    ),
+];
+
 pub(super) fn counters(e: &mut Encoder, pools: &Pools<'_>) {
-    type Figure = (&'static str, Unit, &'static str, fn(&PoolRow) -> Value);
-    const FIGURES: [Figure; 11] = [
-        (
-            "plimsoll_pool_assignments",
-            Unit::None,
-            "Server connections lent.",
-            |p| p.totals.server_assignments.into(),
-        ),
-        (
-            "plimsoll_pool_transactions",
-            Unit::None,
-            "Transactions finished.",
-            |p| p.totals.xacts.into(),
-        ),
-        (
-            "plimsoll_pool_queries",
-            Unit::None,
-            "Queries finished: simple queries and Sync batches.",
-            |p| p.totals.queries.into(),
-        ),
-        (
-            "plimsoll_pool_received_bytes",
-            Unit::Bytes,
-            "Bytes received from clients.",
-            |p| p.totals.bytes_received.into(),
-        ),
-        (
-            "plimsoll_pool_sent_bytes",
-            Unit::Bytes,
-            "Bytes sent to clients.",
-            |p| p.totals.bytes_sent.into(),
-        ),
-        (
-            "plimsoll_pool_transaction_time_seconds",
-            Unit::Seconds,
-            "Time spent in transactions.",
-            |p| Value::Micros(p.totals.xact_us),
-        ),
-        (
-            "plimsoll_pool_query_time_seconds",
-            Unit::Seconds,
-            "Time spent in queries.",
-            |p| Value::Micros(p.totals.query_us),
-        ),
-        (
-            "plimsoll_pool_client_parses",
-            Unit::None,
-            "Parse messages from clients.",
-            |p| p.totals.client_parses.into(),
-        ),
-        (
-            "plimsoll_pool_server_parses",
-            Unit::None,
-            "Parse messages sent to servers.",
-            |p| p.totals.server_parses.into(),
-        ),
-        (
-            "plimsoll_pool_binds",
-            Unit::None,
-            "Bind messages from clients.",
-            |p| p.totals.binds.into(),
-        ),
-        (
-            "plimsoll_pool_client_logins",
-            Unit::None,
-            "Client logins to the pool.",
-            |p| p.totals.client_logins.into(),
-        ),
-    ];
-    for (family, unit, help, figure) in FIGURES {
+    for (family, unit, help, figure) in COUNTERS {
         let mut family = e.counters(family, unit, help);
         for (name, row) in pools {
             family.add(&pool_labels(*name), figure(row));

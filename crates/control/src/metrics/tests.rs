@@ -1,3 +1,5 @@
+//! The text of `/metrics` against a golden file and the format's rules.
+
 use super::*;
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -1,3 +1,5 @@
+//! The HTTP listener over loopback: routes, limits, slow and rude clients.
+
 use super::*;
 use std::io::{Read, Write};
 use std::sync::Mutex;

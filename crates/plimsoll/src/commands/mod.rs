@@ -3,6 +3,7 @@
 
 mod completions;
 mod demo;
+mod reach;
 mod run;
 
 use std::process::ExitCode;

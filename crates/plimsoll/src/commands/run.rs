@@ -1,7 +1,8 @@
 //! `plimsoll run`: the pooler.
 
+use super::reach;
 use crate::cli::{LogFormat, RunArgs};
-use crate::sandbox::{Options, Sandbox};
+use crate::sandbox::{Options, Sandbox, percent};
 use crate::serve::{self, Serve};
 use anyhow::Context;
 use config::{Overrides, Plan, UrlOptions};
@@ -9,9 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// The login of `--sandbox`: the server is private and soon gone.
+const SANDBOX: &str = "sandbox";
+/// The sandbox's `max_connections`, and the line below it: superusers come in too.
+const SANDBOX_CONNECTIONS: u32 = 100;
+const SANDBOX_LINE: u32 = 90;
+
+/// Names the unix socket where the system chooses the TCP port.
+const SOCKET_PORT: u16 = 6432;
+
 /// Serves until a signal ends it.
 pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let overrides = Overrides {
+    let mut overrides = Overrides {
         line: args.line,
         metrics_listen: args.metrics,
     };
@@ -26,8 +36,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         };
         (plan, Source::Fixed, None)
     } else {
-        let sandbox =
-            Sandbox::start(Options::from_env()).context("the private PostgreSQL did not start")?;
+        overrides.line = Some(args.line.unwrap_or(SANDBOX_LINE));
+        let mut options = Options::from_env();
+        options.max_connections = SANDBOX_CONNECTIONS;
+        let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
         let plan = sandbox_plan(&sandbox, &args, overrides)?;
         (plan, Source::Fixed, Some(sandbox))
     };
@@ -35,15 +47,49 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
+    let introduced = plan.clone();
+    let fixed = matches!(source, Source::Fixed);
+    let sandboxed = sandbox.is_some();
     let reload: proxy::Reload = match source {
         Source::File(file, overrides) => {
             Box::new(move || load(&file, &overrides).map_err(|e| e.render()))
         }
         Source::Fixed => Box::new(|| Err("there is no settings file to read again".into())),
     };
-    let served = serve::run(Serve { plan, reload });
+    let started = Box::new(move |handle: &proxy::Handle| {
+        if fixed {
+            introduce(&introduced, handle, sandboxed);
+        }
+        reach::warn_if_unreachable(&introduced);
+    });
+    let served = serve::run(Serve {
+        plan,
+        reload,
+        started,
+    });
     drop(sandbox);
     served
+}
+
+/// How to connect, for who started without a file. A password is shown only
+/// where it guards nothing: in the sandbox.
+#[expect(clippy::print_stdout, reason = "a person wants to know how to connect")]
+fn introduce(plan: &Plan, handle: &proxy::Handle, sandbox: bool) {
+    let (Some(user), Some(database)) = (plan.users.keys().next(), plan.databases.first()) else {
+        return;
+    };
+    let place = handle.addresses().first().map(ToString::to_string);
+    let place = place.unwrap_or_default();
+    let password = if sandbox { ":sandbox" } else { "" };
+    let url = |name: &str| {
+        let (user, name) = (percent(user), percent(name));
+        format!("postgres://{user}{password}@{place}/{name}")
+    };
+    println!("Connect    psql {}", url(&database.name));
+    println!("Console    psql {} -c 'show pools'", url("pgbouncer"));
+    if !sandbox {
+        println!("           with the password of the URL that you gave");
+    }
 }
 
 /// Where RELOAD reads from.
@@ -88,24 +134,31 @@ fn from_url(url: &str, args: &RunArgs, overrides: Overrides) -> Result<Plan, con
         host: args.listen.ip().to_string(),
         port: args.listen.port(),
     }];
-    config::from_url_with(
+    let mut plan = config::from_url_with(
         url,
         &UrlOptions {
             listen,
+            unix_socket_dir: args.socket_dir.clone(),
             overrides,
-            ..UrlOptions::default()
         },
-    )
+    )?;
+    // A socket's name needs a number that its clients know beforehand.
+    plan.unix_socket_port = match args.listen.port() {
+        0 => SOCKET_PORT,
+        port => port,
+    };
+    // Figures are for whoever has the URL; what changes something is for a settings file.
+    plan.stats_users = plan.users.keys().cloned().collect();
+    Ok(plan)
 }
 
-#[expect(clippy::print_stdout, reason = "a person wants to know how to connect")]
 fn sandbox_plan(sandbox: &Sandbox, args: &RunArgs, overrides: Overrides) -> anyhow::Result<Plan> {
-    let password = "sandbox";
-    sandbox.create_user("sandbox", password, "")?;
-    sandbox.create_database("sandbox", "sandbox")?;
-    let url = sandbox.url("sandbox", password, "sandbox");
-    let plan = from_url(&url, args, overrides).map_err(|e| anyhow::anyhow!("{}", e.render()))?;
-    println!("psql postgres://sandbox:{password}@{}/sandbox", args.listen);
+    sandbox.create_user(SANDBOX, SANDBOX, "")?;
+    sandbox.create_database(SANDBOX, SANDBOX)?;
+    let url = sandbox.url(SANDBOX, SANDBOX, SANDBOX);
+    let mut plan =
+        from_url(&url, args, overrides).map_err(|e| anyhow::anyhow!("{}", e.render()))?;
+    plan.admin_users = vec![SANDBOX.to_owned()];
     Ok(plan)
 }
 

@@ -41,6 +41,7 @@ use std::time::Duration;
 pub use error::SandboxError;
 pub use programs::{Places, Programs};
 pub use server::{Sandbox, wait_until};
+pub(crate) use settings::percent;
 
 /// How the server shall be.
 #[derive(Clone, Debug)]

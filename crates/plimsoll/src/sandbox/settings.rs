@@ -69,7 +69,7 @@ pub(super) fn identifier(text: &str) -> String {
 }
 
 /// Percent-encodes all but the characters that RFC 3986 calls unreserved.
-pub(super) fn percent(text: &str) -> String {
+pub(crate) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

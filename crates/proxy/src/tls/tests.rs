@@ -1,3 +1,5 @@
+//! TLS on both sides with certificates made for the test.
+
 use super::*;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,

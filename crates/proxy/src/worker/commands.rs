@@ -8,21 +8,14 @@ use crate::socket::Conn;
 use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
-use relay::{CancelOutcome, Command, Hub, Peer, PoolKey};
+use relay::{CancelOutcome, Command, Hub, Peer, PoolKey, Pools};
 use std::io::IoSlice;
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::CloseClient { slot, reason } => {
-                if self.common.read().plan.log_disconnections {
-                    tracing::info!(
-                        client = slot,
-                        worker = self.id.0,
-                        reason = reason.label(),
-                        "client closed"
-                    );
-                }
+                self.log_close(slot, reason);
                 self.close_client(slot, reason);
             }
             Command::CloseServer {
@@ -48,26 +41,7 @@ impl Worker {
                 generation,
                 job,
             } => self.helpers.derive(self.id, peer, generation, job),
-            Command::Cancel { slot, pid, key } => {
-                let Some(requester) = self.hub.client_id(slot) else {
-                    return;
-                };
-                let worker = Hub::worker_of(pid);
-                if worker == self.id {
-                    self.cancel(requester, pid, &key);
-                } else if usize::from(worker.0) < self.common.mailboxes.len() {
-                    self.common.post(
-                        worker,
-                        Mail::Cancel {
-                            requester,
-                            pid,
-                            key,
-                        },
-                    );
-                } else {
-                    self.cancel_done(requester);
-                }
-            }
+            Command::Cancel { slot, pid, key } => self.route_cancel(slot, pid, key),
             Command::CancelServer {
                 slot,
                 conn,
@@ -97,6 +71,37 @@ impl Worker {
                     tracing::info!(client = %client, worker = self.id.0, "client logged in");
                 }
             }
+        }
+    }
+
+    fn log_close(&self, slot: u32, reason: CloseReason) {
+        if self.common.read().plan.log_disconnections {
+            tracing::info!(
+                client = slot,
+                worker = self.id.0,
+                reason = reason.label(),
+                "client closed"
+            );
+        }
+    }
+
+    /// Takes a cancel request to the worker that its process number names.
+    fn route_cancel(&mut self, slot: u32, pid: i32, key: Box<[u8]>) {
+        let Some(requester) = self.hub.client_id(slot) else {
+            return;
+        };
+        let worker = Hub::worker_of(pid);
+        if worker == self.id {
+            self.cancel(requester, pid, &key);
+        } else if usize::from(worker.0) < self.common.mailboxes.len() {
+            let mail = Mail::Cancel {
+                requester,
+                pid,
+                key,
+            };
+            self.common.post(worker, mail);
+        } else {
+            self.cancel_done(requester);
         }
     }
 
@@ -256,7 +261,7 @@ impl Worker {
                 if let Some(key) = key {
                     self.hub
                         .evict(slot, conn, CloseReason::ServerGone, &mut self.out);
-                    self.port.lost(self.now, key, conn);
+                    self.port.closing(self.now, key, conn);
                 }
             }
         }

@@ -71,10 +71,7 @@ impl Worker {
     }
 
     fn endpoint(&self, key: relay::PoolKey) -> Option<crate::address::Endpoint> {
-        self.common
-            .read()
-            .place(key)
-            .map(|p| p.upstream.endpoint.clone())
+        self.common.read().place(key).map(|p| p.upstream.endpoint())
     }
 
     pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {
@@ -280,14 +277,7 @@ fn step(outgoing: &mut Outgoing) -> Step {
         Stage::Asked => {
             let mut answer = [0];
             match conn.read(&mut answer) {
-                Got::Bytes(1, _) => match (answer[0], tls) {
-                    (b'S', Some(tls)) => begin_tls(outgoing, &tls),
-                    (b'N', Some(tls)) if tls.mode <= SslMode::Prefer => Step::Up,
-                    (b'N', _) => Step::Failed(
-                        "the server does not offer TLS, but sslmode requires it".into(),
-                    ),
-                    _ => Step::Failed("the server broke the protocol at SSLRequest".into()),
-                },
+                Got::Bytes(1, _) => tls_answered(outgoing, answer[0], tls),
                 Got::Bytes(..) => Step::Again,
                 Got::Nothing => Step::Wait,
                 Got::End => Step::Failed("the server closed the connection".into()),
@@ -322,6 +312,16 @@ fn step(outgoing: &mut Outgoing) -> Step {
                 Got::Broken(e) => Step::Failed(e.to_string()),
             }
         }
+    }
+}
+
+/// The server's one byte after SSLRequest.
+fn tls_answered(outgoing: &mut Outgoing, answer: u8, tls: Option<config::Tls>) -> Step {
+    match (answer, tls) {
+        (b'S', Some(tls)) => begin_tls(outgoing, &tls),
+        (b'N', Some(tls)) if tls.mode <= SslMode::Prefer => Step::Up,
+        (b'N', _) => Step::Failed("the server does not offer TLS, but sslmode requires it".into()),
+        _ => Step::Failed("the server broke the protocol at SSLRequest".into()),
     }
 }
 

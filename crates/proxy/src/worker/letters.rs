@@ -53,8 +53,12 @@ impl Worker {
             }
             Mail::Settings(directory, pools, tls) => {
                 self.hub.reconfigure(directory);
-                for info in &pools {
+                for info in &pools.changed {
                     self.hub.pool_changed(info);
+                }
+                for (old, info) in &pools.moved {
+                    self.hub
+                        .pool_moved(self.now, *old, info, &mut self.port, &mut self.out);
                 }
                 self.client_tls = tls;
             }

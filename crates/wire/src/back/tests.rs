@@ -1,3 +1,5 @@
+//! Messages of the server: built, parsed, and broken on purpose.
+
 use super::*;
 use crate::frame::{self, HEADER};
 use WireError::*;

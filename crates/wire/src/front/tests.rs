@@ -1,3 +1,5 @@
+//! Messages of the client: built, parsed, and broken on purpose.
+
 use super::*;
 use crate::frame::{self, HEADER};
 use crate::startup::{Startup, parse as parse_startup};

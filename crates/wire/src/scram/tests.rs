@@ -1,3 +1,5 @@
+//! SCRAM: both sides against each other, the RFC's example, and forgeries.
+
 use super::client::ClientFirst;
 use super::server::{Proven, ServerFirst};
 use super::*;

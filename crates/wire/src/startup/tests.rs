@@ -1,3 +1,5 @@
+//! Start-up packets: plain, TLS, cancel, and broken on purpose.
+
 use super::*;
 use crate::front;
 use proptest::prelude::*;

@@ -78,6 +78,7 @@ impl Ports {
 fn info(i: usize, size: u32, connect_query: &str) -> PoolInfo {
     let (database, mode) = DATABASES[i];
     PoolInfo {
+        greeting: Arc::default(),
         key: PoolKey(i as u32),
         upstream: UpstreamId(0),
         database: database.into(),

@@ -1,3 +1,5 @@
+//! The budget: what is charged, when a slot is free again, who gives way.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Settings change, pools close, while connections are lent and clients wait.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! A server that refuses or is away: pauses between tries, answers for waiters.
+
 use super::*;
 use crate::RETRY_DELAY_MAX;
 use crate::upstream::opening::retry_delay;

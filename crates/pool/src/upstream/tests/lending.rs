@@ -1,3 +1,5 @@
+//! Checkout and return: who gets which connection.
+
 use super::*;
 use crate::ConnState;
 

@@ -1,3 +1,5 @@
+//! The queue: order, fair shares, deadlines, bounds.
+
 use super::*;
 use crate::{FLOW_PASS_MAX, FLOWS_MAX, LOCAL_PASS_MAX};
 use events::RefuseReason;

@@ -1,3 +1,5 @@
+//! What a statement leaves behind in its session.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Statement text without its literals.
+
 use super::*;
 
 fn normal(text: &str) -> String {

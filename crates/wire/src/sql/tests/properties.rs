@@ -1,3 +1,5 @@
+//! For any text: no panic, no literal that leaks, bounded time.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

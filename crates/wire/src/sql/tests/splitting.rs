@@ -1,3 +1,5 @@
+//! Where one statement of a text ends and the next begins.
+
 use super::*;
 
 /// Texts and how many statements they hold. Checked against PostgreSQL 15: it completes as many

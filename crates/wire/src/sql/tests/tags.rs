@@ -1,3 +1,5 @@
+//! Tags in comments, as applications write them.
+
 use super::*;
 
 fn found(text: &str) -> String {

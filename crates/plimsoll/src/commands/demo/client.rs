@@ -1,0 +1,290 @@
+//! A small PostgreSQL client that blocks: enough for the demonstration's
+//! traffic and for counting connections at the server.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wire::back::{Authentication, ErrorFields};
+use wire::scram::{ChannelBinding, Keys, client::ClientFirst};
+use wire::{back, frame, front, tag};
+
+/// Longest silence of the other side before the client gives up.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Bytes asked for in one read.
+const READ_BYTES: usize = 16 << 10;
+/// Largest message taken: the demonstration's own rows are small.
+const MESSAGE_MAX: usize = 1 << 20;
+
+/// Where to connect, and as whom.
+#[derive(Clone)]
+pub struct Target {
+    /// Where the server or the pooler listens.
+    pub address: Address,
+    /// The user.
+    pub user: &'static str,
+    /// The password; unused where the server trusts.
+    pub password: &'static str,
+    /// The database.
+    pub database: &'static str,
+}
+
+/// A socket's address.
+#[derive(Clone)]
+pub enum Address {
+    /// TCP, through the pooler.
+    Tcp(SocketAddr),
+    /// A unix socket's path, straight to the server.
+    Unix(PathBuf),
+}
+
+/// Why a request failed.
+#[derive(Debug)]
+pub enum ClientError {
+    /// The connection failed or ended.
+    Io(io::Error),
+    /// The other side said what this client does not understand.
+    Protocol(&'static str),
+    /// An error reply: SQLSTATE and message.
+    Server(String, String),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Io(error) => write!(f, "connection: {error}"),
+            ClientError::Protocol(what) => write!(f, "protocol: {what}"),
+            ClientError::Server(code, message) => write!(f, "{code} {message}"),
+        }
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> ClientError {
+        ClientError::Io(error)
+    }
+}
+
+impl From<wire::WireError> for ClientError {
+    fn from(_: wire::WireError) -> ClientError {
+        ClientError::Protocol("a message could not be read")
+    }
+}
+
+impl From<wire::scram::ScramError> for ClientError {
+    fn from(_: wire::scram::ScramError) -> ClientError {
+        ClientError::Protocol("the password exchange failed")
+    }
+}
+
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// A logged-in session. Dropping it says good-bye.
+pub struct Client {
+    stream: Box<dyn Stream>,
+    input: Vec<u8>,
+    /// Where the next message begins in `input`.
+    start: usize,
+    output: Vec<u8>,
+}
+
+impl Client {
+    /// Connects and logs in.
+    pub fn connect(target: &Target, application: &str) -> Result<Client, ClientError> {
+        let stream: Box<dyn Stream> = match &target.address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(SILENCE_MAX))?;
+                Box::new(stream)
+            }
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(SILENCE_MAX))?;
+                Box::new(stream)
+            }
+        };
+        let mut client = Client {
+            stream,
+            input: Vec::new(),
+            start: 0,
+            output: Vec::new(),
+        };
+        let parameters = [
+            ("user", target.user),
+            ("database", target.database),
+            ("application_name", application),
+        ];
+        front::startup(&mut client.output, 0, parameters);
+        client.send()?;
+        client.authenticate(target.password)?;
+        client.until_ready()?;
+        Ok(client)
+    }
+
+    /// Runs SQL and returns the first value of the last row, as text.
+    pub fn query(&mut self, sql: &str) -> Result<Option<String>, ClientError> {
+        front::query(&mut self.output, sql.as_bytes());
+        self.send()?;
+        self.until_ready()
+    }
+
+    /// Prepares a statement under a name.
+    pub fn prepare(&mut self, name: &str, sql: &str) -> Result<(), ClientError> {
+        // No types are stated: the server finds them.
+        front::parse(&mut self.output, name.as_bytes(), sql.as_bytes(), &[0, 0]);
+        front::sync(&mut self.output);
+        self.send()?;
+        self.until_ready().map(drop)
+    }
+
+    /// Executes a prepared statement with one parameter, as text.
+    pub fn execute(&mut self, name: &str, value: &str) -> Result<Option<String>, ClientError> {
+        // Formats: none stated, so all are text; one value; results as text.
+        let mut rest = vec![0, 0, 0, 1];
+        let len = i32::try_from(value.len()).map_err(|_| ClientError::Protocol("a long value"))?;
+        rest.extend_from_slice(&len.to_be_bytes());
+        rest.extend_from_slice(value.as_bytes());
+        rest.extend_from_slice(&[0, 0]);
+        front::bind_renamed(&mut self.output, b"", name.as_bytes(), &rest);
+        front::execute(&mut self.output, b"", 0);
+        front::sync(&mut self.output);
+        self.send()?;
+        self.until_ready()
+    }
+
+    fn send(&mut self) -> Result<(), ClientError> {
+        let sent = self.stream.write_all(&self.output);
+        self.output.clear();
+        Ok(sent?)
+    }
+
+    /// Answers the server's questions until it is content.
+    fn authenticate(&mut self, password: &str) -> Result<(), ClientError> {
+        let mut first = None;
+        let mut last = None;
+        loop {
+            let (kind, body) = self.message()?;
+            if kind != tag::back::AUTHENTICATION {
+                return Err(unexpected(kind, &body));
+            }
+            match Authentication::parse(&body)? {
+                Authentication::Ok => return Ok(()),
+                Authentication::Sasl(_) => {
+                    let exchange = ClientFirst::start(&nonce()?, ChannelBinding::Unavailable)?;
+                    let message = exchange.message().as_bytes();
+                    front::sasl_initial(&mut self.output, "SCRAM-SHA-256", message);
+                    first = Some(exchange);
+                }
+                Authentication::SaslContinue(data) => {
+                    let exchange = first.take().ok_or(ClientError::Protocol("login order"))?;
+                    let asked = exchange.server_first(data)?;
+                    let keys = Keys::derive(password.as_bytes(), asked.salt(), asked.iterations());
+                    let answer = asked.prove(&keys);
+                    front::sasl_response(&mut self.output, answer.message().as_bytes());
+                    last = Some(answer);
+                }
+                Authentication::SaslFinal(data) => {
+                    let exchange = last.take().ok_or(ClientError::Protocol("login order"))?;
+                    exchange.finish(data)?;
+                    continue;
+                }
+                _ => return Err(ClientError::Protocol("another way to log in is asked for")),
+            }
+            self.send()?;
+        }
+    }
+
+    /// Reads replies up to ReadyForQuery. An error reply is the result once
+    /// the session is ready again, so that the next request can follow.
+    fn until_ready(&mut self) -> Result<Option<String>, ClientError> {
+        let mut value = None;
+        let mut failed = None;
+        loop {
+            let (kind, body) = self.message()?;
+            match kind {
+                tag::back::READY => return failed.map_or(Ok(value), Err),
+                tag::back::ERROR => {
+                    let error = server_error(&body);
+                    if is_fatal(&body) {
+                        return Err(error);
+                    }
+                    failed = Some(error);
+                }
+                tag::back::DATA_ROW => {
+                    let values = back::data_row_values(&body)?;
+                    let first = values.first().copied().flatten();
+                    value = first.map(|v| String::from_utf8_lossy(v).into_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The next message: its type and body.
+    fn message(&mut self) -> Result<(u8, Vec<u8>), ClientError> {
+        loop {
+            let rest = self.input.get(self.start..).unwrap_or_default();
+            let head = frame::peek(rest).map_err(|_| ClientError::Protocol("a length lies"))?;
+            if let Some(head) = head {
+                if head.len > MESSAGE_MAX {
+                    return Err(ClientError::Protocol("a message is too long"));
+                }
+                if let Some(body) = rest.get(frame::HEADER..head.len) {
+                    let message = (head.tag, body.to_vec());
+                    self.start += head.len;
+                    return Ok(message);
+                }
+            }
+            self.input.drain(..self.start);
+            self.start = 0;
+            let mut chunk = [0; READ_BYTES];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(n) => self
+                    .input
+                    .extend_from_slice(chunk.get(..n).unwrap_or_default()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        front::terminate(&mut self.output);
+        self.send().ok();
+    }
+}
+
+fn unexpected(kind: u8, body: &[u8]) -> ClientError {
+    if kind == tag::back::ERROR {
+        server_error(body)
+    } else {
+        ClientError::Protocol("a message that was not expected at login")
+    }
+}
+
+fn server_error(body: &[u8]) -> ClientError {
+    match ErrorFields::parse(body) {
+        Ok(fields) => ClientError::Server(fields.code().to_owned(), fields.message().into_owned()),
+        Err(error) => error.into(),
+    }
+}
+
+fn is_fatal(body: &[u8]) -> bool {
+    ErrorFields::parse(body).is_ok_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
+}
+
+/// A fresh nonce: printable, without commas.
+fn nonce() -> io::Result<String> {
+    let mut bytes = [0; wire::scram::NONCE_LEN];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}

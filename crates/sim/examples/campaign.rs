@@ -1,0 +1,40 @@
+//! Runs many seeds: `--seeds N [--seed FIRST] [--ops N] [--calm] [--trace LINES]`.
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+
+use sim::{Budget, campaign};
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let number = |name: &str, default: u64| {
+        let at = args.iter().position(|a| a == name);
+        at.and_then(|i| args.get(i + 1)?.parse().ok())
+            .unwrap_or(default)
+    };
+    let first = number("--seed", 1);
+    let seeds = number("--seeds", 1);
+    let budget = Budget {
+        ops: number("--ops", 20_000),
+        calm: args.iter().any(|a| a == "--calm"),
+        ..Budget::default()
+    };
+    let started = Instant::now();
+    let all = campaign(first..first + seeds, budget);
+    println!("{}", all.stats);
+    for (seed, what) in &all.failures {
+        println!("seed {seed}: {what}");
+    }
+    for (seed, _) in all.failures.iter().take(3) {
+        let lines = number("--trace", 40) as usize;
+        println!("{}", sim::campaign::explain(*seed, budget, lines));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{} of {} seeds failed; {:.0} operations/s, {seconds:.1} s",
+        all.failures.len(),
+        all.seeds,
+        all.stats.ops as f64 / seconds
+    );
+    ExitCode::from(u8::from(!all.failures.is_empty()))
+}

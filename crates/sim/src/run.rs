@@ -1,0 +1,136 @@
+//! Runs: one seed, or many.
+
+use crate::scenario::Scenario;
+use crate::stats::Stats;
+use crate::world::World;
+use std::collections::VecDeque;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// Counters.
+    pub stats: Stats,
+    /// Hash of everything that happened.
+    pub hash: u64,
+    /// What was broken, with the last lines of the trace.
+    pub failure: Option<Failure>,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What a checker said.
+    pub what: String,
+    /// The last things that happened to those concerned.
+    pub trace: Vec<String>,
+}
+
+/// Virtual time that a run may take to wind down, µs.
+const WIND_DOWN: u64 = 60_000_000;
+/// Events without which something runs in circles.
+const EVENTS_PER_OP: u64 = 4_000;
+
+/// Runs one seed.
+pub fn run(seed: u64, scenario: &Scenario) -> Report {
+    let mut world = World::new(seed, scenario.clone());
+    drive(&mut world);
+    finish(seed, world)
+}
+
+/// The same with its trace written down.
+pub fn traced(seed: u64, scenario: &Scenario) -> Report {
+    let mut world = World::new(seed, scenario.clone());
+    world.trace = Some(VecDeque::new());
+    drive(&mut world);
+    finish(seed, world)
+}
+
+fn finish(seed: u64, mut world: World) -> Report {
+    world.gather();
+    let failure = world.broken.take().map(|what| Failure {
+        trace: world
+            .trace
+            .take()
+            .map(|t| concerned(&what, t))
+            .unwrap_or_default(),
+        what,
+    });
+    Report {
+        seed,
+        stats: world.stats,
+        hash: world.hash,
+        failure,
+    }
+}
+
+fn drive(world: &mut World) {
+    let events_max = 200_000 + world.s.ops * EVENTS_PER_OP;
+    while world.stats.ops < world.s.ops {
+        if !world.step() {
+            return;
+        }
+        if world.stats.events > events_max {
+            return world.fail("too many events: something runs in circles");
+        }
+    }
+    // Quiet: no new work, no faults. All that is owed must come.
+    world.be_quiet();
+    let end = world.now + WIND_DOWN;
+    world.nudge();
+    while !world.is_quiet() && world.now < end {
+        if !world.step() {
+            return;
+        }
+        world.nudge_idle();
+    }
+    if !world.is_quiet() {
+        return world.fail("clients still wait at the end of a quiet time");
+    }
+    world.everybody_leaves();
+    let end = world.now + 20_000_000;
+    while world.now < end {
+        if !world.step() {
+            return;
+        }
+    }
+    world.check_end();
+}
+
+/// The last lines about the client, links and connection that a failure names.
+fn concerned(what: &str, trace: VecDeque<String>) -> Vec<String> {
+    let words: Vec<&str> = what.split([' ', ',', '(', ')', ':']).collect();
+    let mut names: Vec<String> = words
+        .windows(2)
+        .filter(|p| matches!(p[0], "client" | "link") && p[1].parse::<u32>().is_ok())
+        .map(|p| format!("{} {} ", p[0], p[1]))
+        .collect();
+    // And the server connection that was used last.
+    let last = trace.iter().rev().find_map(|line| {
+        let at = line.find("server link ")?;
+        let number: String = line[at + 12..]
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
+        line.contains(" gets ")
+            .then(|| format!("server link {number} "))
+    });
+    names.extend(last);
+    let about = |line: &str| names.iter().any(|n| line.contains(n.as_str()));
+    let kept = trace.into_iter().filter(|line| {
+        about(line)
+            || line.contains("FAULT")
+            || line.contains("CloseClient")
+            || line.contains("BROKEN")
+    });
+    let kept: Vec<String> = kept.collect();
+    kept[kept.len().saturating_sub(TRACE_LINES)..].to_vec()
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod run_tests;
+
+/// Lines kept of a failing run's trace.
+const TRACE_LINES: usize = 400;

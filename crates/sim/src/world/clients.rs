@@ -1,0 +1,504 @@
+//! The clients' side of the links, and what is checked there.
+
+use super::{Event, World};
+use crate::client::{Login, State, Wish};
+use crate::scenario::Plant;
+use crate::script::Pen;
+use crate::stats::{FaultKind, Hit};
+use relay::PoolMode;
+use wire::front;
+
+/// Nothing may take longer, beyond the deadlines that the scenario sets: µs.
+const SLACK: u64 = 4_000_000;
+
+impl World {
+    fn pen(&mut self) -> (Pen<'_>, &mut Vec<crate::client::Client>) {
+        (
+            Pen {
+                now: self.now,
+                rng: &mut self.rng,
+                s: &self.s,
+                stats: &mut self.stats,
+                db: &mut self.db,
+            },
+            &mut self.clients,
+        )
+    }
+
+    /// A client's turn.
+    pub(crate) fn act(&mut self, client: u32) {
+        let i = client as usize;
+        self.clients[i].acting = false;
+        match self.clients[i].state {
+            State::Away if !self.quiet => self.log_in(client),
+            State::Ready => self.talk(client),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn plan_act(&mut self, client: u32) {
+        let c = &mut self.clients[client as usize];
+        if !c.acting {
+            c.acting = true;
+            let delay = self.rng.below(self.s.think + 1);
+            self.at(delay, Event::Act(client));
+        }
+    }
+
+    fn log_in(&mut self, client: u32) {
+        self.stats.ops += 1;
+        let link = self.connect(client, false);
+        let generation = self.links[link as usize].generation;
+        let databases = self.s.pools.len() as u64;
+        let database = (u64::from(client) + self.rng.below(2)) % databases;
+        let name = self.rng.permille(400);
+        let zone = self.rng.permille(300);
+        let c = &mut self.clients[client as usize];
+        c.link = Some((link, generation));
+        c.database = format!("app{database}");
+        c.statement_mode = self.s.pools[database as usize].mode == PoolMode::Statement;
+        c.startup.clear();
+        if name {
+            c.startup
+                .push(("application_name".into(), format!("app-{client}")));
+        }
+        if zone {
+            c.startup.push(("timezone".into(), "Europe/Oslo".into()));
+        }
+        c.restart();
+        c.progress = self.now;
+        c.state = State::Login(Login::Sent);
+        let mut pairs = vec![
+            ("user".to_owned(), c.user.clone()),
+            ("database".to_owned(), c.database.clone()),
+        ];
+        pairs.extend(c.startup.iter().cloned());
+        let minor = if client.is_multiple_of(2) { 0 } else { 2 };
+        let mut out = Vec::new();
+        if client.is_multiple_of(5) {
+            front::ssl_request(&mut out);
+        }
+        if !client.is_multiple_of(5) {
+            front::startup(&mut out, minor, pairs.iter().map(|(n, v)| (n, v)));
+        }
+        self.links[link as usize].up.write(&out);
+        self.go_client_up(link);
+    }
+
+    fn talk(&mut self, client: u32) {
+        let c = &self.clients[client as usize];
+        let Some((link, generation)) = c.link else {
+            return;
+        };
+        if self.quiet || self.stats.ops >= self.s.ops {
+            return self.wind_down(client);
+        }
+        if c.model.copies_in() {
+            return;
+        }
+        if !c.settled() && (c.wait_all || c.pending.len() > 300) {
+            return;
+        }
+        if self.rng.permille(self.s.leave) {
+            return self.leave(client);
+        }
+        let (mut pen, clients) = self.pen();
+        pen.act(&mut clients[client as usize]);
+        self.send(client);
+        let c = &self.clients[client as usize];
+        let asleep = c
+            .pending
+            .iter()
+            .any(|p| crate::session::contains(&p.body, b"pg_sleep"));
+        if asleep && self.rng.permille(self.s.cancels) {
+            self.cancel_own(client);
+        }
+        if self.rng.permille(self.s.pipeline) && !self.clients[client as usize].wait_all {
+            self.plan_act(client);
+        }
+        if self.rng.permille(self.s.slow) {
+            self.links[link as usize].down.stopped = true;
+            self.clients[client as usize].stalled = true;
+            let delay = self.rng.below(200_000);
+            self.at(delay, Event::Unstall(link, generation, false));
+        }
+    }
+
+    /// Puts what a client wants to say on its link.
+    fn send(&mut self, client: u32) {
+        let c = &mut self.clients[client as usize];
+        let out = std::mem::take(&mut c.outgoing);
+        let Some((link, _)) = c.link else { return };
+        if self.trace.is_some() {
+            let text = crate::client::tags(&out);
+            self.note(|| format!("client {client} sends {text} on link {link}"));
+        }
+        self.links[link as usize].up.write(&out);
+        let c = &mut self.clients[client as usize];
+        c.outgoing = out;
+        c.outgoing.clear();
+        self.go_client_up(link);
+    }
+
+    /// Ends its transaction, then its session.
+    fn wind_down(&mut self, client: u32) {
+        let c = &mut self.clients[client as usize];
+        if !c.settled() || c.model.copies_in() {
+            return;
+        }
+        let now = self.now;
+        if c.model.skips() || !c.model.is_free() && c.model.status() == wire::back::Status::Idle {
+            c.send(now, front::sync);
+        } else if c.model.status() != wire::back::Status::Idle {
+            c.send(now, |v| front::query(v, b"COMMIT"));
+        } else {
+            return;
+        }
+        self.send(client);
+    }
+
+    /// Leaves without more ado: politely, by closing, or in mid-message.
+    pub(crate) fn leave(&mut self, client: u32) {
+        let Some((link, _)) = self.clients[client as usize].link.take() else {
+            return;
+        };
+        self.note(|| format!("client {client} leaves"));
+        let how = self.rng.below(4);
+        let l = &mut self.links[link as usize];
+        match how {
+            0 => {
+                let mut out = Vec::new();
+                front::terminate(&mut out);
+                l.up.write(&out);
+            }
+            1 => l.up.write(&[b'Q', 0, 0, 0, 60, b'S', b'E']),
+            _ => {}
+        }
+        if how == 0 {
+            self.hit(Hit::Terminate);
+        }
+        self.hang_up(client, link);
+    }
+
+    fn hang_up(&mut self, client: u32, link: u32) {
+        let l = &mut self.links[link as usize];
+        l.up.eof = true;
+        l.down.clear();
+        l.down.done = true;
+        let generation = l.generation;
+        if l.slot.is_none() {
+            l.up.done = true;
+        }
+        let _ = generation;
+        self.go_client_up(link);
+        self.after_read(link, false);
+        self.maybe_free_link(link);
+        let c = &mut self.clients[client as usize];
+        c.state = State::Away;
+        c.link = None;
+        c.pending.clear();
+        let delay = self.rng.below(20_000);
+        if !self.clients[client as usize].acting {
+            self.clients[client as usize].acting = true;
+            self.at(delay, Event::Act(client));
+        }
+    }
+
+    fn cancel_own(&mut self, client: u32) {
+        let Some((pid, key)) = self.clients[client as usize].key.clone() else {
+            return;
+        };
+        self.hit(Hit::Cancels);
+        self.stats.ops += 1;
+        let link = self.connect(client, true);
+        let mut out = Vec::new();
+        front::cancel_request(&mut out, pid, &key);
+        self.links[link as usize].up.write(&out);
+        self.clients[client as usize].cancels += 1;
+        self.go_client_up(link);
+    }
+
+    /// Bytes of a hub reach a client.
+    pub(crate) fn client_down(&mut self, link: u32, generation: u32) {
+        let l = &mut self.links[link as usize];
+        if l.generation != generation || !l.used {
+            return;
+        }
+        l.down.scheduled = false;
+        if l.down.done || l.down.stopped {
+            return;
+        }
+        let client = l.client;
+        if l.down.len() == 0 {
+            return self.client_end(link, client);
+        }
+        let n = match self.rng.permille(self.s.drip) {
+            true => self.rng.range(1, 9) as usize,
+            false => 32 * 1024,
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        self.links[link as usize].down.read(n, &mut buffer);
+        if !self.links[link as usize].cancel {
+            self.receive(client, link, &buffer);
+        }
+        self.buffer = buffer;
+        self.after_read(link, false);
+        self.go_client_down(link);
+    }
+
+    fn receive(&mut self, client: u32, link: u32, bytes: &[u8]) {
+        if self.trace.is_some() {
+            let text = crate::client::tags(bytes);
+            self.note(|| format!("client {client} reads {} bytes: {text}", bytes.len()));
+        }
+        let c = &mut self.clients[client as usize];
+        if c.link.map(|(l, _)| l) != Some(link) {
+            return;
+        }
+        // The answer to SSLRequest is one byte.
+        if client.is_multiple_of(5) && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N"
+        {
+            return self.start_plain(client, link);
+        }
+        let stalled = std::mem::take(&mut c.stalled);
+        let _ = stalled;
+        let (refusals, heard) = (c.refusals, c.notifications);
+        match c.receive(self.now, bytes) {
+            Err(text) => {
+                let id = self.links[link as usize].slot;
+                self.fail(format!(
+                    "client {client} (link {link}, slot {id:?}): {text}"
+                ));
+            }
+            Ok(wish) => self.fulfil(client, wish),
+        }
+        if self.clients[client as usize].refusals > refusals {
+            self.hit(Hit::ErrorsOurs);
+        }
+        if self.clients[client as usize].notifications > heard {
+            self.hit(Hit::Notifications);
+        }
+        self.check_commits(client);
+    }
+
+    fn start_plain(&mut self, client: u32, link: u32) {
+        let c = &mut self.clients[client as usize];
+        let mut pairs = vec![
+            ("user".to_owned(), c.user.clone()),
+            ("database".to_owned(), c.database.clone()),
+        ];
+        pairs.extend(c.startup.iter().cloned());
+        let mut out = Vec::new();
+        front::startup(&mut out, 0, pairs.iter().map(|(n, v)| (n, v)));
+        self.links[link as usize].up.write(&out);
+        self.go_client_up(link);
+    }
+
+    fn fulfil(&mut self, client: u32, wish: Wish) {
+        match wish {
+            Wish::Nothing => {}
+            Wish::Send => self.send(client),
+            Wish::Act => self.plan_act(client),
+            Wish::Sync => {
+                let now = self.now;
+                self.clients[client as usize].send(now, front::sync);
+                self.send(client);
+            }
+            Wish::CopyData => {
+                let (mut pen, clients) = self.pen();
+                pen.copy_data(&mut clients[client as usize]);
+                self.send(client);
+            }
+        }
+    }
+
+    fn client_end(&mut self, link: u32, client: u32) {
+        let l = &mut self.links[link as usize];
+        l.down.done = true;
+        l.up.done = true;
+        l.up.clear();
+        let cancel = l.cancel;
+        self.maybe_free_link(link);
+        let c = &mut self.clients[client as usize];
+        if cancel {
+            c.cancels = c.cancels.saturating_sub(1);
+            c.cancel_end = self.now;
+            return;
+        }
+        if c.link.map(|(l, _)| l) != Some(link) {
+            return;
+        }
+        c.link = None;
+        self.hit(Hit::LostSessions);
+        if let Err(text) = self.clients[client as usize].ended() {
+            self.fail(format!("client {client} (link {link}): {text}"));
+        }
+        self.clients[client as usize].pending.clear();
+        let c = &mut self.clients[client as usize];
+        if !c.acting {
+            c.acting = true;
+            let delay = self.rng.range(1_000, 20_000);
+            self.at(delay, Event::Act(client));
+        }
+    }
+
+    /// What a client believes to be committed is, and once.
+    fn check_commits(&mut self, client: u32) {
+        let model = &mut self.clients[client as usize].model;
+        let (committed, undone) = (
+            std::mem::take(&mut model.committed),
+            std::mem::take(&mut model.undone),
+        );
+        for id in committed {
+            let n = self.db[id as usize];
+            if n != 1 {
+                self.fail(format!(
+                    "client {client} committed insert {id}, the database has it {n} times"
+                ));
+            }
+        }
+        for id in undone {
+            let n = self.db[id as usize];
+            if n != 0 {
+                self.fail(format!(
+                    "client {client} rolled insert {id} back, the database has it {n} times"
+                ));
+            }
+        }
+    }
+
+    /// Promise 2: nobody waits beyond its deadline.
+    pub(crate) fn check_progress(&mut self) {
+        let limit = self.s.wait_timeout.as_micros() as u64
+            + self.s.query_timeout.map_or(0, |t| t.as_micros() as u64)
+            + 2_000_000
+            + SLACK;
+        for i in 0..self.clients.len() {
+            let c = &self.clients[i];
+            let stopped = c.link.is_some_and(|(l, _)| {
+                self.links[l as usize].down.stopped || self.links[l as usize].up.len() > 4096
+            });
+            if c.waits() && !stopped && self.now > c.progress + limit {
+                let text = format!(
+                    "client {i} (link {:?}) waits for ever: {} requests unanswered, first {:?}",
+                    c.link,
+                    c.pending.len(),
+                    c.pending
+                        .front()
+                        .map(|p| String::from_utf8_lossy(&p.body).into_owned())
+                );
+                return self.fail(text);
+            }
+        }
+    }
+
+    pub(crate) fn client_fault(&mut self, kind: FaultKind) -> bool {
+        let i = self.rng.below(self.clients.len() as u64) as u32;
+        let Some((link, generation)) = self.clients[i as usize].link else {
+            return false;
+        };
+        let ready = matches!(self.clients[i as usize].state, State::Ready);
+        match kind {
+            FaultKind::ClientEof => self.leave(i),
+            FaultKind::ClientReset => {
+                self.links[link as usize].up.clear();
+                self.clients[i as usize].link = None;
+                self.hang_up(i, link);
+            }
+            FaultKind::ClientStall => {
+                self.links[link as usize].down.stopped = true;
+                let delay = self.rng.below(500_000);
+                self.at(delay, Event::Unstall(link, generation, false));
+            }
+            FaultKind::ClientGarbage if ready => {
+                let garbage: &[u8] = match self.rng.below(3) {
+                    0 => &[b'?', 0, 0, 0, 4],
+                    1 => &[b'Q', 0, 0, 0, 1],
+                    _ => &[b'Q', 0xff, 0xff, 0xff, 0xff],
+                };
+                self.links[link as usize].up.write(garbage);
+                self.clients[i as usize].state = State::Ending;
+                self.go_client_up(link);
+            }
+            FaultKind::BadStartup | FaultKind::WrongPassword | FaultKind::NoDatabase => {
+                return self.bad_login(kind);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// A stranger whose login cannot succeed: it uses a client that is away.
+    fn bad_login(&mut self, kind: FaultKind) -> bool {
+        let away = self
+            .clients
+            .iter()
+            .position(|c| matches!(c.state, State::Away));
+        let Some(i) = away else { return false };
+        let link = self.connect(i as u32, false);
+        let generation = self.links[link as usize].generation;
+        let mut out = Vec::new();
+        let c = &mut self.clients[i];
+        c.startup.clear();
+        c.restart();
+        c.database = "app0".into();
+        c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
+        c.link = Some((link, generation));
+        c.progress = self.now;
+        c.state = State::Login(Login::Hopeless);
+        let user = c.user.clone();
+        match kind {
+            FaultKind::BadStartup => out.extend_from_slice(&[0, 0, 0, 9, 0, 3, 0, 0, 7]),
+            FaultKind::NoDatabase => {
+                front::startup(
+                    &mut out,
+                    0,
+                    [("user", user.as_str()), ("database", "nowhere")],
+                );
+                c.state = State::Login(Login::Sent);
+                c.wrong_password = true;
+            }
+            _ => {
+                front::startup(&mut out, 0, [("user", user.as_str()), ("database", "app0")]);
+                c.state = State::Login(Login::Sent);
+                c.wrong_password = true;
+            }
+        }
+        if self.s.auth == relay::Auth::Trust && kind == FaultKind::WrongPassword {
+            self.clients[i].wrong_password = false;
+        }
+        self.links[link as usize].up.write(&out);
+        self.go_client_up(link);
+        true
+    }
+
+    /// A planted bug at a hand-over: a statement is still under way.
+    pub(crate) fn plant_busy(&mut self, conn: events::ConnId) {
+        if let Some(s) = self.servers.iter_mut().find(|s| s.used && s.conn == conn) {
+            self.planted = true;
+            let mut out = Vec::new();
+            front::query(&mut out, b"SELECT 'late'");
+            s.up.write(&out);
+        }
+    }
+
+    /// A planted bug at a grant: it goes to somebody else, or is lost.
+    pub(crate) fn plant_grant(&mut self, client: events::ClientId) -> Option<events::ClientId> {
+        match self.s.plant {
+            Some(Plant::LoseGrant) if !self.planted && self.now > 20_000 => {
+                self.planted = true;
+                None
+            }
+            Some(Plant::SwapGrants) if !self.planted && self.now > 20_000 => {
+                self.planted = true;
+                let other = self
+                    .owners
+                    .keys()
+                    .find(|c| c.worker == client.worker && **c != client);
+                other.copied().or(Some(client))
+            }
+            _ => Some(client),
+        }
+    }
+}

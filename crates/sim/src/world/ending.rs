@@ -1,0 +1,89 @@
+//! The end of a run, and what must hold then.
+
+use super::World;
+use crate::client::State;
+use events::{CloseReason, RefuseReason};
+use std::sync::atomic::Ordering;
+
+impl World {
+    /// Every client gets a turn, to end its transaction.
+    pub(crate) fn nudge(&mut self) {
+        for i in 0..self.clients.len() as u32 {
+            self.plan_act(i);
+        }
+    }
+
+    /// Those who stand still in a transaction get another.
+    pub(crate) fn nudge_idle(&mut self) {
+        for i in 0..self.clients.len() {
+            let c = &self.clients[i];
+            let idle = matches!(c.state, State::Ready) && c.settled() && !c.acting;
+            if idle && !c.model.is_free() {
+                self.plan_act(i as u32);
+            }
+        }
+    }
+
+    pub(crate) fn everybody_leaves(&mut self) {
+        for i in 0..self.clients.len() as u32 {
+            self.leave(i);
+        }
+    }
+
+    /// Nobody is left: nothing may be held, waited for, or pinned.
+    pub(crate) fn check_end(&mut self) {
+        if let Err(error) = self.shop.up.check_invariants() {
+            return self.fail(format!("at the end: {error}"));
+        }
+        for info in self.shop.infos.clone() {
+            if self.s.plant == Some(crate::scenario::Plant::KeepPin) {
+                info.pins.fetch_add(1, Ordering::Relaxed);
+            }
+            let pins = info.pins.load(Ordering::Relaxed);
+            if pins != 0 {
+                return self.fail(format!("at the end: {pins} pins of {}", info.database));
+            }
+            let now = self.time();
+            let figures = self.shop.up.figures(events::PoolId(info.key.0), now);
+            let shown = format!("{figures:?}");
+            if self.shop.up.waiters(events::PoolId(info.key.0)).count() > 0 {
+                return self.fail(format!("at the end somebody waits: {shown}"));
+            }
+        }
+        let lent = self
+            .shop
+            .up
+            .conns()
+            .filter(|c| !matches!(c.state, pool::ConnState::Idle | pool::ConnState::Closing))
+            .map(|c| format!("{c:?}"))
+            .next();
+        if let Some(row) = lent {
+            return self.fail(format!("at the end a connection is not idle: {row}"));
+        }
+        let clients: u32 = self.hubs.iter().map(|h| h.counts().0).sum();
+        if clients > 0 {
+            self.fail(format!("at the end the hubs have {clients} clients"));
+        }
+    }
+
+    /// Folds the hubs' own counters into the statistics.
+    pub(crate) fn gather(&mut self) {
+        self.stats.virtual_us = self.now;
+        for reason in CloseReason::ALL {
+            let n: u64 = self
+                .hubs
+                .iter()
+                .map(|h| h.worker_stats().closes[*reason as usize])
+                .sum();
+            self.stats.more.insert(format!("closed: {reason}"), n);
+        }
+        for reason in RefuseReason::ALL {
+            let n: u64 = self
+                .hubs
+                .iter()
+                .map(|h| h.worker_stats().refusals[*reason as usize])
+                .sum();
+            self.stats.more.insert(format!("refused: {reason}"), n);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Drivers of other languages, installed below `target/`, once, within bounds; and said loudly when they cannot be.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::sandbox::until_deadline;
+
+/// Longest time for one installation.
+const INSTALL_PATIENCE: Duration = Duration::from_secs(150);
+
+/// What the Python programs need.
+const PYTHON_PACKAGES: [&str; 5] = [
+    "psycopg[binary]>=3.2,<4",
+    "psycopg2-binary>=2.9,<3",
+    "asyncpg>=0.30",
+    "django>=5,<6",
+    "sqlalchemy>=2,<3",
+];
+
+/// The directory of the programs.
+pub fn programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("drivers")
+}
+
+/// Below the build directory, so that `cargo clean` removes it.
+fn place(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("own path");
+    let target = test
+        .ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name == "target"))
+        .map_or_else(std::env::temp_dir, Path::to_path_buf);
+    let place = target.join("e2e-drivers").join(name);
+    std::fs::create_dir_all(&place).expect("create directory");
+    place
+}
+
+/// The Python of an environment with every driver, or why there is none.
+pub fn python() -> Result<PathBuf, String> {
+    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PYTHON.get_or_init(install_python).clone()
+}
+
+fn install_python() -> Result<PathBuf, String> {
+    let place = place("python");
+    let python = place.join("bin/python");
+    let stamp = place.join("installed");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
+    run(Command::new(&python)
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--only-binary",
+            ":all:",
+        ])
+        .args(PYTHON_PACKAGES))?;
+    std::fs::write(&stamp, wanted).map_err(|e| e.to_string())?;
+    Ok(python)
+}
+
+/// A directory whose `node_modules` holds node-pg, or why there is none.
+pub fn node() -> Result<PathBuf, String> {
+    let place = place("node");
+    if !place.join("node_modules/pg/package.json").exists() {
+        run(Command::new("node").arg("--version"))?;
+        run(Command::new("npm")
+            .args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
+            .arg(&place)
+            .arg("pg@8"))?;
+    }
+    Ok(place)
+}
+
+/// pgjdbc's archive: the system's, or its package unpacked here; or why there is none.
+pub fn jdbc() -> Result<PathBuf, String> {
+    run(Command::new("java").arg("-version"))?;
+    let system = PathBuf::from("/usr/share/java/postgresql.jar");
+    if system.exists() {
+        return Ok(system);
+    }
+    let place = place("jdbc");
+    let unpacked = place.join("usr/share/java/postgresql.jar");
+    if !unpacked.exists() {
+        run(Command::new("apt-get")
+            .args(["download", "-qq", "libpostgresql-jdbc-java"])
+            .current_dir(&place))?;
+        run(Command::new("sh")
+            .args(["-c", "dpkg -x libpostgresql-jdbc-java_*.deb ."])
+            .current_dir(&place))?;
+    }
+    Ok(unpacked)
+}
+
+/// Runs an installation step; its error when it fails or takes too long.
+fn run(command: &mut Command) -> Result<(), String> {
+    let name = format!("{:?}", command.get_program());
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("{name}: {error}"))?;
+    let end = until_deadline(INSTALL_PATIENCE, &mut || child.try_wait().ok().flatten());
+    match end {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(format!("{name} failed: {status} (no registry in reach?)")),
+        None => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(format!("{name} took more than {INSTALL_PATIENCE:?}"))
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Cancel: exact, or nothing.
+
+use crate::common::{full, pooler_with, server};
+use plimsoll_e2e::pooler::Pooler;
+use plimsoll_e2e::raw::{Client, Error, cancel, message};
+use plimsoll_e2e::sandbox::until;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+fn client(pooler: &Pooler) -> Client {
+    Client::login(&pooler.target("app", "app")).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn wait_until_running(tag: &str) {
+    let sql = format!(
+        "select count(*) from pg_stat_activity where state = 'active' and query like '%{tag}%' and pid <> pg_backend_pid()"
+    );
+    until("the statement to run", || {
+        (server().sql("postgres", &sql)[0][0] != "0").then_some(())
+    });
+}
+
+#[test]
+fn a_running_statement_is_cancelled() {
+    let pooler = pooler_with(|settings| settings);
+    let mut a = client(&pooler);
+    a.send(&message::query("select pg_sleep(60) /* running_one */"))
+        .expect("send");
+    wait_until_running("running_one");
+    cancel(&pooler.target("app", "app"), &a.cancel_request()).expect("cancel");
+    let error = plimsoll_e2e::raw::rows(a.read_to_ready().expect("answer")).expect_err("cancelled");
+    assert_eq!(error.code(), "57014", "{error}");
+    assert_eq!(a.value("select 1").expect("usable"), "1");
+}
+
+#[test]
+fn a_wrong_key_does_nothing() {
+    let pooler = pooler_with(|settings| settings);
+    let mut a = client(&pooler);
+    a.send(&message::query(
+        "select pg_sleep(0.7), 'done' /* wrong_key */",
+    ))
+    .expect("send");
+    wait_until_running("wrong_key");
+    let (pid, secret) = a.key.clone().expect("key");
+    let mut other = secret.clone();
+    other[0] ^= 1;
+    for (pid, secret) in [
+        (pid, other),
+        (pid ^ 1, secret.clone()),
+        (pid, Vec::new()),
+        (0, vec![0; 300]),
+    ] {
+        let _ = cancel(&pooler.target("app", "app"), &message::cancel(pid, &secret));
+    }
+    let rows = plimsoll_e2e::raw::rows(a.read_to_ready().expect("answer"));
+    assert_eq!(rows.expect("not cancelled")[0][1], "done");
+}
+
+#[test]
+fn a_waiting_client_is_taken_out_of_the_queue() {
+    let pooler = pooler_with(|settings| settings.set("default_pool_size", "1"));
+    let mut holder = client(&pooler);
+    holder.query("begin").expect("begin");
+    let mut waiter = client(&pooler);
+    waiter
+        .send(&message::query("insert into never values (1)"))
+        .expect("send");
+    let mut console = pooler.console();
+    until("the client to wait", || {
+        let rows = console.rows("show pools").expect("pools");
+        rows.iter()
+            .any(|row| row[0] == "app" && row[3] == "1")
+            .then_some(())
+    });
+    cancel(&pooler.target("app", "app"), &waiter.cancel_request()).expect("cancel");
+    // The answer comes while the holder still holds; PgBouncer closes, we answer and keep the session.
+    match waiter.read_to_ready() {
+        Ok(messages) => {
+            let error = plimsoll_e2e::raw::rows(messages).expect_err("an error");
+            assert_eq!(error.code(), "57014", "{error}");
+            holder.query("commit").expect("commit");
+            assert_eq!(waiter.value("select 2").expect("usable"), "2");
+        }
+        Err(error) => {
+            assert!(pooler.is_pgbouncer() && !error.timed_out(), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_cancel_of_an_idle_client_does_nothing() {
+    let pooler = pooler_with(|settings| settings.set("default_pool_size", "1"));
+    let mut idle = client(&pooler);
+    assert_eq!(idle.value("select 1").expect("select"), "1");
+    let mut busy = client(&pooler);
+    busy.send(&message::query(
+        "select pg_sleep(0.7), 'mine' /* others_query */",
+    ))
+    .expect("send");
+    wait_until_running("others_query");
+    for _ in 0..5 {
+        cancel(&pooler.target("app", "app"), &idle.cancel_request()).expect("cancel");
+    }
+    let rows = plimsoll_e2e::raw::rows(busy.read_to_ready().expect("answer"));
+    assert_eq!(rows.expect("not cancelled")[0][1], "mine");
+    assert_eq!(idle.value("select 3").expect("select"), "3");
+}
+
+/// Many victims send short statements and cancels of themselves at any moment, late ones included; the bystanders on
+/// the same server connection must never be hit, and every answer must be the asker's own.
+#[test]
+fn late_cancels_never_hit_another_client() {
+    let pooler = pooler_with(|settings| settings.set("default_pool_size", "1"));
+    let stop = AtomicBool::new(false);
+    let (hits, served) = (AtomicU32::new(0), AtomicU32::new(0));
+    let time = Duration::from_secs(if full() { 60 } else { 3 });
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let (pooler, stop, hits) = (&pooler, &stop, &hits);
+            scope.spawn(move || victim(pooler, n, stop, hits));
+        }
+        let bystanders: Vec<_> = (0..4)
+            .map(|n| {
+                let (pooler, stop, served) = (&pooler, &stop, &served);
+                scope.spawn(move || bystander(pooler, n, stop, served))
+            })
+            .collect();
+        let end = Instant::now() + time;
+        until("the end of the run", || {
+            (Instant::now() >= end || bystanders.iter().any(|b| b.is_finished())).then_some(())
+        });
+        stop.store(true, Ordering::Relaxed);
+    });
+    let (hits, served) = (hits.into_inner(), served.into_inner());
+    eprintln!("cancels that hit their own statement: {hits}; bystanders' statements: {served}");
+    assert!(served > 20, "bystanders starve: {served}");
+}
+
+fn victim(pooler: &Pooler, n: u32, stop: &AtomicBool, hits: &AtomicU32) {
+    let mut me = client(pooler);
+    let mut round = 0;
+    while !stop.load(Ordering::Relaxed) {
+        round += 1;
+        let nap = [0.0, 0.001, 0.02][round % 3];
+        me.send(&message::query(&format!(
+            "select 'victim {n} {round}', pg_sleep({nap})"
+        )))
+        .expect("send");
+        let request = me.cancel_request();
+        let target = pooler.target("app", "app");
+        std::thread::scope(|scope| {
+            scope.spawn(|| cancel(&target, &request));
+            match plimsoll_e2e::raw::rows(me.read_to_ready().expect("an answer")) {
+                Ok(rows) => assert_eq!(rows[0][0], format!("victim {n} {round}")),
+                Err(error) => {
+                    assert_eq!(error.code(), "57014", "{error}");
+                    hits.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+}
+
+fn bystander(pooler: &Pooler, n: u32, stop: &AtomicBool, served: &AtomicU32) {
+    let mut me = client(pooler);
+    let mut round = 0;
+    while !stop.load(Ordering::Relaxed) {
+        round += 1;
+        let mine = format!("bystander {n} {round}");
+        match me.value(&format!("select '{mine}', pg_sleep(0.002)")) {
+            Ok(value) => assert_eq!(value, mine),
+            Err(error @ Error::Server(_)) => panic!("a bystander was hit: {error}"),
+            Err(error) => panic!("{error}"),
+        }
+        served.fetch_add(1, Ordering::Relaxed);
+    }
+}

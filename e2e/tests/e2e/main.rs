@@ -1,0 +1,19 @@
+//! One binary for every topic: one link, one initdb, one PostgreSQL for all that do not need their own.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::print_stderr)]
+
+mod common;
+
+mod oracle;
+
+mod auth;
+mod cancel;
+mod connections;
+mod console;
+mod drivers;
+mod faults;
+mod hostile;
+mod http;
+mod limits;
+mod reload;
+mod tls;

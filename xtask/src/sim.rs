@@ -1,0 +1,21 @@
+//! `cargo xtask sim`: many seeds of the simulator, more than `test` has time for.
+
+use crate::{Outcome, foreground};
+
+pub(crate) const SUMMARY: &str = "many seeds of the simulator, in a release build";
+
+pub(crate) const HELP: &str = "\
+Runs the campaign of the package `plimsoll-sim`. Arguments go to it:
+
+  --seeds N   how many seeds, each with faults of its own (default 1)
+  --seed N    the first one; alone it replays that seed and prints the trace
+  --ops N     client operations per seed
+
+`cargo xtask test` runs a fixed few of them. A seed that fails becomes a test.";
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    let mut all = vec!["run", "--release", "-p", "plimsoll-sim"];
+    all.extend(["--example", "campaign", "--"]);
+    all.extend(args.iter().map(String::as_str));
+    foreground::cargo(&all)
+}

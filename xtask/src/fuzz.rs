@@ -94,6 +94,8 @@ fn fuzz(target: &str, len: u32, wish: &Wish) -> Outcome {
             format!("-max_total_time={seconds}"),
             format!("-max_len={len}"),
             "-len_control=0".to_owned(),
+            // An input takes well under a millisecond; seconds mean quadratic time.
+            "-timeout=10".to_owned(),
             "-print_final_stats=1".to_owned(),
         ],
     )?;

@@ -98,7 +98,8 @@ impl World {
                 let at = self.ports.pools.iter().position(|p| *p == pool);
                 if let Some(info) = at.map(|i| Arc::clone(&self.ports.infos[i])) {
                     let slot = hub.open(self.now, conn, info);
-                    let server = Server::new(conn, self.ask_password);
+                    let mut server = Server::new(conn, self.ask_password);
+                    server.wild = !self.strict;
                     let before = self.servers.insert((w, slot), server);
                     assert!(before.is_none(), "a slot in use was given out");
                 }

@@ -201,10 +201,24 @@ impl Hub {
         } else {
             self.make_room(slot, out);
         }
-        let server = self.linked_server(slot)?;
-        let batch = server.batch;
-        server.prepared.parsing(&statement, batch);
+        self.send_parse(slot, &statement, out)?;
+        let key = self.pool_key(slot)?;
+        self.local(key).stats.totals.server_parses += 1;
+        self.expect(slot, Expect::Parse(Some(entry)), out);
+        Some(())
+    }
+
+    /// Sends a Parse under the statement's name at the server.
+    fn send_parse(
+        &mut self,
+        slot: u32,
+        statement: &Arc<Statement>,
+        out: &mut Outbox,
+    ) -> Option<()> {
         let link = self.clients.get(slot)?.link;
+        let server = self.servers.get_mut(link)?;
+        let batch = server.batch;
+        server.prepared.parsing(statement, batch);
         out.write(Peer::Server(link), |v| {
             front::parse(
                 v,
@@ -213,9 +227,6 @@ impl Hub {
                 &statement.types,
             );
         });
-        let key = self.pool_key(slot)?;
-        self.local(key).stats.totals.server_parses += 1;
-        self.expect(slot, Expect::Parse(Some(entry)), out);
         Some(())
     }
 
@@ -281,17 +292,7 @@ impl Hub {
                 Need::CloseParse => self.own_close(slot, statement, out),
                 Need::Parse => self.make_room(slot, out),
             }
-            let server = self.linked_server(slot)?;
-            let batch = server.batch;
-            server.prepared.parsing(statement, batch);
-            out.write(Peer::Server(link), |v| {
-                front::parse(
-                    v,
-                    statement.server_name(),
-                    &statement.text,
-                    &statement.types,
-                );
-            });
+            self.send_parse(slot, statement, out)?;
         }
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.server_parses += 1;

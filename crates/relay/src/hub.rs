@@ -445,8 +445,7 @@ impl Hub {
     }
 
     /// Takes a connection in from another worker, meant for `client`.
-    pub fn attach(&mut self, now: Time, transfer: Transfer, greeting_known: bool) -> u32 {
-        let _ = (now, greeting_known);
+    pub fn attach(&mut self, transfer: Transfer) -> u32 {
         let mut server = transfer.0;
         server.link = NONE;
         // The count of another worker says nothing here: be careful once.

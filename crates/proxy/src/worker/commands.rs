@@ -274,7 +274,7 @@ impl Worker {
             mut conn,
             to,
         } = arrival;
-        let slot = self.hub.attach(self.now, transfer, false);
+        let slot = self.hub.attach(transfer);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let watched = self.poll.registry().register(
             &mut conn.stream,

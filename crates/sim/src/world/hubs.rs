@@ -384,7 +384,7 @@ impl World {
             Mail::Action(action) => self.apply(w, action),
             Mail::Arrive { link, transfer, to } => {
                 let conn = transfer.conn();
-                let slot = self.hubs[w].attach(now, *transfer, true);
+                let slot = self.hubs[w].attach(*transfer);
                 set_slot(&mut self.server_slots[w], slot, link);
                 let server = &mut self.servers[link as usize];
                 server.worker = worker;

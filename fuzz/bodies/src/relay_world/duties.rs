@@ -165,7 +165,7 @@ impl World {
             to,
         } = self.moving.remove(nth % self.moving.len());
         let w = to.worker.0;
-        let slot = self.hubs[usize::from(w)].attach(self.now, transfer, false);
+        let slot = self.hubs[usize::from(w)].attach(transfer);
         let before = self.servers.insert((w, slot), server);
         assert!(before.is_none(), "a slot in use was given out");
         self.dispatch(w, None, &[], |hub, now, ports, out| {

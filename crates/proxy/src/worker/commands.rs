@@ -169,7 +169,7 @@ impl Worker {
             Some(mut socket) => {
                 let mut bye = Vec::new();
                 wire::front::terminate(&mut bye);
-                let _ = socket.write(&[IoSlice::new(&bye)]);
+                let _ = socket.write(&bye);
                 self.linger(*socket, Some((pool, conn)));
             }
             None => self.port.closed(self.now, pool, conn),

@@ -1,7 +1,9 @@
-//! The extended protocol: prepared statements follow the client, batches keep their replies.
+//! The extended protocol: batches keep their replies, prepared statements follow the client.
 
-use crate::client::{PORTALS_MAX, PREPARED_NAMES_MAX};
-use crate::effects::{self, Script};
+mod prepare;
+
+use crate::client::PORTALS_MAX;
+use crate::effects::Script;
 use crate::errors::{Report, Trouble};
 use crate::expect::{ClientParse, Expect};
 use crate::hub::Hub;
@@ -9,8 +11,7 @@ use crate::outbox::{Feed, Outbox, Peer};
 use crate::pins::Pins;
 use crate::replies;
 use crate::requests::{Io, Step};
-use crate::server::Server;
-use crate::statements::{self, Need, Statement};
+use crate::statements::Statement;
 use events::CloseReason;
 use std::sync::Arc;
 use wire::back::{self, Status};
@@ -21,9 +22,6 @@ use wire::front;
 /// it fails there, which puts the server into the state that an error of ours
 /// must have.
 const NOBODYS: &[u8] = b"plimsoll refused this";
-
-/// Statements longer than this are not remembered once the connection is returned.
-const UNNAMED_KEPT_MAX: usize = 64 * 1024;
 
 impl Hub {
     pub(crate) fn extended(
@@ -59,9 +57,9 @@ impl Hub {
             io.out.write(Peer::Client(slot), back::close_complete);
             return Step::Done;
         }
-        match self.ensure_server(slot, io) {
-            Step::Done => {}
-            other => return other,
+        let step = self.ensure_server(slot, io);
+        if step != Step::Done {
+            return step;
         }
         self.begin(slot, io.now);
         let done = match frame.tag {
@@ -122,205 +120,7 @@ impl Hub {
         if let Some(skipped) = server.expected.push(entry) {
             replies::take_back(&skipped, Some(client), server);
         } else {
-            replies::emit_locals(slot, client, server, out);
-        }
-    }
-
-    fn parse(
-        &mut self,
-        slot: u32,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        body: &[u8],
-        io: &mut Io<'_>,
-    ) -> Option<()> {
-        let parse = front::Parse::parse(body).ok()?;
-        let max = self.directory.settings.prepared_max;
-        let key = self.pool_key(slot)?;
-        self.local(key).stats.totals.client_parses += 1;
-        let quoting = self.clients.get(slot)?.quoting();
-        if !parse.name.is_empty() && max == 0 {
-            self.local(key).stats.totals.server_parses += 1;
-            self.expect(slot, Expect::Parse(None), io.out);
-            self.pass_frame(slot, frame, feed, at, io.out);
-            return Some(());
-        }
-        let statement = self.texts.intern(parse.text, parse.types, quoting);
-        let client = self.clients.get_mut(slot)?;
-        let taken = |e: &crate::client::Extra| {
-            e.prepared.contains_key(parse.name) || e.prepared.len() >= PREPARED_NAMES_MAX
-        };
-        if !parse.name.is_empty() && client.ext.as_ref().is_some_and(|e| taken(e)) {
-            let name = String::from_utf8_lossy(parse.name).into_owned();
-            if self.in_failed_transaction(slot) {
-                self.fail_at_server(slot, &aborted(), io.out);
-                return Some(());
-            }
-            let report = Report::error(
-                "42P05",
-                format!("prepared statement \"{name}\" already exists"),
-            );
-            self.fail_at_server(slot, &report, io.out);
-            return Some(());
-        }
-        let entry = Box::new(ClientParse {
-            name: parse.name.into(),
-            statement: Arc::clone(&statement),
-        });
-        effects::remember_parse(client, &entry);
-        if parse.name.is_empty() {
-            self.local(key).stats.totals.server_parses += 1;
-            if let Some(server) = self.linked_server(slot) {
-                server.unnamed = Some(statement);
-            }
-            self.expect(slot, Expect::Parse(Some(entry)), io.out);
-            self.pass_frame(slot, frame, feed, at, io.out);
-            return Some(());
-        }
-        self.parse_named(slot, entry, io.out)
-    }
-
-    /// A named statement: sent under our own name, or, where the server has it
-    /// already and is known to be able to answer, not at all.
-    fn parse_named(&mut self, slot: u32, entry: Box<ClientParse>, out: &mut Outbox) -> Option<()> {
-        let ddl = self.ddl_of(slot);
-        let statement = Arc::clone(&entry.statement);
-        let server = self.linked_server(slot)?;
-        refresh(server, ddl);
-        let need = server.prepared.need(&statement, server.batch);
-        let certain = server.status != Status::Failed
-            && server.expected.batches() == 0
-            && !server.expected.is_skipping();
-        if need == Need::Nothing && certain {
-            self.expect(slot, Expect::LocalParse(entry), out);
-            return Some(());
-        }
-        if need != Need::Parse {
-            self.own_close(slot, &statement, out);
-        } else {
-            self.make_room(slot, out);
-        }
-        self.send_parse(slot, &statement, out)?;
-        let key = self.pool_key(slot)?;
-        self.local(key).stats.totals.server_parses += 1;
-        self.expect(slot, Expect::Parse(Some(entry)), out);
-        Some(())
-    }
-
-    /// Sends a Parse under the statement's name at the server.
-    fn send_parse(
-        &mut self,
-        slot: u32,
-        statement: &Arc<Statement>,
-        out: &mut Outbox,
-    ) -> Option<()> {
-        let link = self.clients.get(slot)?.link;
-        let server = self.servers.get_mut(link)?;
-        let batch = server.batch;
-        server.prepared.parsing(statement, batch);
-        out.write(Peer::Server(link), |v| {
-            front::parse(
-                v,
-                statement.server_name(),
-                &statement.text,
-                &statement.types,
-            );
-        });
-        Some(())
-    }
-
-    fn ddl_of(&mut self, slot: u32) -> u64 {
-        match self.pool_key(slot) {
-            Some(key) => self.local(key).ddl,
-            None => 0,
-        }
-    }
-
-    fn own_close(&mut self, slot: u32, statement: &Arc<Statement>, out: &mut Outbox) {
-        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
-            return;
-        };
-        out.write(Peer::Server(link), |v| {
-            front::close(v, b'S', statement.server_name())
-        });
-        self.expect(slot, Expect::OwnClose(Arc::clone(statement)), out);
-    }
-
-    /// Closes the least used statement when the connection has its fill.
-    fn make_room(&mut self, slot: u32, out: &mut Outbox) {
-        let max = self.directory.settings.prepared_max;
-        if let Some(victim) = self
-            .linked_server(slot)
-            .and_then(|s| s.prepared.victim(max))
-        {
-            self.own_close(slot, &victim, out);
-        }
-    }
-
-    /// Makes sure that the server has `statement`, under our name or unnamed.
-    fn ensure_prepared(
-        &mut self,
-        slot: u32,
-        statement: &Arc<Statement>,
-        name: &[u8],
-        out: &mut Outbox,
-    ) -> Option<()> {
-        let named = !name.is_empty();
-        let ddl = self.ddl_of(slot);
-        let link = self.clients.get(slot)?.link;
-        let server = self.linked_server(slot)?;
-        if !named {
-            if server
-                .unnamed
-                .as_ref()
-                .is_some_and(|u| statements::equal(u, statement))
-            {
-                return Some(());
-            }
-            server.unnamed = Some(Arc::clone(statement));
-            out.write(Peer::Server(link), |v| {
-                front::parse(v, b"", &statement.text, &statement.types)
-            });
-        } else {
-            refresh(server, ddl);
-            match server.prepared.need(statement, server.batch) {
-                Need::Nothing => return Some(()),
-                // The client's own Parse in an earlier batch is not answered yet:
-                // it decides whether the statement is there.
-                Need::CloseParse if server.expected.parses(name) => return Some(()),
-                Need::CloseParse => self.own_close(slot, statement, out),
-                Need::Parse => self.make_room(slot, out),
-            }
-            self.send_parse(slot, statement, out)?;
-        }
-        let key = self.pool_key(slot)?;
-        self.local(key).stats.totals.server_parses += 1;
-        self.expect(slot, Expect::OwnParse(Arc::clone(statement)), out);
-        Some(())
-    }
-
-    /// The statement behind a client's name, or `Err` with what to answer.
-    fn statement(&mut self, slot: u32, name: &[u8]) -> Result<Option<Arc<Statement>>, Report> {
-        let passes = self.directory.settings.prepared_max == 0 && !name.is_empty();
-        let Some(client) = self.clients.get(slot) else {
-            return Ok(None);
-        };
-        let ext = client.ext.as_ref();
-        if name.is_empty() {
-            return match ext.and_then(|e| e.unnamed.clone()) {
-                Some(statement) => Ok(Some(statement)),
-                None => Err(Report::error(
-                    "26000",
-                    "unnamed prepared statement does not exist",
-                )),
-            };
-        }
-        match ext.and_then(|e| e.prepared.get(name)) {
-            Some(statement) => Ok(Some(Arc::clone(statement))),
-            // SQL's PREPARE made it at the server, or nobody did: the server knows.
-            None if passes || !name.starts_with(b"plimsoll_") => Ok(None),
-            None => Err(Report::error("26000", "prepared statement does not exist")),
+            replies::emit_locals(slot, server, out);
         }
     }
 
@@ -340,7 +140,7 @@ impl Hub {
             Ok(statement) => statement,
             Err(report) => {
                 self.fail_at_server(slot, &report, io.out);
-                self.drop_rest(slot, frame, feed, at);
+                self.drop_frame(slot, frame, feed, at);
                 return Some(());
             }
         };
@@ -404,13 +204,6 @@ impl Hub {
             server.half_sent = half;
         }
         Some(())
-    }
-
-    fn drop_rest(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize) {
-        if let Some(client) = self.clients.get_mut(slot) {
-            client.stream_left = frame.len - frame.len.min(feed.bytes.len() - at);
-            client.stream_drop = true;
-        }
     }
 
     fn forget_portal(&mut self, slot: u32, portal: &[u8]) {
@@ -564,18 +357,6 @@ impl Hub {
         });
         self.expect(slot, Expect::Fails(report.bytes()), out);
     }
-
-    /// What a client keeps once it has no server connection.
-    pub(crate) fn forget_large(client: &mut crate::client::Client) {
-        if let Some(ext) = client.ext.as_mut()
-            && ext
-                .unnamed
-                .as_ref()
-                .is_some_and(|s| s.text.len() > UNNAMED_KEPT_MAX)
-        {
-            ext.unnamed = None;
-        }
-    }
 }
 
 /// What the server says to anything but the end of a failed transaction.
@@ -584,12 +365,4 @@ pub(crate) fn aborted() -> Report {
         "25P02",
         "current transaction is aborted, commands ignored until end of transaction block",
     )
-}
-
-/// Statements prepared before the last DDL are parsed anew.
-fn refresh(server: &mut Server, ddl: u64) {
-    if server.ddl_seen != ddl {
-        server.prepared.all_stale();
-        server.ddl_seen = ddl;
-    }
 }

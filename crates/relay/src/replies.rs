@@ -1,5 +1,10 @@
 //! Server messages: each is forwarded to its owner or swallowed.
 
+mod errors;
+mod parameters;
+
+pub(crate) use errors::take_back;
+
 use crate::client::Client;
 use crate::directory::PoolKey;
 use crate::effects;
@@ -10,9 +15,8 @@ use crate::outbox::{Command, Feed, Outbox, Peer};
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase};
 use events::{CloseReason, Time};
-use wire::back::{self, ErrorFields, Status};
+use wire::back::{self, Status};
 use wire::frame::{self, Frame};
-use wire::sql::Value;
 
 /// Largest server message that is read whole; longer ones are passed on unread.
 const READ_MAX: usize = 64 << 10;
@@ -356,8 +360,8 @@ impl Turn<'_> {
     /// The head of the queue is answered; local replies behind it go out.
     fn next(&mut self) {
         self.server.expected.pop();
-        if let Some(client) = self.client.as_deref_mut() {
-            emit_locals(self.server.link, client, self.server, self.out);
+        if self.client.is_some() {
+            emit_locals(self.server.link, self.server, self.out);
         } else {
             while self.server.expected.front().is_some_and(Expect::is_local) {
                 self.server.expected.pop();
@@ -451,80 +455,6 @@ impl Turn<'_> {
         self.server.query_at = self.now;
     }
 
-    fn error(
-        &mut self,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        here: usize,
-        body: &[u8],
-    ) -> After {
-        let fields = ErrorFields::parse(body).ok();
-        let code = fields.as_ref().map_or("", |f| f.code());
-        if fields
-            .as_ref()
-            .is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
-        {
-            self.server.doomed.get_or_insert(CloseReason::ServerFatal);
-            let own = matches!(self.server.expected.front(), Some(Expect::OwnQuery(_)));
-            self.deliver(frame, feed, at, here, own);
-            return After::Fatal;
-        }
-        if matches!(code, "0A000" | "26000")
-            && !matches!(self.server.expected.front(), Some(Expect::Fails(_)))
-        {
-            self.server.prepared.all_stale();
-        }
-        self.server.copy_in = false;
-        if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
-            tracker.failed = true;
-        }
-        match self.server.expected.front() {
-            Some(Expect::OwnQuery(_) | Expect::OwnSync) => {
-                let text = fields.as_ref().map(|f| f.message()).unwrap_or_default();
-                self.server
-                    .own_error
-                    .get_or_insert_with(|| text.as_ref().into());
-                self.deliver(frame, feed, at, here, true);
-                return After::Nothing;
-            }
-            // In a failed transaction the server's own answer is the right one.
-            Some(Expect::Fails(instead)) if code != "25P02" => {
-                let instead = instead.clone();
-                self.deliver(frame, feed, at, here, true);
-                if self.client.is_some() {
-                    self.out.write(Peer::Client(self.server.link), |v| {
-                        v.extend_from_slice(&instead)
-                    });
-                }
-            }
-            // An error of the pooler's Parse is the client's: its statement is at fault.
-            _ => self.deliver(frame, feed, at, here, false),
-        }
-        let in_batch = !matches!(
-            self.server.expected.front(),
-            None | Some(Expect::Query(_) | Expect::Function | Expect::Sync)
-        );
-        if in_batch {
-            self.skip();
-        }
-        After::Nothing
-    }
-
-    /// The rest of the batch will not be answered.
-    fn skip(&mut self) {
-        self.server.unnamed = None;
-        let mut skipped = Vec::new();
-        while let Some(entry) = self.server.expected.skip() {
-            skipped.push(entry);
-        }
-        // The last belief first: a Close of a statement whose Parse goes too
-        // must not bring it back.
-        for entry in skipped.iter().rev() {
-            take_back(entry, self.client.as_deref_mut(), self.server);
-        }
-    }
-
     /// COPY in of the extended protocol: Syncs sent ahead are ignored by the server.
     fn copy_begins(&mut self) {
         let ahead = self.server.expected.copy_began();
@@ -533,94 +463,10 @@ impl Turn<'_> {
             self.server.unsynced = true;
         }
     }
-
-    /// ParameterStatus: the truth about a reported parameter, on both sides.
-    fn parameter(
-        &mut self,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        here: usize,
-        body: &[u8],
-        own: bool,
-    ) {
-        let purpose = match self.server.expected.front() {
-            Some(Expect::OwnQuery(purpose)) => Some(*purpose),
-            _ => None,
-        };
-        let parsed = back::ParameterStatus::parse(body).ok().and_then(|s| {
-            let name = std::str::from_utf8(s.name).ok()?.to_ascii_lowercase();
-            Some((name, std::str::from_utf8(s.value).ok()?))
-        });
-        let Some((name, value)) = parsed.filter(|(n, _)| !NOT_SETTINGS.contains(&&**n)) else {
-            return self.deliver(frame, feed, at, here, own);
-        };
-        let value = Value::Guc(value.into());
-        let at_login = self.server.greeting.value(&name) == Some(&value);
-        if at_login && !own && self.gone_back(&name) {
-            change(&mut self.server.params, &name, None);
-            return self.deliver(frame, feed, at, here, true);
-        }
-        self.deliver(frame, feed, at, here, own);
-        let wanted = (!at_login).then(|| value.clone());
-        change(&mut self.server.params, &name, wanted.clone());
-        if let Some(client) = self.client.as_deref_mut()
-            && matches!(purpose, None | Some(Purpose::Parameters))
-        {
-            // The client keeps a wish that equals the login's value, if it had one.
-            let wish = if client.params.value(&name).is_some() {
-                Some(value)
-            } else {
-                wanted
-            };
-            change(&mut client.params, &name, wish);
-        }
-    }
-}
-
-impl Turn<'_> {
-    /// RESET took the server back to its own login, where the client means
-    /// its own: it is told the value that it will have.
-    fn gone_back(&mut self, name: &str) -> bool {
-        let Some(client) = self.client.as_deref() else {
-            return false;
-        };
-        let (Some(wish), Some(Value::Guc(login))) =
-            (client.params.value(name), client.startup.value(name))
-        else {
-            return false;
-        };
-        if *wish != Value::Guc(login.clone()) || self.server.params.value(name).is_some() {
-            return false;
-        }
-        self.out.write(Peer::Client(self.server.link), |v| {
-            back::parameter_status(v, crate::login::reported_name(name), &**login)
-        });
-        true
-    }
-}
-
-/// Reported by servers, but no session parameters: read-only, or followed by
-/// the statements that change them.
-const NOT_SETTINGS: [&str; 8] = [
-    "server_version",
-    "server_encoding",
-    "is_superuser",
-    "integer_datetimes",
-    "in_hot_standby",
-    "session_authorization",
-    "role",
-    "scram_iterations",
-];
-
-fn change(set: &mut std::sync::Arc<crate::params::ParamSet>, name: &str, value: Option<Value>) {
-    if set.value(name) != value.as_ref() {
-        std::sync::Arc::make_mut(set).set(name, value);
-    }
 }
 
 /// Local replies whose turn has come.
-pub(crate) fn emit_locals(slot: u32, client: &mut Client, server: &mut Server, out: &mut Outbox) {
+pub(crate) fn emit_locals(slot: u32, server: &mut Server, out: &mut Outbox) {
     while server.expected.front().is_some_and(Expect::is_local) {
         let status = server.status;
         match server.expected.pop() {
@@ -632,44 +478,5 @@ pub(crate) fn emit_locals(slot: u32, client: &mut Client, server: &mut Server, o
             }),
             _ => {}
         }
-    }
-    let _ = client;
-}
-
-/// A message that the server skipped: what was believed of it is taken back.
-pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mut Server) {
-    // A Parse of the same name that was sent later stands.
-    let again = match entry {
-        Expect::Parse(Some(p)) | Expect::LocalParse(p) => server.expected.parses(&p.name),
-        _ => false,
-    };
-    let client = client.filter(|_| !again);
-    match entry {
-        Expect::Parse(Some(parse)) => {
-            if !parse.name.is_empty() {
-                server.prepared.doubtful(&parse.statement);
-            }
-            server.unnamed = None;
-            if let Some(client) = client {
-                client.forget_parse(parse);
-            }
-        }
-        Expect::LocalParse(parse) => {
-            if let Some(client) = client {
-                client.forget_parse(parse);
-            }
-        }
-        Expect::LocalClose(Some(closed)) => {
-            if let Some(client) = client {
-                let all = &mut client.extra().prepared;
-                all.entry(closed.name.clone())
-                    .or_insert_with(|| std::sync::Arc::clone(&closed.statement));
-            }
-        }
-        Expect::OwnParse(statement) | Expect::OwnClose(statement) => {
-            server.prepared.doubtful(statement);
-            server.unnamed = None;
-        }
-        _ => {}
     }
 }

@@ -1,21 +1,13 @@
-//! Client messages after login: framing, checkout, simple queries.
+//! Client messages after login: framing, and which message goes where.
 
-use crate::client::{NONE, Phase};
-use crate::effects::{self, Script};
+use crate::client::Phase;
 use crate::errors::Trouble;
 use crate::expect::Expect;
 use crate::hub::{Hub, Pools};
-use crate::outbox::{Command, Feed, Outbox, Peer};
-use crate::params;
-use crate::pins::Pins;
-use crate::server::ServerPhase;
-use events::{ClientId, CloseReason, RefuseReason, Time};
-use pool::Checkout;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::outbox::{Feed, Outbox, Peer};
+use events::{CloseReason, Time};
 use wire::back::{self, Status};
 use wire::frame::{self, Frame};
-use wire::front;
 
 /// Texts of simple queries are read up to this length for what they do to the
 /// session; a longer one is passed on as it comes, and the connection is
@@ -279,7 +271,13 @@ impl Hub {
         }
     }
 
-    fn drop_frame(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize) -> Step {
+    pub(crate) fn drop_frame(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+    ) -> Step {
         if let Some(client) = self.clients.get_mut(slot) {
             client.stream_left = frame.len - frame.len.min(feed.bytes.len() - at);
             client.stream_drop = true;
@@ -306,115 +304,6 @@ impl Hub {
             server.half_sent = client.stream_left > 0;
         }
         out.pass(Peer::Server(client.link), feed, at, at + here);
-    }
-
-    fn simple_query(
-        &mut self,
-        slot: u32,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        io: &mut Io<'_>,
-    ) -> Step {
-        let end = at + frame.len.min(feed.bytes.len() - at);
-        let whole = feed.bytes.len() - at >= frame.len;
-        let body = &feed.bytes[at + frame::HEADER..end];
-        let text = if whole {
-            match front::Query::parse(body) {
-                Ok(query) => query.text,
-                Err(_) => {
-                    self.fail_client(
-                        slot,
-                        &Trouble::BadPacket("malformed Query"),
-                        CloseReason::ClientProtocol,
-                        io,
-                    );
-                    return Step::Closed;
-                }
-            }
-        } else {
-            body
-        };
-        match self.ensure_server(slot, io) {
-            Step::Done => {}
-            other => return other,
-        }
-        let Some(client) = self.clients.get(slot) else {
-            return Step::Closed;
-        };
-        let Some(server) = self.servers.get(client.link) else {
-            return Step::Closed;
-        };
-        if server.expected.is_skipping() {
-            // The server reads it, and drops it as all else until Sync.
-            self.pass_frame(slot, frame, feed, at, io.out);
-            return Step::Done;
-        }
-        // What is still to be answered may begin to be tracked.
-        let tracks =
-            !server.expected.is_empty() || client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
-        let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text))
-        {
-            None
-        } else {
-            effects::script_of(text, client.quoting())
-        };
-        let entry = match script {
-            None => Expect::Query(None),
-            Some(script) => {
-                if whole && let Some(step) = self.own_deallocate(slot, &script, io) {
-                    return step;
-                }
-                if let Some(what) = script.effects.iter().find_map(|e| Pins::wants(&e.change))
-                    && !self.take_pin(slot)
-                {
-                    self.refuse_pin_query(slot, what, io);
-                    return self.drop_frame(slot, frame, feed, at);
-                }
-                Expect::Query(Some(Script::own(script)))
-            }
-        };
-        self.begin(slot, io.now);
-        let Some(server) = self.linked_server(slot) else {
-            return Step::Closed;
-        };
-        server.unnamed = None;
-        server.unsynced = false;
-        if !whole {
-            server.dirty = true;
-        }
-        server.batch += 1;
-        server.expected.push(entry);
-        if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
-            ext.unnamed = None;
-        }
-        if !whole && let Some(key) = self.pool_key(slot) {
-            self.local(key).stats.unread += 1;
-        }
-        self.pass_frame(slot, frame, feed, at, io.out);
-        Step::Done
-    }
-
-    fn function_call(
-        &mut self,
-        slot: u32,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        io: &mut Io<'_>,
-    ) -> Step {
-        match self.ensure_server(slot, io) {
-            Step::Done => {}
-            other => return other,
-        }
-        self.begin(slot, io.now);
-        if let Some(server) = self.linked_server(slot) {
-            server.batch += 1;
-            server.unsynced = false;
-            server.expected.push(Expect::Function);
-        }
-        self.pass_frame(slot, frame, feed, at, io.out);
-        Step::Done
     }
 
     /// COPY data. What comes after the COPY failed is dropped, as PostgreSQL
@@ -447,223 +336,6 @@ impl Hub {
     pub(crate) fn linked_server(&mut self, slot: u32) -> Option<&mut crate::server::Server> {
         let link = self.clients.get(slot)?.link;
         self.servers.get_mut(link)
-    }
-
-    /// A query begins: times are counted from here.
-    pub(crate) fn begin(&mut self, slot: u32, now: Time) {
-        let Some(client) = self.clients.get_mut(slot) else {
-            return;
-        };
-        client.request_at = now;
-        let Some(server) = self.servers.get_mut(client.link) else {
-            return;
-        };
-        server.used = true;
-        if server.expected.is_empty() {
-            server.query_at = now;
-            if server.status == Status::Idle {
-                server.xact_at = now;
-            }
-        }
-    }
-
-    /// Makes sure that the client holds a server connection which is ready
-    /// for it. `Wait`: it is queued, or the pooler's own statements run first.
-    pub(crate) fn ensure_server(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
-        let Some(client) = self.clients.get_mut(slot) else {
-            return Step::Closed;
-        };
-        if let Some(server) = self.servers.get(client.link) {
-            if Arc::ptr_eq(&server.params, &client.params) || !server.between_batches() {
-                return Step::Done;
-            }
-            return if self.prepare(slot, io) {
-                Step::Done
-            } else {
-                Step::Wait
-            };
-        }
-        self.checkout(slot, io)
-    }
-
-    fn checkout(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
-        let Some(client) = self.clients.get_mut(slot) else {
-            return Step::Closed;
-        };
-        let Some(info) = &client.pool else {
-            return Step::Closed;
-        };
-        let (key, flow) = (info.key, client.flow);
-        let id = ClientId {
-            worker: self.worker,
-            generation: client.generation,
-            slot,
-        };
-        client.request_at = io.now;
-        match io.pools.checkout(io.now, key, id, flow) {
-            Checkout::Granted {
-                conn,
-                slot: server_slot,
-            } => match self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
-                Some(server) => {
-                    server.phase = ServerPhase::Lent;
-                    if self.attach_client(slot, server_slot, io) {
-                        Step::Done
-                    } else {
-                        Step::Wait
-                    }
-                }
-                None => Step::Wait,
-            },
-            Checkout::Queued => {
-                client.phase = Phase::Waiting { notified: false };
-                Step::Wait
-            }
-            Checkout::Refused(reason) => {
-                let text = io.pools.failure(key);
-                client.phase = Phase::Waiting { notified: false };
-                self.refuse_now(slot, reason, Duration::ZERO, text.as_deref(), io)
-            }
-        }
-    }
-
-    /// Links a client and a server connection that the pool lent to it.
-    /// True when the client's statements may be sent at once.
-    fn attach_client(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) -> bool {
-        let (Some(client), Some(server)) = (
-            self.clients.get_mut(slot),
-            self.servers.get_mut(server_slot),
-        ) else {
-            return false;
-        };
-        client.link = server_slot;
-        server.link = slot;
-        server.lent_at = io.now;
-        server.half_sent = false;
-        server.used = false;
-        let waited = io.now.since(client.request_at).as_micros() as u64;
-        let key = server.pool.key;
-        let totals = &mut self.local(key).stats.totals;
-        totals.server_assignments += 1;
-        totals.wait_us += waited;
-        self.prepare(slot, io)
-    }
-
-    /// Called by the shell, through `granted`, for a client that waited.
-    pub(crate) fn link(
-        &mut self,
-        now: Time,
-        slot: u32,
-        server_slot: u32,
-        pools: &mut dyn Pools,
-        out: &mut Outbox,
-    ) {
-        let mut io = Io { now, pools, out };
-        if matches!(
-            self.clients.get(slot).map(|c| &c.phase),
-            Some(Phase::Login(_))
-        ) {
-            return self.login_granted(slot, server_slot, &mut io);
-        }
-        if let Some(client) = self.clients.get_mut(slot) {
-            client.phase = Phase::Ready;
-        }
-        if self.attach_client(slot, server_slot, &mut io) {
-            self.go_on(slot, &mut io);
-        }
-    }
-
-    /// A client may continue: first with what it held back, then from its socket.
-    pub(crate) fn go_on(&mut self, slot: u32, io: &mut Io<'_>) {
-        self.pump_held(slot, io);
-        if matches!(self.clients.get(slot).map(|c| &c.phase), Some(Phase::Ready)) {
-            self.resume_client(slot, io.out);
-        }
-    }
-
-    /// Brings the connection to the client's parameters, and checks one that
-    /// was idle for long. True when nothing had to be sent.
-    fn prepare(&mut self, slot: u32, io: &mut Io<'_>) -> bool {
-        let (Some(client), delay) = (
-            self.clients.get_mut(slot),
-            self.directory.settings.check_delay,
-        ) else {
-            return false;
-        };
-        let link = client.link;
-        let Some(server) = self.servers.get_mut(link) else {
-            return false;
-        };
-        let suspect = delay.is_some_and(|d| io.now.since(server.used_at) > d);
-        let same = Arc::ptr_eq(&server.params, &client.params);
-        if same && !suspect {
-            return true;
-        }
-        let mut sql = Vec::new();
-        let differs =
-            !same && params::difference(&server.params, &client.params, &server.greeting, &mut sql);
-        if !differs {
-            server.params = Arc::clone(&client.params);
-            if !suspect {
-                return true;
-            }
-        }
-        let check = &self.directory.settings.check_query;
-        io.out.write(Peer::Server(link), |v| {
-            if suspect {
-                front::query(v, check.as_bytes());
-            }
-            if differs {
-                front::query(v, &sql);
-            }
-        });
-        if suspect {
-            server
-                .expected
-                .push(Expect::OwnQuery(crate::expect::Purpose::Check));
-        }
-        if differs {
-            server
-                .expected
-                .push(Expect::OwnQuery(crate::expect::Purpose::Parameters));
-            server.coming = Some(Arc::clone(&client.params));
-        }
-        server.query_at = io.now;
-        server.unnamed = None;
-        client.phase = Phase::Preparing;
-        false
-    }
-
-    /// Tells a waiting client no, and goes on with what it sent after.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn refuse(
-        &mut self,
-        now: Time,
-        slot: u32,
-        reason: RefuseReason,
-        waited: Duration,
-        text: Option<&str>,
-        pools: &mut dyn Pools,
-        out: &mut Outbox,
-    ) {
-        let mut io = Io { now, pools, out };
-        if self.refuse_now(slot, reason, waited, text, &mut io) == Step::Again {
-            self.go_on(slot, &mut io);
-        }
-    }
-
-    /// Frees a link on both sides.
-    pub(crate) fn unlink(&mut self, server_slot: u32, out: &mut Outbox) -> Option<u32> {
-        let server = self.servers.get_mut(server_slot)?;
-        let slot = std::mem::replace(&mut server.link, NONE);
-        let paused = std::mem::take(&mut server.paused);
-        if paused {
-            // Whoever comes next must find it read.
-            out.command(Command::Resume(Peer::Server(server_slot)));
-        }
-        let client = self.clients.get_mut(slot)?;
-        client.link = NONE;
-        Some(slot)
     }
 }
 

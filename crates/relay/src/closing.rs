@@ -1,0 +1,254 @@
+//! Sessions end: refusals, errors that close a client, sockets that ended.
+
+use crate::client::{Client, NONE, Phase};
+use crate::directory::{ErrorStyle, PoolMode};
+use crate::errors::{Report, Trouble};
+use crate::expect::Expect;
+use crate::hub::{Hub, Pools};
+use crate::outbox::{Command, Outbox, Peer};
+use crate::requests::{Io, Step};
+use crate::server::ServerPhase;
+use events::{CloseReason, RefuseReason, Time};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Hub {
+    /// A client is told no. `Again`: it keeps its session, and its request is
+    /// dropped when it is looked at again.
+    pub(crate) fn refuse_now(
+        &mut self,
+        slot: u32,
+        reason: RefuseReason,
+        waited: Duration,
+        text: Option<&str>,
+        io: &mut Io<'_>,
+    ) -> Step {
+        self.stats.refusals[reason as usize] += 1;
+        let Some(client) = self.clients.get_mut(slot) else {
+            return Step::Closed;
+        };
+        let Some(info) = client.pool.clone() else {
+            return Step::Closed;
+        };
+        let login = matches!(client.phase, Phase::Login(_));
+        let database = Arc::clone(&client.database);
+        let trouble = match reason {
+            RefuseReason::WaitTimeout | RefuseReason::Shed if text.is_none() => {
+                Trouble::WaitTimeout {
+                    waited,
+                    database: &database,
+                    user: &info.user,
+                    size: info.size,
+                }
+            }
+            RefuseReason::QueueFull => Trouble::QueueFull {
+                database: &database,
+                user: &info.user,
+            },
+            RefuseReason::Disabled => Trouble::DatabaseDisabled(&database),
+            RefuseReason::Shutdown => Trouble::Shutdown,
+            RefuseReason::Panic => Trouble::Panic,
+            _ => Trouble::ServerDown {
+                text: text.unwrap_or("no connection could be opened"),
+            },
+        };
+        let style = self.directory.settings.error_style;
+        if login || style == ErrorStyle::Pgbouncer || matches!(reason, RefuseReason::Shutdown) {
+            let close = match reason {
+                RefuseReason::Shutdown => CloseReason::Shutdown,
+                RefuseReason::ServerDown => CloseReason::ServerConnectFailed,
+                _ => CloseReason::QueryWaitTimeout,
+            };
+            self.fail_client(slot, &trouble, close, io);
+            return Step::Closed;
+        }
+        let report = Report {
+            fatal: false,
+            ..self.report(&trouble)
+        };
+        io.out.write(Peer::Client(slot), |v| report.write(v));
+        if let Some(client) = self.clients.get_mut(slot) {
+            client.phase = Phase::Ready;
+            client.refused = true;
+        }
+        Step::Again
+    }
+
+    /// Tells a client what is wrong, FATAL, and closes it.
+    pub(crate) fn fail_client(
+        &mut self,
+        slot: u32,
+        trouble: &Trouble<'_>,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
+        let mut report = self.report(trouble);
+        report.fatal = true;
+        self.fail_client_with(slot, &report, reason, io);
+    }
+
+    pub(crate) fn fail_client_with(
+        &mut self,
+        slot: u32,
+        report: &Report,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
+        if self.clients.get(slot).is_none() {
+            return;
+        }
+        if !self.mid_message(slot) {
+            io.out.write(Peer::Client(slot), |v| report.write(v));
+        }
+        self.client_left(slot, reason, io);
+    }
+
+    /// The client has got only a part of a server's message: whatever is
+    /// written now would be taken for the rest of it.
+    fn mid_message(&self, slot: u32) -> bool {
+        self.clients
+            .get(slot)
+            .and_then(|c| self.servers.get(c.link))
+            .is_some_and(|s| s.stream_left > 0 && !s.stream_drop)
+    }
+
+    /// A client's socket ended.
+    pub fn client_gone(&mut self, now: Time, slot: u32, pools: &mut dyn Pools, out: &mut Outbox) {
+        self.client_left(slot, CloseReason::ClientGone, &mut Io { now, pools, out });
+    }
+
+    /// A client's session ends, whoever wished it.
+    pub(crate) fn client_left(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
+        let id = self.client_id(slot);
+        let Some(mut client) = self.clients.remove(slot) else {
+            return;
+        };
+        self.stats.closes[reason as usize] += 1;
+        io.out.command(Command::CloseClient { slot, reason });
+        self.logins.retain(|(s, _)| *s != slot);
+        let held = std::mem::take(&mut client.held);
+        self.recycle(held);
+        let pins = client.has_pins();
+        if let Some(info) = &client.pool {
+            if client.ext.as_ref().is_some_and(|e| e.pinned) {
+                info.give_pin();
+            }
+            if let Some(id) = id
+                && !client.is_linked()
+                && waits(&client)
+            {
+                io.pools.cancel_wait(io.now, info.key, id);
+            }
+            if joined(&client) {
+                io.pools.leave(info.key, client.flow);
+            }
+        }
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
+        let link = client.link;
+        server.link = NONE;
+        if std::mem::take(&mut server.paused) {
+            io.out.command(Command::Resume(Peer::Server(link)));
+        }
+        let session = server.pool.mode == PoolMode::Session;
+        // What is still to be answered may change the session, and nobody will
+        // follow it: neither SETs under way nor a transaction with some.
+        let tracked = client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
+        server.unsure |= tracked || server.expected.iter().any(Expect::changes_session);
+        let reset = session
+            || pins
+            || server.dirty
+            || server.unsure
+            || self.directory.settings.reset_always;
+        if matches!(server.phase, ServerPhase::Lent) {
+            if reset || !server.at_rest() || server.cancels > 0 {
+                self.start_cleaning(link, reset, io);
+            } else {
+                let key = server.pool.key;
+                self.give_back(io.now, link, key, None, io.pools, io.out);
+            }
+        }
+    }
+
+    /// Forgets a server connection; the shell closes its socket.
+    pub(crate) fn close_server(&mut self, slot: u32, reason: CloseReason, out: &mut Outbox) {
+        let Some(server) = self.servers.remove(slot) else {
+            return;
+        };
+        self.stats.closes[reason as usize] += 1;
+        out.command(Command::CloseServer {
+            slot,
+            conn: server.conn,
+            pool: server.pool.key,
+            reason,
+        });
+    }
+
+    /// The same, for one that the pool does not know to be ending.
+    pub(crate) fn drop_server(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
+        io.pools.closing(io.now, server.pool.key, server.conn);
+        self.close_server(slot, reason, io.out);
+    }
+
+    /// A server's socket ended, or failed with this error.
+    pub fn server_gone(
+        &mut self,
+        now: Time,
+        slot: u32,
+        error: Option<&str>,
+        pools: &mut dyn Pools,
+        out: &mut Outbox,
+    ) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
+        let mut io = Io { now, pools, out };
+        if matches!(server.phase, ServerPhase::Login(_)) {
+            return self.server_login_gone(slot, error, &mut io);
+        }
+        self.server_over(slot, CloseReason::ServerGone, &mut io);
+    }
+
+    /// A server connection that was logged in ended. After FATAL its client
+    /// knows why already.
+    pub(crate) fn server_over(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get(slot) else {
+            return;
+        };
+        let (link, used) = (server.link, server.used);
+        let lent = matches!(server.phase, ServerPhase::Lent);
+        let cut = lent && self.mid_message(link);
+        self.drop_server(slot, reason, io);
+        let Some(client) = self.clients.get_mut(link).filter(|_| lent) else {
+            return;
+        };
+        client.link = NONE;
+        match &client.phase {
+            Phase::Preparing => self.lost_while_preparing(link, used, io),
+            Phase::Login(_) => self.login_server_lost(link, io),
+            _ if cut || reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
+            _ => self.fail_client(link, &Trouble::ServerGone, reason, io),
+        }
+    }
+}
+
+fn waits(client: &Client) -> bool {
+    match &client.phase {
+        Phase::Waiting { .. } => true,
+        Phase::Login(login) => login.waits_for_server(),
+        _ => false,
+    }
+}
+
+/// The client's flow is counted in its pool.
+fn joined(client: &Client) -> bool {
+    match &client.phase {
+        Phase::Login(login) => login.joined(),
+        Phase::Console { .. } | Phase::Cancelling => false,
+        _ => true,
+    }
+}

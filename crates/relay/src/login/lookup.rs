@@ -1,0 +1,202 @@
+//! Finding a login's secret: in the directory, or by `auth_query` at a server.
+
+use crate::auth::{self, Stage};
+use crate::directory::{PoolKey, Stored};
+use crate::errors::Trouble;
+use crate::expect::{Expect, Purpose};
+use crate::hub::Hub;
+use crate::outbox::Peer;
+use crate::params::{self, ParamSet};
+use crate::requests::{Io, Step};
+use crate::server::{Capture, ServerPhase};
+use events::{ClientId, CloseReason};
+use pool::Checkout;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::front;
+
+impl Hub {
+    /// Finds the user's secret: in the directory, or by `auth_query`.
+    pub(super) fn identify(&mut self, slot: u32, io: &mut Io<'_>) {
+        let Some(client) = self.clients.get(slot) else {
+            return;
+        };
+        let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
+        let console = self.login_mut(slot).is_some_and(|l| l.console);
+        let known = self.directory.users.get(&*user).cloned();
+        if known.is_some() || console || self.directory.settings.auth_query.is_none() {
+            return self.challenge(slot, known, io);
+        }
+        let ttl = self.directory.settings.auth_query_ttl;
+        if let Some(answer) = self.cache.looked_up(&user, io.now, ttl) {
+            return self.challenge(slot, answer, io);
+        }
+        let Some(info) = io.pools.auth_pool(io.now, &database) else {
+            return self.challenge(slot, None, io);
+        };
+        let flow = io.pools.join(info.key, "auth_query");
+        if let Some(client) = self.clients.get_mut(slot) {
+            client.pool = Some(info);
+            client.flow = flow;
+        }
+        if let Some(login) = self.login_mut(slot) {
+            login.joined = true;
+        }
+        self.login_checkout(slot, Stage::Lookup, io);
+    }
+
+    /// Asks the pool for a server connection on behalf of a login.
+    pub(crate) fn login_checkout(&mut self, slot: u32, stage: Stage, io: &mut Io<'_>) {
+        self.login_stage(slot, stage);
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        let Some(info) = client.pool.clone() else {
+            return;
+        };
+        client.request_at = io.now;
+        let id = ClientId {
+            worker: self.worker,
+            generation: client.generation,
+            slot,
+        };
+        match io.pools.checkout(io.now, info.key, id, client.flow) {
+            Checkout::Granted {
+                conn,
+                slot: server_slot,
+            } => {
+                if let Some(server) = self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
+                    server.phase = ServerPhase::Lent;
+                    self.login_granted(slot, server_slot, io);
+                }
+            }
+            Checkout::Queued => {}
+            Checkout::Refused(reason) => {
+                let text = io.pools.failure(info.key);
+                let step = self.refuse_now(slot, reason, Duration::ZERO, text.as_deref(), io);
+                debug_assert!(step == Step::Closed);
+            }
+        }
+    }
+
+    /// The connection that a login was granted ended on its way.
+    pub(crate) fn login_again(&mut self, slot: u32, lookup: bool, io: &mut Io<'_>) {
+        let stage = if lookup {
+            Stage::Lookup
+        } else {
+            Stage::Greeting
+        };
+        self.login_checkout(slot, stage, io);
+    }
+
+    /// A login got the server connection that it waited for.
+    pub(crate) fn login_granted(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) {
+        let Some(key) = self.servers.get(server_slot).map(|s| s.pool.key) else {
+            return;
+        };
+        let lookup = self
+            .login_mut(slot)
+            .is_some_and(|l| matches!(l.stage, Stage::Lookup));
+        if !lookup {
+            self.give_back(io.now, server_slot, key, None, io.pools, io.out);
+            return self.welcome(slot, io);
+        }
+        let user = self.clients.get(slot).map(|c| Arc::clone(&c.user));
+        let query = self
+            .directory
+            .settings
+            .auth_query
+            .as_ref()
+            .map(|q| q.query.clone());
+        let (Some(user), Some(query)) = (user, query) else {
+            // The settings no longer ask for it.
+            self.give_back(io.now, server_slot, key, None, io.pools, io.out);
+            return self.wrong_password(slot, io);
+        };
+        let Some(server) = self.servers.get_mut(server_slot) else {
+            return;
+        };
+        server.link = slot;
+        server.lent_at = io.now;
+        server.query_at = io.now;
+        server.capture = Some(Capture::default());
+        // Under the last client's search_path or role the look-up could be led astray.
+        let mut resets = Vec::new();
+        let none = ParamSet::default();
+        if params::difference(&server.params, &none, &server.greeting, &mut resets) {
+            server.params = Arc::default();
+            server.expected.push(Expect::OwnQuery(Purpose::Parameters));
+            io.out
+                .write(Peer::Server(server_slot), |v| front::query(v, &resets));
+        }
+        server.expected.push(Expect::OwnQuery(Purpose::AuthQuery));
+        let text = auth::fill_query(&query, &user);
+        io.out.write(Peer::Server(server_slot), |v| {
+            front::query(v, text.as_bytes())
+        });
+        if let Some(client) = self.clients.get_mut(slot) {
+            client.link = server_slot;
+        }
+        self.login_stage(slot, Stage::Looking);
+    }
+
+    /// `auth_query` was answered.
+    pub(crate) fn auth_query_done(
+        &mut self,
+        server_slot: u32,
+        failed: Option<Box<str>>,
+        io: &mut Io<'_>,
+    ) {
+        let Some(server) = self.servers.get_mut(server_slot) else {
+            return;
+        };
+        let capture = server.capture.take().unwrap_or_default();
+        let key = server.pool.key;
+        let Some(slot) = self.unlink(server_slot, io.out) else {
+            return;
+        };
+        self.give_back(io.now, server_slot, key, None, io.pools, io.out);
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
+        self.lookup_over(slot, key, io);
+        if failed.is_some() {
+            return self.fail_client(
+                slot,
+                &Trouble::ServerDown {
+                    text: "auth_query failed",
+                },
+                CloseReason::ClientAuthentication,
+                io,
+            );
+        }
+        let answer = capture.secret(&user);
+        self.cache.keep_looked_up(&user, answer.clone(), io.now);
+        self.identified(slot, answer, io);
+    }
+
+    /// The login no longer uses the pool of the look-up.
+    pub(super) fn lookup_over(&mut self, slot: u32, key: PoolKey, io: &mut Io<'_>) {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        client.pool = None;
+        let flow = client.flow;
+        if let Some(login) = self.login_mut(slot) {
+            login.joined = false;
+        }
+        io.pools.leave(key, flow);
+    }
+
+    /// The answer of a look-up is there: the login goes on.
+    pub(super) fn identified(&mut self, slot: u32, answer: Option<Stored>, io: &mut Io<'_>) {
+        self.challenge(slot, answer, io);
+        self.login_go_on(slot, io);
+        self.resume_client(slot, io.out);
+    }
+
+    /// The server connection of a login's look-up was lost.
+    pub(crate) fn login_server_lost(&mut self, slot: u32, io: &mut Io<'_>) {
+        self.fail_client(slot, &Trouble::ServerGone, CloseReason::ServerGone, io);
+    }
+}

@@ -1,0 +1,125 @@
+//! ErrorResponse, and what the server skips after it.
+
+use super::{After, Turn};
+use crate::client::Client;
+use crate::expect::Expect;
+use crate::outbox::{Feed, Peer};
+use crate::server::Server;
+use events::CloseReason;
+use std::sync::Arc;
+use wire::back::ErrorFields;
+use wire::frame::Frame;
+
+impl Turn<'_> {
+    pub(super) fn error(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+    ) -> After {
+        let fields = ErrorFields::parse(body).ok();
+        let code = fields.as_ref().map_or("", |f| f.code());
+        if fields
+            .as_ref()
+            .is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
+        {
+            self.server.doomed.get_or_insert(CloseReason::ServerFatal);
+            let own = matches!(self.server.expected.front(), Some(Expect::OwnQuery(_)));
+            self.deliver(frame, feed, at, here, own);
+            return After::Fatal;
+        }
+        if matches!(code, "0A000" | "26000")
+            && !matches!(self.server.expected.front(), Some(Expect::Fails(_)))
+        {
+            self.server.prepared.all_stale();
+        }
+        self.server.copy_in = false;
+        if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
+            tracker.failed = true;
+        }
+        match self.server.expected.front() {
+            Some(Expect::OwnQuery(_) | Expect::OwnSync) => {
+                let text = fields.as_ref().map(|f| f.message()).unwrap_or_default();
+                self.server
+                    .own_error
+                    .get_or_insert_with(|| text.as_ref().into());
+                self.deliver(frame, feed, at, here, true);
+                return After::Nothing;
+            }
+            // In a failed transaction the server's own answer is the right one.
+            Some(Expect::Fails(instead)) if code != "25P02" => {
+                let instead = instead.clone();
+                self.deliver(frame, feed, at, here, true);
+                if self.client.is_some() {
+                    self.out.write(Peer::Client(self.server.link), |v| {
+                        v.extend_from_slice(&instead)
+                    });
+                }
+            }
+            // An error of the pooler's Parse is the client's: its statement is at fault.
+            _ => self.deliver(frame, feed, at, here, false),
+        }
+        let in_batch = !matches!(
+            self.server.expected.front(),
+            None | Some(Expect::Query(_) | Expect::Function | Expect::Sync)
+        );
+        if in_batch {
+            self.skip();
+        }
+        After::Nothing
+    }
+
+    /// The rest of the batch will not be answered.
+    pub(super) fn skip(&mut self) {
+        self.server.unnamed = None;
+        let mut skipped = Vec::new();
+        while let Some(entry) = self.server.expected.skip() {
+            skipped.push(entry);
+        }
+        // The last belief first: a Close of a statement whose Parse goes too
+        // must not bring it back.
+        for entry in skipped.iter().rev() {
+            take_back(entry, self.client.as_deref_mut(), self.server);
+        }
+    }
+}
+
+/// A message that the server skipped: what was believed of it is taken back.
+pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mut Server) {
+    // A Parse of the same name that was sent later stands.
+    let again = match entry {
+        Expect::Parse(Some(p)) | Expect::LocalParse(p) => server.expected.parses(&p.name),
+        _ => false,
+    };
+    let client = client.filter(|_| !again);
+    match entry {
+        Expect::Parse(Some(parse)) => {
+            if !parse.name.is_empty() {
+                server.prepared.doubtful(&parse.statement);
+            }
+            server.unnamed = None;
+            if let Some(client) = client {
+                client.forget_parse(parse);
+            }
+        }
+        Expect::LocalParse(parse) => {
+            if let Some(client) = client {
+                client.forget_parse(parse);
+            }
+        }
+        Expect::LocalClose(Some(closed)) => {
+            if let Some(client) = client {
+                let all = &mut client.extra().prepared;
+                all.entry(closed.name.clone())
+                    .or_insert_with(|| Arc::clone(&closed.statement));
+            }
+        }
+        Expect::OwnParse(statement) | Expect::OwnClose(statement) => {
+            server.prepared.doubtful(statement);
+            server.unnamed = None;
+        }
+        _ => {}
+    }
+}

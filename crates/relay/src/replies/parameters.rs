@@ -1,0 +1,95 @@
+//! ParameterStatus: what both sides learn of a parameter.
+
+use super::Turn;
+use crate::expect::{Expect, Purpose};
+use crate::login::reported_name;
+use crate::outbox::{Feed, Peer};
+use crate::params::ParamSet;
+use std::sync::Arc;
+use wire::back;
+use wire::frame::Frame;
+use wire::sql::Value;
+
+impl Turn<'_> {
+    /// ParameterStatus: the truth about a reported parameter, on both sides.
+    pub(super) fn parameter(
+        &mut self,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        here: usize,
+        body: &[u8],
+        own: bool,
+    ) {
+        let purpose = match self.server.expected.front() {
+            Some(Expect::OwnQuery(purpose)) => Some(*purpose),
+            _ => None,
+        };
+        let parsed = back::ParameterStatus::parse(body).ok().and_then(|s| {
+            let name = std::str::from_utf8(s.name).ok()?.to_ascii_lowercase();
+            Some((name, std::str::from_utf8(s.value).ok()?))
+        });
+        let Some((name, value)) = parsed.filter(|(n, _)| !NOT_SETTINGS.contains(&&**n)) else {
+            return self.deliver(frame, feed, at, here, own);
+        };
+        let value = Value::Guc(value.into());
+        let at_login = self.server.greeting.value(&name) == Some(&value);
+        if at_login && !own && self.gone_back(&name) {
+            change(&mut self.server.params, &name, None);
+            return self.deliver(frame, feed, at, here, true);
+        }
+        self.deliver(frame, feed, at, here, own);
+        let wanted = (!at_login).then(|| value.clone());
+        change(&mut self.server.params, &name, wanted.clone());
+        if let Some(client) = self.client.as_deref_mut()
+            && matches!(purpose, None | Some(Purpose::Parameters))
+        {
+            // The client keeps a wish that equals the login's value, if it had one.
+            let wish = if client.params.value(&name).is_some() {
+                Some(value)
+            } else {
+                wanted
+            };
+            change(&mut client.params, &name, wish);
+        }
+    }
+
+    /// RESET took the server back to its own login, where the client means
+    /// its own: it is told the value that it will have.
+    pub(super) fn gone_back(&mut self, name: &str) -> bool {
+        let Some(client) = self.client.as_deref() else {
+            return false;
+        };
+        let (Some(wish), Some(Value::Guc(login))) =
+            (client.params.value(name), client.startup.value(name))
+        else {
+            return false;
+        };
+        if *wish != Value::Guc(login.clone()) || self.server.params.value(name).is_some() {
+            return false;
+        }
+        self.out.write(Peer::Client(self.server.link), |v| {
+            back::parameter_status(v, reported_name(name), &**login)
+        });
+        true
+    }
+}
+
+/// Reported by servers, but no session parameters: read-only, or followed by
+/// the statements that change them.
+const NOT_SETTINGS: [&str; 8] = [
+    "server_version",
+    "server_encoding",
+    "is_superuser",
+    "integer_datetimes",
+    "in_hot_standby",
+    "session_authorization",
+    "role",
+    "scram_iterations",
+];
+
+fn change(set: &mut Arc<ParamSet>, name: &str, value: Option<Value>) {
+    if set.value(name) != value.as_ref() {
+        Arc::make_mut(set).set(name, value);
+    }
+}

@@ -1,0 +1,195 @@
+//! The simple protocol: Query and FunctionCall.
+
+use crate::effects::{self, Script};
+use crate::errors::Trouble;
+use crate::expect::Expect;
+use crate::hub::Hub;
+use crate::outbox::{Feed, Peer};
+use crate::pins::Pins;
+use crate::requests::{Io, Step};
+use events::{CloseReason, Time};
+use wire::back::{self, Status};
+use wire::frame::{self, Frame};
+use wire::{front, sql};
+
+impl Hub {
+    pub(crate) fn simple_query(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        io: &mut Io<'_>,
+    ) -> Step {
+        let end = at + frame.len.min(feed.bytes.len() - at);
+        let whole = feed.bytes.len() - at >= frame.len;
+        let Some(text) = query_text(&feed.bytes[at + frame::HEADER..end], whole) else {
+            let trouble = Trouble::BadPacket("malformed Query");
+            self.fail_client(slot, &trouble, CloseReason::ClientProtocol, io);
+            return Step::Closed;
+        };
+        let step = self.ensure_server(slot, io);
+        if step != Step::Done {
+            return step;
+        }
+        let Some(client) = self.clients.get(slot) else {
+            return Step::Closed;
+        };
+        let Some(server) = self.servers.get(client.link) else {
+            return Step::Closed;
+        };
+        if server.expected.is_skipping() {
+            // The server reads it, and drops it as all else until Sync.
+            self.pass_frame(slot, frame, feed, at, io.out);
+            return Step::Done;
+        }
+        // What is still to be answered may begin to be tracked.
+        let tracks =
+            !server.expected.is_empty() || client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
+        let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text))
+        {
+            None
+        } else {
+            effects::script_of(text, client.quoting())
+        };
+        let entry = match script {
+            None => Expect::Query(None),
+            Some(script) => {
+                if whole && let Some(step) = self.own_deallocate(slot, &script, io) {
+                    return step;
+                }
+                if let Some(what) = script.effects.iter().find_map(|e| Pins::wants(&e.change))
+                    && !self.take_pin(slot)
+                {
+                    self.refuse_pin_query(slot, what, io);
+                    return self.drop_frame(slot, frame, feed, at);
+                }
+                Expect::Query(Some(Script::own(script)))
+            }
+        };
+        self.expect_query(slot, entry, whole, io.now);
+        self.pass_frame(slot, frame, feed, at, io.out);
+        Step::Done
+    }
+
+    /// A Query is about to be sent: its reply is expected, and what it ends ends.
+    fn expect_query(&mut self, slot: u32, entry: Expect, whole: bool, now: Time) {
+        self.begin(slot, now);
+        let Some(server) = self.linked_server(slot) else {
+            return;
+        };
+        server.unnamed = None;
+        server.unsynced = false;
+        server.dirty |= !whole;
+        server.batch += 1;
+        server.expected.push(entry);
+        if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
+            ext.unnamed = None;
+        }
+        if !whole && let Some(key) = self.pool_key(slot) {
+            self.local(key).stats.unread += 1;
+        }
+    }
+
+    pub(crate) fn function_call(
+        &mut self,
+        slot: u32,
+        frame: Frame,
+        feed: Feed<'_>,
+        at: usize,
+        io: &mut Io<'_>,
+    ) -> Step {
+        let step = self.ensure_server(slot, io);
+        if step != Step::Done {
+            return step;
+        }
+        self.begin(slot, io.now);
+        if let Some(server) = self.linked_server(slot) {
+            server.batch += 1;
+            server.unsynced = false;
+            server.expected.push(Expect::Function);
+        }
+        self.pass_frame(slot, frame, feed, at, io.out);
+        Step::Done
+    }
+
+    /// A query begins: times are counted from here.
+    pub(crate) fn begin(&mut self, slot: u32, now: Time) {
+        let Some(client) = self.clients.get_mut(slot) else {
+            return;
+        };
+        client.request_at = now;
+        let Some(server) = self.servers.get_mut(client.link) else {
+            return;
+        };
+        server.used = true;
+        if server.expected.is_empty() {
+            server.query_at = now;
+            if server.status == Status::Idle {
+                server.xact_at = now;
+            }
+        }
+    }
+
+    /// A simple query that would pin beyond the share: refused before it is sent.
+    pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
+        let report = match self.in_failed_transaction(slot) {
+            true => crate::extended::aborted(),
+            false => self.pin_report(slot, what),
+        };
+        self.fail_at_server(slot, &report, io.out);
+        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
+            return;
+        };
+        if let Some(server) = self.servers.get_mut(link) {
+            server.expected.push(Expect::Sync);
+            server.unsynced = false;
+            server.batch += 1;
+            io.out.write(Peer::Server(link), front::sync);
+        }
+    }
+
+    /// `DEALLOCATE` of a statement that was prepared by protocol: ours to answer.
+    pub(crate) fn own_deallocate(
+        &mut self,
+        slot: u32,
+        script: &sql::Script,
+        io: &mut Io<'_>,
+    ) -> Option<Step> {
+        let [
+            sql::Effect {
+                change: sql::Change::Deallocate { name },
+                ..
+            },
+        ] = script.effects.as_slice()
+        else {
+            return None;
+        };
+        let client = self.clients.get_mut(slot)?;
+        let server = self.servers.get_mut(client.link)?;
+        if script.statements != 1 || server.status == Status::Failed {
+            return None;
+        }
+        client.ext.as_mut()?.prepared.remove(name.as_bytes())?;
+        let link = client.link;
+        if server.expected.is_empty() {
+            let status = server.status;
+            io.out.write(Peer::Client(slot), |v| {
+                back::command_complete(v, "DEALLOCATE");
+                back::ready(v, status);
+            });
+        } else {
+            server.expected.push(Expect::LocalDeallocate);
+        }
+        self.maybe_release(io.now, link, io.pools, io.out);
+        Some(Step::Done)
+    }
+}
+
+/// The text of a Query, or as much of it as is here; `None`: malformed.
+fn query_text(body: &[u8], whole: bool) -> Option<&[u8]> {
+    if !whole {
+        return Some(body);
+    }
+    front::Query::parse(body).ok().map(|query| query.text)
+}

@@ -9,7 +9,6 @@ use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
 use relay::{CancelOutcome, Command, Hub, Peer, PoolKey, Pools};
-use std::io::IoSlice;
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {

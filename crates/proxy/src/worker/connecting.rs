@@ -9,7 +9,7 @@ use config::SslMode;
 use events::Time;
 use events::snapshot::Address;
 use mio::Interest;
-use std::io::{self, IoSlice};
+use std::io;
 use std::time::Duration;
 
 /// A cancel request that takes longer is given up.
@@ -192,10 +192,7 @@ impl Worker {
         };
         let packet = std::mem::take(packet);
         outgoing.stage = Stage::Sent;
-        let sent = outgoing
-            .conn
-            .as_mut()
-            .and_then(|c| c.write(&packet));
+        let sent = outgoing.conn.as_mut().and_then(|c| c.write(&packet));
         if sent.is_none() {
             return self.outgoing_failed(slot, "the cancel request could not be sent");
         }

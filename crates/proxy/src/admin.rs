@@ -81,10 +81,11 @@ impl Proxy {
         let listeners = listen::open(&plan).map_err(StartError)?;
         let count = plan.workers.unwrap_or_else(listen::workers).clamp(1, 64);
         let client_tls = client_tls(&plan).map_err(StartError)?;
+        let server_tls = server_tls(&plan).map_err(StartError)?;
         let (polls, mailboxes) = loops(count)?;
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
         let common = Arc::new(Common {
-            registry: RwLock::new(Registry::new(Arc::clone(&plan), count)),
+            registry: RwLock::new(Registry::new(Arc::clone(&plan), server_tls, count)),
             mailboxes,
             clock: Clock::start(),
             console,
@@ -201,6 +202,17 @@ fn client_tls(plan: &Plan) -> Result<Option<Arc<rustls::ServerConfig>>, String> 
         .map_err(|e| e.to_string())
 }
 
+/// TLS towards servers; the files are read here, at the start and at each
+/// reload, and never for a connection.
+fn server_tls(plan: &Plan) -> Result<Option<Arc<rustls::ClientConfig>>, String> {
+    if plan.server_tls.mode == SslMode::Disable {
+        return Ok(None);
+    }
+    tls::client_config(&plan.server_tls, &|path| std::fs::read(path))
+        .map(Some)
+        .map_err(|e| format!("TLS towards servers: {e}"))
+}
+
 fn channel_binding(plan: &Plan) -> Result<Option<Vec<u8>>, String> {
     if plan.client_tls.mode == SslMode::Disable {
         return Ok(None);
@@ -265,6 +277,7 @@ impl Handle {
     fn apply(&self, plan: Plan) -> Result<(), String> {
         // Everything that can fail comes before the first change.
         let client_tls = client_tls(&plan)?;
+        let server_tls = server_tls(&plan)?;
         let binding = channel_binding(&plan)?;
         let fixed: Vec<String> = config::diff(&self.plan(), &plan)
             .into_iter()
@@ -282,7 +295,7 @@ impl Handle {
         let common = &self.inner.common;
         let (changed, upstreams) = {
             let mut registry = common.write();
-            let changed = registry.reconfigure(common.clock.now(), plan);
+            let changed = registry.reconfigure(common.clock.now(), plan, server_tls);
             (changed, registry.upstreams().to_vec())
         };
         for mailbox in &common.mailboxes {

@@ -46,6 +46,8 @@ pub(crate) struct Place {
 /// never per query.
 pub(crate) struct Registry {
     pub(crate) plan: Arc<Plan>,
+    /// TLS towards servers, built once for these settings; `None` when disabled.
+    server_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Vec<Arc<UpstreamCell>>,
     places: Vec<Place>,
     by_name: BTreeMap<(String, String), PoolKey>,
@@ -65,9 +67,14 @@ const POOLS_MAX: usize = 100_000;
 pub(crate) type Shared = RwLock<Registry>;
 
 impl Registry {
-    pub(crate) fn new(plan: Arc<Plan>, workers: u16) -> Registry {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        server_tls: Option<Arc<rustls::ClientConfig>>,
+        workers: u16,
+    ) -> Registry {
         Registry {
             plan,
+            server_tls,
             upstreams: Vec::new(),
             places: Vec::new(),
             by_name: BTreeMap::new(),
@@ -78,6 +85,11 @@ impl Registry {
             disabled: std::collections::BTreeSet::new(),
             workers,
         }
+    }
+
+    /// TLS for the next connection to a server.
+    pub(crate) fn server_tls(&self) -> Option<Arc<rustls::ClientConfig>> {
+        self.server_tls.clone()
     }
 
     pub(crate) fn place(&self, key: PoolKey) -> Option<&Place> {
@@ -284,8 +296,14 @@ impl Registry {
     }
 
     /// Takes new settings. Returns what the workers must know.
-    pub(crate) fn reconfigure(&mut self, now: Time, plan: Arc<Plan>) -> Reconfigured {
+    pub(crate) fn reconfigure(
+        &mut self,
+        now: Time,
+        plan: Arc<Plan>,
+        server_tls: Option<Arc<rustls::ClientConfig>>,
+    ) -> Reconfigured {
         self.plan = Arc::clone(&plan);
+        self.server_tls = server_tls;
         for cell in &self.upstreams {
             cell.lock()
                 .configure(now, compile::upstream_settings(&plan));

@@ -390,6 +390,11 @@ impl Worker {
             }
         }
         self.settle(input);
+        if let Peer::Server(slot) = peer
+            && self.conn(peer).is_some_and(|c| c.other_way.is_some())
+        {
+            return self.login_read(slot) && more;
+        }
         more
     }
 

@@ -32,6 +32,10 @@ pub trait Pools {
     fn checkout(&mut self, now: Time, pool: PoolKey, client: ClientId, flow: FlowId) -> Checkout;
     /// What a `Refused(ServerDown)` rests on.
     fn failure(&mut self, pool: PoolKey) -> Option<Arc<str>>;
+    /// When and how it failed; for the error's words.
+    fn outage(&mut self, _pool: PoolKey) -> Option<pool::Outage> {
+        None
+    }
     /// Gives one back.
     fn checkin(
         &mut self,
@@ -332,6 +336,11 @@ impl Hub {
             generation,
             slot,
         })
+    }
+
+    /// How logs call the session at a slot.
+    pub fn client_name(&self, slot: u32) -> Option<crate::ClientName> {
+        self.clients.get(slot).map(Client::name)
     }
 
     /// The slot of a session that is still the one meant.

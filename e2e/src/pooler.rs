@@ -88,7 +88,7 @@ impl Settings {
             "md5_user",
             "tls_only",
             "plain_only",
-            "tls_user",
+            "refused",
             "Odd 'name",
         ];
         Settings {

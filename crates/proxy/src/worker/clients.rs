@@ -269,7 +269,8 @@ impl Worker {
                 return;
             }
             Err(error) => {
-                tracing::debug!(%error, "TLS with a client failed");
+                let client = self.hub.client_name(slot).map(|n| n.id);
+                tracing::debug!(client, %error, "TLS with a client failed");
                 return self.gone(peer, Some(error));
             }
         }

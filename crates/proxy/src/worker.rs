@@ -3,6 +3,7 @@
 mod clients;
 mod commands;
 mod connecting;
+mod containing;
 mod letters;
 mod tokens;
 mod writing;
@@ -13,12 +14,12 @@ use crate::mail::{Mail, Mailbox};
 use crate::outgoing::{Outgoing, Purpose};
 use crate::port::{Common, Port};
 use crate::socket::{Conn, Got};
-use events::{ClientId, ConnId, Time, WorkerId};
+use containing::Whose;
+use events::{ClientId, ConnId, RefuseReason, Time, WorkerId};
 use mio::{Events, Poll};
 use relay::{Command, Hub, Outbox, Peer, PoolKey};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -68,11 +69,14 @@ pub(crate) struct Worker {
     client_tls: Option<Arc<rustls::ServerConfig>>,
     buffer: Vec<u8>,
     letters: Vec<Mail>,
-    commands: Vec<Command>,
+    /// What the hub asked for and is not done yet; survives a panic.
+    commands: VecDeque<Command>,
     /// Who asked for the cancel that is under way to a connection's server.
     requesters: BTreeMap<(u32, u32), Vec<ClientId>>,
     handovers: u64,
     panics: u64,
+    /// Ticks in a row that ended in a panic.
+    tick_panics: u32,
     now: Time,
     next_tick: Time,
     draining: bool,
@@ -80,6 +84,9 @@ pub(crate) struct Worker {
     accept_again: bool,
     /// Most clients since memory was last given back.
     peak: u32,
+    /// Refusals by reason that the log has told, and when it may tell the next.
+    refusals_told: [u64; RefuseReason::COUNT],
+    next_refusals: Time,
     /// When the listener failed for lack of files: try again then.
     accept_pause: Option<Time>,
 }
@@ -114,16 +121,19 @@ impl Worker {
             client_tls,
             buffer: vec![0; READ_BYTES],
             letters: Vec::new(),
-            commands: Vec::new(),
+            commands: VecDeque::new(),
             requesters: BTreeMap::new(),
             handovers: 0,
             panics: 0,
+            tick_panics: 0,
             now: Time::ZERO,
             next_tick: Time::ZERO,
             draining: false,
             stopped: false,
             accept_again: false,
             peak: 0,
+            refusals_told: [0; RefuseReason::COUNT],
+            next_refusals: Time::ZERO,
             accept_pause: None,
         })
     }
@@ -157,7 +167,8 @@ impl Worker {
                     ended: event.is_read_closed() || event.is_error(),
                     write: event.is_writable() || event.is_write_closed(),
                 };
-                self.contained(kind, slot, |w| w.event(kind, slot, ready));
+                let whose = self.whose_event(kind, slot);
+                self.contained(whose, |w| w.event(kind, slot, ready));
             }
             self.after_events();
         }
@@ -183,7 +194,7 @@ impl Worker {
         if self.accept_again {
             self.accept_again = false;
             for i in 0..self.listeners.len() {
-                self.accept(i);
+                self.contained(Whose::Nobody, |w| w.accept(i));
             }
         }
         self.read_letters();
@@ -194,15 +205,11 @@ impl Worker {
             if let Some(conn) = self.conn(peer) {
                 conn.queued = false;
             }
-            let (kind, slot) = match peer {
-                Peer::Client(s) => (Kind::Client, s as usize),
-                Peer::Server(s) => (Kind::Server, s as usize),
-            };
-            self.contained(kind, slot, |w| w.drive(peer));
+            self.contained(Whose::Peer(peer), |w| w.drive(peer));
         }
         if self.now >= self.next_tick {
             self.next_tick = self.now.after(TICK);
-            self.tick();
+            self.contained_tick();
         }
     }
 
@@ -213,12 +220,34 @@ impl Worker {
         self.hub.tick(self.now, &mut self.port, &mut self.out);
         self.settle(&[]);
         self.tick_memory();
+        self.tick_refusals();
         self.tick_outgoing();
         self.tick_lingering();
         if self.accept_pause.is_some_and(|t| self.now >= t) {
             self.accept_pause = None;
             self.accept_again = true;
         }
+    }
+
+    /// Says who was refused, by reason: a line a second, however many there are.
+    fn tick_refusals(&mut self) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let counts = self.hub.worker_stats().refusals;
+        if self.now < self.next_refusals || counts == self.refusals_told {
+            return;
+        }
+        for ((reason, now), told) in RefuseReason::ALL.iter().zip(counts).zip(self.refusals_told) {
+            if now > told {
+                tracing::warn!(
+                    reason = reason.label(),
+                    requests = now - told,
+                    worker = self.id.0,
+                    "clients were refused"
+                );
+            }
+        }
+        self.refusals_told = counts;
+        self.next_refusals = self.now.after(PAUSE);
     }
 
     /// After a burst has gone, its memory goes back to the system.
@@ -230,34 +259,6 @@ impl Worker {
         if self.peak >= BURST && clients <= self.peak / 4 {
             self.peak = clients;
             crate::sys::give_memory_back();
-        }
-    }
-
-    /// Runs a dispatch; a panic in it ends the pool concerned, not the process.
-    fn contained(&mut self, kind: Kind, slot: usize, f: impl FnOnce(&mut Worker)) {
-        if catch_unwind(AssertUnwindSafe(|| f(self))).is_err() {
-            self.panics += 1;
-            let peer = match kind {
-                Kind::Client => Some(Peer::Client(slot as u32)),
-                Kind::Server => Some(Peer::Server(slot as u32)),
-                _ => None,
-            };
-            tracing::error!(
-                worker = self.id.0,
-                ?peer,
-                reason = "panic",
-                "a panic was contained; its pool is rebuilt"
-            );
-            self.out = Outbox::new();
-            self.commands.clear();
-            if let Some(peer) = peer
-                && let Some(key) =
-                    self.hub
-                        .fail_pool_of(self.now, peer, &mut self.port, &mut self.out)
-            {
-                self.port.fail_pool(self.now, key);
-            }
-            self.settle(&[]);
         }
     }
 

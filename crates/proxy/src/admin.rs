@@ -36,7 +36,32 @@ impl std::fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// Reads the settings again, for RELOAD.
-pub type Reload = Box<dyn Fn() -> Result<Plan, String> + Send + Sync>;
+pub type Reload = Box<dyn Fn() -> Result<Plan, ReloadError> + Send + Sync>;
+
+/// Why a reload changed nothing.
+#[derive(Debug)]
+pub struct ReloadError {
+    /// One line for each mistake; never empty, never more than a reading keeps.
+    pub lines: Vec<String>,
+}
+
+impl From<String> for ReloadError {
+    fn from(line: String) -> ReloadError {
+        ReloadError { lines: vec![line] }
+    }
+}
+
+impl From<&str> for ReloadError {
+    fn from(line: &str) -> ReloadError {
+        line.to_owned().into()
+    }
+}
+
+impl std::fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.lines.join("; "))
+    }
+}
 
 /// A running data plane.
 pub struct Proxy {
@@ -89,6 +114,8 @@ impl Proxy {
             mailboxes,
             clock: Clock::start(),
             console,
+            #[cfg(test)]
+            panic_in: Mutex::new(None),
         });
         let helpers = Helpers::start(&common)
             .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
@@ -239,6 +266,12 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 impl Handle {
+    /// What the workers share; tests plant faults there.
+    #[cfg(test)]
+    pub(crate) fn common(&self) -> &Common {
+        &self.inner.common
+    }
+
     /// TCP addresses that are listened on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.inner.addresses
@@ -258,17 +291,23 @@ impl Handle {
     ///
     /// # Errors
     /// What is wrong with the file; the old settings still serve.
-    pub fn reload(&self) -> Result<(), String> {
+    pub fn reload(&self) -> Result<(), ReloadError> {
         let _one = self
             .inner
             .reloading
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let result = (self.inner.reload)().and_then(|plan| self.apply(plan));
+        let result = (self.inner.reload)().and_then(|plan| Ok(self.apply(plan)?));
         match &result {
             Ok(()) => tracing::info!("settings reloaded"),
             Err(error) => {
-                tracing::error!(%error, "the settings were not reloaded; the old ones still serve")
+                for line in &error.lines {
+                    tracing::error!(error = line, "a mistake in the settings");
+                }
+                tracing::error!(
+                    mistakes = error.lines.len(),
+                    "the settings were not reloaded; the old ones still serve"
+                );
             }
         }
         result

@@ -99,6 +99,8 @@ pub(crate) struct Mailbox {
     waker: mio::Waker,
     /// Clients that the worker serves, for the acceptor.
     pub(crate) clients: AtomicU32,
+    /// Connections that the worker has closed and that still take their last bytes.
+    pub(crate) lingering: AtomicU32,
     /// Turns of the loop, for `/livez`.
     pub(crate) turns: AtomicU64,
 }
@@ -109,6 +111,7 @@ impl Mailbox {
             letters: Letters::new(),
             waker,
             clients: AtomicU32::new(0),
+            lingering: AtomicU32::new(0),
             turns: AtomicU64::new(0),
         }
     }

@@ -50,6 +50,18 @@ impl Common {
         }
     }
 
+    /// Whether a closed client may keep its file for its last bytes: those that
+    /// the limit on clients leaves, and a few more.
+    pub(crate) fn file_to_linger(&self) -> bool {
+        let files = |m: &Arc<Mailbox>| {
+            let held = m.clients.load(Ordering::Relaxed);
+            u64::from(held) + u64::from(m.lingering.load(Ordering::Relaxed))
+        };
+        let used: u64 = self.mailboxes.iter().map(files).sum();
+        let clients = u64::from(self.read().plan.max_client_conn);
+        used < clients + crate::listen::LINGERING_FILES
+    }
+
     pub(crate) fn post(&self, worker: WorkerId, mail: crate::mail::Mail) {
         if let Some(mailbox) = self.mailboxes.get(usize::from(worker.0)) {
             mailbox.post(mail);

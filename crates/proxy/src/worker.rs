@@ -89,6 +89,10 @@ pub(crate) struct Worker {
     next_refusals: Time,
     /// When the listener failed for lack of files: try again then.
     accept_pause: Option<Time>,
+    /// The log may say so again then.
+    next_accept_line: Time,
+    /// Questions to the resolver so far: a late answer must not meet another question.
+    questions: u32,
 }
 
 impl Worker {
@@ -135,6 +139,8 @@ impl Worker {
             refusals_told: [0; RefuseReason::COUNT],
             next_refusals: Time::ZERO,
             accept_pause: None,
+            next_accept_line: Time::ZERO,
+            questions: 0,
         })
     }
 
@@ -372,7 +378,8 @@ impl Worker {
         let input = buffer.get(..n).unwrap_or_default();
         if let Some(conn) = self.conn(peer) {
             conn.readable = more;
-            if std::mem::take(&mut conn.fresh)
+            if !input.is_empty()
+                && std::mem::take(&mut conn.fresh)
                 && input.first() == Some(&wire::startup::TLS_HANDSHAKE)
                 && matches!(peer, Peer::Client(_))
                 && conn.tls.is_none()

@@ -323,9 +323,11 @@ impl Hub {
     /// A client that waits for a server connection, and is not read meanwhile.
     /// The shell tells it gone when its socket ends: nobody waits for the answer.
     pub fn is_waiting(&self, slot: u32) -> bool {
-        self.clients
-            .get(slot)
-            .is_some_and(|c| matches!(c.phase, Phase::Waiting { .. }))
+        self.clients.get(slot).is_some_and(|c| match &c.phase {
+            Phase::Waiting { .. } => true,
+            Phase::Login(login) => login.waits_for_server(),
+            _ => false,
+        })
     }
 
     /// The id of a client's session.

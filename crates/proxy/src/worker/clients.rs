@@ -16,10 +16,13 @@ use std::time::Duration;
 const ACCEPTS_MAX: usize = 64;
 /// Pause after the process ran out of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Between two lines of the log about that.
+const ACCEPT_LINE_PAUSE: Duration = Duration::from_secs(10);
 
 impl Worker {
     pub(super) fn accept(&mut self, listener: usize) {
-        if self.draining {
+        // Each client that comes during the pause is an event, too.
+        if self.draining || self.accept_pause.is_some() {
             return;
         }
         for _ in 0..ACCEPTS_MAX {
@@ -35,7 +38,10 @@ impl Worker {
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
                     ) => {}
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept a client; trying again soon");
+                    if self.now >= self.next_accept_line {
+                        tracing::error!(%error, "cannot accept clients; trying again until it works");
+                        self.next_accept_line = self.now.after(ACCEPT_LINE_PAUSE);
+                    }
                     self.accept_pause = Some(self.now.after(ACCEPT_PAUSE));
                     return;
                 }
@@ -138,7 +144,9 @@ impl Worker {
         if let Some(tls) = &mut conn.tls {
             let _ = tls.close(&mut conn.stream);
         }
-        if left.is_none() || self.lingering.len() >= LINGER_MAX {
+        // A server's file is counted with its charge, a client's is not.
+        let no_file = charge.is_none() && !self.common.file_to_linger();
+        if left.is_none() || self.lingering.len() >= LINGER_MAX || no_file {
             return self.let_go(conn, charge);
         }
         let shut = left == Some(0);
@@ -158,6 +166,7 @@ impl Worker {
         if watched.is_err() {
             return self.let_go(conn, charge);
         }
+        self.mailbox.lingering.fetch_add(1, Ordering::Relaxed);
         entry.insert(Lingering {
             conn,
             until: self.now.after(LINGER),
@@ -204,6 +213,7 @@ impl Worker {
         }
         if over {
             let entry = self.lingering.remove(slot);
+            self.mailbox.lingering.fetch_sub(1, Ordering::Relaxed);
             self.let_go(entry.conn, entry.charge);
         }
     }
@@ -217,6 +227,7 @@ impl Worker {
             .collect();
         for slot in late {
             let entry = self.lingering.remove(slot);
+            self.mailbox.lingering.fetch_sub(1, Ordering::Relaxed);
             self.let_go(entry.conn, entry.charge);
         }
     }

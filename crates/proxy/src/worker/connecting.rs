@@ -60,7 +60,8 @@ impl Worker {
         let entry = self.outgoing.vacant_entry();
         let slot = entry.key();
         if outgoing.remotes.is_empty() {
-            let ticket = slot as u64;
+            self.questions = self.questions.wrapping_add(1);
+            let ticket = u64::from(self.questions) << 32 | slot as u64;
             outgoing.stage = Stage::Naming(ticket);
             entry.insert(outgoing);
             if let Some((name, port)) = name {
@@ -131,7 +132,7 @@ impl Worker {
     }
 
     pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {
-        let slot = ticket as usize;
+        let slot = slot_of(ticket);
         let Some(outgoing) = self.outgoing.get_mut(slot) else {
             return;
         };
@@ -323,6 +324,11 @@ impl Worker {
             self.outgoing_failed(slot, "timeout");
         }
     }
+}
+
+/// The connection that asked; it may be another one by now.
+pub(super) fn slot_of(ticket: u64) -> usize {
+    (ticket & u64::from(u32::MAX)) as usize
 }
 
 fn step(outgoing: &mut Outgoing) -> Step {

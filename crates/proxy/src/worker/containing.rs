@@ -5,6 +5,7 @@
 //! session may be in any state. What it wanted done is still done: sockets and
 //! charges of sessions that it ended before would leak otherwise.
 
+use super::connecting::slot_of;
 use super::{Kind, READ_BYTES, Worker};
 use crate::mail::{Mail, Target};
 use crate::outgoing::Purpose;
@@ -145,7 +146,7 @@ impl Worker {
             Mail::Arrival(arrival) => Whose::Pool(arrival.transfer.pool()),
             Mail::Derived { peer, .. } => Whose::Peer(*peer),
             Mail::Console { client, .. } => Whose::Peer(Peer::Client(client.slot)),
-            Mail::Resolved { ticket, .. } => self.whose_event(Kind::Outgoing, *ticket as usize),
+            Mail::Resolved { ticket, .. } => self.whose_event(Kind::Outgoing, slot_of(*ticket)),
             _ => Whose::Nobody,
         }
     }

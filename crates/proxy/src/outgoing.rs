@@ -9,6 +9,7 @@ use events::snapshot::Address;
 use events::{ConnId, Time};
 use relay::PoolKey;
 use rustls::ClientConfig;
+use rustls::client::UnbufferedClientConnection;
 use std::io;
 use std::sync::Arc;
 
@@ -145,7 +146,7 @@ pub(crate) fn session(config: Arc<ClientConfig>, endpoint: &Endpoint) -> Result<
         Host::UnixDir(_) => return Err("no TLS over a unix socket".into()),
     };
     let name = crate::tls::server_name(&name).map_err(|e| e.to_string())?;
-    let session = rustls::ClientConnection::new(config, name).map_err(|e| e.to_string())?;
+    let session = UnbufferedClientConnection::new(config, name).map_err(|e| e.to_string())?;
     Ok(TlsStream::new(session))
 }
 

@@ -8,6 +8,7 @@ use events::snapshot::Address;
 use events::{CloseReason, ConnId, WorkerId};
 use mio::Interest;
 use relay::{Peer, PoolKey};
+use rustls::server::UnbufferedServerConnection;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -236,7 +237,7 @@ impl Worker {
     pub(super) fn start_tls(&mut self, slot: u32) {
         let config = self.client_tls.clone();
         let peer = Peer::Client(slot);
-        let session = config.and_then(|c| rustls::ServerConnection::new(c).ok());
+        let session = config.and_then(|c| UnbufferedServerConnection::new(c).ok());
         let (Some(conn), Some(session)) = (self.conn(peer), session) else {
             return self.gone(peer, None);
         };
@@ -249,7 +250,7 @@ impl Worker {
     /// The first byte is a TLS handshake's: TLS without SSLRequest.
     pub(super) fn direct_tls(&mut self, peer: Peer, input: &[u8]) -> bool {
         let config = self.client_tls.clone();
-        let session = config.and_then(|c| rustls::ServerConnection::new(c).ok());
+        let session = config.and_then(|c| UnbufferedServerConnection::new(c).ok());
         let (Some(conn), Some(session)) = (self.conn(peer), session) else {
             self.gone(peer, None);
             return false;

@@ -86,6 +86,9 @@ impl Settings {
             "nobody_special",
             "scram_user",
             "md5_user",
+            "tls_only",
+            "plain_only",
+            "refused",
             "Odd 'name",
         ];
         Settings {

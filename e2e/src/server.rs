@@ -104,6 +104,7 @@ impl Server {
             hostssl all tls_user all cert\n\
             host all scram_user all scram-sha-256\nhost all md5_user all md5\n\
             hostssl all tls_only all trust\nhost all tls_only all reject\n\
+            hostnossl all plain_only all trust\nhost all plain_only all reject\nhost all refused all reject\n\
             host all all all trust\nhost replication all all trust\n";
         std::fs::write(self.dir.path().join("data/pg_hba.conf"), HBA).expect("write pg_hba.conf");
     }
@@ -146,7 +147,7 @@ impl Server {
             "set password_encryption = 'scram-sha-256';\n\
              create role scram_user login password '{p}';\n\
              create role app login superuser password '{p}';\n\
-             create role tls_user login; create role tls_only login; create role nobody_special login;\n\
+             create role tls_user login; create role tls_only login; create role plain_only login; create role refused login; create role nobody_special login;\n\
              create role \"Odd 'name\" login;\n\
              set password_encryption = 'md5'; create role md5_user login password '{p}';",
             p = PASSWORD.replace('\'', "''")

@@ -183,6 +183,28 @@ impl Error {
         out
     }
 
+    /// The same on one line: `file:line:column: what, in this line (why; help)`.
+    pub fn line(&self) -> String {
+        let mut out = self.file.display().to_string();
+        match (self.line, self.column) {
+            (0, _) => {}
+            (line, 0) => drop(write!(out, ":{line}")),
+            (line, column) => drop(write!(out, ":{line}:{column}")),
+        }
+        let _ = write!(out, ": {}", self.message);
+        if !self.source.is_empty() {
+            let _ = write!(out, ", in `{}`", self.source.trim());
+        }
+        let more: Vec<&str> = [self.why.as_str(), self.help.as_str()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect();
+        if !more.is_empty() {
+            let _ = write!(out, " ({})", more.join("; "));
+        }
+        out.replace(['\n', '\r'], " ")
+    }
+
     fn json(&self) -> String {
         format!(
             "{{\"file\":{},\"line\":{},\"column\":{},\"source\":{},\"message\":{},\"why\":{},\"help\":{}}}",
@@ -230,6 +252,15 @@ impl Errors {
             out.push(format!("error: and at least {} more\n", self.omitted));
         }
         out.join("\n")
+    }
+
+    /// One line for each error: for logs and the console.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.list.iter().map(Error::line).collect();
+        if self.omitted > 0 {
+            lines.push(format!("and at least {} more", self.omitted));
+        }
+        lines
     }
 
     /// The same as one JSON object: `{"errors":[…],"omitted":0}`.

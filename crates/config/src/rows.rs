@@ -283,7 +283,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ),
     row!("server_idle_timeout", "timeouts.server_idle", Timeout, "600", "10min", PerCheckout, (timeout server_idle_timeout), "Idle server connections are closed after this."),
     row!("server_lifetime", "timeouts.server_lifetime", Timeout, "3600", "1h", PerCheckout, (timeout server_lifetime), "Age at which a server connection is replaced."),
-    row!("server_login_retry", "timeouts.server_login_retry", Period, "15", "15s", PerCheckout, (time server_login_retry), "Pause after a failed server login."),
+    row!("server_login_retry", "timeouts.server_login_retry", Period, "15", "15s", PerCheckout, (time server_login_retry), "Pause after a refused server login; how long clients wait for a server that is away."),
     row!("server_reset_query", "session.reset_query", Text, "DISCARD ALL", "DISCARD ALL", PerCheckout, (text server_reset_query), "Run on a server connection when a session ends."),
     row!("server_reset_query_always", "session.reset_always", Flag, "0", "false", PerCheckout, (flag server_reset_always), "Run it after each lease, in every pool mode."),
     bare!(

@@ -125,3 +125,14 @@ pub struct WaiterRow {
     /// The connection that is on its way to it.
     pub reserved: Option<ConnId>,
 }
+
+/// A server to which no connection can be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outage {
+    /// The first of the failures in a row.
+    pub since: Time,
+    /// The last one.
+    pub last: Time,
+    /// The server can be reached, and refuses the login.
+    pub login: bool,
+}

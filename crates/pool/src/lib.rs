@@ -53,7 +53,7 @@ mod one_pool;
 mod queue;
 
 pub use action::{Action, Checkin, Checkout};
-pub use figures::{ConnRow, ConnState, Counters, Lease, PoolFigures, WaiterRow};
+pub use figures::{ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, WaiterRow};
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};

@@ -27,6 +27,10 @@ pub(crate) struct Failure {
     pub fatal: bool,
     /// Failures in a row.
     pub count: u32,
+    /// The first of them.
+    pub since: Time,
+    /// The last of them.
+    pub at: Time,
     /// No further attempt before this.
     pub retry_at: Time,
 }
@@ -93,6 +97,20 @@ impl Pool {
     /// Connections that can serve: live, and the login is done.
     pub fn usable(&self) -> u32 {
         self.live() - self.count(ConnState::Opening)
+    }
+
+    /// Nobody can be served, and waiting is not expected to help: the server
+    /// refused the login for good, or has been away for longer than `grace`.
+    pub fn is_down(&self, now: Time, grace: Duration) -> bool {
+        let given_up = |failure: &Failure| failure.fatal || now >= failure.since.after(grace);
+        self.usable() == 0 && self.failure.as_ref().is_some_and(given_up)
+    }
+
+    /// An attempt has failed, and it is too early for the next.
+    pub fn is_pausing(&self, now: Time) -> bool {
+        self.failure
+            .as_ref()
+            .is_some_and(|failure| now < failure.retry_at)
     }
 
     /// Connections kept when idle.

@@ -55,9 +55,10 @@ pub struct UpstreamSettings {
     pub line: u32,
     /// Connections being opened at the same time, at most.
     pub connects_max: u32,
-    /// Pause between a failed connect and the next try (PgBouncer's
-    /// `server_login_retry`); doubled at each further failure, up to
-    /// [`RETRY_DELAY_MAX`](crate::RETRY_DELAY_MAX).
+    /// PgBouncer's `server_login_retry`. After a refused login: the pause
+    /// before the next try, doubled at each further one, up to
+    /// [`RETRY_DELAY_MAX`](crate::RETRY_DELAY_MAX). For a server that is away:
+    /// the longest pause, and the time after which its clients are told.
     pub login_retry: Duration,
 }
 

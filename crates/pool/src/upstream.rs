@@ -18,6 +18,7 @@ mod model_tests;
 mod tests;
 
 use fault::Fault;
+use opening::OUTAGE_GAP;
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
 
 use crate::action::{Action, Checkin, Checkout};
@@ -66,6 +67,8 @@ pub struct Upstream {
     /// Nothing is due before this: a lower bound of the next tick.
     wake: Time,
     shutdown: bool,
+    /// A connection was opened once: a server that is away now may be restarting.
+    reached: bool,
     actions: VecDeque<Action>,
     counters: Counters,
     #[cfg(test)]
@@ -89,6 +92,7 @@ impl Upstream {
             starving: 0,
             wake: Time::FAR,
             shutdown: false,
+            reached: false,
             actions: VecDeque::new(),
             counters: Counters::default(),
             #[cfg(test)]
@@ -162,15 +166,12 @@ impl Upstream {
     }
 
     fn enqueue(&mut self, now: Time, p: usize, client: ClientId, flow: FlowId) -> Checkout {
+        let grace = self.grace();
         let pool = self.at_mut(p);
         if pool.queue.find(client).is_some() {
             return Checkout::Queued;
         }
-        let down = pool
-            .failure
-            .as_ref()
-            .is_some_and(|failure| failure.fatal && now < failure.retry_at);
-        if down && pool.usable() == 0 {
+        if pool.is_down(now, grace) && pool.is_pausing(now) {
             return self.refused(RefuseReason::ServerDown);
         }
         let at_once =
@@ -232,19 +233,21 @@ impl Upstream {
         self.conns.get_mut(i).opened_at = now;
         let p = self.conns.get(i).pool as usize;
         self.at_mut(p).failure = None;
+        self.reached = true;
         self.settle(now, i);
         self.pump(now, p);
         self.feed(now);
     }
 
-    /// A connection could not be opened; its charge ends.
+    /// A connection could not be opened; its charge ends. `text` is what
+    /// clients are told.
     ///
     /// `fatal_login`: the server refused the login in a way that waiting does
-    /// not mend (wrong password, no such database). Then, unless the pool has
-    /// another connection, its waiters are refused at once, and so are new
-    /// ones until the next try. After any other failure they go on waiting,
-    /// and tries follow at growing pauses as long as somebody waits. `text` is
-    /// what clients are told.
+    /// not mend (wrong password, no such database). Any other failure may be a
+    /// restart: tries follow at growing pauses as long as somebody waits. When
+    /// nobody can be served, the waiters are refused, and so are new ones until
+    /// the next try: at once after a refused login and when the server was never
+    /// reached, else after [`UpstreamSettings::login_retry`] of failures.
     pub fn open_failed(&mut self, now: Time, conn: ConnId, fatal_login: bool, text: Arc<str>) {
         let Some(i) = self.conns.find(conn) else {
             return;
@@ -252,27 +255,48 @@ impl Upstream {
         let p = self.conns.get(i).pool as usize;
         self.counters.open_failures += 1;
         self.release(now, i);
-        let login_retry = self.settings.login_retry;
+        let (grace, login_retry) = (self.grace(), self.settings.login_retry);
         let pool = self.at_mut(p);
+        // An attempt of long ago says nothing about now.
+        let last = pool
+            .failure
+            .take()
+            .filter(|last| now < last.retry_at.after(login_retry.max(OUTAGE_GAP)));
+        let since = last.as_ref().map_or(now, |last| last.since);
         // Attempts that were under way together count as one.
-        let (count, retry_at) = match &pool.failure {
+        let (count, retry_at) = match &last {
             Some(last) if now < last.retry_at => (last.count, last.retry_at),
             last => {
                 let count = last.as_ref().map_or(0, |last| last.count) + 1;
-                (count, now.after(opening::retry_delay(login_retry, count)))
+                let pause = match fatal_login {
+                    true => opening::retry_delay(login_retry, count),
+                    false => opening::restart_delay(login_retry, count),
+                };
+                (count, now.after(pause))
             }
         };
         pool.failure = Some(Failure {
             text,
             fatal: fatal_login,
             count,
+            since,
+            at: now,
             retry_at,
         });
-        if fatal_login && pool.usable() == 0 {
+        self.wake_at(since.after(grace).max(now));
+        if self.at(p).is_down(now, grace) {
             self.refuse_queue(now, p, RefuseReason::ServerDown);
         }
         self.pump(now, p);
         self.feed(now);
+    }
+
+    /// How long a server may be away before its clients are told.
+    fn grace(&self) -> Duration {
+        match self.reached {
+            true => self.settings.login_retry,
+            false => Duration::ZERO,
+        }
     }
 
     /// A connection is being closed by its worker, from any state; still charged.

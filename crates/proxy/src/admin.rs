@@ -36,7 +36,32 @@ impl std::fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// Reads the settings again, for RELOAD.
-pub type Reload = Box<dyn Fn() -> Result<Plan, String> + Send + Sync>;
+pub type Reload = Box<dyn Fn() -> Result<Plan, ReloadError> + Send + Sync>;
+
+/// Why a reload changed nothing.
+#[derive(Debug)]
+pub struct ReloadError {
+    /// One line for each mistake; never empty, never more than a reading keeps.
+    pub lines: Vec<String>,
+}
+
+impl From<String> for ReloadError {
+    fn from(line: String) -> ReloadError {
+        ReloadError { lines: vec![line] }
+    }
+}
+
+impl From<&str> for ReloadError {
+    fn from(line: &str) -> ReloadError {
+        line.to_owned().into()
+    }
+}
+
+impl std::fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.lines.join("; "))
+    }
+}
 
 /// A running data plane.
 pub struct Proxy {
@@ -81,13 +106,16 @@ impl Proxy {
         let listeners = listen::open(&plan).map_err(StartError)?;
         let count = plan.workers.unwrap_or_else(listen::workers).clamp(1, 64);
         let client_tls = client_tls(&plan).map_err(StartError)?;
+        let server_tls = server_tls(&plan).map_err(StartError)?;
         let (polls, mailboxes) = loops(count)?;
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
         let common = Arc::new(Common {
-            registry: RwLock::new(Registry::new(Arc::clone(&plan), count)),
+            registry: RwLock::new(Registry::new(Arc::clone(&plan), server_tls, count)),
             mailboxes,
             clock: Clock::start(),
             console,
+            #[cfg(test)]
+            panic_in: Mutex::new(None),
         });
         let helpers = Helpers::start(&common)
             .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
@@ -201,6 +229,17 @@ fn client_tls(plan: &Plan) -> Result<Option<Arc<rustls::ServerConfig>>, String> 
         .map_err(|e| e.to_string())
 }
 
+/// TLS towards servers; the files are read here, at the start and at each
+/// reload, and never for a connection.
+fn server_tls(plan: &Plan) -> Result<Option<Arc<rustls::ClientConfig>>, String> {
+    if plan.server_tls.mode == SslMode::Disable {
+        return Ok(None);
+    }
+    tls::client_config(&plan.server_tls, &|path| std::fs::read(path))
+        .map(Some)
+        .map_err(|e| format!("TLS towards servers: {e}"))
+}
+
 fn channel_binding(plan: &Plan) -> Result<Option<Vec<u8>>, String> {
     if plan.client_tls.mode == SslMode::Disable {
         return Ok(None);
@@ -227,6 +266,12 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 impl Handle {
+    /// What the workers share; tests plant faults there.
+    #[cfg(test)]
+    pub(crate) fn common(&self) -> &Common {
+        &self.inner.common
+    }
+
     /// TCP addresses that are listened on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.inner.addresses
@@ -246,17 +291,23 @@ impl Handle {
     ///
     /// # Errors
     /// What is wrong with the file; the old settings still serve.
-    pub fn reload(&self) -> Result<(), String> {
+    pub fn reload(&self) -> Result<(), ReloadError> {
         let _one = self
             .inner
             .reloading
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let result = (self.inner.reload)().and_then(|plan| self.apply(plan));
+        let result = (self.inner.reload)().and_then(|plan| Ok(self.apply(plan)?));
         match &result {
             Ok(()) => tracing::info!("settings reloaded"),
             Err(error) => {
-                tracing::error!(%error, "the settings were not reloaded; the old ones still serve")
+                for line in &error.lines {
+                    tracing::error!(error = line, "a mistake in the settings");
+                }
+                tracing::error!(
+                    mistakes = error.lines.len(),
+                    "the settings were not reloaded; the old ones still serve"
+                );
             }
         }
         result
@@ -265,6 +316,7 @@ impl Handle {
     fn apply(&self, plan: Plan) -> Result<(), String> {
         // Everything that can fail comes before the first change.
         let client_tls = client_tls(&plan)?;
+        let server_tls = server_tls(&plan)?;
         let binding = channel_binding(&plan)?;
         let fixed: Vec<String> = config::diff(&self.plan(), &plan)
             .into_iter()
@@ -282,7 +334,7 @@ impl Handle {
         let common = &self.inner.common;
         let (changed, upstreams) = {
             let mut registry = common.write();
-            let changed = registry.reconfigure(common.clock.now(), plan);
+            let changed = registry.reconfigure(common.clock.now(), plan, server_tls);
             (changed, registry.upstreams().to_vec())
         };
         for mailbox in &common.mailboxes {

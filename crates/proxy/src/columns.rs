@@ -41,14 +41,23 @@ impl Table {
 
 /// An error as the console gives it.
 pub(crate) fn error(out: &mut Vec<u8>, code: &str, message: &str) {
+    error_with(out, (code, message), None, None);
+}
+
+pub(crate) fn error_with(
+    out: &mut Vec<u8>,
+    (code, message): (&str, &str),
+    detail: Option<&str>,
+    hint: Option<&str>,
+) {
     back::error(
         out,
         &ErrorReport {
             severity: "ERROR",
             code,
             message,
-            detail: None,
-            hint: None,
+            detail,
+            hint,
         },
     );
 }

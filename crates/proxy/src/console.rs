@@ -1,6 +1,6 @@
 //! The console's statements.
 
-use crate::admin::{Figures, Handle};
+use crate::admin::{Figures, Handle, ReloadError};
 use crate::columns::{self, Table};
 use crate::port::ConsoleJob;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -47,10 +47,15 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
         ["SET", name, ..] if is_session_setting(name) => {
             wire::back::command_complete(&mut out, "SET")
         }
-        _ if !admin => columns::error(&mut out, "42501", "admin access needed"),
+        _ if !admin => columns::error_with(
+            &mut out,
+            ("42501", "admin access needed"),
+            None,
+            Some("This needs a user that admin_users names; stats_users may only SHOW."),
+        ),
         ["RELOAD"] => match handle.reload() {
             Ok(()) => wire::back::command_complete(&mut out, "RELOAD"),
-            Err(error) => columns::error(&mut out, "F0000", &format!("RELOAD failed: {error}")),
+            Err(error) => reload_failed(&mut out, &error),
         },
         [
             "PAUSE" | "RESUME" | "DISABLE" | "ENABLE" | "RECONNECT" | "KILL",
@@ -103,6 +108,18 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
         ),
     }
     out
+}
+
+/// The first mistake is the message; all of them, a line each, are the detail.
+fn reload_failed(out: &mut Vec<u8>, error: &ReloadError) {
+    let first = error.lines.first().map(String::as_str).unwrap_or_default();
+    let all = (error.lines.len() > 1).then(|| error.lines.join("\n"));
+    columns::error_with(
+        out,
+        ("F0000", &format!("RELOAD failed: {first}")),
+        all.as_deref(),
+        Some("Nothing was changed: the old settings still serve."),
+    );
 }
 
 /// Parameters that clients set at connect and that mean nothing here.

@@ -26,14 +26,16 @@ mod columns;
 mod compile;
 mod console;
 mod helpers;
+mod letters;
 mod listen;
 mod mail;
 mod outgoing;
 mod port;
 mod registry;
 mod socket;
+mod sync;
 mod sys;
 pub mod tls;
 mod worker;
 
-pub use admin::{Handle, Proxy, Reload, StartError};
+pub use admin::{Handle, Proxy, Reload, ReloadError, StartError};

@@ -211,12 +211,22 @@ fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
     Ok(Listener::Unix { socket, path })
 }
 
+/// Files for clients beyond `max_client_conn` that are being turned away.
+pub(crate) const LINGERING_FILES: u64 = 256;
+
+/// Clients; server connections with what carries cancel requests to them;
+/// listeners, logs and the event loop and waker of each worker.
+fn files_needed(plan: &Plan) -> u64 {
+    const BESIDES: u64 = 64;
+    let workers = u64::from(plan.workers.unwrap_or_else(workers));
+    let clients = u64::from(plan.max_client_conn) + LINGERING_FILES;
+    clients + u64::from(plan.line) * 3 + workers * 2 + BESIDES
+}
+
 /// Raises the soft limit of open files to what the plan needs, or says what is missing.
 pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// Files besides connections: listeners, event loops, logs.
-    const BESIDES: u64 = 64;
-    let needed = u64::from(plan.max_client_conn) + u64::from(plan.line) * 3 + BESIDES;
+    let needed = files_needed(plan);
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= needed {
@@ -257,6 +267,17 @@ pub(crate) fn workers() -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_few_files_are_said_at_the_start_with_what_to_raise() {
+        let mut plan = config::from_url("postgres://anna:x@127.0.0.1/shop").expect("valid");
+        (plan.max_client_conn, plan.line, plan.workers) = (1000, 50, Some(4));
+        assert_eq!(files_needed(&plan), 1000 + 256 + 150 + 8 + 64);
+        assert_eq!(open_files(&plan), Ok(()));
+        plan.max_client_conn = u32::MAX;
+        let error = open_files(&plan).expect_err("no system allows so many");
+        assert!(error.contains("LimitNOFILE") && error.contains("max_client_conn"));
+    }
 
     #[test]
     fn a_port_in_use_is_said_in_plain_words() {

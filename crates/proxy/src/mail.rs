@@ -1,16 +1,16 @@
 //! What threads tell each other.
 
 use crate::address::Remote;
+use crate::letters::Letters;
 use crate::socket::{Conn, Stream};
 use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
 use events::{ClientId, UpstreamId};
 use pool::Action;
 use relay::stats::{PoolStats, WorkerStats};
 use relay::{Directory, Peer, PoolKey, Transfer};
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
 use wire::scram;
 
 /// A message to a worker.
@@ -71,6 +71,8 @@ pub(crate) enum Target {
     Client(u64),
     /// All of a pool.
     Pool(PoolKey),
+    /// All of a pool, after a panic on another worker.
+    Failed(PoolKey),
 }
 
 /// A server connection between two workers.
@@ -91,15 +93,14 @@ pub(crate) struct Report {
     pub(crate) servers: Vec<ServerRow>,
 }
 
-/// A worker's letter box. Any thread may post; the worker empties it at each
-/// turn. The lock is held for a push or a swap.
+/// A worker's letter box. Any thread may post; the worker empties it at each turn.
 pub(crate) struct Mailbox {
-    letters: Mutex<Vec<Mail>>,
+    letters: Letters<Mail>,
     waker: mio::Waker,
-    /// A wake-up is on its way: further letters need no other.
-    awake: AtomicBool,
     /// Clients that the worker serves, for the acceptor.
     pub(crate) clients: AtomicU32,
+    /// Connections that the worker has closed and that still take their last bytes.
+    pub(crate) lingering: AtomicU32,
     /// Turns of the loop, for `/livez`.
     pub(crate) turns: AtomicU64,
 }
@@ -107,31 +108,21 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     pub(crate) fn new(waker: mio::Waker) -> Mailbox {
         Mailbox {
-            letters: Mutex::new(Vec::new()),
+            letters: Letters::new(),
             waker,
-            awake: AtomicBool::new(false),
             clients: AtomicU32::new(0),
+            lingering: AtomicU32::new(0),
             turns: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn post(&self, mail: Mail) {
-        self.letters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(mail);
-        if !self.awake.swap(true, Ordering::AcqRel) {
-            // A failed wake-up is made up for by the worker's next tick.
-            let _: io::Result<()> = self.waker.wake();
-        }
+        // A failed wake-up is made up for by the worker's next tick.
+        self.letters.post(mail, || drop(self.waker.wake()));
     }
 
     /// Takes all letters. A letter posted after this wakes the worker again.
     pub(crate) fn collect(&self, into: &mut Vec<Mail>) {
-        self.awake.store(false, Ordering::Release);
-        std::mem::swap(
-            &mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner),
-            into,
-        );
+        self.letters.collect(into);
     }
 }

@@ -4,10 +4,12 @@ use crate::address::{Endpoint, Remote};
 use crate::port::Common;
 use crate::socket::{Conn, Stream};
 use crate::tls::TlsStream;
-use config::{SslMode, Tls};
+use config::{Host, SslMode};
 use events::snapshot::Address;
 use events::{ConnId, Time};
 use relay::PoolKey;
+use rustls::ClientConfig;
+use rustls::client::UnbufferedClientConnection;
 use std::io;
 use std::sync::Arc;
 
@@ -46,23 +48,76 @@ pub(crate) struct Outgoing {
     pub(crate) remotes: Vec<Remote>,
     pub(crate) conn: Option<Conn>,
     pub(crate) address: Address,
-    /// TLS is still to be asked for.
-    pub(crate) want_tls: bool,
+    /// The one that is being tried.
+    pub(crate) remote: Option<Remote>,
+    /// The settings' TLS, built when they were read.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) way: Way,
+    /// Why TLS failed, where the plain way is tried after it.
+    pub(crate) tls_failure: Option<String>,
     pub(crate) deadline: Time,
 }
 
 impl Outgoing {
-    /// TLS settings that apply: never over a unix socket, as libpq.
-    pub(crate) fn tls(&self) -> Option<&Tls> {
-        match self.endpoint.host {
-            config::Host::UnixDir(_) => None,
-            config::Host::Tcp(_) => match self.endpoint.tls.mode {
-                // `allow` begins without; a server that insists says so.
-                SslMode::Disable | SslMode::Allow => None,
-                _ => Some(&self.endpoint.tls),
-            },
+    /// The handshake failed, and the mode allows the same address without TLS:
+    /// then everything is made ready for that.
+    pub(crate) fn tls_may_be_left_out(&mut self) -> bool {
+        let handshake = matches!(self.stage, Stage::Handshake) && self.way.tls;
+        let (true, Some(way), Some(remote)) = (handshake, self.way.next(), self.remote.take())
+        else {
+            return false;
+        };
+        self.way = way;
+        self.stage = Stage::Connecting;
+        self.remotes = vec![remote];
+        true
+    }
+}
+
+/// With TLS or without, and what may follow: libpq's rules for `sslmode`.
+/// There is never more than one other way, so a connection has two attempts at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Way {
+    /// TLS is asked for.
+    pub(crate) tls: bool,
+    /// A server without TLS is talked to in plain on the same connection.
+    pub(crate) plain_is_fine: bool,
+    /// When this way fails, the other one may be tried.
+    pub(crate) other: bool,
+}
+
+impl Way {
+    /// The first way of a mode. A unix socket never has TLS, as with libpq.
+    pub(crate) fn first(mode: SslMode, host: &Host) -> Way {
+        let (tls, plain_is_fine, other) = match (mode, host) {
+            (SslMode::Disable, _) | (_, Host::UnixDir(_)) => (false, true, false),
+            (SslMode::Allow, _) => (false, true, true),
+            (SslMode::Prefer, _) => (true, true, true),
+            (SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull, _) => (true, false, false),
+        };
+        Way {
+            tls,
+            plain_is_fine,
+            other,
         }
     }
+
+    /// What is tried after this one failed: the last attempt.
+    pub(crate) fn next(self) -> Option<Way> {
+        self.other.then_some(Way {
+            tls: !self.tls,
+            plain_is_fine: self.tls,
+            other: false,
+        })
+    }
+}
+
+/// A login that the server may refuse and that may then be tried another way:
+/// kept with the connection until it is logged in.
+pub(crate) struct OtherWay {
+    pub(crate) conn: ConnId,
+    pub(crate) remote: Remote,
+    pub(crate) way: Way,
 }
 
 /// Opens a socket towards `remote`; it may still be connecting.
@@ -85,14 +140,50 @@ pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Addr
 }
 
 /// A TLS session towards a server.
-pub(crate) fn session(tls: &Tls, endpoint: &Endpoint) -> Result<TlsStream, String> {
-    let config =
-        crate::tls::client_config(tls, &|path| std::fs::read(path)).map_err(|e| e.to_string())?;
+pub(crate) fn session(config: Arc<ClientConfig>, endpoint: &Endpoint) -> Result<TlsStream, String> {
     let name = match &endpoint.host {
-        config::Host::Tcp(name) => name.clone(),
-        config::Host::UnixDir(_) => return Err("no TLS over a unix socket".into()),
+        Host::Tcp(name) => name.clone(),
+        Host::UnixDir(_) => return Err("no TLS over a unix socket".into()),
     };
     let name = crate::tls::server_name(&name).map_err(|e| e.to_string())?;
-    let session = rustls::ClientConnection::new(config, name).map_err(|e| e.to_string())?;
+    let session = UnbufferedClientConnection::new(config, name).map_err(|e| e.to_string())?;
     Ok(TlsStream::new(session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "plain", "tls", and "tls or plain" where the server's "no TLS" is taken.
+    fn ways(mode: SslMode, host: &Host) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        let mut way = Some(Way::first(mode, host));
+        while let Some(now) = way {
+            found.push(match (now.tls, now.plain_is_fine) {
+                (true, true) => "tls or plain",
+                (true, false) => "tls",
+                (false, _) => "plain",
+            });
+            assert!(found.len() <= 2, "no end of ways");
+            way = now.next();
+        }
+        found
+    }
+
+    #[test]
+    fn each_mode_tries_what_libpq_tries() {
+        let rows: [(SslMode, &[&str]); 6] = [
+            (SslMode::Disable, &["plain"]),
+            (SslMode::Allow, &["plain", "tls"]),
+            (SslMode::Prefer, &["tls or plain", "plain"]),
+            (SslMode::Require, &["tls"]),
+            (SslMode::VerifyCa, &["tls"]),
+            (SslMode::VerifyFull, &["tls"]),
+        ];
+        for (mode, expected) in rows {
+            assert_eq!(ways(mode, &Host::Tcp("db".into())), expected, "{mode:?}");
+            let socket = Host::UnixDir("/run/postgresql".into());
+            assert_eq!(ways(mode, &socket), ["plain"], "{mode:?} by a unix socket");
+        }
+    }
 }

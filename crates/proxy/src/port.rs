@@ -1,13 +1,15 @@
 //! The pools as a worker sees them: one short lock per call.
 
 use crate::helpers::Clock;
+use crate::letters::with_pools;
 use crate::mail::Mail;
 use crate::mail::Mailbox;
-use crate::registry::{Place, Shared, UpstreamCell};
+use crate::registry::{Shared, UpstreamCell};
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{Action, Checkin, Checkout, Upstream};
 use relay::{PoolInfo, PoolKey, Pools, Route, Target};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError};
 
@@ -18,6 +20,9 @@ pub(crate) struct Common {
     pub(crate) clock: Clock,
     /// Statements for the console's thread.
     pub(crate) console: SyncSender<ConsoleJob>,
+    /// Tests only: the next request for a connection of this database panics.
+    #[cfg(test)]
+    pub(crate) panic_in: std::sync::Mutex<Option<String>>,
 }
 
 /// A console statement.
@@ -45,9 +50,36 @@ impl Common {
         }
     }
 
+    /// Whether a closed client may keep its file for its last bytes: those that
+    /// the limit on clients leaves, and a few more.
+    pub(crate) fn file_to_linger(&self) -> bool {
+        let files = |m: &Arc<Mailbox>| {
+            let held = m.clients.load(Ordering::Relaxed);
+            u64::from(held) + u64::from(m.lingering.load(Ordering::Relaxed))
+        };
+        let used: u64 = self.mailboxes.iter().map(files).sum();
+        let clients = u64::from(self.read().plan.max_client_conn);
+        used < clients + crate::listen::LINGERING_FILES
+    }
+
     pub(crate) fn post(&self, worker: WorkerId, mail: crate::mail::Mail) {
         if let Some(mailbox) = self.mailboxes.get(usize::from(worker.0)) {
             mailbox.post(mail);
+        }
+    }
+
+    #[cfg(test)]
+    fn panic_if_asked(&self, key: PoolKey) {
+        let database = self.read().place(key).map(|p| p.info.database.to_string());
+        let asked = {
+            let mut asked = self.panic_in.lock().unwrap_or_else(PoisonError::into_inner);
+            match *asked == database && database.is_some() {
+                true => asked.take(),
+                false => None,
+            }
+        };
+        if let Some(database) = asked {
+            panic!("planted by a test in database {database}");
         }
     }
 
@@ -62,12 +94,19 @@ impl Common {
     }
 }
 
+/// Where a pool is, as far as that never changes.
+struct Known {
+    upstream: Arc<UpstreamCell>,
+    pool: PoolId,
+    clients: Arc<AtomicU32>,
+}
+
 /// A worker's own view: places by pool, so that the registry is asked once
 /// per pool, and actions for this worker that wait for the end of the dispatch.
 pub(crate) struct Port {
     common: Arc<Common>,
     worker: WorkerId,
-    places: Vec<Option<(Arc<UpstreamCell>, PoolId)>>,
+    places: Vec<Option<Known>>,
     pub(crate) actions: VecDeque<(UpstreamId, Action)>,
 }
 
@@ -81,38 +120,31 @@ impl Port {
         }
     }
 
-    fn place(&mut self, key: PoolKey) -> Option<(Arc<UpstreamCell>, PoolId)> {
+    /// A pool's place; the registry is asked once, because it never changes.
+    fn known(&mut self, key: PoolKey) -> Option<&Known> {
         let index = key.0 as usize;
-        if let Some(Some(place)) = self.places.get(index) {
-            return Some(place.clone());
+        if !matches!(self.places.get(index), Some(Some(_))) {
+            let place = self.common.read().place(key)?.clone();
+            if self.places.len() <= index {
+                self.places.resize_with(index + 1, || None);
+            }
+            self.places[index] = Some(Known {
+                upstream: place.upstream,
+                pool: place.pool,
+                clients: place.clients,
+            });
         }
-        let place: Place = self.common.read().place(key)?.clone();
-        if self.places.len() <= index {
-            self.places.resize(index + 1, None);
-        }
-        self.places[index] = Some((Arc::clone(&place.upstream), place.pool));
-        self.places[index].clone()
+        self.places.get(index)?.as_ref()
     }
 
     /// Runs `f` on the pool's upstream under its lock, then takes what the
     /// pool wants done: for this worker into the list, for others by mail.
     fn with<R>(&mut self, key: PoolKey, f: impl FnOnce(&mut Upstream, PoolId) -> R) -> Option<R> {
-        let index = key.0 as usize;
-        if !matches!(self.places.get(index), Some(Some(_))) {
-            self.place(key)?;
-        }
-        let (cell, pool) = self.places.get(index)?.as_ref()?;
-        let mut upstream = cell.lock();
-        let result = f(&mut upstream, *pool);
-        while let Some(action) = upstream.poll() {
-            let worker = worker_of(&action);
-            if worker == self.worker {
-                self.actions.push_back((cell.id, action));
-            } else {
-                self.common.post(worker, Mail::Pool(cell.id, action));
-            }
-        }
-        Some(result)
+        self.known(key)?;
+        let known = self.places.get(key.0 as usize)?.as_ref()?;
+        let (cell, pool) = (&known.upstream, known.pool);
+        let hand_on = hand_on(self.worker, cell.id, &self.common, &mut self.actions);
+        Some(with_pools(&cell.pools, |u| f(u, pool), hand_on))
     }
 
     /// The end of file of a connection was seen: its charge ends.
@@ -129,17 +161,14 @@ impl Port {
     pub(crate) fn tick(&mut self, now: Time) {
         let cells: Vec<_> = self.common.read().upstreams().to_vec();
         for cell in cells {
-            let mut upstream = cell.lock();
-            upstream.tick(now);
-            while let Some(action) = upstream.poll() {
-                let worker = worker_of(&action);
-                if worker == self.worker {
-                    self.actions.push_back((cell.id, action));
-                } else {
-                    self.common.post(worker, Mail::Pool(cell.id, action));
-                }
-            }
+            let hand_on = hand_on(self.worker, cell.id, &self.common, &mut self.actions);
+            with_pools(&cell.pools, |u| u.tick(now), hand_on);
         }
+    }
+
+    /// The key of an upstream's pool.
+    pub(crate) fn key_of(&self, upstream: UpstreamId, pool: PoolId) -> Option<PoolKey> {
+        self.common.read().key_of(upstream, pool)
     }
 
     /// The key and description of an upstream's pool.
@@ -156,51 +185,63 @@ pub(crate) fn act<R>(
     cell: &UpstreamCell,
     f: impl FnOnce(&mut Upstream) -> R,
 ) -> R {
-    let mut upstream = cell.lock();
-    let result = f(&mut upstream);
-    while let Some(action) = upstream.poll() {
-        common.post(worker_of(&action), Mail::Pool(cell.id, action));
-    }
-    result
+    with_pools(&cell.pools, f, |worker, action| {
+        common.post(worker, Mail::Pool(cell.id, action));
+    })
 }
 
-fn worker_of(action: &Action) -> WorkerId {
-    match action {
-        Action::Grant { worker, .. }
-        | Action::Handover { worker, .. }
-        | Action::Open { worker, .. }
-        | Action::Close { worker, .. }
-        | Action::Refuse { worker, .. } => *worker,
+/// What the pool wants done: for this worker into its list, for others by mail.
+fn hand_on<'a>(
+    own: WorkerId,
+    upstream: UpstreamId,
+    common: &'a Common,
+    actions: &'a mut VecDeque<(UpstreamId, Action)>,
+) -> impl FnMut(WorkerId, Action) + use<'a> {
+    move |worker, action| match worker == own {
+        true => actions.push_back((upstream, action)),
+        false => common.post(worker, Mail::Pool(upstream, action)),
     }
 }
 
 impl Pools for Port {
     fn route(&mut self, _now: Time, target: Target<'_>) -> Route {
-        self.common.write().route(&target)
+        let known = self.common.read().known_route(&target);
+        known.unwrap_or_else(|| self.common.write().route(&target))
     }
 
     fn auth_pool(&mut self, _now: Time, database: &str) -> Option<Arc<PoolInfo>> {
-        self.common.write().auth_pool(database)
+        let known = self.common.read().known_auth_pool(database);
+        known.or_else(|| self.common.write().auth_pool(database))
     }
 
     fn join(&mut self, key: PoolKey, flow: &str) -> FlowId {
-        self.common.write().join(key);
+        if let Some(place) = self.known(key) {
+            place.clients.fetch_add(1, Ordering::Relaxed);
+        }
         self.with(key, |u, pool| u.flow(pool, flow))
             .unwrap_or(FlowId(0))
     }
 
     fn leave(&mut self, key: PoolKey, flow: FlowId) {
-        self.common.write().leave(key);
+        if let Some(place) = self.known(key) {
+            place.clients.fetch_sub(1, Ordering::Relaxed);
+        }
         self.with(key, |u, pool| u.drop_flow(pool, flow));
     }
 
     fn checkout(&mut self, now: Time, key: PoolKey, client: ClientId, flow: FlowId) -> Checkout {
+        #[cfg(test)]
+        self.common.panic_if_asked(key);
         self.with(key, |u, pool| u.checkout(now, pool, client, flow))
             .unwrap_or(Checkout::Refused(events::RefuseReason::Disabled))
     }
 
     fn failure(&mut self, key: PoolKey) -> Option<Arc<str>> {
         self.with(key, |u, pool| u.failure(pool)).flatten()
+    }
+
+    fn outage(&mut self, key: PoolKey) -> Option<pool::Outage> {
+        self.with(key, |u, pool| u.outage(pool)).flatten()
     }
 
     fn checkin(

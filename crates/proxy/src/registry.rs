@@ -7,6 +7,7 @@ use events::{PoolId, Time, UpstreamId};
 use pool::{CapId, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One database server: its pools behind one short lock.
@@ -40,20 +41,22 @@ pub(crate) struct Place {
     pub(crate) upstream: Arc<UpstreamCell>,
     pub(crate) pool: PoolId,
     pub(crate) info: Arc<PoolInfo>,
+    /// Clients in the pool, for the limits per database and user.
+    pub(crate) clients: Arc<AtomicU32>,
 }
 
 /// All pools. Behind an `RwLock` that is taken at logins, opens and reloads,
-/// never per query.
+/// never per query; for writing only when a pool is made or settings change.
 pub(crate) struct Registry {
     pub(crate) plan: Arc<Plan>,
+    /// TLS towards servers, built once for these settings; `None` when disabled.
+    server_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Vec<Arc<UpstreamCell>>,
     places: Vec<Place>,
     by_name: BTreeMap<(String, String), PoolKey>,
     by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
     database_caps: BTreeMap<(UpstreamId, String), CapId>,
     user_caps: BTreeMap<(UpstreamId, String), CapId>,
-    /// Clients per pool, for the limits per database and user.
-    clients: BTreeMap<PoolKey, u32>,
     pub(crate) disabled: std::collections::BTreeSet<String>,
     workers: u16,
 }
@@ -65,19 +68,28 @@ const POOLS_MAX: usize = 100_000;
 pub(crate) type Shared = RwLock<Registry>;
 
 impl Registry {
-    pub(crate) fn new(plan: Arc<Plan>, workers: u16) -> Registry {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        server_tls: Option<Arc<rustls::ClientConfig>>,
+        workers: u16,
+    ) -> Registry {
         Registry {
             plan,
+            server_tls,
             upstreams: Vec::new(),
             places: Vec::new(),
             by_name: BTreeMap::new(),
             by_pool: BTreeMap::new(),
             database_caps: BTreeMap::new(),
             user_caps: BTreeMap::new(),
-            clients: BTreeMap::new(),
             disabled: std::collections::BTreeSet::new(),
             workers,
         }
+    }
+
+    /// TLS for the next connection to a server.
+    pub(crate) fn server_tls(&self) -> Option<Arc<rustls::ClientConfig>> {
+        self.server_tls.clone()
     }
 
     pub(crate) fn place(&self, key: PoolKey) -> Option<&Place> {
@@ -103,22 +115,49 @@ impl Registry {
         named(name).or_else(|| named("*"))
     }
 
-    /// Where a login leads.
+    /// Where a login leads, when nothing has to be made or learned for it.
+    /// The common case: it needs the registry for reading only.
+    pub(crate) fn known_route(&self, target: &Target<'_>) -> Option<Route> {
+        match self.look_up(target) {
+            Ok((database, user)) => {
+                let info = self.known_pool(target.database, user_of(database, user))?;
+                let learns = brings_own_secret(info, Some(target));
+                (!learns).then(|| Route::Pool(Arc::clone(info)))
+            }
+            Err(route) => Some(route),
+        }
+    }
+
+    /// Where a login leads; makes its pool.
     pub(crate) fn route(&mut self, target: &Target<'_>) -> Route {
-        let Some(database) = self.database(target.database).cloned() else {
-            return Route::NoDatabase;
+        let (database, user) = match self.look_up(target) {
+            Ok((database, user)) => (database.clone(), user_of(database, user).to_owned()),
+            Err(route) => return route,
         };
-        if self.disabled.contains(target.database) {
-            return Route::Disabled;
-        }
-        if let Some(limit) = self.client_limit_reached(&database, target) {
-            return Route::Full(limit);
-        }
-        let user = database.user.as_deref().unwrap_or(target.user).to_owned();
         match self.pool(target.database, &user, &database, Some(target)) {
             Some(info) => Route::Pool(info),
             None => Route::Full("pools"),
         }
+    }
+
+    /// The database that a login names, and its user; or why it may not in.
+    fn look_up<'a, 't>(&'a self, target: &Target<'t>) -> Result<(&'a Database, &'t str), Route> {
+        let Some(database) = self.database(target.database) else {
+            return Err(Route::NoDatabase);
+        };
+        if self.disabled.contains(target.database) {
+            return Err(Route::Disabled);
+        }
+        match self.client_limit_reached(database, target) {
+            Some(limit) => Err(Route::Full(limit)),
+            None => Ok((database, target.user)),
+        }
+    }
+
+    fn known_pool(&self, name: &str, user: &str) -> Option<&Arc<PoolInfo>> {
+        // The key of the map owns its names: two short strings per login.
+        let key = self.by_name.get(&(name.to_owned(), user.to_owned()))?;
+        Some(&self.place(*key)?.info)
     }
 
     /// The limit on clients that keeps this login out. Counted only where a
@@ -148,34 +187,32 @@ impl Registry {
     }
 
     fn clients_where(&self, fits: impl Fn(&PoolInfo) -> bool) -> u32 {
-        self.clients
+        self.places
             .iter()
-            .filter(|(k, _)| self.place(**k).is_some_and(|p| fits(&p.info)))
-            .map(|(_, n)| n)
+            .filter(|place| fits(&place.info))
+            .map(|place| place.clients.load(Ordering::Relaxed))
             .sum()
+    }
+
+    /// The pool that runs `auth_query` for logins to `database`, if it is there already.
+    pub(crate) fn known_auth_pool(&self, database: &str) -> Option<Arc<PoolInfo>> {
+        let (user, name) = self.auth_names(database)?;
+        self.known_pool(&name, &user).map(Arc::clone)
     }
 
     /// The pool that runs `auth_query` for logins to `database`.
     pub(crate) fn auth_pool(&mut self, database: &str) -> Option<Arc<PoolInfo>> {
-        let plan = Arc::clone(&self.plan);
-        let asked = self.database(database)?;
-        let user = asked.auth_user.clone().or_else(|| plan.auth_user.clone())?;
-        let name = asked
-            .auth_dbname
-            .clone()
-            .unwrap_or_else(|| database.to_owned());
+        let (user, name) = self.auth_names(database)?;
         let settings = self.database(&name)?.clone();
         self.pool(&name, &user, &settings, None)
     }
 
-    pub(crate) fn join(&mut self, key: PoolKey) {
-        *self.clients.entry(key).or_default() += 1;
-    }
-
-    pub(crate) fn leave(&mut self, key: PoolKey) {
-        if let Some(n) = self.clients.get_mut(&key) {
-            *n = n.saturating_sub(1);
-        }
+    /// User and database of the look-up for logins to `database`.
+    fn auth_names(&self, database: &str) -> Option<(String, String)> {
+        let asked = self.database(database)?;
+        let user = asked.auth_user.as_ref().or(self.plan.auth_user.as_ref())?;
+        let name = asked.auth_dbname.as_deref().unwrap_or(database);
+        Some((user.clone(), name.to_owned()))
     }
 
     /// Finds a pool, or makes it.
@@ -215,6 +252,7 @@ impl Registry {
             upstream,
             pool,
             info: Arc::clone(&info),
+            clients: Arc::default(),
         });
         Some(info)
     }
@@ -222,10 +260,8 @@ impl Registry {
     /// A pool whose users bring their own secrets learns a new one.
     fn refreshed(&mut self, key: PoolKey, target: Option<&Target<'_>>) -> Option<Arc<PoolInfo>> {
         let place = self.places.get_mut(key.0 as usize)?;
-        if place.info.auth.password.is_none()
-            && place.info.auth.keys.is_none()
+        if brings_own_secret(&place.info, target)
             && let Some(target) = target
-            && (target.secret.is_some() || target.keys.is_some())
         {
             let auth = ServerAuth {
                 password: target.secret.map(Into::into),
@@ -284,8 +320,14 @@ impl Registry {
     }
 
     /// Takes new settings. Returns what the workers must know.
-    pub(crate) fn reconfigure(&mut self, now: Time, plan: Arc<Plan>) -> Reconfigured {
+    pub(crate) fn reconfigure(
+        &mut self,
+        now: Time,
+        plan: Arc<Plan>,
+        server_tls: Option<Arc<rustls::ClientConfig>>,
+    ) -> Reconfigured {
         self.plan = Arc::clone(&plan);
+        self.server_tls = server_tls;
         for cell in &self.upstreams {
             cell.lock()
                 .configure(now, compile::upstream_settings(&plan));
@@ -363,6 +405,18 @@ impl Registry {
     }
 }
 
+/// The user at the server: the database's own, or the client's.
+fn user_of<'a>(database: &'a Database, client: &'a str) -> &'a str {
+    database.user.as_deref().unwrap_or(client)
+}
+
+/// The pool has no proof yet, and this login brings one.
+fn brings_own_secret(info: &PoolInfo, target: Option<&Target<'_>>) -> bool {
+    info.auth.password.is_none()
+        && info.auth.keys.is_none()
+        && target.is_some_and(|t| t.secret.is_some() || t.keys.is_some())
+}
+
 /// What a reload changed for the workers.
 #[derive(Clone, Default)]
 pub(crate) struct Reconfigured {
@@ -370,4 +424,86 @@ pub(crate) struct Reconfigured {
     pub(crate) changed: Vec<Arc<PoolInfo>>,
     /// Pools whose clients go to another pool; the old one is still to be retired.
     pub(crate) moved: Vec<(PoolKey, Arc<PoolInfo>)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn registry(extra: &str) -> Registry {
+        let text = format!(
+            "[databases]\n* = host=127.0.0.1\nown = host=127.0.0.1 user=boss\n\
+             [pgbouncer]\nauth_type = trust\n{extra}\n"
+        );
+        let source = move |_: &Path| Ok(text.clone().into_bytes());
+        let plan = config::load("test.ini".as_ref(), &source);
+        let plan = plan.unwrap_or_else(|e| panic!("{}", e.render()));
+        Registry::new(Arc::new(plan), None, 1)
+    }
+
+    fn target<'a>(database: &'a str, user: &'a str) -> Target<'a> {
+        Target {
+            database,
+            user,
+            secret: None,
+            keys: None,
+        }
+    }
+
+    fn key(route: Option<Route>) -> Option<PoolKey> {
+        match route? {
+            Route::Pool(info) => Some(info.key),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_the_first_login_writes() {
+        let mut registry = registry("");
+        for (database, user) in [("app", "anna"), ("own", "anna")] {
+            let target = target(database, user);
+            assert!(registry.known_route(&target).is_none(), "{database}");
+            let made = key(Some(registry.route(&target)));
+            assert!(made.is_some());
+            assert_eq!(key(registry.known_route(&target)), made);
+        }
+        // Another client user, the same user at the server: the same pool.
+        assert!(registry.known_route(&target("own", "bert")).is_some());
+        assert!(registry.known_route(&target("app", "bert")).is_none());
+    }
+
+    #[test]
+    fn a_secret_that_the_pool_lacks_is_learned_by_writing() {
+        let mut registry = registry("");
+        registry.route(&target("app", "anna"));
+        let with = Target {
+            secret: Some("s3cret"),
+            ..target("app", "anna")
+        };
+        assert!(registry.known_route(&with).is_none());
+        registry.route(&with);
+        assert!(registry.known_route(&with).is_some());
+    }
+
+    #[test]
+    fn limits_and_refusals_need_no_writing() {
+        let mut registry = registry("max_db_client_connections = 2");
+        let made = key(Some(registry.route(&target("app", "anna")))).expect("a pool");
+        let clients = Arc::clone(&registry.place(made).expect("a place").clients);
+        clients.store(2, Ordering::Relaxed);
+        let full = registry.known_route(&target("app", "anna"));
+        assert!(matches!(
+            full,
+            Some(Route::Full("max_db_client_connections"))
+        ));
+        let full = registry.known_route(&target("app", "bert"));
+        assert!(
+            matches!(full, Some(Route::Full(_))),
+            "of all users together"
+        );
+        registry.disabled.insert("off".into());
+        let off = registry.known_route(&target("off", "anna"));
+        assert!(matches!(off, Some(Route::Disabled)));
+    }
 }

@@ -103,6 +103,8 @@ pub(crate) struct Conn {
     pub(crate) direct: bool,
     /// Nothing was read yet: the first byte may be that of a TLS handshake.
     pub(crate) fresh: bool,
+    /// Towards a server: how to connect if it refuses the login.
+    pub(crate) other_way: Option<Box<crate::outgoing::OtherWay>>,
     /// It stands in the worker's list of connections to look at again.
     pub(crate) queued: bool,
 }
@@ -130,6 +132,7 @@ impl Conn {
             handshaking: false,
             direct: false,
             fresh: true,
+            other_way: None,
             queued: false,
         }
     }

@@ -7,7 +7,7 @@
 //! nothing here ever prints a key.
 //!
 //! ```text
-//!   config::Tls ──► server_config, client_config ──► rustls::Connection
+//!   config::Tls ──► server_config, client_config ──► a rustls session
 //!                                                        │
 //!   socket ◄── bytes ──► TlsStream ◄── plaintext ──► the worker's loop
 //! ```
@@ -18,7 +18,7 @@ mod stream;
 mod verify;
 
 pub use binding::end_point_binding;
-pub use stream::{TlsStream, UNSENT_BYTES_MAX};
+pub use stream::{Session, TlsStream, UNSENT_BYTES_MAX};
 
 use config::{SslMode, Tls};
 use der::Certificate;
@@ -29,7 +29,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, Connection, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, CommonState, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -209,8 +209,8 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
 
 /// Direct TLS (no SSLRequest) is only for peers that agreed on `postgresql` by
 /// ALPN, on both sides: anything else may be another protocol's traffic, led here.
-pub fn speaks_postgresql(conn: &Connection) -> bool {
-    conn.alpn_protocol() == Some(ALPN)
+pub fn speaks_postgresql(facts: &CommonState) -> bool {
+    facts.alpn_protocol() == Some(ALPN)
 }
 
 /// The binding for SCRAM-SHA-256-PLUS when serving: of our own certificate.
@@ -225,19 +225,19 @@ pub fn own_binding(tls: &Tls, read: ReadFile<'_>) -> Result<Option<Vec<u8>>, Tls
 }
 
 /// The binding for SCRAM-SHA-256-PLUS when connecting: of the peer's certificate.
-pub fn peer_binding(conn: &Connection) -> Option<Vec<u8>> {
-    end_point_binding(conn.peer_certificates()?.first()?)
+pub fn peer_binding(facts: &CommonState) -> Option<Vec<u8>> {
+    end_point_binding(facts.peer_certificates()?.first()?)
 }
 
 /// The common name of the peer's certificate, for `cert` authentication. Only
 /// a verified certificate gets this far when serving.
-pub fn peer_common_name(conn: &Connection) -> Option<String> {
-    Certificate::parse(conn.peer_certificates()?.first()?)?.common_name()
+pub fn peer_common_name(facts: &CommonState) -> Option<String> {
+    Certificate::parse(facts.peer_certificates()?.first()?)?.common_name()
 }
 
 /// Version and cipher suite for people, as "TLSv1.3/TLS_AES_256_GCM_SHA384"; empty before they are agreed.
-pub fn describe(conn: &Connection) -> String {
-    let (Some(version), Some(suite)) = (conn.protocol_version(), conn.negotiated_cipher_suite())
+pub fn describe(facts: &CommonState) -> String {
+    let (Some(version), Some(suite)) = (facts.protocol_version(), facts.negotiated_cipher_suite())
     else {
         return String::new();
     };

@@ -3,6 +3,7 @@
 mod clients;
 mod commands;
 mod connecting;
+mod containing;
 mod letters;
 mod tokens;
 mod writing;
@@ -13,12 +14,12 @@ use crate::mail::{Mail, Mailbox};
 use crate::outgoing::{Outgoing, Purpose};
 use crate::port::{Common, Port};
 use crate::socket::{Conn, Got};
-use events::{ClientId, ConnId, Time, WorkerId};
+use containing::Whose;
+use events::{ClientId, ConnId, RefuseReason, Time, WorkerId};
 use mio::{Events, Poll};
 use relay::{Command, Hub, Outbox, Peer, PoolKey};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -68,7 +69,8 @@ pub(crate) struct Worker {
     client_tls: Option<Arc<rustls::ServerConfig>>,
     buffer: Vec<u8>,
     letters: Vec<Mail>,
-    commands: Vec<Command>,
+    /// What the hub asked for and is not done yet; survives a panic.
+    commands: VecDeque<Command>,
     /// Peers that did not take all of a dispatch's bytes, and how many are kept;
     /// `None` for a broken one. Empty between dispatches.
     unwritten: Vec<(Peer, Option<usize>)>,
@@ -76,6 +78,8 @@ pub(crate) struct Worker {
     requesters: BTreeMap<(u32, u32), Vec<ClientId>>,
     handovers: u64,
     panics: u64,
+    /// Ticks in a row that ended in a panic.
+    tick_panics: u32,
     now: Time,
     next_tick: Time,
     draining: bool,
@@ -83,8 +87,15 @@ pub(crate) struct Worker {
     accept_again: bool,
     /// Most clients since memory was last given back.
     peak: u32,
+    /// Refusals by reason that the log has told, and when it may tell the next.
+    refusals_told: [u64; RefuseReason::COUNT],
+    next_refusals: Time,
     /// When the listener failed for lack of files: try again then.
     accept_pause: Option<Time>,
+    /// The log may say so again then.
+    next_accept_line: Time,
+    /// Questions to the resolver so far: a late answer must not meet another question.
+    questions: u32,
 }
 
 impl Worker {
@@ -117,18 +128,23 @@ impl Worker {
             client_tls,
             buffer: vec![0; READ_BYTES],
             letters: Vec::new(),
-            commands: Vec::new(),
+            commands: VecDeque::new(),
             unwritten: Vec::new(),
             requesters: BTreeMap::new(),
             handovers: 0,
             panics: 0,
+            tick_panics: 0,
             now: Time::ZERO,
             next_tick: Time::ZERO,
             draining: false,
             stopped: false,
             accept_again: false,
             peak: 0,
+            refusals_told: [0; RefuseReason::COUNT],
+            next_refusals: Time::ZERO,
             accept_pause: None,
+            next_accept_line: Time::ZERO,
+            questions: 0,
         })
     }
 
@@ -161,7 +177,8 @@ impl Worker {
                     ended: event.is_read_closed() || event.is_error(),
                     write: event.is_writable() || event.is_write_closed(),
                 };
-                self.contained(kind, slot, |w| w.event(kind, slot, ready));
+                let whose = self.whose_event(kind, slot);
+                self.contained(whose, |w| w.event(kind, slot, ready));
             }
             self.after_events();
         }
@@ -187,7 +204,7 @@ impl Worker {
         if self.accept_again {
             self.accept_again = false;
             for i in 0..self.listeners.len() {
-                self.accept(i);
+                self.contained(Whose::Nobody, |w| w.accept(i));
             }
         }
         self.read_letters();
@@ -198,15 +215,11 @@ impl Worker {
             if let Some(conn) = self.conn(peer) {
                 conn.queued = false;
             }
-            let (kind, slot) = match peer {
-                Peer::Client(s) => (Kind::Client, s as usize),
-                Peer::Server(s) => (Kind::Server, s as usize),
-            };
-            self.contained(kind, slot, |w| w.drive(peer));
+            self.contained(Whose::Peer(peer), |w| w.drive(peer));
         }
         if self.now >= self.next_tick {
             self.next_tick = self.now.after(TICK);
-            self.tick();
+            self.contained_tick();
         }
     }
 
@@ -217,12 +230,34 @@ impl Worker {
         self.hub.tick(self.now, &mut self.port, &mut self.out);
         self.settle(&[]);
         self.tick_memory();
+        self.tick_refusals();
         self.tick_outgoing();
         self.tick_lingering();
         if self.accept_pause.is_some_and(|t| self.now >= t) {
             self.accept_pause = None;
             self.accept_again = true;
         }
+    }
+
+    /// Says who was refused, by reason: a line a second, however many there are.
+    fn tick_refusals(&mut self) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let counts = self.hub.worker_stats().refusals;
+        if self.now < self.next_refusals || counts == self.refusals_told {
+            return;
+        }
+        for ((reason, now), told) in RefuseReason::ALL.iter().zip(counts).zip(self.refusals_told) {
+            if now > told {
+                tracing::warn!(
+                    reason = reason.label(),
+                    requests = now - told,
+                    worker = self.id.0,
+                    "clients were refused"
+                );
+            }
+        }
+        self.refusals_told = counts;
+        self.next_refusals = self.now.after(PAUSE);
     }
 
     /// After a burst has gone, its memory goes back to the system.
@@ -234,34 +269,6 @@ impl Worker {
         if self.peak >= BURST && clients <= self.peak / 4 {
             self.peak = clients;
             crate::sys::give_memory_back();
-        }
-    }
-
-    /// Runs a dispatch; a panic in it ends the pool concerned, not the process.
-    fn contained(&mut self, kind: Kind, slot: usize, f: impl FnOnce(&mut Worker)) {
-        if catch_unwind(AssertUnwindSafe(|| f(self))).is_err() {
-            self.panics += 1;
-            let peer = match kind {
-                Kind::Client => Some(Peer::Client(slot as u32)),
-                Kind::Server => Some(Peer::Server(slot as u32)),
-                _ => None,
-            };
-            tracing::error!(
-                worker = self.id.0,
-                ?peer,
-                reason = "panic",
-                "a panic was contained; its pool is rebuilt"
-            );
-            self.out = Outbox::new();
-            self.commands.clear();
-            if let Some(peer) = peer
-                && let Some(key) =
-                    self.hub
-                        .fail_pool_of(self.now, peer, &mut self.port, &mut self.out)
-            {
-                self.port.fail_pool(self.now, key);
-            }
-            self.settle(&[]);
         }
     }
 
@@ -375,7 +382,8 @@ impl Worker {
         let input = buffer.get(..n).unwrap_or_default();
         if let Some(conn) = self.conn(peer) {
             conn.readable = more;
-            if std::mem::take(&mut conn.fresh)
+            if !input.is_empty()
+                && std::mem::take(&mut conn.fresh)
                 && input.first() == Some(&wire::startup::TLS_HANDSHAKE)
                 && matches!(peer, Peer::Client(_))
                 && conn.tls.is_none()
@@ -394,6 +402,11 @@ impl Worker {
             }
         }
         self.settle(input);
+        if let Peer::Server(slot) = peer
+            && self.conn(peer).is_some_and(|c| c.other_way.is_some())
+        {
+            return self.login_read(slot) && more;
+        }
         more
     }
 

@@ -52,6 +52,12 @@ impl Hub {
         self.end_pool(key, &Trouble::Killed, CloseReason::AdminKill, &mut io);
     }
 
+    /// After a contained panic, here or on another worker: ends the pool.
+    pub fn fail_pool(&mut self, now: Time, key: PoolKey, pools: &mut dyn Pools, out: &mut Outbox) {
+        let mut io = Io { now, pools, out };
+        self.end_pool(key, &Trouble::Panic, CloseReason::Panic, &mut io);
+    }
+
     /// After a contained panic: ends the pool of the session that it was in.
     /// Its sessions may be in any state, so all of them end.
     pub fn fail_pool_of(

@@ -13,6 +13,8 @@ pub(crate) struct Login {
     /// Minor version of the protocol that the session will speak.
     pub(crate) minor: u16,
     pub(crate) console: bool,
+    /// Requests for encryption that were answered with no.
+    pub(crate) asked: u8,
     /// TLS is on; version and cipher.
     pub(crate) tls: Option<Box<str>>,
     /// Common name of the client's certificate.
@@ -64,6 +66,7 @@ impl Login {
             stage: Stage::Startup,
             minor: 0,
             console: false,
+            asked: 0,
             tls: None,
             common_name: None,
             secret: None,

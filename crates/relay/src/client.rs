@@ -3,6 +3,7 @@
 use crate::auth::Login;
 use crate::directory::PoolInfo;
 use crate::expect::ClientParse;
+use crate::outbox::ClientName;
 use crate::params::{ParamSet, Tracker};
 use crate::pins::Pins;
 use crate::statements::Statement;
@@ -112,6 +113,15 @@ pub(crate) const PORTALS_MAX: usize = 64;
 pub(crate) const PREPARED_NAMES_MAX: usize = 65_536;
 
 impl Client {
+    /// How logs call it.
+    pub(crate) fn name(&self) -> ClientName {
+        ClientName {
+            id: self.id,
+            user: Arc::clone(&self.user),
+            database: Arc::clone(&self.database),
+        }
+    }
+
     pub(crate) fn extra(&mut self) -> &mut Extra {
         self.ext.get_or_insert_with(Box::default)
     }

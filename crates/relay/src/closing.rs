@@ -2,7 +2,7 @@
 
 use crate::client::{Client, NONE, Phase};
 use crate::directory::{ErrorStyle, PoolMode};
-use crate::errors::{Report, Trouble};
+use crate::errors::{Outage, Report, Trouble};
 use crate::expect::Expect;
 use crate::hub::{Hub, Pools};
 use crate::outbox::{Command, Outbox, Peer};
@@ -50,6 +50,11 @@ impl Hub {
             RefuseReason::Panic => Trouble::Panic,
             _ => Trouble::ServerDown {
                 text: text.unwrap_or("no connection could be opened"),
+                outage: io.pools.outage(info.key).map(|o| Outage {
+                    lasts: io.now.since(o.since),
+                    ago: io.now.since(o.last),
+                    login: o.login,
+                }),
             },
         };
         let style = self.directory.settings.error_style;
@@ -124,7 +129,8 @@ impl Hub {
             return;
         };
         self.stats.closes[reason as usize] += 1;
-        io.out.command(Command::CloseClient { slot, reason });
+        let name = client.name();
+        io.out.command(Command::CloseClient { slot, name, reason });
         self.logins.retain(|(s, _)| *s != slot);
         let held = std::mem::take(&mut client.held);
         self.recycle(held);

@@ -35,7 +35,7 @@ impl Hub {
         if !admin && !settings.stats_users.contains(user) {
             return self.fail_client(
                 slot,
-                &Trouble::ConsoleNotAllowed,
+                &Trouble::ConsoleNotAllowed { user },
                 CloseReason::ClientRefused,
                 io,
             );

@@ -65,6 +65,17 @@ impl Report {
     }
 }
 
+/// How long no connection to a server could be opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    /// Since the first failed attempt.
+    pub(crate) lasts: Duration,
+    /// Since the last one.
+    pub(crate) ago: Duration,
+    /// The server answers, and refuses the login.
+    pub(crate) login: bool,
+}
+
 /// What is wrong, apart from how it is said.
 #[derive(Clone, Debug)]
 pub(crate) enum Trouble<'a> {
@@ -99,7 +110,9 @@ pub(crate) enum Trouble<'a> {
         user: &'a str,
     },
     ServerDown {
+        /// The last attempt's error, in the server's or the system's words.
         text: &'a str,
+        outage: Option<Outage>,
     },
     ServerGone,
     ServerNonsense,
@@ -117,7 +130,9 @@ pub(crate) enum Trouble<'a> {
     Panic,
     Killed,
     ConsoleExtended,
-    ConsoleNotAllowed,
+    ConsoleNotAllowed {
+        user: &'a str,
+    },
     TooLarge {
         what: &'a str,
         max: usize,
@@ -163,7 +178,7 @@ fn pgbouncer(trouble: &Trouble<'_>) -> Option<Report> {
         Trouble::IdleTransaction => "idle transaction timeout".into(),
         Trouble::TransactionTimeout => "transaction timeout".into(),
         Trouble::WaitTimeout { .. } => "query_wait_timeout".into(),
-        Trouble::ServerDown { text } => {
+        Trouble::ServerDown { text, .. } => {
             format!("server login has been failing, cached error: {text} (server_login_retry)")
         }
         Trouble::Shutdown => return Some(Report::fatal("57P01", "pooler is shutting down")),
@@ -234,7 +249,9 @@ fn own(trouble: &Trouble<'_>) -> Report {
             "08P01",
             "extended query protocol not supported by admin console",
         ),
-        Trouble::ConsoleNotAllowed => Report::fatal("28000", "not allowed"),
+        Trouble::ConsoleNotAllowed { user } => Report::fatal("28000", "not allowed")
+            .detail(format!("User \"{user}\" may not use the console."))
+            .hint("Name the user in stats_users to let it read, in admin_users to let it do all."),
         Trouble::TooLarge { what, max } => Report::fatal(
             "54000",
             format!("{what} is larger than the pooler takes ({max} bytes)"),
@@ -264,15 +281,48 @@ fn late(trouble: &Trouble<'_>) -> Report {
 /// Errors whose cause is the server.
 fn server_side(trouble: &Trouble<'_>) -> Report {
     match trouble {
-        Trouble::ServerDown { text } => {
-            Report::fatal("08006", "the database server cannot be reached")
-                .detail(format!("Last error: {text}"))
-        }
+        Trouble::ServerDown { text, outage } => server_down(text, *outage),
         Trouble::ServerGone => Report::fatal("08006", "the database server closed the connection"),
         _ => Report::fatal(
             "08P01",
             "the database server broke the protocol; its connection was closed",
         ),
+    }
+}
+
+/// No connection to the server, and nobody expects one soon.
+fn server_down(text: &str, outage: Option<Outage>) -> Report {
+    let login = outage.is_some_and(|outage| outage.login);
+    let (message, hint) = match login {
+        true => (
+            "the database server refuses the pooler's login",
+            "Check user and password for this database in the pooler's settings, and pg_hba.conf. \
+             The next attempt is made after server_login_retry.",
+        ),
+        false => (
+            "the database server cannot be reached",
+            "Check that the server runs, and host and port in the pooler's settings. \
+             Attempts go on, at pauses up to server_login_retry, while clients ask.",
+        ),
+    };
+    let detail = match outage {
+        None => format!("Last error: {text}"),
+        Some(Outage { lasts, ago, .. }) if lasts.as_secs() == ago.as_secs() => {
+            format!("Last error, {}: {text}", past(ago))
+        }
+        Some(Outage { lasts, ago, .. }) => format!(
+            "The first attempt failed {}. Last error, {}: {text}",
+            past(lasts),
+            past(ago)
+        ),
+    };
+    Report::fatal("08006", message).detail(detail).hint(hint)
+}
+
+fn past(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "just now".into(),
+        seconds => format!("{seconds} s ago"),
     }
 }
 
@@ -322,7 +372,10 @@ mod tests {
                 "client connections exceeded (max_user_client_connections)",
             ),
             (
-                Trouble::ServerDown { text: "t" },
+                Trouble::ServerDown {
+                    text: "t",
+                    outage: None,
+                },
                 "server login has been failing, cached error: t (server_login_retry)",
             ),
         ];
@@ -333,6 +386,51 @@ mod tests {
                 (*text, "08P01", true)
             );
         }
+    }
+
+    #[test]
+    fn who_may_not_use_the_console_learns_which_setting_lets_in() {
+        let trouble = Trouble::ConsoleNotAllowed { user: "anna" };
+        for style in [ErrorStyle::Plimsoll, ErrorStyle::Pgbouncer] {
+            let r = report(style, &trouble);
+            assert_eq!(r.message, "not allowed");
+            assert!(r.detail.is_some_and(|d| d.contains("\"anna\"")));
+            let hint = r.hint.unwrap_or_default();
+            assert!(hint.contains("admin_users") && hint.contains("stats_users"));
+        }
+    }
+
+    #[test]
+    fn an_outage_says_what_failed_and_when() {
+        let said = |outage| {
+            let trouble = Trouble::ServerDown {
+                text: "10.0.0.1:5432: Connection refused",
+                outage,
+            };
+            let r = report(ErrorStyle::Plimsoll, &trouble);
+            assert_eq!(r.code, "08006");
+            assert!(r.hint.is_some_and(|h| h.contains("server_login_retry")));
+            (r.message, r.detail.unwrap_or_default())
+        };
+        let after = |lasts, ago, login| {
+            Some(Outage {
+                lasts: Duration::from_secs(lasts),
+                ago: Duration::from_secs(ago),
+                login,
+            })
+        };
+        let (message, detail) = said(after(20, 3, false));
+        assert_eq!(message, "the database server cannot be reached");
+        assert_eq!(
+            detail,
+            "The first attempt failed 20 s ago. Last error, 3 s ago: 10.0.0.1:5432: Connection refused"
+        );
+        let (message, detail) = said(after(0, 0, true));
+        assert_eq!(message, "the database server refuses the pooler's login");
+        assert_eq!(
+            detail,
+            "Last error, just now: 10.0.0.1:5432: Connection refused"
+        );
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub trait Pools {
     fn checkout(&mut self, now: Time, pool: PoolKey, client: ClientId, flow: FlowId) -> Checkout;
     /// What a `Refused(ServerDown)` rests on.
     fn failure(&mut self, pool: PoolKey) -> Option<Arc<str>>;
+    /// When and how it failed; for the error's words.
+    fn outage(&mut self, _pool: PoolKey) -> Option<pool::Outage> {
+        None
+    }
     /// Gives one back.
     fn checkin(
         &mut self,
@@ -250,9 +254,11 @@ impl Hub {
     /// A client that waits for a server connection, and is not read meanwhile.
     /// The shell tells it gone when its socket ends: nobody waits for the answer.
     pub fn is_waiting(&self, slot: u32) -> bool {
-        self.clients
-            .get(slot)
-            .is_some_and(|c| matches!(c.phase, Phase::Waiting { .. }))
+        self.clients.get(slot).is_some_and(|c| match &c.phase {
+            Phase::Waiting { .. } => true,
+            Phase::Login(login) => login.waits_for_server(),
+            _ => false,
+        })
     }
 
     /// The id of a client's session.
@@ -263,6 +269,11 @@ impl Hub {
             generation,
             slot,
         })
+    }
+
+    /// How logs call the session at a slot.
+    pub fn client_name(&self, slot: u32) -> Option<crate::ClientName> {
+        self.clients.get(slot).map(Client::name)
     }
 
     /// The slot of a session that is still the one meant.

@@ -57,6 +57,6 @@ pub use directory::{
     Settings, Stored, Target,
 };
 pub use hub::{Hub, Pools, Seeds};
-pub use outbox::{Command, DeriveJob, Outbox, Peer, Segment, Source};
+pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;
 pub use server::Transfer;

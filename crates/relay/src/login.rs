@@ -25,6 +25,8 @@ use wire::startup::{self, Startup};
 pub(crate) const CONSOLE: &str = "pgbouncer";
 /// Largest message during the proof.
 const PROOF_MAX: usize = 8 * 1024;
+/// Requests for encryption that are answered with no: one for TLS, one for GSSAPI.
+const ASKED_MAX: u8 = 2;
 
 /// Start-up parameters that PgBouncer follows.
 const FOLLOWED: [&str; 6] = [
@@ -169,7 +171,18 @@ impl Hub {
                 io.out.command(Command::StartTls { slot });
                 self.login_stage(slot, Stage::Handshake);
             }
-            Startup::Ssl | Startup::Gss => io.out.write(Peer::Client(slot), |v| v.push(b'N')),
+            Startup::Ssl | Startup::Gss => {
+                // PostgreSQL answers each kind once, too.
+                let asked = self.login_mut(slot).map_or(0, |login| {
+                    login.asked += 1;
+                    login.asked
+                });
+                if asked > ASKED_MAX {
+                    self.bad_login(slot, "too many requests before the start-up packet", io);
+                    return held.len();
+                }
+                io.out.write(Peer::Client(slot), |v| v.push(b'N'));
+            }
             Startup::Cancel { pid, key } => {
                 self.stats.cancels += 1;
                 if let Some(client) = self.clients.get_mut(slot) {

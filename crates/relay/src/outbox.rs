@@ -2,6 +2,7 @@
 
 use crate::directory::PoolKey;
 use events::{ClientId, CloseReason, ConnId};
+use std::sync::Arc;
 
 /// One end of the hub, by its slot in the worker.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -42,6 +43,8 @@ pub enum Command {
     CloseClient {
         /// Its slot.
         slot: u32,
+        /// Who it was; for the log.
+        name: ClientName,
         /// Why.
         reason: CloseReason,
     },
@@ -123,9 +126,20 @@ pub enum Command {
     },
     /// A client finished its login; for the log.
     LoggedIn {
-        /// The client.
-        client: ClientId,
+        /// Who it is.
+        name: ClientName,
     },
+}
+
+/// How a client is called in logs: as in SHOW CLIENTS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientName {
+    /// The column `id`, which KILL_CLIENT takes.
+    pub id: u64,
+    /// The user of its start-up packet; empty before that.
+    pub user: Arc<str>,
+    /// The database of its start-up packet; empty before that.
+    pub database: Arc<str>,
 }
 
 /// A key derivation (PBKDF2), a millisecond or more of CPU.
@@ -212,8 +226,8 @@ impl Outbox {
     }
 
     /// Takes the commands.
-    pub fn take_commands(&mut self, into: &mut Vec<Command>) {
-        into.append(&mut self.commands);
+    pub fn take_commands(&mut self, into: &mut impl Extend<Command>) {
+        into.extend(self.commands.drain(..));
     }
 
     /// Nothing to write or do.

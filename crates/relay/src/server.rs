@@ -1,7 +1,7 @@
 //! A server connection's session.
 
 use crate::client::NONE;
-use crate::directory::{PoolInfo, Stored};
+use crate::directory::{PoolInfo, PoolKey, Stored};
 use crate::expect::Expected;
 use crate::params::ParamSet;
 use crate::server_login::ServerLogin;
@@ -146,6 +146,11 @@ impl Transfer {
     /// Its id in the pool.
     pub fn conn(&self) -> ConnId {
         self.0.conn
+    }
+
+    /// Its pool.
+    pub fn pool(&self) -> PoolKey {
+        self.0.pool.key
     }
 }
 

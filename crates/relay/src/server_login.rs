@@ -1,5 +1,7 @@
 //! Logging in to a server.
 
+mod other_way;
+
 use crate::client::NONE;
 use crate::directory::PoolInfo;
 use crate::expect::Expected;
@@ -31,6 +33,10 @@ pub(crate) struct ServerLogin {
     /// tls-server-end-point data of the server's certificate.
     binding: Option<Box<[u8]>>,
     error: Option<(Box<str>, bool)>,
+    /// The shell can connect again, with TLS instead of plain or the other way round.
+    other_way: bool,
+    /// What the server said to the first way, once it refused that.
+    refusal: Option<Box<str>>,
 }
 
 enum Stage {
@@ -48,6 +54,8 @@ enum Stage {
     Accepted,
     /// `connect_query` runs.
     Query,
+    /// Refused: the shell is to connect the other way.
+    Refused,
 }
 
 impl std::fmt::Debug for ServerLogin {
@@ -70,6 +78,8 @@ impl Hub {
             taken: 0,
             binding: None,
             error: None,
+            other_way: false,
+            refusal: None,
         };
         let server = Server {
             generation,
@@ -164,8 +174,9 @@ impl Hub {
             let Some(server) = self.servers.get_mut(slot) else {
                 return;
             };
-            if !matches!(server.phase, ServerPhase::Login(_)) {
-                return;
+            match &server.phase {
+                ServerPhase::Login(login) if !matches!(login.stage, Stage::Refused) => {}
+                _ => return,
             }
             let frame = match frame::peek(&server.held) {
                 Ok(Some(f)) if f.len <= MESSAGE_MAX => f,
@@ -234,7 +245,10 @@ impl Hub {
             b'E' => {
                 let fields = ErrorFields::parse(body).map_err(|_| nonsense())?;
                 let text: Box<str> = fields.message().into();
-                if matches!(login.stage, Stage::Query) && fields.severity() != "FATAL" {
+                if login.may_be_refused(fields.code()) {
+                    login.stage = Stage::Refused;
+                    login.refusal = Some(text);
+                } else if matches!(login.stage, Stage::Query) && fields.severity() != "FATAL" {
                     login.error = Some((text, true));
                 } else {
                     // Too many connections, starting up, shutting down: it may pass by itself.
@@ -452,9 +466,16 @@ impl Hub {
     }
 
     fn server_login_failed(&mut self, slot: u32, text: &str, refused: bool, io: &mut Io<'_>) {
-        let Some(server) = self.servers.remove(slot) else {
+        let Some(mut server) = self.servers.remove(slot) else {
             return;
         };
+        let refusal = match &mut server.phase {
+            ServerPhase::Login(login) => login.refusal.take(),
+            _ => None,
+        };
+        let refused = refused || refusal.is_some();
+        let both = refusal.map(|first| format!("{first}; and the other way of sslmode: {text}"));
+        let text = both.as_deref().unwrap_or(text);
         let key = server.pool.key;
         let reason = if refused {
             self.cache.forget_server_keys(key);

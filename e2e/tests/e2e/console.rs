@@ -114,11 +114,43 @@ fn rights_differ() {
     let pooler = pooler_with(|settings| settings);
     let mut stats = Client::login(&pooler.target("pgbouncer", "stats")).expect("stats user");
     assert!(stats.rows("show pools").is_ok());
-    assert!(stats.rows("reload").is_err(), "a stats user reloads");
+    let error = stats.rows("reload").expect_err("a stats user reloads");
+    assert!(hint(&error).contains("admin_users") || pooler.is_pgbouncer());
     let error = Client::login(&pooler.target("pgbouncer", "app"))
         .map(|_| ())
         .expect_err("no console user");
     assert!(matches!(error, Error::Server(_)), "{error}");
+    assert!(hint(&error).contains("stats_users") || pooler.is_pgbouncer());
+}
+
+fn hint(error: &Error) -> String {
+    match error {
+        Error::Server(fields) => fields.field(b'H').to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// One name for a client: the log's is the `id` of SHOW CLIENTS, at login and at the end.
+#[test]
+fn the_log_calls_clients_as_show_clients_does() {
+    let pooler = pooler_with(|settings| {
+        settings
+            .set("log_connections", "1")
+            .set("log_disconnections", "1")
+    });
+    if pooler.is_pgbouncer() {
+        return;
+    }
+    let client = Client::login(&pooler.target("app", "app")).expect("login");
+    let clients = pooler.console().rows("show clients").expect("clients");
+    let row = clients.iter().find(|row| row[2] == "app").expect("the row");
+    let name = format!("client={} database=app user=app ", row.last().expect("id"));
+    client.terminate();
+    plimsoll_e2e::sandbox::until("both lines", || {
+        let log = pooler.log();
+        let line = |what: &str| log.lines().any(|l| l.contains(what) && l.contains(&name));
+        (line("client logged in") && line("client closed")).then_some(())
+    });
 }
 
 #[test]

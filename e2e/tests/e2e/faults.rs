@@ -6,6 +6,7 @@ use plimsoll_e2e::raw::{Client, Error, message, rows};
 use plimsoll_e2e::sandbox::until;
 use plimsoll_e2e::server::Server;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 fn client(pooler: &Pooler) -> Client {
     Client::login(&pooler.target("app", "app")).unwrap_or_else(|e| panic!("{e}"))
@@ -176,10 +177,11 @@ fn the_pooler_starts_while_the_database_is_down() {
     );
     let mut console = pooler.console();
     assert!(console.rows("show databases").is_ok());
+    let begin = Instant::now();
     let early = Client::login(
         &pooler
             .target("app", "app")
-            .patience(std::time::Duration::from_secs(40)),
+            .patience(Duration::from_secs(40)),
     )
     .and_then(|mut client| client.value("select 1"));
     let error = early.expect_err("the database is down");
@@ -187,6 +189,26 @@ fn the_pooler_starts_while_the_database_is_down() {
         matches!(error, Error::Server(_)),
         "not told what is wrong: {error}"
     );
+    if !pooler.is_pgbouncer() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "it waited: {error}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("server login has been failing, cached error: 127.0.0.1:"),
+            "{text}"
+        );
+        until("both lines of the log", || {
+            let log = pooler.log();
+            let line = |what: &str, reason: &str| {
+                log.lines().any(|l| l.contains(what) && l.contains(reason))
+            };
+            (line("cannot open a server connection", "server_connect_failed")
+                && line("clients were refused", "server_down"))
+            .then_some(())
+        });
+    }
     own.start_again();
     until("service", || {
         Client::login(&pooler.target("app", "app"))
@@ -194,6 +216,65 @@ fn the_pooler_starts_while_the_database_is_down() {
             .value("select 1")
             .ok()
     });
+}
+
+/// In our own words, to a client that keeps its session.
+#[test]
+fn a_server_that_stays_away_is_told_with_when_and_what_to_do() {
+    let mut own = Server::start();
+    let pooler = Pooler::start(Settings::for_server(&own).native(&own));
+    if pooler.is_pgbouncer() {
+        return;
+    }
+    let port = own.port();
+    own.stop("INT");
+    let error = Client::login(&pooler.target("app", "app"))
+        .map(|_| ())
+        .expect_err("nobody listens");
+    let text = error.to_string();
+    assert_eq!(error.code(), "08006", "{text}");
+    for part in [
+        "the database server cannot be reached",
+        &format!("Last error, just now: 127.0.0.1:{port}: Connection refused"),
+        "server_login_retry",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+}
+
+/// A restart is no error: who asks meanwhile waits, and for not much longer than it takes.
+#[test]
+fn a_short_restart_is_waited_out() {
+    let mut own = Server::start();
+    let pooler = Pooler::start(
+        Settings::for_server(&own)
+            .set("server_login_retry", "60")
+            .set("query_wait_timeout", "100"),
+    );
+    if pooler.is_pgbouncer() {
+        return;
+    }
+    let mut waiting = client(&pooler);
+    assert_eq!(waiting.value("select 1").expect("served"), "1");
+    own.stop("INT");
+    waiting
+        .send(&message::query("select 'after'"))
+        .expect("send");
+    until("an attempt to fail", || {
+        let log = pooler.log();
+        log.contains("cannot open a server connection")
+            .then_some(())
+    });
+    own.start_again();
+    let begin = Instant::now();
+    let answer = rows(waiting.read_to_ready().expect("an answer")).expect("no error");
+    assert_eq!(answer[0][0], "after");
+    // The pause between attempts has not grown to server_login_retry.
+    assert!(
+        begin.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 #[test]

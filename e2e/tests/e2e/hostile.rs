@@ -347,3 +347,146 @@ fn servers_that_talk_nonsense() {
         undisturbed(&mut pooler, &mut bystander, what);
     }
 }
+
+/// One answer for TLS, one for GSSAPI, as PostgreSQL; not a byte for each eight.
+#[test]
+fn requests_before_the_login_are_bounded() {
+    let pooler = pooler_with(|settings| settings);
+    if pooler.is_pgbouncer() {
+        return;
+    }
+    let mut client = Client::connect(&pooler.target("app", "app")).expect("connect");
+    for request in [message::gss_request(), message::ssl_request()] {
+        client.send(&request).expect("send");
+        assert_eq!(client.read_byte().expect("an answer"), b'N');
+    }
+    client.send(&message::ssl_request()).expect("send");
+    let end = client.read_to_end().expect("an end");
+    assert_eq!(end.len(), 1, "{end:?}");
+    assert_eq!(end[0].fields().code(), "08P01");
+}
+
+/// A client that leaves while its login waits for a server is forgotten at once.
+#[test]
+fn a_login_that_waits_for_a_server_may_leave() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let line = format!(
+        "app = host=127.0.0.1 port={}",
+        silent.local_addr().expect("bound").port()
+    );
+    let pooler = pooler_with(|settings| {
+        settings
+            .databases(&[&line])
+            .set("server_tls_sslmode", "disable")
+            .set("server_connect_timeout", "300")
+            .set("query_wait_timeout", "300")
+    });
+    if pooler.is_pgbouncer() {
+        return;
+    }
+    let mut console = pooler.console();
+    let mut waiting = |count: usize| {
+        until("the waiting clients", || {
+            let rows = console.rows("show clients").expect("clients");
+            let there = rows.iter().filter(|row| row[2] == "app").count();
+            (there == count).then_some(())
+        });
+    };
+    let target = pooler.target("app", "app");
+    let clients: Vec<Client> = (0..5)
+        .map(|_| {
+            let mut client = Client::connect(&target).expect("connect");
+            let startup = message::startup(3 << 16, &target.parameters);
+            client.send(&startup).expect("send");
+            client
+        })
+        .collect();
+    waiting(5);
+    drop(clients);
+    waiting(0);
+}
+
+fn open_files(pooler: &Pooler) -> usize {
+    let dir = format!("/proc/{}/fd", pooler.pid());
+    std::fs::read_dir(dir).expect("its files").count()
+}
+
+/// Those who are turned away cannot use up the files that others need.
+#[test]
+fn a_flood_beyond_max_client_conn_takes_few_files() {
+    let pooler = pooler_with(|settings| settings.set("max_client_conn", "10"));
+    if pooler.is_pgbouncer() {
+        return;
+    }
+    let flood: Vec<TcpStream> = (0..600)
+        .map(|_| TcpStream::connect(("127.0.0.1", pooler.port())).expect("connect"))
+        .collect();
+    // The last one was told, or closed without a word: all before it were seen.
+    let mut last = flood.last().expect("some");
+    let _ = last.set_read_timeout(Some(Duration::from_secs(20)));
+    let mut end = Vec::new();
+    let _ = last.read_to_end(&mut end);
+    let files = open_files(&pooler);
+    assert!(files < 400, "{files} files");
+}
+
+fn cpu_ticks(pooler: &Pooler) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pooler.pid())).expect("stat");
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .expect("fields")
+        .split(' ')
+        .collect();
+    fields[11..13]
+        .iter()
+        .map(|n| n.parse::<u64>().expect("a number"))
+        .sum()
+}
+
+/// Out of files: the pooler waits, says so once, serves on, and accepts again when there are some.
+#[test]
+fn no_file_left_for_a_client_is_waited_out() {
+    let mut pooler = pooler_with(|settings| settings);
+    if pooler.is_pgbouncer() {
+        return;
+    }
+    let mut bystander = Client::login(&pooler.target("app", "app")).expect("login");
+    let limit = |files: usize| {
+        let status = std::process::Command::new("prlimit")
+            .args(["--pid", &pooler.pid().to_string()])
+            .arg(format!("--nofile={files}:"))
+            .status();
+        status.is_ok_and(|status| status.success())
+    };
+    let before = open_files(&pooler);
+    if !limit(before + 3) {
+        crate::common::skip("no_file_left_for_a_client_is_waited_out", "no prlimit here");
+        return;
+    }
+    let more: Vec<TcpStream> = (0..40)
+        .map(|_| TcpStream::connect(("127.0.0.1", pooler.port())).expect("connect"))
+        .collect();
+    until("the line in the log", || {
+        pooler.log().contains("cannot accept clients").then_some(())
+    });
+    // Some seconds' worth of queries while it cannot accept: no spinning, no flood of lines.
+    let cpu = cpu_ticks(&pooler);
+    for _ in 0..20 {
+        assert_eq!(
+            bystander.value("select pg_sleep(0.1), 1").expect("served"),
+            ""
+        );
+    }
+    let used = cpu_ticks(&pooler) - cpu;
+    assert!(
+        used < 100,
+        "{used} hundredths of a second of CPU in two seconds"
+    );
+    assert_eq!(pooler.log().matches("cannot accept clients").count(), 1);
+    assert!(limit(before + 500));
+    drop(more);
+    let target = pooler.target("app", "app");
+    let mut after = Client::login(&target).expect("it accepts again");
+    undisturbed(&mut pooler, &mut after, "out of files");
+}

@@ -3,8 +3,12 @@
 use crate::common::{pooler_with, server};
 use plimsoll_e2e::raw::{Client, message};
 use plimsoll_e2e::server::program;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Connects with psql; the answer to a question, or its error.
 fn psql(port: u16, user: &str, options: &str) -> Result<String, String> {
@@ -144,8 +148,123 @@ fn towards_servers_in_every_mode() {
     }
 }
 
+/// libpq's rules: allow begins without TLS, prefer with it, and both try the other way once a login was refused.
+#[test]
+fn a_refused_login_is_tried_the_other_way() {
+    let rows = [
+        ("disable", "tls_only", None),
+        ("allow", "tls_only", Some("t")),
+        ("prefer", "tls_only", Some("t")),
+        ("require", "tls_only", Some("t")),
+        ("disable", "plain_only", Some("f")),
+        ("allow", "plain_only", Some("f")),
+        ("prefer", "plain_only", Some("f")),
+        ("require", "plain_only", None),
+    ];
+    for (mode, user, expected) in rows {
+        let (answer, log) = ask_as(user, mode, None, "127.0.0.1", server().port());
+        match expected {
+            Some(ssl) => assert_eq!(answer.as_deref(), Ok(ssl), "{mode} as {user}\n{log}"),
+            None => assert!(answer.is_err(), "{mode} as {user}: {answer:?}"),
+        }
+    }
+    let (answer, _) = ask_as("refused", "allow", None, "127.0.0.1", server().port());
+    let error = answer.expect_err("both ways are refused");
+    assert!(
+        error.contains("pg_hba.conf rejects connection") && error.contains("other way"),
+        "{error}"
+    );
+}
+
+/// A server that agrees to TLS and cannot do it: prefer goes on without, once; stricter modes never do.
+#[test]
+fn a_failed_handshake_is_tried_without_tls_by_prefer_alone() {
+    for (mode, served) in [("prefer", true), ("require", false)] {
+        let broken = BrokenTls::before(server().port());
+        let (answer, log) = ask_as("app", mode, None, "127.0.0.1", broken.port);
+        assert_eq!(answer.is_ok(), served, "{mode}: {answer:?}\n{log}");
+        let (tls, plain) = broken.seen();
+        if served {
+            assert_eq!((tls, plain), (1, 1), "one attempt each way");
+        } else {
+            assert!(
+                tls > 0 && plain == 0,
+                "{mode} went without TLS: {tls}, {plain}"
+            );
+        }
+    }
+}
+
+/// In front of PostgreSQL: answers SSLRequest with 'S' and nonsense, and passes on what is in the clear.
+struct BrokenTls {
+    port: u16,
+    tls: Arc<AtomicUsize>,
+    plain: Arc<AtomicUsize>,
+}
+
+impl BrokenTls {
+    fn before(server: u16) -> BrokenTls {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let (tls, plain) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let counts = (Arc::clone(&tls), Arc::clone(&plain));
+        // Ends with the test's process; it waits for connections only.
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let counts = counts.clone();
+                std::thread::spawn(move || broken_tls_client(client, server, &counts));
+            }
+        });
+        BrokenTls { port, tls, plain }
+    }
+
+    fn seen(&self) -> (usize, usize) {
+        (
+            self.tls.load(Ordering::Relaxed),
+            self.plain.load(Ordering::Relaxed),
+        )
+    }
+}
+
+type Counts = (Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+fn broken_tls_client(mut client: TcpStream, server: u16, (tls, plain): &Counts) {
+    let mut first = [0; 8];
+    if client.read_exact(&mut first).is_err() {
+        return;
+    }
+    if first[..] == message::ssl_request()[..] {
+        tls.fetch_add(1, Ordering::Relaxed);
+        let _ = client.write_all(b"S");
+        let _ = client.write_all(b"this is no TLS record at all, whatever was promised");
+        return;
+    }
+    plain.fetch_add(1, Ordering::Relaxed);
+    let Ok(mut upstream) = TcpStream::connect(("127.0.0.1", server)) else {
+        return;
+    };
+    let _ = upstream.write_all(&first);
+    let (mut from, mut to) = (
+        upstream.try_clone().expect("clone"),
+        client.try_clone().expect("clone"),
+    );
+    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+    let _ = std::io::copy(&mut client, &mut upstream);
+}
+
 fn ask(mode: &str, authority: Option<&str>, host: &str) -> (Result<String, String>, String) {
-    let line = format!("app = host={host} port={}", server().port());
+    ask_as("app", mode, authority, host, server().port())
+}
+
+/// Whether PostgreSQL sees TLS, as `user`; and what the pooler logged.
+fn ask_as(
+    user: &str,
+    mode: &str,
+    authority: Option<&str>,
+    host: &str,
+    port: u16,
+) -> (Result<String, String>, String) {
+    let line = format!("app = host={host} port={port}");
     let pooler = pooler_with(|settings| {
         let settings = settings
             .databases(&[&line])
@@ -157,7 +276,7 @@ fn ask(mode: &str, authority: Option<&str>, host: &str) -> (Result<String, Strin
         }
     });
     let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
-    let answer = Client::login(&pooler.target("app", "app"))
+    let answer = Client::login(&pooler.target("app", user))
         .and_then(|mut client| client.value(sql))
         .map_err(|error| error.to_string());
     (answer, pooler.log())

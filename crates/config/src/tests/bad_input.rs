@@ -33,6 +33,17 @@ fn a_missing_or_unreadable_file() {
 }
 
 #[test]
+fn each_error_fits_on_a_line_for_logs() {
+    let errors = ini(&format!("{GOOD}pool_mode = x\nno_such_key = 1\n")).expect_err("two mistakes");
+    let lines = errors.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("p.ini:4:13: "), "{lines:?}");
+    assert!(lines[0].contains(", in `pool_mode = x`"), "{lines:?}");
+    assert!(lines[1].starts_with("p.ini:5:1: "), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
+}
+
+#[test]
 fn encodings_and_line_ends() {
     assert!(ini(&GOOD.replace('\n', "\r\n")).is_ok());
     assert!(ini(&format!("\u{feff}{GOOD}")).is_ok());

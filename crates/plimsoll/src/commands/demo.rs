@@ -194,7 +194,7 @@ struct Pooler {
 
 impl Pooler {
     fn start(plan: Plan) -> anyhow::Result<Pooler> {
-        let reload = Box::new(|| Err("the demonstration has no settings file".to_owned()));
+        let reload = Box::new(|| Err("the demonstration has no settings file".into()));
         let proxy = Proxy::start(plan, reload)?;
         let handle = proxy.handle();
         let address = handle.addresses().first().copied();

@@ -51,9 +51,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let fixed = matches!(source, Source::Fixed);
     let sandboxed = sandbox.is_some();
     let reload: proxy::Reload = match source {
-        Source::File(file, overrides) => {
-            Box::new(move || load(&file, &overrides).map_err(|e| e.render()))
-        }
+        Source::File(file, overrides) => Box::new(move || {
+            load(&file, &overrides).map_err(|e| proxy::ReloadError { lines: e.lines() })
+        }),
         Source::Fixed => Box::new(|| Err("there is no settings file to read again".into())),
     };
     let started = Box::new(move |handle: &proxy::Handle| {

@@ -2,7 +2,7 @@
 
 use super::{Cap, Upstream};
 use crate::conns::State;
-use crate::figures::{ConnRow, ConnState, Counters, Lease, PoolFigures, WaiterRow};
+use crate::figures::{ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, WaiterRow};
 use crate::list::NIL;
 use crate::one_pool::{Mode, Pool};
 use crate::settings::{CapId, PoolSettings, UpstreamSettings};
@@ -275,6 +275,16 @@ impl Upstream {
     /// when the last attempt succeeded.
     pub fn failure(&self, pool: PoolId) -> Option<Arc<str>> {
         Some(self.pool(pool)?.failure.as_ref()?.text.clone())
+    }
+
+    /// When and how the last attempts failed; `None` when the last one succeeded.
+    pub fn outage(&self, pool: PoolId) -> Option<Outage> {
+        let failure = self.pool(pool)?.failure.as_ref()?;
+        Some(Outage {
+            since: failure.since,
+            last: failure.at,
+            login: failure.fatal,
+        })
     }
 
     /// The name of a flow; `None` for the one that further names share.

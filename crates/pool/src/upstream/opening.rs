@@ -13,7 +13,7 @@ use std::time::Duration;
 pub const BORROW_IDLE: Duration = Duration::from_secs(2);
 /// At most one connection of an upstream is closed for another pool in this time.
 pub const EVICT_PAUSE: Duration = Duration::from_millis(100);
-/// Pauses between failed opens stop growing here, unless `login_retry` is longer.
+/// Pauses after refused logins stop growing here, unless `login_retry` is longer.
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(15);
 /// Not even `login_retry = 0` tries faster than this.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(20);
@@ -34,7 +34,22 @@ enum Room {
     Shared,
 }
 
-/// The pause after the `count`th failure in a row.
+/// First pause after a failure that a restart of the server may explain.
+const RESTART_DELAY: Duration = Duration::from_millis(100);
+/// Pauses of a server that is away grow to `login_retry`, or to this.
+const RESTART_DELAY_MAX: Duration = Duration::from_secs(1);
+/// When no attempt was made for so long, the next failure begins a new outage.
+pub(super) const OUTAGE_GAP: Duration = Duration::from_secs(10);
+
+/// The pause after the `count`th failure in a row of a server that is away: it
+/// grows with the outage, so that a short one is noticed soon.
+pub(super) fn restart_delay(login_retry: Duration, count: u32) -> Duration {
+    let first = login_retry.clamp(RETRY_DELAY_MIN, RESTART_DELAY);
+    let doubled = first.saturating_mul(1 << count.saturating_sub(1).min(16));
+    doubled.min(login_retry.max(RESTART_DELAY_MAX))
+}
+
+/// The pause after the `count`th refused login in a row.
 pub(super) fn retry_delay(login_retry: Duration, count: u32) -> Duration {
     let first = login_retry.max(RETRY_DELAY_MIN);
     let doubled = first.saturating_mul(1 << count.saturating_sub(1).min(16));

@@ -2,6 +2,7 @@
 
 use super::steps::{idle_due, old_at};
 use super::{Fault, Upstream};
+use crate::figures::ConnState;
 use crate::list::NIL;
 use events::{CloseReason, RefuseReason, Time};
 
@@ -43,6 +44,7 @@ impl Upstream {
                 self.refuse_oldest(now, p, RefuseReason::WaitTimeout);
             }
         }
+        self.tell_outage(now, p);
         if self.at(p).next_scan <= now {
             self.scan_idle(now, p);
         }
@@ -52,6 +54,24 @@ impl Upstream {
             .next_scan
             .min(pool.next_deadline().unwrap_or(Time::FAR));
         self.wake_at(next);
+    }
+
+    /// The server has been away for too long: those who still wait are told,
+    /// unless the next attempt is due or under way.
+    fn tell_outage(&mut self, now: Time, p: usize) {
+        let grace = self.grace();
+        let pool = self.at(p);
+        if !pool.is_pausing(now) || pool.count(ConnState::Opening) > 0 {
+            return;
+        }
+        if pool.is_down(now, grace) {
+            self.refuse_queue(now, p, RefuseReason::ServerDown);
+        } else if let Some(failure) = &pool.failure {
+            let told_at = failure.since.after(grace);
+            if told_at > now {
+                self.wake_at(told_at);
+            }
+        }
     }
 
     /// Closes the idle connections of pool `p` that are too old or idle for too long.

@@ -4,7 +4,8 @@ use super::*;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
-use rustls::{ClientConnection, ServerConnection};
+use rustls::client::UnbufferedClientConnection as ClientConnection;
+use rustls::server::UnbufferedServerConnection as ServerConnection;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};

@@ -8,6 +8,7 @@ use events::snapshot::Address;
 use events::{CloseReason, ConnId, WorkerId};
 use mio::Interest;
 use relay::{Peer, PoolKey};
+use rustls::server::UnbufferedServerConnection;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,10 +17,13 @@ use std::time::Duration;
 const ACCEPTS_MAX: usize = 64;
 /// Pause after the process ran out of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Between two lines of the log about that.
+const ACCEPT_LINE_PAUSE: Duration = Duration::from_secs(10);
 
 impl Worker {
     pub(super) fn accept(&mut self, listener: usize) {
-        if self.draining {
+        // Each client that comes during the pause is an event, too.
+        if self.draining || self.accept_pause.is_some() {
             return;
         }
         for _ in 0..ACCEPTS_MAX {
@@ -35,7 +39,10 @@ impl Worker {
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
                     ) => {}
                 Err(error) => {
-                    tracing::error!(%error, "cannot accept a client; trying again soon");
+                    if self.now >= self.next_accept_line {
+                        tracing::error!(%error, "cannot accept clients; trying again until it works");
+                        self.next_accept_line = self.now.after(ACCEPT_LINE_PAUSE);
+                    }
                     self.accept_pause = Some(self.now.after(ACCEPT_PAUSE));
                     return;
                 }
@@ -138,7 +145,9 @@ impl Worker {
         if let Some(tls) = &mut conn.tls {
             let _ = tls.close(&mut conn.stream);
         }
-        if left.is_none() || self.lingering.len() >= LINGER_MAX {
+        // A server's file is counted with its charge, a client's is not.
+        let no_file = charge.is_none() && !self.common.file_to_linger();
+        if left.is_none() || self.lingering.len() >= LINGER_MAX || no_file {
             return self.let_go(conn, charge);
         }
         let shut = left == Some(0);
@@ -158,6 +167,7 @@ impl Worker {
         if watched.is_err() {
             return self.let_go(conn, charge);
         }
+        self.mailbox.lingering.fetch_add(1, Ordering::Relaxed);
         entry.insert(Lingering {
             conn,
             until: self.now.after(LINGER),
@@ -204,6 +214,7 @@ impl Worker {
         }
         if over {
             let entry = self.lingering.remove(slot);
+            self.mailbox.lingering.fetch_sub(1, Ordering::Relaxed);
             self.let_go(entry.conn, entry.charge);
         }
     }
@@ -217,6 +228,7 @@ impl Worker {
             .collect();
         for slot in late {
             let entry = self.lingering.remove(slot);
+            self.mailbox.lingering.fetch_sub(1, Ordering::Relaxed);
             self.let_go(entry.conn, entry.charge);
         }
     }
@@ -225,7 +237,7 @@ impl Worker {
     pub(super) fn start_tls(&mut self, slot: u32) {
         let config = self.client_tls.clone();
         let peer = Peer::Client(slot);
-        let session = config.and_then(|c| rustls::ServerConnection::new(c).ok());
+        let session = config.and_then(|c| UnbufferedServerConnection::new(c).ok());
         let (Some(conn), Some(session)) = (self.conn(peer), session) else {
             return self.gone(peer, None);
         };
@@ -238,7 +250,7 @@ impl Worker {
     /// The first byte is a TLS handshake's: TLS without SSLRequest.
     pub(super) fn direct_tls(&mut self, peer: Peer, input: &[u8]) -> bool {
         let config = self.client_tls.clone();
-        let session = config.and_then(|c| rustls::ServerConnection::new(c).ok());
+        let session = config.and_then(|c| UnbufferedServerConnection::new(c).ok());
         let (Some(conn), Some(session)) = (self.conn(peer), session) else {
             self.gone(peer, None);
             return false;
@@ -269,7 +281,8 @@ impl Worker {
                 return;
             }
             Err(error) => {
-                tracing::debug!(%error, "TLS with a client failed");
+                let client = self.hub.client_name(slot).map(|n| n.id);
+                tracing::debug!(client, %error, "TLS with a client failed");
                 return self.gone(peer, Some(error));
             }
         }

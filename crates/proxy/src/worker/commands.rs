@@ -8,13 +8,13 @@ use crate::socket::Conn;
 use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
-use relay::{CancelOutcome, Command, Hub, Peer, PoolKey, Pools};
+use relay::{CancelOutcome, ClientName, Command, Hub, Peer, PoolKey, Pools};
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::CloseClient { slot, reason } => {
-                self.log_close(slot, reason);
+            Command::CloseClient { slot, name, reason } => {
+                self.log_close(&name, reason);
                 self.close_client(slot, reason);
             }
             Command::CloseServer {
@@ -65,18 +65,26 @@ impl Worker {
                     }
                 }
             }
-            Command::LoggedIn { client } => {
+            Command::LoggedIn { name } => {
                 if self.common.read().plan.log_connections {
-                    tracing::info!(client = %client, worker = self.id.0, "client logged in");
+                    tracing::info!(
+                        client = name.id,
+                        database = %name.database,
+                        user = %name.user,
+                        worker = self.id.0,
+                        "client logged in"
+                    );
                 }
             }
         }
     }
 
-    fn log_close(&self, slot: u32, reason: CloseReason) {
+    fn log_close(&self, name: &ClientName, reason: CloseReason) {
         if self.common.read().plan.log_disconnections {
             tracing::info!(
-                client = slot,
+                client = name.id,
+                database = %name.database,
+                user = %name.user,
                 worker = self.id.0,
                 reason = reason.label(),
                 "client closed"

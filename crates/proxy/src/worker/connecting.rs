@@ -2,7 +2,7 @@
 
 use super::{Kind, Worker, token};
 use crate::address::Remote;
-use crate::outgoing::{self, Outgoing, Purpose, Stage};
+use crate::outgoing::{self, OtherWay, Outgoing, Purpose, Stage, Way};
 use crate::socket::{Conn, Got};
 use crate::tls;
 use config::SslMode;
@@ -47,18 +47,21 @@ impl Worker {
         let mut outgoing = Outgoing {
             purpose,
             stage: Stage::Connecting,
+            way: Way::first(endpoint.tls.mode, &endpoint.host),
             endpoint,
             remotes: direct.into_iter().collect(),
             conn: None,
             address: Address::Unix,
-            want_tls: false,
+            remote: None,
+            tls: self.common.read().server_tls(),
+            tls_failure: None,
             deadline,
         };
-        outgoing.want_tls = outgoing.tls().is_some();
         let entry = self.outgoing.vacant_entry();
         let slot = entry.key();
         if outgoing.remotes.is_empty() {
-            let ticket = slot as u64;
+            self.questions = self.questions.wrapping_add(1);
+            let ticket = u64::from(self.questions) << 32 | slot as u64;
             outgoing.stage = Stage::Naming(ticket);
             entry.insert(outgoing);
             if let Some((name, port)) = name {
@@ -70,12 +73,66 @@ impl Worker {
         }
     }
 
+    /// A server that could be connected another way was read. False when it will be.
+    pub(super) fn login_read(&mut self, slot: u32) -> bool {
+        if let Some(said) = self.hub.wants_other_way(slot) {
+            self.connect_other_way(slot, &said);
+            return false;
+        }
+        if !self.hub.is_logging_in(slot)
+            && let Some(conn) = self.conn(relay::Peer::Server(slot))
+        {
+            conn.other_way = None;
+        }
+        true
+    }
+
+    /// The server refused a login, and `sslmode` has another way: the same
+    /// address once more, with TLS instead of plain or the other way round.
+    fn connect_other_way(&mut self, slot: u32, said: &str) {
+        let conn = self.servers.get_mut(slot as usize).and_then(Option::take);
+        let Some(mut conn) = conn else { return };
+        let _ = self.poll.registry().deregister(&mut conn.stream);
+        let Some(other) = conn.other_way.take() else {
+            return;
+        };
+        drop(conn);
+        let OtherWay { conn, remote, way } = *other;
+        let endpoint = self
+            .hub
+            .server_pool(slot, conn)
+            .and_then(|key| self.endpoint(key));
+        let Some(endpoint) = endpoint else { return };
+        tracing::info!(
+            server = %endpoint.label(),
+            tls = way.tls,
+            refused = said,
+            "the server refused the login; trying it the other way (sslmode)"
+        );
+        let outgoing = Outgoing {
+            purpose: Purpose::Server { slot, conn },
+            stage: Stage::Connecting,
+            endpoint,
+            remotes: vec![remote],
+            conn: None,
+            address: Address::Unix,
+            remote: None,
+            tls: self.common.read().server_tls(),
+            way,
+            tls_failure: None,
+            // The hub's own limit, from the first attempt on, ends this one too.
+            deadline: Time::FAR,
+        };
+        let place = self.outgoing.insert(outgoing);
+        self.dial(place, "no address".into());
+    }
+
     fn endpoint(&self, key: relay::PoolKey) -> Option<crate::address::Endpoint> {
         self.common.read().place(key).map(|p| p.upstream.endpoint())
     }
 
     pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {
-        let slot = ticket as usize;
+        let slot = slot_of(ticket);
         let Some(outgoing) = self.outgoing.get_mut(slot) else {
             return;
         };
@@ -112,6 +169,7 @@ impl Worker {
                     ) {
                         Ok(()) => {
                             outgoing.conn = Some(Conn::new(stream));
+                            outgoing.remote = Some(remote);
                             outgoing.address = address;
                             outgoing.stage = Stage::Connecting;
                             return self.outgoing_ready(slot);
@@ -140,6 +198,15 @@ impl Worker {
                     if matches!(outgoing.stage, Stage::Connecting) && !outgoing.remotes.is_empty() {
                         return self.dial(slot, text);
                     }
+                    if outgoing.tls_may_be_left_out() {
+                        tracing::info!(
+                            server = %outgoing.endpoint.label(),
+                            error = text,
+                            "trying the server without TLS (sslmode=prefer)"
+                        );
+                        outgoing.tls_failure = Some(text.clone());
+                        return self.dial(slot, text);
+                    }
                     return self.outgoing_failed(slot, &text);
                 }
             }
@@ -154,10 +221,19 @@ impl Worker {
         let Some(outgoing) = self.outgoing.try_remove(slot) else {
             return;
         };
-        let (Purpose::Server { slot, .. }, Some(mut conn)) = (outgoing.purpose, outgoing.conn)
+        let (Purpose::Server { slot, conn: id }, Some(mut conn)) =
+            (outgoing.purpose, outgoing.conn)
         else {
             return;
         };
+        if let (Some(way), Some(remote)) = (outgoing.way.next(), outgoing.remote) {
+            conn.other_way = Some(Box::new(OtherWay {
+                conn: id,
+                remote,
+                way,
+            }));
+            self.hub.has_other_way(slot);
+        }
         let interest = Interest::READABLE | Interest::WRITABLE;
         let watched = self.poll.registry().reregister(
             &mut conn.stream,
@@ -206,6 +282,10 @@ impl Worker {
         if let Some(conn) = outgoing.conn.as_mut() {
             let _ = self.poll.registry().deregister(&mut conn.stream);
         }
+        let both = outgoing
+            .tls_failure
+            .map(|first| format!("{first}; and without TLS: {text}"));
+        let text = both.as_deref().unwrap_or(text);
         match outgoing.purpose {
             Purpose::Server { slot, .. } => {
                 self.hub
@@ -243,8 +323,12 @@ impl Worker {
     }
 }
 
+/// The connection that asked; it may be another one by now.
+pub(super) fn slot_of(ticket: u64) -> usize {
+    (ticket & u64::from(u32::MAX)) as usize
+}
+
 fn step(outgoing: &mut Outgoing) -> Step {
-    let tls = outgoing.tls().cloned();
     let Some(conn) = outgoing.conn.as_mut() else {
         return Step::Wait;
     };
@@ -257,9 +341,9 @@ fn step(outgoing: &mut Outgoing) -> Step {
             if !conn.stream.is_connected() {
                 return Step::Wait;
             }
-            match tls {
-                Some(tls) if outgoing.want_tls && tls.direct => begin_tls(outgoing, &tls),
-                Some(_) if outgoing.want_tls => {
+            match (outgoing.way.tls, outgoing.endpoint.tls.direct) {
+                (true, true) => begin_tls(outgoing),
+                (true, false) => {
                     let mut request = Vec::new();
                     wire::front::ssl_request(&mut request);
                     if conn.write(&request).is_none() {
@@ -268,13 +352,13 @@ fn step(outgoing: &mut Outgoing) -> Step {
                     outgoing.stage = Stage::Asked;
                     Step::Again
                 }
-                _ => Step::Up,
+                (false, _) => Step::Up,
             }
         }
         Stage::Asked => {
             let mut answer = [0];
             match conn.read(&mut answer) {
-                Got::Bytes(1, _) => tls_answered(outgoing, answer[0], tls),
+                Got::Bytes(1, _) => tls_answered(outgoing, answer[0]),
                 Got::Bytes(..) => Step::Again,
                 Got::Nothing => Step::Wait,
                 Got::End => Step::Failed("the server closed the connection".into()),
@@ -313,17 +397,27 @@ fn step(outgoing: &mut Outgoing) -> Step {
 }
 
 /// The server's one byte after SSLRequest.
-fn tls_answered(outgoing: &mut Outgoing, answer: u8, tls: Option<config::Tls>) -> Step {
-    match (answer, tls) {
-        (b'S', Some(tls)) => begin_tls(outgoing, &tls),
-        (b'N', Some(tls)) if tls.mode <= SslMode::Prefer => Step::Up,
-        (b'N', _) => Step::Failed("the server does not offer TLS, but sslmode requires it".into()),
+fn tls_answered(outgoing: &mut Outgoing, answer: u8) -> Step {
+    match answer {
+        b'S' => begin_tls(outgoing),
+        b'N' if outgoing.way.plain_is_fine => {
+            // This is the plain way already.
+            outgoing.way.other = false;
+            Step::Up
+        }
+        b'N' if outgoing.endpoint.tls.mode >= SslMode::Require => {
+            Step::Failed("the server does not offer TLS, but sslmode requires it".into())
+        }
+        b'N' => Step::Failed("the server does not offer TLS".into()),
         _ => Step::Failed("the server broke the protocol at SSLRequest".into()),
     }
 }
 
-fn begin_tls(outgoing: &mut Outgoing, tls: &config::Tls) -> Step {
-    match outgoing::session(tls, &outgoing.endpoint) {
+fn begin_tls(outgoing: &mut Outgoing) -> Step {
+    let Some(config) = outgoing.tls.clone() else {
+        return Step::Failed("TLS is not set up".into());
+    };
+    match outgoing::session(config, &outgoing.endpoint) {
         Ok(stream) => {
             if let Some(conn) = outgoing.conn.as_mut() {
                 conn.tls = Some(Box::new(stream));

@@ -10,8 +10,11 @@ impl Worker {
         let mut letters = std::mem::take(&mut self.letters);
         self.mailbox.collect(&mut letters);
         for mail in letters.drain(..) {
-            self.letter(mail);
-            self.settle(&[]);
+            let whose = self.whose_letter(&mail);
+            self.contained(whose, |w| {
+                w.letter(mail);
+                w.settle(&[]);
+            });
         }
         self.letters = letters;
     }
@@ -67,6 +70,10 @@ impl Worker {
                 Target::Client(id) => {
                     self.hub
                         .kill_client(self.now, id, &mut self.port, &mut self.out)
+                }
+                Target::Failed(key) => {
+                    self.hub
+                        .fail_pool(self.now, key, &mut self.port, &mut self.out)
                 }
                 Target::Pool(key) => {
                     self.hub

@@ -14,14 +14,14 @@ impl Worker {
         self.write_out(input);
         loop {
             if self.out.has_commands() {
-                let mut commands = std::mem::take(&mut self.commands);
-                self.out.take_commands(&mut commands);
-                for command in commands.drain(..) {
-                    self.command(command);
-                }
-                self.commands = commands;
+                self.out.take_commands(&mut self.commands);
+            }
+            if let Some(command) = self.commands.pop_front() {
+                let whose = Worker::whose_command(&command);
+                self.contained(whose, |w| w.command(command));
             } else if let Some((upstream, action)) = self.port.actions.pop_front() {
-                self.action(upstream, action);
+                let whose = self.whose_action(upstream, &action);
+                self.contained(whose, |w| w.action(upstream, action));
             } else if self.out.is_empty() {
                 return;
             }

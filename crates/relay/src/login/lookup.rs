@@ -165,6 +165,7 @@ impl Hub {
                 slot,
                 &Trouble::ServerDown {
                     text: "auth_query failed",
+                    outage: None,
                 },
                 CloseReason::ClientAuthentication,
                 io,

@@ -125,8 +125,9 @@ impl Hub {
             back::backend_key(v, pid, &secret);
             back::ready(v, Status::Idle);
         });
-        if let Some(client) = self.client_id(slot) {
-            io.out.command(Command::LoggedIn { client });
+        if let Some(client) = self.clients.get(slot) {
+            let name = client.name();
+            io.out.command(Command::LoggedIn { name });
         }
         self.login_go_on(slot, io);
         self.resume_client(slot, io.out);

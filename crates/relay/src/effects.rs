@@ -229,7 +229,7 @@ fn pin(client: &mut Client, server: &Server, change: &Change) {
 }
 
 /// The tracker of the running transaction, begun if need be.
-fn track<'a>(client: &'a mut Client, server: &Server) -> &'a mut Tracker {
+pub(crate) fn track<'a>(client: &'a mut Client, server: &Server) -> &'a mut Tracker {
     if client.tracker_mut().is_none() {
         let tracker = Tracker {
             base: Point::of(client, server),

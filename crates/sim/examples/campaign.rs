@@ -1,4 +1,4 @@
-//! Runs many seeds: `--seeds N [--seed FIRST] [--ops N] [--calm] [--trace LINES]`.
+//! Runs many seeds: `--seeds N [--seed FIRST] [--ops N] [--calm] [--trace LINES [--everybody]]`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use sim::{Budget, campaign};
@@ -27,7 +27,11 @@ fn main() -> ExitCode {
     }
     for (seed, _) in all.failures.iter().take(3) {
         let lines = number("--trace", 40) as usize;
-        println!("{}", sim::campaign::explain(*seed, budget, lines));
+        let all_lines = args.iter().any(|a| a == "--everybody");
+        println!(
+            "{}",
+            sim::campaign::explain(*seed, budget, lines, all_lines)
+        );
     }
     let seconds = started.elapsed().as_secs_f64();
     println!(

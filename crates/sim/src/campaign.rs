@@ -1,6 +1,6 @@
 //! Many seeds, one after the other.
 
-use crate::run::{Report, run, traced};
+use crate::run::{Report, concerned, run, traced};
 use crate::scenario::Scenario;
 use crate::stats::Stats;
 use std::fmt::Write as _;
@@ -83,8 +83,8 @@ fn guarded(f: impl FnOnce() -> Report) -> Result<Report, String> {
 
 /// What a failing seed did: the fewest operations that still fail (by halving),
 /// the scenario, the last lines of the trace for those concerned, and the
-/// command that repeats it.
-pub fn explain(seed: u64, budget: Budget, lines: usize) -> String {
+/// command that repeats it. `everybody`: lines about others too.
+pub fn explain(seed: u64, budget: Budget, lines: usize, everybody: bool) -> String {
     let mut smallest = budget;
     let fails = |ops: u64| {
         let scenario = scenario(seed, Budget { ops, ..budget });
@@ -101,8 +101,11 @@ pub fn explain(seed: u64, budget: Budget, lines: usize) -> String {
             ..
         }) => {
             let _ = writeln!(text, "seed {seed}: {}\n{scenario:?}", failure.what);
-            let skip = failure.trace.len().saturating_sub(lines);
-            for line in &failure.trace[skip..] {
+            let trace = match everybody {
+                true => failure.trace,
+                false => concerned(&failure.what, failure.trace),
+            };
+            for line in &trace[trace.len().saturating_sub(lines)..] {
                 let _ = writeln!(text, "{line}");
             }
         }

@@ -558,7 +558,7 @@ pub(crate) fn shown(message: &[u8]) -> String {
 pub(crate) fn tags(mut bytes: &[u8]) -> String {
     let mut text = String::new();
     while let Ok(Some(f)) = frame::peek(bytes) {
-        if text.len() < 40 {
+        if text.len() < 100 {
             text.push(f.tag as char);
         }
         bytes = bytes.get(f.len..).unwrap_or_default();

@@ -179,6 +179,8 @@ pub struct World {
     commands: Vec<Command>,
     touched: Vec<relay::Peer>,
     pool_tick: u64,
+    /// The count of events when this millisecond began.
+    moment: u64,
     pub(crate) cancels: Vec<CancelTrip>,
     pub(crate) stats: Stats,
     pub(crate) hash: u64,
@@ -206,6 +208,9 @@ pub(crate) struct CancelTrip {
     /// The client link that asked for it, if one did.
     pub(crate) asked: Option<(u32, u32)>,
 }
+
+/// Far more events than all clients together can cause in one virtual millisecond.
+const EVENTS_PER_MS: u64 = 1_000_000;
 
 /// Client names and passwords: the same for all.
 pub(crate) const PASSWORD: &str = "secret";
@@ -264,6 +269,7 @@ impl World {
             commands: Vec::new(),
             touched: Vec::new(),
             pool_tick: u64::MAX,
+            moment: 0,
             cancels: Vec::new(),
             stats: Stats::default(),
             hash: seed,
@@ -309,6 +315,11 @@ impl World {
         let Some(Reverse((at, _, event))) = self.heap.pop() else {
             return false;
         };
+        if at / 1000 != self.now / 1000 {
+            self.moment = self.stats.events;
+        } else if self.stats.events - self.moment > EVENTS_PER_MS {
+            self.fail("something runs in circles: time does not get on");
+        }
         self.now = at;
         self.stats.events += 1;
         let mut state = self.hash ^ at;

@@ -353,7 +353,7 @@ impl World {
     /// client holds.
     fn watch(&mut self, link: u32, tag: u8, body: &[u8]) {
         if self.trace.is_some() {
-            let text = String::from_utf8_lossy(&body[..body.len().min(90)]).into_owned();
+            let text = String::from_utf8_lossy(&body[..body.len().min(400)]).into_owned();
             self.note(|| format!("server link {link} gets {} {text:?}", tag as char));
         }
         match tag {

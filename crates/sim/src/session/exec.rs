@@ -225,7 +225,7 @@ impl Session {
     }
 
     /// The statements without rows; gives the command tag.
-    fn command(&mut self, text: &str, alone: bool) -> Result<&'static str, Fail> {
+    pub(super) fn command(&mut self, text: &str, alone: bool) -> Result<&'static str, Fail> {
         if let Some(tag) = self.transaction(text)? {
             return Ok(tag);
         }

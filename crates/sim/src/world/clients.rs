@@ -2,9 +2,8 @@
 
 use super::{Event, World};
 use crate::client::{Login, State, Wish};
-use crate::scenario::Plant;
 use crate::script::Pen;
-use crate::stats::{FaultKind, Hit};
+use crate::stats::Hit;
 use relay::PoolMode;
 use wire::front;
 
@@ -180,7 +179,7 @@ impl World {
         self.hang_up(client, link);
     }
 
-    fn hang_up(&mut self, client: u32, link: u32) {
+    pub(super) fn hang_up(&mut self, client: u32, link: u32) {
         let l = &mut self.links[link as usize];
         l.up.eof = true;
         l.down.clear();
@@ -340,165 +339,6 @@ impl World {
             c.acting = true;
             let delay = self.rng.range(1_000, 20_000);
             self.at(delay, Event::Act(client));
-        }
-    }
-
-    /// What a client believes to be committed is, and once.
-    fn check_commits(&mut self, client: u32) {
-        let model = &mut self.clients[client as usize].model;
-        let (committed, undone) = (
-            std::mem::take(&mut model.committed),
-            std::mem::take(&mut model.undone),
-        );
-        for id in committed {
-            let n = self.db[id as usize];
-            if n != 1 {
-                self.fail(format!(
-                    "client {client} committed insert {id}, the database has it {n} times"
-                ));
-            }
-        }
-        for id in undone {
-            let n = self.db[id as usize];
-            if n != 0 {
-                self.fail(format!(
-                    "client {client} rolled insert {id} back, the database has it {n} times"
-                ));
-            }
-        }
-    }
-
-    /// Promise 2: nobody waits beyond its deadline.
-    pub(crate) fn check_progress(&mut self) {
-        let limit = self.s.wait_timeout.as_micros() as u64
-            + self.s.query_timeout.map_or(0, |t| t.as_micros() as u64)
-            + 2_000_000
-            + SLACK;
-        for i in 0..self.clients.len() {
-            let c = &self.clients[i];
-            let stopped = c.link.is_some_and(|(l, _)| {
-                self.links[l as usize].down.stopped || self.links[l as usize].up.len() > 4096
-            });
-            if c.waits() && !stopped && self.now > c.progress + limit {
-                let text = format!(
-                    "client {i} (link {:?}) waits for ever: {} requests unanswered, first {:?}",
-                    c.link,
-                    c.pending.len(),
-                    c.pending
-                        .front()
-                        .map(|p| String::from_utf8_lossy(&p.body).into_owned())
-                );
-                return self.fail(text);
-            }
-        }
-    }
-
-    pub(crate) fn client_fault(&mut self, kind: FaultKind) -> bool {
-        let i = self.rng.below(self.clients.len() as u64) as u32;
-        let Some((link, generation)) = self.clients[i as usize].link else {
-            return false;
-        };
-        let ready = matches!(self.clients[i as usize].state, State::Ready);
-        match kind {
-            FaultKind::ClientEof => self.leave(i),
-            FaultKind::ClientReset => {
-                self.links[link as usize].up.clear();
-                self.clients[i as usize].link = None;
-                self.hang_up(i, link);
-            }
-            FaultKind::ClientStall => {
-                self.links[link as usize].down.stopped = true;
-                let delay = self.rng.below(500_000);
-                self.at(delay, Event::Unstall(link, generation, false));
-            }
-            FaultKind::ClientGarbage if ready => {
-                let garbage: &[u8] = match self.rng.below(3) {
-                    0 => &[b'?', 0, 0, 0, 4],
-                    1 => &[b'Q', 0, 0, 0, 1],
-                    _ => &[b'Q', 0xff, 0xff, 0xff, 0xff],
-                };
-                self.links[link as usize].up.write(garbage);
-                self.clients[i as usize].state = State::Ending;
-                self.go_client_up(link);
-            }
-            FaultKind::BadStartup | FaultKind::WrongPassword | FaultKind::NoDatabase => {
-                return self.bad_login(kind);
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    /// A stranger whose login cannot succeed: it uses a client that is away.
-    fn bad_login(&mut self, kind: FaultKind) -> bool {
-        let away = self
-            .clients
-            .iter()
-            .position(|c| matches!(c.state, State::Away));
-        let Some(i) = away else { return false };
-        let link = self.connect(i as u32, false);
-        let generation = self.links[link as usize].generation;
-        let mut out = Vec::new();
-        let c = &mut self.clients[i];
-        c.startup.clear();
-        c.restart();
-        c.database = "app0".into();
-        c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
-        c.link = Some((link, generation));
-        c.progress = self.now;
-        c.state = State::Login(Login::Hopeless);
-        let user = c.user.clone();
-        match kind {
-            FaultKind::BadStartup => out.extend_from_slice(&[0, 0, 0, 9, 0, 3, 0, 0, 7]),
-            FaultKind::NoDatabase => {
-                front::startup(
-                    &mut out,
-                    0,
-                    [("user", user.as_str()), ("database", "nowhere")],
-                );
-                c.state = State::Login(Login::Sent);
-                c.wrong_password = true;
-            }
-            _ => {
-                front::startup(&mut out, 0, [("user", user.as_str()), ("database", "app0")]);
-                c.state = State::Login(Login::Sent);
-                c.wrong_password = true;
-            }
-        }
-        if self.s.auth == relay::Auth::Trust && kind == FaultKind::WrongPassword {
-            self.clients[i].wrong_password = false;
-        }
-        self.links[link as usize].up.write(&out);
-        self.go_client_up(link);
-        true
-    }
-
-    /// A planted bug at a hand-over: a statement is still under way.
-    pub(crate) fn plant_busy(&mut self, conn: events::ConnId) {
-        if let Some(s) = self.servers.iter_mut().find(|s| s.used && s.conn == conn) {
-            self.planted = true;
-            let mut out = Vec::new();
-            front::query(&mut out, b"SELECT 'late'");
-            s.up.write(&out);
-        }
-    }
-
-    /// A planted bug at a grant: it goes to somebody else, or is lost.
-    pub(crate) fn plant_grant(&mut self, client: events::ClientId) -> Option<events::ClientId> {
-        match self.s.plant {
-            Some(Plant::LoseGrant) if !self.planted && self.now > 20_000 => {
-                self.planted = true;
-                None
-            }
-            Some(Plant::SwapGrants) if !self.planted && self.now > 20_000 => {
-                self.planted = true;
-                let other = self
-                    .owners
-                    .keys()
-                    .find(|c| c.worker == client.worker && **c != client);
-                other.copied().or(Some(client))
-            }
-            _ => Some(client),
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Virtual time: the event queue, the links, and the hubs between them.
 
+mod checks;
 mod clients;
 mod ending;
 mod faults;
 mod hubs;
+mod links;
+mod mail;
 mod pipe;
+mod plants;
 mod servers;
 mod shop;
+mod strangers;
 
 pub use shop::Shop;
 

@@ -1,12 +1,15 @@
 //! A virtual client: what it sent, its own model of the session, and whether
 //! each reply is the one that the model expects.
 
+mod login;
+mod verdict;
+
 use crate::scenario::Scenario;
 use crate::session::{Session, Step};
 use std::collections::VecDeque;
-use wire::back::{self, ErrorFields, Status};
+use wire::back::{self, ErrorFields};
 use wire::frame;
-use wire::scram::{ChannelBinding, Keys, client as scram};
+use wire::scram::client as scram;
 
 /// Where a client stands.
 pub(crate) enum State {
@@ -227,100 +230,6 @@ impl Client {
         }
     }
 
-    fn login_reply(&mut self, tag: u8, body: &[u8]) -> Result<Wish, String> {
-        let State::Login(stage) = &mut self.state else {
-            return Ok(Wish::Nothing);
-        };
-        match tag {
-            b'R' => return self.authentication(body),
-            b'S' => {
-                let status = back::ParameterStatus::parse(body).map_err(|e| e.to_string())?;
-                let wanted = self
-                    .model
-                    .greeting()
-                    .find(|(n, _)| n.as_bytes() == status.name)
-                    .map(|(_, v)| v.as_bytes().to_vec());
-                if wanted.is_some_and(|w| w != status.value) {
-                    return Err("the welcome reports a parameter that is not its own".into());
-                }
-            }
-            b'K' => {
-                let key = back::BackendKey::parse(body).map_err(|e| e.to_string())?;
-                self.key = Some((key.pid, key.key.to_vec()));
-            }
-            b'Z' => {
-                if !matches!(stage, Login::Accepted) {
-                    return Err("ready without a login".into());
-                }
-                self.state = State::Ready;
-                return Ok(Wish::Act);
-            }
-            b'E' => {
-                self.told_why = true;
-                let code = code_of(body);
-                let fine = matches!(stage, Login::Hopeless)
-                    || self.wrong_password
-                    || self.faults && matches!(&*code, "08006" | "08P01" | "57P01" | "57014")
-                    || matches!(&*code, "53300" | "08006" | "53300 ");
-                self.state = State::Ending;
-                if !fine {
-                    return Err(format!("the login is refused with {code}"));
-                }
-            }
-            b'N' | b'v' => {}
-            _ => return Err(format!("{:?} during the login", tag as char)),
-        }
-        Ok(Wish::Nothing)
-    }
-
-    fn authentication(&mut self, body: &[u8]) -> Result<Wish, String> {
-        use wire::back::Authentication as A;
-        let password = if self.wrong_password {
-            "wrong"
-        } else {
-            "secret"
-        };
-        let State::Login(stage) = &mut self.state else {
-            return Ok(Wish::Nothing);
-        };
-        let auth = A::parse(body).map_err(|e| e.to_string())?;
-        let out = &mut self.outgoing;
-        match (auth, std::mem::replace(stage, Login::Sent)) {
-            (A::Ok, Login::Hopeless) => return Err("a hopeless login is accepted".into()),
-            (A::Ok, _) if self.wrong_password => {
-                return Err("a wrong password is accepted".into());
-            }
-            (A::Ok, _) => {
-                *stage = Login::Accepted;
-                return Ok(Wish::Nothing);
-            }
-            (A::Cleartext, _) => wire::front::password(out, password.as_bytes()),
-            (A::Md5(salt), _) => {
-                let answer = wire::md5::response(&self.user, password, salt);
-                wire::front::password(out, answer.as_bytes());
-            }
-            (A::Sasl(_), _) => {
-                let first = scram::ClientFirst::start("nonce", ChannelBinding::Unavailable)
-                    .map_err(|e| e.to_string())?;
-                wire::front::sasl_initial(out, "SCRAM-SHA-256", first.message().as_bytes());
-                *stage = Login::First(first);
-            }
-            (A::SaslContinue(data), Login::First(first)) => {
-                let need = first.server_first(data).map_err(|e| e.to_string())?;
-                let keys = Keys::derive(password.as_bytes(), need.salt(), need.iterations());
-                let last = need.prove(&keys);
-                wire::front::sasl_response(out, last.message().as_bytes());
-                *stage = Login::Final(Box::new(last));
-            }
-            (A::SaslFinal(data), Login::Final(last)) => {
-                last.finish(data).map_err(|e| e.to_string())?;
-                return Ok(Wish::Nothing);
-            }
-            _ => return Err("an authentication step that does not fit".into()),
-        }
-        Ok(Wish::Send)
-    }
-
     /// A reply of the session: it must be the one that the model expects, or
     /// a deviation that the pooler is allowed.
     fn session_reply(&mut self, now: u64, message: &[u8]) -> Result<Wish, String> {
@@ -441,90 +350,6 @@ impl Client {
             _ => Wish::Nothing,
         }
     }
-
-    /// An error that the pooler may give in place of the server's reply.
-    fn refusal(&mut self, sent: &Sent, code: &str, body: &[u8]) -> bool {
-        if is_fatal(body) {
-            return false;
-        }
-        let asks = matches!(sent.tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F');
-        let cancelled = code == "57014"
-            && (self.cancels > 0 || self.cancel_end >= sent.at)
-            && !self.is_copy(sent);
-        let scarce = matches!(code, "53300" | "08006");
-        let detail = ErrorFields::parse(body)
-            .ok()
-            .map(|f| f.message().into_owned());
-        let pin = code == "53300" && detail.is_some_and(|d| d.contains("beyond its transaction"));
-        let aborted = code == "25P02" && self.model.status() == Status::Failed;
-        if (pin || aborted && sent.tag == b'Q') && wants_pin(sent) && !self.model.skips() {
-            self.model.refused_within(sent.tag, &mut self.expect);
-            return true;
-        }
-        if asks && self.model.is_refusable() && (cancelled || scarce && !pin) {
-            self.model.refused(sent.tag);
-            if sent.tag == b'Q' {
-                back::ready(&mut self.expect, Status::Idle);
-            }
-            return true;
-        }
-        false
-    }
-
-    fn is_copy(&self, sent: &Sent) -> bool {
-        matches!(sent.tag, b'd' | b'c' | b'f')
-    }
-
-    /// Whether the session may end now with this FATAL error.
-    fn fatal(&mut self, body: &[u8], code: &str) -> Result<bool, String> {
-        if !is_fatal(body) {
-            return Ok(false);
-        }
-        let by_fault =
-            self.faults && matches!(code, "08006" | "57P01" | "08P01" | "57014" | "53300");
-        let by_mode = self.statement_mode && code == "0A000";
-        if !by_fault && !by_mode {
-            let text = ErrorFields::parse(body)
-                .ok()
-                .map(|f| f.message().into_owned());
-            return Err(format!("FATAL {code} for no reason: {text:?}"));
-        }
-        self.told_why = true;
-        self.state = State::Ending;
-        self.pending.clear();
-        Ok(true)
-    }
-
-    fn notified(&mut self, body: &[u8]) -> Result<Wish, String> {
-        self.notifications += 1;
-        let own = format!("ch_{}\0", self.index);
-        match crate::session::contains(body, own.as_bytes()) {
-            true => Ok(Wish::Nothing),
-            false => Err("a notification of another client's channel".into()),
-        }
-    }
-
-    /// The socket ended.
-    pub(crate) fn ended(&mut self) -> Result<(), String> {
-        // An error in the middle of a message would be taken for a part of it.
-        let cut = !self.inbox.is_empty() && self.faults;
-        let word = cut || self.told_why || matches!(self.state, State::Ending | State::Away);
-        self.state = State::Away;
-        match word {
-            true => Ok(()),
-            false => Err("its connection ended without a word".into()),
-        }
-    }
-}
-
-/// The statement would keep its server connection.
-fn wants_pin(sent: &Sent) -> bool {
-    let has = |needle: &[u8]| crate::session::contains(&sent.body, needle);
-    sent.tag == b'E'
-        || has(b"LISTEN")
-        || has(b"TEMP")
-        || has(b"PREPARE")
-        || has(b"pg_advisory_lock")
 }
 
 fn code_of(body: &[u8]) -> String {

@@ -17,7 +17,10 @@ mod model_tests;
 #[cfg(test)]
 mod tests;
 
+#[cfg(not(feature = "plant"))]
 use fault::Fault;
+#[cfg(feature = "plant")]
+pub use fault::Fault;
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
 
 use crate::action::{Action, Checkin, Checkout};
@@ -68,7 +71,7 @@ pub struct Upstream {
     shutdown: bool,
     actions: VecDeque<Action>,
     counters: Counters,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "plant"))]
     fault: Option<Fault>,
 }
 
@@ -91,7 +94,7 @@ impl Upstream {
             shutdown: false,
             actions: VecDeque::new(),
             counters: Counters::default(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "plant"))]
             fault: None,
         }
     }

@@ -33,6 +33,8 @@ enum After {
     Ddl,
     /// The server said FATAL: nothing more comes from it.
     Fatal,
+    /// A transaction block where there may be none.
+    Forbidden,
 }
 
 /// The parts of the hub that a frame may touch.
@@ -151,6 +153,7 @@ impl Hub {
                 After::Nothing => return at,
                 After::Ddl => self.ddl(key, io),
                 After::OwnDone(purpose) => self.own_done(slot, purpose, io),
+                After::Forbidden => self.forbidden(slot, io),
                 After::Fatal => {
                     self.server_over(slot, CloseReason::ServerFatal, io);
                     return feed.bytes.len();
@@ -421,7 +424,7 @@ impl Turn<'_> {
             Some(Expect::OwnSync) => Some(Purpose::Rollback),
             _ => None,
         };
-        // The client is told FATAL instead, when the turn ends.
+        // The client is told FATAL instead, before anything that it sent after.
         let forbidden = purpose.is_none()
             && status == Status::Transaction
             && self.server.pool.mode == crate::directory::PoolMode::Statement;
@@ -437,6 +440,7 @@ impl Turn<'_> {
         self.next();
         match purpose {
             Some(purpose) => After::OwnDone(purpose),
+            None if forbidden => After::Forbidden,
             None => After::Nothing,
         }
     }

@@ -54,7 +54,7 @@ pub fn campaign(seeds: Range<u64>, budget: Budget) -> Campaign {
     for seed in seeds {
         all.seeds += 1;
         let scenario = scenario(seed, budget);
-        match guarded(|| run(seed, &scenario)) {
+        match one(seed, &scenario) {
             Ok(report) => {
                 all.stats.add(&report.stats);
                 if let Some(failure) = report.failure {
@@ -68,6 +68,11 @@ pub fn campaign(seeds: Range<u64>, budget: Budget) -> Campaign {
         }
     }
     all
+}
+
+/// Runs one seed; a panic is an error.
+pub fn one(seed: u64, scenario: &Scenario) -> Result<Report, String> {
+    guarded(|| run(seed, scenario))
 }
 
 /// A panic is a failure like any other: checker (g).

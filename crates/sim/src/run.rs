@@ -85,6 +85,9 @@ fn drive(world: &mut World) {
     world.be_quiet();
     let end = world.now + WIND_DOWN;
     world.nudge();
+    if world.s.drain {
+        return drain(world);
+    }
     while !world.is_quiet() && world.now < end {
         if !world.step() {
             return;
@@ -101,6 +104,28 @@ fn drive(world: &mut World) {
             return;
         }
     }
+    world.check_end();
+}
+
+/// A drain and a stop in place of a quiet end.
+fn drain(world: &mut World) {
+    world.drain();
+    let end = world.now + WIND_DOWN;
+    while !world.is_drained() && world.now < end {
+        if !world.step() {
+            return;
+        }
+        world.nudge_idle();
+    }
+    world.check_drained();
+    world.stop();
+    let end = world.now + 20_000_000;
+    while world.now < end {
+        if !world.step() {
+            return;
+        }
+    }
+    world.check_stopped();
     world.check_end();
 }
 

@@ -83,8 +83,50 @@ const REGRESSIONS: [(u64, u64, bool, &str); 18] = [
 ];
 
 fn scenario(seed: u64, ops: u64, calm: bool) -> Scenario {
-    let s = Scenario::random(seed, ops);
+    let s = Scenario::plain(seed, ops);
     if calm { s.calm() } else { s }
+}
+
+/// The same, of scenarios with administrators, timeouts, roles and drains.
+const WIDER_REGRESSIONS: [(u64, &str); 8] = [
+    (
+        1002,
+        "replies passed on after the answer that statement mode keeps back",
+    ),
+    (1007, "a client that sent only Sync was idle"),
+    (
+        1016,
+        "a pin was given back to the pool that its client had moved to",
+    ),
+    (
+        1026,
+        "RESET ALL was believed to reset roles, which stayed on the connection",
+    ),
+    (
+        1028,
+        "a client refused after the drain began was never told of it",
+    ),
+    (
+        1046,
+        "SET SESSION AUTHORIZATION was believed to keep the role",
+    ),
+    (1059, "a login was refused because its pool moved"),
+    (
+        1068,
+        "KILL wrote its error into the middle of a server's message",
+    ),
+];
+
+#[test]
+fn wider_seeds_that_once_failed_hold() {
+    for (seed, bug) in WIDER_REGRESSIONS {
+        let report = run(seed, &Scenario::random(seed, 5_000));
+        assert!(
+            report.failure.is_none(),
+            "seed {seed} ({bug}): {:?}",
+            report.failure.map(|f| f.what)
+        );
+    }
 }
 
 #[test]
@@ -149,9 +191,18 @@ fn many_seeds_hold() {
     );
 }
 
+/// A panic ends its run, and is a failure like any other.
+#[test]
+fn a_panic_is_a_failure() {
+    let mut s = busy();
+    s.plant = Some(Plant::Panic);
+    let failure = crate::campaign::one(1, &s).expect_err("the panic was planted");
+    assert_eq!(failure, "panic: planted");
+}
+
 /// A busy calm world in which every planted bug has its chance.
 fn busy() -> Scenario {
-    let mut s = Scenario::random(1, 4_000).calm();
+    let mut s = Scenario::plain(1, 4_000).calm();
     s.workers = 2;
     s.clients = 24;
     s.line = 8;
@@ -227,12 +278,13 @@ fn each_checker_sees_its_planted_bug() {
         (Plant::MisdirectCancel, &["not by itself", "cancelled"]),
         (Plant::CrossReplies, &["expected", "without a request"]),
         (Plant::StrayNotification, &["another client's channel"]),
-        (Plant::EarlyClosed, &["at the server, line"]),
+        (Plant::EarlyClosed, &["are charged"]),
         (Plant::KeepPin, &["pins of"]),
         (Plant::HandOverBusy, &["not at rest"]),
         (Plant::WrongStatement, &["expected"]),
         (Plant::LoseCommit, &["committed insert"]),
         (Plant::HideBacklog, &["are held for"]),
+        (Plant::LendTwice, &["pool invariant"]),
     ];
     for (plant, words) in rows {
         caught(*plant, words);

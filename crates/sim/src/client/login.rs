@@ -1,5 +1,6 @@
 //! A client's side of its login.
 
+use super::verdict::message;
 use super::{Client, Login, State, Wish, code_of};
 use wire::back;
 use wire::scram::{ChannelBinding, Keys, client as scram};
@@ -36,13 +37,12 @@ impl Client {
             b'E' => {
                 self.told_why = true;
                 let code = code_of(body);
-                let fine = matches!(stage, Login::Hopeless)
-                    || self.wrong_password
-                    || self.faults && matches!(&*code, "08006" | "08P01" | "57P01" | "57014")
-                    || matches!(&*code, "53300" | "08006" | "53300 ");
+                let text = message(body);
+                let hopeless = matches!(stage, Login::Hopeless) || self.wrong_password;
+                let fine = hopeless || code == "53300" || self.may_end(&code, &text);
                 self.state = State::Ending;
                 if !fine {
-                    return Err(format!("the login is refused with {code}"));
+                    return Err(format!("the login is refused with {code}: {text}"));
                 }
             }
             b'N' | b'v' => {}

@@ -2,10 +2,11 @@
 //! each reply is the one that the model expects.
 
 mod login;
-mod verdict;
+pub(crate) mod verdict;
 
 use crate::scenario::Scenario;
 use crate::session::{Session, Step};
+use crate::world::grounds::Grounds;
 use std::collections::VecDeque;
 use wire::back::{self, ErrorFields};
 use wire::frame;
@@ -91,6 +92,30 @@ pub(crate) struct Client {
     pub(crate) copies: u64,
     /// When the message that the model handles now was sent.
     started: u64,
+    /// When the first message of its transaction was sent.
+    began: u64,
+    /// When the first message of its batch was sent.
+    batch_at: u64,
+    /// When it last sent anything.
+    pub(crate) last_send: u64,
+    /// When it last sent something before what is unanswered now.
+    settled_send: u64,
+    /// Its password is found by `auth_query`.
+    looked_up: bool,
+    pub(crate) connected_at: u64,
+    /// The answer to its SSLRequest is still to come.
+    pub(crate) asks_tls: bool,
+    /// What it may be told, as of now.
+    pub(crate) grounds: Grounds,
+    /// Its session was killed, or its dispatch panicked.
+    pub(crate) killed: bool,
+    /// Its pool was taken out of the settings.
+    pub(crate) retired: bool,
+    /// Sessions may end in the middle of a message.
+    disturbed: bool,
+    pub(crate) timed_out: u64,
+    pub(crate) ended_by_office: u64,
+    pub(crate) refused_closed: u64,
 }
 
 impl Client {
@@ -125,6 +150,20 @@ impl Client {
             notifications: 0,
             copies: 0,
             started: 0,
+            began: 0,
+            batch_at: 0,
+            last_send: 0,
+            settled_send: 0,
+            looked_up: s.auth_query,
+            connected_at: 0,
+            asks_tls: false,
+            grounds: Grounds::default(),
+            killed: false,
+            retired: false,
+            disturbed: s.faults.every > 0 || s.admin > 0 || s.hangups,
+            timed_out: 0,
+            ended_by_office: 0,
+            refused_closed: 0,
         }
     }
 
@@ -154,6 +193,9 @@ impl Client {
         self.told_why = false;
         self.wait_all = false;
         self.wrong_password = false;
+        self.killed = false;
+        self.retired = false;
+        self.asks_tls = false;
     }
 
     /// Nothing is owed to it.
@@ -182,7 +224,9 @@ impl Client {
     pub(crate) fn send(&mut self, now: u64, build: impl FnOnce(&mut Vec<u8>)) {
         if self.settled() {
             self.progress = now;
+            self.settled_send = self.last_send;
         }
+        self.last_send = now;
         let at = self.outgoing.len();
         build(&mut self.outgoing);
         let message = &self.outgoing[at..];
@@ -295,8 +339,16 @@ impl Client {
                 self.refusals += 1;
                 return Ok(self.after_match(tag));
             }
-            if is_error && is_fatal(body) && self.fatal(body, &code)? {
+            if is_error && is_fatal(body) {
+                self.pending.push_front(sent);
+                self.fatal(body, &code)?;
                 return Ok(Wish::Nothing);
+            }
+            if self.model.is_free() {
+                self.began = sent.at;
+            }
+            if self.model.is_between() {
+                self.batch_at = sent.at;
             }
             self.started = sent.at;
             let step = self.model.message(sent.tag, &sent.body, &mut self.expect);

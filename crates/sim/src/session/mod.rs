@@ -166,6 +166,11 @@ impl Session {
             && self.run.is_none()
     }
 
+    /// The last batch is over.
+    pub fn is_between(&self) -> bool {
+        !self.batch && !self.skip && self.copy.is_none() && self.run.is_none()
+    }
+
     /// The next message may be refused: nothing of its transaction or batch
     /// was sent to a server yet.
     pub fn is_refusable(&self) -> bool {
@@ -248,6 +253,7 @@ impl Session {
         }
         match tag {
             b'Q' => self.query(body, out),
+            b'F' => self.function(body, out),
             b'P' | b'B' | b'D' | b'E' | b'C' => {
                 self.batch = true;
                 self.touched |= tag != b'C' || body.first() == Some(&b'P');
@@ -374,6 +380,35 @@ impl Session {
                 Err(error) => return self.query_failed(&error, out),
             }
         }
+        self.finish_query(out);
+        Step::Done
+    }
+
+    /// FunctionCall: it gives back the value that it got; function 0 is not there.
+    fn function(&mut self, body: &[u8], out: &mut Vec<u8>) -> Step {
+        self.batch = false;
+        self.touched = false;
+        let failed = |code, text: &str| Fail {
+            code,
+            text: text.into(),
+        };
+        if self.tx == Tx::Failed {
+            let error = failed("25P02", "current transaction is aborted");
+            return self.query_failed(&error, out);
+        }
+        if self.tx == Tx::None {
+            self.begin(Tx::Implicit);
+        }
+        if body.starts_with(&[0, 0, 0, 0]) {
+            return self.query_failed(&failed("42883", "no such function"), out);
+        }
+        // Number, no formats, one argument: its length and bytes follow.
+        let value = body
+            .get(8..body.len().saturating_sub(2))
+            .unwrap_or_default();
+        out.push(b'V');
+        out.extend((value.len() as u32 + 4).to_be_bytes());
+        out.extend(value);
         self.finish_query(out);
         Step::Done
     }

@@ -7,9 +7,6 @@ use crate::stats::Hit;
 use relay::PoolMode;
 use wire::front;
 
-/// Nothing may take longer, beyond the deadlines that the scenario sets: µs.
-const SLACK: u64 = 4_000_000;
-
 impl World {
     fn pen(&mut self) -> (Pen<'_>, &mut Vec<crate::client::Client>) {
         (
@@ -55,7 +52,7 @@ impl World {
         let c = &mut self.clients[client as usize];
         c.link = Some((link, generation));
         c.database = format!("app{database}");
-        c.statement_mode = self.s.pools[database as usize].mode == PoolMode::Statement;
+        c.statement_mode = self.shop.databases[database as usize].spec.mode == PoolMode::Statement;
         c.startup.clear();
         if name {
             c.startup
@@ -66,6 +63,8 @@ impl World {
         }
         c.restart();
         c.progress = self.now;
+        c.connected_at = self.now;
+        c.last_send = self.now;
         c.state = State::Login(Login::Sent);
         let mut pairs = vec![
             ("user".to_owned(), c.user.clone()),
@@ -76,6 +75,7 @@ impl World {
         let mut out = Vec::new();
         if client.is_multiple_of(5) {
             front::ssl_request(&mut out);
+            c.asks_tls = true;
         }
         if !client.is_multiple_of(5) {
             front::startup(&mut out, minor, pairs.iter().map(|(n, v)| (n, v)));
@@ -184,11 +184,14 @@ impl World {
         l.up.eof = true;
         l.down.clear();
         l.down.done = true;
-        let generation = l.generation;
         if l.slot.is_none() {
             l.up.done = true;
         }
-        let _ = generation;
+        if l.up.stopped && self.s.hangups {
+            let generation = l.generation;
+            let delay = self.latency();
+            self.at(delay, Event::ClientUp(link, generation));
+        }
         self.go_client_up(link);
         self.after_read(link, false);
         self.maybe_free_link(link);
@@ -256,14 +259,18 @@ impl World {
             return;
         }
         // The answer to SSLRequest is one byte.
-        if client.is_multiple_of(5) && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N"
+        let mut bytes = bytes;
+        if std::mem::take(&mut c.asks_tls)
+            && let Some(rest) = bytes.strip_prefix(b"N")
         {
-            return self.start_plain(client, link);
+            self.start_plain(client, link);
+            bytes = rest;
         }
-        let stalled = std::mem::take(&mut c.stalled);
-        let _ = stalled;
-        let (refusals, heard) = (c.refusals, c.notifications);
-        match c.receive(self.now, bytes) {
+        let c = &mut self.clients[client as usize];
+        c.stalled = false;
+        let before = c.counts();
+        self.give_grounds(client);
+        match self.clients[client as usize].receive(self.now, bytes) {
             Err(text) => {
                 let id = self.links[link as usize].slot;
                 self.fail(format!(
@@ -272,11 +279,18 @@ impl World {
             }
             Ok(wish) => self.fulfil(client, wish),
         }
-        if self.clients[client as usize].refusals > refusals {
-            self.hit(Hit::ErrorsOurs);
-        }
-        if self.clients[client as usize].notifications > heard {
-            self.hit(Hit::Notifications);
+        let hits = [
+            Hit::ErrorsOurs,
+            Hit::Notifications,
+            Hit::TimedOut,
+            Hit::KilledSessions,
+            Hit::Disabled,
+        ];
+        let after = self.clients[client as usize].counts();
+        for (hit, (before, after)) in hits.into_iter().zip(before.into_iter().zip(after)) {
+            if after > before {
+                self.hit(hit);
+            }
         }
         self.check_commits(client);
     }
@@ -297,7 +311,10 @@ impl World {
     fn fulfil(&mut self, client: u32, wish: Wish) {
         match wish {
             Wish::Nothing => {}
-            Wish::Send => self.send(client),
+            Wish::Send => {
+                self.clients[client as usize].last_send = self.now;
+                self.send(client);
+            }
             Wish::Act => self.plan_act(client),
             Wish::Sync => {
                 let now = self.now;

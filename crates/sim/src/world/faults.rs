@@ -59,6 +59,7 @@ impl World {
             | FaultKind::ClientStall
             | FaultKind::BadStartup
             | FaultKind::WrongPassword
+            | FaultKind::SilentClient
             | FaultKind::NoDatabase
             | FaultKind::ClientGarbage => return self.client_fault(kind),
             _ => return self.server_fault(kind),
@@ -184,5 +185,6 @@ impl World {
         self.refuse_until = 0;
         self.unreachable_until = 0;
         self.slow_login_until = 0;
+        self.reopen();
     }
 }

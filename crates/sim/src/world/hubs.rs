@@ -11,8 +11,6 @@ use std::sync::Arc;
 /// Most unsent bytes for one peer: the hub stops reading its sender at 256 KiB;
 /// beyond it comes what one read or one batch held back brings.
 const HELD_MAX: usize = 400 * 1024;
-/// Largest read of the shell, bytes.
-const READ: usize = 16 * 1024;
 
 impl World {
     /// After a call of hub `w`: writes, commands, and what the pools decided,
@@ -21,6 +19,7 @@ impl World {
         self.write_out(w, input);
         loop {
             while let Some(action) = self.shop.up.poll() {
+                self.check_action(&action);
                 let here = matches!(&action,
                     Action::Grant { worker, .. } | Action::Handover { worker, .. }
                     | Action::Open { worker, .. } | Action::Close { worker, .. }
@@ -202,17 +201,17 @@ impl World {
             }
             None => {
                 self.hit(Hit::HandoversLost);
-                self.hubs[w].evict(slot, conn, CloseReason::ServerGone, &mut self.out);
+                let (now, key) = (self.time(), self.hubs[w].server_pool(slot, conn));
+                if let Some(key) = key {
+                    self.hubs[w].evict(slot, conn, CloseReason::ServerGone, &mut self.out);
+                    relay::Pools::closing(&mut self.shop, now, key, conn);
+                }
             }
         }
     }
 
     pub(super) fn open(&mut self, w: usize, conn: events::ConnId, pool: events::PoolId) {
         self.hit(Hit::Opens);
-        let (charged, line) = (self.shop.up.charged(), self.shop.up.line());
-        if charged > line {
-            self.fail(format!("opened above the line: {charged} > {line}"));
-        }
         let info = Arc::clone(&self.shop.infos[pool.0 as usize]);
         let now = self.time();
         let slot = self.hubs[w].open(now, conn, info);
@@ -248,10 +247,10 @@ impl World {
         let delay = self.latency() + 10;
         self.at(delay, Event::Connected(link, generation));
         let live = self.live_servers();
-        if live > self.s.line as usize {
+        let charged = self.shop.up.charged();
+        if live > charged as usize {
             self.fail(format!(
-                "{live} connections at the server, line {}",
-                self.s.line
+                "{live} connections at the server, {charged} are charged"
             ));
         }
     }

@@ -77,13 +77,18 @@ impl World {
             }
             return;
         };
-        if l.up.stopped || l.up.silent {
+        if l.up.stopped {
+            return self.hung_up(w, link, slot);
+        }
+        if l.up.silent {
             return;
         }
         if !self.hubs[w].may_read(Peer::Client(slot)) {
             self.links[link as usize].up.stopped = true;
-            return self.hit(Hit::Pauses);
+            self.hit(Hit::Pauses);
+            return self.hung_up(w, link, slot);
         }
+        let before = self.hubs[w].linked(Peer::Client(slot));
         let now = self.time();
         self.shop.worker = WorkerId(w as u16);
         let len = self.links[link as usize].up.len();
@@ -91,6 +96,9 @@ impl World {
             self.links[link as usize].up.done = true;
             self.note(|| format!("client link {link}: end of file"));
             self.hubs[w].client_gone(now, slot, &mut self.shop, &mut self.out);
+            if let Some(server) = before {
+                self.look_at(w, server);
+            }
             return self.settle(w, &[]);
         }
         let n = self.cut(len);
@@ -101,9 +109,29 @@ impl World {
             self.note(|| format!("client link {link} → hub {w}: {} bytes", buffer.len()));
         }
         self.hubs[w].client_input(now, slot, &buffer, &mut self.shop, &mut self.out);
+        self.look(w, Peer::Client(slot));
+        if let Some(server) = before {
+            self.look_at(w, server);
+        }
         self.settle(w, &buffer);
         self.buffer = buffer;
         self.go_client_up(link);
+    }
+
+    /// The socket of a client that is not read has ended: one that waits for a
+    /// server connection need wait no longer.
+    fn hung_up(&mut self, w: usize, link: u32, slot: u32) {
+        let l = &mut self.links[link as usize];
+        if !self.s.hangups || !l.up.eof || !self.hubs[w].is_waiting(slot) {
+            return;
+        }
+        l.up.clear();
+        l.up.done = true;
+        let now = self.time();
+        self.shop.worker = WorkerId(w as u16);
+        self.hit(Hit::GoneWaiting);
+        self.hubs[w].client_gone(now, slot, &mut self.shop, &mut self.out);
+        self.settle(w, &[]);
     }
 
     pub(crate) fn server_down(&mut self, link: u32, generation: u32) {
@@ -138,6 +166,7 @@ impl World {
             self.note(|| format!("server link {link} → hub {w}: {} bytes", buffer.len()));
         }
         self.hubs[w].server_input(now, slot, &buffer, &mut self.shop, &mut self.out);
+        self.look(w, Peer::Server(slot));
         self.settle(w, &buffer);
         self.buffer = buffer;
         self.go_server_down(link);

@@ -3,13 +3,12 @@
 use super::hubs::set_slot;
 use super::{CancelTrip, Event, Mail, Todo, World};
 use crate::stats::Hit;
-use events::WorkerId;
-use relay::{CancelOutcome, Command, Hub, Peer};
+use events::{ClientId, WorkerId};
+use relay::{CancelOutcome, Command, Hub, Peer, Transfer};
 use wire::scram::Keys;
 
 impl World {
     pub(super) fn command(&mut self, w: usize, command: Command) {
-        let now = self.time();
         self.shop.worker = WorkerId(w as u16);
         if self.trace.is_some() {
             let shown = match &command {
@@ -45,24 +44,7 @@ impl World {
                     },
                 );
             }
-            Command::Cancel { slot, pid, key } => {
-                let link = self.client_slots[w][slot as usize];
-                let generation = self.links[link as usize].generation;
-                let worker = Hub::worker_of(pid).0;
-                if (worker as usize) < self.hubs.len() {
-                    self.post(
-                        worker,
-                        Mail::Cancel {
-                            link,
-                            generation,
-                            pid,
-                            key,
-                        },
-                    );
-                } else {
-                    self.post(w as u16, Mail::CancelDone { link, generation });
-                }
-            }
+            Command::Cancel { slot, pid, key } => self.route_cancel(w, slot, pid, key),
             Command::CancelServer { slot, conn, .. } => {
                 self.hit(Hit::OwnCancel);
                 self.cancel_server(w, slot, conn, None);
@@ -75,10 +57,29 @@ impl World {
                 }
             }
             Command::LoggedIn { .. } => self.hit(Hit::Logins),
-            Command::StartTls { .. } | Command::Console { .. } => {
-                let _ = now;
-            }
+            Command::StartTls { .. } | Command::Console { .. } => {}
         }
+    }
+
+    /// Takes a cancel request to the worker that its process number names.
+    fn route_cancel(&mut self, w: usize, slot: u32, pid: i32, key: Box<[u8]>) {
+        let link = self.client_slots[w][slot as usize];
+        let generation = self.links[link as usize].generation;
+        let worker = Hub::worker_of(pid).0;
+        let known = (worker as usize) < self.hubs.len();
+        let (to, mail) = match known {
+            true => (
+                worker,
+                Mail::Cancel {
+                    link,
+                    generation,
+                    pid,
+                    key,
+                },
+            ),
+            false => (w as u16, Mail::CancelDone { link, generation }),
+        };
+        self.post(to, mail);
     }
 
     pub(super) fn cancel_server(
@@ -129,37 +130,13 @@ impl World {
         self.shop.worker = WorkerId(worker);
         match mail {
             Mail::Action(action) => self.apply(w, action),
-            Mail::Arrive { link, transfer, to } => {
-                let conn = transfer.conn();
-                let slot = self.hubs[w].attach(*transfer);
-                set_slot(&mut self.server_slots[w], slot, link);
-                let server = &mut self.servers[link as usize];
-                server.worker = worker;
-                server.slot = Some(slot);
-                server.moving = false;
-                self.note(|| format!("worker {w}: {conn} arrives for {to} at {slot}"));
-                self.hubs[w].arrived(now, slot, to, &mut self.shop, &mut self.out);
-                self.go_server_down(link);
-            }
+            Mail::Arrive { link, transfer, to } => self.arrive(w, link, *transfer, to),
             Mail::Cancel {
                 link,
                 generation,
                 pid,
                 key,
-            } => {
-                let outcome = self.hubs[w].cancel(now, pid, &key, &mut self.shop, &mut self.out);
-                self.note(|| format!("worker {w}: cancel for {pid}: {outcome:?}"));
-                match outcome {
-                    CancelOutcome::Sent(_) => {
-                        self.claim_cancel(w, link, generation);
-                        return;
-                    }
-                    CancelOutcome::Waiter => self.hit(Hit::CancelsWaiter),
-                    CancelOutcome::Ignored => self.hit(Hit::CancelsIgnored),
-                }
-                let back = self.links[link as usize].worker;
-                self.post(back, Mail::CancelDone { link, generation });
-            }
+            } => return self.cancel_request(w, (link, generation), pid, &key),
             Mail::CancelEnded {
                 link,
                 generation,
@@ -191,7 +168,38 @@ impl World {
             } => {
                 self.hubs[w].derived(now, peer, generation, keys, &mut self.shop, &mut self.out);
             }
+            Mail::Office(order) => self.carry_out(w, order),
         }
+        self.settle(w, &[]);
+    }
+
+    fn arrive(&mut self, w: usize, link: u32, transfer: Transfer, to: ClientId) {
+        let now = self.time();
+        let conn = transfer.conn();
+        let slot = self.hubs[w].attach(transfer);
+        set_slot(&mut self.server_slots[w], slot, link);
+        let server = &mut self.servers[link as usize];
+        server.worker = w as u16;
+        server.slot = Some(slot);
+        server.moving = false;
+        self.note(|| format!("worker {w}: {conn} arrives for {to} at {slot}"));
+        self.hubs[w].arrived(now, slot, to, &mut self.shop, &mut self.out);
+        self.go_server_down(link);
+    }
+
+    /// A cancel request, brought by this link, for a client of this worker.
+    fn cancel_request(&mut self, w: usize, from: (u32, u32), pid: i32, key: &[u8]) {
+        let now = self.time();
+        let outcome = self.hubs[w].cancel(now, pid, key, &mut self.shop, &mut self.out);
+        self.note(|| format!("worker {w}: cancel for {pid}: {outcome:?}"));
+        let (link, generation) = from;
+        match outcome {
+            CancelOutcome::Sent(_) => return self.claim_cancel(w, link, generation),
+            CancelOutcome::Waiter => self.hit(Hit::CancelsWaiter),
+            CancelOutcome::Ignored => self.hit(Hit::CancelsIgnored),
+        }
+        let back = self.links[link as usize].worker;
+        self.post(back, Mail::CancelDone { link, generation });
         self.settle(w, &[]);
     }
 

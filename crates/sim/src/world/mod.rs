@@ -1,9 +1,11 @@
 //! Virtual time: the event queue, the links, and the hubs between them.
 
+mod admin;
 mod checks;
 mod clients;
 mod ending;
 mod faults;
+pub(crate) mod grounds;
 mod hubs;
 mod links;
 mod mail;
@@ -12,6 +14,7 @@ mod plants;
 mod servers;
 mod shop;
 mod strangers;
+mod survey;
 
 pub use shop::Shop;
 
@@ -53,6 +56,10 @@ pub(crate) enum Event {
     PoolTick,
     /// The next fault.
     Fault,
+    /// An administrator's turn.
+    Admin,
+    /// What an administrator began is over: kind, database.
+    AdminEnd(u8, u8),
     /// A connect succeeded or failed.
     Connected(u32, u32),
     /// A server connection's socket is gone.
@@ -88,6 +95,7 @@ pub(crate) enum Mail {
         generation: u32,
     },
     Ddl(PoolKey),
+    Office(admin::Order),
     Derived {
         peer: relay::Peer,
         generation: u32,
@@ -200,6 +208,12 @@ pub struct World {
     pub(crate) slow_login_until: u64,
     pub(crate) verifier: Verifier,
     pub(crate) buffer: Vec<u8>,
+    /// What administrators did, by database.
+    records: Vec<admin::Record>,
+    letters: Vec<admin::Letter>,
+    pub(crate) drained: bool,
+    least: grounds::Least,
+    survey: survey::Survey,
     /// A planted bug acts once.
     pub(crate) planted: bool,
 }
@@ -224,25 +238,7 @@ impl World {
     /// A world before its first event.
     pub fn new(seed: u64, s: Scenario) -> World {
         let verifier = Verifier::from_password(PASSWORD.as_bytes(), b"salt", 1);
-        let mut directory = Directory {
-            settings: settings(&s),
-            ..Directory::default()
-        };
-        if !s.auth_query {
-            for i in 0..s.clients {
-                let secret = match i % 3 {
-                    0 => verifier.to_string(),
-                    1 if s.auth != relay::Auth::Scram => {
-                        wire::md5::stored(&format!("u{}", i % 3), PASSWORD)
-                    }
-                    _ => PASSWORD.to_owned(),
-                };
-                directory
-                    .users
-                    .insert(format!("u{}", i % 3).into(), Stored(Some(secret.into())));
-            }
-        }
-        let directory = Arc::new(directory);
+        let directory = Arc::new(directory(&s, &verifier));
         let hubs = (0..s.workers)
             .map(|w| {
                 let seeds = Seeds {
@@ -287,6 +283,11 @@ impl World {
             slow_login_until: 0,
             verifier,
             buffer: Vec::new(),
+            records: vec![admin::Record::default(); s.pools.len()],
+            letters: Vec::new(),
+            drained: false,
+            least: grounds::Least::default(),
+            survey: survey::Survey::default(),
             planted: false,
             s,
         };
@@ -295,6 +296,10 @@ impl World {
             world.at(at, Event::Act(i as u32));
         }
         world.at(100_000, Event::Tick);
+        world.least.lower(&world.s);
+        if world.s.admin > 0 {
+            world.at(world.s.admin, Event::Admin);
+        }
         if world.s.faults.every > 0 {
             world.at(world.s.faults.every, Event::Fault);
         }
@@ -340,10 +345,15 @@ impl World {
             Event::Tick => self.tick(),
             Event::PoolTick => self.pools_tick(),
             Event::Fault => self.fault(),
+            Event::Admin => self.administer(),
+            Event::AdminEnd(kind, db) => self.admin_ends(kind, db),
             Event::Connected(link, generation) => self.connected(link, generation),
             Event::Closed(link, generation) => self.closed(link, generation),
             Event::CancelArrives(trip) => self.cancel_arrives(trip),
             Event::Unstall(link, generation, server) => self.unstall(link, generation, server),
+        }
+        if self.s.plant == Some(crate::scenario::Plant::Panic) && self.now > 20_000 {
+            panic!("planted");
         }
         if let Some(text) = self.shop.broken.pop() {
             self.fail(text);
@@ -428,6 +438,7 @@ impl World {
     /// Sends on what the pools decided outside of a dispatch.
     pub(crate) fn pools_moved(&mut self) {
         while let Some(action) = self.shop.up.poll() {
+            self.check_action(&action);
             self.post_action(action);
         }
         self.plan_pool_tick();
@@ -474,6 +485,25 @@ impl World {
     }
 }
 
+/// What the hubs are told: settings and users.
+fn directory(s: &Scenario, verifier: &Verifier) -> Directory {
+    let mut directory = Directory {
+        settings: settings(s),
+        ..Directory::default()
+    };
+    for i in (0..3).filter(|_| !s.auth_query) {
+        let name = format!("u{i}");
+        let secret = match i {
+            0 => verifier.to_string(),
+            1 if s.auth != relay::Auth::Scram => wire::md5::stored(&name, PASSWORD),
+            _ => PASSWORD.to_owned(),
+        };
+        let stored = Stored(Some(secret.into()));
+        directory.users.insert(name.into(), stored);
+    }
+    directory
+}
+
 fn settings(s: &Scenario) -> Settings {
     Settings {
         auth: s.auth,
@@ -488,6 +518,9 @@ fn settings(s: &Scenario) -> Settings {
         login_timeout: Duration::from_secs(5),
         server_connect_timeout: Duration::from_secs(2),
         query_timeout: s.query_timeout,
+        transaction_timeout: s.limits.transaction,
+        idle_transaction_timeout: s.limits.idle_transaction,
+        client_idle_timeout: s.limits.idle,
         check_delay: s.check_delay,
         wait_timeout: Some(s.wait_timeout),
         wait_notify: Some(Duration::from_millis(200)),

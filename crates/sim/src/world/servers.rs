@@ -363,7 +363,7 @@ impl World {
             b'f' if body.starts_with(b"the client is gone") => self.hit(Hit::OwnCopyFail),
             _ => {}
         }
-        if !matches!(tag, b'Q' | b'P' | b'B' | b'd') {
+        if !matches!(tag, b'Q' | b'P' | b'B' | b'd' | b'F') {
             return;
         }
         let late = tag == b'd'

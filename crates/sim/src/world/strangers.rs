@@ -35,7 +35,10 @@ impl World {
                 self.clients[i as usize].state = State::Ending;
                 self.go_client_up(link);
             }
-            FaultKind::BadStartup | FaultKind::WrongPassword | FaultKind::NoDatabase => {
+            FaultKind::BadStartup
+            | FaultKind::WrongPassword
+            | FaultKind::SilentClient
+            | FaultKind::NoDatabase => {
                 return self.bad_login(kind);
             }
             _ => return false,
@@ -60,9 +63,12 @@ impl World {
         c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
         c.link = Some((link, generation));
         c.progress = self.now;
+        c.connected_at = self.now;
+        c.last_send = self.now;
         c.state = State::Login(Login::Hopeless);
         let user = c.user.clone();
         match kind {
+            FaultKind::SilentClient => {}
             FaultKind::BadStartup => out.extend_from_slice(&[0, 0, 0, 9, 0, 3, 0, 0, 7]),
             FaultKind::NoDatabase => {
                 front::startup(

@@ -193,6 +193,10 @@ impl Scenario {
         if self.faults.every > 0 && r.permille(400) {
             self.faults.weights[crate::stats::FaultKind::SilentClient as usize] = 5;
         }
+        if self.faults.every > 0 && r.permille(300) {
+            self.faults.weights[crate::stats::FaultKind::Reject as usize] = 1;
+            self.faults.weights[crate::stats::FaultKind::BadParameters as usize] = 5;
+        }
         self
     }
 

@@ -159,6 +159,9 @@ impl Pen<'_> {
 
     /// One act: a simple query, an extended batch, a COPY, a transaction step.
     pub(crate) fn act(&mut self, c: &mut Client) {
+        if self.s.hangups && self.rng.permille(4) && self.deallocate_behind(c) {
+            return;
+        }
         let in_tx = c.model.status() != Status::Idle;
         if self.s.functions > 0 && self.rng.permille(self.s.functions) {
             return self.function(c);
@@ -212,6 +215,20 @@ impl Pen<'_> {
                 self.query(c, &format!("SELECT {token}"));
             }
         }
+    }
+
+    /// DEALLOCATE of a statement of the protocol's, while a reply is owed.
+    fn deallocate_behind(&mut self, c: &mut Client) -> bool {
+        let n = self.rng.below(6);
+        let name = format!("s{n}");
+        if !c.settled() || !c.model.is_free() || !c.model.has_statement(name.as_bytes()) {
+            return false;
+        }
+        let token = self.token(c);
+        self.query(c, &format!("SELECT {token}"));
+        self.query(c, &format!("DEALLOCATE {name}"));
+        c.wait_all = true;
+        true
     }
 
     pub(crate) fn query(&mut self, c: &mut Client, text: &str) {
@@ -310,7 +327,7 @@ impl Pen<'_> {
                     });
                 } else if known && self.rng.permille(60) {
                     c.busy_names |= 1 << n;
-                    if self.rng.permille(300) && c.settled() {
+                    if self.rng.permille(300) && (c.settled()) {
                         self.query(c, &format!("DEALLOCATE {name}"));
                         c.wait_all = true;
                         return;
@@ -342,7 +359,12 @@ impl Pen<'_> {
             } else {
                 ""
             };
-            return self.query(c, &format!("{before}COPY t FROM STDIN"));
+            self.query(c, &format!("{before}COPY t FROM STDIN"));
+            if self.s.hangups && self.rng.permille(150) {
+                // Without waiting for the server to ask for it.
+                self.copy_data(c);
+            }
+            return;
         }
         self.op(Hit::Parse);
         c.send(self.now, |v| {

@@ -45,6 +45,8 @@ counted! {
         Notify "a notification to a listening session",
         Notice "a notice to an idle server connection",
         SilentClient "a client connects and says nothing",
+        Reject "the server rejects our logins (28P01)",
+        BadParameters "the server rejects parameters that we replay",
     }
 }
 

@@ -211,6 +211,23 @@ impl Client {
         self.pending.is_empty() && self.head == self.expect.len() && !self.model.sleeps()
     }
 
+    /// COPY data was sent before the server asked for it.
+    fn sent_ahead(&self) -> bool {
+        let next = self.pending.front();
+        next.is_some_and(|p| matches!(p.tag, b'd' | b'c' | b'f'))
+    }
+
+    /// Its times begin with its connection.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.progress = now;
+        self.connected_at = now;
+        self.last_send = now;
+        self.settled_send = now;
+        self.started = now;
+        self.began = now;
+        self.batch_at = now;
+    }
+
     /// It waits for something.
     pub(crate) fn waits(&self) -> bool {
         match self.state {
@@ -226,10 +243,13 @@ impl Client {
             self.progress = now;
             self.settled_send = self.last_send;
         }
-        self.last_send = now;
         let at = self.outgoing.len();
         build(&mut self.outgoing);
         let message = &self.outgoing[at..];
+        // As in PgBouncer, a request's time is that of its beginning.
+        if !matches!(message[0], b'd' | b'c' | b'f') {
+            self.last_send = now;
+        }
         self.pending.push_back(Sent {
             tag: message[0],
             body: message[frame::HEADER..].to_vec(),
@@ -388,6 +408,7 @@ impl Client {
             self.drop_silent();
         }
         match tag {
+            b'G' if self.sent_ahead() => Wish::Nothing,
             b'G' => {
                 self.copies += 1;
                 Wish::CopyData

@@ -39,6 +39,8 @@ pub(crate) struct Letter {
 pub(crate) struct Record {
     /// Requests sent before this may be refused because it is closed.
     pub(crate) closed_until: u64,
+    /// Not every worker knows yet that it is not in statement mode any more.
+    pub(crate) statement_until: u64,
     pub(crate) killed: Option<u64>,
     pub(crate) panicked: Option<u64>,
 }
@@ -200,6 +202,9 @@ impl World {
                 PoolMode::Session,
                 PoolMode::Statement,
             ];
+            if spec.mode == PoolMode::Statement {
+                self.records[db].statement_until = self.now + NEWS;
+            }
             spec.mode = modes[r.below(3) as usize];
             let statement = spec.mode == PoolMode::Statement;
             let name = format!("app{db}");

@@ -52,7 +52,8 @@ impl World {
         let c = &mut self.clients[client as usize];
         c.link = Some((link, generation));
         c.database = format!("app{database}");
-        c.statement_mode = self.shop.databases[database as usize].spec.mode == PoolMode::Statement;
+        c.statement_mode = self.shop.databases[database as usize].spec.mode == PoolMode::Statement
+            || self.records[database as usize].statement_until > self.now;
         c.startup.clear();
         if name {
             c.startup
@@ -62,9 +63,7 @@ impl World {
             c.startup.push(("timezone".into(), "Europe/Oslo".into()));
         }
         c.restart();
-        c.progress = self.now;
-        c.connected_at = self.now;
-        c.last_send = self.now;
+        c.begin(self.now);
         c.state = State::Login(Login::Sent);
         let mut pairs = vec![
             ("user".to_owned(), c.user.clone()),

@@ -244,6 +244,7 @@ impl World {
         self.servers[link as usize].session_pid = link as i32 + 1;
         set_slot(&mut self.server_slots[w], slot, link);
         self.note(|| format!("worker {w}: open {conn} as server link {link}"));
+        self.look_at(w, Peer::Server(slot));
         let delay = self.latency() + 10;
         self.at(delay, Event::Connected(link, generation));
         let live = self.live_servers();

@@ -206,6 +206,9 @@ pub struct World {
     pub(crate) refuse_until: u64,
     pub(crate) unreachable_until: u64,
     pub(crate) slow_login_until: u64,
+    pub(crate) reject_until: u64,
+    /// The next replay of parameters is rejected.
+    pub(crate) bad_parameters: bool,
     pub(crate) verifier: Verifier,
     pub(crate) buffer: Vec<u8>,
     /// What administrators did, by database.
@@ -281,6 +284,8 @@ impl World {
             refuse_until: 0,
             unreachable_until: 0,
             slow_login_until: 0,
+            reject_until: 0,
+            bad_parameters: false,
             verifier,
             buffer: Vec::new(),
             records: vec![admin::Record::default(); s.pools.len()],

@@ -133,6 +133,11 @@ impl World {
             s.down.write(&out);
             return self.server_ends(link);
         }
+        if self.now < self.reject_until {
+            back::error(&mut out, &fatal("28P01", "password authentication failed"));
+            s.down.write(&out);
+            return self.server_ends(link);
+        }
         let mut accept = false;
         match auth {
             1 => back::auth_md5(&mut out, [1, 2, 3, 4]),
@@ -217,6 +222,11 @@ impl World {
             return;
         };
         let mut out = Vec::new();
+        let ours = tag == b'Q' && find(body, b"pg_catalog.set_config").is_some();
+        let body: &[u8] = match ours && std::mem::take(&mut self.bad_parameters) {
+            true => b"SELECT 1/0\0",
+            false => body,
+        };
         let mut step = session.message(tag, body, &mut out);
         if tag == b'Q' && body.starts_with(b"SELECT auth(") {
             out.clear();

@@ -60,11 +60,10 @@ impl World {
         c.startup.clear();
         c.restart();
         c.database = "app0".into();
-        c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
+        c.statement_mode = self.shop.databases[0].spec.mode == PoolMode::Statement
+            || self.records[0].statement_until > self.now;
         c.link = Some((link, generation));
-        c.progress = self.now;
-        c.connected_at = self.now;
-        c.last_send = self.now;
+        c.begin(self.now);
         c.state = State::Login(Login::Hopeless);
         let user = c.user.clone();
         match kind {

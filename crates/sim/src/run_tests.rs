@@ -201,6 +201,9 @@ fn many_seeds_hold() {
         total.ops > 100_000 && total.fault_count() > 5_000,
         "{total}"
     );
+    let slow = run(1, &slow_readers());
+    assert!(slow.failure.is_none(), "{:?}", slow.failure);
+    total.add(&slow.stats);
     reached(&total);
 }
 
@@ -278,6 +281,16 @@ fn busy() -> Scenario {
     s
 }
 
+/// Much to read for clients that seldom do.
+fn slow_readers() -> Scenario {
+    Scenario {
+        slow: 900,
+        pipeline: 700,
+        buffer: 512,
+        ..busy()
+    }
+}
+
 fn caught(plant: Plant, words: &[&str]) {
     let said: Vec<String> = (1..6)
         .map(|seed| {
@@ -291,9 +304,8 @@ fn caught(plant: Plant, words: &[&str]) {
                 s.query_timeout = None;
             }
             if plant == Plant::HideBacklog {
-                s.slow = 900;
-                s.pipeline = 700;
-                s.buffer = 512;
+                s = slow_readers();
+                s.plant = Some(plant);
             }
             match crate::campaign::one(seed, &s) {
                 Ok(report) => report.failure.map(|f| f.what).unwrap_or_default(),
@@ -342,7 +354,8 @@ fn each_checker_sees_its_planted_bug() {
         (Plant::WrongStatement, &["expected"]),
         (Plant::LoseCommit, &["committed insert"]),
         (Plant::HideBacklog, &["are held for"]),
-        (Plant::LendTwice, &["pool invariant"]),
+        (Plant::LendTwice, &["lent to"]),
+        (Plant::ForgetWaiters, &["wait while"]),
     ];
     for (plant, words) in rows {
         caught(*plant, words);

@@ -54,6 +54,8 @@ pub enum Plant {
     LoseCommit,
     /// The pool lends a connection and keeps it in its idle list.
     LendTwice,
+    /// The pool lets a returned connection lie idle although clients wait.
+    ForgetWaiters,
     /// The hub panics.
     Panic,
 }

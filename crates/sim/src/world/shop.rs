@@ -57,8 +57,10 @@ pub(crate) fn index_of(database: &str) -> Option<usize> {
 /// The pool's own planted bugs exist in tests only.
 #[cfg(test)]
 fn plant(up: &mut Upstream, plant: Option<Plant>) {
-    if plant == Some(Plant::LendTwice) {
-        up.plant(pool::Fault::LendTwice);
+    match plant {
+        Some(Plant::LendTwice) => up.plant(pool::Fault::LendTwice),
+        Some(Plant::ForgetWaiters) => up.plant(pool::Fault::ForgetWaiters),
+        _ => {}
     }
 }
 

@@ -39,6 +39,15 @@ pub struct Campaign {
     pub failures: Vec<(u64, String)>,
 }
 
+impl Campaign {
+    /// Adds what another one found.
+    pub fn add(&mut self, other: Campaign) {
+        self.stats.add(&other.stats);
+        self.seeds += other.seeds;
+        self.failures.extend(other.failures);
+    }
+}
+
 /// The scenario that a campaign runs for a seed.
 pub fn scenario(seed: u64, budget: Budget) -> Scenario {
     let scenario = Scenario::random(seed, budget.ops);

@@ -268,7 +268,7 @@ impl Client {
             match frame::peek(rest) {
                 Ok(Some(f)) if f.len <= rest.len() => {
                     self.progress = now;
-                    match self.reply(now, &rest[..f.len]) {
+                    match self.reply(&rest[..f.len]) {
                         Ok(Wish::Nothing) => {}
                         Ok(w) => wish = w,
                         Err(text) => break Err(text),
@@ -284,19 +284,19 @@ impl Client {
         result
     }
 
-    fn reply(&mut self, now: u64, message: &[u8]) -> Result<Wish, String> {
+    fn reply(&mut self, message: &[u8]) -> Result<Wish, String> {
         let body = &message[frame::HEADER..];
         match &mut self.state {
             State::Away => Err("a reply to nobody".into()),
             State::Ending => Ok(Wish::Nothing),
             State::Login(_) => self.login_reply(message[0], body),
-            State::Ready => self.session_reply(now, message),
+            State::Ready => self.session_reply(message),
         }
     }
 
     /// A reply of the session: it must be the one that the model expects, or
     /// a deviation that the pooler is allowed.
-    fn session_reply(&mut self, now: u64, message: &[u8]) -> Result<Wish, String> {
+    fn session_reply(&mut self, message: &[u8]) -> Result<Wish, String> {
         let tag = message[0];
         let body = &message[frame::HEADER..];
         match tag {
@@ -309,11 +309,7 @@ impl Client {
             _ => {}
         }
         let is_error = tag == b'E';
-        let code = if is_error {
-            code_of(body)
-        } else {
-            String::new()
-        };
+        let code = is_error.then(|| code_of(body)).unwrap_or_default();
         loop {
             if let Some(expected) = self.next_expected() {
                 let same = if is_error && expected[0] == b'E' {
@@ -336,16 +332,10 @@ impl Client {
                 return Err(text);
             }
             if self.model.sleeps() {
-                let cancelled = code == "57014" && !is_fatal(body);
-                if is_error && cancelled {
-                    if self.cancels == 0 && self.cancel_end < self.started {
-                        return Err("its statement was cancelled, but not by itself".into());
-                    }
-                    self.model.cancel(&mut self.expect);
-                } else if is_error && self.fatal(body, &code)? {
-                    return Ok(Wish::Nothing);
-                } else {
+                if !is_error {
                     self.model.resume(&mut self.expect);
+                } else if self.sleep_ends(body, &code)? {
+                    return Ok(Wish::Nothing);
                 }
                 continue;
             }
@@ -373,8 +363,23 @@ impl Client {
             self.started = sent.at;
             let step = self.model.message(sent.tag, &sent.body, &mut self.expect);
             debug_assert!(step != Step::End || sent.tag == b'X');
-            let _ = now;
         }
+    }
+
+    /// An error while a statement sleeps; true when it ended the session.
+    fn sleep_ends(&mut self, body: &[u8], code: &str) -> Result<bool, String> {
+        if code == "57014" && !is_fatal(body) {
+            if self.cancels == 0 && self.cancel_end < self.started {
+                return Err("its statement was cancelled, but not by itself".into());
+            }
+            self.model.cancel(&mut self.expect);
+            return Ok(false);
+        }
+        let ended = self.fatal(body, code)?;
+        if !ended {
+            self.model.resume(&mut self.expect);
+        }
+        Ok(ended)
     }
 
     fn repeats(&self, body: &[u8]) -> bool {

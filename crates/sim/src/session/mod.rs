@@ -9,6 +9,7 @@ mod copy;
 mod exec;
 mod extended;
 mod facts;
+mod function;
 mod refused;
 
 pub use facts::{NAMES, var};
@@ -380,35 +381,6 @@ impl Session {
                 Err(error) => return self.query_failed(&error, out),
             }
         }
-        self.finish_query(out);
-        Step::Done
-    }
-
-    /// FunctionCall: it gives back the value that it got; function 0 is not there.
-    fn function(&mut self, body: &[u8], out: &mut Vec<u8>) -> Step {
-        self.batch = false;
-        self.touched = false;
-        let failed = |code, text: &str| Fail {
-            code,
-            text: text.into(),
-        };
-        if self.tx == Tx::Failed {
-            let error = failed("25P02", "current transaction is aborted");
-            return self.query_failed(&error, out);
-        }
-        if self.tx == Tx::None {
-            self.begin(Tx::Implicit);
-        }
-        if body.starts_with(&[0, 0, 0, 0]) {
-            return self.query_failed(&failed("42883", "no such function"), out);
-        }
-        // Number, no formats, one argument: its length and bytes follow.
-        let value = body
-            .get(8..body.len().saturating_sub(2))
-            .unwrap_or_default();
-        out.push(b'V');
-        out.extend((value.len() as u32 + 4).to_be_bytes());
-        out.extend(value);
         self.finish_query(out);
         Step::Done
     }

@@ -237,7 +237,7 @@ impl World {
     }
 
     fn send_settings(&mut self, changed: Vec<Arc<PoolInfo>>, moved: Vec<(PoolKey, Arc<PoolInfo>)>) {
-        let directory = Arc::new(super::directory(&self.s, &self.verifier));
+        let directory = Arc::new(super::settings::directory(&self.s, &self.verifier));
         self.letters.push(Letter {
             unread: self.hubs.len(),
             retire: moved.iter().map(|(old, _)| *old).collect(),

@@ -12,9 +12,11 @@ mod mail;
 mod pipe;
 mod plants;
 mod servers;
+mod settings;
 mod shop;
 mod strangers;
 mod survey;
+mod trace;
 
 pub use shop::Shop;
 
@@ -26,11 +28,10 @@ use crate::stats::{Hit, Stats};
 use events::{ClientId, ConnId, Time, WorkerId};
 use pipe::Pipe;
 use pool::Action;
-use relay::{Command, Directory, Hub, Outbox, PoolKey, Seeds, Settings, Stored, Transfer};
+use relay::{Command, Hub, Outbox, PoolKey, Seeds, Transfer};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 use wire::scram::{Keys, Verifier};
 
 /// Something that happens at a time.
@@ -241,7 +242,7 @@ impl World {
     /// A world before its first event.
     pub fn new(seed: u64, s: Scenario) -> World {
         let verifier = Verifier::from_password(PASSWORD.as_bytes(), b"salt", 1);
-        let directory = Arc::new(directory(&s, &verifier));
+        let directory = Arc::new(settings::directory(&s, &verifier));
         let hubs = (0..s.workers)
             .map(|w| {
                 let seeds = Seeds {
@@ -296,19 +297,23 @@ impl World {
             planted: false,
             s,
         };
-        for i in 0..world.clients.len() {
+        for i in 0..world.clients.len() as u32 {
             let at = world.rng.below(5_000);
-            world.at(at, Event::Act(i as u32));
+            world.at(at, Event::Act(i));
         }
-        world.at(100_000, Event::Tick);
-        world.least.lower(&world.s);
-        if world.s.admin > 0 {
-            world.at(world.s.admin, Event::Admin);
-        }
-        if world.s.faults.every > 0 {
-            world.at(world.s.faults.every, Event::Fault);
-        }
+        world.plan_first();
         world
+    }
+
+    fn plan_first(&mut self) {
+        self.at(100_000, Event::Tick);
+        self.least.lower(&self.s);
+        if self.s.admin > 0 {
+            self.at(self.s.admin, Event::Admin);
+        }
+        if self.s.faults.every > 0 {
+            self.at(self.s.faults.every, Event::Fault);
+        }
     }
 
     pub(crate) fn time(&self) -> Time {
@@ -374,49 +379,6 @@ impl World {
             self.note(|| format!("BROKEN: {text}"));
         }
         self.broken.get_or_insert(text);
-    }
-
-    /// Who stands where, for the trace of a failure.
-    fn dump(&mut self) {
-        for i in 0..self.servers.len() {
-            let s = &self.servers[i];
-            if s.used {
-                let holder = self.shop.holder(s.conn);
-                let by = holder.and_then(|h| self.owners.get(&h));
-                let state = self.shop.up.conn_state(s.conn);
-                let line = format!(
-                    "server link {i}: {} slot {:?} {state:?} held by {holder:?} = client {by:?}, stage {}",
-                    s.conn,
-                    s.slot,
-                    s.stage.name()
-                );
-                self.note(|| line);
-            }
-        }
-        for i in 0..self.clients.len() {
-            let c = &self.clients[i];
-            let line = format!(
-                "client {i} in {}: {} settled {} pending {} acting {} copies {} link {:?}",
-                c.database,
-                c.state_name(),
-                c.settled(),
-                c.pending.len(),
-                c.acting,
-                c.model.copies_in(),
-                c.link
-            );
-            self.note(|| line);
-        }
-    }
-
-    /// A line of the trace, made only when one is kept.
-    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
-        if let Some(trace) = &mut self.trace {
-            if trace.len() >= 200_000 {
-                trace.pop_front();
-            }
-            trace.push_back(format!("{:>10} {}", self.now, text()));
-        }
     }
 
     fn tick(&mut self) {
@@ -487,48 +449,5 @@ impl World {
     /// The clients as they are, for a failure's report.
     pub fn hit(&mut self, hit: Hit) {
         self.stats.hit(hit);
-    }
-}
-
-/// What the hubs are told: settings and users.
-fn directory(s: &Scenario, verifier: &Verifier) -> Directory {
-    let mut directory = Directory {
-        settings: settings(s),
-        ..Directory::default()
-    };
-    for i in (0..3).filter(|_| !s.auth_query) {
-        let name = format!("u{i}");
-        let secret = match i {
-            0 => verifier.to_string(),
-            1 if s.auth != relay::Auth::Scram => wire::md5::stored(&name, PASSWORD),
-            _ => PASSWORD.to_owned(),
-        };
-        let stored = Stored(Some(secret.into()));
-        directory.users.insert(name.into(), stored);
-    }
-    directory
-}
-
-fn settings(s: &Scenario) -> Settings {
-    Settings {
-        auth: s.auth,
-        auth_query: s.auth_query.then(|| relay::AuthQuery {
-            query: "SELECT auth($1)".into(),
-            user: "auth".into(),
-            database: None,
-        }),
-        auth_query_ttl: Duration::from_millis(500),
-        prepared_max: s.prepared_max,
-        reset_always: s.reset_always,
-        login_timeout: Duration::from_secs(5),
-        server_connect_timeout: Duration::from_secs(2),
-        query_timeout: s.query_timeout,
-        transaction_timeout: s.limits.transaction,
-        idle_transaction_timeout: s.limits.idle_transaction,
-        client_idle_timeout: s.limits.idle,
-        check_delay: s.check_delay,
-        wait_timeout: Some(s.wait_timeout),
-        wait_notify: Some(Duration::from_millis(200)),
-        ..Settings::default()
     }
 }

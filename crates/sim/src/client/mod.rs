@@ -309,7 +309,7 @@ impl Client {
             _ => {}
         }
         let is_error = tag == b'E';
-        let code = is_error.then(|| code_of(body)).unwrap_or_default();
+        let code = error_code(tag, body);
         loop {
             if let Some(expected) = self.next_expected() {
                 let same = if is_error && expected[0] == b'E' {
@@ -427,6 +427,14 @@ impl Client {
             }
             _ => Wish::Nothing,
         }
+    }
+}
+
+/// Of an error; nothing of anything else.
+fn error_code(tag: u8, body: &[u8]) -> String {
+    match tag {
+        b'E' => code_of(body),
+        _ => String::new(),
     }
 }
 

@@ -10,6 +10,13 @@ Runs the campaign of the package `plimsoll-sim`. Arguments go to it:
   --seeds N   how many seeds, each with faults of its own (default 1)
   --seed N    the first one; alone it replays that seed and prints the trace
   --ops N     client operations per seed
+  --seconds N begin no further seed after so long
+  --calm      without faults and administrators
+  --trace N   lines of a failing seed's trace; --everybody: not only of those
+              whom the failure names
+
+It prints how often everything was hit: faults, acts of administrators, phases
+of sessions, kinds of replies, reasons of closes and refusals.
 
 `cargo xtask test` runs a fixed few of them. A seed that fails becomes a test.";
 

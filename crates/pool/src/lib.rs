@@ -57,4 +57,6 @@ pub use figures::{ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, Wait
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};
+#[cfg(feature = "plant")]
+pub use upstream::Fault;
 pub use upstream::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX, Upstream};

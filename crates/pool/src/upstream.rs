@@ -17,7 +17,10 @@ mod model_tests;
 #[cfg(test)]
 mod tests;
 
+#[cfg(not(feature = "plant"))]
 use fault::Fault;
+#[cfg(feature = "plant")]
+pub use fault::Fault;
 use opening::OUTAGE_GAP;
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
 
@@ -71,7 +74,7 @@ pub struct Upstream {
     reached: bool,
     actions: VecDeque<Action>,
     counters: Counters,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "plant"))]
     fault: Option<Fault>,
 }
 
@@ -95,7 +98,7 @@ impl Upstream {
             reached: false,
             actions: VecDeque::new(),
             counters: Counters::default(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "plant"))]
             fault: None,
         }
     }

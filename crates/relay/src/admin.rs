@@ -104,10 +104,11 @@ impl Hub {
             if client.pool.as_ref().is_none_or(|p| p.key != old) {
                 continue;
             }
-            let waits = match &client.phase {
-                Phase::Waiting { .. } => true,
-                Phase::Ready | Phase::Preparing => false,
-                // A login ends where it began; its next request moves it.
+            let (waits, lookup) = match &client.phase {
+                Phase::Waiting { .. } => (true, None),
+                Phase::Ready | Phase::Preparing => (false, None),
+                Phase::Login(login) if login.waits_for_server() => (true, Some(login.looks_up())),
+                // A look-up that runs already ends where it began.
                 _ => continue,
             };
             if waits {
@@ -115,12 +116,18 @@ impl Hub {
             }
             pools.leave(old, client.flow);
             let application = client.params.text("application_name").unwrap_or_default();
-            let flow = format!("{}\0{application}", client.user);
+            let flow = match lookup {
+                Some(true) => "auth_query".to_owned(),
+                _ => format!("{}\0{application}", client.user),
+            };
             client.flow = pools.join(info.key, &flow);
             client.pool = Some(Arc::clone(info));
-            if waits {
+            let mut io = Io { now, pools, out };
+            if let Some(lookup) = lookup {
+                self.login_again(slot, lookup, &mut io);
+            } else if waits {
                 client.phase = Phase::Ready;
-                self.go_on(slot, &mut Io { now, pools, out });
+                self.go_on(slot, &mut io);
             }
         }
     }
@@ -132,11 +139,22 @@ impl Hub {
         reason: CloseReason,
         io: &mut Io<'_>,
     ) {
-        // Servers first: a client that leaves has nothing to clean up then.
+        // Servers first: a client that leaves has nothing to clean up then. Its
+        // own pool may be another one by now.
         for slot in self.servers.slots() {
-            if self.servers.get(slot).is_some_and(|s| s.pool.key == key) {
-                self.unlink(slot, io.out);
-                self.drop_server(slot, reason, io);
+            if self.servers.get(slot).is_none_or(|s| s.pool.key != key) {
+                continue;
+            }
+            let cut = self
+                .servers
+                .get(slot)
+                .is_some_and(|s| self.mid_message(s.link));
+            let client = self.unlink(slot, io.out);
+            self.drop_server(slot, reason, io);
+            match client {
+                Some(client) if cut => self.client_left(client, reason, io),
+                Some(client) => self.fail_client(client, trouble, reason, io),
+                None => {}
             }
         }
         for slot in self.clients.slots() {

@@ -76,6 +76,22 @@ impl Login {
         }
     }
 
+    pub(crate) fn phase(&self) -> &'static str {
+        match self.stage {
+            Stage::Startup => "login: start-up",
+            Stage::Handshake => "login: TLS",
+            Stage::Plain => "login: plain",
+            Stage::Md5(_) => "login: md5",
+            Stage::Sasl(_) => "login: SASL begins",
+            Stage::SaslFinal(_) => "login: SASL proof",
+            Stage::DerivingVerifier => "login: verifier being derived",
+            Stage::DerivingCheck(_) => "login: check being derived",
+            Stage::Lookup => "login: waits for the look-up",
+            Stage::Looking => "login: look-up",
+            Stage::Greeting => "login: waits for a greeting",
+        }
+    }
+
     /// Nothing that the client sends matters now.
     pub(crate) fn is_busy(&self) -> bool {
         self.waits_for_server()

@@ -98,8 +98,8 @@ pub(crate) struct Extra {
     /// The transaction changed something that a rollback takes back.
     pub(crate) tracker: Option<Box<Tracker>>,
     pub(crate) pins: Pins,
-    /// Its pool's pin count includes this client.
-    pub(crate) pinned: bool,
+    /// The pool whose pin count includes this client; it may have moved since.
+    pub(crate) pinned: Option<Arc<PoolInfo>>,
     /// TLS version and cipher.
     pub(crate) tls: Box<str>,
     /// It asked for replication.

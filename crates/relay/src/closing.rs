@@ -110,7 +110,7 @@ impl Hub {
 
     /// The client has got only a part of a server's message: whatever is
     /// written now would be taken for the rest of it.
-    fn mid_message(&self, slot: u32) -> bool {
+    pub(crate) fn mid_message(&self, slot: u32) -> bool {
         self.clients
             .get(slot)
             .and_then(|c| self.servers.get(c.link))
@@ -135,10 +135,10 @@ impl Hub {
         let held = std::mem::take(&mut client.held);
         self.recycle(held);
         let pins = client.has_pins();
+        if let Some(pool) = client.ext.as_mut().and_then(|e| e.pinned.take()) {
+            pool.give_pin();
+        }
         if let Some(info) = &client.pool {
-            if client.ext.as_ref().is_some_and(|e| e.pinned) {
-                info.give_pin();
-            }
             if let Some(id) = id
                 && !client.is_linked()
                 && waits(&client)

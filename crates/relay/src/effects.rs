@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::expect::{ClientParse, Expect};
-use crate::params::{ParamSet, Point, SAVEPOINTS_MAX, Tracker};
+use crate::params::{ParamSet, Point, ROLES, SAVEPOINTS_MAX, Tracker};
 use crate::pins::Pins;
 use crate::server::Server;
 use crate::statements::Statement;
@@ -115,7 +115,7 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
             local: false,
         } => set(client, server, name, Some(value.clone())),
         Change::Reset { name } => set(client, server, name, None),
-        Change::ResetAll => reset_all(client, server),
+        Change::ResetAll => reset_all(client, server, true),
         Change::Savepoint { name } => {
             let point = Point::of(client, server);
             let tracker = track(client, server);
@@ -141,7 +141,7 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
             }
         }
         Change::Discard(Discard::All) => {
-            reset_all(client, server);
+            reset_all(client, server, false);
             forget_statements(client, server);
             pin(client, server, change);
             server.dirty = false;
@@ -168,6 +168,15 @@ pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: O
     } else {
         change_set(&mut server.params, name, value.clone());
     }
+    if name == "session_authorization" {
+        // Whoever becomes somebody else has no role any more.
+        let same = Arc::ptr_eq(&client.params, &server.params);
+        change_set(&mut client.params, "role", None);
+        match same {
+            true => server.params = Arc::clone(&client.params),
+            false => change_set(&mut server.params, "role", None),
+        }
+    }
     if value.is_some() && server.params.value(name) != value.as_ref() {
         // Beyond the bound: not remembered, so it must be reset.
         server.dirty = true;
@@ -180,10 +189,19 @@ fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
     }
 }
 
-fn reset_all(client: &mut Client, server: &mut Server) {
+/// RESET ALL leaves roles as they are, DISCARD ALL does not.
+fn reset_all(client: &mut Client, server: &mut Server, roles_stay: bool) {
     track(client, server);
-    client.params = Arc::clone(&client.startup);
-    server.params = Arc::default();
+    let mut wishes = Arc::clone(&client.startup);
+    let mut state = Arc::<ParamSet>::default();
+    if roles_stay {
+        for name in ROLES {
+            change_set(&mut wishes, name, client.params.value(name).cloned());
+            change_set(&mut state, name, server.params.value(name).cloned());
+        }
+    }
+    client.params = wishes;
+    server.params = state;
 }
 
 fn forget_statements(client: &mut Client, server: &mut Server) {
@@ -229,7 +247,7 @@ fn pin(client: &mut Client, server: &Server, change: &Change) {
 }
 
 /// The tracker of the running transaction, begun if need be.
-fn track<'a>(client: &'a mut Client, server: &Server) -> &'a mut Tracker {
+pub(crate) fn track<'a>(client: &'a mut Client, server: &Server) -> &'a mut Tracker {
     if client.tracker_mut().is_none() {
         let tracker = Tracker {
             base: Point::of(client, server),

@@ -25,6 +25,33 @@ pub(crate) enum Purpose {
     AuthQuery,
 }
 
+/// Names of the kinds of expected replies, for those who count them.
+pub const KINDS: [&str; 23] = [
+    "query",
+    "query with effects",
+    "function call",
+    "sync",
+    "parse",
+    "bind",
+    "describe",
+    "execute",
+    "execute with effects",
+    "close",
+    "fails on purpose",
+    "own parse",
+    "own close",
+    "own parameters",
+    "own check",
+    "own reset",
+    "own rollback",
+    "own auth_query",
+    "own sync",
+    "local parse",
+    "local close",
+    "copy end",
+    "local deallocate",
+];
+
 /// One expected reply.
 #[derive(Debug)]
 pub(crate) enum Expect {
@@ -103,6 +130,36 @@ impl Expect {
         )
     }
 
+    /// Its place in [`KINDS`].
+    #[inline]
+    pub(crate) fn kind(&self) -> u32 {
+        match self {
+            Expect::Query(None) => 0,
+            Expect::Query(Some(_)) => 1,
+            Expect::Function => 2,
+            Expect::Sync => 3,
+            Expect::Parse(_) => 4,
+            Expect::Bind => 5,
+            Expect::Describe => 6,
+            Expect::Execute(None) => 7,
+            Expect::Execute(Some(_)) => 8,
+            Expect::Close => 9,
+            Expect::Fails(_) => 10,
+            Expect::OwnParse(_) => 11,
+            Expect::OwnClose(_) => 12,
+            Expect::OwnQuery(Purpose::Parameters) => 13,
+            Expect::OwnQuery(Purpose::Check) => 14,
+            Expect::OwnQuery(Purpose::Reset) => 15,
+            Expect::OwnQuery(Purpose::Rollback) => 16,
+            Expect::OwnQuery(Purpose::AuthQuery) => 17,
+            Expect::OwnSync => 18,
+            Expect::LocalParse(_) => 19,
+            Expect::LocalClose(_) => 20,
+            Expect::CopyEnd => 21,
+            Expect::LocalDeallocate => 22,
+        }
+    }
+
     /// Ends with ReadyForQuery.
     #[inline]
     pub(crate) fn ends_batch(&self) -> bool {
@@ -127,6 +184,8 @@ pub(crate) struct Expected {
     skipping: bool,
     /// Syncs believed to be read as part of the COPY at the head.
     swallowed: u32,
+    /// Kinds of entries popped since somebody asked, a bit for each.
+    popped: u32,
 }
 
 /// What is known when COPY in begins of messages sent ahead.
@@ -192,7 +251,12 @@ impl Expected {
         if entry.ends_batch() {
             self.batches -= 1;
         }
+        self.popped |= 1 << entry.kind();
         Some(entry)
+    }
+
+    pub(crate) fn take_popped(&mut self) -> u32 {
+        std::mem::take(&mut self.popped)
     }
 
     /// After an error in an extended batch: what the server skips, one entry a

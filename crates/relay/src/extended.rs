@@ -36,6 +36,8 @@ impl Hub {
             return Step::Closed;
         };
         if !client.is_linked() && matches!(frame.tag, b'S' | b'H') {
+            // It is not idle, though no server hears of it.
+            client.request_at = io.now;
             if frame.tag == b'S' {
                 client.skip = false;
                 io.out
@@ -51,6 +53,7 @@ impl Hub {
             && close.kind == b'S'
         {
             // A statement of ours: nothing is to be closed at a server.
+            client.request_at = io.now;
             if let Some(ext) = client.ext.as_mut() {
                 ext.prepared.remove(close.name);
             }

@@ -289,14 +289,15 @@ impl Hub {
             self.local(info.key).stats.unpinned += 1;
             return true;
         }
-        if info.mode == PoolMode::Session || client.ext.as_ref().is_some_and(|e| e.pinned) {
+        if info.mode == PoolMode::Session || client.ext.as_ref().is_some_and(|e| e.pinned.is_some())
+        {
             return true;
         }
         if !info.take_pin() {
             self.stats.refusals[RefuseReason::PinShare as usize] += 1;
             return false;
         }
-        client.extra().pinned = true;
+        client.extra().pinned = Some(info);
         true
     }
 

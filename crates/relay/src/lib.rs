@@ -48,6 +48,7 @@ mod simple;
 mod slots;
 mod statements;
 pub mod stats;
+mod survey;
 pub mod ticks;
 
 pub use cancel::CancelOutcome;
@@ -56,6 +57,7 @@ pub use directory::{
     Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth,
     Settings, Stored, Target,
 };
+pub use expect::KINDS as REPLY_KINDS;
 pub use hub::{Hub, Pools, Seeds};
 pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;

@@ -99,8 +99,13 @@ pub(crate) fn difference(
             out.push(b';');
         }
     }
-    for role in ["session_authorization", "role"] {
-        if let Some(value) = wants.value(role).filter(|v| has.value(role) != Some(v)) {
+    // Another session_authorization ends the role.
+    let other = has.value("session_authorization") != wants.value("session_authorization");
+    for role in ROLES {
+        if let Some(value) = wants
+            .value(role)
+            .filter(|v| other || has.value(role) != Some(v))
+        {
             sql::replay(role, value, out);
             out.push(b';');
         }
@@ -108,8 +113,11 @@ pub(crate) fn difference(
     out.len() > start
 }
 
+/// Who the session is. RESET ALL leaves these as they are.
+pub(crate) const ROLES: [&str; 2] = ["session_authorization", "role"];
+
 fn is_role(name: &str) -> bool {
-    name == "role" || name == "session_authorization"
+    ROLES.contains(&name)
 }
 
 /// Equal sets are one set, so that "nothing to replay" is a pointer comparison
@@ -216,6 +224,16 @@ mod tests {
             &[("timezone", "UTC")],
         );
         assert!(text.contains("UTC"), "{text}");
+    }
+
+    #[test]
+    fn a_role_is_set_again_under_another_authorization() {
+        let has = [("role", "r"), ("session_authorization", "a")];
+        let wants = [("role", "r"), ("session_authorization", "b")];
+        let text = sql_for(&has, &wants, &[]);
+        let (b, r) = (text.find("'b'"), text.find("'r'"));
+        assert!(b.is_some() && b < r, "{text}");
+        assert_eq!(sql_for(&has, &has, &[]), "");
     }
 
     #[test]

@@ -32,15 +32,20 @@ impl Hub {
                     && server.status != Status::Idle
                     && server.expected.is_empty() =>
             {
-                let link = server.link;
-                self.fail_client(
-                    link,
-                    &Trouble::StatementModeTransaction,
-                    CloseReason::ClientProtocol,
-                    &mut io,
-                );
+                self.forbidden(slot, &mut io);
             }
             _ => {}
+        }
+    }
+
+    /// A transaction block in statement mode ends the session that began it.
+    pub(crate) fn forbidden(&mut self, slot: u32, io: &mut Io<'_>) {
+        if let Some(link) = self.servers.get(slot).map(|s| s.link) {
+            let (trouble, reason) = (
+                Trouble::StatementModeTransaction,
+                CloseReason::ClientProtocol,
+            );
+            self.fail_client(link, &trouble, reason, io);
         }
     }
 
@@ -62,10 +67,8 @@ impl Hub {
         if pin && client.has_pins() {
             return;
         }
-        if let Some(ext) = client.ext.as_mut()
-            && std::mem::take(&mut ext.pinned)
-        {
-            server.pool.give_pin();
+        if let Some(pool) = client.ext.as_mut().and_then(|e| e.pinned.take()) {
+            pool.give_pin();
         }
         let key = server.pool.key;
         let cancels = server.cancels;

@@ -33,6 +33,8 @@ enum After {
     Ddl,
     /// The server said FATAL: nothing more comes from it.
     Fatal,
+    /// A transaction block where there may be none.
+    Forbidden,
 }
 
 /// The parts of the hub that a frame may touch, and the bytes it stands in.
@@ -172,6 +174,7 @@ impl Hub {
                 After::Nothing => return at,
                 After::Ddl => self.ddl(key, io),
                 After::OwnDone(purpose) => self.own_done(slot, purpose, io),
+                After::Forbidden => self.forbidden(slot, io),
                 After::Fatal => {
                     self.server_over(slot, CloseReason::ServerFatal, io);
                     return feed.bytes.len();
@@ -490,7 +493,7 @@ impl<'a> Turn<'a> {
             Some(Expect::OwnSync) => Some(Purpose::Rollback),
             _ => None,
         };
-        // The client is told FATAL instead, when the turn ends.
+        // The client is told FATAL instead, before anything that it sent after.
         let forbidden = purpose.is_none()
             && status == Status::Transaction
             && self.server.pool.mode == crate::directory::PoolMode::Statement;
@@ -506,6 +509,7 @@ impl<'a> Turn<'a> {
         self.next(m.end);
         match purpose {
             Some(purpose) => After::OwnDone(purpose),
+            None if forbidden => After::Forbidden,
             None => After::Nothing,
         }
     }

@@ -27,7 +27,7 @@ const LOGIN_MAX: usize = 256 * 1024;
 
 /// A login at a server in progress.
 pub(crate) struct ServerLogin {
-    stage: Stage,
+    pub(crate) stage: Stage,
     params: ParamSet,
     taken: usize,
     /// tls-server-end-point data of the server's certificate.
@@ -39,7 +39,7 @@ pub(crate) struct ServerLogin {
     refusal: Option<Box<str>>,
 }
 
-enum Stage {
+pub(crate) enum Stage {
     /// The socket is being connected.
     Connecting,
     /// The server's question or consent is awaited.

@@ -133,6 +133,7 @@ impl Hub {
 
     /// A simple query that would pin beyond the share: refused before it is sent.
     pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
+        self.begin(slot, io.now);
         let report = match self.in_failed_transaction(slot) {
             true => crate::extended::aborted(),
             false => self.pin_report(slot, what),
@@ -171,6 +172,9 @@ impl Hub {
             return None;
         }
         client.ext.as_mut()?.prepared.remove(name.as_bytes())?;
+        // Nobody was silent, though no server hears of it.
+        client.request_at = io.now;
+        server.used_at = io.now;
         let link = client.link;
         if server.expected.is_empty() {
             let status = server.status;

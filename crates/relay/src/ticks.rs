@@ -23,6 +23,10 @@ impl Hub {
     pub fn tick(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
         let mut io = Io { now, pools, out };
         self.late_logins(&mut io);
+        if self.draining {
+            // Those whose request was refused meanwhile.
+            self.send_home(&mut io);
+        }
         for slot in self.servers.slots() {
             self.server_tick(slot, &mut io);
         }
@@ -176,21 +180,24 @@ impl Hub {
     /// closed now, the others at the end of their transaction.
     pub fn drain(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
         self.draining = true;
-        let mut io = Io { now, pools, out };
+        self.send_home(&mut Io { now, pools, out });
+    }
+
+    fn send_home(&mut self, io: &mut Io<'_>) {
         for slot in self.clients.slots() {
             let Some(client) = self.clients.get(slot) else {
                 continue;
             };
             match &client.phase {
                 Phase::Ready if !client.is_linked() && client.held.is_empty() => {
-                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io);
+                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
                 }
                 Phase::Ready if client.is_linked() => {
                     let link = client.link;
-                    self.maybe_release(now, link, io.pools, io.out);
+                    self.maybe_release(io.now, link, io.pools, io.out);
                 }
                 Phase::Console { .. } | Phase::Login(_) => {
-                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io);
+                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
                 }
                 _ => {}
             }

@@ -1,7 +1,7 @@
-//! Runs many seeds: `--seeds N [--seed FIRST] [--ops N] [--calm] [--trace LINES]`.
+//! Runs many seeds: `--seeds N [--seed FIRST] [--ops N] [--calm] [--seconds N] [--trace LINES [--everybody]]`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
-use sim::{Budget, campaign};
+use sim::{Budget, Campaign, campaign};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -20,14 +20,25 @@ fn main() -> ExitCode {
         ..Budget::default()
     };
     let started = Instant::now();
-    let all = campaign(first..first + seeds, budget);
+    let seconds_max = number("--seconds", u64::MAX);
+    let mut all = Campaign::default();
+    for seed in first..first.saturating_add(seeds) {
+        if started.elapsed().as_secs() >= seconds_max || all.failures.len() >= budget.failures_max {
+            break;
+        }
+        all.add(campaign(seed..seed + 1, budget));
+    }
     println!("{}", all.stats);
     for (seed, what) in &all.failures {
         println!("seed {seed}: {what}");
     }
     for (seed, _) in all.failures.iter().take(3) {
         let lines = number("--trace", 40) as usize;
-        println!("{}", sim::campaign::explain(*seed, budget, lines));
+        let all_lines = args.iter().any(|a| a == "--everybody");
+        println!(
+            "{}",
+            sim::campaign::explain(*seed, budget, lines, all_lines)
+        );
     }
     let seconds = started.elapsed().as_secs_f64();
     println!(

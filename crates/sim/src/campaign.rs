@@ -1,6 +1,6 @@
 //! Many seeds, one after the other.
 
-use crate::run::{Report, run, traced};
+use crate::run::{Report, concerned, run, traced};
 use crate::scenario::Scenario;
 use crate::stats::Stats;
 use std::fmt::Write as _;
@@ -39,6 +39,15 @@ pub struct Campaign {
     pub failures: Vec<(u64, String)>,
 }
 
+impl Campaign {
+    /// Adds what another one found.
+    pub fn add(&mut self, other: Campaign) {
+        self.stats.add(&other.stats);
+        self.seeds += other.seeds;
+        self.failures.extend(other.failures);
+    }
+}
+
 /// The scenario that a campaign runs for a seed.
 pub fn scenario(seed: u64, budget: Budget) -> Scenario {
     let scenario = Scenario::random(seed, budget.ops);
@@ -54,7 +63,7 @@ pub fn campaign(seeds: Range<u64>, budget: Budget) -> Campaign {
     for seed in seeds {
         all.seeds += 1;
         let scenario = scenario(seed, budget);
-        match guarded(|| run(seed, &scenario)) {
+        match one(seed, &scenario) {
             Ok(report) => {
                 all.stats.add(&report.stats);
                 if let Some(failure) = report.failure {
@@ -70,6 +79,11 @@ pub fn campaign(seeds: Range<u64>, budget: Budget) -> Campaign {
     all
 }
 
+/// Runs one seed; a panic is an error.
+pub fn one(seed: u64, scenario: &Scenario) -> Result<Report, String> {
+    guarded(|| run(seed, scenario))
+}
+
 /// A panic is a failure like any other: checker (g).
 fn guarded(f: impl FnOnce() -> Report) -> Result<Report, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|e| {
@@ -83,8 +97,8 @@ fn guarded(f: impl FnOnce() -> Report) -> Result<Report, String> {
 
 /// What a failing seed did: the fewest operations that still fail (by halving),
 /// the scenario, the last lines of the trace for those concerned, and the
-/// command that repeats it.
-pub fn explain(seed: u64, budget: Budget, lines: usize) -> String {
+/// command that repeats it. `everybody`: lines about others too.
+pub fn explain(seed: u64, budget: Budget, lines: usize, everybody: bool) -> String {
     let mut smallest = budget;
     let fails = |ops: u64| {
         let scenario = scenario(seed, Budget { ops, ..budget });
@@ -101,8 +115,11 @@ pub fn explain(seed: u64, budget: Budget, lines: usize) -> String {
             ..
         }) => {
             let _ = writeln!(text, "seed {seed}: {}\n{scenario:?}", failure.what);
-            let skip = failure.trace.len().saturating_sub(lines);
-            for line in &failure.trace[skip..] {
+            let trace = match everybody {
+                true => failure.trace,
+                false => concerned(&failure.what, failure.trace),
+            };
+            for line in &trace[trace.len().saturating_sub(lines)..] {
                 let _ = writeln!(text, "{line}");
             }
         }

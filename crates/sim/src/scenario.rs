@@ -52,6 +52,23 @@ pub enum Plant {
     WrongStatement,
     /// A commit is lost.
     LoseCommit,
+    /// The pool lends a connection and keeps it in its idle list.
+    LendTwice,
+    /// The pool lets a returned connection lie idle although clients wait.
+    ForgetWaiters,
+    /// The hub panics.
+    Panic,
+}
+
+/// Timeouts that a run may set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Limits {
+    /// Longest transaction.
+    pub transaction: Option<Duration>,
+    /// Longest silence in a transaction.
+    pub idle_transaction: Option<Duration>,
+    /// Longest silence outside of one.
+    pub idle: Option<Duration>,
 }
 
 /// How often things go wrong, each per thousand fault turns.
@@ -112,19 +129,87 @@ pub struct Scenario {
     pub check_delay: Option<Duration>,
     /// Faults.
     pub faults: Faults,
+    /// Mean time between two acts of an administrator, µs; 0: none.
+    pub admin: u64,
+    /// Weights, in the order of [`crate::stats::AdminKind`].
+    pub admin_weights: [u32; crate::stats::ADMINS],
+    /// Timeouts besides the one of queries.
+    pub limits: Limits,
+    /// A limit shared by the pools of one database.
+    pub cap: Option<u32>,
+    /// FunctionCalls, per thousand acts.
+    pub functions: u32,
+    /// Statements about roles, per thousand.
+    pub roles: u32,
+    /// Sockets that end while nobody reads them are noticed, as the proxy does.
+    pub hangups: bool,
+    /// The run ends with a drain.
+    pub drain: bool,
     /// A planted bug.
     pub plant: Option<Plant>,
 }
 
+/// Kinds of faults that [`Scenario::plain`] draws.
+const FIRST_FAULTS: usize = 19;
+
 impl Scenario {
     /// A scenario drawn from a seed.
     pub fn random(seed: u64, ops: u64) -> Scenario {
+        Scenario::plain(seed, ops).widened(seed)
+    }
+
+    /// What came after the first scenarios, drawn apart from them: so the seeds
+    /// that failed before still repeat.
+    fn widened(mut self, seed: u64) -> Scenario {
+        let r = &mut Rng::new(seed ^ 0x0ad0_b1de);
+        for weight in &mut self.admin_weights {
+            *weight = if r.permille(600) {
+                r.below(100) as u32
+            } else {
+                0
+            };
+        }
+        use crate::stats::AdminKind as A;
+        self.admin_weights[A::Drain as usize] = 0;
+        for kind in [A::Retire, A::Move, A::Panic, A::Kill] {
+            self.admin_weights[kind as usize] /= 5;
+        }
+        self.admin = [0, 20_000, 200_000, 1_000_000][r.below(4) as usize];
+        let some = |r: &mut Rng, values: [u64; 2]| {
+            r.permille(250)
+                .then(|| Duration::from_millis(values[r.below(2) as usize]))
+        };
+        self.limits = Limits {
+            transaction: some(r, [30, 300]),
+            idle_transaction: some(r, [20, 200]),
+            idle: some(r, [20, 200]),
+        };
+        if r.permille(200) {
+            self.query_timeout = Some(Duration::from_millis([10, 100][r.below(2) as usize]));
+        }
+        self.cap = r.permille(300).then(|| r.range(4, 12) as u32);
+        self.functions = [0, 30][r.below(2) as usize];
+        self.roles = [0, 50][r.below(2) as usize];
+        self.hangups = true;
+        self.drain = r.permille(250);
+        if self.faults.every > 0 && r.permille(400) {
+            self.faults.weights[crate::stats::FaultKind::SilentClient as usize] = 5;
+        }
+        if self.faults.every > 0 && r.permille(300) {
+            self.faults.weights[crate::stats::FaultKind::Reject as usize] = 1;
+            self.faults.weights[crate::stats::FaultKind::BadParameters as usize] = 5;
+        }
+        self
+    }
+
+    /// The first scenarios: without administrators and what else came later.
+    pub fn plain(seed: u64, ops: u64) -> Scenario {
         let mut r = Rng::new(seed ^ 0x5ce4_a210);
         let databases = r.range(1, 3);
         let pools: Vec<PoolSpec> = (0..databases).map(|_| pool(&mut r)).collect();
         let calm = r.permille(300);
         let mut weights = [0; crate::stats::FAULTS];
-        for w in &mut weights {
+        for w in &mut weights[..FIRST_FAULTS] {
             *w = if r.permille(600) {
                 r.below(100) as u32
             } else {
@@ -175,6 +260,14 @@ impl Scenario {
                 },
                 weights,
             },
+            admin: 0,
+            admin_weights: [0; crate::stats::ADMINS],
+            limits: Limits::default(),
+            cap: None,
+            functions: 0,
+            roles: 0,
+            hangups: false,
+            drain: false,
             plant: None,
         }
         .with_line(r.range(2, 16) as u32)
@@ -193,6 +286,8 @@ impl Scenario {
     pub fn calm(mut self) -> Scenario {
         self.faults = Faults::default();
         self.leave = 0;
+        self.admin = 0;
+        self.limits = Limits::default();
         self
     }
 }

@@ -60,6 +60,9 @@ impl Pen<'_> {
         if self.rng.permille(self.s.stateful) {
             return self.stateful(c, many);
         }
+        if self.s.roles > 0 && self.rng.permille(self.s.roles) {
+            return (self.role(), false);
+        }
         let token = self.token(c);
         let plain = match self.rng.below(20) {
             0..=6 => format!("SELECT {token}"),
@@ -106,6 +109,34 @@ impl Pen<'_> {
         (plain, false)
     }
 
+    fn role(&mut self) -> String {
+        let n = self.rng.below(3);
+        match self.rng.below(7) {
+            0 | 1 => format!("SET ROLE r{n}"),
+            2 => "RESET role".into(),
+            3 => format!("SET LOCAL ROLE r{n}"),
+            4 => format!("SET SESSION AUTHORIZATION 'a{n}'"),
+            5 => "RESET SESSION AUTHORIZATION".into(),
+            _ => "SELECT sim_state()".into(),
+        }
+    }
+
+    /// A FunctionCall: number, no formats, one argument.
+    fn function(&mut self, c: &mut Client) {
+        let value = self.token(c);
+        let known = self.rng.permille(800);
+        self.op(Hit::Function);
+        c.send(self.now, |v| {
+            v.push(b'F');
+            v.extend((value.len() as u32 + 18).to_be_bytes());
+            v.extend(u32::from(known).to_be_bytes());
+            v.extend([0, 0, 0, 1]);
+            v.extend((value.len() as u32).to_be_bytes());
+            v.extend(value.bytes());
+            v.extend([0, 0]);
+        });
+    }
+
     fn stateful(&mut self, c: &mut Client, many: bool) -> (String, bool) {
         let n = self.rng.below(3);
         self.stats.hit(Hit::Pins);
@@ -128,7 +159,13 @@ impl Pen<'_> {
 
     /// One act: a simple query, an extended batch, a COPY, a transaction step.
     pub(crate) fn act(&mut self, c: &mut Client) {
+        if self.s.hangups && self.rng.permille(4) && self.deallocate_behind(c) {
+            return;
+        }
         let in_tx = c.model.status() != Status::Idle;
+        if self.s.functions > 0 && self.rng.permille(self.s.functions) {
+            return self.function(c);
+        }
         match self.rng.below(100) {
             0..=9 if !c.statement_mode => {
                 let word = match in_tx {
@@ -178,6 +215,20 @@ impl Pen<'_> {
                 self.query(c, &format!("SELECT {token}"));
             }
         }
+    }
+
+    /// DEALLOCATE of a statement of the protocol's, while a reply is owed.
+    fn deallocate_behind(&mut self, c: &mut Client) -> bool {
+        let n = self.rng.below(6);
+        let name = format!("s{n}");
+        if !c.settled() || !c.model.is_free() || !c.model.has_statement(name.as_bytes()) {
+            return false;
+        }
+        let token = self.token(c);
+        self.query(c, &format!("SELECT {token}"));
+        self.query(c, &format!("DEALLOCATE {name}"));
+        c.wait_all = true;
+        true
     }
 
     pub(crate) fn query(&mut self, c: &mut Client, text: &str) {
@@ -276,7 +327,7 @@ impl Pen<'_> {
                     });
                 } else if known && self.rng.permille(60) {
                     c.busy_names |= 1 << n;
-                    if self.rng.permille(300) && c.settled() {
+                    if self.rng.permille(300) && (c.settled()) {
                         self.query(c, &format!("DEALLOCATE {name}"));
                         c.wait_all = true;
                         return;
@@ -308,7 +359,12 @@ impl Pen<'_> {
             } else {
                 ""
             };
-            return self.query(c, &format!("{before}COPY t FROM STDIN"));
+            self.query(c, &format!("{before}COPY t FROM STDIN"));
+            if self.s.hangups && self.rng.permille(150) {
+                // Without waiting for the server to ask for it.
+                self.copy_data(c);
+            }
+            return;
         }
         self.op(Hit::Parse);
         c.send(self.now, |v| {

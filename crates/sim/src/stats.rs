@@ -44,6 +44,29 @@ counted! {
         ClientGarbage "a client sends garbage",
         Notify "a notification to a listening session",
         Notice "a notice to an idle server connection",
+        SilentClient "a client connects and says nothing",
+        Reject "the server rejects our logins (28P01)",
+        BadParameters "the server rejects parameters that we replay",
+    }
+}
+
+counted! {
+    /// What administrators and reloads do.
+    AdminKind, ADMINS, {
+        Pause "a pause, and its end",
+        Disable "a database disabled, and enabled",
+        Reconnect "all connections of a pool replaced",
+        Kill "a pool killed, and resumed",
+        KillClient "a client killed",
+        Resize "a pool's sizes and limits changed",
+        Mode "a pool's mode changed",
+        Line "the line changed",
+        Cap "a shared limit changed",
+        Settings "timeouts and other settings changed",
+        Retire "a database taken out, and put in again",
+        Move "a pool's clients moved to another pool",
+        Panic "a contained panic",
+        Drain "a drain, and the end of all",
     }
 }
 
@@ -59,6 +82,7 @@ counted! {
         Close "client: Close",
         Sync "client: Sync",
         Flush "client: Flush",
+        Function "client: FunctionCall",
         CopyData "client: COPY data",
         Terminate "client: Terminate",
         Logins "logins finished",
@@ -94,6 +118,10 @@ counted! {
         Resumes "resumes",
         Notifications "notifications received",
         LostSessions "sessions lost to a fault",
+        GoneWaiting "clients gone while they waited",
+        TimedOut "sessions ended by a timeout",
+        KilledSessions "sessions ended by an administrator",
+        Disabled "requests refused by a disabled or retired pool",
         Derives "key derivations",
     }
 }
@@ -105,6 +133,8 @@ pub struct Stats {
     pub ops: u64,
     /// Faults by kind.
     pub faults: [u64; FAULTS],
+    /// What administrators did, by kind.
+    pub admin: [u64; ADMINS],
     /// Transitions.
     pub hits: Vec<u64>,
     /// Further counters by label: close and refusal reasons, Expect kinds.
@@ -131,6 +161,9 @@ impl Stats {
         for (to, from) in self.faults.iter_mut().zip(&other.faults) {
             *to += from;
         }
+        for (to, from) in self.admin.iter_mut().zip(&other.admin) {
+            *to += from;
+        }
         self.hits.resize(HITS, 0);
         for (to, from) in self.hits.iter_mut().zip(&other.hits) {
             *to += from;
@@ -138,6 +171,23 @@ impl Stats {
         for (label, n) in &other.more {
             *self.more.entry(label.clone()).or_default() += n;
         }
+    }
+
+    /// Every counter with its label.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, u64)> {
+        let hits = |hit: &Hit| self.hits.get(*hit as usize).copied().unwrap_or(0);
+        let faults = FaultKind::ALL.iter();
+        let admin = AdminKind::ALL.iter();
+        faults
+            .map(|kind| (kind.label(), self.faults[*kind as usize]))
+            .chain(admin.map(|kind| (kind.label(), self.admin[*kind as usize])))
+            .chain(Hit::ALL.iter().map(move |hit| (hit.label(), hits(hit))))
+            .chain(self.more.iter().map(|(label, n)| (label.as_str(), *n)))
+    }
+
+    /// What administrators did, in all.
+    pub fn admin_count(&self) -> u64 {
+        self.admin.iter().sum()
     }
 
     /// Faults of all kinds.
@@ -150,27 +200,16 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} client operations, {} faults, {} events, {} s of virtual time",
+            "{} client operations, {} faults, {} acts of administrators, {} events, {} s of virtual time",
             self.ops,
             self.fault_count(),
+            self.admin_count(),
             self.events,
             self.virtual_us / 1_000_000
         )?;
-        let mut row = |label: &str, n: u64| {
+        for (label, n) in self.rows() {
             let loud = if n == 0 { "   <── NEVER" } else { "" };
-            writeln!(f, "{n:>12}  {label}{loud}")
-        };
-        for kind in FaultKind::ALL {
-            row(kind.label(), self.faults[*kind as usize])?;
-        }
-        for hit in Hit::ALL {
-            row(
-                hit.label(),
-                self.hits.get(*hit as usize).copied().unwrap_or(0),
-            )?;
-        }
-        for (label, n) in &self.more {
-            row(label, *n)?;
+            writeln!(f, "{n:>12}  {label}{loud}")?;
         }
         Ok(())
     }

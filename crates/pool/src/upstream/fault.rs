@@ -1,13 +1,13 @@
 //! Bugs that tests plant, to prove that the checkers see them.
 
 use super::Upstream;
-#[cfg(test)]
+#[cfg(any(test, feature = "plant"))]
 use {crate::one_pool::Pool, crate::queue::Pick, events::WorkerId};
 
 /// One planted bug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(not(test), allow(dead_code))]
-pub(super) enum Fault {
+#[cfg_attr(not(any(test, feature = "plant")), allow(dead_code, unreachable_pub))]
+pub enum Fault {
     /// Opens although the line is reached.
     IgnoreLine,
     /// A returned connection goes idle although clients wait.
@@ -27,18 +27,24 @@ pub(super) enum Fault {
 }
 
 impl Upstream {
-    #[cfg(test)]
+    /// Plants a bug; only tests can.
+    #[cfg(feature = "plant")]
+    pub fn plant(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+    }
+
+    #[cfg(any(test, feature = "plant"))]
     pub(super) fn faulty(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "plant")))]
     pub(super) const fn faulty(&self, _: Fault) -> bool {
         false
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "plant"))]
 impl Fault {
     /// Who gets a connection of `worker` when the choice itself is what is wrong.
     pub(super) fn pick(self, pool: &Pool, worker: WorkerId) -> Option<Pick> {

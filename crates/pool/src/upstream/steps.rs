@@ -55,11 +55,11 @@ impl Upstream {
     pub(super) fn place(&mut self, now: Time, i: u32) {
         let forget = self.faulty(Fault::ForgetWaiters);
         let conn = *self.conns.get(i);
-        #[cfg(test)]
+        #[cfg(any(test, feature = "plant"))]
         let planted = self
             .fault
             .and_then(|fault| fault.pick(self.at(conn.pool as usize), conn.worker));
-        #[cfg(not(test))]
+        #[cfg(not(any(test, feature = "plant")))]
         let planted = None;
         let pool = self.at_mut(conn.pool as usize);
         if pool.queue.queued() > 0

@@ -119,6 +119,7 @@ impl Hub {
         server.link = slot;
         server.lent_at = io.now;
         server.query_at = io.now;
+        server.xact_at = io.now;
         server.capture = Some(Capture::default());
         // Under the last client's search_path or role the look-up could be led astray.
         let mut resets = Vec::new();

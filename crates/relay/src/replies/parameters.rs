@@ -1,6 +1,7 @@
 //! ParameterStatus: what both sides learn of a parameter.
 
 use super::{Message, Turn};
+use crate::effects;
 use crate::expect::{Expect, Purpose};
 use crate::login::reported_name;
 use crate::params::ParamSet;
@@ -31,6 +32,14 @@ impl Turn<'_> {
             return self.deliver(m, true);
         }
         self.deliver(m, own);
+        // A rollback takes it back, and perhaps nothing reports that: a later
+        // SET of the same transaction may have made both values equal.
+        if purpose.is_none()
+            && !self.server.expected.is_empty()
+            && let Some(client) = self.client.as_deref_mut()
+        {
+            effects::track(client, self.server);
+        }
         let wanted = (!at_login).then(|| value.clone());
         change(&mut self.server.params, &name, wanted.clone());
         if let Some(client) = self.client.as_deref_mut()

@@ -211,7 +211,16 @@ impl Session {
         if value == Some("invalid") {
             return fail("22023", "invalid value for parameter");
         }
-        let var = &mut Rc::make_mut(&mut self.facts).vars[i];
+        let vars = &mut Rc::make_mut(&mut self.facts).vars;
+        if NAMES[i].0 == "session_authorization" && !self.keeps_parameters {
+            // Whoever becomes somebody else has no role any more.
+            let role = &mut vars[i - 1];
+            match local {
+                true => role.local = Some("none".into()),
+                false => *role = Var::default(),
+            }
+        }
+        let var = &mut vars[i];
         match (value, local) {
             (Some(v), true) => var.local = Some(v.into()),
             (v, _) => {
@@ -225,7 +234,7 @@ impl Session {
     }
 
     /// The statements without rows; gives the command tag.
-    fn command(&mut self, text: &str, alone: bool) -> Result<&'static str, Fail> {
+    pub(super) fn command(&mut self, text: &str, alone: bool) -> Result<&'static str, Fail> {
         if let Some(tag) = self.transaction(text)? {
             return Ok(tag);
         }
@@ -236,6 +245,7 @@ impl Session {
             match rest.trim() {
                 "ALL" => self.reset_all(false),
                 "TIME ZONE" => self.set("timezone", None, false)?,
+                "SESSION AUTHORIZATION" => self.set("session_authorization", None, false)?,
                 _ if self.keeps_parameters => {}
                 name => self.set(name, None, false)?,
             }
@@ -255,6 +265,11 @@ impl Session {
     }
 
     fn set_statement(&mut self, rest: &str) -> Result<&'static str, Fail> {
+        if let Some(value) = after(rest, "session authorization ") {
+            let value = value.trim().trim_matches('\'');
+            self.set("session_authorization", Some(value), false)?;
+            return Ok("SET");
+        }
         let (local, rest) = match after(rest, "local ") {
             Some(rest) => (true, rest),
             None => (false, after(rest, "session ").unwrap_or(rest)),
@@ -281,7 +296,7 @@ impl Session {
         }
         let facts = Rc::make_mut(&mut self.facts);
         for (i, var) in facts.vars.iter_mut().enumerate() {
-            if roles || NAMES[i].0 != "role" {
+            if roles || i < var_count_without_roles() {
                 *var = Var::default();
             }
         }
@@ -455,4 +470,9 @@ pub(super) fn big(i: u64, len: usize) -> String {
         text.push_str("abcdefghijklmnop");
     }
     text
+}
+
+/// Roles stand last in [`NAMES`]: RESET ALL leaves them as they are.
+const fn var_count_without_roles() -> usize {
+    NAMES.len() - 2
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 /// Parameters that sessions of the simulator have: name, default, and the
 /// spelling in which the server reports it, if it does.
-pub const NAMES: [(&str, &str, Option<&str>); 8] = [
+pub const NAMES: [(&str, &str, Option<&str>); 9] = [
     ("application_name", "", Some("application_name")),
     ("client_encoding", "UTF8", Some("client_encoding")),
     ("datestyle", "ISO, MDY", Some("DateStyle")),
@@ -14,6 +14,7 @@ pub const NAMES: [(&str, &str, Option<&str>); 8] = [
     ("work_mem", "4MB", None),
     ("app.user", "", None),
     ("role", "none", None),
+    ("session_authorization", "login", None),
 ];
 
 /// The place of a parameter in [`NAMES`].

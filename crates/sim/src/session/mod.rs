@@ -5,9 +5,12 @@
 //! statements, and the protocol's rules exactly where a pooler could get them
 //! wrong: implicit transactions, what an error skips, what destroys what.
 
+mod copy;
 mod exec;
 mod extended;
 mod facts;
+mod function;
+mod refused;
 
 pub use facts::{NAMES, var};
 
@@ -164,6 +167,11 @@ impl Session {
             && self.run.is_none()
     }
 
+    /// The last batch is over.
+    pub fn is_between(&self) -> bool {
+        !self.batch && !self.skip && self.copy.is_none() && self.run.is_none()
+    }
+
     /// The next message may be refused: nothing of its transaction or batch
     /// was sent to a server yet.
     pub fn is_refusable(&self) -> bool {
@@ -246,6 +254,7 @@ impl Session {
         }
         match tag {
             b'Q' => self.query(body, out),
+            b'F' => self.function(body, out),
             b'P' | b'B' | b'D' | b'E' | b'C' => {
                 self.batch = true;
                 self.touched |= tag != b'C' || body.first() == Some(&b'P');
@@ -447,76 +456,6 @@ impl Session {
         self.points.clear();
         self.portals.clear();
     }
-
-    /// While COPY data is read, Sync and Flush are dropped and all else fails.
-    fn copying(&mut self, mut copy: CopyIn, tag: u8, body: &[u8], out: &mut Vec<u8>) -> Step {
-        let error = match tag {
-            b'd' if body.starts_with(b"bad") => Fail {
-                code: "22P02",
-                text: "invalid input in COPY".into(),
-            },
-            b'd' => {
-                copy.rows += 1;
-                self.copy = Some(copy);
-                return Step::Done;
-            }
-            b'H' | b'S' => return Step::Done,
-            b'c' => {
-                self.copy = None;
-                complete(out, &format!("COPY {}", copy.rows));
-                if !copy.extended {
-                    self.finish_query(out);
-                }
-                return Step::Done;
-            }
-            b'f' => Fail {
-                code: "57014",
-                text: "COPY from stdin failed".into(),
-            },
-            b'X' => return Step::End,
-            _ => Fail {
-                code: "08P01",
-                text: "unexpected message type during COPY from stdin".into(),
-            },
-        };
-        self.copy = None;
-        if copy.extended {
-            self.batch_failed(&error, out)
-        } else {
-            self.query_failed(&error, out)
-        }
-    }
-
-    // --- what a pooler decided instead of the server; for the client's model ---
-
-    /// The pooler refused this message while the session was free.
-    pub fn refused(&mut self, tag: u8) {
-        if matches!(tag, b'Q' | b'F') {
-            // ReadyForQuery follows.
-        } else {
-            self.batch = true;
-            self.skip = true;
-        }
-    }
-
-    /// The pooler refused this message with an error that the server shares.
-    pub fn refused_within(&mut self, tag: u8, out: &mut Vec<u8>) {
-        let mut text = Vec::new();
-        let error = Fail {
-            code: "53300",
-            text: String::new(),
-        };
-        match tag {
-            b'Q' => self.query_failed(&error, &mut text),
-            _ => {
-                self.batch = true;
-                self.batch_failed(&error, &mut text)
-            }
-        };
-        // The error itself was seen already.
-        let skip = wire::frame::peek(&text).ok().flatten().map_or(0, |f| f.len);
-        out.extend_from_slice(&text[skip..]);
-    }
 }
 
 pub(crate) fn complete(out: &mut Vec<u8>, tag: &str) {
@@ -536,12 +475,7 @@ fn report(out: &mut Vec<u8>, severity: &str, code: &str, message: &str) {
     );
 }
 
-impl Session {
-    /// The COPY under way was begun by Execute.
-    pub fn copy_extended(&self) -> bool {
-        self.copy.is_some_and(|c| c.extended)
-    }
-}
+impl Session {}
 
 /// Whether `needle` stands in `text`.
 pub(crate) fn contains(text: &[u8], needle: &[u8]) -> bool {

@@ -2,14 +2,10 @@
 
 use super::{Event, World};
 use crate::client::{Login, State, Wish};
-use crate::scenario::Plant;
 use crate::script::Pen;
-use crate::stats::{FaultKind, Hit};
+use crate::stats::Hit;
 use relay::PoolMode;
 use wire::front;
-
-/// Nothing may take longer, beyond the deadlines that the scenario sets: µs.
-const SLACK: u64 = 4_000_000;
 
 impl World {
     fn pen(&mut self) -> (Pen<'_>, &mut Vec<crate::client::Client>) {
@@ -56,7 +52,8 @@ impl World {
         let c = &mut self.clients[client as usize];
         c.link = Some((link, generation));
         c.database = format!("app{database}");
-        c.statement_mode = self.s.pools[database as usize].mode == PoolMode::Statement;
+        c.statement_mode = self.shop.databases[database as usize].spec.mode == PoolMode::Statement
+            || self.records[database as usize].statement_until > self.now;
         c.startup.clear();
         if name {
             c.startup
@@ -66,7 +63,7 @@ impl World {
             c.startup.push(("timezone".into(), "Europe/Oslo".into()));
         }
         c.restart();
-        c.progress = self.now;
+        c.begin(self.now);
         c.state = State::Login(Login::Sent);
         let mut pairs = vec![
             ("user".to_owned(), c.user.clone()),
@@ -77,6 +74,7 @@ impl World {
         let mut out = Vec::new();
         if client.is_multiple_of(5) {
             front::ssl_request(&mut out);
+            c.asks_tls = true;
         }
         if !client.is_multiple_of(5) {
             front::startup(&mut out, minor, pairs.iter().map(|(n, v)| (n, v)));
@@ -180,16 +178,19 @@ impl World {
         self.hang_up(client, link);
     }
 
-    fn hang_up(&mut self, client: u32, link: u32) {
+    pub(super) fn hang_up(&mut self, client: u32, link: u32) {
         let l = &mut self.links[link as usize];
         l.up.eof = true;
         l.down.clear();
         l.down.done = true;
-        let generation = l.generation;
         if l.slot.is_none() {
             l.up.done = true;
         }
-        let _ = generation;
+        if l.up.stopped && self.s.hangups {
+            let generation = l.generation;
+            let delay = self.latency();
+            self.at(delay, Event::ClientUp(link, generation));
+        }
         self.go_client_up(link);
         self.after_read(link, false);
         self.maybe_free_link(link);
@@ -257,14 +258,18 @@ impl World {
             return;
         }
         // The answer to SSLRequest is one byte.
-        if client.is_multiple_of(5) && matches!(c.state, State::Login(Login::Sent)) && bytes == b"N"
+        let mut bytes = bytes;
+        if std::mem::take(&mut c.asks_tls)
+            && let Some(rest) = bytes.strip_prefix(b"N")
         {
-            return self.start_plain(client, link);
+            self.start_plain(client, link);
+            bytes = rest;
         }
-        let stalled = std::mem::take(&mut c.stalled);
-        let _ = stalled;
-        let (refusals, heard) = (c.refusals, c.notifications);
-        match c.receive(self.now, bytes) {
+        let c = &mut self.clients[client as usize];
+        c.stalled = false;
+        let before = c.counts();
+        self.give_grounds(client);
+        match self.clients[client as usize].receive(self.now, bytes) {
             Err(text) => {
                 let id = self.links[link as usize].slot;
                 self.fail(format!(
@@ -273,11 +278,18 @@ impl World {
             }
             Ok(wish) => self.fulfil(client, wish),
         }
-        if self.clients[client as usize].refusals > refusals {
-            self.hit(Hit::ErrorsOurs);
-        }
-        if self.clients[client as usize].notifications > heard {
-            self.hit(Hit::Notifications);
+        let hits = [
+            Hit::ErrorsOurs,
+            Hit::Notifications,
+            Hit::TimedOut,
+            Hit::KilledSessions,
+            Hit::Disabled,
+        ];
+        let after = self.clients[client as usize].counts();
+        for (hit, (before, after)) in hits.into_iter().zip(before.into_iter().zip(after)) {
+            if after > before {
+                self.hit(hit);
+            }
         }
         self.check_commits(client);
     }
@@ -298,7 +310,10 @@ impl World {
     fn fulfil(&mut self, client: u32, wish: Wish) {
         match wish {
             Wish::Nothing => {}
-            Wish::Send => self.send(client),
+            Wish::Send => {
+                self.clients[client as usize].last_send = self.now;
+                self.send(client);
+            }
             Wish::Act => self.plan_act(client),
             Wish::Sync => {
                 let now = self.now;
@@ -340,165 +355,6 @@ impl World {
             c.acting = true;
             let delay = self.rng.range(1_000, 20_000);
             self.at(delay, Event::Act(client));
-        }
-    }
-
-    /// What a client believes to be committed is, and once.
-    fn check_commits(&mut self, client: u32) {
-        let model = &mut self.clients[client as usize].model;
-        let (committed, undone) = (
-            std::mem::take(&mut model.committed),
-            std::mem::take(&mut model.undone),
-        );
-        for id in committed {
-            let n = self.db[id as usize];
-            if n != 1 {
-                self.fail(format!(
-                    "client {client} committed insert {id}, the database has it {n} times"
-                ));
-            }
-        }
-        for id in undone {
-            let n = self.db[id as usize];
-            if n != 0 {
-                self.fail(format!(
-                    "client {client} rolled insert {id} back, the database has it {n} times"
-                ));
-            }
-        }
-    }
-
-    /// Promise 2: nobody waits beyond its deadline.
-    pub(crate) fn check_progress(&mut self) {
-        let limit = self.s.wait_timeout.as_micros() as u64
-            + self.s.query_timeout.map_or(0, |t| t.as_micros() as u64)
-            + 2_000_000
-            + SLACK;
-        for i in 0..self.clients.len() {
-            let c = &self.clients[i];
-            let stopped = c.link.is_some_and(|(l, _)| {
-                self.links[l as usize].down.stopped || self.links[l as usize].up.len() > 4096
-            });
-            if c.waits() && !stopped && self.now > c.progress + limit {
-                let text = format!(
-                    "client {i} (link {:?}) waits for ever: {} requests unanswered, first {:?}",
-                    c.link,
-                    c.pending.len(),
-                    c.pending
-                        .front()
-                        .map(|p| String::from_utf8_lossy(&p.body).into_owned())
-                );
-                return self.fail(text);
-            }
-        }
-    }
-
-    pub(crate) fn client_fault(&mut self, kind: FaultKind) -> bool {
-        let i = self.rng.below(self.clients.len() as u64) as u32;
-        let Some((link, generation)) = self.clients[i as usize].link else {
-            return false;
-        };
-        let ready = matches!(self.clients[i as usize].state, State::Ready);
-        match kind {
-            FaultKind::ClientEof => self.leave(i),
-            FaultKind::ClientReset => {
-                self.links[link as usize].up.clear();
-                self.clients[i as usize].link = None;
-                self.hang_up(i, link);
-            }
-            FaultKind::ClientStall => {
-                self.links[link as usize].down.stopped = true;
-                let delay = self.rng.below(500_000);
-                self.at(delay, Event::Unstall(link, generation, false));
-            }
-            FaultKind::ClientGarbage if ready => {
-                let garbage: &[u8] = match self.rng.below(3) {
-                    0 => &[b'?', 0, 0, 0, 4],
-                    1 => &[b'Q', 0, 0, 0, 1],
-                    _ => &[b'Q', 0xff, 0xff, 0xff, 0xff],
-                };
-                self.links[link as usize].up.write(garbage);
-                self.clients[i as usize].state = State::Ending;
-                self.go_client_up(link);
-            }
-            FaultKind::BadStartup | FaultKind::WrongPassword | FaultKind::NoDatabase => {
-                return self.bad_login(kind);
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    /// A stranger whose login cannot succeed: it uses a client that is away.
-    fn bad_login(&mut self, kind: FaultKind) -> bool {
-        let away = self
-            .clients
-            .iter()
-            .position(|c| matches!(c.state, State::Away));
-        let Some(i) = away else { return false };
-        let link = self.connect(i as u32, false);
-        let generation = self.links[link as usize].generation;
-        let mut out = Vec::new();
-        let c = &mut self.clients[i];
-        c.startup.clear();
-        c.restart();
-        c.database = "app0".into();
-        c.statement_mode = self.s.pools[0].mode == PoolMode::Statement;
-        c.link = Some((link, generation));
-        c.progress = self.now;
-        c.state = State::Login(Login::Hopeless);
-        let user = c.user.clone();
-        match kind {
-            FaultKind::BadStartup => out.extend_from_slice(&[0, 0, 0, 9, 0, 3, 0, 0, 7]),
-            FaultKind::NoDatabase => {
-                front::startup(
-                    &mut out,
-                    0,
-                    [("user", user.as_str()), ("database", "nowhere")],
-                );
-                c.state = State::Login(Login::Sent);
-                c.wrong_password = true;
-            }
-            _ => {
-                front::startup(&mut out, 0, [("user", user.as_str()), ("database", "app0")]);
-                c.state = State::Login(Login::Sent);
-                c.wrong_password = true;
-            }
-        }
-        if self.s.auth == relay::Auth::Trust && kind == FaultKind::WrongPassword {
-            self.clients[i].wrong_password = false;
-        }
-        self.links[link as usize].up.write(&out);
-        self.go_client_up(link);
-        true
-    }
-
-    /// A planted bug at a hand-over: a statement is still under way.
-    pub(crate) fn plant_busy(&mut self, conn: events::ConnId) {
-        if let Some(s) = self.servers.iter_mut().find(|s| s.used && s.conn == conn) {
-            self.planted = true;
-            let mut out = Vec::new();
-            front::query(&mut out, b"SELECT 'late'");
-            s.up.write(&out);
-        }
-    }
-
-    /// A planted bug at a grant: it goes to somebody else, or is lost.
-    pub(crate) fn plant_grant(&mut self, client: events::ClientId) -> Option<events::ClientId> {
-        match self.s.plant {
-            Some(Plant::LoseGrant) if !self.planted && self.now > 20_000 => {
-                self.planted = true;
-                None
-            }
-            Some(Plant::SwapGrants) if !self.planted && self.now > 20_000 => {
-                self.planted = true;
-                let other = self
-                    .owners
-                    .keys()
-                    .find(|c| c.worker == client.worker && **c != client);
-                other.copied().or(Some(client))
-            }
-            _ => Some(client),
         }
     }
 }

@@ -69,6 +69,7 @@ impl World {
     /// Folds the hubs' own counters into the statistics.
     pub(crate) fn gather(&mut self) {
         self.stats.virtual_us = self.now;
+        self.gather_survey();
         for reason in CloseReason::ALL {
             let n: u64 = self
                 .hubs
@@ -84,6 +85,47 @@ impl World {
                 .map(|h| h.worker_stats().refusals[*reason as usize])
                 .sum();
             self.stats.more.insert(format!("refused: {reason}"), n);
+        }
+    }
+
+    /// After a drain: whoever is still here holds what only a connection has.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.undrained().is_none()
+    }
+
+    fn undrained(&self) -> Option<usize> {
+        self.clients.iter().position(|c| match c.state {
+            State::Away => false,
+            State::Ready => !(c.settled() && c.model.is_free() && c.model.has_state()),
+            _ => true,
+        })
+    }
+
+    pub(crate) fn check_drained(&mut self) {
+        if let Some(i) = self.undrained() {
+            let state = self.clients[i].state_name();
+            self.fail(format!("client {i} is still here after the drain: {state}"));
+        }
+    }
+
+    /// After the stop: nothing is left of anything.
+    pub(crate) fn check_stopped(&mut self) {
+        let (clients, servers) = self.hubs.iter().fold((0, 0), |(c, s), hub| {
+            let counts = hub.counts();
+            (c + counts.0, s + counts.1)
+        });
+        let charged = self.shop.up.charged();
+        if (clients, servers, charged) != (0, 0, 0) {
+            self.fail(format!(
+                "stopped, with {clients} clients, {servers} servers and {charged} charged"
+            ));
+        }
+        if let Some(i) = self
+            .clients
+            .iter()
+            .position(|c| !matches!(c.state, State::Away))
+        {
+            self.fail(format!("client {i} was not told of the stop"));
         }
     }
 }

@@ -50,6 +50,8 @@ impl World {
                 self.unreachable_until = self.now + self.rng.below(100_000);
             }
             FaultKind::Refuse => self.refuse_until = self.now + self.rng.below(300_000),
+            FaultKind::Reject => self.reject_until = self.now + self.rng.below(300_000),
+            FaultKind::BadParameters => self.bad_parameters = true,
             FaultKind::Unreachable => {
                 self.unreachable_until = self.now + self.rng.below(300_000);
             }
@@ -59,6 +61,7 @@ impl World {
             | FaultKind::ClientStall
             | FaultKind::BadStartup
             | FaultKind::WrongPassword
+            | FaultKind::SilentClient
             | FaultKind::NoDatabase
             | FaultKind::ClientGarbage => return self.client_fault(kind),
             _ => return self.server_fault(kind),
@@ -184,5 +187,8 @@ impl World {
         self.refuse_until = 0;
         self.unreachable_until = 0;
         self.slow_login_until = 0;
+        self.reject_until = 0;
+        self.bad_parameters = false;
+        self.reopen();
     }
 }

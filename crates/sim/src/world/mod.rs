@@ -1,12 +1,22 @@
 //! Virtual time: the event queue, the links, and the hubs between them.
 
+mod admin;
+mod checks;
 mod clients;
 mod ending;
 mod faults;
+pub(crate) mod grounds;
 mod hubs;
+mod links;
+mod mail;
 mod pipe;
+mod plants;
 mod servers;
+mod settings;
 mod shop;
+mod strangers;
+mod survey;
+mod trace;
 
 pub use shop::Shop;
 
@@ -18,11 +28,10 @@ use crate::stats::{Hit, Stats};
 use events::{ClientId, ConnId, Time, WorkerId};
 use pipe::Pipe;
 use pool::Action;
-use relay::{Command, Directory, Hub, Outbox, PoolKey, Seeds, Settings, Stored, Transfer};
+use relay::{Command, Hub, Outbox, PoolKey, Seeds, Transfer};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 use wire::scram::{Keys, Verifier};
 
 /// Something that happens at a time.
@@ -48,6 +57,10 @@ pub(crate) enum Event {
     PoolTick,
     /// The next fault.
     Fault,
+    /// An administrator's turn.
+    Admin,
+    /// What an administrator began is over: kind, database.
+    AdminEnd(u8, u8),
     /// A connect succeeded or failed.
     Connected(u32, u32),
     /// A server connection's socket is gone.
@@ -83,6 +96,7 @@ pub(crate) enum Mail {
         generation: u32,
     },
     Ddl(PoolKey),
+    Office(admin::Order),
     Derived {
         peer: relay::Peer,
         generation: u32,
@@ -179,6 +193,8 @@ pub struct World {
     commands: Vec<Command>,
     touched: Vec<relay::Peer>,
     pool_tick: u64,
+    /// The count of events when this millisecond began.
+    moment: u64,
     pub(crate) cancels: Vec<CancelTrip>,
     pub(crate) stats: Stats,
     pub(crate) hash: u64,
@@ -191,8 +207,17 @@ pub struct World {
     pub(crate) refuse_until: u64,
     pub(crate) unreachable_until: u64,
     pub(crate) slow_login_until: u64,
+    pub(crate) reject_until: u64,
+    /// The next replay of parameters is rejected.
+    pub(crate) bad_parameters: bool,
     pub(crate) verifier: Verifier,
     pub(crate) buffer: Vec<u8>,
+    /// What administrators did, by database.
+    records: Vec<admin::Record>,
+    letters: Vec<admin::Letter>,
+    pub(crate) drained: bool,
+    least: grounds::Least,
+    survey: survey::Survey,
     /// A planted bug acts once.
     pub(crate) planted: bool,
 }
@@ -207,6 +232,9 @@ pub(crate) struct CancelTrip {
     pub(crate) asked: Option<(u32, u32)>,
 }
 
+/// Far more events than all clients together can cause in one virtual millisecond.
+const EVENTS_PER_MS: u64 = 1_000_000;
+
 /// Client names and passwords: the same for all.
 pub(crate) const PASSWORD: &str = "secret";
 
@@ -214,25 +242,7 @@ impl World {
     /// A world before its first event.
     pub fn new(seed: u64, s: Scenario) -> World {
         let verifier = Verifier::from_password(PASSWORD.as_bytes(), b"salt", 1);
-        let mut directory = Directory {
-            settings: settings(&s),
-            ..Directory::default()
-        };
-        if !s.auth_query {
-            for i in 0..s.clients {
-                let secret = match i % 3 {
-                    0 => verifier.to_string(),
-                    1 if s.auth != relay::Auth::Scram => {
-                        wire::md5::stored(&format!("u{}", i % 3), PASSWORD)
-                    }
-                    _ => PASSWORD.to_owned(),
-                };
-                directory
-                    .users
-                    .insert(format!("u{}", i % 3).into(), Stored(Some(secret.into())));
-            }
-        }
-        let directory = Arc::new(directory);
+        let directory = Arc::new(settings::directory(&s, &verifier));
         let hubs = (0..s.workers)
             .map(|w| {
                 let seeds = Seeds {
@@ -264,6 +274,7 @@ impl World {
             commands: Vec::new(),
             touched: Vec::new(),
             pool_tick: u64::MAX,
+            moment: 0,
             cancels: Vec::new(),
             stats: Stats::default(),
             hash: seed,
@@ -274,20 +285,35 @@ impl World {
             refuse_until: 0,
             unreachable_until: 0,
             slow_login_until: 0,
+            reject_until: 0,
+            bad_parameters: false,
             verifier,
             buffer: Vec::new(),
+            records: vec![admin::Record::default(); s.pools.len()],
+            letters: Vec::new(),
+            drained: false,
+            least: grounds::Least::default(),
+            survey: survey::Survey::default(),
             planted: false,
             s,
         };
-        for i in 0..world.clients.len() {
+        for i in 0..world.clients.len() as u32 {
             let at = world.rng.below(5_000);
-            world.at(at, Event::Act(i as u32));
+            world.at(at, Event::Act(i));
         }
-        world.at(100_000, Event::Tick);
-        if world.s.faults.every > 0 {
-            world.at(world.s.faults.every, Event::Fault);
-        }
+        world.plan_first();
         world
+    }
+
+    fn plan_first(&mut self) {
+        self.at(100_000, Event::Tick);
+        self.least.lower(&self.s);
+        if self.s.admin > 0 {
+            self.at(self.s.admin, Event::Admin);
+        }
+        if self.s.faults.every > 0 {
+            self.at(self.s.faults.every, Event::Fault);
+        }
     }
 
     pub(crate) fn time(&self) -> Time {
@@ -309,6 +335,11 @@ impl World {
         let Some(Reverse((at, _, event))) = self.heap.pop() else {
             return false;
         };
+        if at / 1000 != self.now / 1000 {
+            self.moment = self.stats.events;
+        } else if self.stats.events - self.moment > EVENTS_PER_MS {
+            self.fail("something runs in circles: time does not get on");
+        }
         self.now = at;
         self.stats.events += 1;
         let mut state = self.hash ^ at;
@@ -324,10 +355,15 @@ impl World {
             Event::Tick => self.tick(),
             Event::PoolTick => self.pools_tick(),
             Event::Fault => self.fault(),
+            Event::Admin => self.administer(),
+            Event::AdminEnd(kind, db) => self.admin_ends(kind, db),
             Event::Connected(link, generation) => self.connected(link, generation),
             Event::Closed(link, generation) => self.closed(link, generation),
             Event::CancelArrives(trip) => self.cancel_arrives(trip),
             Event::Unstall(link, generation, server) => self.unstall(link, generation, server),
+        }
+        if self.s.plant == Some(crate::scenario::Plant::Panic) && self.now > 20_000 {
+            panic!("planted");
         }
         if let Some(text) = self.shop.broken.pop() {
             self.fail(text);
@@ -343,49 +379,6 @@ impl World {
             self.note(|| format!("BROKEN: {text}"));
         }
         self.broken.get_or_insert(text);
-    }
-
-    /// Who stands where, for the trace of a failure.
-    fn dump(&mut self) {
-        for i in 0..self.servers.len() {
-            let s = &self.servers[i];
-            if s.used {
-                let holder = self.shop.holder(s.conn);
-                let by = holder.and_then(|h| self.owners.get(&h));
-                let state = self.shop.up.conn_state(s.conn);
-                let line = format!(
-                    "server link {i}: {} slot {:?} {state:?} held by {holder:?} = client {by:?}, stage {}",
-                    s.conn,
-                    s.slot,
-                    s.stage.name()
-                );
-                self.note(|| line);
-            }
-        }
-        for i in 0..self.clients.len() {
-            let c = &self.clients[i];
-            let line = format!(
-                "client {i} in {}: {} settled {} pending {} acting {} copies {} link {:?}",
-                c.database,
-                c.state_name(),
-                c.settled(),
-                c.pending.len(),
-                c.acting,
-                c.model.copies_in(),
-                c.link
-            );
-            self.note(|| line);
-        }
-    }
-
-    /// A line of the trace, made only when one is kept.
-    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
-        if let Some(trace) = &mut self.trace {
-            if trace.len() >= 200_000 {
-                trace.pop_front();
-            }
-            trace.push_back(format!("{:>10} {}", self.now, text()));
-        }
     }
 
     fn tick(&mut self) {
@@ -412,6 +405,7 @@ impl World {
     /// Sends on what the pools decided outside of a dispatch.
     pub(crate) fn pools_moved(&mut self) {
         while let Some(action) = self.shop.up.poll() {
+            self.check_action(&action);
             self.post_action(action);
         }
         self.plan_pool_tick();
@@ -455,26 +449,5 @@ impl World {
     /// The clients as they are, for a failure's report.
     pub fn hit(&mut self, hit: Hit) {
         self.stats.hit(hit);
-    }
-}
-
-fn settings(s: &Scenario) -> Settings {
-    Settings {
-        auth: s.auth,
-        auth_query: s.auth_query.then(|| relay::AuthQuery {
-            query: "SELECT auth($1)".into(),
-            user: "auth".into(),
-            database: None,
-        }),
-        auth_query_ttl: Duration::from_millis(500),
-        prepared_max: s.prepared_max,
-        reset_always: s.reset_always,
-        login_timeout: Duration::from_secs(5),
-        server_connect_timeout: Duration::from_secs(2),
-        query_timeout: s.query_timeout,
-        check_delay: s.check_delay,
-        wait_timeout: Some(s.wait_timeout),
-        wait_notify: Some(Duration::from_millis(200)),
-        ..Settings::default()
     }
 }

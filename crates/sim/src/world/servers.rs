@@ -133,6 +133,11 @@ impl World {
             s.down.write(&out);
             return self.server_ends(link);
         }
+        if self.now < self.reject_until {
+            back::error(&mut out, &fatal("28P01", "password authentication failed"));
+            s.down.write(&out);
+            return self.server_ends(link);
+        }
         let mut accept = false;
         match auth {
             1 => back::auth_md5(&mut out, [1, 2, 3, 4]),
@@ -217,6 +222,11 @@ impl World {
             return;
         };
         let mut out = Vec::new();
+        let ours = tag == b'Q' && find(body, b"pg_catalog.set_config").is_some();
+        let body: &[u8] = match ours && std::mem::take(&mut self.bad_parameters) {
+            true => b"SELECT 1/0\0",
+            false => body,
+        };
         let mut step = session.message(tag, body, &mut out);
         if tag == b'Q' && body.starts_with(b"SELECT auth(") {
             out.clear();
@@ -353,7 +363,7 @@ impl World {
     /// client holds.
     fn watch(&mut self, link: u32, tag: u8, body: &[u8]) {
         if self.trace.is_some() {
-            let text = String::from_utf8_lossy(&body[..body.len().min(90)]).into_owned();
+            let text = String::from_utf8_lossy(&body[..body.len().min(400)]).into_owned();
             self.note(|| format!("server link {link} gets {} {text:?}", tag as char));
         }
         match tag {
@@ -363,7 +373,7 @@ impl World {
             b'f' if body.starts_with(b"the client is gone") => self.hit(Hit::OwnCopyFail),
             _ => {}
         }
-        if !matches!(tag, b'Q' | b'P' | b'B' | b'd') {
+        if !matches!(tag, b'Q' | b'P' | b'B' | b'd' | b'F') {
             return;
         }
         let late = tag == b'd'

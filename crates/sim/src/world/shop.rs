@@ -1,12 +1,23 @@
 //! The pools behind the hubs: one upstream, and the checks of who holds what.
 
-use crate::scenario::Scenario;
+use crate::scenario::{Plant, Scenario};
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
-use pool::{Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
+use pool::{CapId, Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
 use relay::{ParamSet, PoolInfo, PoolKey, Pools, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+
+/// A database: its settings, and whether it can be reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    pub(crate) spec: crate::scenario::PoolSpec,
+    /// Taken out of the settings.
+    pub(crate) missing: bool,
+    /// Disabled by an administrator.
+    pub(crate) disabled: bool,
+    pub(crate) cap: Option<CapId>,
+}
 
 /// Implements the hubs' [`Pools`] over one [`Upstream`].
 #[derive(Debug)]
@@ -18,7 +29,8 @@ pub struct Shop {
     /// By [`PoolKey`].
     pub infos: Vec<Arc<PoolInfo>>,
     by_name: BTreeMap<(String, String), PoolKey>,
-    pools: Vec<crate::scenario::PoolSpec>,
+    /// The databases as they are set now.
+    pub(crate) databases: Vec<Database>,
     /// Who holds a connection, by the connection's slot.
     holders: Vec<Option<(ConnId, ClientId)>>,
     /// What was seen that must not be.
@@ -28,21 +40,55 @@ pub struct Shop {
     wait_timeout: std::time::Duration,
 }
 
+/// The settings of the one database server.
+pub(crate) fn upstream(line: u32) -> UpstreamSettings {
+    UpstreamSettings {
+        line,
+        connects_max: 4,
+        login_retry: std::time::Duration::from_millis(50),
+    }
+}
+
+/// The number of a database's name.
+pub(crate) fn index_of(database: &str) -> Option<usize> {
+    database.strip_prefix("app")?.parse().ok()
+}
+
+/// The pool's own planted bugs exist in tests only.
+#[cfg(test)]
+fn plant(up: &mut Upstream, plant: Option<Plant>) {
+    match plant {
+        Some(Plant::LendTwice) => up.plant(pool::Fault::LendTwice),
+        Some(Plant::ForgetWaiters) => up.plant(pool::Fault::ForgetWaiters),
+        _ => {}
+    }
+}
+
+#[cfg(not(test))]
+fn plant(_: &mut Upstream, _: Option<Plant>) {}
+
 impl Shop {
     /// The pools of a scenario.
     pub fn new(s: &Scenario) -> Shop {
-        let mut up = Upstream::new(UpstreamSettings {
-            line: s.line,
-            connects_max: 4,
-            login_retry: std::time::Duration::from_millis(50),
-        });
+        let mut up = Upstream::new(upstream(s.line));
         up.set_workers(s.workers as u16);
+        plant(&mut up, s.plant);
+        let databases = s
+            .pools
+            .iter()
+            .map(|spec| Database {
+                spec: spec.clone(),
+                missing: false,
+                disabled: false,
+                cap: s.cap.map(|limit| up.add_cap(limit)),
+            })
+            .collect();
         Shop {
             up,
             worker: WorkerId(0),
             infos: Vec::new(),
             by_name: BTreeMap::new(),
-            pools: s.pools.clone(),
+            databases,
             holders: Vec::new(),
             broken: Vec::new(),
             swap_next_grant: false,
@@ -55,23 +101,45 @@ impl Shop {
         if let Some(key) = self.by_name.get(&name) {
             return Some(*key);
         }
-        let index: usize = database.strip_prefix("app")?.parse().ok()?;
-        let spec = self.pools.get(index)?.clone();
-        let id = self.up.add_pool(PoolSettings {
+        let index = index_of(database)?;
+        if self.databases.get(index).is_none_or(|d| d.missing) {
+            return None;
+        }
+        Some(self.add_pool(index, name))
+    }
+
+    fn add_pool(&mut self, index: usize, name: (String, String)) -> PoolKey {
+        let id = self.up.add_pool(self.settings(index));
+        let key = PoolKey(id.0);
+        debug_assert_eq!(key.0 as usize, self.infos.len());
+        let info = self.describe(index, key, &name.1);
+        self.infos.push(Arc::new(info));
+        self.by_name.insert(name, key);
+        key
+    }
+
+    fn settings(&self, index: usize) -> PoolSettings {
+        let database = &self.databases[index];
+        let spec = &database.spec;
+        PoolSettings {
             size: spec.size,
             wait_timeout: Some(self.wait_timeout),
             queue_max: spec.queue_max,
             idle_timeout: spec.idle_timeout,
             lifetime: spec.lifetime,
+            caps: database.cap.into_iter().collect(),
             ..PoolSettings::default()
-        });
-        let key = PoolKey(id.0);
-        debug_assert_eq!(key.0 as usize, self.infos.len());
-        self.infos.push(Arc::new(PoolInfo {
+        }
+    }
+
+    fn describe(&self, index: usize, key: PoolKey, user: &str) -> PoolInfo {
+        let spec = &self.databases[index].spec;
+        let database = format!("app{index}");
+        PoolInfo {
             greeting: Arc::default(),
             key,
             upstream: UpstreamId(0),
-            database: database.into(),
+            database: database.as_str().into(),
             user: user.into(),
             server_database: database.into(),
             address: "server:5432".into(),
@@ -85,9 +153,54 @@ impl Shop {
             size: spec.size,
             pins_max: spec.pins_max,
             pins: Arc::new(AtomicU32::new(0)),
-        }));
-        self.by_name.insert(name, key);
-        Some(key)
+        }
+    }
+
+    /// The pools that serve a database now.
+    pub(crate) fn pools_of(&self, index: usize) -> Vec<PoolKey> {
+        let name = format!("app{index}");
+        let named = self.by_name.iter().filter(|((d, _), _)| *d == name);
+        named.map(|(_, key)| *key).collect()
+    }
+
+    /// The database's settings changed: its pools follow. What workers must know.
+    pub(crate) fn reconfigure(&mut self, now: Time, index: usize) -> Vec<Arc<PoolInfo>> {
+        let mut changed = Vec::new();
+        for key in self.pools_of(index) {
+            self.up
+                .configure_pool(now, PoolId(key.0), self.settings(index));
+            let old = Arc::clone(&self.infos[key.0 as usize]);
+            let info = PoolInfo {
+                greeting: Arc::clone(&old.greeting),
+                pins: Arc::clone(&old.pins),
+                ..self.describe(index, key, &old.user)
+            };
+            self.infos[key.0 as usize] = Arc::new(info);
+            changed.push(Arc::clone(&self.infos[key.0 as usize]));
+        }
+        changed
+    }
+
+    /// The database is no longer in the settings.
+    pub(crate) fn retire(&mut self, now: Time, index: usize) {
+        for key in self.pools_of(index) {
+            self.up.retire_pool(now, PoolId(key.0));
+        }
+        let name = format!("app{index}");
+        self.by_name.retain(|(database, _), _| *database != name);
+        self.databases[index].missing = true;
+    }
+
+    /// The database is on another server now: new pools for the old ones,
+    /// which are to be retired once every worker knows.
+    pub(crate) fn move_pools(&mut self, index: usize) -> Vec<(PoolKey, Arc<PoolInfo>)> {
+        let mut moved = Vec::new();
+        for old in self.pools_of(index) {
+            let user = self.infos[old.0 as usize].user.to_string();
+            let key = self.add_pool(index, (format!("app{index}"), user));
+            moved.push((old, Arc::clone(&self.infos[key.0 as usize])));
+        }
+        moved
     }
 
     /// Who holds the connection.
@@ -127,8 +240,13 @@ impl Shop {
 impl Pools for Shop {
     fn route(&mut self, _: Time, target: Target<'_>) -> Route {
         match self.pool_for(target.database, target.user) {
-            Some(key) => Route::Pool(Arc::clone(&self.infos[key.0 as usize])),
-            None if target.database == "disabled" => Route::Disabled,
+            Some(key) => {
+                let index = index_of(target.database).unwrap_or(0);
+                match self.databases[index].disabled {
+                    true => Route::Disabled,
+                    false => Route::Pool(Arc::clone(&self.infos[key.0 as usize])),
+                }
+            }
             None => Route::NoDatabase,
         }
     }

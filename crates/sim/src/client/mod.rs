@@ -1,12 +1,16 @@
 //! A virtual client: what it sent, its own model of the session, and whether
 //! each reply is the one that the model expects.
 
+mod login;
+pub(crate) mod verdict;
+
 use crate::scenario::Scenario;
 use crate::session::{Session, Step};
+use crate::world::grounds::Grounds;
 use std::collections::VecDeque;
-use wire::back::{self, ErrorFields, Status};
+use wire::back::{self, ErrorFields};
 use wire::frame;
-use wire::scram::{ChannelBinding, Keys, client as scram};
+use wire::scram::client as scram;
 
 /// Where a client stands.
 pub(crate) enum State {
@@ -88,6 +92,30 @@ pub(crate) struct Client {
     pub(crate) copies: u64,
     /// When the message that the model handles now was sent.
     started: u64,
+    /// When the first message of its transaction was sent.
+    began: u64,
+    /// When the first message of its batch was sent.
+    batch_at: u64,
+    /// When it last sent anything.
+    pub(crate) last_send: u64,
+    /// When it last sent something before what is unanswered now.
+    settled_send: u64,
+    /// Its password is found by `auth_query`.
+    looked_up: bool,
+    pub(crate) connected_at: u64,
+    /// The answer to its SSLRequest is still to come.
+    pub(crate) asks_tls: bool,
+    /// What it may be told, as of now.
+    pub(crate) grounds: Grounds,
+    /// Its session was killed, or its dispatch panicked.
+    pub(crate) killed: bool,
+    /// Its pool was taken out of the settings.
+    pub(crate) retired: bool,
+    /// Sessions may end in the middle of a message.
+    disturbed: bool,
+    pub(crate) timed_out: u64,
+    pub(crate) ended_by_office: u64,
+    pub(crate) refused_closed: u64,
 }
 
 impl Client {
@@ -122,6 +150,20 @@ impl Client {
             notifications: 0,
             copies: 0,
             started: 0,
+            began: 0,
+            batch_at: 0,
+            last_send: 0,
+            settled_send: 0,
+            looked_up: s.auth_query,
+            connected_at: 0,
+            asks_tls: false,
+            grounds: Grounds::default(),
+            killed: false,
+            retired: false,
+            disturbed: s.faults.every > 0 || s.admin > 0 || s.hangups,
+            timed_out: 0,
+            ended_by_office: 0,
+            refused_closed: 0,
         }
     }
 
@@ -151,6 +193,9 @@ impl Client {
         self.told_why = false;
         self.wait_all = false;
         self.wrong_password = false;
+        self.killed = false;
+        self.retired = false;
+        self.asks_tls = false;
     }
 
     /// Nothing is owed to it.
@@ -166,6 +211,23 @@ impl Client {
         self.pending.is_empty() && self.head == self.expect.len() && !self.model.sleeps()
     }
 
+    /// COPY data was sent before the server asked for it.
+    fn sent_ahead(&self) -> bool {
+        let next = self.pending.front();
+        next.is_some_and(|p| matches!(p.tag, b'd' | b'c' | b'f'))
+    }
+
+    /// Its times begin with its connection.
+    pub(crate) fn begin(&mut self, now: u64) {
+        self.progress = now;
+        self.connected_at = now;
+        self.last_send = now;
+        self.settled_send = now;
+        self.started = now;
+        self.began = now;
+        self.batch_at = now;
+    }
+
     /// It waits for something.
     pub(crate) fn waits(&self) -> bool {
         match self.state {
@@ -179,10 +241,15 @@ impl Client {
     pub(crate) fn send(&mut self, now: u64, build: impl FnOnce(&mut Vec<u8>)) {
         if self.settled() {
             self.progress = now;
+            self.settled_send = self.last_send;
         }
         let at = self.outgoing.len();
         build(&mut self.outgoing);
         let message = &self.outgoing[at..];
+        // As in PgBouncer, a request's time is that of its beginning.
+        if !matches!(message[0], b'd' | b'c' | b'f') {
+            self.last_send = now;
+        }
         self.pending.push_back(Sent {
             tag: message[0],
             body: message[frame::HEADER..].to_vec(),
@@ -201,7 +268,7 @@ impl Client {
             match frame::peek(rest) {
                 Ok(Some(f)) if f.len <= rest.len() => {
                     self.progress = now;
-                    match self.reply(now, &rest[..f.len]) {
+                    match self.reply(&rest[..f.len]) {
                         Ok(Wish::Nothing) => {}
                         Ok(w) => wish = w,
                         Err(text) => break Err(text),
@@ -217,113 +284,19 @@ impl Client {
         result
     }
 
-    fn reply(&mut self, now: u64, message: &[u8]) -> Result<Wish, String> {
+    fn reply(&mut self, message: &[u8]) -> Result<Wish, String> {
         let body = &message[frame::HEADER..];
         match &mut self.state {
             State::Away => Err("a reply to nobody".into()),
             State::Ending => Ok(Wish::Nothing),
             State::Login(_) => self.login_reply(message[0], body),
-            State::Ready => self.session_reply(now, message),
+            State::Ready => self.session_reply(message),
         }
-    }
-
-    fn login_reply(&mut self, tag: u8, body: &[u8]) -> Result<Wish, String> {
-        let State::Login(stage) = &mut self.state else {
-            return Ok(Wish::Nothing);
-        };
-        match tag {
-            b'R' => return self.authentication(body),
-            b'S' => {
-                let status = back::ParameterStatus::parse(body).map_err(|e| e.to_string())?;
-                let wanted = self
-                    .model
-                    .greeting()
-                    .find(|(n, _)| n.as_bytes() == status.name)
-                    .map(|(_, v)| v.as_bytes().to_vec());
-                if wanted.is_some_and(|w| w != status.value) {
-                    return Err("the welcome reports a parameter that is not its own".into());
-                }
-            }
-            b'K' => {
-                let key = back::BackendKey::parse(body).map_err(|e| e.to_string())?;
-                self.key = Some((key.pid, key.key.to_vec()));
-            }
-            b'Z' => {
-                if !matches!(stage, Login::Accepted) {
-                    return Err("ready without a login".into());
-                }
-                self.state = State::Ready;
-                return Ok(Wish::Act);
-            }
-            b'E' => {
-                self.told_why = true;
-                let code = code_of(body);
-                let fine = matches!(stage, Login::Hopeless)
-                    || self.wrong_password
-                    || self.faults && matches!(&*code, "08006" | "08P01" | "57P01" | "57014")
-                    || matches!(&*code, "53300" | "08006" | "53300 ");
-                self.state = State::Ending;
-                if !fine {
-                    return Err(format!("the login is refused with {code}"));
-                }
-            }
-            b'N' | b'v' => {}
-            _ => return Err(format!("{:?} during the login", tag as char)),
-        }
-        Ok(Wish::Nothing)
-    }
-
-    fn authentication(&mut self, body: &[u8]) -> Result<Wish, String> {
-        use wire::back::Authentication as A;
-        let password = if self.wrong_password {
-            "wrong"
-        } else {
-            "secret"
-        };
-        let State::Login(stage) = &mut self.state else {
-            return Ok(Wish::Nothing);
-        };
-        let auth = A::parse(body).map_err(|e| e.to_string())?;
-        let out = &mut self.outgoing;
-        match (auth, std::mem::replace(stage, Login::Sent)) {
-            (A::Ok, Login::Hopeless) => return Err("a hopeless login is accepted".into()),
-            (A::Ok, _) if self.wrong_password => {
-                return Err("a wrong password is accepted".into());
-            }
-            (A::Ok, _) => {
-                *stage = Login::Accepted;
-                return Ok(Wish::Nothing);
-            }
-            (A::Cleartext, _) => wire::front::password(out, password.as_bytes()),
-            (A::Md5(salt), _) => {
-                let answer = wire::md5::response(&self.user, password, salt);
-                wire::front::password(out, answer.as_bytes());
-            }
-            (A::Sasl(_), _) => {
-                let first = scram::ClientFirst::start("nonce", ChannelBinding::Unavailable)
-                    .map_err(|e| e.to_string())?;
-                wire::front::sasl_initial(out, "SCRAM-SHA-256", first.message().as_bytes());
-                *stage = Login::First(first);
-            }
-            (A::SaslContinue(data), Login::First(first)) => {
-                let need = first.server_first(data).map_err(|e| e.to_string())?;
-                let keys = Keys::derive(password.as_bytes(), need.salt(), need.iterations());
-                let last = need.prove(&keys);
-                wire::front::sasl_response(out, last.message().as_bytes());
-                *stage = Login::Final(Box::new(last));
-            }
-            (A::SaslFinal(data), Login::Final(last)) => {
-                last.finish(data).map_err(|e| e.to_string())?;
-                return Ok(Wish::Nothing);
-            }
-            _ => return Err("an authentication step that does not fit".into()),
-        }
-        Ok(Wish::Send)
     }
 
     /// A reply of the session: it must be the one that the model expects, or
     /// a deviation that the pooler is allowed.
-    fn session_reply(&mut self, now: u64, message: &[u8]) -> Result<Wish, String> {
+    fn session_reply(&mut self, message: &[u8]) -> Result<Wish, String> {
         let tag = message[0];
         let body = &message[frame::HEADER..];
         match tag {
@@ -336,11 +309,7 @@ impl Client {
             _ => {}
         }
         let is_error = tag == b'E';
-        let code = if is_error {
-            code_of(body)
-        } else {
-            String::new()
-        };
+        let code = error_code(tag, body);
         loop {
             if let Some(expected) = self.next_expected() {
                 let same = if is_error && expected[0] == b'E' {
@@ -363,16 +332,10 @@ impl Client {
                 return Err(text);
             }
             if self.model.sleeps() {
-                let cancelled = code == "57014" && !is_fatal(body);
-                if is_error && cancelled {
-                    if self.cancels == 0 && self.cancel_end < self.started {
-                        return Err("its statement was cancelled, but not by itself".into());
-                    }
-                    self.model.cancel(&mut self.expect);
-                } else if is_error && self.fatal(body, &code)? {
-                    return Ok(Wish::Nothing);
-                } else {
+                if !is_error {
                     self.model.resume(&mut self.expect);
+                } else if self.sleep_ends(body, &code)? {
+                    return Ok(Wish::Nothing);
                 }
                 continue;
             }
@@ -386,14 +349,37 @@ impl Client {
                 self.refusals += 1;
                 return Ok(self.after_match(tag));
             }
-            if is_error && is_fatal(body) && self.fatal(body, &code)? {
+            if is_error && is_fatal(body) {
+                self.pending.push_front(sent);
+                self.fatal(body, &code)?;
                 return Ok(Wish::Nothing);
+            }
+            if self.model.is_free() {
+                self.began = sent.at;
+            }
+            if self.model.is_between() {
+                self.batch_at = sent.at;
             }
             self.started = sent.at;
             let step = self.model.message(sent.tag, &sent.body, &mut self.expect);
             debug_assert!(step != Step::End || sent.tag == b'X');
-            let _ = now;
         }
+    }
+
+    /// An error while a statement sleeps; true when it ended the session.
+    fn sleep_ends(&mut self, body: &[u8], code: &str) -> Result<bool, String> {
+        if code == "57014" && !is_fatal(body) {
+            if self.cancels == 0 && self.cancel_end < self.started {
+                return Err("its statement was cancelled, but not by itself".into());
+            }
+            self.model.cancel(&mut self.expect);
+            return Ok(false);
+        }
+        let ended = self.fatal(body, code)?;
+        if !ended {
+            self.model.resume(&mut self.expect);
+        }
+        Ok(ended)
     }
 
     fn repeats(&self, body: &[u8]) -> bool {
@@ -427,6 +413,7 @@ impl Client {
             self.drop_silent();
         }
         match tag {
+            b'G' if self.sent_ahead() => Wish::Nothing,
             b'G' => {
                 self.copies += 1;
                 Wish::CopyData
@@ -441,90 +428,14 @@ impl Client {
             _ => Wish::Nothing,
         }
     }
-
-    /// An error that the pooler may give in place of the server's reply.
-    fn refusal(&mut self, sent: &Sent, code: &str, body: &[u8]) -> bool {
-        if is_fatal(body) {
-            return false;
-        }
-        let asks = matches!(sent.tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F');
-        let cancelled = code == "57014"
-            && (self.cancels > 0 || self.cancel_end >= sent.at)
-            && !self.is_copy(sent);
-        let scarce = matches!(code, "53300" | "08006");
-        let detail = ErrorFields::parse(body)
-            .ok()
-            .map(|f| f.message().into_owned());
-        let pin = code == "53300" && detail.is_some_and(|d| d.contains("beyond its transaction"));
-        let aborted = code == "25P02" && self.model.status() == Status::Failed;
-        if (pin || aborted && sent.tag == b'Q') && wants_pin(sent) && !self.model.skips() {
-            self.model.refused_within(sent.tag, &mut self.expect);
-            return true;
-        }
-        if asks && self.model.is_refusable() && (cancelled || scarce && !pin) {
-            self.model.refused(sent.tag);
-            if sent.tag == b'Q' {
-                back::ready(&mut self.expect, Status::Idle);
-            }
-            return true;
-        }
-        false
-    }
-
-    fn is_copy(&self, sent: &Sent) -> bool {
-        matches!(sent.tag, b'd' | b'c' | b'f')
-    }
-
-    /// Whether the session may end now with this FATAL error.
-    fn fatal(&mut self, body: &[u8], code: &str) -> Result<bool, String> {
-        if !is_fatal(body) {
-            return Ok(false);
-        }
-        let by_fault =
-            self.faults && matches!(code, "08006" | "57P01" | "08P01" | "57014" | "53300");
-        let by_mode = self.statement_mode && code == "0A000";
-        if !by_fault && !by_mode {
-            let text = ErrorFields::parse(body)
-                .ok()
-                .map(|f| f.message().into_owned());
-            return Err(format!("FATAL {code} for no reason: {text:?}"));
-        }
-        self.told_why = true;
-        self.state = State::Ending;
-        self.pending.clear();
-        Ok(true)
-    }
-
-    fn notified(&mut self, body: &[u8]) -> Result<Wish, String> {
-        self.notifications += 1;
-        let own = format!("ch_{}\0", self.index);
-        match crate::session::contains(body, own.as_bytes()) {
-            true => Ok(Wish::Nothing),
-            false => Err("a notification of another client's channel".into()),
-        }
-    }
-
-    /// The socket ended.
-    pub(crate) fn ended(&mut self) -> Result<(), String> {
-        // An error in the middle of a message would be taken for a part of it.
-        let cut = !self.inbox.is_empty() && self.faults;
-        let word = cut || self.told_why || matches!(self.state, State::Ending | State::Away);
-        self.state = State::Away;
-        match word {
-            true => Ok(()),
-            false => Err("its connection ended without a word".into()),
-        }
-    }
 }
 
-/// The statement would keep its server connection.
-fn wants_pin(sent: &Sent) -> bool {
-    let has = |needle: &[u8]| crate::session::contains(&sent.body, needle);
-    sent.tag == b'E'
-        || has(b"LISTEN")
-        || has(b"TEMP")
-        || has(b"PREPARE")
-        || has(b"pg_advisory_lock")
+/// Of an error; nothing of anything else.
+fn error_code(tag: u8, body: &[u8]) -> String {
+    match tag {
+        b'E' => code_of(body),
+        _ => String::new(),
+    }
 }
 
 fn code_of(body: &[u8]) -> String {
@@ -558,7 +469,7 @@ pub(crate) fn shown(message: &[u8]) -> String {
 pub(crate) fn tags(mut bytes: &[u8]) -> String {
     let mut text = String::new();
     while let Ok(Some(f)) = frame::peek(bytes) {
-        if text.len() < 40 {
+        if text.len() < 100 {
             text.push(f.tag as char);
         }
         bytes = bytes.get(f.len..).unwrap_or_default();

@@ -100,7 +100,7 @@ impl Hub {
             }
             let waits = match &client.phase {
                 Phase::Waiting { .. } => true,
-                Phase::Ready | Phase::Preparing => false,
+                Phase::Ready | Phase::Preparing | Phase::Held { .. } => false,
                 // A login ends where it began; its next request moves it.
                 _ => continue,
             };

@@ -93,7 +93,7 @@ impl Hub {
                 self.go_on(slot, &mut io);
                 CancelOutcome::Waiter
             }
-            Phase::Ready => {
+            Phase::Ready | Phase::Held { .. } => {
                 let link = client.link;
                 match self.servers.get(link) {
                     Some(s)

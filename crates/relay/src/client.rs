@@ -37,6 +37,11 @@ pub(crate) enum Phase {
     },
     /// Linked; statements of the pooler's run first.
     Preparing,
+    /// Linked; what its next message means depends on replies to come.
+    Held {
+        /// One past the number of the last of them.
+        until: u64,
+    },
     /// A console session.
     Console {
         /// It may do all, not only SHOW.
@@ -128,7 +133,7 @@ impl Client {
         self.ext.as_mut().and_then(|e| e.tracker.as_deref_mut())
     }
 
-    /// A Parse that was believed to succeed did not.
+    /// A Parse that was believed to succeed was skipped.
     pub(crate) fn forget_parse(&mut self, parse: &ClientParse) {
         let Some(ext) = self.ext.as_mut() else { return };
         if parse.name.is_empty() {
@@ -137,7 +142,7 @@ impl Client {
                 .as_ref()
                 .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
             {
-                ext.unnamed = None;
+                ext.unnamed = parse.before.clone();
             }
         } else if ext
             .prepared

@@ -38,6 +38,16 @@ impl Script {
         })
     }
 
+    /// Its end changes which prepared statements there are.
+    pub(crate) fn drops_statements(&self) -> bool {
+        self.effects().iter().any(drops_statements)
+    }
+
+    /// Its end leaves parameters of a client with this login to be set anew.
+    pub(crate) fn resets(&self, startup: &ParamSet) -> bool {
+        !startup.is_empty() && self.effects().iter().any(|e| resets(e, startup))
+    }
+
     fn effects(&self) -> &[sql::Effect] {
         match &self.source {
             ScriptSource::Own(script) => &script.effects,
@@ -45,6 +55,24 @@ impl Script {
                 statement.script.as_ref().map_or(&[], |s| &s.effects)
             }
         }
+    }
+}
+
+/// Prepared statements are dropped when this takes effect.
+fn drops_statements(effect: &sql::Effect) -> bool {
+    matches!(
+        effect.change,
+        Change::Deallocate { .. } | Change::DeallocateAll | Change::Discard(Discard::All)
+    )
+}
+
+/// A parameter that the client gave at login goes back to the value of the
+/// connection's own login when this takes effect.
+fn resets(effect: &sql::Effect, startup: &ParamSet) -> bool {
+    match &effect.change {
+        Change::Reset { name } => startup.value(name).is_some(),
+        Change::ResetAll | Change::Discard(Discard::All) => !startup.is_empty(),
+        _ => false,
     }
 }
 
@@ -294,11 +322,11 @@ pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
     }
 }
 
-/// A named statement exists at the client from now on, unless it is taken back.
-pub(crate) fn remember_parse(client: &mut Client, parse: &ClientParse) {
+/// A statement exists at the client from now on, unless it is taken back.
+pub(crate) fn remember_parse(client: &mut Client, parse: &mut ClientParse) {
     let ext = client.extra();
     if parse.name.is_empty() {
-        ext.unnamed = Some(Arc::clone(&parse.statement));
+        parse.before = ext.unnamed.replace(Arc::clone(&parse.statement));
     } else {
         ext.prepared
             .insert(parse.name.clone(), Arc::clone(&parse.statement));

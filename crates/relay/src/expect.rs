@@ -60,8 +60,6 @@ pub(crate) enum Expect {
     LocalClose(Option<Box<ClientParse>>),
     /// CopyDone or CopyFail was sent before the COPY was known to have begun; nothing answers it.
     CopyEnd,
-    /// CommandComplete and ReadyForQuery from us: `DEALLOCATE` of a statement of ours.
-    LocalDeallocate,
 }
 
 /// A client's Parse of a named statement, or of the unnamed one.
@@ -69,6 +67,8 @@ pub(crate) enum Expect {
 pub(crate) struct ClientParse {
     pub(crate) name: Box<[u8]>,
     pub(crate) statement: Arc<Statement>,
+    /// The unnamed statement that it replaces, and that stays if it is skipped.
+    pub(crate) before: Option<Arc<Statement>>,
 }
 
 impl Expect {
@@ -86,10 +86,7 @@ impl Expect {
     pub(crate) fn is_local(&self) -> bool {
         matches!(
             self,
-            Expect::LocalParse(_)
-                | Expect::LocalClose(_)
-                | Expect::LocalDeallocate
-                | Expect::CopyEnd
+            Expect::LocalParse(_) | Expect::LocalClose(_) | Expect::CopyEnd
         )
     }
 
@@ -101,6 +98,16 @@ impl Expect {
                 | Expect::Execute(Some(_))
                 | Expect::OwnQuery(Purpose::Parameters)
         )
+    }
+
+    /// Its end says which prepared statements the client has.
+    #[inline]
+    fn names_statements(&self) -> bool {
+        match self {
+            Expect::Parse(Some(_)) | Expect::LocalParse(_) | Expect::LocalClose(_) => true,
+            Expect::Query(Some(s)) | Expect::Execute(Some(s)) => s.drops_statements(),
+            _ => false,
+        }
     }
 
     /// Ends with ReadyForQuery.
@@ -127,6 +134,13 @@ pub(crate) struct Expected {
     skipping: bool,
     /// Syncs believed to be read as part of the COPY at the head.
     swallowed: u32,
+    /// Entries that left so far: the one at the head has this number.
+    left: u64,
+    /// One past the number of the last entry that says which prepared statements exist.
+    names: u64,
+    /// One past the number of the last entry that takes a parameter of the
+    /// client's login to another login's value.
+    resets: u64,
 }
 
 /// What is known when COPY in begins of messages sent ahead.
@@ -182,13 +196,66 @@ impl Expected {
         if entry.ends_batch() {
             self.batches += 1;
         }
+        let names = entry.names_statements();
         self.entries.push_back(entry);
+        if names {
+            self.names = self.end();
+        }
         None
+    }
+
+    /// One past the number of the last entry.
+    pub(crate) fn end(&self) -> u64 {
+        self.left + self.entries.len() as u64
+    }
+
+    /// The entry that was just added resets parameters.
+    pub(crate) fn note_reset(&mut self) {
+        self.resets = self.end();
+    }
+
+    /// Parameters may differ from the client's once what is under way is answered.
+    #[inline]
+    pub(crate) fn resets(&self) -> bool {
+        self.resets > self.left
+    }
+
+    /// Something under way says which prepared statements exist.
+    #[inline]
+    pub(crate) fn names(&self) -> bool {
+        self.names > self.left
+    }
+
+    /// Whether the prepared statement `name` of the client's exists depends on
+    /// replies to come: a batch before this one made or closed it, and may have
+    /// been skipped. What this batch did to it holds wherever it comes into play.
+    pub(crate) fn undecided(&self, name: &[u8]) -> bool {
+        let mut earlier = false;
+        for entry in self.entries.iter().rev() {
+            match entry {
+                Expect::Parse(Some(p)) | Expect::LocalParse(p) | Expect::LocalClose(Some(p))
+                    if *p.name == *name =>
+                {
+                    return earlier;
+                }
+                Expect::Query(Some(s)) | Expect::Execute(Some(s)) if s.drops_statements() => {
+                    return true;
+                }
+                _ => earlier |= entry.ends_batch(),
+            }
+        }
+        false
+    }
+
+    /// The replies up to `end` have come, as far as they will.
+    pub(crate) fn answered(&self, end: u64) -> bool {
+        self.left >= end || self.entries.is_empty() || self.skipping
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Expect> {
         let entry = self.entries.pop_front()?;
+        self.left += 1;
         if entry.ends_batch() {
             self.batches -= 1;
         }
@@ -218,19 +285,19 @@ impl Expected {
         while let Some(next) = self.entries.get(1) {
             match next {
                 Expect::Sync => {
-                    self.entries.remove(1);
+                    self.remove_next();
                     self.batches -= 1;
                     self.swallowed += 1;
                 }
                 Expect::CopyEnd => {
-                    self.entries.remove(1);
+                    self.remove_next();
                     ahead.ended = true;
                     break;
                 }
                 // After a simple query there is no Sync to skip to: the server
                 // goes on with the message after the one that it used up.
                 _ if matches!(self.entries.front(), Some(Expect::Query(_))) => {
-                    if let Some(used) = self.entries.remove(1)
+                    if let Some(used) = self.remove_next()
                         && used.ends_batch()
                     {
                         self.batches -= 1;
@@ -246,6 +313,16 @@ impl Expected {
         }
         ahead.unsynced = self.swallowed > 0 && self.batches == 0;
         ahead
+    }
+
+    /// Removes the entry behind the head; those behind it move up.
+    fn remove_next(&mut self) -> Option<Expect> {
+        for end in [&mut self.names, &mut self.resets] {
+            if *end > self.left + 1 {
+                *end -= 1;
+            }
+        }
+        self.entries.remove(1)
     }
 
     /// ReadyForQuery that nobody expects: the COPY failed before it read the

@@ -61,6 +61,9 @@ impl Hub {
         if step != Step::Done {
             return step;
         }
+        if self.depends_on_replies(slot, frame.tag, body, io.out) {
+            return Step::Wait;
+        }
         self.begin(slot, io.now);
         let done = match frame.tag {
             b'P' => self.parse(slot, frame, feed, at, body, io),
@@ -302,9 +305,20 @@ impl Hub {
             }
             script = Some(Script::shared(statement));
         }
-        self.expect(slot, Expect::Execute(script), io.out);
+        self.expect_execute(slot, script, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
         Some(())
+    }
+
+    fn expect_execute(&mut self, slot: u32, script: Option<Box<Script>>, out: &mut Outbox) {
+        let resets = match (&script, self.clients.get(slot)) {
+            (Some(script), Some(client)) => script.resets(&client.startup),
+            _ => false,
+        };
+        self.expect(slot, Expect::Execute(script), out);
+        if resets && let Some(server) = self.linked_server(slot) {
+            server.expected.note_reset();
+        }
     }
 
     fn close(
@@ -323,7 +337,11 @@ impl Hub {
         };
         if let Some((name, statement)) = ours {
             // Others may use it: it stays at the server until there is need of room.
-            let closed = Box::new(ClientParse { name, statement });
+            let closed = Box::new(ClientParse {
+                name,
+                statement,
+                before: None,
+            });
             self.expect(slot, Expect::LocalClose(Some(closed)), io.out);
             return Some(());
         }

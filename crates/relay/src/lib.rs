@@ -32,6 +32,7 @@ mod effects;
 mod errors;
 mod expect;
 mod extended;
+mod holding;
 mod hub;
 mod lease;
 mod login;
@@ -48,6 +49,8 @@ mod simple;
 mod slots;
 mod statements;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 pub mod ticks;
 
 pub use cancel::CancelOutcome;

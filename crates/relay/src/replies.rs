@@ -104,6 +104,7 @@ impl Hub {
             server.held.extend_from_slice(&input[consumed..]);
         }
         self.resume_sender(slot, io.out);
+        self.answered(slot, &mut io);
         self.maybe_release(now, slot, io.pools, io.out);
     }
 
@@ -468,14 +469,9 @@ impl Turn<'_> {
 /// Local replies whose turn has come.
 pub(crate) fn emit_locals(slot: u32, server: &mut Server, out: &mut Outbox) {
     while server.expected.front().is_some_and(Expect::is_local) {
-        let status = server.status;
         match server.expected.pop() {
             Some(Expect::LocalParse(_)) => out.write(Peer::Client(slot), back::parse_complete),
             Some(Expect::LocalClose(_)) => out.write(Peer::Client(slot), back::close_complete),
-            Some(Expect::LocalDeallocate) => out.write(Peer::Client(slot), |v| {
-                back::command_complete(v, "DEALLOCATE");
-                back::ready(v, status);
-            }),
             _ => {}
         }
     }

@@ -58,7 +58,9 @@ impl Hub {
             Phase::Ready => self.request_input(slot, input, &mut io),
             Phase::Login(_) => self.login_input(slot, input, &mut io),
             Phase::Console { .. } => self.console_input(slot, input, &mut io),
-            Phase::Waiting { .. } | Phase::Preparing => client.held.extend_from_slice(input),
+            Phase::Waiting { .. } | Phase::Preparing | Phase::Held { .. } => {
+                client.held.extend_from_slice(input)
+            }
             Phase::Cancelling => {}
         }
     }

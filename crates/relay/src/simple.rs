@@ -32,6 +32,9 @@ impl Hub {
         if step != Step::Done {
             return step;
         }
+        if self.reset_under_way(slot) && self.hold_client(slot, io.out) {
+            return Step::Wait;
+        }
         let Some(client) = self.clients.get(slot) else {
             return Step::Closed;
         };
@@ -75,6 +78,10 @@ impl Hub {
     /// A Query is about to be sent: its reply is expected, and what it ends ends.
     fn expect_query(&mut self, slot: u32, entry: Expect, whole: bool, now: Time) {
         self.begin(slot, now);
+        let resets = match (&entry, self.clients.get(slot)) {
+            (Expect::Query(Some(script)), Some(client)) => script.resets(&client.startup),
+            _ => false,
+        };
         let Some(server) = self.linked_server(slot) else {
             return;
         };
@@ -83,6 +90,9 @@ impl Hub {
         server.dirty |= !whole;
         server.batch += 1;
         server.expected.push(entry);
+        if resets {
+            server.expected.note_reset();
+        }
         if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
             ext.unnamed = None;
         }
@@ -165,21 +175,34 @@ impl Hub {
         else {
             return None;
         };
+        let name = name.as_bytes();
         let client = self.clients.get_mut(slot)?;
-        let server = self.servers.get_mut(client.link)?;
-        if script.statements != 1 || server.status == Status::Failed {
+        let link = client.link;
+        let server = self.servers.get_mut(link)?;
+        let prepared = &mut client.ext.as_mut()?.prepared;
+        let ours = prepared.contains_key(name) || server.expected.undecided(name);
+        if script.statements != 1 || !ours {
             return None;
         }
-        client.ext.as_mut()?.prepared.remove(name.as_bytes())?;
-        let link = client.link;
-        if server.expected.is_empty() {
-            let status = server.status;
-            io.out.write(Peer::Client(slot), |v| {
-                back::command_complete(v, "DEALLOCATE");
-                back::ready(v, status);
-            });
+        if !server.expected.is_empty() {
+            // Whether it succeeds, and in which state of the transaction, is not known yet.
+            return self.hold_client(slot, io.out).then_some(Step::Wait);
+        }
+        if server.status == Status::Failed {
+            return None;
+        }
+        prepared.remove(name)?;
+        io.out.write(Peer::Client(slot), |v| {
+            back::command_complete(v, "DEALLOCATE")
+        });
+        if std::mem::take(&mut server.unsynced) {
+            // As a Query, it ends the batch before it.
+            server.expected.push(Expect::Sync);
+            server.batch += 1;
+            io.out.write(Peer::Server(link), front::sync);
         } else {
-            server.expected.push(Expect::LocalDeallocate);
+            let status = server.status;
+            io.out.write(Peer::Client(slot), |v| back::ready(v, status));
         }
         self.maybe_release(io.now, link, io.pools, io.out);
         Some(Step::Done)

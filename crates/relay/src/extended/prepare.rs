@@ -57,11 +57,12 @@ impl Hub {
             self.fail_at_server(slot, &report, io.out);
             return Some(());
         }
-        let entry = Box::new(ClientParse {
+        let mut entry = Box::new(ClientParse {
             name: parse.name.into(),
             statement: Arc::clone(&statement),
+            before: None,
         });
-        effects::remember_parse(client, &entry);
+        effects::remember_parse(client, &mut entry);
         if parse.name.is_empty() {
             self.local(key).stats.totals.server_parses += 1;
             if let Some(server) = self.linked_server(slot) {

@@ -74,6 +74,10 @@ impl Turn<'_> {
     /// The rest of the batch will not be answered.
     pub(super) fn skip(&mut self) {
         self.server.unnamed = None;
+        if let Some(Expect::Parse(Some(parse))) = self.server.expected.front_mut() {
+            // One that failed drops the unnamed statement before it all the same.
+            parse.before = None;
+        }
         let mut skipped = Vec::new();
         while let Some(entry) = self.server.expected.skip() {
             skipped.push(entry);

@@ -44,8 +44,8 @@ pub(crate) enum Expect {
     Execute(Option<Box<Script>>),
     /// Close of the client.
     Close,
-    /// A message that fails at the server on purpose; the client gets this error instead.
-    Fails(Box<[u8]>),
+    /// A message that fails at the server on purpose.
+    Fails(Box<Refusal>),
     /// Parse of the pooler's, ahead of a client's Bind or Describe.
     OwnParse(Arc<Statement>),
     /// Close of the pooler's, to make room or to parse anew.
@@ -60,6 +60,16 @@ pub(crate) enum Expect {
     LocalClose(Option<Box<ClientParse>>),
     /// CopyDone or CopyFail was sent before the COPY was known to have begun; nothing answers it.
     CopyEnd,
+}
+
+/// An error of ours for a client, raised at the server too, so that both
+/// agree on what comes after.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The server's error that ours stands for. Any other one, such as that
+    /// of a failed transaction, would have come first, and goes to the client.
+    pub(crate) code: &'static str,
+    pub(crate) instead: Box<[u8]>,
 }
 
 /// A client's Parse of a named statement, or of the unnamed one.

@@ -5,7 +5,7 @@ mod prepare;
 use crate::client::PORTALS_MAX;
 use crate::effects::Script;
 use crate::errors::{Report, Trouble};
-use crate::expect::{ClientParse, Expect};
+use crate::expect::{ClientParse, Expect, Refusal};
 use crate::hub::Hub;
 use crate::outbox::{Feed, Outbox, Peer};
 use crate::pins::Pins;
@@ -22,6 +22,8 @@ use wire::front;
 /// it fails there, which puts the server into the state that an error of ours
 /// must have.
 const NOBODYS: &[u8] = b"plimsoll refused this";
+/// A statement that no server accepts: there is no such column.
+const NOTHING: &[u8] = b"SELECT \"plimsoll refused this\"";
 
 impl Hub {
     pub(crate) fn extended(
@@ -142,7 +144,7 @@ impl Hub {
         let statement = match self.statement(slot, bind.statement) {
             Ok(statement) => statement,
             Err(report) => {
-                self.fail_at_server(slot, &report, io.out);
+                self.refuse_missing(slot, &report, io.out);
                 self.drop_frame(slot, frame, feed, at);
                 return Some(());
             }
@@ -248,7 +250,7 @@ impl Hub {
         }
         let named = !describe.name.is_empty();
         match self.statement(slot, describe.name) {
-            Err(report) => self.fail_at_server(slot, &report, io.out),
+            Err(report) => self.refuse_missing(slot, &report, io.out),
             Ok(None) => {
                 self.expect(slot, Expect::Describe, io.out);
                 self.pass_frame(slot, frame, feed, at, io.out);
@@ -296,11 +298,8 @@ impl Hub {
             if let Some(what) = wants
                 && !self.take_pin(slot)
             {
-                let report = match self.in_failed_transaction(slot) {
-                    true => aborted(),
-                    false => self.pin_report(slot, what),
-                };
-                self.fail_at_server(slot, &report, io.out);
+                let report = self.pin_report(slot, what);
+                self.refuse_at_server(slot, &report, io.out);
                 return Some(());
             }
             script = Some(Script::shared(statement));
@@ -356,31 +355,38 @@ impl Hub {
         Some(())
     }
 
-    /// The server has said that the transaction failed, and nothing under way
-    /// can have ended it.
-    pub(crate) fn in_failed_transaction(&mut self, slot: u32) -> bool {
-        self.linked_server(slot)
-            .is_some_and(|s| s.status == Status::Failed && s.expected.batches() == 0)
-    }
-
     /// Answers a message with an error of ours in a way that the server shares:
     /// it gets a message that fails, so that its transaction and the rest of
-    /// the batch are treated as after any error.
-    pub(crate) fn fail_at_server(&mut self, slot: u32, report: &Report, out: &mut Outbox) {
+    /// the batch are treated as after any error. A missing statement is missing
+    /// in a failed transaction too.
+    fn refuse_missing(&mut self, slot: u32, report: &Report, out: &mut Outbox) {
+        self.fail_at_server(slot, "26000", report, out, |v| {
+            front::bind_renamed(v, b"", NOBODYS, &[0; 6])
+        });
+    }
+
+    /// The same for what a failed transaction would have refused by itself.
+    pub(crate) fn refuse_at_server(&mut self, slot: u32, report: &Report, out: &mut Outbox) {
+        self.fail_at_server(slot, "42703", report, out, |v| {
+            front::parse(v, NOBODYS, NOTHING, &[0; 2])
+        });
+    }
+
+    /// Sends what fails with `code`, for which the client gets `report`.
+    fn fail_at_server(
+        &mut self,
+        slot: u32,
+        code: &'static str,
+        report: &Report,
+        out: &mut Outbox,
+        message: impl FnOnce(&mut Vec<u8>),
+    ) {
         let Some(link) = self.clients.get(slot).map(|c| c.link) else {
             return;
         };
-        out.write(Peer::Server(link), |v| {
-            front::bind_renamed(v, b"", NOBODYS, &[0; 6])
-        });
-        self.expect(slot, Expect::Fails(report.bytes()), out);
+        out.write(Peer::Server(link), message);
+        let instead = report.bytes();
+        let refusal = Refusal { code, instead };
+        self.expect(slot, Expect::Fails(Box::new(refusal)), out);
     }
-}
-
-/// What the server says to anything but the end of a failed transaction.
-pub(crate) fn aborted() -> Report {
-    Report::error(
-        "25P02",
-        "current transaction is aborted, commands ignored until end of transaction block",
-    )
 }

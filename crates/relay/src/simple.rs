@@ -143,11 +143,8 @@ impl Hub {
 
     /// A simple query that would pin beyond the share: refused before it is sent.
     pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
-        let report = match self.in_failed_transaction(slot) {
-            true => crate::extended::aborted(),
-            false => self.pin_report(slot, what),
-        };
-        self.fail_at_server(slot, &report, io.out);
+        let report = self.pin_report(slot, what);
+        self.refuse_at_server(slot, &report, io.out);
         let Some(link) = self.clients.get(slot).map(|c| c.link) else {
             return;
         };

@@ -315,8 +315,8 @@ impl Stage {
 
     fn named(&self, name: &[u8]) -> String {
         match self.names.get(name) {
+            _ if name == b"plimsoll refused this" => "!".to_owned(),
             Some(text) => format!("#{text}"),
-            None if name == b"plimsoll refused this" => "!".to_owned(),
             None => String::from_utf8_lossy(name).into_owned(),
         }
     }

@@ -1,6 +1,5 @@
 //! Prepared statements: Parse, and having a statement at the server before its use.
 
-use super::aborted;
 use crate::client::PREPARED_NAMES_MAX;
 use crate::effects;
 use crate::errors::Report;
@@ -39,24 +38,14 @@ impl Hub {
             self.pass_frame(slot, frame, feed, at, io.out);
             return Some(());
         }
-        let statement = self.texts.intern(parse.text, parse.types, quoting);
-        let client = self.clients.get_mut(slot)?;
-        let taken = |e: &crate::client::Extra| {
-            e.prepared.contains_key(parse.name) || e.prepared.len() >= PREPARED_NAMES_MAX
-        };
-        if !parse.name.is_empty() && client.ext.as_ref().is_some_and(|e| taken(e)) {
-            let name = String::from_utf8_lossy(parse.name).into_owned();
-            if self.in_failed_transaction(slot) {
-                self.fail_at_server(slot, &aborted(), io.out);
-                return Some(());
-            }
-            let report = Report::error(
-                "42P05",
-                format!("prepared statement \"{name}\" already exists"),
-            );
-            self.fail_at_server(slot, &report, io.out);
+        if !parse.name.is_empty()
+            && let Some(report) = self.name_refused(slot, parse.name)
+        {
+            self.refuse_at_server(slot, &report, io.out);
             return Some(());
         }
+        let statement = self.texts.intern(parse.text, parse.types, quoting);
+        let client = self.clients.get_mut(slot)?;
         let mut entry = Box::new(ClientParse {
             name: parse.name.into(),
             statement: Arc::clone(&statement),
@@ -73,6 +62,20 @@ impl Hub {
             return Some(());
         }
         self.parse_named(slot, entry, io.out)
+    }
+
+    /// Why a client cannot prepare a statement under this name.
+    fn name_refused(&self, slot: u32, name: &[u8]) -> Option<Report> {
+        let prepared = &self.clients.get(slot)?.ext.as_ref()?.prepared;
+        if prepared.contains_key(name) {
+            let name = String::from_utf8_lossy(name);
+            let text = format!("prepared statement \"{name}\" already exists");
+            return Some(Report::error("42P05", text));
+        }
+        (prepared.len() >= PREPARED_NAMES_MAX).then(|| {
+            let text = format!("a client can have {PREPARED_NAMES_MAX} prepared statements");
+            Report::error("53000", text)
+        })
     }
 
     /// A named statement: sent under our own name, or, where the server has it

@@ -48,9 +48,8 @@ impl Turn<'_> {
                 self.deliver(frame, feed, at, here, true);
                 return After::Nothing;
             }
-            // In a failed transaction the server's own answer is the right one.
-            Some(Expect::Fails(instead)) if code != "25P02" => {
-                let instead = instead.clone();
+            Some(Expect::Fails(refusal)) if code == refusal.code => {
+                let instead = refusal.instead.clone();
                 self.deliver(frame, feed, at, here, true);
                 if self.client.is_some() {
                     self.out.write(Peer::Client(self.server.link), |v| {

@@ -54,6 +54,9 @@ impl Session {
         if self.tx == Tx::Failed && !allowed_when_failed(&text) {
             return fail("25P02", "current transaction is aborted");
         }
+        if text.contains("\"plimsoll refused this\"") {
+            return fail("42703", "column does not exist");
+        }
         if parse.name.is_empty() {
             self.unnamed = Some(text);
         } else if self.named.contains_key(parse.name) {

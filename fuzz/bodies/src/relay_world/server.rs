@@ -248,6 +248,12 @@ impl Server {
         match tag {
             b'P' => {
                 let parse = front::Parse::parse(body)?;
+                if find(parse.text, b"\"plimsoll refused this\"").is_some() {
+                    let failed = self.status == b'E';
+                    self.fail(if failed { "25P02" } else { "42703" });
+                    self.skipping = true;
+                    return Ok(());
+                }
                 let taken = !parse.name.is_empty() && self.prepared.contains_key(parse.name);
                 if taken || self.fail_next {
                     assert!(

@@ -373,7 +373,7 @@ impl Hub {
     }
 
     /// Sends what fails with `code`, for which the client gets `report`.
-    fn fail_at_server(
+    pub(super) fn fail_at_server(
         &mut self,
         slot: u32,
         code: &'static str,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use wire::back::Status;
 use wire::frame::Frame;
 use wire::front;
+use wire::sql::Quoting;
 
 /// Statements longer than this are not remembered once the connection is returned.
 const UNNAMED_KEPT_MAX: usize = 64 * 1024;
@@ -39,10 +40,15 @@ impl Hub {
             return Some(());
         }
         if !parse.name.is_empty()
-            && let Some(report) = self.name_refused(slot, parse.name)
+            && let Some(ext) = &self.clients.get(slot)?.ext
         {
-            self.refuse_at_server(slot, &report, io.out);
-            return Some(());
+            if ext.prepared.contains_key(parse.name) {
+                return self.parse_again(slot, &parse, io.out);
+            }
+            if ext.prepared.len() >= PREPARED_NAMES_MAX {
+                self.refuse_at_server(slot, &too_many(), io.out);
+                return Some(());
+            }
         }
         let statement = self.texts.intern(parse.text, parse.types, quoting);
         let client = self.clients.get_mut(slot)?;
@@ -64,18 +70,18 @@ impl Hub {
         self.parse_named(slot, entry, io.out)
     }
 
-    /// Why a client cannot prepare a statement under this name.
-    fn name_refused(&self, slot: u32, name: &[u8]) -> Option<Report> {
-        let prepared = &self.clients.get(slot)?.ext.as_ref()?.prepared;
-        if prepared.contains_key(name) {
-            let name = String::from_utf8_lossy(name);
-            let text = format!("prepared statement \"{name}\" already exists");
-            return Some(Report::error("42P05", text));
-        }
-        (prepared.len() >= PREPARED_NAMES_MAX).then(|| {
-            let text = format!("a client can have {PREPARED_NAMES_MAX} prepared statements");
-            Report::error("53000", text)
-        })
+    /// Parse of a name that the client has already. The server refuses it too,
+    /// and says first what else is wrong, since it gets the text under a name
+    /// that is taken there: that of the empty statement.
+    fn parse_again(&mut self, slot: u32, parse: &front::Parse<'_>, out: &mut Outbox) -> Option<()> {
+        let name = String::from_utf8_lossy(parse.name);
+        let text = format!("prepared statement \"{name}\" already exists");
+        let empty = self.texts.intern(b"", &[0, 0], Quoting::default());
+        self.ensure_prepared(slot, &empty, empty.server_name(), out)?;
+        self.fail_at_server(slot, "42P05", &Report::error("42P05", text), out, |v| {
+            front::parse(v, empty.server_name(), parse.text, parse.types)
+        });
+        Some(())
     }
 
     /// A named statement: sent under our own name, or, where the server has it
@@ -249,4 +255,9 @@ fn refresh(server: &mut Server, ddl: u64) {
         server.prepared.all_stale();
         server.ddl_seen = ddl;
     }
+}
+
+fn too_many() -> Report {
+    let text = format!("a client can have {PREPARED_NAMES_MAX} prepared statements");
+    Report::error("53000", text)
 }

@@ -150,30 +150,40 @@ impl Conn {
         }
     }
 
-    /// Writes these runs of bytes; what the socket does not take is kept.
-    /// Returns the bytes kept, or `None` when the connection is broken.
-    pub(crate) fn write(&mut self, runs: &[IoSlice<'_>]) -> Option<usize> {
+    /// Writes these bytes; what the socket does not take is kept. Returns the
+    /// bytes kept, or `None` when the connection is broken.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        if !self.unsent.is_empty() {
+            self.unsent.extend_from_slice(bytes);
+            return Some(self.left());
+        }
+        let Conn { tls, stream, .. } = self;
+        let sent = taken(|| match tls {
+            None => stream.write(bytes),
+            Some(tls) => tls.write_plain(stream, bytes),
+        })?;
+        if sent < bytes.len() {
+            self.unsent.extend_from_slice(&bytes[sent..]);
+        }
+        Some(self.left())
+    }
+
+    /// The same for several runs, in one system call.
+    pub(crate) fn write_runs(&mut self, runs: &[IoSlice<'_>]) -> Option<usize> {
+        if self.tls.is_some() {
+            for run in runs {
+                self.write(run)?;
+            }
+            return Some(self.left());
+        }
         let mut skip = 0;
         if self.unsent.is_empty() {
-            let result = match (&mut self.tls, runs) {
-                (None, [one]) => self.stream.write(one),
-                (None, many) => self.stream.write_vectored(many),
-                (Some(tls), many) => write_tls(tls, &mut self.stream, many),
-            };
-            skip = match result {
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
-                Err(_) => return None,
-            };
+            skip = taken(|| self.stream.write_vectored(runs))?;
         }
         for run in runs {
-            if skip >= run.len() {
-                skip -= run.len();
-                continue;
-            }
-            self.unsent.extend_from_slice(&run[skip..]);
-            skip = 0;
+            let sent = skip.min(run.len());
+            skip -= sent;
+            self.unsent.extend_from_slice(&run[sent..]);
         }
         Some(self.left())
     }
@@ -213,19 +223,15 @@ impl Conn {
     }
 }
 
-fn write_tls(tls: &mut TlsStream, stream: &mut Stream, runs: &[IoSlice<'_>]) -> io::Result<usize> {
-    let mut written = 0;
-    for run in runs {
-        match tls.write_plain(stream, run) {
-            Ok(n) => {
-                written += n;
-                if n < run.len() {
-                    break;
-                }
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-            Err(e) => return Err(e),
+/// How many bytes a write took; `None` when the connection is broken. A signal
+/// is no reason to wait: the system would not tell when to go on.
+fn taken(mut write: impl FnMut() -> io::Result<usize>) -> Option<usize> {
+    loop {
+        match write() {
+            Ok(n) => return Some(n),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Some(0),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
         }
     }
-    Ok(written)
 }

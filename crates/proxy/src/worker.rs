@@ -69,6 +69,9 @@ pub(crate) struct Worker {
     buffer: Vec<u8>,
     letters: Vec<Mail>,
     commands: Vec<Command>,
+    /// Peers that did not take all of a dispatch's bytes, and how many are kept;
+    /// `None` for a broken one. Empty between dispatches.
+    unwritten: Vec<(Peer, Option<usize>)>,
     /// Who asked for the cancel that is under way to a connection's server.
     requesters: BTreeMap<(u32, u32), Vec<ClientId>>,
     handovers: u64,
@@ -115,6 +118,7 @@ impl Worker {
             buffer: vec![0; READ_BYTES],
             letters: Vec::new(),
             commands: Vec::new(),
+            unwritten: Vec::new(),
             requesters: BTreeMap::new(),
             handovers: 0,
             panics: 0,

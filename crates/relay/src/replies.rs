@@ -35,13 +35,32 @@ enum After {
     Fatal,
 }
 
-/// The parts of the hub that a frame may touch.
+/// The parts of the hub that a frame may touch, and the bytes it stands in.
 struct Turn<'a> {
     now: Time,
     server: &'a mut Server,
     client: Option<&'a mut Client>,
     local: &'a mut Local,
     out: &'a mut Outbox,
+    feed: Feed<'a>,
+    /// What stands before this was passed on or swallowed. What follows is passed
+    /// on in one piece: when something else comes between, and at the turn's end.
+    settled: usize,
+}
+
+/// One message, as far as it is here.
+#[derive(Clone, Copy)]
+struct Message {
+    frame: Frame,
+    /// Where it begins in the turn's bytes, and where the part that is here ends.
+    start: usize,
+    end: usize,
+}
+
+impl Message {
+    fn is_whole(&self) -> bool {
+        self.end - self.start == self.frame.len
+    }
 }
 
 impl Hub {
@@ -144,8 +163,10 @@ impl Hub {
                     client,
                     local,
                     out: io.out,
+                    feed,
+                    settled: at,
                 };
-                turn.run(feed, at)
+                turn.run(at)
             };
             at += consumed;
             match after {
@@ -201,29 +222,34 @@ fn needed(frame: &Frame) -> usize {
     }
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
     /// Runs over frames until one asks something of the hub. Returns the bytes
     /// consumed.
-    fn run(&mut self, feed: Feed<'_>, start: usize) -> (usize, After) {
+    fn run(&mut self, start: usize) -> (usize, After) {
+        let (at, after) = self.frames(start);
+        self.pass_to(at);
+        (at - start, after)
+    }
+
+    fn frames(&mut self, start: usize) -> (usize, After) {
+        let bytes = self.feed.bytes;
         let mut at = start;
-        while at < feed.bytes.len() {
-            let rest = &feed.bytes[at..];
+        while at < bytes.len() {
             if self.server.stream_left > 0 {
-                let n = self.server.stream_left.min(rest.len());
-                self.server.stream_left -= n;
-                if !self.server.stream_drop {
-                    self.pass(feed, at, at + n);
-                }
-                at += n;
+                at = self.rest_of_message(at);
                 continue;
             }
+            let rest = &bytes[at..];
             let frame = match frame::peek(rest) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
-                Err(_) => return (feed.bytes.len() - start, After::Nonsense),
+                Err(_) => {
+                    self.swallow(at, bytes.len());
+                    return (bytes.len(), After::Nonsense);
+                }
             };
             let need =
-                if self.server.capture.is_some() && frame.tag == b'D' && frame.len <= READ_MAX {
+                if frame.tag == b'D' && self.server.capture.is_some() && frame.len <= READ_MAX {
                     frame.len
                 } else {
                     needed(&frame)
@@ -231,83 +257,121 @@ impl Turn<'_> {
             if rest.len() < need {
                 break;
             }
-            let here = frame.len.min(rest.len());
-            let after = self.frame(frame, feed, at, here);
-            at += here;
+            let message = Message {
+                frame,
+                start: at,
+                end: at + frame.len.min(rest.len()),
+            };
+            let after = self.message(message);
+            at = message.end;
             if after != After::Nothing {
-                return (at - start, after);
+                return (at, after);
             }
         }
-        (at - start, After::Nothing)
+        (at, After::Nothing)
     }
 
+    /// What is left of a message that was longer than the bytes it began in.
+    fn rest_of_message(&mut self, at: usize) -> usize {
+        let n = self.server.stream_left.min(self.feed.bytes.len() - at);
+        self.server.stream_left -= n;
+        if self.server.stream_drop {
+            self.swallow(at, at + n);
+        }
+        at + n
+    }
+
+    /// Passes on all before `end` that is not settled yet.
     #[inline]
-    fn pass(&mut self, feed: Feed<'_>, start: usize, end: usize) {
-        if self.client.is_some() {
+    fn pass_to(&mut self, end: usize) {
+        let start = std::mem::replace(&mut self.settled, end);
+        if start < end && self.client.is_some() {
             self.local.stats.totals.bytes_sent += (end - start) as u64;
             self.out
-                .pass(Peer::Client(self.server.link), feed, start, end);
+                .pass(Peer::Client(self.server.link), self.feed, start, end);
         }
     }
 
-    /// The frame goes to the client, or, when `own`, nowhere.
+    /// These bytes go nowhere; those before them do.
+    fn swallow(&mut self, start: usize, end: usize) {
+        self.pass_to(start);
+        self.settled = end;
+    }
+
+    /// The message goes to the client, or, when `own`, nowhere.
     #[inline]
-    fn deliver(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize, own: bool) {
-        self.server.stream_left = frame.len - here;
+    fn deliver(&mut self, m: Message, own: bool) {
+        self.server.stream_left = m.frame.len - (m.end - m.start);
         self.server.stream_drop = own;
-        if !own {
-            self.pass(feed, at, at + here);
+        if own {
+            self.swallow(m.start, m.end);
         }
     }
 
-    fn frame(&mut self, frame: Frame, feed: Feed<'_>, at: usize, here: usize) -> After {
-        let own = self.server.expected.front().is_some_and(Expect::is_own);
-        let body = &feed.bytes[at + frame::HEADER..at + here];
-        if own
-            && frame.tag == b'D'
-            && here == frame.len
-            && let Some(capture) = self.server.capture.as_mut()
-        {
-            capture.take(body);
+    /// Tells the client something of our own, after all before `end`.
+    fn say(&mut self, end: usize, build: impl FnOnce(&mut Vec<u8>)) {
+        self.pass_to(end);
+        if self.client.is_some() {
+            self.out.write(Peer::Client(self.server.link), build);
         }
-        match frame.tag {
-            b'D' | b'd' | b'c' | b'V' | b't' => self.deliver(frame, feed, at, here, own),
+    }
+
+    #[inline]
+    fn body(&self, m: Message) -> &'a [u8] {
+        &self.feed.bytes[m.start + frame::HEADER..m.end]
+    }
+
+    #[inline]
+    fn message(&mut self, m: Message) -> After {
+        let own = self.server.expected.front().is_some_and(Expect::is_own);
+        match m.frame.tag {
+            b'D' | b'd' | b'c' | b'V' | b't' => {
+                if own && m.frame.tag == b'D' {
+                    self.capture(m);
+                }
+                self.deliver(m, own);
+            }
             b'T' | b'n' => {
-                self.deliver(frame, feed, at, here, own);
+                self.deliver(m, own);
                 if matches!(self.server.expected.front(), Some(Expect::Describe)) {
-                    self.next();
+                    self.next(m.end);
                 }
             }
-            b'1' | b'2' | b'3' | b's' | b'I' => return self.step_reply(frame, feed, at, here, own),
+            b'1' | b'2' | b'3' | b's' | b'I' => return self.step_reply(m, own),
             b'C' => {
-                self.deliver(frame, feed, at, here, own);
-                return self.completed(body);
+                self.deliver(m, own);
+                return self.completed(m);
             }
-            b'Z' => return self.ready(frame, feed, at, here, body),
-            b'E' => return self.error(frame, feed, at, here, body),
-            b'S' => self.parameter(frame, feed, at, here, body, own),
-            b'N' | b'A' => self.deliver(frame, feed, at, here, own),
+            b'Z' => return self.ready(m),
+            b'E' => return self.error(m),
+            b'S' => self.parameter(m, own),
+            b'N' | b'A' => self.deliver(m, own),
             b'G' | b'W' | b'H' => {
-                self.deliver(frame, feed, at, here, own);
-                if frame.tag != b'H' && !own {
+                self.deliver(m, own);
+                if m.frame.tag != b'H' && !own {
                     self.copy_begins();
                 }
             }
-            _ => return After::Nonsense,
+            _ => {
+                self.swallow(m.start, m.end);
+                return After::Nonsense;
+            }
         }
         After::Nothing
     }
 
+    fn capture(&mut self, m: Message) {
+        let body = self.body(m);
+        if m.is_whole()
+            && let Some(capture) = self.server.capture.as_mut()
+        {
+            capture.take(body);
+        }
+    }
+
     /// Replies that end one message of an extended batch.
-    fn step_reply(
-        &mut self,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        here: usize,
-        own: bool,
-    ) -> After {
-        let fits = match (frame.tag, self.server.expected.front()) {
+    fn step_reply(&mut self, m: Message, own: bool) -> After {
+        let fits = match (m.frame.tag, self.server.expected.front()) {
             (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
             | (b'2', Some(Expect::Bind))
             | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
@@ -315,15 +379,16 @@ impl Turn<'_> {
             | (b'I', Some(Expect::Execute(_))) => true,
             // The empty query of a simple Query is followed by ReadyForQuery.
             (b'I', Some(Expect::Query(_) | Expect::OwnQuery(_))) => {
-                self.deliver(frame, feed, at, here, own);
+                self.deliver(m, own);
                 return After::Nothing;
             }
             _ => false,
         };
         if !fits {
+            self.swallow(m.start, m.end);
             return After::Nonsense;
         }
-        self.deliver(frame, feed, at, here, own);
+        self.deliver(m, own);
         match self.server.expected.front() {
             Some(Expect::Parse(Some(p))) if !p.name.is_empty() => {
                 let statement = std::sync::Arc::clone(&p.statement);
@@ -338,12 +403,12 @@ impl Turn<'_> {
                 self.server.prepared.closed(&statement);
             }
             // Suspended at its row limit: its functions were called already.
-            Some(Expect::Execute(script)) if script.is_some() && frame.tag == b's' => {
+            Some(Expect::Execute(script)) if script.is_some() && m.frame.tag == b's' => {
                 self.suspended();
             }
             _ => {}
         }
-        self.next();
+        self.next(m.end);
         After::Nothing
     }
 
@@ -358,9 +423,18 @@ impl Turn<'_> {
         }
     }
 
-    /// The head of the queue is answered; local replies behind it go out.
-    fn next(&mut self) {
+    /// The head of the queue is answered by what ends at `end`; local replies
+    /// behind it go out.
+    #[inline]
+    fn next(&mut self, end: usize) {
         self.server.expected.pop();
+        if self.server.expected.front().is_some_and(Expect::is_local) {
+            self.locals(end);
+        }
+    }
+
+    fn locals(&mut self, end: usize) {
+        self.pass_to(end);
         if self.client.is_some() {
             emit_locals(self.server.link, self.server, self.out);
         } else {
@@ -371,8 +445,7 @@ impl Turn<'_> {
     }
 
     /// CommandComplete.
-    fn completed(&mut self, body: &[u8]) -> After {
-        let tag = back::command_tag(body);
+    fn completed(&mut self, m: Message) -> After {
         let mut ddl = false;
         // The script is taken out so that both sessions can be changed.
         let taken = match self.server.expected.front_mut() {
@@ -382,6 +455,7 @@ impl Turn<'_> {
         };
         self.server.copy_in = false;
         if let Some(mut script) = taken {
+            let tag = back::command_tag(self.body(m));
             if let Some(client) = self.client.as_deref_mut() {
                 ddl = effects::finished(&mut script, tag, client, self.server).ddl;
             }
@@ -390,29 +464,24 @@ impl Turn<'_> {
             }
         }
         if matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
-            self.next();
+            self.next(m.end);
         }
         if ddl { After::Ddl } else { After::Nothing }
     }
 
-    fn ready(
-        &mut self,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        here: usize,
-        body: &[u8],
-    ) -> After {
-        let Ok(status) = back::ready_status(body) else {
+    fn ready(&mut self, m: Message) -> After {
+        let Ok(status) = back::ready_status(self.body(m)) else {
+            self.swallow(m.start, m.end);
             return After::Nonsense;
         };
         if self.server.expected.late_sync() {
             self.server.status = status;
             self.server.unsynced = false;
-            self.deliver(frame, feed, at, here, false);
+            self.deliver(m, false);
             return After::Nothing;
         }
         if !self.server.expected.front().is_some_and(Expect::ends_batch) {
+            self.swallow(m.start, m.end);
             return After::Nonsense;
         }
         self.server.status = status;
@@ -426,7 +495,7 @@ impl Turn<'_> {
         let forbidden = purpose.is_none()
             && status == Status::Transaction
             && self.server.pool.mode == crate::directory::PoolMode::Statement;
-        self.deliver(frame, feed, at, here, purpose.is_some() || forbidden);
+        self.deliver(m, purpose.is_some() || forbidden);
         if purpose.is_none() {
             self.count(status);
             if let Some(client) = self.client.as_deref_mut()
@@ -435,7 +504,7 @@ impl Turn<'_> {
                 effects::transaction_over(client, self.server);
             }
         }
-        self.next();
+        self.next(m.end);
         match purpose {
             Some(purpose) => After::OwnDone(purpose),
             None => After::Nothing,

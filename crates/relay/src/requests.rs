@@ -246,8 +246,13 @@ impl Hub {
             client.skip = true;
         }
         // An unknown type is the end also for PostgreSQL, when it skips.
-        let known = b"QPBDECHdcfF".contains(&frame.tag);
-        if client.skip && known {
+        let known = || {
+            matches!(
+                frame.tag,
+                b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'H' | b'd' | b'c' | b'f' | b'F'
+            )
+        };
+        if client.skip && known() {
             return self.drop_frame(slot, frame, feed, at);
         }
         match frame.tag {

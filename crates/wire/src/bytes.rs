@@ -83,11 +83,9 @@ impl<'a> Reader<'a> {
     /// A string up to its zero byte, which is consumed and not returned.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<&'a [u8], WireError> {
-        let text = CStr::from_bytes_until_nul(self.rest)
-            .map_err(|_| WireError::Unterminated)?
-            .to_bytes();
-        // The terminator was just found, so this cannot fail.
-        self.rest = self.rest.get(text.len() + 1..).unwrap_or_default();
+        let end = memchr::memchr(0, self.rest).ok_or(WireError::Unterminated)?;
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
         Ok(text)
     }
 

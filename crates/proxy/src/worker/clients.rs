@@ -87,7 +87,7 @@ impl Worker {
     fn turn_away(&mut self, stream: Stream) {
         let report = self.hub.too_many_clients();
         let mut conn = Conn::new(stream);
-        let _ = conn.write(&[io::IoSlice::new(&report)]);
+        let _ = conn.write(&report);
         self.linger(conn, None);
     }
 

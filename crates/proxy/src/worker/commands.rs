@@ -9,7 +9,6 @@ use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
 use relay::{CancelOutcome, Command, Hub, Peer, PoolKey, Pools};
-use std::io::IoSlice;
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
@@ -169,7 +168,7 @@ impl Worker {
             Some(mut socket) => {
                 let mut bye = Vec::new();
                 wire::front::terminate(&mut bye);
-                let _ = socket.write(&[IoSlice::new(&bye)]);
+                let _ = socket.write(&bye);
                 self.linger(*socket, Some((pool, conn)));
             }
             None => self.port.closed(self.now, pool, conn),

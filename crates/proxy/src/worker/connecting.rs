@@ -9,7 +9,7 @@ use config::SslMode;
 use events::Time;
 use events::snapshot::Address;
 use mio::Interest;
-use std::io::{self, IoSlice};
+use std::io;
 use std::time::Duration;
 
 /// A cancel request that takes longer is given up.
@@ -192,10 +192,7 @@ impl Worker {
         };
         let packet = std::mem::take(packet);
         outgoing.stage = Stage::Sent;
-        let sent = outgoing
-            .conn
-            .as_mut()
-            .and_then(|c| c.write(&[IoSlice::new(&packet)]));
+        let sent = outgoing.conn.as_mut().and_then(|c| c.write(&packet));
         if sent.is_none() {
             return self.outgoing_failed(slot, "the cancel request could not be sent");
         }
@@ -265,7 +262,7 @@ fn step(outgoing: &mut Outgoing) -> Step {
                 Some(_) if outgoing.want_tls => {
                     let mut request = Vec::new();
                     wire::front::ssl_request(&mut request);
-                    if conn.write(&[IoSlice::new(&request)]).is_none() {
+                    if conn.write(&request).is_none() {
                         return Step::Failed("the server closed the connection".into());
                     }
                     outgoing.stage = Stage::Asked;

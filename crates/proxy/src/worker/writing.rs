@@ -31,48 +31,54 @@ impl Worker {
 
     /// Writes the segments: runs for the same peer go out in one call.
     fn write_out(&mut self, input: &[u8]) {
-        if self.out.segments().is_empty() {
-            return;
-        }
-        let out = std::mem::take(&mut self.out);
-        let segments = out.segments();
-        let mut i = 0;
-        while let Some(first) = segments.get(i) {
-            let run = segments[i..]
+        let mut rest = self.out.segments();
+        while let Some(first) = rest.first() {
+            let runs = rest
                 .iter()
+                .take(RUNS_MAX)
                 .take_while(|s| s.to == first.to)
-                .count()
-                .min(RUNS_MAX);
-            let mut slices = [IoSlice::new(&[]); RUNS_MAX];
-            for (slice, segment) in slices.iter_mut().zip(&segments[i..i + run]) {
-                *slice = IoSlice::new(out.bytes(segment, input));
+                .count();
+            let (runs, later) = rest.split_at(runs);
+            rest = later;
+            let conn = match first.to {
+                Peer::Client(slot) => self.clients.get_mut(slot as usize),
+                Peer::Server(slot) => self.servers.get_mut(slot as usize),
+            };
+            let Some(conn) = conn.and_then(Option::as_deref_mut) else {
+                continue;
+            };
+            let before = conn.unsent.len();
+            let left = match runs {
+                [one] => conn.write(self.out.bytes(one, input)),
+                many => {
+                    let mut slices = [IoSlice::new(&[]); RUNS_MAX];
+                    for (slice, segment) in slices.iter_mut().zip(many) {
+                        *slice = IoSlice::new(self.out.bytes(segment, input));
+                    }
+                    conn.write_runs(&slices[..many.len()])
+                }
+            };
+            if left != Some(0) && left != Some(before) {
+                self.unwritten.push((first.to, left));
             }
-            self.send(first.to, &slices[..run]);
-            i += run;
         }
-        // What was written while sending (backlogs) comes after.
-        let mut out = out;
-        out.clear_segments();
-        let meanwhile = std::mem::replace(&mut self.out, out);
-        self.out.append(meanwhile);
+        self.out.clear_segments();
+        while let Some((peer, left)) = self.unwritten.pop() {
+            self.not_written(peer, left);
+        }
     }
 
-    fn send(&mut self, peer: Peer, runs: &[IoSlice<'_>]) {
-        let Some(conn) = self.conn(peer) else { return };
-        let before = conn.unsent.len();
-        match conn.write(runs) {
-            Some(0) => {}
-            Some(left) if left != before => {
-                self.hub
-                    .backlog(self.now, peer, left, &mut self.port, &mut self.out);
-            }
-            Some(_) => {}
+    /// A socket did not take all: `left` bytes are kept, or it is broken.
+    #[cold]
+    fn not_written(&mut self, peer: Peer, left: Option<usize>) {
+        if let Some(left) = left {
+            self.hub
+                .backlog(self.now, peer, left, &mut self.port, &mut self.out);
+        } else if let Some(conn) = self.conn(peer) {
             // The end of file will tell; what it sent before is still read.
-            None => {
-                conn.readable = true;
-                conn.ended = true;
-                self.look_again(peer);
-            }
+            conn.readable = true;
+            conn.ended = true;
+            self.look_again(peer);
         }
     }
 }

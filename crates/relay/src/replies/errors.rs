@@ -1,25 +1,16 @@
 //! ErrorResponse, and what the server skips after it.
 
-use super::{After, Turn};
+use super::{After, Message, Turn};
 use crate::client::Client;
 use crate::expect::Expect;
-use crate::outbox::{Feed, Peer};
 use crate::server::Server;
 use events::CloseReason;
 use std::sync::Arc;
 use wire::back::ErrorFields;
-use wire::frame::Frame;
 
 impl Turn<'_> {
-    pub(super) fn error(
-        &mut self,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        here: usize,
-        body: &[u8],
-    ) -> After {
-        let fields = ErrorFields::parse(body).ok();
+    pub(super) fn error(&mut self, m: Message) -> After {
+        let fields = ErrorFields::parse(self.body(m)).ok();
         let code = fields.as_ref().map_or("", |f| f.code());
         if fields
             .as_ref()
@@ -27,7 +18,7 @@ impl Turn<'_> {
         {
             self.server.doomed.get_or_insert(CloseReason::ServerFatal);
             let own = matches!(self.server.expected.front(), Some(Expect::OwnQuery(_)));
-            self.deliver(frame, feed, at, here, own);
+            self.deliver(m, own);
             return After::Fatal;
         }
         if matches!(code, "0A000" | "26000")
@@ -45,20 +36,16 @@ impl Turn<'_> {
                 self.server
                     .own_error
                     .get_or_insert_with(|| text.as_ref().into());
-                self.deliver(frame, feed, at, here, true);
+                self.deliver(m, true);
                 return After::Nothing;
             }
             Some(Expect::Fails(refusal)) if code == refusal.code => {
                 let instead = refusal.instead.clone();
-                self.deliver(frame, feed, at, here, true);
-                if self.client.is_some() {
-                    self.out.write(Peer::Client(self.server.link), |v| {
-                        v.extend_from_slice(&instead)
-                    });
-                }
+                self.deliver(m, true);
+                self.say(m.end, |v| v.extend_from_slice(&instead));
             }
             // An error of the pooler's Parse is the client's: its statement is at fault.
-            _ => self.deliver(frame, feed, at, here, false),
+            _ => self.deliver(m, false),
         }
         let in_batch = !matches!(
             self.server.expected.front(),

@@ -1,44 +1,36 @@
 //! ParameterStatus: what both sides learn of a parameter.
 
-use super::Turn;
+use super::{Message, Turn};
 use crate::expect::{Expect, Purpose};
 use crate::login::reported_name;
-use crate::outbox::{Feed, Peer};
 use crate::params::ParamSet;
 use std::sync::Arc;
 use wire::back;
-use wire::frame::Frame;
 use wire::sql::Value;
 
 impl Turn<'_> {
     /// ParameterStatus: the truth about a reported parameter, on both sides.
-    pub(super) fn parameter(
-        &mut self,
-        frame: Frame,
-        feed: Feed<'_>,
-        at: usize,
-        here: usize,
-        body: &[u8],
-        own: bool,
-    ) {
+    pub(super) fn parameter(&mut self, m: Message, own: bool) {
         let purpose = match self.server.expected.front() {
             Some(Expect::OwnQuery(purpose)) => Some(*purpose),
             _ => None,
         };
-        let parsed = back::ParameterStatus::parse(body).ok().and_then(|s| {
-            let name = std::str::from_utf8(s.name).ok()?.to_ascii_lowercase();
-            Some((name, std::str::from_utf8(s.value).ok()?))
-        });
+        let parsed = back::ParameterStatus::parse(self.body(m))
+            .ok()
+            .and_then(|s| {
+                let name = std::str::from_utf8(s.name).ok()?.to_ascii_lowercase();
+                Some((name, std::str::from_utf8(s.value).ok()?))
+            });
         let Some((name, value)) = parsed.filter(|(n, _)| !NOT_SETTINGS.contains(&&**n)) else {
-            return self.deliver(frame, feed, at, here, own);
+            return self.deliver(m, own);
         };
         let value = Value::Guc(value.into());
         let at_login = self.server.greeting.value(&name) == Some(&value);
-        if at_login && !own && self.gone_back(&name) {
+        if at_login && !own && self.gone_back(m, &name) {
             change(&mut self.server.params, &name, None);
-            return self.deliver(frame, feed, at, here, true);
+            return self.deliver(m, true);
         }
-        self.deliver(frame, feed, at, here, own);
+        self.deliver(m, own);
         let wanted = (!at_login).then(|| value.clone());
         change(&mut self.server.params, &name, wanted.clone());
         if let Some(client) = self.client.as_deref_mut()
@@ -56,7 +48,7 @@ impl Turn<'_> {
 
     /// RESET took the server back to its own login, where the client means
     /// its own: it is told the value that it will have.
-    pub(super) fn gone_back(&mut self, name: &str) -> bool {
+    pub(super) fn gone_back(&mut self, m: Message, name: &str) -> bool {
         let Some(client) = self.client.as_deref() else {
             return false;
         };
@@ -68,8 +60,9 @@ impl Turn<'_> {
         if *wish != Value::Guc(login.clone()) || self.server.params.value(name).is_some() {
             return false;
         }
-        self.out.write(Peer::Client(self.server.link), |v| {
-            back::parameter_status(v, reported_name(name), &**login)
+        let login = login.clone();
+        self.say(m.start, |v| {
+            back::parameter_status(v, reported_name(name), &*login)
         });
         true
     }

@@ -33,6 +33,9 @@ pub(super) fn plain_verb(text: &[u8]) -> Option<Verb> {
 
 /// Which of the pieces occur in `text`, as a set of bits; with `any`, stops after the first.
 pub(super) fn pieces(text: &[u8], any: bool) -> u8 {
+    if !suspicious(text) {
+        return 0;
+    }
     let mut found = 0;
     let mut at = 0;
     while at < text.len() {
@@ -60,6 +63,48 @@ pub(super) fn pieces(text: &[u8], any: bool) -> u8 {
         at += STEP;
     }
     found
+}
+
+/// Whether two bytes in a row of some piece occur anywhere. Most texts have none, so this is the
+/// loop that each statement pays for: it has no branch, and the compiler makes vectors of it.
+fn suspicious(text: &[u8]) -> bool {
+    let mut hits = [0; LANES];
+    let mut rest = text;
+    while let Some(chunk) = rest.first_chunk() {
+        pairs(chunk, &mut hits);
+        rest = &rest[LANES..];
+    }
+    if !rest.is_empty() {
+        match text.last_chunk() {
+            // The last chunk again, as far from the start as it goes.
+            Some(chunk) => pairs(chunk, &mut hits),
+            None => {
+                let mut chunk = [0; LANES + 1];
+                chunk[..rest.len()].copy_from_slice(rest);
+                pairs(&chunk, &mut hits);
+            }
+        }
+        // A chunk compares pairs, so the last byte was the first of none.
+        hits[0] |= u8::from(text.last() == Some(&b';'));
+    }
+    hits != [0; LANES]
+}
+
+/// Pairs that are compared at once.
+const LANES: usize = 16;
+
+/// Adds to `hits` where in the chunk a pair of some piece stands.
+#[inline]
+fn pairs(chunk: &[u8; LANES + 1], hits: &mut [u8; LANES]) {
+    for (i, hit) in hits.iter_mut().enumerate() {
+        // Letters in lower case; the underscore becomes 0x7f.
+        let (a, b) = (chunk[i] | 0x20, chunk[i + 1] | 0x20);
+        *hit |= u8::from(a == b';')
+            | (u8::from(a == b'm') & u8::from(b == b'p'))
+            | (u8::from(a == b't') & u8::from(b == 0x7f))
+            | (u8::from(a == b'd') & u8::from(b == b'v'))
+            | (u8::from(a == b'&') & u8::from(b == b'"'));
+    }
 }
 
 /// The bytes of a machine word.
@@ -131,28 +176,109 @@ fn skip_lead(text: &[u8]) -> Option<usize> {
 }
 
 fn leading_verb(rest: &[u8]) -> Option<Verb> {
-    let mut word = [0u8; 7];
-    let mut length = 0;
+    // The word as a number: its letters in lower case, the first one lowest.
+    let mut word = 0;
+    let mut shift = 0;
     for byte in rest {
         if !super::lex::is_word(*byte) {
             break;
         }
-        *word.get_mut(length)? = byte | 0x20;
-        length += 1;
+        if shift == u64::BITS {
+            return None;
+        }
+        word |= u64::from(byte | 0x20) << shift;
+        shift += u8::BITS;
     }
-    Some(match word.get(..length)? {
-        b"select" => Verb::Select,
-        b"insert" => Verb::Insert,
-        b"update" => Verb::Update,
-        b"delete" => Verb::Delete,
-        b"with" => Verb::With,
-        b"values" => Verb::Values,
-        b"merge" => Verb::Merge,
-        b"table" => Verb::Table,
-        b"fetch" => Verb::Fetch,
-        b"move" => Verb::Move,
-        b"show" => Verb::Show,
-        b"execute" => Verb::Execute,
-        _ => return None,
-    })
+    VERBS
+        .iter()
+        .find_map(|(name, verb)| (*name == word).then_some(*verb))
+}
+
+/// The verbs of ordinary statements, the most frequent first.
+const VERBS: [(u64, Verb); 12] = [
+    (number(b"select"), Verb::Select),
+    (number(b"update"), Verb::Update),
+    (number(b"insert"), Verb::Insert),
+    (number(b"delete"), Verb::Delete),
+    (number(b"with"), Verb::With),
+    (number(b"values"), Verb::Values),
+    (number(b"merge"), Verb::Merge),
+    (number(b"table"), Verb::Table),
+    (number(b"fetch"), Verb::Fetch),
+    (number(b"move"), Verb::Move),
+    (number(b"show"), Verb::Show),
+    (number(b"execute"), Verb::Execute),
+];
+
+const fn number(word: &[u8]) -> u64 {
+    let mut number = 0;
+    let mut i = word.len();
+    while i > 0 {
+        i -= 1;
+        number = number << 8 | word[i] as u64;
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The chunks of the first look and the windows of the second begin elsewhere in each text.
+    #[test]
+    fn a_piece_is_seen_wherever_it_stands() {
+        let table = [
+            (";", SEMICOLON),
+            (" temp ", TEMP),
+            (" TEMPorary ", TEMP),
+            ("Set_Config", CALL),
+            ("pg_ADVISORY_lock", CALL),
+            ("u&\"x\"", UNICODE_NAME),
+        ];
+        for (piece, bit) in table {
+            for before in 0..40 {
+                for after in 0..40 {
+                    let text = [" ".repeat(before), piece.into(), " ".repeat(after)].concat();
+                    let found = pieces(text.as_bytes(), false);
+                    assert!(found & bit != 0, "{text:?}: {found:b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_of_pieces_are_none() {
+        for text in [
+            "",
+            "t",
+            "select attempt, template from t_con where dv = 'advice' and compute & 1",
+            "select m, p, t, _, d, v, &, '\"'",
+            "select t_const, timestamp, _ from pgbench_accounts where t_id = 1",
+        ] {
+            assert_eq!(pieces(text.as_bytes(), false), 0, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn verbs_are_whole_words() {
+        for text in [
+            "select 1",
+            "SELECT 1",
+            "(select 1)",
+            "/* x */ Values (1)",
+            "table t",
+        ] {
+            assert!(plain_verb(text.as_bytes()).is_some(), "{text:?}");
+        }
+        for text in [
+            "selects 1",
+            "sel 1",
+            "executes x",
+            "selectselect 1",
+            "set x = 1",
+            "execut",
+        ] {
+            assert!(plain_verb(text.as_bytes()).is_none(), "{text:?}");
+        }
+    }
 }

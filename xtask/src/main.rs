@@ -15,6 +15,7 @@ mod deps;
 mod foreground;
 mod fuzz;
 mod help;
+mod instructions;
 mod licences;
 mod metadata;
 mod sim;
@@ -74,6 +75,12 @@ const TASKS: &[Task] = &[
         summary: licences::SUMMARY,
         help: licences::HELP,
         run: licences::run,
+    },
+    Task {
+        name: "instructions",
+        summary: instructions::SUMMARY,
+        help: instructions::HELP,
+        run: instructions::run,
     },
     Task {
         name: "fuzz",

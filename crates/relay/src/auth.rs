@@ -10,8 +10,6 @@ use wire::scram::{self, Verifier};
 /// A login in progress.
 pub(crate) struct Login {
     pub(crate) stage: Stage,
-    /// Minor version of the protocol that the session will speak.
-    pub(crate) minor: u16,
     pub(crate) console: bool,
     /// TLS is on; version and cipher.
     pub(crate) tls: Option<Box<str>>,
@@ -62,7 +60,6 @@ impl Login {
     pub(crate) fn new() -> Login {
         Login {
             stage: Stage::Startup,
-            minor: 0,
             console: false,
             tls: None,
             common_name: None,

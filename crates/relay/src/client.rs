@@ -64,6 +64,8 @@ pub(crate) struct Client {
     pub(crate) skip: bool,
     /// The request that waited was refused: drop it.
     pub(crate) refused: bool,
+    /// Its cancel key has the length of protocol 3.2.
+    pub(crate) long_key: bool,
     /// The shell was told not to read, and is owed a `Resume`.
     pub(crate) paused: bool,
     pub(crate) pool: Option<Arc<PoolInfo>>,

@@ -43,6 +43,14 @@ impl Script {
         self.effects().iter().any(drops_statements)
     }
 
+    /// The statement that runs may have taken a lock of the session. Such a lock
+    /// stays when the statement fails.
+    pub(crate) fn may_have_locked(&self) -> bool {
+        let locks = |c: &Change| matches!(c, Change::AdvisoryLock { .. });
+        let mut effects = self.effects().iter();
+        effects.any(|e| e.statement == self.done && locks(&e.change))
+    }
+
     /// Its end leaves parameters of a client with this login to be set anew.
     pub(crate) fn resets(&self, startup: &ParamSet) -> bool {
         !startup.is_empty() && self.effects().iter().any(|e| resets(e, startup))

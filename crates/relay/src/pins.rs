@@ -31,6 +31,12 @@ impl Pins {
             && !self.lasting
     }
 
+    /// SQL's PREPARE made a statement of this name.
+    pub(crate) fn has_prepared(&self, name: &[u8]) -> bool {
+        !self.prepared.is_empty()
+            && std::str::from_utf8(name).is_ok_and(|name| self.prepared.contains(name))
+    }
+
     /// What would pin, in words for an error; `None` for all other changes.
     pub(crate) fn wants(change: &Change) -> Option<&'static str> {
         match change {

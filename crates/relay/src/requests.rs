@@ -360,6 +360,8 @@ fn needed(frame: &Frame) -> Result<usize, Trouble<'static>> {
         b'P' => bounded(PARSE_MAX, "a statement to be prepared"),
         b'B' => Ok(frame.len.min(BIND_HEAD)),
         b'D' | b'E' | b'C' => bounded(SMALL_MAX, "a message"),
+        // The number of the function.
+        b'F' => Ok(frame.len.min(frame::HEADER + 4)),
         _ => Ok(frame::HEADER),
     }
 }

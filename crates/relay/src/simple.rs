@@ -113,10 +113,15 @@ impl Hub {
         if step != Step::Done {
             return step;
         }
+        if self.reset_under_way(slot) && self.hold_client(slot, io.out) {
+            return Step::Wait;
+        }
         self.begin(slot, io.now);
+        let number = feed.bytes.get(at + frame::HEADER..at + frame::HEADER + 4);
         if let Some(server) = self.linked_server(slot) {
             server.batch += 1;
             server.unsynced = false;
+            server.dirty |= !is_large_object_function(number);
             server.expected.push(Expect::Function);
         }
         self.pass_frame(slot, frame, feed, at, io.out);
@@ -204,6 +209,15 @@ impl Hub {
         self.maybe_release(io.now, link, io.pools, io.out);
         Some(Step::Done)
     }
+}
+
+/// A function call names its function by number, and any of them may change the
+/// session: set a parameter, take a lock. Those that libpq calls do not.
+fn is_large_object_function(number: Option<&[u8]>) -> bool {
+    let number = number
+        .and_then(|n| n.try_into().ok())
+        .map(u32::from_be_bytes);
+    matches!(number, Some(715 | 952..=958 | 964 | 1004 | 3170..=3172))
 }
 
 /// The text of a Query, or as much of it as is here; `None`: malformed.

@@ -10,6 +10,7 @@
 
 mod batches;
 mod parameters;
+mod sessions;
 
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};
 use crate::{Command, Pools, Route, Seeds, ServerAuth, Settings, Stored, Target};
@@ -163,6 +164,11 @@ impl Stage {
 
     /// A client that logs in with these start-up parameters.
     fn client(&mut self, params: &[(&str, &str)]) -> u32 {
+        self.client_of(0, params).0
+    }
+
+    /// A client that speaks 3.`minor`, and the body of its BackendKeyData.
+    fn client_of(&mut self, minor: u16, params: &[(&str, &str)]) -> (u32, Vec<u8>) {
         let peer = PeerInfo {
             addr: Address::Unix,
             local_addr: Address::Unix,
@@ -170,14 +176,19 @@ impl Stage {
         let slot = self.hub.accept(self.now, peer);
         let mut hello = Vec::new();
         let own = [("user", "u"), ("database", "d")];
-        front::startup(&mut hello, 0, own.iter().chain(params).copied());
+        front::startup(&mut hello, minor, own.iter().chain(params).copied());
         self.client_bytes(slot, &hello);
         let welcome = self.at_client.remove(&slot).unwrap_or_default();
         assert!(
             self.read(&welcome, false).ends_with("Z I"),
             "the login ends"
         );
-        slot
+        let key = welcome
+            .windows(5)
+            .rposition(|w| w[0] == b'K' && w[1..4] == [0; 3]);
+        let at = key.expect("a key");
+        let len = usize::from(welcome[at + 4]);
+        (slot, welcome[at + 5..at + 1 + len].to_vec())
     }
 
     fn dispatch(

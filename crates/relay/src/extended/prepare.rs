@@ -42,7 +42,7 @@ impl Hub {
         if !parse.name.is_empty()
             && let Some(ext) = &self.clients.get(slot)?.ext
         {
-            if ext.prepared.contains_key(parse.name) {
+            if ext.prepared.contains_key(parse.name) || ext.pins.has_prepared(parse.name) {
                 return self.parse_again(slot, &parse, io.out);
             }
             if ext.prepared.len() >= PREPARED_NAMES_MAX {

@@ -47,6 +47,12 @@ impl Turn<'_> {
             // An error of the pooler's Parse is the client's: its statement is at fault.
             _ => self.deliver(m, false),
         }
+        if let Some(Expect::Query(Some(script)) | Expect::Execute(Some(script))) =
+            self.server.expected.front()
+            && script.may_have_locked()
+        {
+            self.server.dirty = true;
+        }
         let in_batch = !matches!(
             self.server.expected.front(),
             None | Some(Expect::Query(_) | Expect::Function | Expect::Sync)

@@ -51,9 +51,12 @@ impl Script {
         effects.any(|e| e.statement == self.done && locks(&e.change))
     }
 
-    /// Its end leaves parameters of a client with this login to be set anew.
-    pub(crate) fn resets(&self, startup: &ParamSet) -> bool {
-        !startup.is_empty() && self.effects().iter().any(|e| resets(e, startup))
+    /// What depends on its end, for a client with this login.
+    pub(crate) fn notes(&self, startup: &ParamSet) -> ScriptNotes {
+        ScriptNotes {
+            names: self.drops_statements(),
+            resets: !startup.is_empty() && self.effects().iter().any(|e| resets(e, startup)),
+        }
     }
 
     fn effects(&self) -> &[sql::Effect] {
@@ -64,6 +67,15 @@ impl Script {
             }
         }
     }
+}
+
+/// What cannot be known before a text has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScriptNotes {
+    /// Which prepared statements the client has.
+    pub(crate) names: bool,
+    /// The values of parameters that it gave at login, until they are set anew.
+    pub(crate) resets: bool,
 }
 
 /// Prepared statements are dropped when this takes effect.

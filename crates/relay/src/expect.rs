@@ -5,7 +5,7 @@
 //! replies are swallowed. A local entry has no message at the server at all:
 //! its reply is ours, and goes out when its turn comes.
 
-use crate::effects::Script;
+use crate::effects::{Script, ScriptNotes};
 use crate::statements::Statement;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -110,16 +110,6 @@ impl Expect {
         )
     }
 
-    /// Its end says which prepared statements the client has.
-    #[inline]
-    fn names_statements(&self) -> bool {
-        match self {
-            Expect::Parse(Some(_)) | Expect::LocalParse(_) | Expect::LocalClose(_) => true,
-            Expect::Query(Some(s)) | Expect::Execute(Some(s)) => s.drops_statements(),
-            _ => false,
-        }
-    }
-
     /// Ends with ReadyForQuery.
     #[inline]
     pub(crate) fn ends_batch(&self) -> bool {
@@ -206,11 +196,7 @@ impl Expected {
         if entry.ends_batch() {
             self.batches += 1;
         }
-        let names = entry.names_statements();
         self.entries.push_back(entry);
-        if names {
-            self.names = self.end();
-        }
         None
     }
 
@@ -219,9 +205,20 @@ impl Expected {
         self.left + self.entries.len() as u64
     }
 
-    /// The entry that was just added resets parameters.
-    pub(crate) fn note_reset(&mut self) {
-        self.resets = self.end();
+    /// The entry that was just added says which prepared statements exist.
+    #[inline]
+    pub(crate) fn note_names(&mut self) {
+        self.names = self.end();
+    }
+
+    /// The text whose entry was just added does this, for a client with this login.
+    pub(crate) fn note_script(&mut self, script: ScriptNotes) {
+        if script.names {
+            self.names = self.end();
+        }
+        if script.resets {
+            self.resets = self.end();
+        }
     }
 
     /// Parameters may differ from the client's once what is under way is answered.

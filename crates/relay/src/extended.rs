@@ -63,11 +63,8 @@ impl Hub {
         if step != Step::Done {
             return step;
         }
-        if self.depends_on_replies(slot, frame.tag, body, io.out) {
-            return Step::Wait;
-        }
         self.begin(slot, io.now);
-        let done = match frame.tag {
+        let step = match frame.tag {
             b'P' => self.parse(slot, frame, feed, at, body, io),
             b'B' => self.bind(slot, frame, feed, at, body, io),
             b'D' => self.describe(slot, frame, feed, at, body, io),
@@ -75,23 +72,18 @@ impl Hub {
             b'C' => self.close(slot, frame, feed, at, body, io),
             b'S' => {
                 self.sync(slot, frame, feed, at, io);
-                Some(())
+                Some(Step::Done)
             }
             _ => {
                 self.pass_frame(slot, frame, feed, at, io.out);
-                Some(())
+                Some(Step::Done)
             }
         };
-        if done.is_none() {
-            self.fail_client(
-                slot,
-                &Trouble::BadPacket("malformed message"),
-                CloseReason::ClientProtocol,
-                io,
-            );
-            return Step::Closed;
-        }
-        Step::Done
+        step.unwrap_or_else(|| {
+            let trouble = Trouble::BadPacket("malformed message");
+            self.fail_client(slot, &trouble, CloseReason::ClientProtocol, io);
+            Step::Closed
+        })
     }
 
     fn sync(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, io: &mut Io<'_>) {
@@ -122,10 +114,19 @@ impl Hub {
         };
         // Also after a reply of ours: the batch is open until its Sync.
         server.unsynced = true;
+        let local = entry.is_local();
         if let Some(skipped) = server.expected.push(entry) {
             replies::take_back(&skipped, Some(client), server);
-        } else {
+        } else if local {
             replies::emit_locals(slot, server, out);
+        }
+    }
+
+    /// The same for what decides whether a prepared statement's name exists.
+    fn expect_named(&mut self, slot: u32, entry: Expect, out: &mut Outbox) {
+        self.expect(slot, entry, out);
+        if let Some(server) = self.linked_server(slot) {
+            server.expected.note_names();
         }
     }
 
@@ -137,8 +138,11 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let bind = front::Bind::parse(body).ok()?;
+        if self.held_for_name(slot, bind.statement, io.out) {
+            return Some(Step::Wait);
+        }
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.binds += 1;
         let statement = match self.statement(slot, bind.statement) {
@@ -146,7 +150,7 @@ impl Hub {
             Err(report) => {
                 self.refuse_missing(slot, &report, io.out);
                 self.drop_frame(slot, frame, feed, at);
-                return Some(());
+                return Some(Step::Done);
             }
         };
         let named = !bind.statement.is_empty();
@@ -172,7 +176,7 @@ impl Hub {
             }
             _ => self.pass_frame(slot, frame, feed, at, io.out),
         }
-        Some(())
+        Some(Step::Done)
     }
 
     /// Passes a Bind on under the statement's name at the server: its head is
@@ -241,12 +245,15 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let describe = front::Describe::parse(body).ok()?;
         if describe.kind != b'S' {
             self.expect(slot, Expect::Describe, io.out);
             self.pass_frame(slot, frame, feed, at, io.out);
-            return Some(());
+            return Some(Step::Done);
+        }
+        if self.held_for_name(slot, describe.name, io.out) {
+            return Some(Step::Wait);
         }
         let named = !describe.name.is_empty();
         match self.statement(slot, describe.name) {
@@ -264,7 +271,7 @@ impl Hub {
                     .write(Peer::Server(link), |v| front::describe(v, b'S', name));
             }
         }
-        Some(())
+        Some(Step::Done)
     }
 
     fn execute(
@@ -275,7 +282,7 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let execute = front::Execute::parse(body).ok()?;
         // A portal runs once: what a second Execute fetches has no effect.
         let portals = self
@@ -300,23 +307,25 @@ impl Hub {
             {
                 let report = self.pin_report(slot, what);
                 self.refuse_at_server(slot, &report, io.out);
-                return Some(());
+                return Some(Step::Done);
             }
             script = Some(Script::shared(statement));
         }
         self.expect_execute(slot, script, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
-        Some(())
+        Some(Step::Done)
     }
 
     fn expect_execute(&mut self, slot: u32, script: Option<Box<Script>>, out: &mut Outbox) {
-        let resets = match (&script, self.clients.get(slot)) {
-            (Some(script), Some(client)) => script.resets(&client.startup),
-            _ => false,
+        let notes = match (&script, self.clients.get(slot)) {
+            (Some(script), Some(client)) => Some(script.notes(&client.startup)),
+            _ => None,
         };
         self.expect(slot, Expect::Execute(script), out);
-        if resets && let Some(server) = self.linked_server(slot) {
-            server.expected.note_reset();
+        if let Some(notes) = notes
+            && let Some(server) = self.linked_server(slot)
+        {
+            server.expected.note_script(notes);
         }
     }
 
@@ -328,8 +337,11 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let close = front::Close::parse(body).ok()?;
+        if close.kind == b'S' && self.held_for_name(slot, close.name, io.out) {
+            return Some(Step::Wait);
+        }
         let ours = match self.clients.get_mut(slot)?.ext.as_mut() {
             Some(ext) if close.kind == b'S' => ext.prepared.remove_entry(close.name),
             _ => None,
@@ -341,8 +353,8 @@ impl Hub {
                 statement,
                 before: None,
             });
-            self.expect(slot, Expect::LocalClose(Some(closed)), io.out);
-            return Some(());
+            self.expect_named(slot, Expect::LocalClose(Some(closed)), io.out);
+            return Some(Step::Done);
         }
         if close.kind == b'S' && close.name.is_empty() {
             if let Some(ext) = self.clients.get_mut(slot)?.ext.as_mut() {
@@ -352,7 +364,7 @@ impl Hub {
         }
         self.expect(slot, Expect::Close, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
-        Some(())
+        Some(Step::Done)
     }
 
     /// Answers a message with an error of ours in a way that the server shares:

@@ -12,36 +12,14 @@ use crate::requests::Io;
 use wire::front;
 
 impl Hub {
-    /// Holds the client if its message of the extended protocol depends on
-    /// replies to come.
-    pub(crate) fn depends_on_replies(
-        &mut self,
-        slot: u32,
-        tag: u8,
-        body: &[u8],
-        out: &mut Outbox,
-    ) -> bool {
+    /// Holds the client if what it says of its prepared statement `name`
+    /// depends on replies to come.
+    #[inline]
+    pub(crate) fn held_for_name(&mut self, slot: u32, name: &[u8], out: &mut Outbox) -> bool {
         let Some(server) = self.linked_server(slot) else {
             return false;
         };
-        let expected = &server.expected;
-        if expected.resets() && !server.unsynced && matches!(tag, b'P' | b'B' | b'E' | b'D') {
-            return self.hold_client(slot, out);
-        }
-        if !expected.names() {
-            return false;
-        }
-        match named(tag, body) {
-            Some(name) if expected.undecided(name) => self.hold_client(slot, out),
-            _ => false,
-        }
-    }
-
-    /// What this client sends now could act with another login's parameters.
-    #[inline]
-    pub(crate) fn reset_under_way(&mut self, slot: u32) -> bool {
-        self.linked_server(slot)
-            .is_some_and(|s| s.expected.resets() && !s.unsynced)
+        server.expected.names() && server.expected.undecided(name) && self.hold_client(slot, out)
     }
 
     /// Holds the client until all that is under way was answered. False where
@@ -80,26 +58,5 @@ impl Hub {
             client.phase = Phase::Ready;
             self.go_on(server.link, io);
         }
-    }
-}
-
-/// The prepared statement whose existence a message asks for.
-fn named(tag: u8, body: &[u8]) -> Option<&[u8]> {
-    match tag {
-        // The unnamed statement may be replaced whether it is there or not.
-        b'P' => front::Parse::parse(body)
-            .ok()
-            .map(|m| m.name)
-            .filter(|name| !name.is_empty()),
-        b'B' => front::Bind::parse(body).ok().map(|m| m.statement),
-        b'D' => front::Describe::parse(body)
-            .ok()
-            .filter(|m| m.kind == front::STATEMENT)
-            .map(|m| m.name),
-        b'C' => front::Close::parse(body)
-            .ok()
-            .filter(|m| m.kind == front::STATEMENT)
-            .map(|m| m.name),
-        _ => None,
     }
 }

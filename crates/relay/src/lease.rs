@@ -18,20 +18,24 @@ use wire::front;
 
 impl Hub {
     /// Makes sure that the client holds a server connection which is ready
-    /// for it. `Wait`: it is queued, or the pooler's own statements run first.
+    /// for it. `Wait`: it is queued, or the pooler's own statements run first,
+    /// or replies to come must be known first.
     pub(crate) fn ensure_server(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
         let Some(client) = self.clients.get_mut(slot) else {
             return Step::Closed;
         };
         if let Some(server) = self.servers.get(client.link) {
-            if Arc::ptr_eq(&server.params, &client.params) || !server.between_statements() {
+            // What it sends now could act with another login's parameters.
+            let unsure = server.expected.resets() && !server.unsynced;
+            let same = Arc::ptr_eq(&server.params, &client.params);
+            if !unsure && (same || !server.between_statements()) {
                 return Step::Done;
             }
-            return if self.prepare(slot, io) {
-                Step::Done
-            } else {
-                Step::Wait
+            let ready = match unsure {
+                true => !self.hold_client(slot, io.out),
+                false => self.prepare(slot, io),
             };
+            return if ready { Step::Done } else { Step::Wait };
         }
         self.checkout(slot, io)
     }

@@ -1,6 +1,6 @@
 //! The simple protocol: Query and FunctionCall.
 
-use crate::effects::{self, Script};
+use crate::effects::{self, Script, ScriptNotes};
 use crate::errors::Trouble;
 use crate::expect::Expect;
 use crate::hub::Hub;
@@ -31,9 +31,6 @@ impl Hub {
         let step = self.ensure_server(slot, io);
         if step != Step::Done {
             return step;
-        }
-        if self.reset_under_way(slot) && self.hold_client(slot, io.out) {
-            return Step::Wait;
         }
         let Some(client) = self.clients.get(slot) else {
             return Step::Closed;
@@ -78,9 +75,9 @@ impl Hub {
     /// A Query is about to be sent: its reply is expected, and what it ends ends.
     fn expect_query(&mut self, slot: u32, entry: Expect, whole: bool, now: Time) {
         self.begin(slot, now);
-        let resets = match (&entry, self.clients.get(slot)) {
-            (Expect::Query(Some(script)), Some(client)) => script.resets(&client.startup),
-            _ => false,
+        let notes = match (&entry, self.clients.get(slot)) {
+            (Expect::Query(Some(script)), Some(client)) => script.notes(&client.startup),
+            _ => ScriptNotes::default(),
         };
         let Some(server) = self.linked_server(slot) else {
             return;
@@ -90,9 +87,7 @@ impl Hub {
         server.dirty |= !whole;
         server.batch += 1;
         server.expected.push(entry);
-        if resets {
-            server.expected.note_reset();
-        }
+        server.expected.note_script(notes);
         if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
             ext.unnamed = None;
         }
@@ -112,9 +107,6 @@ impl Hub {
         let step = self.ensure_server(slot, io);
         if step != Step::Done {
             return step;
-        }
-        if self.reset_under_way(slot) && self.hold_client(slot, io.out) {
-            return Step::Wait;
         }
         self.begin(slot, io.now);
         let number = feed.bytes.get(at + frame::HEADER..at + frame::HEADER + 4);

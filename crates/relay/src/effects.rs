@@ -206,6 +206,9 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
 /// Sets or forgets a parameter on both sides: the client asked, the server did.
 pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: Option<sql::Value>) {
     track(client, server);
+    if let Some(ext) = client.ext.as_mut() {
+        ext.pins.told(Some(name));
+    }
     let same = Arc::ptr_eq(&client.params, &server.params);
     let back_to = client.startup.value(name).cloned();
     // RESET goes back to the connection's own login at the server, but to the
@@ -222,6 +225,19 @@ pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: O
     }
 }
 
+/// The value that a setting has at the server, outside of a transaction.
+pub(crate) fn learn(client: &mut Client, server: &mut Server, name: &str, value: &str) {
+    let value = Some(sql::Value::Guc(value.into()));
+    let same = Arc::ptr_eq(&client.params, &server.params);
+    change_set(&mut client.params, name, value.clone());
+    if same {
+        server.params = Arc::clone(&client.params);
+    } else {
+        change_set(&mut server.params, name, value.clone());
+    }
+    server.dirty |= server.params.value(name) != value.as_ref();
+}
+
 fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
     if set.value(name) != value.as_ref() {
         Arc::make_mut(set).set(name, value);
@@ -230,6 +246,9 @@ fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
 
 fn reset_all(client: &mut Client, server: &mut Server) {
     track(client, server);
+    if let Some(ext) = client.ext.as_mut() {
+        ext.pins.told(None);
+    }
     client.params = Arc::clone(&client.startup);
     server.params = Arc::default();
 }
@@ -270,7 +289,7 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
 
 fn pin(client: &mut Client, server: &Server, change: &Change) {
     // What ends a pin is taken back by a rollback too.
-    if Pins::wants(change).is_some() || client.has_pins() {
+    if Pins::begins(change) || client.has_pins() {
         track(client, server);
         client.extra().pins.apply(change);
     }

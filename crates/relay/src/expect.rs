@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Rollback,
     /// The user look-up of a login.
     AuthQuery,
+    /// The values of settings that no text told.
+    Settings,
 }
 
 /// One expected reply.

@@ -21,6 +21,7 @@
 //! ([`Outbox`]), so that the shell writes them from where it read them.
 
 mod admin;
+mod asking;
 mod auth;
 mod cancel;
 mod cleaning;

@@ -60,7 +60,7 @@ impl Hub {
             return;
         }
         if pin && client.has_pins() {
-            return;
+            return self.ask_settings(slot, io);
         }
         if let Some(ext) = client.ext.as_mut()
             && std::mem::take(&mut ext.pinned)

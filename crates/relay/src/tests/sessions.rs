@@ -133,3 +133,127 @@ fn a_name_that_sql_prepared_is_taken() {
     s.send(c, "P a=again / S");
     assert_eq!(s.server_got(0), "P #again=again / S");
 }
+
+const ASK: &str = "Q SELECT pg_catalog.current_setting('app.user', true)";
+const SET: &str = "P =SELECT set_config('app.user', $1, false) / B  / E / S";
+
+/// A setting with a value from a parameter follows the client once the server
+/// has told it: nobody is kept on a connection for it.
+#[test]
+fn a_setting_whose_value_no_text_told_is_asked_for() {
+    let mut s = Stage::new(1);
+    let (a, b) = (s.client(&[]), s.client(&[]));
+    s.send(a, SET);
+    s.server_got(0);
+    s.answer(0, "1 / 2 / D 7 / C SELECT 1 / Z I");
+    assert_eq!(s.client_got(a), "1 / 2 / D 7 / C SELECT 1 / Z I");
+    assert_eq!(s.server_got(0), ASK);
+    s.answer(0, "T / D 7 / C SELECT 1 / Z I");
+    assert_eq!(s.client_got(a), "", "the pooler's own");
+    assert_eq!(s.ports.idle.len(), 1);
+    s.send(b, "Q select");
+    assert_eq!(s.server_got(0), "Q RESET \"app.user\";");
+    s.answer(0, "C RESET / Z I / C X / Z I");
+    s.server_got(0);
+    s.send(a, "Q select");
+    let set = "Q SELECT pg_catalog.set_config('app.user', '7', false);";
+    assert_eq!(s.server_got(0), set);
+}
+
+#[test]
+fn what_comes_while_the_server_is_asked_is_handled_after() {
+    let mut s = Stage::new(1);
+    let a = s.client(&[]);
+    s.send(a, SET);
+    s.answer(0, "1 / 2 / D 7 / C SELECT 1 / Z I");
+    s.server_got(0);
+    s.send(a, "Q next");
+    assert_eq!(s.server_got(0), "");
+    s.answer(0, "T / D 7 / C SELECT 1 / Z I");
+    assert_eq!(s.server_got(0), "Q next");
+    s.answer(0, "C X / Z I");
+    assert_eq!(s.ports.idle.len(), 1);
+}
+
+#[test]
+fn a_setting_is_not_asked_for_where_that_does_not_help() {
+    // Messages, answers, and what keeps the client.
+    let rows = [
+        (
+            "Q SELECT set_config('role', user, false)",
+            "C SELECT 1 / Z I",
+            "",
+        ),
+        (
+            "Q SELECT set_config(a, b, false) FROM t",
+            "C SELECT 1 / Z I",
+            "",
+        ),
+        (
+            "Q LISTEN a; SELECT set_config('app.user', user, false)",
+            "C LISTEN / C SELECT 1 / Z I",
+            "",
+        ),
+        // Refused there: kept until DISCARD ALL.
+        (
+            "Q SELECT set_config('app.user', user, false)",
+            "C SELECT 1 / Z I",
+            ASK,
+        ),
+    ];
+    for (messages, answers, asked) in rows {
+        let mut s = Stage::new(1);
+        let a = s.client(&[]);
+        s.send(a, messages);
+        s.server_got(0);
+        s.answer(0, answers);
+        assert_eq!(s.server_got(0), asked, "{messages}");
+        if !asked.is_empty() {
+            s.answer(0, "E 42501 / Z I");
+            assert_eq!(s.server_got(0), "", "not asked again");
+        }
+        assert_eq!(s.ports.idle.len(), 0, "{messages}");
+        s.send(a, "Q DISCARD ALL");
+        s.answer(0, "C DISCARD ALL / Z I");
+        assert_eq!(s.ports.idle.len(), 1, "{messages}");
+    }
+}
+
+#[test]
+fn a_setting_that_was_rolled_back_is_not_asked_for() {
+    let mut s = Stage::new(1);
+    let a = s.client(&[]);
+    s.send(
+        a,
+        "Q BEGIN / Q SELECT set_config('app.user', user, false) / Q ROLLBACK",
+    );
+    s.server_got(0);
+    s.answer(0, "C BEGIN / Z T / C SELECT 1 / Z T / C ROLLBACK / Z I");
+    assert_eq!(s.server_got(0), "");
+    assert_eq!(s.ports.idle.len(), 1);
+}
+
+/// RESET after it leads to the client's own login, as ever.
+#[test]
+fn a_setting_that_a_later_text_told_is_not_asked_for() {
+    for (later, done) in [
+        ("RESET timezone", "C RESET"),
+        ("RESET ALL", "C RESET"),
+        ("SET timezone = 'UTC'", "C SET"),
+    ] {
+        let mut s = Stage::new(1);
+        let a = s.client(&[("TimeZone", "CET")]);
+        s.send(
+            a,
+            &format!("Q BEGIN; SELECT set_config('timezone', user, false); {later}; COMMIT"),
+        );
+        s.answer(0, "C SELECT 1 / Z I");
+        s.server_got(0);
+        s.answer(
+            0,
+            &format!("C BEGIN / C SELECT 1 / {done} / C COMMIT / Z I"),
+        );
+        assert_eq!(s.server_got(0), "", "{later}");
+        assert_eq!(s.ports.idle.len(), 1, "{later}");
+    }
+}

@@ -81,6 +81,18 @@ impl Cell {
         cells
     }
 
+    /// The cells in which Plimsoll is compared with itself: busy ones of both protocols.
+    pub fn scale() -> Vec<Self> {
+        Self::all(false)
+            .into_iter()
+            .filter(|cell| {
+                cell.workload == Workload::SelectOnly
+                    && cell.protocol != Protocol::Extended
+                    && matches!(cell.clients, 16 | 64)
+            })
+            .collect()
+    }
+
     /// The cell with that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::all(false)

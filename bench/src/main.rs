@@ -97,16 +97,18 @@ fn bench(options: &Options) -> Result<(), Failure> {
         count(options, &sandbox, &postgres, &targets, &mut results)?;
     } else {
         rounds(options, &sandbox, &postgres, &targets, &mut results)?;
+    }
+    if !options.callgrind && !options.scale {
         idle(options, &sandbox, &postgres, &targets, &mut results)?;
     }
     results.write_json(&options.json)?;
     let section = report::markdown(&results);
     println!("{section}");
     if let Some(file) = &options.markdown {
-        let mark = if options.callgrind {
-            "instructions"
-        } else {
-            "data-path"
+        let mark = match (options.callgrind, options.scale) {
+            (true, _) => "instructions",
+            (_, true) => "scale",
+            _ => "data-path",
         };
         report::write_section(file, mark, &section)?;
         eprintln!("Written: {} and {}", file.display(), options.json.display());
@@ -124,9 +126,26 @@ fn bench(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Idle clients beside which one worker is measured.
+const IDLE_BESIDE: usize = 10_000;
+
 /// The programs under test, in the order of the report; the first is the yardstick.
 fn targets(options: &Options, sandbox: &Sandbox) -> Result<Vec<Target>, Failure> {
     let mut targets = Vec::new();
+    if options.scale {
+        let program = options
+            .plimsoll
+            .as_ref()
+            .ok_or("--scale wants --plimsoll")?;
+        let copy = sandbox.copy_program(program, "plimsoll")?;
+        let plimsoll = Target::new(Kind::Plimsoll, vec![copy])?;
+        targets.extend([
+            plimsoll.with(1, 0),
+            plimsoll.with(2, 0),
+            plimsoll.with(1, IDLE_BESIDE),
+        ]);
+        return Ok(targets);
+    }
     for command in &options.pgbouncers {
         let mut words = command.split_whitespace().map(PathBuf::from);
         let first = words.next().unwrap_or_default();

@@ -23,6 +23,7 @@ cargo xtask bench [OPTIONS]
   --idle A,B,…        idle clients for the memory figures (default 1000,5000; 0 leaves them out)
   --callgrind         count instructions per transaction instead (needs valgrind)
   --repeat N          with --callgrind: counts per cell, default 2
+  --scale             Plimsoll with itself instead: two workers beside one, and one beside 10,000 idle clients
   --seed N            order of the runs and bootstrap, default 1
   --json FILE         all raw values (default target/bench.json)
   --markdown FILE     where to write the section (default docs/benchmarks.md); - for nowhere
@@ -66,6 +67,8 @@ pub struct Options {
     pub idle: Vec<usize>,
     /// Whether to count instructions.
     pub callgrind: bool,
+    /// Whether Plimsoll is compared with itself: workers, idle clients.
+    pub scale: bool,
     /// Counts per cell.
     pub repeat: u32,
     /// Seed.
@@ -89,7 +92,12 @@ impl Options {
             let name = cell.to_string();
             self.filters.is_empty() || self.filters.iter().any(|part| name.contains(part.as_str()))
         };
-        Cell::all(self.quick).into_iter().filter(wanted).collect()
+        let all = if self.scale {
+            Cell::scale()
+        } else {
+            Cell::all(self.quick)
+        };
+        all.into_iter().filter(wanted).collect()
     }
 }
 
@@ -116,6 +124,7 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
         filters: Vec::new(),
         idle: vec![1000, 5000],
         callgrind: false,
+        scale: false,
         repeat: 2,
         seed: 1,
         json: "target/bench.json".into(),
@@ -135,6 +144,7 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
         match word.as_str() {
             "--quick" => {}
             "--callgrind" => options.callgrind = true,
+            "--scale" => options.scale = true,
             "--plimsoll" => options.plimsoll = Some(value()?.into()),
             "--pgbouncer" => options.pgbouncers.push(value()?),
             "--haproxy" => options.haproxy = value()?,

@@ -1,7 +1,7 @@
 //! The programs under test: how each is set up, started and known.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{DATABASE, Failure, USER, fail, wire};
 /// Server connections of every pooler.
 pub const SERVERS: usize = 20;
 /// Above the largest number of idle clients that we open.
-const CLIENTS_MAX: usize = 6000;
+const CLIENTS_MAX: usize = 11_000;
 
 /// What kind of program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,10 @@ pub struct Target {
     pub name: String,
     /// Program and leading arguments. Empty for [`Kind::Direct`].
     pub command: Vec<PathBuf>,
+    /// Worker threads, for Plimsoll in settings of its own; otherwise its default.
+    pub workers: Option<u32>,
+    /// Clients that are logged in beside the load, and say nothing.
+    pub idle: usize,
 }
 
 impl Target {
@@ -57,7 +61,25 @@ impl Target {
             kind,
             name,
             command,
+            workers: None,
+            idle: 0,
         })
+    }
+
+    /// The same program with that many workers, beside that many idle clients.
+    pub fn with(&self, workers: u32, idle: usize) -> Self {
+        let plural = if workers == 1 { "" } else { "s" };
+        let beside = if idle == 0 {
+            String::new()
+        } else {
+            format!(" beside {idle} idle clients")
+        };
+        Self {
+            name: format!("{}, {workers} worker{plural}{beside}", self.name),
+            workers: Some(workers),
+            idle,
+            ..self.clone()
+        }
     }
 
     /// Why a cell cannot be asked of this target; `None` when it can.
@@ -93,6 +115,8 @@ impl Target {
 /// A started target.
 pub struct Running {
     process: Option<Process>,
+    /// Held open, and dropped with it.
+    _idle: Vec<TcpStream>,
     /// Where clients go.
     pub address: SocketAddr,
 }
@@ -127,6 +151,7 @@ pub fn start(
     if target.kind == Kind::Direct {
         return Ok(Running {
             process: None,
+            _idle: Vec::new(),
             address: postgres.address,
         });
     }
@@ -152,7 +177,7 @@ pub fn start(
         sandbox.stop.check()?;
         let up = match auth {
             Auth::Trust => wire::login(address, USER, DATABASE).map(drop),
-            Auth::Scram => std::net::TcpStream::connect(address).map(drop),
+            Auth::Scram => TcpStream::connect(address).map(drop),
         };
         let Err(e) = up else { break };
         if process.ended().is_some() || Instant::now() > deadline {
@@ -167,8 +192,16 @@ pub fn start(
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    let mut idle = Vec::new();
+    while idle.len() < target.idle {
+        if idle.len().is_multiple_of(100) {
+            sandbox.stop.check()?;
+        }
+        idle.push(wire::login(address, USER, DATABASE)?.0);
+    }
     Ok(Running {
         process: Some(process),
+        _idle: idle,
         address,
     })
 }
@@ -186,6 +219,11 @@ fn arguments(
         Ok(path.display().to_string())
     };
     Ok(match target.kind {
+        Kind::Plimsoll if target.workers.is_some() => {
+            let users = file("userlist.txt", format!("\"{USER}\" \"\"\n"))?;
+            let text = plimsoll_toml(target, address, postgres.address, &users);
+            vec!["run".into(), file("plimsoll.toml", text)?]
+        }
         Kind::PgBouncer | Kind::Plimsoll => {
             let users = file(
                 "userlist.txt",
@@ -259,6 +297,21 @@ fn pgbouncer_ini(
     )
 }
 
+/// The same settings in Plimsoll's own form, which has a number of workers.
+fn plimsoll_toml(target: &Target, listen: SocketAddr, server: SocketAddr, users: &str) -> String {
+    format!(
+        "[listen]\ntcp = [\"{listen}\"]\n\
+         [auth]\ntype = \"trust\"\nuser_file = \"{users}\"\n\
+         [pool]\nmode = \"transaction\"\nsize = {SERVERS}\n\
+         [clients]\nmax = {CLIENTS_MAX}\n\
+         [process]\nworkers = {}\n\
+         [database.{DATABASE}]\nhost = \"{}\"\nport = {}\n",
+        target.workers.unwrap_or(1),
+        server.ip(),
+        server.port(),
+    )
+}
+
 fn haproxy_cfg(listen: SocketAddr, server: SocketAddr) -> String {
     format!(
         "global\n    nbthread 1\n    maxconn 1000\n\
@@ -289,6 +342,8 @@ mod tests {
             kind,
             name: name.into(),
             command: Vec::new(),
+            workers: None,
+            idle: 0,
         }
     }
 
@@ -322,6 +377,19 @@ mod tests {
                 .is_some()
         );
         assert!(target(Kind::Floor, "floor").cannot(&cell).is_none());
+    }
+
+    #[test]
+    fn a_variant_says_what_it_is() {
+        let plimsoll = target(Kind::Plimsoll, "Plimsoll 0.1.0");
+        assert_eq!(plimsoll.with(1, 0).name, "Plimsoll 0.1.0, 1 worker");
+        assert_eq!(
+            plimsoll.with(2, 10_000).name,
+            "Plimsoll 0.1.0, 2 workers beside 10000 idle clients"
+        );
+        let at = "127.0.0.1:6432".parse().unwrap();
+        let text = plimsoll_toml(&plimsoll.with(2, 0), at, at, "u");
+        assert!(text.contains("workers = 2\n"), "{text}");
     }
 
     #[test]

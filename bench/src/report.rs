@@ -128,6 +128,11 @@ impl Results {
         counted.map(|r| (r.round, metric(&r.measured))).collect()
     }
 
+    /// Plimsoll compared with itself.
+    pub fn is_scale(&self) -> bool {
+        self.targets.first().is_some_and(|t| t.contains("worker"))
+    }
+
     /// Values of two targets from the same rounds.
     pub fn pairs(
         &self,
@@ -149,7 +154,9 @@ pub fn markdown(results: &Results) -> String {
     let mut text = String::new();
     heading(&mut text, results);
     if !results.runs.is_empty() {
-        summary(&mut text, results);
+        if !results.is_scale() {
+            summary(&mut text, results);
+        }
         verdicts(&mut text, results);
         metric(
             &mut text,
@@ -176,10 +183,12 @@ pub fn markdown(results: &Results) -> String {
 }
 
 fn heading(text: &mut String, results: &Results) {
-    let title = if results.counts.is_empty() {
-        "Data path"
-    } else {
+    let title = if !results.counts.is_empty() {
         "Instructions per transaction"
+    } else if results.is_scale() {
+        "Workers and idle clients"
+    } else {
+        "Data path"
     };
     let _ = writeln!(text, "## {title}\n");
     let _ = writeln!(

@@ -14,6 +14,8 @@ const IDLE_KIB_MAX: f64 = 1.0;
 const WORST_CELL_MAX: f64 = 1.05;
 /// Distance to the floor.
 const FLOOR_MAX: f64 = 1.10;
+/// Two workers cost at most this many times one's CPU per transaction.
+const TWO_WORKERS_MAX: f64 = 1.10;
 /// How much of a burst's memory may stay.
 const KEPT_AFTER_BURST_MAX: f64 = 0.1;
 
@@ -38,6 +40,9 @@ pub fn lines(results: &Results) -> Vec<String> {
             .filter_map(|c| Cell::parse(c))
             .collect(),
     };
+    if results.is_scale() {
+        return judge.scale();
+    }
     let mut lines = vec![
         judge.mean(
             "CPU per transaction, cells with ≥ 16 clients",
@@ -85,6 +90,34 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    /// Plimsoll with itself: `ours` is the first target, with one worker.
+    fn scale(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for variant in self.results.targets.iter().skip(1) {
+            let judge = Judge {
+                results: self.results,
+                ours: variant,
+                cells: self.cells.clone(),
+            };
+            lines.push(if variant.contains("idle") {
+                judge.every(
+                    &format!("p99, {variant}"),
+                    self.ours,
+                    1.0,
+                    Cell::counts,
+                    |m| m.p99_us,
+                )
+            } else {
+                judge.mean(
+                    &format!("CPU per transaction, {variant}"),
+                    self.ours,
+                    TWO_WORKERS_MAX,
+                )
+            });
+        }
+        lines
+    }
+
     fn pairs(&self, cell: &Cell, theirs: &str, of: fn(&Measured) -> f64) -> Vec<(f64, f64)> {
         let other = if theirs == "floor" {
             cell.floor_cell()

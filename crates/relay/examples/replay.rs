@@ -173,8 +173,13 @@ impl Bench {
         let info = Arc::clone(&self.pools.info);
         let now = self.time();
         self.server = self.hub.open(now, conn, info);
-        self.hub
-            .server_connected(self.server, (address.clone(), address), "", None, &mut self.out);
+        self.hub.server_connected(
+            self.server,
+            (address.clone(), address),
+            "",
+            None,
+            &mut self.out,
+        );
         self.settle(&[]);
         let mut greeting = Vec::new();
         back::auth_ok(&mut greeting);
@@ -255,7 +260,9 @@ struct Traffic {
 fn traffic(kind: &str) -> Option<Traffic> {
     let (mut request, mut reply) = (Vec::new(), Vec::new());
     // No parameter formats, one text parameter, no result formats.
-    let rest = [0, 0, 0, 1, 0, 0, 0, 6, b'2', b'7', b'1', b'8', b'2', b'8', 0, 0];
+    let rest = [
+        0, 0, 0, 1, 0, 0, 0, 6, b'2', b'7', b'1', b'8', b'2', b'8', 0, 0,
+    ];
     let mut first = None;
     match kind {
         "simple" => {

@@ -105,6 +105,8 @@ pub struct Hub {
     /// Buffers for held input, used again.
     pub(crate) spare: Vec<Vec<u8>>,
     pub(crate) draining: bool,
+    /// Clients below this slot were looked at in this second.
+    pub(crate) ticked: u32,
 }
 
 /// Unsent bytes to a peer above which its sender is not read, and the level
@@ -132,6 +134,7 @@ impl Hub {
             logins: Vec::new(),
             spare: Vec::new(),
             draining: false,
+            ticked: 0,
         }
     }
 

@@ -61,7 +61,7 @@ impl<T> Slots<T> {
         self.used
     }
 
-    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + use<T> {
+    pub(crate) fn slots(&self) -> std::ops::Range<u32> {
         0..self.entries.len() as u32
     }
 

@@ -13,6 +13,11 @@ use wire::back::{self, ErrorReport, Status};
 /// How often the shell calls `tick`.
 pub const TICK: Duration = Duration::from_millis(100);
 
+/// A part of the clients is looked at in each tick, all within a second.
+const TICKS_PER_SECOND: u32 = 10;
+/// So many are looked at in one tick anyway: some ten microseconds.
+const CLIENTS_PER_TICK: u32 = 256;
+
 impl Hub {
     /// Ends what has lasted too long.
     pub fn tick(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
@@ -23,10 +28,20 @@ impl Hub {
         }
         let settings = &self.directory.settings;
         if settings.client_idle_timeout.is_some() || settings.wait_notify.is_some() {
-            for slot in self.clients.slots() {
+            for slot in self.clients_due() {
                 self.client_tick(slot, &mut io);
             }
         }
+    }
+
+    /// The clients to look at in this tick: all, or of many the next part, so
+    /// that each is seen within a second and no tick holds up the others long.
+    fn clients_due(&mut self) -> std::ops::Range<u32> {
+        let all = self.clients.slots().end;
+        let part = (all / TICKS_PER_SECOND + 1).max(CLIENTS_PER_TICK);
+        let start = if self.ticked < all { self.ticked } else { 0 };
+        self.ticked = all.min(start + part);
+        start..self.ticked
     }
 
     fn late_logins(&mut self, io: &mut Io<'_>) {

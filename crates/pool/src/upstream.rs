@@ -64,8 +64,8 @@ pub struct Upstream {
     /// Pools that want to open a connection and are held back by a shared bound.
     hungry: VecDeque<u32>,
     next_evict: Time,
-    /// Hungry pools without any connection whose clients have waited for
-    /// [`BORROW_IDLE`], as of the last tick.
+    /// Hungry pools without any connection whose clients' patience has ended,
+    /// as of the last tick.
     starving: u32,
     /// Nothing is due before this: a lower bound of the next tick.
     wake: Time,

@@ -106,7 +106,7 @@ impl Hub {
             }
             let (waits, lookup) = match &client.phase {
                 Phase::Waiting { .. } => (true, None),
-                Phase::Ready | Phase::Preparing => (false, None),
+                Phase::Ready | Phase::Preparing | Phase::Held { .. } => (false, None),
                 Phase::Login(login) if login.waits_for_server() => (true, Some(login.looks_up())),
                 // A look-up that runs already ends where it began.
                 _ => continue,

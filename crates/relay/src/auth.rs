@@ -10,8 +10,6 @@ use wire::scram::{self, Verifier};
 /// A login in progress.
 pub(crate) struct Login {
     pub(crate) stage: Stage,
-    /// Minor version of the protocol that the session will speak.
-    pub(crate) minor: u16,
     pub(crate) console: bool,
     /// Requests for encryption that were answered with no.
     pub(crate) asked: u8,
@@ -64,7 +62,6 @@ impl Login {
     pub(crate) fn new() -> Login {
         Login {
             stage: Stage::Startup,
-            minor: 0,
             console: false,
             asked: 0,
             tls: None,

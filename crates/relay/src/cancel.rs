@@ -46,7 +46,11 @@ impl Hub {
 
     /// The secret of a client's session: derived, so that idle clients need
     /// not keep it. 4 bytes for protocol 3.0, 32 for 3.2.
-    pub(crate) fn cancel_secret(&self, slot: u32, generation: u32, len: usize) -> Vec<u8> {
+    pub(crate) fn cancel_secret(&self, slot: u32) -> Vec<u8> {
+        let Some(client) = self.clients.get(slot) else {
+            return Vec::new();
+        };
+        let (generation, len) = (client.generation, if client.long_key { 32 } else { 4 });
         let mut hash = Sha256::new();
         hash.update(self.seeds.key);
         hash.update(b"cancel");
@@ -67,13 +71,7 @@ impl Hub {
     ) -> CancelOutcome {
         let mut io = Io { now, pools, out };
         let slot = (pid as u32 & SLOT_MASK).wrapping_sub(1);
-        let Some(client) = self.clients.get(slot) else {
-            return CancelOutcome::Ignored;
-        };
-        let generation = client.generation;
-        if !matches!(key.len(), 4 | 32)
-            || !same(&self.cancel_secret(slot, generation, key.len()), key)
-        {
+        if key.is_empty() || !same(&self.cancel_secret(slot), key) {
             return CancelOutcome::Ignored;
         }
         let Some(client) = self.clients.get_mut(slot) else {
@@ -93,7 +91,7 @@ impl Hub {
                 self.go_on(slot, &mut io);
                 CancelOutcome::Waiter
             }
-            Phase::Ready => {
+            Phase::Ready | Phase::Held { .. } => {
                 let link = client.link;
                 match self.servers.get(link) {
                     Some(s)

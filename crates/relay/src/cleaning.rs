@@ -128,6 +128,7 @@ impl Hub {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io)
             }
             Purpose::Reset => self.session_reset(slot, io),
+            Purpose::Settings => self.settings_told(slot, failed.is_some(), io),
             Purpose::AuthQuery => self.auth_query_done(slot, failed, io),
         }
     }

@@ -38,6 +38,11 @@ pub(crate) enum Phase {
     },
     /// Linked; statements of the pooler's run first.
     Preparing,
+    /// Linked; what its next message means depends on replies to come.
+    Held {
+        /// One past the number of the last of them.
+        until: u64,
+    },
     /// A console session.
     Console {
         /// It may do all, not only SHOW.
@@ -60,6 +65,8 @@ pub(crate) struct Client {
     pub(crate) skip: bool,
     /// The request that waited was refused: drop it.
     pub(crate) refused: bool,
+    /// Its cancel key has the length of protocol 3.2.
+    pub(crate) long_key: bool,
     /// The shell was told not to read, and is owed a `Resume`.
     pub(crate) paused: bool,
     pub(crate) pool: Option<Arc<PoolInfo>>,
@@ -138,7 +145,7 @@ impl Client {
         self.ext.as_mut().and_then(|e| e.tracker.as_deref_mut())
     }
 
-    /// A Parse that was believed to succeed did not.
+    /// A Parse that was believed to succeed was skipped.
     pub(crate) fn forget_parse(&mut self, parse: &ClientParse) {
         let Some(ext) = self.ext.as_mut() else { return };
         if parse.name.is_empty() {
@@ -147,7 +154,7 @@ impl Client {
                 .as_ref()
                 .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
             {
-                ext.unnamed = None;
+                ext.unnamed = parse.before.clone();
             }
         } else if ext
             .prepared

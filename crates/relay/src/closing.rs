@@ -225,7 +225,7 @@ impl Hub {
         let Some(server) = self.servers.get(slot) else {
             return;
         };
-        let (link, used) = (server.link, server.used);
+        let (link, in_use) = (server.link, server.in_use());
         let lent = matches!(server.phase, ServerPhase::Lent);
         let cut = lent && self.mid_message(link);
         self.drop_server(slot, reason, io);
@@ -234,7 +234,7 @@ impl Hub {
         };
         client.link = NONE;
         match &client.phase {
-            Phase::Preparing => self.lost_while_preparing(link, used, io),
+            Phase::Preparing => self.lost_while_preparing(link, in_use, io),
             Phase::Login(_) => self.login_server_lost(link, io),
             _ if cut || reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
             _ => self.fail_client(link, &Trouble::ServerGone, reason, io),

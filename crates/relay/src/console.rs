@@ -45,8 +45,7 @@ impl Hub {
             return;
         };
         client.phase = Phase::Console { admin, busy: false };
-        let generation = client.generation;
-        let secret = self.cancel_secret(slot, generation, 4);
+        let secret = self.cancel_secret(slot);
         let pid = self.process_number(slot);
         io.out.write(Peer::Client(slot), |v| {
             back::auth_ok(v);

@@ -38,6 +38,27 @@ impl Script {
         })
     }
 
+    /// Its end changes which prepared statements there are.
+    pub(crate) fn drops_statements(&self) -> bool {
+        self.effects().iter().any(drops_statements)
+    }
+
+    /// The statement that runs may have taken a lock of the session. Such a lock
+    /// stays when the statement fails.
+    pub(crate) fn may_have_locked(&self) -> bool {
+        let locks = |c: &Change| matches!(c, Change::AdvisoryLock { .. });
+        let mut effects = self.effects().iter();
+        effects.any(|e| e.statement == self.done && locks(&e.change))
+    }
+
+    /// What depends on its end, for a client with this login.
+    pub(crate) fn notes(&self, startup: &ParamSet) -> ScriptNotes {
+        ScriptNotes {
+            names: self.drops_statements(),
+            resets: !startup.is_empty() && self.effects().iter().any(|e| resets(e, startup)),
+        }
+    }
+
     fn effects(&self) -> &[sql::Effect] {
         match &self.source {
             ScriptSource::Own(script) => &script.effects,
@@ -45,6 +66,33 @@ impl Script {
                 statement.script.as_ref().map_or(&[], |s| &s.effects)
             }
         }
+    }
+}
+
+/// What cannot be known before a text has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScriptNotes {
+    /// Which prepared statements the client has.
+    pub(crate) names: bool,
+    /// The values of parameters that it gave at login, until they are set anew.
+    pub(crate) resets: bool,
+}
+
+/// Prepared statements are dropped when this takes effect.
+fn drops_statements(effect: &sql::Effect) -> bool {
+    matches!(
+        effect.change,
+        Change::Deallocate { .. } | Change::DeallocateAll | Change::Discard(Discard::All)
+    )
+}
+
+/// A parameter that the client gave at login goes back to the value of the
+/// connection's own login when this takes effect.
+fn resets(effect: &sql::Effect, startup: &ParamSet) -> bool {
+    match &effect.change {
+        Change::Reset { name } => startup.value(name).is_some(),
+        Change::ResetAll | Change::Discard(Discard::All) => !startup.is_empty(),
+        _ => false,
     }
 }
 
@@ -158,6 +206,9 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
 /// Sets or forgets a parameter on both sides: the client asked, the server did.
 pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: Option<sql::Value>) {
     track(client, server);
+    if let Some(ext) = client.ext.as_mut() {
+        ext.pins.told(Some(name));
+    }
     let same = Arc::ptr_eq(&client.params, &server.params);
     let back_to = client.startup.value(name).cloned();
     // RESET goes back to the connection's own login at the server, but to the
@@ -183,6 +234,19 @@ pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: O
     }
 }
 
+/// The value that a setting has at the server, outside of a transaction.
+pub(crate) fn learn(client: &mut Client, server: &mut Server, name: &str, value: &str) {
+    let value = Some(sql::Value::Guc(value.into()));
+    let same = Arc::ptr_eq(&client.params, &server.params);
+    change_set(&mut client.params, name, value.clone());
+    if same {
+        server.params = Arc::clone(&client.params);
+    } else {
+        change_set(&mut server.params, name, value.clone());
+    }
+    server.dirty |= server.params.value(name) != value.as_ref();
+}
+
 fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
     if set.value(name) != value.as_ref() {
         Arc::make_mut(set).set(name, value);
@@ -192,6 +256,9 @@ fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
 /// RESET ALL leaves roles as they are, DISCARD ALL does not.
 fn reset_all(client: &mut Client, server: &mut Server, roles_stay: bool) {
     track(client, server);
+    if let Some(ext) = client.ext.as_mut() {
+        ext.pins.told(None);
+    }
     let mut wishes = Arc::clone(&client.startup);
     let mut state = Arc::<ParamSet>::default();
     if roles_stay {
@@ -240,7 +307,7 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
 
 fn pin(client: &mut Client, server: &Server, change: &Change) {
     // What ends a pin is taken back by a rollback too.
-    if Pins::wants(change).is_some() || client.has_pins() {
+    if Pins::begins(change) || client.has_pins() {
         track(client, server);
         client.extra().pins.apply(change);
     }
@@ -312,11 +379,11 @@ pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
     }
 }
 
-/// A named statement exists at the client from now on, unless it is taken back.
-pub(crate) fn remember_parse(client: &mut Client, parse: &ClientParse) {
+/// A statement exists at the client from now on, unless it is taken back.
+pub(crate) fn remember_parse(client: &mut Client, parse: &mut ClientParse) {
     let ext = client.extra();
     if parse.name.is_empty() {
-        ext.unnamed = Some(Arc::clone(&parse.statement));
+        parse.before = ext.unnamed.replace(Arc::clone(&parse.statement));
     } else {
         ext.prepared
             .insert(parse.name.clone(), Arc::clone(&parse.statement));

@@ -5,7 +5,7 @@
 //! replies are swallowed. A local entry has no message at the server at all:
 //! its reply is ours, and goes out when its turn comes.
 
-use crate::effects::Script;
+use crate::effects::{Script, ScriptNotes};
 use crate::statements::Statement;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Rollback,
     /// The user look-up of a login.
     AuthQuery,
+    /// The values of settings that no text told.
+    Settings,
 }
 
 /// Names of the kinds of expected replies, for those who count them.
@@ -49,7 +51,7 @@ pub const KINDS: [&str; 23] = [
     "local parse",
     "local close",
     "copy end",
-    "local deallocate",
+    "own settings",
 ];
 
 /// One expected reply.
@@ -71,8 +73,8 @@ pub(crate) enum Expect {
     Execute(Option<Box<Script>>),
     /// Close of the client.
     Close,
-    /// A message that fails at the server on purpose; the client gets this error instead.
-    Fails(Box<[u8]>),
+    /// A message that fails at the server on purpose.
+    Fails(Box<Refusal>),
     /// Parse of the pooler's, ahead of a client's Bind or Describe.
     OwnParse(Arc<Statement>),
     /// Close of the pooler's, to make room or to parse anew.
@@ -87,8 +89,16 @@ pub(crate) enum Expect {
     LocalClose(Option<Box<ClientParse>>),
     /// CopyDone or CopyFail was sent before the COPY was known to have begun; nothing answers it.
     CopyEnd,
-    /// CommandComplete and ReadyForQuery from us: `DEALLOCATE` of a statement of ours.
-    LocalDeallocate,
+}
+
+/// An error of ours for a client, raised at the server too, so that both
+/// agree on what comes after.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The server's error that ours stands for. Any other one, such as that
+    /// of a failed transaction, would have come first, and goes to the client.
+    pub(crate) code: &'static str,
+    pub(crate) instead: Box<[u8]>,
 }
 
 /// A client's Parse of a named statement, or of the unnamed one.
@@ -96,6 +106,8 @@ pub(crate) enum Expect {
 pub(crate) struct ClientParse {
     pub(crate) name: Box<[u8]>,
     pub(crate) statement: Arc<Statement>,
+    /// The unnamed statement that it replaces, and that stays if it is skipped.
+    pub(crate) before: Option<Arc<Statement>>,
 }
 
 impl Expect {
@@ -113,10 +125,7 @@ impl Expect {
     pub(crate) fn is_local(&self) -> bool {
         matches!(
             self,
-            Expect::LocalParse(_)
-                | Expect::LocalClose(_)
-                | Expect::LocalDeallocate
-                | Expect::CopyEnd
+            Expect::LocalParse(_) | Expect::LocalClose(_) | Expect::CopyEnd
         )
     }
 
@@ -156,7 +165,7 @@ impl Expect {
             Expect::LocalParse(_) => 19,
             Expect::LocalClose(_) => 20,
             Expect::CopyEnd => 21,
-            Expect::LocalDeallocate => 22,
+            Expect::OwnQuery(Purpose::Settings) => 22,
         }
     }
 
@@ -186,6 +195,13 @@ pub(crate) struct Expected {
     swallowed: u32,
     /// Kinds of entries popped since somebody asked, a bit for each.
     popped: u32,
+    /// Entries that left so far: the one at the head has this number.
+    left: u64,
+    /// One past the number of the last entry that says which prepared statements exist.
+    names: u64,
+    /// One past the number of the last entry that takes a parameter of the
+    /// client's login to another login's value.
+    resets: u64,
 }
 
 /// What is known when COPY in begins of messages sent ahead.
@@ -245,9 +261,69 @@ impl Expected {
         None
     }
 
+    /// One past the number of the last entry.
+    pub(crate) fn end(&self) -> u64 {
+        self.left + self.entries.len() as u64
+    }
+
+    /// The entry that was just added says which prepared statements exist.
+    #[inline]
+    pub(crate) fn note_names(&mut self) {
+        self.names = self.end();
+    }
+
+    /// The text whose entry was just added does this, for a client with this login.
+    pub(crate) fn note_script(&mut self, script: ScriptNotes) {
+        if script.names {
+            self.names = self.end();
+        }
+        if script.resets {
+            self.resets = self.end();
+        }
+    }
+
+    /// Parameters may differ from the client's once what is under way is answered.
+    #[inline]
+    pub(crate) fn resets(&self) -> bool {
+        self.resets > self.left
+    }
+
+    /// Something under way says which prepared statements exist.
+    #[inline]
+    pub(crate) fn names(&self) -> bool {
+        self.names > self.left
+    }
+
+    /// Whether the prepared statement `name` of the client's exists depends on
+    /// replies to come: a batch before this one made or closed it, and may have
+    /// been skipped. What this batch did to it holds wherever it comes into play.
+    pub(crate) fn undecided(&self, name: &[u8]) -> bool {
+        let mut earlier = false;
+        for entry in self.entries.iter().rev() {
+            match entry {
+                Expect::Parse(Some(p)) | Expect::LocalParse(p) | Expect::LocalClose(Some(p))
+                    if *p.name == *name =>
+                {
+                    return earlier;
+                }
+                Expect::Query(Some(s)) | Expect::Execute(Some(s)) if s.drops_statements() => {
+                    return true;
+                }
+                _ => earlier |= entry.ends_batch(),
+            }
+        }
+        false
+    }
+
+    /// The replies up to `end` have come, as far as they will.
+    pub(crate) fn answered(&self, end: u64) -> bool {
+        self.left >= end || self.entries.is_empty() || self.skipping
+    }
+
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Expect> {
         let entry = self.entries.pop_front()?;
+        self.left += 1;
         if entry.ends_batch() {
             self.batches -= 1;
         }
@@ -282,19 +358,19 @@ impl Expected {
         while let Some(next) = self.entries.get(1) {
             match next {
                 Expect::Sync => {
-                    self.entries.remove(1);
+                    self.remove_next();
                     self.batches -= 1;
                     self.swallowed += 1;
                 }
                 Expect::CopyEnd => {
-                    self.entries.remove(1);
+                    self.remove_next();
                     ahead.ended = true;
                     break;
                 }
                 // After a simple query there is no Sync to skip to: the server
                 // goes on with the message after the one that it used up.
                 _ if matches!(self.entries.front(), Some(Expect::Query(_))) => {
-                    if let Some(used) = self.entries.remove(1)
+                    if let Some(used) = self.remove_next()
                         && used.ends_batch()
                     {
                         self.batches -= 1;
@@ -310,6 +386,16 @@ impl Expected {
         }
         ahead.unsynced = self.swallowed > 0 && self.batches == 0;
         ahead
+    }
+
+    /// Removes the entry behind the head; those behind it move up.
+    fn remove_next(&mut self) -> Option<Expect> {
+        for end in [&mut self.names, &mut self.resets] {
+            if *end > self.left + 1 {
+                *end -= 1;
+            }
+        }
+        self.entries.remove(1)
     }
 
     /// ReadyForQuery that nobody expects: the COPY failed before it read the

@@ -5,7 +5,7 @@ mod prepare;
 use crate::client::PORTALS_MAX;
 use crate::effects::Script;
 use crate::errors::{Report, Trouble};
-use crate::expect::{ClientParse, Expect};
+use crate::expect::{ClientParse, Expect, Refusal};
 use crate::hub::Hub;
 use crate::outbox::{Feed, Outbox, Peer};
 use crate::pins::Pins;
@@ -22,6 +22,8 @@ use wire::front;
 /// it fails there, which puts the server into the state that an error of ours
 /// must have.
 const NOBODYS: &[u8] = b"plimsoll refused this";
+/// A statement that no server accepts: there is no such column.
+const NOTHING: &[u8] = b"SELECT \"plimsoll refused this\"";
 
 impl Hub {
     pub(crate) fn extended(
@@ -65,7 +67,7 @@ impl Hub {
             return step;
         }
         self.begin(slot, io.now);
-        let done = match frame.tag {
+        let step = match frame.tag {
             b'P' => self.parse(slot, frame, feed, at, body, io),
             b'B' => self.bind(slot, frame, feed, at, body, io),
             b'D' => self.describe(slot, frame, feed, at, body, io),
@@ -73,23 +75,18 @@ impl Hub {
             b'C' => self.close(slot, frame, feed, at, body, io),
             b'S' => {
                 self.sync(slot, frame, feed, at, io);
-                Some(())
+                Some(Step::Done)
             }
             _ => {
                 self.pass_frame(slot, frame, feed, at, io.out);
-                Some(())
+                Some(Step::Done)
             }
         };
-        if done.is_none() {
-            self.fail_client(
-                slot,
-                &Trouble::BadPacket("malformed message"),
-                CloseReason::ClientProtocol,
-                io,
-            );
-            return Step::Closed;
-        }
-        Step::Done
+        step.unwrap_or_else(|| {
+            let trouble = Trouble::BadPacket("malformed message");
+            self.fail_client(slot, &trouble, CloseReason::ClientProtocol, io);
+            Step::Closed
+        })
     }
 
     fn sync(&mut self, slot: u32, frame: Frame, feed: Feed<'_>, at: usize, io: &mut Io<'_>) {
@@ -120,10 +117,19 @@ impl Hub {
         };
         // Also after a reply of ours: the batch is open until its Sync.
         server.unsynced = true;
+        let local = entry.is_local();
         if let Some(skipped) = server.expected.push(entry) {
             replies::take_back(&skipped, Some(client), server);
-        } else {
+        } else if local {
             replies::emit_locals(slot, server, out);
+        }
+    }
+
+    /// The same for what decides whether a prepared statement's name exists.
+    fn expect_named(&mut self, slot: u32, entry: Expect, out: &mut Outbox) {
+        self.expect(slot, entry, out);
+        if let Some(server) = self.linked_server(slot) {
+            server.expected.note_names();
         }
     }
 
@@ -135,16 +141,19 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let bind = front::Bind::parse(body).ok()?;
+        if self.held_for_name(slot, bind.statement, io.out) {
+            return Some(Step::Wait);
+        }
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.binds += 1;
         let statement = match self.statement(slot, bind.statement) {
             Ok(statement) => statement,
             Err(report) => {
-                self.fail_at_server(slot, &report, io.out);
+                self.refuse_missing(slot, &report, io.out);
                 self.drop_frame(slot, frame, feed, at);
-                return Some(());
+                return Some(Step::Done);
             }
         };
         let named = !bind.statement.is_empty();
@@ -170,7 +179,7 @@ impl Hub {
             }
             _ => self.pass_frame(slot, frame, feed, at, io.out),
         }
-        Some(())
+        Some(Step::Done)
     }
 
     /// Passes a Bind on under the statement's name at the server: its head is
@@ -239,16 +248,19 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let describe = front::Describe::parse(body).ok()?;
         if describe.kind != b'S' {
             self.expect(slot, Expect::Describe, io.out);
             self.pass_frame(slot, frame, feed, at, io.out);
-            return Some(());
+            return Some(Step::Done);
+        }
+        if self.held_for_name(slot, describe.name, io.out) {
+            return Some(Step::Wait);
         }
         let named = !describe.name.is_empty();
         match self.statement(slot, describe.name) {
-            Err(report) => self.fail_at_server(slot, &report, io.out),
+            Err(report) => self.refuse_missing(slot, &report, io.out),
             Ok(None) => {
                 self.expect(slot, Expect::Describe, io.out);
                 self.pass_frame(slot, frame, feed, at, io.out);
@@ -262,7 +274,7 @@ impl Hub {
                     .write(Peer::Server(link), |v| front::describe(v, b'S', name));
             }
         }
-        Some(())
+        Some(Step::Done)
     }
 
     fn execute(
@@ -273,7 +285,7 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let execute = front::Execute::parse(body).ok()?;
         // A portal runs once: what a second Execute fetches has no effect.
         let portals = self
@@ -296,18 +308,28 @@ impl Hub {
             if let Some(what) = wants
                 && !self.take_pin(slot)
             {
-                let report = match self.in_failed_transaction(slot) {
-                    true => aborted(),
-                    false => self.pin_report(slot, what),
-                };
-                self.fail_at_server(slot, &report, io.out);
-                return Some(());
+                let report = self.pin_report(slot, what);
+                self.refuse_at_server(slot, &report, io.out);
+                return Some(Step::Done);
             }
             script = Some(Script::shared(statement));
         }
-        self.expect(slot, Expect::Execute(script), io.out);
+        self.expect_execute(slot, script, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
-        Some(())
+        Some(Step::Done)
+    }
+
+    fn expect_execute(&mut self, slot: u32, script: Option<Box<Script>>, out: &mut Outbox) {
+        let notes = match (&script, self.clients.get(slot)) {
+            (Some(script), Some(client)) => Some(script.notes(&client.startup)),
+            _ => None,
+        };
+        self.expect(slot, Expect::Execute(script), out);
+        if let Some(notes) = notes
+            && let Some(server) = self.linked_server(slot)
+        {
+            server.expected.note_script(notes);
+        }
     }
 
     fn close(
@@ -318,17 +340,24 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let close = front::Close::parse(body).ok()?;
+        if close.kind == b'S' && self.held_for_name(slot, close.name, io.out) {
+            return Some(Step::Wait);
+        }
         let ours = match self.clients.get_mut(slot)?.ext.as_mut() {
             Some(ext) if close.kind == b'S' => ext.prepared.remove_entry(close.name),
             _ => None,
         };
         if let Some((name, statement)) = ours {
             // Others may use it: it stays at the server until there is need of room.
-            let closed = Box::new(ClientParse { name, statement });
-            self.expect(slot, Expect::LocalClose(Some(closed)), io.out);
-            return Some(());
+            let closed = Box::new(ClientParse {
+                name,
+                statement,
+                before: None,
+            });
+            self.expect_named(slot, Expect::LocalClose(Some(closed)), io.out);
+            return Some(Step::Done);
         }
         if close.kind == b'S' && close.name.is_empty() {
             if let Some(ext) = self.clients.get_mut(slot)?.ext.as_mut() {
@@ -338,34 +367,41 @@ impl Hub {
         }
         self.expect(slot, Expect::Close, io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
-        Some(())
-    }
-
-    /// The server has said that the transaction failed, and nothing under way
-    /// can have ended it.
-    pub(crate) fn in_failed_transaction(&mut self, slot: u32) -> bool {
-        self.linked_server(slot)
-            .is_some_and(|s| s.status == Status::Failed && s.expected.batches() == 0)
+        Some(Step::Done)
     }
 
     /// Answers a message with an error of ours in a way that the server shares:
     /// it gets a message that fails, so that its transaction and the rest of
-    /// the batch are treated as after any error.
-    pub(crate) fn fail_at_server(&mut self, slot: u32, report: &Report, out: &mut Outbox) {
+    /// the batch are treated as after any error. A missing statement is missing
+    /// in a failed transaction too.
+    fn refuse_missing(&mut self, slot: u32, report: &Report, out: &mut Outbox) {
+        self.fail_at_server(slot, "26000", report, out, |v| {
+            front::bind_renamed(v, b"", NOBODYS, &[0; 6])
+        });
+    }
+
+    /// The same for what a failed transaction would have refused by itself.
+    pub(crate) fn refuse_at_server(&mut self, slot: u32, report: &Report, out: &mut Outbox) {
+        self.fail_at_server(slot, "42703", report, out, |v| {
+            front::parse(v, NOBODYS, NOTHING, &[0; 2])
+        });
+    }
+
+    /// Sends what fails with `code`, for which the client gets `report`.
+    pub(super) fn fail_at_server(
+        &mut self,
+        slot: u32,
+        code: &'static str,
+        report: &Report,
+        out: &mut Outbox,
+        message: impl FnOnce(&mut Vec<u8>),
+    ) {
         let Some(link) = self.clients.get(slot).map(|c| c.link) else {
             return;
         };
-        out.write(Peer::Server(link), |v| {
-            front::bind_renamed(v, b"", NOBODYS, &[0; 6])
-        });
-        self.expect(slot, Expect::Fails(report.bytes()), out);
+        out.write(Peer::Server(link), message);
+        let instead = report.bytes();
+        let refusal = Refusal { code, instead };
+        self.expect(slot, Expect::Fails(Box::new(refusal)), out);
     }
-}
-
-/// What the server says to anything but the end of a failed transaction.
-pub(crate) fn aborted() -> Report {
-    Report::error(
-        "25P02",
-        "current transaction is aborted, commands ignored until end of transaction block",
-    )
 }

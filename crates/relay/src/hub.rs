@@ -192,7 +192,7 @@ impl Hub {
             return true;
         };
         match &client.phase {
-            Phase::Waiting { .. } | Phase::Preparing => false,
+            Phase::Waiting { .. } | Phase::Preparing | Phase::Held { .. } => false,
             Phase::Console { busy, .. } => !busy,
             Phase::Login(login) => !login.is_busy(),
             _ => match self.servers.get(client.link) {

@@ -13,24 +13,29 @@ use events::{ClientId, CloseReason, RefuseReason, Time};
 use pool::Checkout;
 use std::sync::Arc;
 use std::time::Duration;
+use wire::back::Status;
 use wire::front;
 
 impl Hub {
     /// Makes sure that the client holds a server connection which is ready
-    /// for it. `Wait`: it is queued, or the pooler's own statements run first.
+    /// for it. `Wait`: it is queued, or the pooler's own statements run first,
+    /// or replies to come must be known first.
     pub(crate) fn ensure_server(&mut self, slot: u32, io: &mut Io<'_>) -> Step {
         let Some(client) = self.clients.get_mut(slot) else {
             return Step::Closed;
         };
         if let Some(server) = self.servers.get(client.link) {
-            if Arc::ptr_eq(&server.params, &client.params) || !server.between_batches() {
+            // What it sends now could act with another login's parameters.
+            let unsure = server.expected.resets() && !server.unsynced;
+            let same = Arc::ptr_eq(&server.params, &client.params);
+            if !unsure && (same || !server.between_statements()) {
                 return Step::Done;
             }
-            return if self.prepare(slot, io) {
-                Step::Done
-            } else {
-                Step::Wait
+            let ready = match unsure {
+                true => !self.hold_client(slot, io.out),
+                false => self.prepare(slot, io),
             };
+            return if ready { Step::Done } else { Step::Wait };
         }
         self.checkout(slot, io)
     }
@@ -143,7 +148,8 @@ impl Hub {
         let Some(server) = self.servers.get_mut(link) else {
             return false;
         };
-        let suspect = delay.is_some_and(|d| io.now.since(server.used_at) > d);
+        let suspect = server.status == Status::Idle
+            && delay.is_some_and(|d| io.now.since(server.used_at) > d);
         let same = Arc::ptr_eq(&server.params, &client.params);
         if same && !suspect {
             return true;
@@ -195,7 +201,7 @@ impl Hub {
             return;
         };
         let link = server.link;
-        let server_used = server.used;
+        let in_use = server.in_use();
         let Some(client) = self
             .clients
             .get_mut(link)
@@ -206,7 +212,7 @@ impl Hub {
         match (purpose, failed) {
             (Purpose::Check, Some(_)) => {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io);
-                self.lost_while_preparing(link, server_used, io);
+                self.lost_while_preparing(link, in_use, io);
             }
             (_, Some(text)) => {
                 self.fail_client(
@@ -227,17 +233,13 @@ impl Hub {
 
     /// A connection was lost while the pooler's own statements ran. A client
     /// that had nothing there gets another one.
-    pub(crate) fn lost_while_preparing(&mut self, link: u32, used: bool, io: &mut Io<'_>) {
+    pub(crate) fn lost_while_preparing(&mut self, link: u32, in_use: bool, io: &mut Io<'_>) {
         let Some(client) = self.clients.get_mut(link) else {
             return;
         };
         client.link = NONE;
         client.phase = Phase::Ready;
-        let session = client
-            .pool
-            .as_ref()
-            .is_some_and(|p| p.mode == PoolMode::Session);
-        if client.has_pins() || session && used {
+        if client.has_pins() || in_use {
             let reason = CloseReason::ServerGone;
             return self.fail_client(link, &Trouble::ServerGone, reason, io);
         }

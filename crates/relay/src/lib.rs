@@ -21,6 +21,7 @@
 //! ([`Outbox`]), so that the shell writes them from where it read them.
 
 mod admin;
+mod asking;
 mod auth;
 mod cancel;
 mod cleaning;
@@ -32,6 +33,7 @@ mod effects;
 mod errors;
 mod expect;
 mod extended;
+mod holding;
 mod hub;
 mod lease;
 mod login;
@@ -49,6 +51,8 @@ mod slots;
 mod statements;
 pub mod stats;
 mod survey;
+#[cfg(test)]
+mod tests;
 pub mod ticks;
 
 pub use cancel::CancelOutcome;

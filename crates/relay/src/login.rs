@@ -49,6 +49,7 @@ impl Hub {
             link: NONE,
             skip: false,
             refused: false,
+            long_key: false,
             paused: false,
             pool: None,
             flow: FlowId(0),
@@ -251,11 +252,11 @@ impl Hub {
         if let Some(client) = self.clients.get_mut(slot) {
             client.user = user.into();
             client.database = database.into();
+            client.long_key = spoken >= 2;
             client.params = Arc::clone(&set);
             client.startup = set;
         }
         if let Some(login) = self.login_mut(slot) {
-            login.minor = spoken;
             login.console = database == CONSOLE;
             login.replication = replication;
         }

@@ -14,6 +14,8 @@ pub(crate) struct Pins {
     prepared: BTreeSet<Box<str>>,
     cursors: BTreeSet<Box<str>>,
     locks: BTreeMap<(Box<str>, bool), u32>,
+    /// Settings whose value no text told; it is asked for when the lease could end.
+    settings: BTreeSet<Box<str>>,
     /// State that only DISCARD ALL (or for a library, nothing) ends.
     lasting: bool,
 }
@@ -28,7 +30,14 @@ impl Pins {
             && self.prepared.is_empty()
             && self.cursors.is_empty()
             && self.locks.is_empty()
+            && self.settings.is_empty()
             && !self.lasting
+    }
+
+    /// SQL's PREPARE made a statement of this name.
+    pub(crate) fn has_prepared(&self, name: &[u8]) -> bool {
+        !self.prepared.is_empty()
+            && std::str::from_utf8(name).is_ok_and(|name| self.prepared.contains(name))
     }
 
     /// What would pin, in words for an error; `None` for all other changes.
@@ -40,8 +49,23 @@ impl Pins {
             Change::DeclareHold { .. } => Some("a cursor WITH HOLD"),
             Change::AdvisoryLock { .. } => Some("a session advisory lock"),
             Change::Load => Some("LOAD"),
-            Change::SetOpaque { local: false, .. } => Some("a setting that cannot be replayed"),
+            Change::SetOpaque { name, local: false } if !can_be_asked(name) => {
+                Some("a setting that cannot be replayed")
+            }
             _ => None,
+        }
+    }
+
+    /// Something begins that keeps the client on its connection, for a while at least.
+    pub(crate) fn begins(change: &Change) -> bool {
+        matches!(change, Change::SetOpaque { local: false, .. }) || Pins::wants(change).is_some()
+    }
+
+    /// A text told the value of a setting, or (`None`) of all of them.
+    pub(crate) fn told(&mut self, name: Option<&str>) {
+        match name {
+            Some(name) => drop(self.settings.remove(name)),
+            None => self.settings.clear(),
         }
     }
 
@@ -69,6 +93,9 @@ impl Pins {
             }
             Change::AdvisoryUnlock { shared, .. } => self.unlock("?", *shared),
             Change::AdvisoryUnlockAll => self.locks.clear(),
+            Change::SetOpaque { name, local: false } if can_be_asked(name) => {
+                self.add(|p| &mut p.settings, name);
+            }
             Change::Load | Change::SetOpaque { local: false, .. } => self.lasting = true,
             Change::Discard(wire::sql::Discard::All) => *self = Pins::default(),
             Change::Discard(wire::sql::Discard::Temp) => self.temporary.clear(),
@@ -82,6 +109,26 @@ impl Pins {
         self.channels = before.channels;
         self.temporary = before.temporary;
         self.cursors = before.cursors;
+        self.settings = before.settings;
+    }
+
+    /// The settings that pin, if nothing else does.
+    pub(crate) fn only_settings(&self) -> Option<impl Iterator<Item = &str>> {
+        let alone = Pins {
+            settings: self.settings.clone(),
+            ..Pins::default()
+        };
+        (!self.settings.is_empty() && *self == alone).then(|| self.settings.iter().map(|s| &**s))
+    }
+
+    /// Their values are known: they pin no more.
+    pub(crate) fn take_settings(&mut self) -> BTreeSet<Box<str>> {
+        std::mem::take(&mut self.settings)
+    }
+
+    /// Something is there that only DISCARD ALL ends.
+    pub(crate) fn keep(&mut self) {
+        self.lasting = true;
     }
 
     fn add(&mut self, set: impl Fn(&mut Pins) -> &mut BTreeSet<Box<str>>, name: &str) {
@@ -111,6 +158,13 @@ impl Pins {
             }
         }
     }
+}
+
+/// The server can be asked for the value, and set to it again: the name needs
+/// no quoting, and it is no role.
+fn can_be_asked(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+    !name.is_empty() && name.bytes().all(plain) && !matches!(name, "role" | "session_authorization")
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Hub {
             return;
         }
         if pin && client.has_pins() {
-            return;
+            return self.ask_settings(slot, io);
         }
         if let Some(pool) = client.ext.as_mut().and_then(|e| e.pinned.take()) {
             pool.give_pin();

@@ -2,12 +2,12 @@
 
 mod errors;
 mod parameters;
+mod steps;
 
 pub(crate) use errors::take_back;
 
 use crate::client::Client;
 use crate::directory::PoolKey;
-use crate::effects;
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::{Hub, Local, Pools};
@@ -15,7 +15,7 @@ use crate::outbox::{Command, Feed, Outbox, Peer};
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase};
 use events::{CloseReason, Time};
-use wire::back::{self, Status};
+use wire::back;
 use wire::frame::{self, Frame};
 
 /// Largest server message that is read whole; longer ones are passed on unread.
@@ -125,6 +125,7 @@ impl Hub {
             server.held.extend_from_slice(&input[consumed..]);
         }
         self.resume_sender(slot, io.out);
+        self.answered(slot, &mut io);
         self.maybe_release(now, slot, io.pools, io.out);
     }
 
@@ -347,7 +348,12 @@ impl<'a> Turn<'a> {
             b'Z' => return self.ready(m),
             b'E' => return self.error(m),
             b'S' => self.parameter(m, own),
-            b'N' | b'A' => self.deliver(m, own),
+            b'N' => self.deliver(m, own),
+            b'A' => {
+                // Only who listens here is notified, whatever runs meanwhile.
+                let listens = self.client.as_deref().is_some_and(Client::has_pins);
+                self.deliver(m, own && !listens);
+            }
             b'G' | b'W' | b'H' => {
                 self.deliver(m, own);
                 if m.frame.tag != b'H' && !own {
@@ -371,60 +377,6 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Replies that end one message of an extended batch.
-    fn step_reply(&mut self, m: Message, own: bool) -> After {
-        let fits = match (m.frame.tag, self.server.expected.front()) {
-            (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
-            | (b'2', Some(Expect::Bind))
-            | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
-            | (b's', Some(Expect::Execute(_)))
-            | (b'I', Some(Expect::Execute(_))) => true,
-            // The empty query of a simple Query is followed by ReadyForQuery.
-            (b'I', Some(Expect::Query(_) | Expect::OwnQuery(_))) => {
-                self.deliver(m, own);
-                return After::Nothing;
-            }
-            _ => false,
-        };
-        if !fits {
-            self.swallow(m.start, m.end);
-            return After::Nonsense;
-        }
-        self.deliver(m, own);
-        match self.server.expected.front() {
-            Some(Expect::Parse(Some(p))) if !p.name.is_empty() => {
-                let statement = std::sync::Arc::clone(&p.statement);
-                self.server.prepared.ready(&statement);
-            }
-            Some(Expect::OwnParse(s)) => {
-                let statement = std::sync::Arc::clone(s);
-                self.server.prepared.ready(&statement);
-            }
-            Some(Expect::OwnClose(s)) => {
-                let statement = std::sync::Arc::clone(s);
-                self.server.prepared.closed(&statement);
-            }
-            // Suspended at its row limit: its functions were called already.
-            Some(Expect::Execute(script)) if script.is_some() && m.frame.tag == b's' => {
-                self.suspended();
-            }
-            _ => {}
-        }
-        self.next(m.end);
-        After::Nothing
-    }
-
-    fn suspended(&mut self) {
-        let Some(Expect::Execute(place)) = self.server.expected.front_mut() else {
-            return;
-        };
-        if let Some(mut script) = place.take()
-            && let Some(client) = self.client.as_deref_mut()
-        {
-            effects::finished(&mut script, b"SELECT", client, self.server);
-        }
-    }
-
     /// The head of the queue is answered by what ends at `end`; local replies
     /// behind it go out.
     #[inline]
@@ -445,110 +397,14 @@ impl<'a> Turn<'a> {
             }
         }
     }
-
-    /// CommandComplete.
-    fn completed(&mut self, m: Message) -> After {
-        let mut ddl = false;
-        // The script is taken out so that both sessions can be changed.
-        let taken = match self.server.expected.front_mut() {
-            Some(Expect::Query(script) | Expect::Execute(script)) => script.take(),
-            Some(Expect::OwnQuery(_)) => None,
-            _ => return After::Nonsense,
-        };
-        self.server.copy_in = false;
-        if let Some(mut script) = taken {
-            let tag = back::command_tag(self.body(m));
-            if let Some(client) = self.client.as_deref_mut() {
-                ddl = effects::finished(&mut script, tag, client, self.server).ddl;
-            }
-            if let Some(Expect::Query(place)) = self.server.expected.front_mut() {
-                *place = Some(script);
-            }
-        }
-        if matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
-            self.next(m.end);
-        }
-        if ddl { After::Ddl } else { After::Nothing }
-    }
-
-    fn ready(&mut self, m: Message) -> After {
-        let Ok(status) = back::ready_status(self.body(m)) else {
-            self.swallow(m.start, m.end);
-            return After::Nonsense;
-        };
-        if self.server.expected.late_sync() {
-            self.server.status = status;
-            self.server.unsynced = false;
-            self.deliver(m, false);
-            return After::Nothing;
-        }
-        if !self.server.expected.front().is_some_and(Expect::ends_batch) {
-            self.swallow(m.start, m.end);
-            return After::Nonsense;
-        }
-        self.server.status = status;
-        self.server.copy_in = false;
-        let purpose = match self.server.expected.front() {
-            Some(Expect::OwnQuery(purpose)) => Some(*purpose),
-            Some(Expect::OwnSync) => Some(Purpose::Rollback),
-            _ => None,
-        };
-        // The client is told FATAL instead, before anything that it sent after.
-        let forbidden = purpose.is_none()
-            && status == Status::Transaction
-            && self.server.pool.mode == crate::directory::PoolMode::Statement;
-        self.deliver(m, purpose.is_some() || forbidden);
-        if purpose.is_none() {
-            self.count(status);
-            if let Some(client) = self.client.as_deref_mut()
-                && status == Status::Idle
-            {
-                effects::transaction_over(client, self.server);
-            }
-        }
-        self.next(m.end);
-        match purpose {
-            Some(purpose) => After::OwnDone(purpose),
-            None if forbidden => After::Forbidden,
-            None => After::Nothing,
-        }
-    }
-
-    fn count(&mut self, status: Status) {
-        let stats = &mut self.local.stats;
-        let took = self.now.since(self.server.query_at);
-        stats.totals.queries += 1;
-        stats.totals.query_us += took.as_micros() as u64;
-        stats.service.record(took);
-        if status == Status::Idle {
-            stats.totals.xacts += 1;
-            stats.totals.xact_us += self.now.since(self.server.xact_at).as_micros() as u64;
-            self.server.xact_at = self.now;
-        }
-        self.server.query_at = self.now;
-    }
-
-    /// COPY in of the extended protocol: Syncs sent ahead are ignored by the server.
-    fn copy_begins(&mut self) {
-        let ahead = self.server.expected.copy_began();
-        self.server.copy_in = !ahead.ended;
-        if ahead.unsynced && matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
-            self.server.unsynced = true;
-        }
-    }
 }
 
 /// Local replies whose turn has come.
 pub(crate) fn emit_locals(slot: u32, server: &mut Server, out: &mut Outbox) {
     while server.expected.front().is_some_and(Expect::is_local) {
-        let status = server.status;
         match server.expected.pop() {
             Some(Expect::LocalParse(_)) => out.write(Peer::Client(slot), back::parse_complete),
             Some(Expect::LocalClose(_)) => out.write(Peer::Client(slot), back::close_complete),
-            Some(Expect::LocalDeallocate) => out.write(Peer::Client(slot), |v| {
-                back::command_complete(v, "DEALLOCATE");
-                back::ready(v, status);
-            }),
             _ => {}
         }
     }

@@ -58,7 +58,9 @@ impl Hub {
             Phase::Ready => self.request_input(slot, input, &mut io),
             Phase::Login(_) => self.login_input(slot, input, &mut io),
             Phase::Console { .. } => self.console_input(slot, input, &mut io),
-            Phase::Waiting { .. } | Phase::Preparing => client.held.extend_from_slice(input),
+            Phase::Waiting { .. } | Phase::Preparing | Phase::Held { .. } => {
+                client.held.extend_from_slice(input)
+            }
             Phase::Cancelling => {}
         }
     }
@@ -358,6 +360,8 @@ fn needed(frame: &Frame) -> Result<usize, Trouble<'static>> {
         b'P' => bounded(PARSE_MAX, "a statement to be prepared"),
         b'B' => Ok(frame.len.min(BIND_HEAD)),
         b'D' | b'E' | b'C' => bounded(SMALL_MAX, "a message"),
+        // The number of the function.
+        b'F' => Ok(frame.len.min(frame::HEADER + 4)),
         _ => Ok(frame::HEADER),
     }
 }

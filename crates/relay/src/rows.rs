@@ -29,7 +29,7 @@ impl Hub {
             let mut counts = PoolCounts::default();
             match client.phase {
                 Phase::Waiting { .. } => counts.waiting = 1,
-                Phase::Ready | Phase::Preparing => counts.active = 1,
+                Phase::Ready | Phase::Preparing | Phase::Held { .. } => counts.active = 1,
                 _ => continue,
             }
             each(info.key, counts);

@@ -1,7 +1,7 @@
 //! A server connection's session.
 
 use crate::client::NONE;
-use crate::directory::{PoolInfo, PoolKey, Stored};
+use crate::directory::{PoolInfo, PoolKey, PoolMode, Stored};
 use crate::expect::Expected;
 use crate::params::ParamSet;
 use crate::server_login::ServerLogin;
@@ -167,12 +167,19 @@ impl Server {
             && self.backlog == 0
     }
 
-    /// A new statement of the client's may begin: the last ones are answered.
-    pub(crate) fn between_batches(&self) -> bool {
-        self.status == Status::Idle
+    /// A statement of the pooler's may run before the client's next: the last
+    /// ones are answered, and it would not be refused with the transaction.
+    pub(crate) fn between_statements(&self) -> bool {
+        self.status != Status::Failed
             && self.expected.is_empty()
             && !self.unsynced
             && !self.expected.is_skipping()
+    }
+
+    /// The client that holds it would lose something with it: an open
+    /// transaction, or its session.
+    pub(crate) fn in_use(&self) -> bool {
+        self.status != Status::Idle || self.pool.mode == PoolMode::Session && self.used
     }
 
     pub(crate) fn is_linked(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The simple protocol: Query and FunctionCall.
 
-use crate::effects::{self, Script};
+use crate::effects::{self, Script, ScriptNotes};
 use crate::errors::Trouble;
 use crate::expect::Expect;
 use crate::hub::Hub;
@@ -75,6 +75,10 @@ impl Hub {
     /// A Query is about to be sent: its reply is expected, and what it ends ends.
     fn expect_query(&mut self, slot: u32, entry: Expect, whole: bool, now: Time) {
         self.begin(slot, now);
+        let notes = match (&entry, self.clients.get(slot)) {
+            (Expect::Query(Some(script)), Some(client)) => script.notes(&client.startup),
+            _ => ScriptNotes::default(),
+        };
         let Some(server) = self.linked_server(slot) else {
             return;
         };
@@ -83,6 +87,7 @@ impl Hub {
         server.dirty |= !whole;
         server.batch += 1;
         server.expected.push(entry);
+        server.expected.note_script(notes);
         if let Some(ext) = self.clients.get_mut(slot).and_then(|c| c.ext.as_mut()) {
             ext.unnamed = None;
         }
@@ -104,9 +109,11 @@ impl Hub {
             return step;
         }
         self.begin(slot, io.now);
+        let number = feed.bytes.get(at + frame::HEADER..at + frame::HEADER + 4);
         if let Some(server) = self.linked_server(slot) {
             server.batch += 1;
             server.unsynced = false;
+            server.dirty |= !is_large_object_function(number);
             server.expected.push(Expect::Function);
         }
         self.pass_frame(slot, frame, feed, at, io.out);
@@ -134,11 +141,8 @@ impl Hub {
     /// A simple query that would pin beyond the share: refused before it is sent.
     pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
         self.begin(slot, io.now);
-        let report = match self.in_failed_transaction(slot) {
-            true => crate::extended::aborted(),
-            false => self.pin_report(slot, what),
-        };
-        self.fail_at_server(slot, &report, io.out);
+        let report = self.pin_report(slot, what);
+        self.refuse_at_server(slot, &report, io.out);
         let Some(link) = self.clients.get(slot).map(|c| c.link) else {
             return;
         };
@@ -166,28 +170,50 @@ impl Hub {
         else {
             return None;
         };
+        let name = name.as_bytes();
         let client = self.clients.get_mut(slot)?;
-        let server = self.servers.get_mut(client.link)?;
-        if script.statements != 1 || server.status == Status::Failed {
+        let link = client.link;
+        let server = self.servers.get_mut(link)?;
+        let prepared = &mut client.ext.as_mut()?.prepared;
+        let ours = prepared.contains_key(name) || server.expected.undecided(name);
+        if script.statements != 1 || !ours {
             return None;
         }
-        client.ext.as_mut()?.prepared.remove(name.as_bytes())?;
+        if !server.expected.is_empty() {
+            // Whether it succeeds, and in which state of the transaction, is not known yet.
+            return self.hold_client(slot, io.out).then_some(Step::Wait);
+        }
+        if server.status == Status::Failed {
+            return None;
+        }
+        prepared.remove(name)?;
         // Nobody was silent, though no server hears of it.
         client.request_at = io.now;
         server.used_at = io.now;
-        let link = client.link;
-        if server.expected.is_empty() {
-            let status = server.status;
-            io.out.write(Peer::Client(slot), |v| {
-                back::command_complete(v, "DEALLOCATE");
-                back::ready(v, status);
-            });
+        io.out.write(Peer::Client(slot), |v| {
+            back::command_complete(v, "DEALLOCATE")
+        });
+        if std::mem::take(&mut server.unsynced) {
+            // As a Query, it ends the batch before it.
+            server.expected.push(Expect::Sync);
+            server.batch += 1;
+            io.out.write(Peer::Server(link), front::sync);
         } else {
-            server.expected.push(Expect::LocalDeallocate);
+            let status = server.status;
+            io.out.write(Peer::Client(slot), |v| back::ready(v, status));
         }
         self.maybe_release(io.now, link, io.pools, io.out);
         Some(Step::Done)
     }
+}
+
+/// A function call names its function by number, and any of them may change the
+/// session: set a parameter, take a lock. Those that libpq calls do not.
+fn is_large_object_function(number: Option<&[u8]>) -> bool {
+    let number = number
+        .and_then(|n| n.try_into().ok())
+        .map(u32::from_be_bytes);
+    matches!(number, Some(715 | 952..=958 | 964 | 1004 | 3170..=3172))
 }
 
 /// The text of a Query, or as much of it as is here; `None`: malformed.

@@ -25,6 +25,7 @@ impl Hub {
                     Phase::Ready if client.is_linked() => "linked",
                     Phase::Ready => "free",
                     Phase::Waiting { .. } => "waiting",
+                    Phase::Held { .. } => "held",
                     Phase::Preparing => "preparing",
                     Phase::Console { .. } => "console",
                     Phase::Cancelling => "cancelling",

@@ -136,9 +136,9 @@ impl Hub {
     /// The server does not answer the pooler's own statement: the client gets
     /// another connection.
     fn unresponsive(&mut self, slot: u32, link: u32, io: &mut Io<'_>) {
-        let used = self.servers.get(slot).is_some_and(|s| s.used);
+        let in_use = self.servers.get(slot).is_some_and(|s| s.in_use());
         self.drop_server(slot, CloseReason::ServerUnresponsive, io);
-        self.lost_while_preparing(link, used, io);
+        self.lost_while_preparing(link, in_use, io);
     }
 
     fn client_tick(&mut self, slot: u32, io: &mut Io<'_>) {

@@ -93,17 +93,15 @@ impl Pen<'_> {
             ),
             18 if self.rng.permille(100) => "SELEKT".into(),
             18 => format!("COPY t TO STDOUT {}", self.rng.below(10)),
-            // RESET goes back to the server's login, until the next batch.
-            _ if !many && c.settled() && c.model.is_free() && self.rng.permille(500) => {
-                return match self.rng.below(6) {
-                    0 => ("RESET ALL".into(), true),
-                    1 => ("discard ALL".into(), true),
-                    2 => ("DEALLOCATE ALL".into(), true),
-                    3 => ("CREATE TABLE x (a int)".into(), false),
-                    4 => (format!("SET {} TO 'invalid'", self.var()), false),
-                    _ => (format!("RESET {}", self.var()), true),
-                };
-            }
+            // Behind a RESET in the same text or batch the server's login still shows.
+            _ if !many && self.rng.permille(500) => match self.rng.below(6) {
+                0 => "RESET ALL".into(),
+                1 => "discard ALL".into(),
+                2 => "DEALLOCATE ALL".into(),
+                3 => "CREATE TABLE x (a int)".into(),
+                4 => format!("SET {} TO 'invalid'", self.var()),
+                _ => format!("RESET {}", self.var()),
+            },
             _ => String::new(),
         };
         (plain, false)
@@ -306,36 +304,25 @@ impl Pen<'_> {
 
     /// Named statements: parse what is not there, bind, close at times.
     fn named(&mut self, c: &mut Client) {
-        let mut here = 0;
         for _ in 0..self.rng.range(1, 3) {
             let n = self.rng.below(6) as u32;
             let name = format!("s{n}");
             let text = SHARED[((n as usize * 3) + c.index as usize) % SHARED.len()];
             let known = c.model.has_statement(name.as_bytes());
-            let fresh = c.busy_names & (1 << n) == 0;
-            // Names whose fate an earlier batch still decides are left alone.
-            if !fresh && here & (1 << n) == 0 {
-                continue;
-            }
-            here |= 1 << n;
-            if c.settled() || fresh {
-                if !known && fresh || known && c.settled() && self.rng.permille(20) {
-                    self.op(Hit::Parse);
-                    c.busy_names |= 1 << n;
-                    c.send(self.now, |v| {
-                        front::parse(v, name.as_bytes(), text.as_bytes(), &[0, 0])
-                    });
-                } else if known && self.rng.permille(60) {
-                    c.busy_names |= 1 << n;
-                    if self.rng.permille(300) && (c.settled()) {
-                        self.query(c, &format!("DEALLOCATE {name}"));
-                        c.wait_all = true;
-                        return;
-                    }
-                    self.op(Hit::Close);
-                    c.send(self.now, |v| front::close(v, b'S', name.as_bytes()));
-                    continue;
+            // What the batches before it do to the name may still be open.
+            if self.rng.permille(if known { 20 } else { 950 }) {
+                self.op(Hit::Parse);
+                c.send(self.now, |v| {
+                    front::parse(v, name.as_bytes(), text.as_bytes(), &[0, 0])
+                });
+            } else if known && self.rng.permille(60) {
+                if self.rng.permille(300) {
+                    self.query(c, &format!("DEALLOCATE {name}"));
+                    return;
                 }
+                self.op(Hit::Close);
+                c.send(self.now, |v| front::close(v, b'S', name.as_bytes()));
+                continue;
             }
             if self.rng.permille(100) {
                 self.op(Hit::Describe);
@@ -345,7 +332,6 @@ impl Pen<'_> {
             self.execute(c, "");
             if self.rng.permille(100) {
                 self.sync(c);
-                here = 0;
             }
         }
         self.sync(c);

@@ -9,7 +9,8 @@ use crate::queue::Pick;
 use events::{CloseReason, PoolId, Time, WorkerId};
 use std::time::Duration;
 
-/// A connection idle for so long may be closed for a pool that has none left.
+/// A connection idle for so long may be closed for a pool that has none left;
+/// earlier for a pool whose clients would be refused before that.
 pub const BORROW_IDLE: Duration = Duration::from_secs(2);
 /// At most one connection of an upstream is closed for another pool in this time.
 pub const EVICT_PAUSE: Duration = Duration::from_millis(100);
@@ -82,7 +83,7 @@ impl Upstream {
                 Room::Shared => {
                     self.starve(p);
                     self.evict_for(now, p);
-                    return self.wake_at(now.after(EVICT_PAUSE));
+                    return self.wake_at(now.after(EVICT_PAUSE.min(self.patience(p))));
                 }
             }
         }
@@ -276,8 +277,8 @@ impl Upstream {
     }
 
     /// Closes the connection idle for longest of another pool, so that `p` may
-    /// open one. Not below that pool's minimum, not before [`BORROW_IDLE`], and
-    /// not faster than [`EVICT_PAUSE`].
+    /// open one. Not below that pool's minimum, not before `p`'s patience ends,
+    /// and not faster than [`EVICT_PAUSE`].
     fn evict_for(&mut self, now: Time, p: usize) {
         // What is being closed already will do.
         if now < self.next_evict || self.closing >= self.demand(p) || self.at(p).queue.queued() == 0
@@ -291,12 +292,22 @@ impl Upstream {
             }
         }
         if let Some((since, i)) = victim
-            && since.after(BORROW_IDLE) <= now
+            && since.after(self.patience(p)) <= now
         {
             self.counters.evictions += 1;
             self.next_evict = now.after(EVICT_PAUSE);
             self.detach(now, i);
             self.close(now, i, CloseReason::Evicted);
+        }
+    }
+
+    /// How long a connection must be idle, or a client of `p` have waited, before
+    /// another pool gives up a connection for `p`. Half of the longest wait at
+    /// most: in the other half the connection is to be closed and one opened.
+    fn patience(&self, p: usize) -> Duration {
+        match self.at(p).settings.wait_timeout {
+            Some(wait) => BORROW_IDLE.min(wait / 2),
+            None => BORROW_IDLE,
         }
     }
 
@@ -316,8 +327,8 @@ impl Upstream {
             })
     }
 
-    /// A pool that has no connection at all, and whose clients have waited for
-    /// [`BORROW_IDLE`], gets the slot of a connection that is just returned: a
+    /// A pool that has no connection at all, and whose clients' patience has
+    /// ended, gets the slot of a connection that is just returned: a
     /// pool that is always busy never has an idle one to borrow. It may be the
     /// giver's last one; the two then take turns.
     pub(super) fn starved(&mut self, now: Time, i: u32) -> Option<CloseReason> {
@@ -337,7 +348,8 @@ impl Upstream {
         let pool = self.at(p as usize);
         let oldest = pool.queue.queued_by_age().next();
         pool.charged() == 0
-            && oldest.is_some_and(|i| pool.queue.get(i).arrived.after(BORROW_IDLE) <= now)
+            && oldest
+                .is_some_and(|i| pool.queue.get(i).arrived.after(self.patience(p as usize)) <= now)
             && self.room(now, p as usize) == Room::Shared
     }
 

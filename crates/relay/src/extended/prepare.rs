@@ -1,19 +1,19 @@
 //! Prepared statements: Parse, and having a statement at the server before its use.
 
-use super::aborted;
 use crate::client::PREPARED_NAMES_MAX;
 use crate::effects;
 use crate::errors::Report;
 use crate::expect::{ClientParse, Expect};
 use crate::hub::Hub;
 use crate::outbox::{Feed, Outbox, Peer};
-use crate::requests::Io;
+use crate::requests::{Io, Step};
 use crate::server::Server;
 use crate::statements::{self, Need, Statement};
 use std::sync::Arc;
 use wire::back::Status;
 use wire::frame::Frame;
 use wire::front;
+use wire::sql::Quoting;
 
 /// Statements longer than this are not remembered once the connection is returned.
 const UNNAMED_KEPT_MAX: usize = 64 * 1024;
@@ -27,8 +27,12 @@ impl Hub {
         at: usize,
         body: &[u8],
         io: &mut Io<'_>,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let parse = front::Parse::parse(body).ok()?;
+        // The unnamed statement may be replaced whether it is there or not.
+        if !parse.name.is_empty() && self.held_for_name(slot, parse.name, io.out) {
+            return Some(Step::Wait);
+        }
         let max = self.directory.settings.prepared_max;
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.client_parses += 1;
@@ -37,41 +41,56 @@ impl Hub {
             self.local(key).stats.totals.server_parses += 1;
             self.expect(slot, Expect::Parse(None), io.out);
             self.pass_frame(slot, frame, feed, at, io.out);
-            return Some(());
+            return Some(Step::Done);
+        }
+        if !parse.name.is_empty()
+            && let Some(ext) = &self.clients.get(slot)?.ext
+        {
+            if ext.prepared.contains_key(parse.name) || ext.pins.has_prepared(parse.name) {
+                return self.parse_again(slot, &parse, io.out);
+            }
+            if ext.prepared.len() >= PREPARED_NAMES_MAX {
+                self.refuse_at_server(slot, &too_many(), io.out);
+                return Some(Step::Done);
+            }
         }
         let statement = self.texts.intern(parse.text, parse.types, quoting);
         let client = self.clients.get_mut(slot)?;
-        let taken = |e: &crate::client::Extra| {
-            e.prepared.contains_key(parse.name) || e.prepared.len() >= PREPARED_NAMES_MAX
-        };
-        if !parse.name.is_empty() && client.ext.as_ref().is_some_and(|e| taken(e)) {
-            let name = String::from_utf8_lossy(parse.name).into_owned();
-            if self.in_failed_transaction(slot) {
-                self.fail_at_server(slot, &aborted(), io.out);
-                return Some(());
-            }
-            let report = Report::error(
-                "42P05",
-                format!("prepared statement \"{name}\" already exists"),
-            );
-            self.fail_at_server(slot, &report, io.out);
-            return Some(());
-        }
-        let entry = Box::new(ClientParse {
+        let mut entry = Box::new(ClientParse {
             name: parse.name.into(),
             statement: Arc::clone(&statement),
+            before: None,
         });
-        effects::remember_parse(client, &entry);
+        effects::remember_parse(client, &mut entry);
         if parse.name.is_empty() {
             self.local(key).stats.totals.server_parses += 1;
             if let Some(server) = self.linked_server(slot) {
                 server.unnamed = Some(statement);
             }
-            self.expect(slot, Expect::Parse(Some(entry)), io.out);
+            self.expect_named(slot, Expect::Parse(Some(entry)), io.out);
             self.pass_frame(slot, frame, feed, at, io.out);
-            return Some(());
+            return Some(Step::Done);
         }
         self.parse_named(slot, entry, io.out)
+    }
+
+    /// Parse of a name that the client has already. The server refuses it too,
+    /// and says first what else is wrong, since it gets the text under a name
+    /// that is taken there: that of the empty statement.
+    fn parse_again(
+        &mut self,
+        slot: u32,
+        parse: &front::Parse<'_>,
+        out: &mut Outbox,
+    ) -> Option<Step> {
+        let name = String::from_utf8_lossy(parse.name);
+        let text = format!("prepared statement \"{name}\" already exists");
+        let empty = self.texts.intern(b"", &[0, 0], Quoting::default());
+        self.ensure_prepared(slot, &empty, empty.server_name(), out)?;
+        self.fail_at_server(slot, "42P05", &Report::error("42P05", text), out, |v| {
+            front::parse(v, empty.server_name(), parse.text, parse.types)
+        });
+        Some(Step::Done)
     }
 
     /// A named statement: sent under our own name, or, where the server has it
@@ -81,7 +100,7 @@ impl Hub {
         slot: u32,
         entry: Box<ClientParse>,
         out: &mut Outbox,
-    ) -> Option<()> {
+    ) -> Option<Step> {
         let ddl = self.ddl_of(slot);
         let statement = Arc::clone(&entry.statement);
         let server = self.linked_server(slot)?;
@@ -91,8 +110,8 @@ impl Hub {
             && server.expected.batches() == 0
             && !server.expected.is_skipping();
         if need == Need::Nothing && certain {
-            self.expect(slot, Expect::LocalParse(entry), out);
-            return Some(());
+            self.expect_named(slot, Expect::LocalParse(entry), out);
+            return Some(Step::Done);
         }
         if need != Need::Parse {
             self.own_close(slot, &statement, out);
@@ -102,8 +121,8 @@ impl Hub {
         self.send_parse(slot, &statement, out)?;
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.server_parses += 1;
-        self.expect(slot, Expect::Parse(Some(entry)), out);
-        Some(())
+        self.expect_named(slot, Expect::Parse(Some(entry)), out);
+        Some(Step::Done)
     }
 
     /// Sends a Parse under the statement's name at the server.
@@ -245,4 +264,9 @@ fn refresh(server: &mut Server, ddl: u64) {
         server.prepared.all_stale();
         server.ddl_seen = ddl;
     }
+}
+
+fn too_many() -> Report {
+    let text = format!("a client can have {PREPARED_NAMES_MAX} prepared statements");
+    Report::error("53000", text)
 }

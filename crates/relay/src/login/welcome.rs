@@ -101,14 +101,14 @@ impl Hub {
         let Phase::Login(login) = &mut client.phase else {
             return;
         };
-        let (minor, tls) = (login.minor, login.tls.take());
+        let tls = login.tls.take();
         client.phase = Phase::Ready;
         client.request_at = io.now;
         if let Some(tls) = tls {
             client.extra().tls = tls;
         }
-        let (params, generation) = (Arc::clone(&client.params), client.generation);
-        let secret = self.cancel_secret(slot, generation, if minor >= 2 { 32 } else { 4 });
+        let params = Arc::clone(&client.params);
+        let secret = self.cancel_secret(slot);
         let pid = self.process_number(slot);
         io.out.write(Peer::Client(slot), |v| {
             back::auth_ok(v);

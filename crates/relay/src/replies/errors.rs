@@ -39,14 +39,19 @@ impl Turn<'_> {
                 self.deliver(m, true);
                 return After::Nothing;
             }
-            // In a failed transaction the server's own answer is the right one.
-            Some(Expect::Fails(instead)) if code != "25P02" => {
-                let instead = instead.clone();
+            Some(Expect::Fails(refusal)) if code == refusal.code => {
+                let instead = refusal.instead.clone();
                 self.deliver(m, true);
                 self.say(m.end, |v| v.extend_from_slice(&instead));
             }
             // An error of the pooler's Parse is the client's: its statement is at fault.
             _ => self.deliver(m, false),
+        }
+        if let Some(Expect::Query(Some(script)) | Expect::Execute(Some(script))) =
+            self.server.expected.front()
+            && script.may_have_locked()
+        {
+            self.server.dirty = true;
         }
         let in_batch = !matches!(
             self.server.expected.front(),
@@ -61,6 +66,10 @@ impl Turn<'_> {
     /// The rest of the batch will not be answered.
     pub(super) fn skip(&mut self) {
         self.server.unnamed = None;
+        if let Some(Expect::Parse(Some(parse))) = self.server.expected.front_mut() {
+            // One that failed drops the unnamed statement before it all the same.
+            parse.before = None;
+        }
         let mut skipped = Vec::new();
         while let Some(entry) = self.server.expected.skip() {
             skipped.push(entry);

@@ -74,8 +74,6 @@ pub(crate) struct Client {
     /// Cancel requests of its own under way, and when the last one ended.
     pub(crate) cancels: u32,
     pub(crate) cancel_end: u64,
-    /// Named statements parsed since it last waited for all replies.
-    pub(crate) busy_names: u32,
     pub(crate) tokens: u64,
     pub(crate) stalled: bool,
     pub(crate) wrong_password: bool,
@@ -137,7 +135,6 @@ impl Client {
             progress: 0,
             cancels: 0,
             cancel_end: 0,
-            busy_names: 0,
             tokens: 0,
             stalled: false,
             wrong_password: false,
@@ -188,7 +185,6 @@ impl Client {
         self.key = None;
         self.cancels = 0;
         self.cancel_end = 0;
-        self.busy_names = 0;
         self.stalled = false;
         self.told_why = false;
         self.wait_all = false;
@@ -421,7 +417,6 @@ impl Client {
             // A batch without its Sync failed.
             b'E' if self.model.skips() && self.pending.iter().all(|p| p.tag != b'S') => Wish::Sync,
             b'Z' if self.settled() => {
-                self.busy_names = 0;
                 self.wait_all = false;
                 Wish::Act
             }

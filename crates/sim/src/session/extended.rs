@@ -48,11 +48,15 @@ impl Session {
         if parse.name.is_empty() {
             self.unnamed = None;
         }
-        if !parses(&text) || text.contains(';') {
+        // An empty text is legal, even in a failed transaction.
+        if !text.is_empty() && (!parses(&text) || text.contains(';')) {
             return fail("42601", "syntax error");
         }
-        if self.tx == Tx::Failed && !allowed_when_failed(&text) {
+        if self.tx == Tx::Failed && !text.is_empty() && !allowed_when_failed(&text) {
             return fail("25P02", "current transaction is aborted");
+        }
+        if text.contains("\"plimsoll refused this\"") {
+            return fail("42703", "column does not exist");
         }
         if parse.name.is_empty() {
             self.unnamed = Some(text);

@@ -12,7 +12,7 @@ pub(crate) struct Survey {
 }
 
 /// Phases of clients, as the relay names them.
-const CLIENT_PHASES: [&str; 17] = [
+const CLIENT_PHASES: [&str; 18] = [
     "login: start-up",
     "login: TLS",
     "login: plain",
@@ -27,6 +27,7 @@ const CLIENT_PHASES: [&str; 17] = [
     "linked",
     "free",
     "waiting",
+    "held",
     "preparing",
     "console",
     "cancelling",

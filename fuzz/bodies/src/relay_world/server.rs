@@ -246,25 +246,7 @@ impl Server {
     fn extended(&mut self, tag: u8, body: &[u8]) -> Result<(), wire::WireError> {
         let out = &mut self.outbox;
         match tag {
-            b'P' => {
-                let parse = front::Parse::parse(body)?;
-                let taken = !parse.name.is_empty() && self.prepared.contains_key(parse.name);
-                if taken || self.fail_next {
-                    assert!(
-                        !taken || self.swallowed || self.wild,
-                        "our own name is taken"
-                    );
-                    self.fail_next = false;
-                    if parse.name.is_empty() {
-                        self.prepared.remove(parse.name);
-                    }
-                    self.fail(if taken { "42P05" } else { "42601" });
-                    self.skipping = true;
-                    return Ok(());
-                }
-                self.prepared.insert(parse.name.into(), parse.text.into());
-                back::parse_complete(out);
-            }
+            b'P' => self.parse(front::Parse::parse(body)?),
             b'B' => {
                 let bind = front::Bind::parse(body)?;
                 let Some(text) = self.prepared.get(bind.statement) else {
@@ -326,6 +308,34 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    fn parse(&mut self, parse: front::Parse<'_>) {
+        if find(parse.text, b"\"plimsoll refused this\"").is_some() {
+            let failed = self.status == b'E';
+            self.fail(if failed { "25P02" } else { "42703" });
+            self.skipping = true;
+            return;
+        }
+        let known = self.prepared.get(parse.name);
+        let taken = !parse.name.is_empty() && known.is_some();
+        // The name of the empty statement is taken on purpose.
+        let meant = known.is_some_and(|text| text.is_empty());
+        if taken || self.fail_next {
+            assert!(
+                !taken || meant || self.swallowed || self.wild,
+                "our own name is taken"
+            );
+            self.fail_next = false;
+            if parse.name.is_empty() {
+                self.prepared.remove(parse.name);
+            }
+            self.fail(if taken { "42P05" } else { "42601" });
+            self.skipping = true;
+            return;
+        }
+        self.prepared.insert(parse.name.into(), parse.text.into());
+        back::parse_complete(&mut self.outbox);
     }
 
     /// One statement for the client of these marks (none: the pooler's own).

@@ -77,6 +77,49 @@ fn the_longest_idle_connection_of_another_pool_makes_room_after_two_seconds() {
     assert_eq!(s.says(), "open s0 on w0");
 }
 
+/// A client that is refused after a second or less must not wait two for a
+/// slot: pools beyond the line would starve.
+#[test]
+fn a_short_wait_shortens_the_time_until_another_pool_makes_room() {
+    let rows = [
+        // wait_timeout, given up by an idle connection, by a busy one
+        (1000, 500, 500),
+        (200, 100, 100),
+        (60, 30, 30),
+        (3000, 1500, 1500),
+        (30_000, 2000, 2000),
+    ];
+    for (wait, idle, busy) in rows {
+        let waits = PoolSettings {
+            wait_timeout: Some(ms(wait)),
+            ..plain(1)
+        };
+        let mut s = Stage::new(1, &[plain(1), waits.clone()]);
+        s.ready(A, 0, 1);
+        s.at(100);
+        assert_eq!(s.ask(A, 0, 1), "s0");
+        s.back(0);
+        s.ask(B, 0, 1);
+        s.at(100 + idle - 1);
+        assert_eq!(s.says(), "", "wait_timeout {wait}: too early");
+        s.at(100 + idle + idle / 2);
+        assert_eq!(s.says(), "close s0 evicted", "wait_timeout {wait}");
+        s.closed(0);
+        assert_eq!(s.says(), "open s0 on w0");
+
+        let mut s = Stage::new(1, &[plain(1), waits]);
+        s.busy(A, 0, 1);
+        s.at(100);
+        s.ask(A, 0, 5);
+        s.ask(B, 0, 1);
+        s.at(100 + busy - 1);
+        assert_eq!(s.back(0), "kept", "wait_timeout {wait}: too early");
+        s.says();
+        s.at(100 + busy + busy / 2);
+        assert_eq!(s.back(0), "close evicted", "wait_timeout {wait}");
+    }
+}
+
 #[test]
 fn evictions_come_at_a_bounded_rate_and_stop_at_the_minimum() {
     let mut s = Stage::new(4, &[PoolSettings { min: 1, ..plain(4) }, plain(4)]);

@@ -38,6 +38,8 @@ pub(crate) enum Expect {
     Parse(Option<Box<ClientParse>>),
     /// Bind of the client.
     Bind,
+    /// Bind of the client, of a statement that it prepared before DDL was seen.
+    BindOld(Arc<Statement>),
     /// Describe of the client, statement or portal.
     Describe,
     /// Execute of the client.

@@ -3,7 +3,7 @@
 mod errors;
 mod parameters;
 
-pub(crate) use errors::take_back;
+pub(crate) use errors::{changed_shape, take_back};
 
 use crate::client::Client;
 use crate::directory::PoolKey;
@@ -372,7 +372,7 @@ impl<'a> Turn<'a> {
     fn step_reply(&mut self, m: Message, own: bool) -> After {
         let fits = match (m.frame.tag, self.server.expected.front()) {
             (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
-            | (b'2', Some(Expect::Bind))
+            | (b'2', Some(Expect::Bind | Expect::BindOld(_)))
             | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
             | (b's', Some(Expect::Execute(_)))
             | (b'I', Some(Expect::Execute(_))) => true,

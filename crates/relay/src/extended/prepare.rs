@@ -8,7 +8,6 @@ use crate::expect::{ClientParse, Expect};
 use crate::hub::Hub;
 use crate::outbox::{Feed, Outbox, Peer};
 use crate::requests::Io;
-use crate::server::Server;
 use crate::statements::{self, Need, Statement};
 use std::sync::Arc;
 use wire::back::Status;
@@ -39,7 +38,11 @@ impl Hub {
             self.pass_frame(slot, frame, feed, at, io.out);
             return Some(());
         }
-        let statement = self.texts.intern(parse.text, parse.types, quoting);
+        let epoch = match parse.name.is_empty() {
+            true => 0,
+            false => self.ddl_of(slot),
+        };
+        let statement = self.texts.intern(parse.text, parse.types, epoch, quoting);
         let client = self.clients.get_mut(slot)?;
         let taken = |e: &crate::client::Extra| {
             e.prepared.contains_key(parse.name) || e.prepared.len() >= PREPARED_NAMES_MAX
@@ -82,10 +85,8 @@ impl Hub {
         entry: Box<ClientParse>,
         out: &mut Outbox,
     ) -> Option<()> {
-        let ddl = self.ddl_of(slot);
         let statement = Arc::clone(&entry.statement);
         let server = self.linked_server(slot)?;
-        refresh(server, ddl);
         let need = server.prepared.need(&statement, server.batch);
         let certain = server.status != Status::Failed
             && server.expected.batches() == 0
@@ -145,10 +146,11 @@ impl Hub {
         self.expect(slot, Expect::OwnClose(Arc::clone(statement)), out);
     }
 
-    /// Closes the least used statement when the connection has its fill.
+    /// Closes the least used statement when the connection has its fill; more
+    /// than one after the setting was lowered.
     pub(super) fn make_room(&mut self, slot: u32, out: &mut Outbox) {
         let max = self.directory.settings.prepared_max;
-        if let Some(victim) = self
+        while let Some(victim) = self
             .linked_server(slot)
             .and_then(|s| s.prepared.victim(max))
         {
@@ -165,7 +167,6 @@ impl Hub {
         out: &mut Outbox,
     ) -> Option<()> {
         let named = !name.is_empty();
-        let ddl = self.ddl_of(slot);
         let link = self.clients.get(slot)?.link;
         let server = self.linked_server(slot)?;
         if !named {
@@ -181,7 +182,6 @@ impl Hub {
                 front::parse(v, b"", &statement.text, &statement.types)
             });
         } else {
-            refresh(server, ddl);
             match server.prepared.need(statement, server.batch) {
                 Need::Nothing => return Some(()),
                 // The client's own Parse in an earlier batch is not answered yet:
@@ -196,6 +196,15 @@ impl Hub {
         self.local(key).stats.totals.server_parses += 1;
         self.expect(slot, Expect::OwnParse(Arc::clone(statement)), out);
         Some(())
+    }
+
+    /// The server cannot know that this statement's results were described
+    /// to the client in another shape, because it does not have it; we do.
+    pub(super) fn knows_better(&mut self, slot: u32, statement: &Arc<Statement>) -> bool {
+        statement.is_outdated()
+            && self
+                .linked_server(slot)
+                .is_some_and(|server| !server.prepared.has(statement))
     }
 
     /// The statement behind a client's name, or `Err` with what to answer.
@@ -236,13 +245,5 @@ impl Hub {
         {
             ext.unnamed = None;
         }
-    }
-}
-
-/// Statements prepared before the last DDL are parsed anew.
-fn refresh(server: &mut Server, ddl: u64) {
-    if server.ddl_seen != ddl {
-        server.prepared.all_stale();
-        server.ddl_seen = ddl;
     }
 }

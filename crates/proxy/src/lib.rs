@@ -34,6 +34,7 @@ mod registry;
 mod socket;
 mod sys;
 pub mod tls;
+mod users;
 mod worker;
 
 pub use admin::{Handle, Proxy, Reload, StartError};

@@ -214,8 +214,8 @@ fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
 /// Raises the soft limit of open files to what the plan needs, or says what is missing.
 pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// Files besides connections: listeners, event loops, logs.
-    const BESIDES: u64 = 64;
+    /// Files besides connections: listeners, event loops, logs, clients to be refused.
+    const BESIDES: u64 = 96;
     let needed = u64::from(plan.max_client_conn) + u64::from(plan.line) * 3 + BESIDES;
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);

@@ -10,6 +10,7 @@ use events::{ConnId, Time};
 use relay::PoolKey;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a connection is for.
 pub(crate) enum Purpose {
@@ -43,6 +44,10 @@ pub(crate) struct Outgoing {
     pub(crate) purpose: Purpose,
     pub(crate) stage: Stage,
     pub(crate) endpoint: Endpoint,
+    /// Further hosts to try, the next one last.
+    pub(crate) others: Vec<Endpoint>,
+    /// Longest try of one host.
+    pub(crate) patience: Duration,
     pub(crate) remotes: Vec<Remote>,
     pub(crate) conn: Option<Conn>,
     pub(crate) address: Address,
@@ -56,7 +61,7 @@ impl Outgoing {
     pub(crate) fn tls(&self) -> Option<&Tls> {
         match self.endpoint.host {
             config::Host::UnixDir(_) => None,
-            config::Host::Tcp(_) => match self.endpoint.tls.mode {
+            config::Host::Tcp(_) | config::Host::List(_) => match self.endpoint.tls.mode {
                 // `allow` begins without; a server that insists says so.
                 SslMode::Disable | SslMode::Allow => None,
                 _ => Some(&self.endpoint.tls),
@@ -90,7 +95,9 @@ pub(crate) fn session(tls: &Tls, endpoint: &Endpoint) -> Result<TlsStream, Strin
         crate::tls::client_config(tls, &|path| std::fs::read(path)).map_err(|e| e.to_string())?;
     let name = match &endpoint.host {
         config::Host::Tcp(name) => name.clone(),
-        config::Host::UnixDir(_) => return Err("no TLS over a unix socket".into()),
+        config::Host::UnixDir(_) | config::Host::List(_) => {
+            return Err("no TLS over a unix socket".into());
+        }
     };
     let name = crate::tls::server_name(&name).map_err(|e| e.to_string())?;
     let session = rustls::ClientConnection::new(config, name).map_err(|e| e.to_string())?;

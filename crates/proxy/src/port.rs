@@ -183,14 +183,22 @@ impl Pools for Port {
         self.common.write().auth_pool(database)
     }
 
+    fn auth_query(&self, database: &str) -> Option<Box<str>> {
+        let registry = self.common.read();
+        let settings = registry.database(database)?;
+        settings.auth_query.as_deref().map(Into::into)
+    }
+
     fn join(&mut self, key: PoolKey, flow: &str) -> FlowId {
-        self.common.write().join(key);
-        self.with(key, |u, pool| u.flow(pool, flow))
-            .unwrap_or(FlowId(0))
+        let id = self
+            .with(key, |u, pool| u.flow(pool, flow))
+            .unwrap_or(FlowId(0));
+        self.common.write().join(key, id, flow);
+        id
     }
 
     fn leave(&mut self, key: PoolKey, flow: FlowId) {
-        self.common.write().leave(key);
+        self.common.write().leave(key, flow);
         self.with(key, |u, pool| u.drop_flow(pool, flow));
     }
 

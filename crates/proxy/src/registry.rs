@@ -3,16 +3,19 @@
 use crate::address::Endpoint;
 use crate::compile;
 use config::{Database, Plan};
-use events::{PoolId, Time, UpstreamId};
+use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One database server: its pools behind one short lock.
 pub(crate) struct UpstreamCell {
     pub(crate) id: UpstreamId,
     endpoint: Mutex<Endpoint>,
+    /// Connections begun: whose turn it is among several hosts.
+    turns: AtomicUsize,
     pub(crate) pools: Mutex<Upstream>,
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct Registry {
     user_caps: BTreeMap<(UpstreamId, String), CapId>,
     /// Clients per pool, for the limits per database and user.
     clients: BTreeMap<PoolKey, u32>,
+    /// Clients per flow with the user whom they logged in as, who may be another one at the server.
+    flows: BTreeMap<(PoolKey, FlowId), (Box<str>, u32)>,
     pub(crate) disabled: std::collections::BTreeSet<String>,
     workers: u16,
 }
@@ -75,6 +80,7 @@ impl Registry {
             database_caps: BTreeMap::new(),
             user_caps: BTreeMap::new(),
             clients: BTreeMap::new(),
+            flows: BTreeMap::new(),
             disabled: std::collections::BTreeSet::new(),
             workers,
         }
@@ -90,6 +96,21 @@ impl Registry {
 
     pub(crate) fn upstreams(&self) -> &[Arc<UpstreamCell>] {
         &self.upstreams
+    }
+
+    /// The hosts that a new connection of this pool tries, in their order.
+    pub(crate) fn hosts(&self, key: PoolKey) -> Vec<Endpoint> {
+        let Some(place) = self.place(key) else {
+            return Vec::new();
+        };
+        let mut hosts = place.upstream.endpoint().singles();
+        let in_order = |d: &Database| d.hosts_in_order;
+        if hosts.len() > 1 && !self.database(&place.info.database).is_some_and(in_order) {
+            let turn = place.upstream.turns.fetch_add(1, Ordering::Relaxed);
+            let first = turn % hosts.len();
+            hosts.rotate_left(first);
+        }
+        hosts
     }
 
     /// The pool of an upstream's own id.
@@ -141,7 +162,7 @@ impl Registry {
             .get(target.user)
             .and_then(|u| u.max_user_client_connections)
             .or(plan.max_user_client_connections);
-        if of_user.is_some_and(|l| self.clients_where(|i| *i.user == *target.user) >= l) {
+        if of_user.is_some_and(|l| self.clients_of(target.user) >= l) {
             return Some("max_user_client_connections");
         }
         None
@@ -153,6 +174,11 @@ impl Registry {
             .filter(|(k, _)| self.place(**k).is_some_and(|p| fits(&p.info)))
             .map(|(_, n)| n)
             .sum()
+    }
+
+    fn clients_of(&self, user: &str) -> u32 {
+        let of = self.flows.values().filter(|(name, _)| **name == *user);
+        of.map(|(_, n)| n).sum()
     }
 
     /// The pool that runs `auth_query` for logins to `database`.
@@ -168,13 +194,27 @@ impl Registry {
         self.pool(&name, &user, &settings, None)
     }
 
-    pub(crate) fn join(&mut self, key: PoolKey) {
+    /// A client of the flow named `name` begins to use a pool.
+    pub(crate) fn join(&mut self, key: PoolKey, flow: FlowId, name: &str) {
         *self.clients.entry(key).or_default() += 1;
+        // The pooler's own look-ups have no user; the shared flow has many.
+        if let Some((user, _)) = name.split_once('\0')
+            && flow != FlowId(0)
+        {
+            let entry = self.flows.entry((key, flow));
+            entry.or_insert_with(|| (user.into(), 0)).1 += 1;
+        }
     }
 
-    pub(crate) fn leave(&mut self, key: PoolKey) {
+    pub(crate) fn leave(&mut self, key: PoolKey, flow: FlowId) {
         if let Some(n) = self.clients.get_mut(&key) {
             *n = n.saturating_sub(1);
+        }
+        if let Some((_, n)) = self.flows.get_mut(&(key, flow)) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                self.flows.remove(&(key, flow));
+            }
         }
     }
 
@@ -250,6 +290,7 @@ impl Registry {
         let cell = Arc::new(UpstreamCell {
             id,
             endpoint: Mutex::new(endpoint.clone()),
+            turns: AtomicUsize::new(0),
             pools: Mutex::new(pools),
         });
         self.upstreams.push(Arc::clone(&cell));

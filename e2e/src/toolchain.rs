@@ -99,6 +99,50 @@ pub fn jdbc() -> Result<PathBuf, String> {
     Ok(unpacked)
 }
 
+/// A path of one of the system's packages, or which package is missing.
+fn debian(package: &str, wanted: &str) -> Result<PathBuf, String> {
+    let system = Path::new("/").join(wanted);
+    if system.exists() {
+        return Ok(system);
+    }
+    Err(format!(
+        "no {}: Debian has it in {package}",
+        system.display()
+    ))
+}
+
+/// The Go program, built with Debian's packages of lib/pq and pgx and no network; or why there is none.
+pub fn go_program() -> Result<PathBuf, String> {
+    let sources = Path::new("/usr/share/gocode");
+    debian(
+        "golang-github-lib-pq-dev",
+        "usr/share/gocode/src/github.com/lib/pq",
+    )?;
+    debian(
+        "golang-github-jackc-pgx-v4-dev",
+        "usr/share/gocode/src/github.com/jackc/pgx/v4",
+    )?;
+    let place = place("go");
+    let program = place.join("program");
+    run(Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(programs().join("go/main.go"))
+        .env("GOPATH", sources)
+        .env("GO111MODULE", "off")
+        .env_remove("GOFLAGS")
+        .env("GOPROXY", "off")
+        .env("GOCACHE", place.join("cache"))
+        .current_dir(&place))?;
+    Ok(program)
+}
+
+/// Ruby, with ActiveRecord and its PostgreSQL driver; or why there is none.
+pub fn active_record() -> Result<(), String> {
+    run(Command::new("ruby").args(["-e", "require 'pg'; require 'active_record'"]))
+        .map_err(|why| format!("{why}; Debian has it in ruby-activerecord and ruby-pg"))
+}
+
 /// Runs an installation step; its error when it fails or takes too long.
 fn run(command: &mut Command) -> Result<(), String> {
     let name = format!("{:?}", command.get_program());

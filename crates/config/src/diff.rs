@@ -62,6 +62,30 @@ pub fn check_reload(old: &Plan, new: &Plan, file: &Path) -> Result<Vec<Change>, 
     errors.or(changes)
 }
 
+/// Prepares a plan from pgbouncer.ini for a pooler that runs with `old`: what
+/// only a restart changes stays as it is, as in PgBouncer. Returns what was
+/// kept, for a warning. A plan of another kind is left alone.
+pub fn keep_fixed(old: &Plan, new: &mut Plan) -> Vec<Change> {
+    if !new.keeps_fixed {
+        return Vec::new();
+    }
+    let mut kept = diff(old, new);
+    kept.retain(|c| c.class == Class::RestartOnly);
+    for setting in settings().iter().filter(|s| s.class == Class::RestartOnly) {
+        if let Some(access) = setting.access {
+            (access.set)(new, (access.get)(old));
+        }
+        // Ports stand beside the addresses, and are not in the list's words.
+        let running = old.shown.iter().find(|s| s.key == setting.key);
+        let shown = new.shown.iter_mut().find(|s| s.key == setting.key);
+        if let (Some(running), Some(shown)) = (running, shown) {
+            shown.clone_from(running);
+        }
+    }
+    new.listen.clone_from(&old.listen);
+    kept
+}
+
 fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }

@@ -98,6 +98,7 @@ impl Draft {
             let database = self.plan.databases.remove(at);
             self.plan.databases.push(database);
         }
+        self.plan.keeps_fixed = self.dialect == Dialect::Ini;
         self.show();
         self.errors.or(self.plan)
     }
@@ -493,5 +494,6 @@ fn blank() -> Plan {
         max_packet_size: 0,
         shown: Vec::new(),
         warnings: Vec::new(),
+        keeps_fixed: false,
     }
 }

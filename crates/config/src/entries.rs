@@ -123,7 +123,7 @@ pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
         kind: Kind::Text,
         class: Class::Identity,
         support: Support::Honoured,
-        meaning: "Host name, address, or the directory of a unix socket.",
+        meaning: "Host name, address, or the directory of a unix socket; or several with commas between.",
         set: |d, v| {
             if let Value::Text(text) = v {
                 d.host = host(&text)?;
@@ -279,11 +279,21 @@ pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
     parameter!("datestyle"),
     parameter!("timezone"),
     parameter!("application_name"),
-    ignored!(
-        "load_balance_hosts",
-        Kind::Choice(&["disable", "round-robin"]),
-        Support::NoEffect("it orders lists of hosts, and a database has one host here")
-    ),
+    EntryKey {
+        ini: &["load_balance_hosts"],
+        toml: "load_balance_hosts",
+        kind: Kind::Choice(&["disable", "round-robin"]),
+        class: Class::PerCheckout,
+        support: Support::Honoured,
+        meaning: "How several hosts share new connections: each in its turn, or the first that answers.",
+        set: |d, v| {
+            if let Value::Text(v) = v {
+                d.hosts_in_order = v == "disable";
+            }
+            Ok(())
+        },
+        get: |d| d.hosts_in_order.then(|| Value::Text("disable".to_owned())),
+    },
     ignored!(
         "target_session_attrs",
         Kind::Choice(&["any", "read-write", "read-only", "primary", "standby"]),
@@ -346,6 +356,7 @@ pub(crate) fn database(name: &str, host: Host) -> Database {
     Database {
         name: name.to_owned(),
         host,
+        hosts_in_order: false,
         port: 5432,
         dbname: None,
         user: None,
@@ -365,19 +376,31 @@ pub(crate) fn database(name: &str, host: Host) -> Database {
     }
 }
 
-/// A host of a database: name, address or directory.
+/// Most hosts of one database.
+const HOSTS_MAX: usize = 64;
+
+/// The host of a database, or several with commas between.
 pub(crate) fn host(text: &str) -> Result<Host, Problem> {
+    if !text.contains(',') {
+        return one_host(text);
+    }
+    let hosts: Vec<&str> = text.split(',').map(str::trim).collect();
+    if hosts.len() > HOSTS_MAX {
+        return Err(Problem::new(format!("more than {HOSTS_MAX} hosts"))
+            .help("write a name that a load balancer answers"));
+    }
+    let hosts: Result<Vec<Host>, Problem> = hosts.into_iter().map(one_host).collect();
+    hosts.map(Host::List)
+}
+
+/// A name, an address or a directory.
+pub(crate) fn one_host(text: &str) -> Result<Host, Problem> {
     if text.starts_with('/') {
         return Ok(Host::UnixDir(PathBuf::from(text)));
     }
     if text.starts_with('@') {
         return Err(Problem::new("abstract unix sockets are not supported yet")
             .help("write the directory of the server's socket, or its host name"));
-    }
-    if text.contains(',') {
-        return Err(Problem::new("lists of hosts are not supported yet")
-            .why("connecting to the first one only would send the others' share to it")
-            .help("write one host, or a name that a load balancer answers"));
     }
     let bare = text
         .strip_prefix('[')
@@ -392,8 +415,5 @@ pub(crate) fn host(text: &str) -> Result<Host, Problem> {
 }
 
 pub(crate) fn host_words(host: &Host) -> String {
-    match host {
-        Host::Tcp(name) => name.clone(),
-        Host::UnixDir(dir) => dir.to_string_lossy().into_owned(),
-    }
+    host.to_string()
 }

@@ -20,6 +20,7 @@
 //! assert_eq!((errors.list()[0].line, errors.list()[0].help.as_str()), (2, "did you mean `size`?"));
 //! ```
 
+mod change;
 mod connstr;
 mod diff;
 mod draft;
@@ -41,7 +42,8 @@ mod value;
 
 use std::path::Path;
 
-pub use diff::{Change, check_reload, diff};
+pub use change::with_key;
+pub use diff::{Change, check_reload, diff, keep_fixed};
 pub use draft::{Dialect, Overrides};
 pub use error::{ERRORS_MAX, Error, Errors};
 pub use plan::*;

@@ -28,12 +28,7 @@ pub(crate) fn load(
     source: &dyn Source,
     overrides: &Overrides,
 ) -> Result<Plan, Errors> {
-    let mut reader = Reader {
-        draft: Draft::new(Dialect::Ini, path, overrides),
-        hosts_unset: Vec::new(),
-        section: None,
-        set_before: 0,
-    };
+    let mut reader = Reader::new(Draft::new(Dialect::Ini, path, overrides));
     let (lines, errors) = lines(path, source);
     reader.draft.errors.append(errors);
     for line in &lines {
@@ -46,8 +41,8 @@ pub(crate) fn load(
     reader.draft.finish()
 }
 
-struct Reader {
-    draft: Draft,
+pub(crate) struct Reader {
+    pub draft: Draft,
     /// Databases without `host`: they use the unix socket directory, known at the end.
     hosts_unset: Vec<String>,
     section: Option<String>,
@@ -56,6 +51,15 @@ struct Reader {
 }
 
 impl Reader {
+    pub fn new(draft: Draft) -> Reader {
+        Reader {
+            draft,
+            hosts_unset: Vec::new(),
+            section: None,
+            set_before: 0,
+        }
+    }
+
     fn line(&mut self, line: &Line) {
         match &line.item {
             Item::Section(name) => self.start(name, line),
@@ -110,7 +114,7 @@ impl Reader {
         self.section = Some(name.to_owned());
     }
 
-    fn setting(&mut self, key: &str, text: &str, value_at: usize, line: &Line) {
+    pub fn setting(&mut self, key: &str, text: &str, value_at: usize, line: &Line) {
         self.set_before += 1;
         let known = settings().iter().find(|s| s.in_pgbouncer && s.key == key);
         let Some(setting) = known else {

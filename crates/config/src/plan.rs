@@ -87,6 +87,36 @@ pub enum Host {
     Tcp(String),
     /// The directory of a unix socket.
     UnixDir(PathBuf),
+    /// Several, each of the kinds above; all serve the same data.
+    List(Vec<Host>),
+}
+
+impl Host {
+    /// Each host by itself, in the order of the settings.
+    pub fn singles(&self) -> &[Host] {
+        match self {
+            Host::List(hosts) => hosts,
+            one => std::slice::from_ref(one),
+        }
+    }
+}
+
+impl std::fmt::Display for Host {
+    /// As the settings write it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, host) in self.singles().iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            match host {
+                Host::Tcp(name) => f.write_str(name)?,
+                Host::UnixDir(dir) => write!(f, "{}", dir.display())?,
+                // A list in a list is never made.
+                Host::List(_) => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One database that clients may name.
@@ -96,6 +126,8 @@ pub struct Database {
     pub name: String,
     /// Where its server listens.
     pub host: Host,
+    /// Of several hosts the first that answers is taken, instead of each in its turn.
+    pub hosts_in_order: bool,
     /// The server's port.
     pub port: u16,
     /// The name at the server; `None`: the client's.
@@ -314,6 +346,9 @@ pub struct Plan {
     pub shown: Vec<ShownSetting>,
     /// Mistakes that do not stop the start: keys not supported yet, values clipped.
     pub warnings: Vec<String>,
+    /// From pgbouncer.ini: a reload keeps the running value of what only a
+    /// restart changes, with a warning, instead of refusing the whole file.
+    pub keeps_fixed: bool,
 }
 
 /// An address to listen on.

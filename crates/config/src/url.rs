@@ -214,8 +214,13 @@ impl Target {
 
 /// A wrong host may be the end of a password with an unencoded `@` or `/`.
 fn host_without_value(text: &str) -> Result<Host, Problem> {
+    // Each of a URL's hosts may have its own port, which a database here has not.
+    if text.contains(',') {
+        return Err(Problem::new("a URL names one host here")
+            .help("write a settings file: there `host` may list several of one port"));
+    }
     host(text).map_err(|problem| {
-        if text.contains(',') || text.starts_with('@') {
+        if text.starts_with('@') {
             return problem;
         }
         Problem::new("the URL's host is no host name, address or directory").help(

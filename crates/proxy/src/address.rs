@@ -26,7 +26,20 @@ impl Endpoint {
             Host::Tcp(name) if name.contains(':') => format!("[{name}]:{}", self.port),
             Host::Tcp(name) => format!("{name}:{}", self.port),
             Host::UnixDir(dir) => self.socket_path(dir).display().to_string(),
+            Host::List(_) => {
+                let labels: Vec<String> = self.singles().iter().map(Endpoint::label).collect();
+                labels.join(",")
+            }
         }
+    }
+
+    /// Each of its hosts by itself.
+    pub(crate) fn singles(&self) -> Vec<Endpoint> {
+        let single = |host: &Host| Endpoint {
+            host: host.clone(),
+            ..self.clone()
+        };
+        self.host.singles().iter().map(single).collect()
     }
 
     fn socket_path(&self, dir: &std::path::Path) -> PathBuf {
@@ -41,6 +54,7 @@ impl Endpoint {
                 .parse()
                 .ok()
                 .map(|ip| Remote::Tcp(SocketAddr::new(ip, self.port))),
+            Host::List(_) => None,
         }
     }
 
@@ -48,7 +62,7 @@ impl Endpoint {
     pub(crate) fn name(&self) -> Option<(&str, u16)> {
         match &self.host {
             Host::Tcp(name) => Some((name, self.port)),
-            Host::UnixDir(_) => None,
+            Host::UnixDir(_) | Host::List(_) => None,
         }
     }
 }

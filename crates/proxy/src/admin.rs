@@ -287,11 +287,12 @@ impl Handle {
         Arc::clone(&self.inner.common.read().plan)
     }
 
-    /// Reads the settings again and takes all of them, or none.
+    /// Reads the settings again and takes all of them, or none. Returns what
+    /// waits for a restart (pgbouncer.ini only; plimsoll.toml is refused then).
     ///
     /// # Errors
     /// What is wrong with the file; the old settings still serve.
-    pub fn reload(&self) -> Result<(), ReloadError> {
+    pub fn reload(&self) -> Result<Vec<String>, ReloadError> {
         let _one = self
             .inner
             .reloading
@@ -299,7 +300,12 @@ impl Handle {
             .unwrap_or_else(PoisonError::into_inner);
         let result = (self.inner.reload)().and_then(|plan| Ok(self.apply(plan)?));
         match &result {
-            Ok(()) => tracing::info!("settings reloaded"),
+            Ok(notes) => {
+                for note in notes {
+                    tracing::warn!("{note}");
+                }
+                tracing::info!("settings reloaded");
+            }
             Err(error) => {
                 for line in &error.lines {
                     tracing::error!(error = line, "a mistake in the settings");
@@ -313,7 +319,33 @@ impl Handle {
         result
     }
 
-    fn apply(&self, plan: Plan) -> Result<(), String> {
+    /// Changes one key of pgbouncer.ini until the file is read again. Returns
+    /// what there is to say about it.
+    ///
+    /// # Errors
+    /// Why the value is refused; nothing has changed then.
+    pub fn set(&self, key: &str, value: &str) -> Result<Vec<String>, String> {
+        let _one = self
+            .inner
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (plan, said) = config::with_key(&self.plan(), key, value).map_err(|e| e.render())?;
+        self.apply(plan)?;
+        tracing::info!(key, "a setting was changed in the console");
+        Ok(said)
+    }
+
+    fn apply(&self, mut plan: Plan) -> Result<Vec<String>, String> {
+        let kept = config::keep_fixed(&self.plan(), &mut plan)
+            .into_iter()
+            .map(|c| {
+                format!(
+                    "{} changes with a restart only; {} still holds",
+                    c.key, c.old
+                )
+            })
+            .collect();
         // Everything that can fail comes before the first change.
         let client_tls = client_tls(&plan)?;
         let server_tls = server_tls(&plan)?;
@@ -357,7 +389,7 @@ impl Handle {
                 });
             }
         }
-        Ok(())
+        Ok(kept)
     }
 
     pub(crate) fn console_reply(&self, client: ClientId, reply: Vec<u8>) {
@@ -366,11 +398,18 @@ impl Handle {
             .post(client.worker, Mail::Console { client, reply });
     }
 
-    /// Closes the client with this id of SHOW CLIENTS.
-    pub fn kill_client(&self, id: u64) {
+    /// Closes the client with this id of SHOW CLIENTS; `false`: there is none.
+    pub fn kill_client(&self, id: u64) -> bool {
+        let known = self
+            .figures(true)
+            .snapshot
+            .clients
+            .iter()
+            .any(|c| c.id == id);
         for mailbox in &self.inner.common.mailboxes {
             mailbox.post(Mail::Kill(Target::Client(id)));
         }
+        known
     }
 
     /// PAUSE, RESUME, DISABLE, ENABLE, RECONNECT or KILL of one database or all.

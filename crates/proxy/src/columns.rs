@@ -394,13 +394,9 @@ pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
             .map(|p| p.sv_active + p.sv_idle + p.sv_login + p.sv_tested)
             .sum();
         let clients: u32 = of().map(|p| p.cl_active + p.cl_waiting).sum();
-        let host = match &d.host {
-            config::Host::Tcp(h) => h.clone(),
-            config::Host::UnixDir(p) => p.display().to_string(),
-        };
         table.row(&[
             text(&d.name),
-            Some(host),
+            text(&d.host),
             text(d.port),
             text(d.dbname.as_deref().unwrap_or(&d.name)),
             d.user.clone(),

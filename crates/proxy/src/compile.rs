@@ -38,14 +38,14 @@ pub(crate) fn directory(
 }
 
 fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
-    let auth_query = match (&plan.auth_query, &plan.auth_user) {
-        (Some(query), Some(user)) => Some(AuthQuery {
-            query: query.as_str().into(),
-            user: user.as_str().into(),
-            database: None,
-        }),
-        _ => None,
-    };
+    // A database may bring its own user, its own query, or both.
+    let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+    let has = plan.auth_query.is_some() || plan.databases.iter().any(|d| d.auth_query.is_some());
+    let auth_query = (asks && has).then(|| AuthQuery {
+        query: plan.auth_query.as_deref().unwrap_or_default().into(),
+        user: plan.auth_user.as_deref().unwrap_or_default().into(),
+        database: None,
+    });
     let names = |list: &[String]| list.iter().map(|n| n.as_str().into()).collect();
     Settings {
         auth: match plan.auth_type {

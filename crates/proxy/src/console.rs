@@ -3,6 +3,7 @@
 use crate::admin::{Figures, Handle, ReloadError};
 use crate::columns::{self, Table};
 use crate::port::ConsoleJob;
+use crate::users;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -53,10 +54,7 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
             None,
             Some("This needs a user that admin_users names; stats_users may only SHOW."),
         ),
-        ["RELOAD"] => match handle.reload() {
-            Ok(()) => wire::back::command_complete(&mut out, "RELOAD"),
-            Err(error) => reload_failed(&mut out, &error),
-        },
+        ["RELOAD"] => reload(handle, &mut out),
         [
             "PAUSE" | "RESUME" | "DISABLE" | "ENABLE" | "RECONNECT" | "KILL",
             ..,
@@ -69,14 +67,14 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
             }
         }
         ["KILL_CLIENT", id] => match id.parse() {
-            Ok(id) => {
-                handle.kill_client(id);
+            Ok(id) if handle.kill_client(id) => {
                 wire::back::command_complete(&mut out, "KILL_CLIENT");
             }
+            Ok(_) => columns::error(&mut out, "08P01", "client not found"),
             Err(_) => columns::error(
                 &mut out,
                 "08P01",
-                "KILL_CLIENT takes the id that SHOW CLIENTS shows",
+                "invalid client pointer supplied: KILL_CLIENT takes an id of SHOW CLIENTS",
             ),
         },
         ["SHUTDOWN", rest @ ..] => match rest {
@@ -94,7 +92,8 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
                 "SHUTDOWN takes WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS",
             ),
         },
-        ["SUSPEND" | "WAIT_CLOSE" | "SET", ..] => {
+        ["SET", ..] => set(handle, text, &mut out),
+        ["SUSPEND" | "WAIT_CLOSE", ..] => {
             columns::error(
                 &mut out,
                 "0A000",
@@ -122,6 +121,56 @@ fn reload_failed(out: &mut Vec<u8>, error: &ReloadError) {
     );
 }
 
+fn reload(handle: &Handle, out: &mut Vec<u8>) {
+    match handle.reload() {
+        Ok(notes) => {
+            for note in notes {
+                notice(out, &note, None);
+            }
+            wire::back::command_complete(out, "RELOAD");
+        }
+        Err(error) => reload_failed(out, &error),
+    }
+}
+
+/// `SET key = value`, also with TO, the value bare or in quotes.
+fn set(handle: &Handle, text: &str, out: &mut Vec<u8>) {
+    let Some((key, value)) = assignment(text) else {
+        return columns::error(out, "42601", "write SET key = value");
+    };
+    match handle.set(&key, &value) {
+        Ok(notes) => {
+            for note in notes {
+                notice(out, &note, None);
+            }
+            wire::back::command_complete(out, "SET");
+        }
+        Err(error) => columns::error(out, "08P01", &format!("SET failed: {error}")),
+    }
+}
+
+fn assignment(text: &str) -> Option<(String, String)> {
+    let rest = text.trim().trim_end_matches(';').trim_end();
+    let rest = rest.get(3..)?.trim_start();
+    let end = rest.find(|c: char| c == '=' || c.is_whitespace())?;
+    let (key, rest) = rest.split_at(end);
+    let rest = rest.trim_start();
+    let value = match rest.strip_prefix('=') {
+        Some(value) => value,
+        None => rest
+            .get(..2)
+            .filter(|word| word.eq_ignore_ascii_case("to"))
+            .and_then(|_| rest.get(2..))
+            .filter(|value| value.starts_with(char::is_whitespace))?,
+    };
+    let value = value.trim();
+    let value = match value.strip_prefix('\'') {
+        Some(quoted) => quoted.strip_suffix('\'')?.replace("''", "'"),
+        None => value.to_owned(),
+    };
+    Some((key.to_ascii_lowercase(), value))
+}
+
 /// Parameters that clients set at connect and that mean nothing here.
 fn is_session_setting(name: &str) -> bool {
     let name = name.split('=').next().unwrap_or(name);
@@ -141,7 +190,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
     let detail = matches!(
         what,
         [
-            "CLIENTS" | "SERVERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
+            "CLIENTS" | "SERVERS" | "USERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
             ..
         ]
     );
@@ -156,6 +205,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["CLIENTS"] => columns::clients(&figures()),
         ["SERVERS"] => columns::servers(&figures()),
         ["DATABASES"] => columns::databases(&figures(), &plan),
+        ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
         ["LISTS"] => columns::lists(&figures(), &plan),
         ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
@@ -199,23 +249,58 @@ fn state(figures: &Figures) -> Vec<u8> {
 
 fn help() -> Vec<u8> {
     let mut out = Vec::new();
-    wire::back::notice(
+    notice(
         &mut out,
-        &wire::back::ErrorReport {
-            severity: "NOTICE",
-            code: "00000",
-            message: "Console usage",
-            detail: Some(
-                "\n\tSHOW HELP|CONFIG|DATABASES|POOLS|CLIENTS|SERVERS|VERSION\n\
+        "Console usage",
+        Some(
+            "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|VERSION\n\
                  \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
                  \tRELOAD\n\
+                 \tSET key = arg\n\
                  \tPAUSE [<db>]\n\tRESUME [<db>]\n\tDISABLE <db>\n\tENABLE <db>\n\tRECONNECT [<db>]\n\tKILL [<db>]\n\
                  \tKILL_CLIENT <client_id>\n\
                  \tSHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]",
-            ),
-            hint: None,
-        },
+        ),
     );
     wire::back::command_complete(&mut out, "SHOW");
     out
+}
+
+fn notice(out: &mut Vec<u8>, message: &str, detail: Option<&str>) {
+    wire::back::notice(
+        out,
+        &wire::back::ErrorReport {
+            severity: "NOTICE",
+            code: "00000",
+            message,
+            detail,
+            hint: None,
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::assignment;
+
+    #[test]
+    fn set_is_read_in_each_of_its_forms() {
+        let table = [
+            ("SET a = 1", Some(("a", "1"))),
+            ("set A=1;", Some(("a", "1"))),
+            ("SET a TO 'x y'", Some(("a", "x y"))),
+            ("SET q = 'it''s';", Some(("q", "it's"))),
+            ("SET a = ", Some(("a", ""))),
+            ("SET a = ''", Some(("a", ""))),
+            ("SET a", None),
+            ("SET a b", None),
+            ("SET a = 'open", None),
+            ("SET", None),
+        ];
+        for (text, expected) in table {
+            let read = assignment(text);
+            let read = read.as_ref().map(|(k, v)| (k.as_str(), v.as_str()));
+            assert_eq!(read, expected, "{text}");
+        }
+    }
 }

@@ -36,6 +36,7 @@ mod socket;
 mod sync;
 mod sys;
 pub mod tls;
+mod users;
 mod worker;
 
 pub use admin::{Handle, Proxy, Reload, ReloadError, StartError};

@@ -20,6 +20,8 @@ pub(crate) enum Mail {
         stream: Stream,
         addr: Address,
         local_addr: Address,
+        /// It is beyond max_client_conn.
+        over: bool,
     },
     /// The pool wants something of this worker.
     Pool(UpstreamId, Action),

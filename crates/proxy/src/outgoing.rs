@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a connection is for.
 pub(crate) enum Purpose {
@@ -45,6 +46,10 @@ pub(crate) struct Outgoing {
     pub(crate) purpose: Purpose,
     pub(crate) stage: Stage,
     pub(crate) endpoint: Endpoint,
+    /// Further hosts to try, the next one last.
+    pub(crate) others: Vec<Endpoint>,
+    /// Longest try of one host.
+    pub(crate) patience: Duration,
     pub(crate) remotes: Vec<Remote>,
     pub(crate) conn: Option<Conn>,
     pub(crate) address: Address,
@@ -116,6 +121,7 @@ impl Way {
 /// kept with the connection until it is logged in.
 pub(crate) struct OtherWay {
     pub(crate) conn: ConnId,
+    pub(crate) endpoint: Endpoint,
     pub(crate) remote: Remote,
     pub(crate) way: Way,
 }
@@ -143,7 +149,9 @@ pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Addr
 pub(crate) fn session(config: Arc<ClientConfig>, endpoint: &Endpoint) -> Result<TlsStream, String> {
     let name = match &endpoint.host {
         Host::Tcp(name) => name.clone(),
-        Host::UnixDir(_) => return Err("no TLS over a unix socket".into()),
+        Host::UnixDir(_) | Host::List(_) => {
+            return Err("no TLS over a unix socket".into());
+        }
     };
     let name = crate::tls::server_name(&name).map_err(|e| e.to_string())?;
     let session = UnbufferedClientConnection::new(config, name).map_err(|e| e.to_string())?;

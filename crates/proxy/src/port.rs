@@ -214,18 +214,28 @@ impl Pools for Port {
         known.or_else(|| self.common.write().auth_pool(database))
     }
 
+    fn auth_query(&self, database: &str) -> Option<Box<str>> {
+        let registry = self.common.read();
+        let settings = registry.database(database)?;
+        settings.auth_query.as_deref().map(Into::into)
+    }
+
     fn join(&mut self, key: PoolKey, flow: &str) -> FlowId {
         if let Some(place) = self.known(key) {
             place.clients.fetch_add(1, Ordering::Relaxed);
         }
-        self.with(key, |u, pool| u.flow(pool, flow))
-            .unwrap_or(FlowId(0))
+        let id = self
+            .with(key, |u, pool| u.flow(pool, flow))
+            .unwrap_or(FlowId(0));
+        self.common.read().join(key, id, flow);
+        id
     }
 
     fn leave(&mut self, key: PoolKey, flow: FlowId) {
         if let Some(place) = self.known(key) {
             place.clients.fetch_sub(1, Ordering::Relaxed);
         }
+        self.common.read().leave(key, flow);
         self.with(key, |u, pool| u.drop_flow(pool, flow));
     }
 

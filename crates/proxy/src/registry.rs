@@ -3,17 +3,19 @@
 use crate::address::Endpoint;
 use crate::compile;
 use config::{Database, Plan};
-use events::{PoolId, Time, UpstreamId};
+use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One database server: its pools behind one short lock.
 pub(crate) struct UpstreamCell {
     pub(crate) id: UpstreamId,
     endpoint: Mutex<Endpoint>,
+    /// Connections begun: whose turn it is among several hosts.
+    turns: AtomicUsize,
     pub(crate) pools: Mutex<Upstream>,
 }
 
@@ -57,6 +59,9 @@ pub(crate) struct Registry {
     by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
     database_caps: BTreeMap<(UpstreamId, String), CapId>,
     user_caps: BTreeMap<(UpstreamId, String), CapId>,
+    /// Clients per flow with the user whom they logged in as, who may be another
+    /// one at the server. A lock of its own, so that a login only reads the registry.
+    flows: Mutex<BTreeMap<(PoolKey, FlowId), (Box<str>, u32)>>,
     pub(crate) disabled: std::collections::BTreeSet<String>,
     workers: u16,
 }
@@ -82,6 +87,7 @@ impl Registry {
             by_pool: BTreeMap::new(),
             database_caps: BTreeMap::new(),
             user_caps: BTreeMap::new(),
+            flows: Mutex::default(),
             disabled: std::collections::BTreeSet::new(),
             workers,
         }
@@ -102,6 +108,21 @@ impl Registry {
 
     pub(crate) fn upstreams(&self) -> &[Arc<UpstreamCell>] {
         &self.upstreams
+    }
+
+    /// The hosts that a new connection of this pool tries, in their order.
+    pub(crate) fn hosts(&self, key: PoolKey) -> Vec<Endpoint> {
+        let Some(place) = self.place(key) else {
+            return Vec::new();
+        };
+        let mut hosts = place.upstream.endpoint().singles();
+        let in_order = |d: &Database| d.hosts_in_order;
+        if hosts.len() > 1 && !self.database(&place.info.database).is_some_and(in_order) {
+            let turn = place.upstream.turns.fetch_add(1, Ordering::Relaxed);
+            let first = turn % hosts.len();
+            hosts.rotate_left(first);
+        }
+        hosts
     }
 
     /// The pool of an upstream's own id.
@@ -180,7 +201,7 @@ impl Registry {
             .get(target.user)
             .and_then(|u| u.max_user_client_connections)
             .or(plan.max_user_client_connections);
-        if of_user.is_some_and(|l| self.clients_where(|i| *i.user == *target.user) >= l) {
+        if of_user.is_some_and(|l| self.clients_of(target.user) >= l) {
             return Some("max_user_client_connections");
         }
         None
@@ -200,6 +221,13 @@ impl Registry {
         self.known_pool(&name, &user).map(Arc::clone)
     }
 
+    /// Clients that logged in as `user`.
+    fn clients_of(&self, user: &str) -> u32 {
+        let flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = flows.values().filter(|(name, _)| **name == *user);
+        of.map(|(_, n)| n).sum()
+    }
+
     /// The pool that runs `auth_query` for logins to `database`.
     pub(crate) fn auth_pool(&mut self, database: &str) -> Option<Arc<PoolInfo>> {
         let (user, name) = self.auth_names(database)?;
@@ -213,6 +241,28 @@ impl Registry {
         let user = asked.auth_user.as_ref().or(self.plan.auth_user.as_ref())?;
         let name = asked.auth_dbname.as_deref().unwrap_or(database);
         Some((user.clone(), name.to_owned()))
+    }
+
+    /// A client of the flow named `name` begins to use a pool.
+    pub(crate) fn join(&self, key: PoolKey, flow: FlowId, name: &str) {
+        // The pooler's own look-ups have no user; the shared flow has many.
+        if let Some((user, _)) = name.split_once('\0')
+            && flow != FlowId(0)
+        {
+            let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry = flows.entry((key, flow));
+            entry.or_insert_with(|| (user.into(), 0)).1 += 1;
+        }
+    }
+
+    pub(crate) fn leave(&self, key: PoolKey, flow: FlowId) {
+        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, n)) = flows.get_mut(&(key, flow)) {
+            *n = n.saturating_sub(1);
+            if *n == 0 {
+                flows.remove(&(key, flow));
+            }
+        }
     }
 
     /// Finds a pool, or makes it.
@@ -286,6 +336,7 @@ impl Registry {
         let cell = Arc::new(UpstreamCell {
             id,
             endpoint: Mutex::new(endpoint.clone()),
+            turns: AtomicUsize::new(0),
             pools: Mutex::new(pools),
         });
         self.upstreams.push(Arc::clone(&cell));

@@ -1,5 +1,6 @@
 //! A socket of any kind, with TLS or without, and what it could not send yet.
 
+use crate::address::{Endpoint, Remote};
 use crate::tls::TlsStream;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -81,6 +82,19 @@ impl Stream {
         }
     }
 
+    /// A unix socket whose other end is a process of the user that we run as.
+    /// Only Linux is asked; elsewhere nobody is.
+    pub(crate) fn peer_is_owner(&self) -> bool {
+        match self {
+            Stream::Tcp(_) => false,
+            #[cfg(target_os = "linux")]
+            Stream::Unix(s) => rustix::net::sockopt::socket_peercred(s)
+                .is_ok_and(|peer| peer.uid == rustix::process::geteuid()),
+            #[cfg(not(target_os = "linux"))]
+            Stream::Unix(_) => false,
+        }
+    }
+
     /// A connecting socket is connected.
     pub(crate) fn is_connected(&self) -> bool {
         either!(self, s => s.peer_addr().is_ok())
@@ -107,6 +121,9 @@ pub(crate) struct Conn {
     pub(crate) other_way: Option<Box<crate::outgoing::OtherWay>>,
     /// It stands in the worker's list of connections to look at again.
     pub(crate) queued: bool,
+    /// A server's: which of the server's hosts and addresses it leads to. A
+    /// cancel request for it goes there, and to no other.
+    pub(crate) dialled: Option<Box<(Endpoint, Remote)>>,
 }
 
 /// What became of a read.
@@ -134,6 +151,7 @@ impl Conn {
             fresh: true,
             other_way: None,
             queued: false,
+            dialled: None,
         }
     }
 

@@ -13,6 +13,10 @@ pub(crate) struct Login {
     pub(crate) console: bool,
     /// Requests for encryption that were answered with no.
     pub(crate) asked: u8,
+    /// It is beyond max_client_conn.
+    pub(crate) over: bool,
+    /// The client is a process of the user that we run as.
+    pub(crate) owner: bool,
     /// TLS is on; version and cipher.
     pub(crate) tls: Option<Box<str>>,
     /// Common name of the client's certificate.
@@ -64,6 +68,8 @@ impl Login {
             stage: Stage::Startup,
             console: false,
             asked: 0,
+            over: false,
+            owner: false,
             tls: None,
             common_name: None,
             secret: None,
@@ -121,7 +127,7 @@ pub(crate) struct Cache {
     verifiers: BTreeMap<Box<str>, (Box<str>, Verifier)>,
     /// Keys for servers, by pool, salt and iterations.
     server_keys: BTreeMap<(PoolKey, Box<[u8]>, u32), scram::Keys>,
-    /// Answers of `auth_query`, by user; no secret: no such user.
+    /// Answers of `auth_query`, by [`lookup_key`]; no secret: no such user.
     looked_up: BTreeMap<Box<str>, (Option<Stored>, Time)>,
 }
 
@@ -184,12 +190,23 @@ impl Cache {
             .map(|(s, _)| s.clone())
     }
 
+    /// A proof failed: the secret may have changed since it was looked up.
+    pub(crate) fn forget_looked_up(&mut self, asked: &str) {
+        self.looked_up.remove(asked);
+    }
+
     pub(crate) fn keep_looked_up(&mut self, user: &str, secret: Option<Stored>, now: Time) {
         if self.looked_up.len() >= CACHE_MAX {
             self.looked_up.clear();
         }
         self.looked_up.insert(user.into(), (secret, now));
     }
+}
+
+/// Each database may have its own users and its own query: an answer that was
+/// given for one of them says nothing about another.
+pub(crate) fn lookup_key(database: &str, user: &str) -> String {
+    format!("{database}\0{user}")
 }
 
 /// What a client is asked for.

@@ -84,7 +84,9 @@ pub(crate) enum Trouble<'a> {
     WrongPassword {
         user: &'a str,
     },
-    SaslFailed,
+    SaslFailed {
+        user: &'a str,
+    },
     TlsRequired,
     TooManyClients {
         limit: &'static str,
@@ -154,7 +156,9 @@ fn pgbouncer(trouble: &Trouble<'_>) -> Option<Report> {
         Trouble::WrongPassword { .. } => {
             return Some(Report::fatal("28P01", "password authentication failed"));
         }
-        Trouble::SaslFailed => return Some(Report::fatal("28P01", "SASL authentication failed")),
+        Trouble::SaslFailed { .. } => {
+            return Some(Report::fatal("28P01", "SASL authentication failed"));
+        }
         Trouble::TlsRequired => "SSL required".into(),
         Trouble::TooManyClients {
             limit: "max_client_conn",
@@ -197,8 +201,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
             Report::fatal("57P03", format!("database \"{name}\" is disabled"))
                 .hint("An administrator can allow it again with ENABLE in the console.")
         }
-        Trouble::SaslFailed => Report::fatal("28P01", "password authentication failed"),
-        Trouble::WrongPassword { user } => Report::fatal(
+        Trouble::SaslFailed { user } | Trouble::WrongPassword { user } => Report::fatal(
             "28P01",
             format!("password authentication failed for user \"{user}\""),
         ),

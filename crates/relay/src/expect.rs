@@ -67,6 +67,8 @@ pub(crate) enum Expect {
     Parse(Option<Box<ClientParse>>),
     /// Bind of the client.
     Bind,
+    /// Bind of the client, of a statement that it prepared before DDL was seen.
+    BindOld(Arc<Statement>),
     /// Describe of the client, statement or portal.
     Describe,
     /// Execute of the client.
@@ -148,7 +150,7 @@ impl Expect {
             Expect::Function => 2,
             Expect::Sync => 3,
             Expect::Parse(_) => 4,
-            Expect::Bind => 5,
+            Expect::Bind | Expect::BindOld(_) => 5,
             Expect::Describe => 6,
             Expect::Execute(None) => 7,
             Expect::Execute(Some(_)) => 8,

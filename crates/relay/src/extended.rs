@@ -157,14 +157,23 @@ impl Hub {
             }
         };
         let named = !bind.statement.is_empty();
+        let mut old = None;
         match &statement {
+            Some(statement) if named && self.knows_better(slot, statement) => {
+                self.refuse_at_server(slot, &replies::changed_shape(None), io.out);
+                self.drop_frame(slot, frame, feed, at);
+                return Some(Step::Done);
+            }
             Some(statement) => {
+                if named && statement.epoch != self.ddl_of(slot) {
+                    old = Some(Arc::clone(statement));
+                }
                 self.ensure_prepared(slot, statement, bind.statement, io.out)?;
                 self.note_portal(slot, bind.portal, statement);
             }
             None => self.forget_portal(slot, bind.portal),
         }
-        self.expect(slot, Expect::Bind, io.out);
+        self.expect(slot, old.map_or(Expect::Bind, Expect::BindOld), io.out);
         match statement {
             Some(statement) if named => {
                 self.pass_bind(

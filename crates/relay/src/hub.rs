@@ -25,6 +25,11 @@ pub trait Pools {
     fn route(&mut self, now: Time, target: Target<'_>) -> Route;
     /// The pool in which `auth_query` runs for logins to `database`.
     fn auth_pool(&mut self, now: Time, database: &str) -> Option<Arc<PoolInfo>>;
+    /// The query for logins to `database`, where it has one of its own.
+    fn auth_query(&self, database: &str) -> Option<Box<str>> {
+        let _ = database;
+        None
+    }
     /// A client begins to use a pool; its flow, by user and application.
     fn join(&mut self, pool: PoolKey, key: &str) -> FlowId;
     /// It stops using it.
@@ -390,8 +395,6 @@ impl Hub {
     pub fn attach(&mut self, transfer: Transfer) -> u32 {
         let mut server = transfer.0;
         server.link = NONE;
-        // The count of another worker says nothing here: be careful once.
-        server.ddl_seen = u64::MAX;
         self.servers.insert(server)
     }
 

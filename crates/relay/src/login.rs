@@ -82,6 +82,22 @@ impl Hub {
         }
     }
 
+    /// A new client came over our unix socket from a process of the user that
+    /// we run as: it may enter the console as [`CONSOLE`] without a proof.
+    pub fn same_owner(&mut self, slot: u32) {
+        if let Some(login) = self.login_mut(slot) {
+            login.owner = true;
+        }
+    }
+
+    /// A new client is one too many: it may cancel or enter the console, and
+    /// is refused otherwise, once it can read the reason.
+    pub fn over_limit(&mut self, slot: u32) {
+        if let Some(login) = self.login_mut(slot) {
+            login.over = true;
+        }
+    }
+
     fn login_mut(&mut self, slot: u32) -> Option<&mut Login> {
         match self.clients.get_mut(slot).map(|c| &mut c.phase) {
             Some(Phase::Login(login)) => Some(login),
@@ -198,6 +214,14 @@ impl Hub {
             Startup::Start { minor, params } => {
                 if let Err(trouble) = self.take_startup(slot, minor, params, io.out) {
                     self.fail_client(slot, &trouble.as_trouble(), CloseReason::ClientRefused, io);
+                    return held.len();
+                }
+                if self.login_mut(slot).is_some_and(|l| l.over && !l.console) {
+                    self.stats.refusals[events::RefuseReason::TooManyClients as usize] += 1;
+                    let trouble = Trouble::TooManyClients {
+                        limit: "max_client_conn",
+                    };
+                    self.fail_client(slot, &trouble, CloseReason::ClientRefused, io);
                     return held.len();
                 }
                 self.identify(slot, io);

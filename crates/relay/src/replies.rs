@@ -4,7 +4,7 @@ mod errors;
 mod parameters;
 mod steps;
 
-pub(crate) use errors::take_back;
+pub(crate) use errors::{changed_shape, take_back};
 
 use crate::client::Client;
 use crate::directory::PoolKey;

@@ -70,8 +70,6 @@ pub(crate) struct Server {
     pub(crate) prepared: Prepared,
     /// The statement that is the unnamed one there, where known.
     pub(crate) unnamed: Option<Arc<Statement>>,
-    /// The DDL count of its database when its statements were last good.
-    pub(crate) ddl_seen: u64,
     /// Session state may be there that only a reset ends.
     pub(crate) dirty: bool,
     /// Its parameters are not known for sure; only a reset ends that.

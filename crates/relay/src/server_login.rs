@@ -102,7 +102,6 @@ impl Hub {
             greeting: Arc::default(),
             prepared: Prepared::default(),
             unnamed: None,
-            ddl_seen: 0,
             dirty: false,
             unsure: false,
             coming: None,
@@ -440,10 +439,6 @@ impl Hub {
         server.used_at = io.now;
         let (key, conn) = (server.pool.key, server.conn);
         server.pool.learn_greeting(&greeting);
-        let ddl = self.local(key).ddl;
-        if let Some(server) = self.servers.get_mut(slot) {
-            server.ddl_seen = ddl;
-        }
         self.welcome_waiting(key, io);
         io.pools.opened(io.now, key, conn, slot);
         // What came behind it in the same read is no part of the login.

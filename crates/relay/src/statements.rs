@@ -10,6 +10,7 @@ use hashbrown::{HashMap, HashTable};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use wire::sql::{self, Quoting};
 
@@ -21,16 +22,24 @@ pub(crate) struct Statement {
     pub(crate) types: Box<[u8]>,
     /// What the statement does to the session; `None` for an ordinary one.
     pub(crate) script: Option<sql::Script>,
+    /// DDL seen before the client prepared it. What is prepared after DDL is
+    /// another statement than the same text before: its results may have
+    /// another shape than those that were described to earlier clients.
+    pub(crate) epoch: u64,
+    /// A server said that its results have another shape now.
+    outdated: AtomicBool,
     hash: u64,
     name: OnceLock<Box<[u8]>>,
 }
 
 impl Statement {
-    fn new(hash: u64, text: &[u8], types: &[u8], quoting: Quoting) -> Statement {
+    fn new(hash: u64, text: &[u8], types: &[u8], epoch: u64, quoting: Quoting) -> Statement {
         Statement {
             text: text.into(),
             types: types.into(),
             script: effects::script_of(text, quoting),
+            epoch,
+            outdated: AtomicBool::new(false),
             hash,
             name: OnceLock::new(),
         }
@@ -44,6 +53,9 @@ impl Statement {
             hash.update((self.types.len() as u64).to_be_bytes());
             hash.update(&self.types);
             hash.update(&self.text);
+            if self.epoch > 0 {
+                hash.update(self.epoch.to_be_bytes());
+            }
             let mut name = String::from("plimsoll_");
             for byte in hash.finalize().iter().take(16) {
                 let _ = write!(name, "{byte:02x}");
@@ -52,14 +64,23 @@ impl Statement {
         })
     }
 
-    fn same(&self, text: &[u8], types: &[u8]) -> bool {
-        *self.text == *text && *self.types == *types
+    fn same(&self, text: &[u8], types: &[u8], epoch: u64) -> bool {
+        self.epoch == epoch && *self.text == *text && *self.types == *types
+    }
+
+    /// Its results have another shape now than its clients were told.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_outdated(&self) {
+        self.outdated.store(true, Ordering::Relaxed);
     }
 }
 
 /// Same text and types; two workers may each have made one.
 pub(crate) fn equal(a: &Arc<Statement>, b: &Arc<Statement>) -> bool {
-    Arc::ptr_eq(a, b) || (a.hash == b.hash && a.same(&b.text, &b.types))
+    Arc::ptr_eq(a, b) || (a.hash == b.hash && a.same(&b.text, &b.types, b.epoch))
 }
 
 /// A worker's table of statement texts, so that a text that comes again costs
@@ -87,14 +108,20 @@ impl Texts {
         }
     }
 
-    pub(crate) fn intern(&mut self, text: &[u8], types: &[u8], quoting: Quoting) -> Arc<Statement> {
-        let hash = self.hash(text, types);
-        if let Some(known) = self.young.find(hash, |s| s.same(text, types)) {
+    pub(crate) fn intern(
+        &mut self,
+        text: &[u8],
+        types: &[u8],
+        epoch: u64,
+        quoting: Quoting,
+    ) -> Arc<Statement> {
+        let hash = self.hash(text, types, epoch);
+        if let Some(known) = self.young.find(hash, |s| s.same(text, types, epoch)) {
             return Arc::clone(known);
         }
-        let statement = match self.old.find(hash, |s| s.same(text, types)) {
+        let statement = match self.old.find(hash, |s| s.same(text, types, epoch)) {
             Some(known) => Arc::clone(known),
-            None => Arc::new(Statement::new(hash, text, types, quoting)),
+            None => Arc::new(Statement::new(hash, text, types, epoch, quoting)),
         };
         let bytes = text.len() + types.len();
         if bytes > TEXT_BYTES_MAX / 16 {
@@ -110,10 +137,11 @@ impl Texts {
         statement
     }
 
-    fn hash(&self, text: &[u8], types: &[u8]) -> u64 {
+    fn hash(&self, text: &[u8], types: &[u8], epoch: u64) -> u64 {
         let mut h = self.hasher.build_hasher();
         h.write(text);
         h.write(types);
+        h.write_u64(epoch);
         h.finish()
     }
 }
@@ -172,6 +200,11 @@ impl Prepared {
         }
     }
 
+    /// The server has it, or is being told.
+    pub(crate) fn has(&self, statement: &Arc<Statement>) -> bool {
+        self.by_name.contains_key(statement)
+    }
+
     /// A Parse was sent in batch `batch`.
     pub(crate) fn parsing(&mut self, statement: &Arc<Statement>, batch: u64) {
         self.uses += 1;
@@ -213,6 +246,11 @@ impl Prepared {
         if self.by_name.len() < max as usize {
             return None;
         }
+        // Those that are on their way out count no more.
+        let closing = |s: &&Slot| s.state == SlotState::Closing;
+        if self.by_name.len() - self.by_name.values().filter(closing).count() < max as usize {
+            return None;
+        }
         let (statement, slot) = self
             .by_name
             .iter_mut()
@@ -222,7 +260,7 @@ impl Prepared {
         Some(Arc::clone(statement))
     }
 
-    /// Results may have changed shape: parse anew before each next use.
+    /// They may be gone: parse anew before each next use.
     pub(crate) fn all_stale(&mut self) {
         for slot in self.by_name.values_mut() {
             if slot.state == SlotState::Ready {
@@ -279,7 +317,7 @@ impl std::hash::Hash for Statement {
 
 impl PartialEq for Statement {
     fn eq(&self, other: &Statement) -> bool {
-        self.hash == other.hash && self.same(&other.text, &other.types)
+        self.hash == other.hash && self.same(&other.text, &other.types, other.epoch)
     }
 }
 
@@ -300,9 +338,9 @@ mod tests {
     #[test]
     fn equal_texts_are_one_statement_with_one_name() {
         let mut t = texts();
-        let a = t.intern(b"select $1", b"\0\0", Q);
-        let b = t.intern(b"select $1", b"\0\0", Q);
-        let c = t.intern(b"select $1", b"\0\x01\0\0\0\x17", Q);
+        let a = t.intern(b"select $1", b"\0\0", 0, Q);
+        let b = t.intern(b"select $1", b"\0\0", 0, Q);
+        let c = t.intern(b"select $1", b"\0\x01\0\0\0\x17", 0, Q);
         assert!(Arc::ptr_eq(&a, &b));
         assert_ne!(a.server_name(), c.server_name(), "types belong to the key");
         assert_eq!(a.server_name().len(), 9 + 32);
@@ -311,10 +349,10 @@ mod tests {
     #[test]
     fn the_text_table_is_bounded_and_keeps_what_is_used() {
         let mut t = texts();
-        let hot = t.intern(b"hot", b"\0\0", Q);
+        let hot = t.intern(b"hot", b"\0\0", 0, Q);
         for i in 0..TEXTS_MAX * 3 {
-            t.intern(format!("cold {i}").as_bytes(), b"\0\0", Q);
-            assert!(Arc::ptr_eq(&hot, &t.intern(b"hot", b"\0\0", Q)));
+            t.intern(format!("cold {i}").as_bytes(), b"\0\0", 0, Q);
+            assert!(Arc::ptr_eq(&hot, &t.intern(b"hot", b"\0\0", 0, Q)));
         }
         assert!(t.young.len() + t.old.len() <= 2 * TEXTS_MAX);
     }
@@ -322,7 +360,7 @@ mod tests {
     #[test]
     fn a_statement_is_prepared_only_once_confirmed() {
         let mut t = texts();
-        let s = t.intern(b"select 1", b"\0\0", Q);
+        let s = t.intern(b"select 1", b"\0\0", 0, Q);
         let mut p = Prepared::default();
         assert_eq!(p.need(&s, 1), Need::Parse);
         p.parsing(&s, 1);
@@ -347,7 +385,7 @@ mod tests {
         let mut t = texts();
         let mut p = Prepared::default();
         let all: Vec<_> = (0..3)
-            .map(|i| t.intern(format!("s{i}").as_bytes(), b"\0\0", Q))
+            .map(|i| t.intern(format!("s{i}").as_bytes(), b"\0\0", 0, Q))
             .collect();
         for s in &all {
             p.parsing(s, 1);

@@ -5,7 +5,7 @@ use plimsoll_e2e::pooler::Pooler;
 use plimsoll_e2e::raw::Target;
 use plimsoll_e2e::sandbox::signal;
 use plimsoll_e2e::server::program;
-use plimsoll_e2e::toolchain::{jdbc, node, programs, python};
+use plimsoll_e2e::toolchain::{active_record, go_program, jdbc, node, programs, python};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -156,6 +156,33 @@ fn pgjdbc() {
             .arg(&archive)
             .arg(programs().join("Jdbc.java"))
             .env("JDBC_URL", format!("jdbc:postgresql://{place}?user=app"));
+        command
+    });
+}
+
+#[test]
+fn go_lib_pq_and_pgx() {
+    let program = match go_program() {
+        Ok(program) => program,
+        Err(why) => return skip("go_lib_pq_and_pgx", &why),
+    };
+    both_ways("go", |target| {
+        let mut command = Command::new(&program);
+        command.env("DATABASE_URL", target.url());
+        command
+    });
+}
+
+#[test]
+fn ruby_active_record() {
+    if let Err(why) = active_record() {
+        return skip("ruby_active_record", &why);
+    }
+    both_ways("active_record", |target| {
+        let mut command = Command::new("ruby");
+        command
+            .arg(programs().join("active_record.rb"))
+            .env("DATABASE_URL", target.url());
         command
     });
 }

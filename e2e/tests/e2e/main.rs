@@ -16,4 +16,5 @@ mod hostile;
 mod http;
 mod limits;
 mod reload;
+mod takeover;
 mod tls;

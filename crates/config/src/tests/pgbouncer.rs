@@ -213,7 +213,7 @@ fn what_is_unsafe_to_ignore_is_refused() {
         assert!(with(line).is_err(), "{line}");
     }
     for value in [
-        "host=a,b",
+        "host=a,",
         "host=@x",
         "port=abc",
         "port=0",
@@ -352,4 +352,64 @@ fn the_example_is_read() {
         Some(Secret("it's secret".into()))
     );
     assert_eq!(plan.users.len(), 3);
+}
+
+#[test]
+fn several_hosts_are_a_list() {
+    let plan = ini("[databases]\na = host=one,::1,/run/pg load_balance_hosts=disable\nb = host=x,y\n[pgbouncer]\n").unwrap();
+    let hosts = |at: usize| -> Vec<String> {
+        let singles = plan.databases[at].host.singles();
+        singles.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(hosts(0), ["one", "::1", "/run/pg"]);
+    assert!(plan.databases[0].hosts_in_order);
+    assert_eq!(hosts(1), ["x", "y"]);
+    assert!(!plan.databases[1].hosts_in_order);
+    assert_eq!(plan.databases[0].host.to_string(), "one,::1,/run/pg");
+}
+
+#[test]
+fn a_reload_keeps_what_only_a_restart_changes() {
+    let old = with("listen_port = 7000\ndefault_pool_size = 3").unwrap();
+    let mut new = with("listen_port = 7001\ndefault_pool_size = 4").unwrap();
+    let kept = keep_fixed(&old, &mut new);
+    let words: Vec<String> = kept
+        .iter()
+        .map(|c| format!("{} {}", c.key, c.old))
+        .collect();
+    assert!(words.iter().any(|w| w.contains("7000")), "{words:?}");
+    assert_eq!((new.unix_socket_port, new.default_pool_size), (7000, 4));
+    assert_eq!(new.listen, old.listen);
+    assert!(
+        new.shown
+            .iter()
+            .any(|s| s.key == "listen_port" && s.value == "7000")
+    );
+    let left: Vec<String> = diff(&old, &new).into_iter().map(|c| c.key).collect();
+    assert_eq!(left, ["pool.size"]);
+}
+
+#[test]
+fn one_key_can_be_changed_in_a_running_plan() {
+    let old = with("default_pool_size = 3\nmax_client_conn = 50").unwrap();
+    let (new, said) = with_key(&old, "query_timeout", "4").unwrap();
+    assert_eq!(new.query_timeout, Some(Duration::from_secs(4)));
+    assert_eq!((new.default_pool_size, new.max_client_conn), (3, 50));
+    assert_eq!(said, Vec::<String>::new());
+    assert!(
+        new.shown
+            .iter()
+            .any(|s| s.key == "query_timeout" && s.value == "4")
+    );
+    let (_, said) = with_key(&old, "verbose", "3").unwrap();
+    assert!(said[0].contains("has no effect"), "{said:?}");
+    for (key, value, expected) in [
+        ("query_timout", "4", "did you mean `query_timeout`?"),
+        ("query_timeout", "soon", "query_timeout"),
+        ("listen_port", "7000", "restart only"),
+        ("auth_file", "/x", "read with the file"),
+    ] {
+        let error = with_key(&old, key, value).unwrap_err().render();
+        assert!(error.contains(expected), "{key}: {error}");
+    }
 }

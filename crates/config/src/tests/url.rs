@@ -66,10 +66,7 @@ fn what_is_missing_or_wrong_is_said() {
         problem("postgres://u:%zz@h/d"),
         "a % in the URL is not followed by two hexadecimal digits"
     );
-    assert_eq!(
-        problem("postgres://u:p@a,b/d"),
-        "lists of hosts are not supported yet"
-    );
+    assert_eq!(problem("postgres://u:p@a,b/d"), "a URL names one host here");
     assert_eq!(
         problem("postgres://u:p@[::1/d"),
         "the URL's IPv6 address is not closed"

@@ -21,7 +21,7 @@ pub fn warn_if_unreachable(plan: &Plan) {
     let servers: BTreeSet<(Host, u16)> = plan
         .databases
         .iter()
-        .map(|d| (d.host.clone(), d.port))
+        .flat_map(|d| d.host.singles().iter().map(|host| (host.clone(), d.port)))
         .take(SERVERS_MAX)
         .collect();
     let look = move || {
@@ -42,6 +42,7 @@ pub fn warn_if_unreachable(plan: &Plan) {
 
 fn reach(host: &Host, port: u16) -> io::Result<()> {
     match host {
+        Host::List(_) => Ok(()),
         Host::UnixDir(dir) => UnixStream::connect(dir.join(format!(".s.PGSQL.{port}"))).map(drop),
         Host::Tcp(host) => {
             let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -61,6 +62,7 @@ fn name(host: &Host, port: u16) -> String {
         Host::UnixDir(dir) => format!("{}/.s.PGSQL.{port}", dir.display()),
         Host::Tcp(host) if host.contains(':') => format!("[{host}]:{port}"),
         Host::Tcp(host) => format!("{host}:{port}"),
+        list @ Host::List(_) => format!("{list}:{port}"),
     }
 }
 

@@ -15,6 +15,9 @@ use std::time::Duration;
 
 /// Clients accepted in a row, so that a flood of logins does not starve the served.
 const ACCEPTS_MAX: usize = 64;
+/// Connections beyond max_client_conn that are heard out: cancel requests and
+/// administrators come in, and others are refused where every client reads it.
+pub(crate) const OVER_LIMIT_MAX: u32 = 32;
 /// Pause after the process ran out of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Between two lines of the log about that.
@@ -58,9 +61,11 @@ impl Worker {
             .iter()
             .map(|m| m.clients.load(Ordering::Relaxed))
             .sum();
-        if all >= self.common.read().plan.max_client_conn {
+        let limit = self.common.read().plan.max_client_conn;
+        if all >= limit.saturating_add(OVER_LIMIT_MAX) {
             return self.turn_away(stream);
         }
+        let over = all >= limit;
         let mine = self.mailbox.clients.load(Ordering::Relaxed);
         let fewest = boxes
             .iter()
@@ -77,7 +82,7 @@ impl Worker {
             mailbox.clients.fetch_add(1, Ordering::Relaxed);
         }
         if fewest == usize::from(self.id.0) {
-            self.adopt(stream, addr, local_addr);
+            self.adopt(stream, addr, local_addr, over);
         } else {
             self.common.post(
                 WorkerId(fewest as u16),
@@ -85,6 +90,7 @@ impl Worker {
                     stream,
                     addr,
                     local_addr,
+                    over,
                 },
             );
         }
@@ -99,10 +105,16 @@ impl Worker {
     }
 
     /// A client of this worker's.
-    pub(super) fn adopt(&mut self, stream: Stream, addr: Address, local_addr: Address) {
+    pub(super) fn adopt(&mut self, stream: Stream, addr: Address, local_addr: Address, over: bool) {
         let slot = self
             .hub
             .accept(self.now, relay::PeerInfo { addr, local_addr });
+        if over {
+            self.hub.over_limit(slot);
+        }
+        if stream.peer_is_owner() {
+            self.hub.same_owner(slot);
+        }
         let mut conn = Box::new(Conn::new(stream));
         let interest = Interest::READABLE | Interest::WRITABLE;
         let result = self.poll.registry().register(

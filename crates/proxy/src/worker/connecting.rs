@@ -1,7 +1,7 @@
 //! Driving connections to servers until they are up.
 
 use super::{Kind, Worker, token};
-use crate::address::Remote;
+use crate::address::{Endpoint, Remote};
 use crate::outgoing::{self, OtherWay, Outgoing, Purpose, Stage, Way};
 use crate::socket::{Conn, Got};
 use crate::tls;
@@ -30,45 +30,75 @@ enum Step {
 impl Worker {
     /// Begins a connection to a server.
     pub(super) fn connect(&mut self, purpose: Purpose) {
-        let endpoint = match &purpose {
-            Purpose::Server { slot, conn } => self
-                .hub
-                .server_pool(*slot, *conn)
-                .and_then(|key| self.endpoint(key)),
-            Purpose::Cancel { pool, .. } => self.endpoint(*pool),
+        let hosts = match &purpose {
+            Purpose::Server { slot, conn } => match self.hub.server_pool(*slot, *conn) {
+                Some(key) => self.common.read().hosts(key),
+                None => return,
+            },
+            Purpose::Cancel { server, pool, .. } => {
+                let known = self.servers.get(*server as usize).and_then(Option::as_ref);
+                if let Some(dialled) = known.and_then(|c| c.dialled.clone()) {
+                    return self.connect_to(purpose, vec![dialled.0], vec![dialled.1]);
+                }
+                self.common.read().hosts(*pool)
+            }
         };
-        let Some(endpoint) = endpoint else { return };
-        let deadline = match purpose {
-            Purpose::Server { .. } => Time::FAR,
-            Purpose::Cancel { .. } => self.now.after(CANCEL_MAX),
+        self.connect_to(purpose, hosts, Vec::new());
+    }
+
+    /// Begins with the first of `hosts`, at `remotes` where they are known.
+    fn connect_to(&mut self, purpose: Purpose, mut hosts: Vec<Endpoint>, remotes: Vec<Remote>) {
+        hosts.reverse();
+        let tries = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
+        let Some(endpoint) = hosts.pop() else { return };
+        let patience = match purpose {
+            // The hub's own timeout ends the last try.
+            Purpose::Server { .. } => self.common.read().plan.server_connect_timeout / tries,
+            Purpose::Cancel { .. } => CANCEL_MAX,
         };
-        let direct = endpoint.direct();
-        let name = endpoint.name().map(|(n, p)| (n.to_owned(), p));
-        let mut outgoing = Outgoing {
+        let slot = self.outgoing.insert(Outgoing {
             purpose,
             stage: Stage::Connecting,
             way: Way::first(endpoint.tls.mode, &endpoint.host),
             endpoint,
-            remotes: direct.into_iter().collect(),
+            others: hosts,
+            patience,
+            remotes,
             conn: None,
             address: Address::Unix,
             remote: None,
             tls: self.common.read().server_tls(),
             tls_failure: None,
-            deadline,
+            deadline: Time::FAR,
+        });
+        self.try_host(slot);
+    }
+
+    /// Starts on the host that is the endpoint now.
+    fn try_host(&mut self, slot: usize) {
+        let Some(outgoing) = self.outgoing.get_mut(slot) else {
+            return;
         };
-        let entry = self.outgoing.vacant_entry();
-        let slot = entry.key();
+        let last_of_server =
+            outgoing.others.is_empty() && matches!(outgoing.purpose, Purpose::Server { .. });
+        outgoing.deadline = match last_of_server {
+            true => Time::FAR,
+            false => self.now.after(outgoing.patience),
+        };
+        outgoing.way = Way::first(outgoing.endpoint.tls.mode, &outgoing.endpoint.host);
+        outgoing.tls_failure = None;
+        if outgoing.remotes.is_empty() {
+            outgoing.remotes = outgoing.endpoint.direct().into_iter().collect();
+        }
+        outgoing.stage = Stage::Connecting;
         if outgoing.remotes.is_empty() {
             self.questions = self.questions.wrapping_add(1);
             let ticket = u64::from(self.questions) << 32 | slot as u64;
             outgoing.stage = Stage::Naming(ticket);
-            entry.insert(outgoing);
-            if let Some((name, port)) = name {
-                self.helpers.resolve(self.id, ticket, &name, port);
+            if let Some((name, port)) = outgoing.endpoint.name() {
+                self.helpers.resolve(self.id, ticket, name, port);
             }
         } else {
-            entry.insert(outgoing);
             self.dial(slot, "no address".into());
         }
     }
@@ -97,12 +127,12 @@ impl Worker {
             return;
         };
         drop(conn);
-        let OtherWay { conn, remote, way } = *other;
-        let endpoint = self
-            .hub
-            .server_pool(slot, conn)
-            .and_then(|key| self.endpoint(key));
-        let Some(endpoint) = endpoint else { return };
+        let OtherWay {
+            conn,
+            endpoint,
+            remote,
+            way,
+        } = *other;
         tracing::info!(
             server = %endpoint.label(),
             tls = way.tls,
@@ -113,6 +143,8 @@ impl Worker {
             purpose: Purpose::Server { slot, conn },
             stage: Stage::Connecting,
             endpoint,
+            others: Vec::new(),
+            patience: Duration::ZERO,
             remotes: vec![remote],
             conn: None,
             address: Address::Unix,
@@ -125,10 +157,6 @@ impl Worker {
         };
         let place = self.outgoing.insert(outgoing);
         self.dial(place, "no address".into());
-    }
-
-    fn endpoint(&self, key: relay::PoolKey) -> Option<crate::address::Endpoint> {
-        self.common.read().place(key).map(|p| p.upstream.endpoint())
     }
 
     pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {
@@ -168,7 +196,12 @@ impl Worker {
                         interest,
                     ) {
                         Ok(()) => {
-                            outgoing.conn = Some(Conn::new(stream));
+                            let mut conn = Conn::new(stream);
+                            if matches!(outgoing.purpose, Purpose::Server { .. }) {
+                                conn.dialled =
+                                    Some(Box::new((outgoing.endpoint.clone(), remote.clone())));
+                            }
+                            outgoing.conn = Some(conn);
                             outgoing.remote = Some(remote);
                             outgoing.address = address;
                             outgoing.stage = Stage::Connecting;
@@ -229,6 +262,7 @@ impl Worker {
         if let (Some(way), Some(remote)) = (outgoing.way.next(), outgoing.remote) {
             conn.other_way = Some(Box::new(OtherWay {
                 conn: id,
+                endpoint: outgoing.endpoint,
                 remote,
                 way,
             }));
@@ -276,16 +310,24 @@ impl Worker {
     }
 
     fn outgoing_failed(&mut self, slot: usize, text: &str) {
-        let Some(mut outgoing) = self.outgoing.try_remove(slot) else {
+        let Some(outgoing) = self.outgoing.get_mut(slot) else {
             return;
         };
-        if let Some(conn) = outgoing.conn.as_mut() {
+        if let Some(mut conn) = outgoing.conn.take() {
             let _ = self.poll.registry().deregister(&mut conn.stream);
         }
         let both = outgoing
             .tls_failure
+            .take()
             .map(|first| format!("{first}; and without TLS: {text}"));
         let text = both.as_deref().unwrap_or(text);
+        if let Some(next) = outgoing.others.pop() {
+            tracing::warn!(host = %outgoing.endpoint.label(), error = text, "the next host is tried");
+            outgoing.endpoint = next;
+            outgoing.remotes.clear();
+            return self.try_host(slot);
+        }
+        let outgoing = self.outgoing.remove(slot);
         match outgoing.purpose {
             Purpose::Server { slot, .. } => {
                 self.hub

@@ -25,7 +25,8 @@ impl Worker {
                 stream,
                 addr,
                 local_addr,
-            } => self.adopt(stream, addr, local_addr),
+                over,
+            } => self.adopt(stream, addr, local_addr, over),
             Mail::Pool(upstream, action) => self.action(upstream, action),
             Mail::Arrival(arrival) => self.arrived(*arrival),
             Mail::Derived {

@@ -7,7 +7,6 @@ use crate::expect::{ClientParse, Expect};
 use crate::hub::Hub;
 use crate::outbox::{Feed, Outbox, Peer};
 use crate::requests::{Io, Step};
-use crate::server::Server;
 use crate::statements::{self, Need, Statement};
 use std::sync::Arc;
 use wire::back::Status;
@@ -54,7 +53,11 @@ impl Hub {
                 return Some(Step::Done);
             }
         }
-        let statement = self.texts.intern(parse.text, parse.types, quoting);
+        let epoch = match parse.name.is_empty() {
+            true => 0,
+            false => self.ddl_of(slot),
+        };
+        let statement = self.texts.intern(parse.text, parse.types, epoch, quoting);
         let client = self.clients.get_mut(slot)?;
         let mut entry = Box::new(ClientParse {
             name: parse.name.into(),
@@ -85,7 +88,7 @@ impl Hub {
     ) -> Option<Step> {
         let name = String::from_utf8_lossy(parse.name);
         let text = format!("prepared statement \"{name}\" already exists");
-        let empty = self.texts.intern(b"", &[0, 0], Quoting::default());
+        let empty = self.texts.intern(b"", &[0, 0], 0, Quoting::default());
         self.ensure_prepared(slot, &empty, empty.server_name(), out)?;
         self.fail_at_server(slot, "42P05", &Report::error("42P05", text), out, |v| {
             front::parse(v, empty.server_name(), parse.text, parse.types)
@@ -101,10 +104,8 @@ impl Hub {
         entry: Box<ClientParse>,
         out: &mut Outbox,
     ) -> Option<Step> {
-        let ddl = self.ddl_of(slot);
         let statement = Arc::clone(&entry.statement);
         let server = self.linked_server(slot)?;
-        refresh(server, ddl);
         let need = server.prepared.need(&statement, server.batch);
         let certain = server.status != Status::Failed
             && server.expected.batches() == 0
@@ -164,10 +165,11 @@ impl Hub {
         self.expect(slot, Expect::OwnClose(Arc::clone(statement)), out);
     }
 
-    /// Closes the least used statement when the connection has its fill.
+    /// Closes the least used statement when the connection has its fill; more
+    /// than one after the setting was lowered.
     pub(super) fn make_room(&mut self, slot: u32, out: &mut Outbox) {
         let max = self.directory.settings.prepared_max;
-        if let Some(victim) = self
+        while let Some(victim) = self
             .linked_server(slot)
             .and_then(|s| s.prepared.victim(max))
         {
@@ -184,7 +186,6 @@ impl Hub {
         out: &mut Outbox,
     ) -> Option<()> {
         let named = !name.is_empty();
-        let ddl = self.ddl_of(slot);
         let link = self.clients.get(slot)?.link;
         let server = self.linked_server(slot)?;
         if !named {
@@ -200,7 +201,6 @@ impl Hub {
                 front::parse(v, b"", &statement.text, &statement.types)
             });
         } else {
-            refresh(server, ddl);
             match server.prepared.need(statement, server.batch) {
                 Need::Nothing => return Some(()),
                 // The client's own Parse in an earlier batch is not answered yet:
@@ -215,6 +215,15 @@ impl Hub {
         self.local(key).stats.totals.server_parses += 1;
         self.expect(slot, Expect::OwnParse(Arc::clone(statement)), out);
         Some(())
+    }
+
+    /// The server cannot know that this statement's results were described
+    /// to the client in another shape, because it does not have it; we do.
+    pub(super) fn knows_better(&mut self, slot: u32, statement: &Arc<Statement>) -> bool {
+        statement.is_outdated()
+            && self
+                .linked_server(slot)
+                .is_some_and(|server| !server.prepared.has(statement))
     }
 
     /// The statement behind a client's name, or `Err` with what to answer.
@@ -255,14 +264,6 @@ impl Hub {
         {
             ext.unnamed = None;
         }
-    }
-}
-
-/// Statements prepared before the last DDL are parsed anew.
-fn refresh(server: &mut Server, ddl: u64) {
-    if server.ddl_seen != ddl {
-        server.prepared.all_stale();
-        server.ddl_seen = ddl;
     }
 }
 

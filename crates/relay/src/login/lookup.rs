@@ -22,13 +22,19 @@ impl Hub {
             return;
         };
         let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
-        let console = self.login_mut(slot).is_some_and(|l| l.console);
+        let (console, owner) = self
+            .login_mut(slot)
+            .map_or((false, false), |l| (l.console, l.owner));
+        if console && owner && *user == *super::CONSOLE {
+            return self.console_welcome(slot, &user, true, io);
+        }
         let known = self.directory.users.get(&*user).cloned();
         if known.is_some() || console || self.directory.settings.auth_query.is_none() {
             return self.challenge(slot, known, io);
         }
         let ttl = self.directory.settings.auth_query_ttl;
-        if let Some(answer) = self.cache.looked_up(&user, io.now, ttl) {
+        let asked = auth::lookup_key(&database, &user);
+        if let Some(answer) = self.cache.looked_up(&asked, io.now, ttl) {
             return self.challenge(slot, answer, io);
         }
         let Some(info) = io.pools.auth_pool(io.now, &database) else {
@@ -101,14 +107,16 @@ impl Hub {
             self.give_back(io.now, server_slot, key, None, io.pools, io.out);
             return self.welcome(slot, io);
         }
-        let user = self.clients.get(slot).map(|c| Arc::clone(&c.user));
-        let query = self
-            .directory
-            .settings
-            .auth_query
+        let client = self.clients.get(slot);
+        let client = client.map(|c| (Arc::clone(&c.user), Arc::clone(&c.database)));
+        let general = self.directory.settings.auth_query.as_ref();
+        let general = general.map(|q| q.query.clone());
+        let query = client
             .as_ref()
-            .map(|q| q.query.clone());
-        let (Some(user), Some(query)) = (user, query) else {
+            .and_then(|(_, database)| io.pools.auth_query(database))
+            .or(general)
+            .filter(|q| !q.is_empty());
+        let (Some((user, _)), Some(query)) = (client, query) else {
             // The settings no longer ask for it.
             self.give_back(io.now, server_slot, key, None, io.pools, io.out);
             return self.wrong_password(slot, io);
@@ -157,9 +165,10 @@ impl Hub {
             return;
         };
         self.give_back(io.now, server_slot, key, None, io.pools, io.out);
-        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+        let Some(client) = self.clients.get(slot) else {
             return;
         };
+        let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
         self.lookup_over(slot, key, io);
         if failed.is_some() {
             return self.fail_client(
@@ -173,7 +182,8 @@ impl Hub {
             );
         }
         let answer = capture.secret(&user);
-        self.cache.keep_looked_up(&user, answer.clone(), io.now);
+        let asked = auth::lookup_key(&database, &user);
+        self.cache.keep_looked_up(&asked, answer.clone(), io.now);
         self.identified(slot, answer, io);
     }
 

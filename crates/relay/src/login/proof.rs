@@ -197,7 +197,7 @@ impl Hub {
                     }
                     self.proven(slot, io);
                 }
-                Err(_) => self.wrong_password(slot, io),
+                Err(_) => self.sasl_failed(slot, &user, io),
             },
             _ => self.bad_login(slot, "unexpected password message", io),
         }
@@ -251,6 +251,9 @@ impl Hub {
             ("SCRAM-SHA-256", false, _) => ChannelBinding::Unavailable,
             _ => return self.bad_login(slot, "unknown SASL mechanism", io),
         };
+        let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
+            return;
+        };
         let nonce = self.nonce();
         match scram::server::ServerFirst::start(
             initial.data.unwrap_or_default(),
@@ -266,10 +269,28 @@ impl Hub {
             }
             Err(_) => self.fail_client(
                 slot,
-                &Trouble::SaslFailed,
+                &Trouble::SaslFailed { user: &user },
                 CloseReason::ClientAuthentication,
                 io,
             ),
+        }
+    }
+
+    fn sasl_failed(&mut self, slot: u32, user: &str, io: &mut Io<'_>) {
+        self.look_up_again(slot);
+        self.fail_client(
+            slot,
+            &Trouble::SaslFailed { user },
+            CloseReason::ClientAuthentication,
+            io,
+        );
+    }
+
+    /// The next login asks the server anew, should the secret have changed.
+    fn look_up_again(&mut self, slot: u32) {
+        if let Some(client) = self.clients.get(slot) {
+            let asked = auth::lookup_key(&client.database, &client.user);
+            self.cache.forget_looked_up(&asked);
         }
     }
 
@@ -277,6 +298,7 @@ impl Hub {
         let Some(user) = self.clients.get(slot).map(|c| Arc::clone(&c.user)) else {
             return;
         };
+        self.look_up_again(slot);
         self.fail_client(
             slot,
             &Trouble::WrongPassword { user: &user },

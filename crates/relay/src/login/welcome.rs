@@ -23,7 +23,7 @@ impl Hub {
             return;
         };
         if login.console {
-            return self.console_welcome(slot, &user, io);
+            return self.console_welcome(slot, &user, false, io);
         }
         if login.replication {
             return self.fail_client(

@@ -2,6 +2,7 @@
 
 use super::{After, Message, Turn};
 use crate::client::Client;
+use crate::errors::Report;
 use crate::expect::Expect;
 use crate::server::Server;
 use events::CloseReason;
@@ -21,11 +22,21 @@ impl Turn<'_> {
             self.deliver(m, own);
             return After::Fatal;
         }
-        if matches!(code, "0A000" | "26000")
-            && !matches!(self.server.expected.front(), Some(Expect::Fails(_)))
-        {
+        if code == "26000" && !matches!(self.server.expected.front(), Some(Expect::Fails(_))) {
             self.server.prepared.all_stale();
         }
+        let mismatch = outdated(code, fields.as_ref());
+        if (mismatch || code == "0A000")
+            && let Some(Expect::BindOld(statement)) = self.server.expected.front()
+        {
+            statement.set_outdated();
+        }
+        // DDL that did not come through here: who prepares now, prepares anew.
+        let unseen = code == "0A000"
+            && matches!(
+                self.server.expected.front(),
+                Some(Expect::Bind | Expect::BindOld(_) | Expect::Describe)
+            );
         self.server.copy_in = false;
         if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
             tracker.failed = true;
@@ -41,6 +52,11 @@ impl Turn<'_> {
             }
             Some(Expect::Fails(refusal)) if code == refusal.code => {
                 let instead = refusal.instead.clone();
+                self.deliver(m, true);
+                self.say(m.end, |v| v.extend_from_slice(&instead));
+            }
+            Some(Expect::Bind | Expect::BindOld(_)) if mismatch => {
+                let instead = changed_shape(fields.as_ref()).bytes();
                 self.deliver(m, true);
                 self.say(m.end, |v| v.extend_from_slice(&instead));
             }
@@ -60,7 +76,7 @@ impl Turn<'_> {
         if in_batch {
             self.skip();
         }
-        After::Nothing
+        if unseen { After::Ddl } else { After::Nothing }
     }
 
     /// The rest of the batch will not be answered.
@@ -80,6 +96,24 @@ impl Turn<'_> {
             take_back(entry, self.client.as_deref_mut(), self.server);
         }
     }
+}
+
+/// What a server says to a Bind of a statement whose results have another
+/// shape now; drivers that keep statements know it, and prepare again.
+pub(crate) fn changed_shape(instead_of: Option<&ErrorFields<'_>>) -> Report {
+    let mut report = Report::error("0A000", "cached plan must not change result type");
+    report.detail = instead_of.map(|fields| fields.message().into_owned());
+    report
+}
+
+/// A Bind asks for columns that its statement no longer has: the statement was
+/// parsed anew after DDL, and the client describes it as it was before. A
+/// server that is talked to straight says so with 0A000, and drivers that keep
+/// statements prepare again at that code only. Known by the name of the
+/// server's function, since texts are translated.
+fn outdated(code: &str, fields: Option<&ErrorFields<'_>>) -> bool {
+    code == "08P01"
+        && fields.and_then(|f| f.field(b'R')) == Some(b"PortalSetResultFormat".as_slice())
 }
 
 /// A message that the server skipped: what was believed of it is taken back.

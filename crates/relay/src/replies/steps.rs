@@ -12,7 +12,7 @@ impl Turn<'_> {
     pub(super) fn step_reply(&mut self, m: Message, own: bool) -> After {
         let fits = match (m.frame.tag, self.server.expected.front()) {
             (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
-            | (b'2', Some(Expect::Bind))
+            | (b'2', Some(Expect::Bind | Expect::BindOld(_)))
             | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
             | (b's', Some(Expect::Execute(_)))
             | (b'I', Some(Expect::Execute(_))) => true,

@@ -169,9 +169,10 @@ impl Hub {
     /// than one after the setting was lowered.
     pub(super) fn make_room(&mut self, slot: u32, out: &mut Outbox) {
         let max = self.directory.settings.prepared_max;
-        while let Some(victim) = self
-            .linked_server(slot)
-            .and_then(|s| s.prepared.victim(max))
+        while let Some(server) = self.linked_server(slot)
+            // One that skips would drop the Close as well, and all stay as they are.
+            && !server.expected.is_skipping()
+            && let Some(victim) = server.prepared.victim(max)
         {
             self.own_close(slot, &victim, out);
         }

@@ -149,15 +149,15 @@ impl Client {
         let mut out = Vec::new();
         wire::front::startup(&mut out, 0, [("user", "anna"), ("database", "app")]);
         self.0.write_all(&out)?;
-        self.to_ready()?;
+        self.read_until_ready()?;
         let mut out = Vec::new();
         wire::front::query(&mut out, b"select 1");
         self.0.write_all(&out)?;
-        self.to_ready()?;
+        self.read_until_ready()?;
         Ok(self)
     }
 
-    fn to_ready(&mut self) -> Result<(), Failure> {
+    fn read_until_ready(&mut self) -> Result<(), Failure> {
         loop {
             match message(&mut self.0)?.0 {
                 b'Z' => return Ok(()),

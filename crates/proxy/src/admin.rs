@@ -1,24 +1,28 @@
 //! Starting the data plane, and what other threads may ask of it.
 
 mod figures;
+mod reload;
 
+use crate::compile;
 use crate::console;
 use crate::helpers::{Clock, Helpers};
 use crate::listen::{self, Listener};
 use crate::mail::{Mail, Mailbox, Target};
-use crate::port::{Common, act};
+use crate::port::{Common, ConsoleJob, act};
 use crate::registry::{Place, Registry};
 use crate::worker::{Worker, waker_token};
-use crate::{compile, tls};
-use config::{Plan, SslMode};
+use config::Plan;
 use events::{ClientId, WorkerId};
 pub(crate) use figures::Figures;
 use figures::Period;
 use relay::{Hub, Seeds};
+pub use reload::{Reload, ReloadError};
+use reload::{channel_binding, client_tls, server_tls};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,34 +38,6 @@ impl std::fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-/// Reads the settings again, for RELOAD.
-pub type Reload = Box<dyn Fn() -> Result<Plan, ReloadError> + Send + Sync>;
-
-/// Why a reload changed nothing.
-#[derive(Debug)]
-pub struct ReloadError {
-    /// One line for each mistake; never empty, never more than a reading keeps.
-    pub lines: Vec<String>,
-}
-
-impl From<String> for ReloadError {
-    fn from(line: String) -> ReloadError {
-        ReloadError { lines: vec![line] }
-    }
-}
-
-impl From<&str> for ReloadError {
-    fn from(line: &str) -> ReloadError {
-        line.to_owned().into()
-    }
-}
-
-impl std::fmt::Display for ReloadError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.lines.join("; "))
-    }
-}
 
 /// A running data plane.
 pub struct Proxy {
@@ -166,11 +142,7 @@ impl Proxy {
                 .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
             threads.push(thread);
         }
-        let for_console = handle.clone();
-        std::thread::Builder::new()
-            .name("console".into())
-            .spawn(move || console::run(&for_console, &jobs))
-            .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
+        start_console(&handle, jobs)?;
         Ok(Proxy { handle, threads })
     }
 
@@ -206,6 +178,15 @@ fn loop_parts() -> std::io::Result<(mio::Poll, mio::Waker)> {
     Ok((poll, waker))
 }
 
+fn start_console(handle: &Handle, jobs: Receiver<ConsoleJob>) -> Result<(), StartError> {
+    let handle = handle.clone();
+    std::thread::Builder::new()
+        .name("console".into())
+        .spawn(move || console::run(&handle, &jobs))
+        .map(drop)
+        .map_err(|e| StartError(format!("cannot start a thread: {e}")))
+}
+
 fn tcp_address(listener: &Listener) -> Option<SocketAddr> {
     match listener {
         Listener::Tcp { local, .. } => Some(*local),
@@ -218,33 +199,6 @@ fn unix_path(listener: &Listener) -> Option<PathBuf> {
         Listener::Tcp { .. } => None,
         Listener::Unix { path, .. } => Some(path.clone()),
     }
-}
-
-fn client_tls(plan: &Plan) -> Result<Option<Arc<rustls::ServerConfig>>, String> {
-    if plan.client_tls.mode == SslMode::Disable {
-        return Ok(None);
-    }
-    tls::server_config(&plan.client_tls, &|path| std::fs::read(path))
-        .map(Some)
-        .map_err(|e| e.to_string())
-}
-
-/// TLS towards servers; the files are read here, at the start and at each
-/// reload, and never for a connection.
-fn server_tls(plan: &Plan) -> Result<Option<Arc<rustls::ClientConfig>>, String> {
-    if plan.server_tls.mode == SslMode::Disable {
-        return Ok(None);
-    }
-    tls::client_config(&plan.server_tls, &|path| std::fs::read(path))
-        .map(Some)
-        .map_err(|e| format!("TLS towards servers: {e}"))
-}
-
-fn channel_binding(plan: &Plan) -> Result<Option<Vec<u8>>, String> {
-    if plan.client_tls.mode == SslMode::Disable {
-        return Ok(None);
-    }
-    tls::own_binding(&plan.client_tls, &|path| std::fs::read(path)).map_err(|e| e.to_string())
 }
 
 /// Bytes from the system's generator.
@@ -285,111 +239,6 @@ impl Handle {
     /// The settings in force.
     pub fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.inner.common.read().plan)
-    }
-
-    /// Reads the settings again and takes all of them, or none. Returns what
-    /// waits for a restart (pgbouncer.ini only; plimsoll.toml is refused then).
-    ///
-    /// # Errors
-    /// What is wrong with the file; the old settings still serve.
-    pub fn reload(&self) -> Result<Vec<String>, ReloadError> {
-        let _one = self
-            .inner
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let result = (self.inner.reload)().and_then(|plan| Ok(self.apply(plan)?));
-        match &result {
-            Ok(notes) => {
-                for note in notes {
-                    tracing::warn!("{note}");
-                }
-                tracing::info!("settings reloaded");
-            }
-            Err(error) => {
-                for line in &error.lines {
-                    tracing::error!(error = line, "a mistake in the settings");
-                }
-                tracing::error!(
-                    mistakes = error.lines.len(),
-                    "the settings were not reloaded; the old ones still serve"
-                );
-            }
-        }
-        result
-    }
-
-    /// Changes one key of pgbouncer.ini until the file is read again. Returns
-    /// what there is to say about it.
-    ///
-    /// # Errors
-    /// Why the value is refused; nothing has changed then.
-    pub fn set(&self, key: &str, value: &str) -> Result<Vec<String>, String> {
-        let _one = self
-            .inner
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (plan, said) = config::with_key(&self.plan(), key, value).map_err(|e| e.render())?;
-        self.apply(plan)?;
-        tracing::info!(key, "a setting was changed in the console");
-        Ok(said)
-    }
-
-    fn apply(&self, mut plan: Plan) -> Result<Vec<String>, String> {
-        let kept = config::keep_fixed(&self.plan(), &mut plan)
-            .into_iter()
-            .map(|c| {
-                format!(
-                    "{} changes with a restart only; {} still holds",
-                    c.key, c.old
-                )
-            })
-            .collect();
-        // Everything that can fail comes before the first change.
-        let client_tls = client_tls(&plan)?;
-        let server_tls = server_tls(&plan)?;
-        let binding = channel_binding(&plan)?;
-        let fixed: Vec<String> = config::diff(&self.plan(), &plan)
-            .into_iter()
-            .filter(|c| c.class == config::Class::RestartOnly)
-            .map(|c| c.key.to_string())
-            .collect();
-        if !fixed.is_empty() {
-            return Err(format!(
-                "restart only: {} cannot change while running",
-                fixed.join(", ")
-            ));
-        }
-        let plan = Arc::new(plan);
-        let directory = Arc::new(compile::directory(&plan, self.inner.mock_seed, binding));
-        let common = &self.inner.common;
-        let (changed, upstreams) = {
-            let mut registry = common.write();
-            let changed = registry.reconfigure(common.clock.now(), plan, server_tls);
-            (changed, registry.upstreams().to_vec())
-        };
-        for mailbox in &common.mailboxes {
-            mailbox.post(Mail::Settings(
-                Arc::clone(&directory),
-                changed.clone(),
-                client_tls.clone(),
-            ));
-        }
-        for cell in upstreams {
-            act(common, &cell, |_| {});
-        }
-        // Every worker answers, so every worker has the settings.
-        self.snapshot(false);
-        for (old, _) in &changed.moved {
-            let place = common.read().place(*old).cloned();
-            if let Some(place) = place {
-                act(common, &place.upstream, |u| {
-                    u.retire_pool(common.clock.now(), place.pool);
-                });
-            }
-        }
-        Ok(kept)
     }
 
     pub(crate) fn console_reply(&self, client: ClientId, reply: Vec<u8>) {

@@ -66,32 +66,8 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
                 Err(error) => columns::error(&mut out, "08P01", &error),
             }
         }
-        ["KILL_CLIENT", id] => match id.parse() {
-            Ok(id) if handle.kill_client(id) => {
-                wire::back::command_complete(&mut out, "KILL_CLIENT");
-            }
-            Ok(_) => columns::error(&mut out, "08P01", "client not found"),
-            Err(_) => columns::error(
-                &mut out,
-                "08P01",
-                "invalid client pointer supplied: KILL_CLIENT takes an id of SHOW CLIENTS",
-            ),
-        },
-        ["SHUTDOWN", rest @ ..] => match rest {
-            [] => {
-                handle.stop_now();
-                wire::back::command_complete(&mut out, "SHUTDOWN");
-            }
-            ["WAIT_FOR_SERVERS" | "WAIT_FOR_CLIENTS"] => {
-                handle.drain();
-                wire::back::command_complete(&mut out, "SHUTDOWN");
-            }
-            _ => columns::error(
-                &mut out,
-                "42601",
-                "SHUTDOWN takes WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS",
-            ),
-        },
+        ["KILL_CLIENT", id] => kill_client(handle, id, &mut out),
+        ["SHUTDOWN", rest @ ..] => shutdown(handle, rest, &mut out),
         ["SET", ..] => set(handle, text, &mut out),
         ["SUSPEND" | "WAIT_CLOSE", ..] => {
             columns::error(
@@ -107,6 +83,33 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
         ),
     }
     out
+}
+
+fn kill_client(handle: &Handle, id: &str, out: &mut Vec<u8>) {
+    match id.parse() {
+        Ok(id) if handle.kill_client(id) => wire::back::command_complete(out, "KILL_CLIENT"),
+        Ok(_) => columns::error(out, "08P01", "client not found"),
+        Err(_) => columns::error(
+            out,
+            "08P01",
+            "invalid client pointer supplied: KILL_CLIENT takes an id of SHOW CLIENTS",
+        ),
+    }
+}
+
+fn shutdown(handle: &Handle, how: &[&str], out: &mut Vec<u8>) {
+    match how {
+        [] => handle.stop_now(),
+        ["WAIT_FOR_SERVERS" | "WAIT_FOR_CLIENTS"] => handle.drain(),
+        _ => {
+            return columns::error(
+                out,
+                "42601",
+                "SHUTDOWN takes WAIT_FOR_SERVERS or WAIT_FOR_CLIENTS",
+            );
+        }
+    }
+    wire::back::command_complete(out, "SHUTDOWN");
 }
 
 /// The first mistake is the message; all of them, a line each, are the detail.

@@ -47,6 +47,9 @@ pub(crate) struct Place {
     pub(crate) clients: Arc<AtomicU32>,
 }
 
+/// The user of a flow, and its clients.
+type FlowClients = (Box<str>, u32);
+
 /// All pools. Behind an `RwLock` that is taken at logins, opens and reloads,
 /// never per query; for writing only when a pool is made or settings change.
 pub(crate) struct Registry {
@@ -61,7 +64,7 @@ pub(crate) struct Registry {
     user_caps: BTreeMap<(UpstreamId, String), CapId>,
     /// Clients per flow with the user whom they logged in as, who may be another
     /// one at the server. A lock of its own, so that a login only reads the registry.
-    flows: Mutex<BTreeMap<(PoolKey, FlowId), (Box<str>, u32)>>,
+    flows: Mutex<BTreeMap<(PoolKey, FlowId), FlowClients>>,
     pub(crate) disabled: std::collections::BTreeSet<String>,
     workers: u16,
 }

@@ -5,6 +5,9 @@
 //! `cargo xtask instructions` runs it under callgrind with two counts, so that
 //! what a transaction costs in instructions stays known, and login does not count.
 
+// For a person at a terminal.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{Action, Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
@@ -151,7 +154,7 @@ impl Bench {
         );
         let mut startup = Vec::new();
         front::startup(&mut startup, 0, [("user", "app"), ("database", "app")]);
-        self.from_client(&startup);
+        self.client_sends(&startup);
         while let Some(action) = self.pools.upstream.poll() {
             match action {
                 Action::Open { conn, .. } => self.open(conn, address.clone()),
@@ -194,14 +197,14 @@ impl Bench {
         }
         back::backend_key(&mut greeting, 4711, &[1, 2, 3, 4]);
         back::ready(&mut greeting, Status::Idle);
-        self.from_server(&greeting);
+        self.server_sends(&greeting);
     }
 
     fn time(&self) -> Time {
         Time::from_micros(self.now)
     }
 
-    fn from_client(&mut self, input: &[u8]) {
+    fn client_sends(&mut self, input: &[u8]) {
         self.now += 100;
         let now = self.time();
         self.hub
@@ -209,7 +212,7 @@ impl Bench {
         self.settle(input);
     }
 
-    fn from_server(&mut self, input: &[u8]) {
+    fn server_sends(&mut self, input: &[u8]) {
         self.now += 100;
         let now = self.time();
         self.hub
@@ -234,9 +237,9 @@ impl Bench {
     /// One transaction: every byte of the request must arrive, and every byte of the reply.
     fn transaction(&mut self, request: &[u8], reply: &[u8]) {
         let (to_client, to_server) = (self.to_client, self.to_server);
-        self.from_client(request);
+        self.client_sends(request);
         assert!(self.to_server > to_server, "the request did not arrive");
-        self.from_server(reply);
+        self.server_sends(reply);
         assert!(self.to_client > to_client, "the reply did not arrive");
     }
 }

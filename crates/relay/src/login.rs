@@ -83,7 +83,7 @@ impl Hub {
     }
 
     /// A new client came over our unix socket from a process of the user that
-    /// we run as: it may enter the console as [`CONSOLE`] without a proof.
+    /// we run as: it may enter the console as user `pgbouncer` without a proof.
     pub fn same_owner(&mut self, slot: u32) {
         if let Some(login) = self.login_mut(slot) {
             login.owner = true;

@@ -1,12 +1,13 @@
 //! Logging in to a server.
 
 mod other_way;
+mod scram;
 
 use crate::client::NONE;
 use crate::directory::PoolInfo;
 use crate::expect::Expected;
 use crate::hub::Hub;
-use crate::outbox::{Command, DeriveJob, Outbox, Peer};
+use crate::outbox::{Command, Outbox, Peer};
 use crate::params::ParamSet;
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase};
@@ -16,7 +17,7 @@ use events::{CloseReason, ConnId, Time};
 use std::sync::Arc;
 use wire::back::{self, Authentication, ErrorFields, Status};
 use wire::frame;
-use wire::scram::{ChannelBinding, Keys, client as scram_client};
+use wire::scram::client as scram_client;
 use wire::sql::Value;
 use wire::{front, md5};
 
@@ -313,7 +314,8 @@ impl Hub {
                     let text = "the server offers no SASL mechanism that is known here";
                     return Err((text.into(), true));
                 }
-                login.stage = begin_scram(to, login.binding.as_deref(), plus, &nonce, io.out)?;
+                login.stage =
+                    scram::begin_scram(to, login.binding.as_deref(), plus, &nonce, io.out)?;
             }
             (Authentication::SaslContinue(data), Stage::First(first)) => {
                 let need = first
@@ -330,93 +332,6 @@ impl Hub {
             }
         }
         Ok(())
-    }
-
-    fn server_keys_needed(
-        &mut self,
-        slot: u32,
-        info: &Arc<PoolInfo>,
-        need: scram_client::NeedKeys,
-        out: &mut Outbox,
-    ) -> Outcome {
-        let known = self
-            .cache
-            .server_keys(info.key, need.salt(), need.iterations());
-        let Some(server) = self.servers.get_mut(slot) else {
-            return Ok(());
-        };
-        let generation = server.generation;
-        let ServerPhase::Login(login) = &mut server.phase else {
-            return Ok(());
-        };
-        let plain = info
-            .auth
-            .password
-            .as_deref()
-            .filter(|p| !md5::is_stored(p) && !crate::auth::is_scram(p));
-        if let Some(keys) = known.or_else(|| {
-            if plain.is_none() {
-                info.auth.keys.clone()
-            } else {
-                None
-            }
-        }) {
-            let proof = need.prove(&keys);
-            out.write(Peer::Server(slot), |v| {
-                front::sasl_response(v, proof.message().as_bytes())
-            });
-            login.stage = Stage::Final(proof);
-            return Ok(());
-        }
-        let Some(password) = plain else {
-            return Err((
-                format!("no password is known for user \"{}\"", info.user),
-                true,
-            ));
-        };
-        let job = DeriveJob {
-            password: password.into(),
-            salt: need.salt().into(),
-            iterations: need.iterations(),
-        };
-        login.stage = Stage::Deriving(need);
-        out.command(Command::Derive {
-            peer: Peer::Server(slot),
-            generation,
-            job,
-        });
-        Ok(())
-    }
-
-    /// Keys for a server's SCRAM question were derived.
-    pub(crate) fn server_keys_derived(
-        &mut self,
-        slot: u32,
-        generation: u32,
-        keys: Keys,
-        io: &mut Io<'_>,
-    ) {
-        let Some(server) = self
-            .servers
-            .get_mut(slot)
-            .filter(|s| s.generation == generation)
-        else {
-            return;
-        };
-        let key = server.pool.key;
-        let ServerPhase::Login(login) = &mut server.phase else {
-            return;
-        };
-        let Stage::Deriving(need) = std::mem::replace(&mut login.stage, Stage::Asked) else {
-            return;
-        };
-        self.cache
-            .keep_server_keys(key, need.salt(), need.iterations(), keys.clone());
-        let proof = need.prove(&keys);
-        io.out.write(Peer::Server(slot), |v| {
-            front::sasl_response(v, proof.message().as_bytes())
-        });
-        login.stage = Stage::Final(proof);
     }
 
     /// ReadyForQuery of a login: into the pool, or first `connect_query`.
@@ -489,25 +404,4 @@ impl Hub {
         io.pools
             .open_failed(io.now, key, server.conn, text.into(), refused);
     }
-}
-
-/// Sends the first message of SCRAM, with channel binding where both sides can.
-fn begin_scram(
-    to: Peer,
-    binding: Option<&[u8]>,
-    plus: bool,
-    nonce: &str,
-    out: &mut Outbox,
-) -> Result<Stage, (String, bool)> {
-    let (mechanism, binding) = match (binding, plus) {
-        (Some(data), true) => ("SCRAM-SHA-256-PLUS", ChannelBinding::EndPoint(data)),
-        (Some(_), false) => ("SCRAM-SHA-256", ChannelBinding::Unused),
-        (None, _) => ("SCRAM-SHA-256", ChannelBinding::Unavailable),
-    };
-    let first =
-        scram_client::ClientFirst::start(nonce, binding).map_err(|e| (e.to_string(), false))?;
-    out.write(to, |v| {
-        front::sasl_initial(v, mechanism, first.message().as_bytes())
-    });
-    Ok(Stage::First(first))
 }

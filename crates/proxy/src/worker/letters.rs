@@ -67,20 +67,7 @@ impl Worker {
                 self.client_tls = tls;
             }
             Mail::Report { detail, to } => self.report(detail, &to),
-            Mail::Kill(target) => match target {
-                Target::Client(id) => {
-                    self.hub
-                        .kill_client(self.now, id, &mut self.port, &mut self.out)
-                }
-                Target::Failed(key) => {
-                    self.hub
-                        .fail_pool(self.now, key, &mut self.port, &mut self.out)
-                }
-                Target::Pool(key) => {
-                    self.hub
-                        .kill_pool(self.now, key, &mut self.port, &mut self.out)
-                }
-            },
+            Mail::Kill(target) => self.kill(target),
             Mail::Drain => {
                 self.draining = true;
                 self.listeners.clear();
@@ -91,6 +78,15 @@ impl Worker {
                 self.hub.close_all(self.now, &mut self.port, &mut self.out);
                 self.stopped = true;
             }
+        }
+    }
+
+    fn kill(&mut self, target: Target) {
+        let (now, port, out) = (self.now, &mut self.port, &mut self.out);
+        match target {
+            Target::Client(id) => self.hub.kill_client(now, id, port, out),
+            Target::Failed(key) => self.hub.fail_pool(now, key, port, out),
+            Target::Pool(key) => self.hub.kill_pool(now, key, port, out),
         }
     }
 

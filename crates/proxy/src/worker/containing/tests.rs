@@ -94,7 +94,7 @@ impl Client {
         let mut out = Vec::new();
         wire::front::startup(&mut out, 0, [("user", "anna"), ("database", database)]);
         client.0.write_all(&out).expect("send");
-        assert_eq!(client.to_ready(), None, "login to {database}");
+        assert_eq!(client.read_until_ready(), None, "login to {database}");
         client
     }
 
@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// Reads up to ReadyForQuery; the SQLSTATE of an error, if one came.
-    fn to_ready(&mut self) -> Option<String> {
+    fn read_until_ready(&mut self) -> Option<String> {
         let mut code = None;
         loop {
             match message(&mut self.0) {
@@ -163,10 +163,10 @@ fn a_panic_ends_its_pool_and_nobody_else() {
         let mut fatal = Client::login(&handle, "broken");
         for client in [&mut idle, &mut busy] {
             client.send("select");
-            assert_eq!(client.to_ready(), None);
+            assert_eq!(client.read_until_ready(), None);
         }
         busy.send("begin");
-        assert_eq!(busy.to_ready(), None);
+        assert_eq!(busy.read_until_ready(), None);
 
         // Others go on all the time, also in the middle of a transaction.
         let stop = Arc::new(AtomicBool::new(false));
@@ -178,9 +178,9 @@ fn a_panic_ends_its_pool_and_nobody_else() {
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
                         client.send(if i == 0 { "begin" } else { "select" });
-                        assert_eq!(client.to_ready(), None, "another pool's client");
+                        assert_eq!(client.read_until_ready(), None, "another pool's client");
                         client.send("select");
-                        assert_eq!(client.to_ready(), None, "another pool's client");
+                        assert_eq!(client.read_until_ready(), None, "another pool's client");
                         served.fetch_add(1, Ordering::Relaxed);
                     }
                 })
@@ -208,7 +208,7 @@ fn a_panic_ends_its_pool_and_nobody_else() {
         });
         let mut after = Client::login(&handle, "broken");
         after.send("select");
-        assert_eq!(after.to_ready(), None);
+        assert_eq!(after.read_until_ready(), None);
 
         let snapshot = handle.snapshot(false);
         let panics: u64 = snapshot.workers.iter().map(|w| w.panics).sum();
@@ -238,7 +238,7 @@ fn many_panics_leave_no_charge_behind() {
     for _ in 0..30 {
         let mut client = Client::login(&handle, "broken");
         client.send("select");
-        assert_eq!(client.to_ready(), None);
+        assert_eq!(client.read_until_ready(), None);
         plant(&handle, "broken");
         client.send("select");
         assert_eq!(client.farewell(), "XX000");

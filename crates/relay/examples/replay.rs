@@ -230,8 +230,9 @@ impl Bench {
             }
         }
         self.out.clear_segments();
-        let mut commands = Vec::new();
-        self.out.take_commands(&mut commands);
+        if self.out.has_commands() {
+            self.out.take_commands(&mut Vec::new());
+        }
     }
 
     /// One transaction: every byte of the request must arrive, and every byte of the reply.

@@ -152,7 +152,7 @@ fn a_setting_whose_value_no_text_told_is_asked_for() {
     assert_eq!(s.client_got(a), "", "the pooler's own");
     assert_eq!(s.ports.idle.len(), 1);
     s.send(b, "Q select");
-    assert_eq!(s.server_got(0), "Q RESET \"app\".\"user\";");
+    assert_eq!(s.server_got(0), "Q RESET \"app.user\";");
     s.answer(0, "C RESET / Z I / C X / Z I");
     s.server_got(0);
     s.send(a, "Q select");

@@ -44,23 +44,25 @@ pub fn reset(name: &str, out: &mut Vec<u8>) {
     out.extend(sql.bytes());
 }
 
+/// The longest identifier, bytes; the server cuts what is longer (NAMEDATALEN).
+const IDENTIFIER_MAX: usize = 63;
+
 /// Settings of the server itself are plain words. A name with a dot may hold anything, even a
-/// reserved word (`app.user`). Its parts are quoted one by one: the server cuts each to 63 bytes,
-/// and a name quoted as a whole would be cut as a whole.
+/// reserved word (`app.user`), and may be quoted as a whole; but a long one only part by part,
+/// since each part is an identifier and as a whole it would be cut.
 fn push_name(name: &str, sql: &mut String) {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     if !name.is_empty() && name.bytes().all(plain) {
         sql.push_str(name);
-    } else if name.split('.').all(|part| !part.is_empty()) {
+    } else if name.len() <= IDENTIFIER_MAX {
+        push_quoted(name, sql);
+    } else {
         let mut dot = "";
         for part in name.split('.') {
             sql.push_str(dot);
             push_quoted(part, sql);
             dot = ".";
         }
-    } else {
-        // `""` is no name, but `".x"` is one.
-        push_quoted(name, sql);
     }
 }
 

@@ -88,7 +88,11 @@ fn scenario(seed: u64, ops: u64, calm: bool) -> Scenario {
 }
 
 /// The same, of scenarios with administrators, timeouts, roles and drains.
-const WIDER_REGRESSIONS: [(u64, &str); 11] = [
+const WIDER_REGRESSIONS: [(u64, &str); 12] = [
+    (
+        1_007_890,
+        "CloseComplete of ours was written into a notification that came in parts",
+    ),
     (
         1002,
         "replies passed on after the answer that statement mode keeps back",

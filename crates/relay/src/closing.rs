@@ -72,6 +72,11 @@ impl Hub {
             ..self.report(&trouble)
         };
         io.out.write(Peer::Client(slot), |v| report.write(v));
+        if self.draining {
+            // Each further request that it sent ahead would wait as long again.
+            self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
+            return Step::Closed;
+        }
         if let Some(client) = self.clients.get_mut(slot) {
             client.phase = Phase::Ready;
             client.refused = true;

@@ -72,6 +72,11 @@ impl Hub {
             ..self.report(&trouble)
         };
         io.out.write(Peer::Client(slot), |v| report.write(v));
+        if self.draining {
+            // Each further request that it sent ahead would wait as long again.
+            self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
+            return Step::Closed;
+        }
         if let Some(client) = self.clients.get_mut(slot) {
             client.phase = Phase::Ready;
             client.refused = true;
@@ -225,8 +230,12 @@ impl Hub {
         let Some(server) = self.servers.get(slot) else {
             return;
         };
-        let (link, in_use) = (server.link, server.in_use());
+        let link = server.link;
         let lent = matches!(server.phase, ServerPhase::Lent);
+        let preparing = |c: &Client| matches!(c.phase, Phase::Preparing);
+        if lent && self.clients.get(link).is_some_and(preparing) {
+            return self.lost_while_preparing(slot, reason, io);
+        }
         let cut = lent && self.mid_message(link);
         self.drop_server(slot, reason, io);
         let Some(client) = self.clients.get_mut(link).filter(|_| lent) else {
@@ -234,7 +243,6 @@ impl Hub {
         };
         client.link = NONE;
         match &client.phase {
-            Phase::Preparing => self.lost_while_preparing(link, in_use, io),
             Phase::Login(_) => self.login_server_lost(link, io),
             _ if cut || reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
             _ => self.fail_client(link, &Trouble::ServerGone, reason, io),

@@ -120,7 +120,7 @@ impl Hub {
         let local = entry.is_local();
         if let Some(skipped) = server.expected.push(entry) {
             replies::take_back(&skipped, Some(client), server);
-        } else if local {
+        } else if local && server.stream_left == 0 {
             replies::emit_locals(slot, server, out);
         }
     }

@@ -31,7 +31,7 @@ impl Hub {
         let Some(server) = self.servers.get(client.link) else {
             return false;
         };
-        if server.copy_in || server.expected.is_empty() {
+        if server.copy_in || server.expected.is_empty() && server.stream_left == 0 {
             return false;
         }
         client.phase = Phase::Held {
@@ -53,7 +53,7 @@ impl Hub {
             return;
         };
         if let Phase::Held { until } = client.phase
-            && (server.expected.answered(until) || server.copy_in)
+            && (server.expected.answered(until) && server.stream_left == 0 || server.copy_in)
         {
             client.phase = Phase::Ready;
             self.go_on(server.link, io);

@@ -201,7 +201,6 @@ impl Hub {
             return;
         };
         let link = server.link;
-        let in_use = server.in_use();
         let Some(client) = self
             .clients
             .get_mut(link)
@@ -211,8 +210,7 @@ impl Hub {
         };
         match (purpose, failed) {
             (Purpose::Check, Some(_)) => {
-                self.drop_server(slot, CloseReason::ServerUnresponsive, io);
-                self.lost_while_preparing(link, in_use, io);
+                self.lost_while_preparing(slot, CloseReason::ServerUnresponsive, io);
             }
             (_, Some(text)) => {
                 self.fail_client(
@@ -231,9 +229,24 @@ impl Hub {
         }
     }
 
-    /// A connection was lost while the pooler's own statements ran. A client
+    /// A connection is lost while the pooler's own statements run. A client
     /// that had nothing there gets another one.
-    pub(crate) fn lost_while_preparing(&mut self, link: u32, in_use: bool, io: &mut Io<'_>) {
+    pub(crate) fn lost_while_preparing(
+        &mut self,
+        server_slot: u32,
+        reason: CloseReason,
+        io: &mut Io<'_>,
+    ) {
+        let Some(server) = self.servers.get(server_slot) else {
+            return;
+        };
+        let (link, in_use) = (server.link, server.in_use());
+        let cut = self.mid_message(link);
+        self.drop_server(server_slot, reason, io);
+        if cut {
+            // The rest of a notification will not come.
+            return self.client_left(link, CloseReason::ServerGone, io);
+        }
         let Some(client) = self.clients.get_mut(link) else {
             return;
         };

@@ -281,6 +281,9 @@ impl<'a> Turn<'a> {
         if self.server.stream_drop {
             self.swallow(at, at + n);
         }
+        if self.server.stream_left == 0 {
+            self.next_locals(at + n);
+        }
         at + n
     }
 
@@ -382,7 +385,15 @@ impl<'a> Turn<'a> {
     #[inline]
     fn next(&mut self, end: usize) {
         self.server.expected.pop();
-        if self.server.expected.front().is_some_and(Expect::is_local) {
+        self.next_locals(end);
+    }
+
+    /// Not in the middle of a message: they would be taken for a part of it.
+    #[inline]
+    fn next_locals(&mut self, end: usize) {
+        if self.server.expected.front().is_some_and(Expect::is_local)
+            && self.server.stream_left == 0
+        {
             self.locals(end);
         }
     }

@@ -179,8 +179,9 @@ impl Hub {
         if script.statements != 1 || !ours {
             return None;
         }
-        if !server.expected.is_empty() {
-            // Whether it succeeds, and in which state of the transaction, is not known yet.
+        if !server.expected.is_empty() || server.stream_left > 0 {
+            // Whether it succeeds, and in which state of the transaction, is not known
+            // yet; or a notification that came in parts is not whole.
             return self.hold_client(slot, io.out).then_some(Step::Wait);
         }
         if server.status == Status::Failed {

@@ -107,7 +107,9 @@ impl Hub {
                     .is_some_and(|c| matches!(c.phase, Phase::Preparing));
                 let trouble = if preparing {
                     if over(server.query_at, Some(settings.server_connect_timeout)) {
-                        return self.unresponsive(slot, link, io);
+                        // The client gets another connection.
+                        let reason = CloseReason::ServerUnresponsive;
+                        return self.lost_while_preparing(slot, reason, io);
                     }
                     return;
                 } else if busy && over(server.query_at, settings.query_timeout) {
@@ -131,14 +133,6 @@ impl Hub {
             }
             _ => {}
         }
-    }
-
-    /// The server does not answer the pooler's own statement: the client gets
-    /// another connection.
-    fn unresponsive(&mut self, slot: u32, link: u32, io: &mut Io<'_>) {
-        let in_use = self.servers.get(slot).is_some_and(|s| s.in_use());
-        self.drop_server(slot, CloseReason::ServerUnresponsive, io);
-        self.lost_while_preparing(link, in_use, io);
     }
 
     fn client_tick(&mut self, slot: u32, io: &mut Io<'_>) {

@@ -83,7 +83,7 @@ fn drive(world: &mut World) {
     }
     // Quiet: no new work, no faults. All that is owed must come.
     world.be_quiet();
-    let end = world.now + WIND_DOWN;
+    let end = world.now + WIND_DOWN + world.refusals_due();
     world.nudge();
     if world.s.drain {
         return drain(world);

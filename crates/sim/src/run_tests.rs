@@ -88,7 +88,23 @@ fn scenario(seed: u64, ops: u64, calm: bool) -> Scenario {
 }
 
 /// The same, of scenarios with administrators, timeouts, roles and drains.
-const WIDER_REGRESSIONS: [(u64, &str); 11] = [
+const WIDER_REGRESSIONS: [(u64, &str); 15] = [
+    (
+        1_006_498,
+        "the simulator did not wait for requests sent ahead, each refused at its own deadline",
+    ),
+    (
+        1_008_592,
+        "requests sent ahead held up a drain, each until its own deadline",
+    ),
+    (
+        1_008_648,
+        "the simulator took waits that began anew with each move of a pool for one",
+    ),
+    (
+        1_007_890,
+        "CloseComplete of ours was written into a notification that came in parts",
+    ),
     (
         1002,
         "replies passed on after the answer that statement mode keeps back",

@@ -78,6 +78,46 @@ fn no_notification_is_lost_behind_the_poolers_own_statements() {
     assert_eq!(s.client_got(c), "C SELECT 1 / Z I / A");
 }
 
+/// What we answer ourselves waits until a message that comes in parts is whole.
+#[test]
+fn nothing_of_ours_is_written_into_a_servers_message() {
+    let rows = [
+        ("C a / S", "Z T", "A / 3 / Z T"),
+        ("Q DEALLOCATE a", "", "A / C DEALLOCATE / Z T"),
+    ];
+    let mut notification = Vec::new();
+    wire::back::notification(&mut notification, 7, "channel", "");
+    for (messages, answer, seen) in rows {
+        let mut s = Stage::new(1);
+        let c = s.client(&[]);
+        s.send(c, "P a=one / S / Q BEGIN");
+        s.answer(0, "1 / Z I / C BEGIN / Z T");
+        s.client_got(c);
+        s.server_bytes(0, &notification[..8]);
+        s.send(c, messages);
+        s.server_bytes(0, &notification[8..]);
+        if !answer.is_empty() {
+            s.answer(0, answer);
+        }
+        assert_eq!(s.client_got(c), seen);
+    }
+}
+
+/// Whose requests wait one after the other does not hold up the end of all.
+#[test]
+fn a_client_refused_in_a_drain_is_sent_home() {
+    let mut s = Stage::new(1);
+    let (holder, c) = (s.client(&[]), s.client(&[]));
+    s.send(holder, "Q BEGIN");
+    s.send(c, "Q one / Q two");
+    s.dispatch(&[], |hub, now, ports, out| hub.drain(now, ports, out));
+    let reason = events::RefuseReason::WaitTimeout;
+    s.dispatch(&[], |hub, now, ports, out| {
+        hub.refuse(now, c, reason, std::time::Duration::ZERO, None, ports, out);
+    });
+    assert_eq!(s.client_got(c), "E 53300 / E 57P01");
+}
+
 #[test]
 fn nobody_gets_notifications_that_were_meant_for_another() {
     let mut s = Stage::new(1);

@@ -129,6 +129,11 @@ impl World {
             AdminKind::Move => {
                 let moved = self.shop.move_pools(db);
                 self.send_settings(Vec::new(), moved);
+                // Who waits begins to wait anew, in the other pool.
+                let (name, at) = (format!("app{db}"), self.now);
+                for c in self.clients.iter_mut().filter(|c| c.database == name) {
+                    c.progress = at;
+                }
             }
             AdminKind::Panic => return self.contained_panic(),
             AdminKind::Drain => return false,

@@ -24,6 +24,13 @@ impl World {
         }
     }
 
+    /// How long it may take, µs, until all that was sent ahead is refused: each
+    /// request waits for itself, where others keep their connections.
+    pub(crate) fn refusals_due(&self) -> u64 {
+        let most = self.clients.iter().map(|c| c.pending.len()).max();
+        most.unwrap_or(0) as u64 * self.s.wait_timeout.as_micros() as u64
+    }
+
     pub(crate) fn everybody_leaves(&mut self) {
         for i in 0..self.clients.len() as u32 {
             self.leave(i);

@@ -79,6 +79,8 @@ pub(crate) enum Expect {
     Fails(Box<Refusal>),
     /// Parse of the pooler's, ahead of a client's Bind or Describe.
     OwnParse(Arc<Statement>),
+    /// The same of the unnamed statement.
+    OwnUnnamed,
     /// Close of the pooler's, to make room or to parse anew.
     OwnClose(Arc<Statement>),
     /// Simple query of the pooler's: until ReadyForQuery.
@@ -118,7 +120,11 @@ impl Expect {
     pub(crate) fn is_own(&self) -> bool {
         matches!(
             self,
-            Expect::OwnParse(_) | Expect::OwnClose(_) | Expect::OwnQuery(_) | Expect::OwnSync
+            Expect::OwnParse(_)
+                | Expect::OwnUnnamed
+                | Expect::OwnClose(_)
+                | Expect::OwnQuery(_)
+                | Expect::OwnSync
         )
     }
 
@@ -156,7 +162,7 @@ impl Expect {
             Expect::Execute(Some(_)) => 8,
             Expect::Close => 9,
             Expect::Fails(_) => 10,
-            Expect::OwnParse(_) => 11,
+            Expect::OwnParse(_) | Expect::OwnUnnamed => 11,
             Expect::OwnClose(_) => 12,
             Expect::OwnQuery(Purpose::Parameters) => 13,
             Expect::OwnQuery(Purpose::Check) => 14,
@@ -207,12 +213,14 @@ pub(crate) struct Expected {
 }
 
 /// What is known when COPY in begins of messages sent ahead.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct CopyAhead {
     /// The end of the copy was sent, or a message that ends it.
     pub(crate) ended: bool,
     /// A Sync was used up: the batch has none now.
     pub(crate) unsynced: bool,
+    /// The message that ended it with an error, and that nothing answers.
+    pub(crate) used: Option<Expect>,
 }
 
 /// Most replies owed on one connection; beyond it the client is not read.
@@ -372,9 +380,8 @@ impl Expected {
                 // After a simple query there is no Sync to skip to: the server
                 // goes on with the message after the one that it used up.
                 _ if matches!(self.entries.front(), Some(Expect::Query(_))) => {
-                    if let Some(used) = self.remove_next()
-                        && used.ends_batch()
-                    {
+                    ahead.used = self.remove_next();
+                    if ahead.used.as_ref().is_some_and(Expect::ends_batch) {
                         self.batches -= 1;
                     }
                     ahead.ended = true;

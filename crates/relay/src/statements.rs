@@ -161,8 +161,9 @@ struct Slot {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SlotState {
-    /// A Parse is on its way, in the batch with this number.
-    Parsing(u64),
+    /// As many Parses are on their way, the last in the batch with this number.
+    /// Only the last one's answer decides: a Close of ours is before it.
+    Parsing(u64, u32),
     /// ParseComplete was seen.
     Ready,
     /// It may have become invalid: Close and Parse before the next use.
@@ -193,7 +194,7 @@ impl Prepared {
                 slot.used = uses;
                 match slot.state {
                     SlotState::Ready => Need::Nothing,
-                    SlotState::Parsing(b) if b == batch => Need::Nothing,
+                    SlotState::Parsing(b, _) if b == batch => Need::Nothing,
                     _ => Need::CloseParse,
                 }
             }
@@ -208,24 +209,45 @@ impl Prepared {
     /// A Parse was sent in batch `batch`.
     pub(crate) fn parsing(&mut self, statement: &Arc<Statement>, batch: u64) {
         self.uses += 1;
+        let under_way = match self.by_name.get(statement).map(|s| s.state) {
+            Some(SlotState::Parsing(_, n)) => n,
+            _ => 0,
+        };
         let slot = Slot {
             used: self.uses,
-            state: SlotState::Parsing(batch),
+            state: SlotState::Parsing(batch, under_way.saturating_add(1)),
         };
         self.by_name.insert(Arc::clone(statement), slot);
     }
 
     /// ParseComplete was seen.
     pub(crate) fn ready(&mut self, statement: &Arc<Statement>) {
-        if let Some(slot) = self.by_name.get_mut(statement) {
-            slot.state = SlotState::Ready;
-        }
+        self.answered(statement, SlotState::Ready);
     }
 
     /// A Parse failed or was skipped. An earlier one of the same text may
     /// have succeeded, so the next use closes first.
     pub(crate) fn doubtful(&mut self, statement: &Arc<Statement>) {
-        if let Some(slot) = self.by_name.get_mut(statement) {
+        self.answered(statement, SlotState::Stale);
+    }
+
+    fn answered(&mut self, statement: &Arc<Statement>, last: SlotState) {
+        if let Some(slot) = self.by_name.get_mut(statement)
+            && let SlotState::Parsing(_, under_way) = &mut slot.state
+        {
+            *under_way -= 1;
+            if *under_way == 0 {
+                slot.state = last;
+            }
+        }
+    }
+
+    /// A Close was skipped, so what it was to close may be there. A Parse that
+    /// follows it has a Close of its own, or is skipped too.
+    pub(crate) fn not_closed(&mut self, statement: &Arc<Statement>) {
+        if let Some(slot) = self.by_name.get_mut(statement)
+            && slot.state == SlotState::Closing
+        {
             slot.state = SlotState::Stale;
         }
     }
@@ -273,7 +295,7 @@ impl Prepared {
     /// is still to be answered was sent after that.
     pub(crate) fn clear(&mut self) {
         self.by_name
-            .retain(|_, s| matches!(s.state, SlotState::Parsing(_)));
+            .retain(|_, s| matches!(s.state, SlotState::Parsing(..)));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -378,6 +400,28 @@ mod tests {
         assert_eq!(p.need(&s, 2), Need::Nothing);
         p.all_stale();
         assert_eq!(p.need(&s, 3), Need::CloseParse);
+    }
+
+    #[test]
+    fn only_the_last_parse_under_way_decides() {
+        let mut t = texts();
+        let s = t.intern(b"select 1", b"\0\0", 0, Q);
+        let mut p = Prepared::default();
+        p.parsing(&s, 1);
+        p.parsing(&s, 2);
+        p.ready(&s);
+        assert_eq!(p.need(&s, 3), Need::CloseParse, "closed, and parsed anew");
+        p.not_closed(&s);
+        p.all_stale();
+        assert!(p.victim(1).is_none(), "it is still under way");
+        p.doubtful(&s);
+        assert_eq!(p.need(&s, 3), Need::CloseParse, "the last one failed");
+        p.parsing(&s, 3);
+        p.parsing(&s, 4);
+        p.doubtful(&s);
+        assert_eq!(p.need(&s, 4), Need::Nothing, "an earlier one was skipped");
+        p.ready(&s);
+        assert_eq!(p.need(&s, 5), Need::Nothing);
     }
 
     #[test]

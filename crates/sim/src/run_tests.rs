@@ -88,7 +88,7 @@ fn scenario(seed: u64, ops: u64, calm: bool) -> Scenario {
 }
 
 /// The same, of scenarios with administrators, timeouts, roles and drains.
-const WIDER_REGRESSIONS: [(u64, &str); 15] = [
+const WIDER_REGRESSIONS: [(u64, &str); 21] = [
     (
         1_006_498,
         "the simulator did not wait for requests sent ahead, each refused at its own deadline",
@@ -142,6 +142,21 @@ const WIDER_REGRESSIONS: [(u64, &str); 15] = [
     (
         25_285,
         "a refused pin was timed from the last client's transaction",
+    ),
+    (
+        1_000_883,
+        "a local CloseComplete after the answer that statement mode keeps back",
+    ),
+    (1_009_933, "the same, with the Close in a batch of its own"),
+    (
+        1_001_086,
+        "ParseComplete of a statement that was closed and parsed anew behind it",
+    ),
+    (1_002_398, "the same, in a failed transaction"),
+    (1_004_288, "the same, seen as 42P05 at a later Parse"),
+    (
+        1_010_121,
+        "the same, seen as 42P05, with Closes to make room",
     ),
 ];
 

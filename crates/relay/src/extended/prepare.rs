@@ -186,10 +186,9 @@ impl Hub {
         name: &[u8],
         out: &mut Outbox,
     ) -> Option<()> {
-        let named = !name.is_empty();
         let link = self.clients.get(slot)?.link;
         let server = self.linked_server(slot)?;
-        if !named {
+        let entry = if name.is_empty() {
             if server
                 .unnamed
                 .as_ref()
@@ -201,6 +200,7 @@ impl Hub {
             out.write(Peer::Server(link), |v| {
                 front::parse(v, b"", &statement.text, &statement.types)
             });
+            Expect::OwnUnnamed
         } else {
             match server.prepared.need(statement, server.batch) {
                 Need::Nothing => return Some(()),
@@ -211,10 +211,11 @@ impl Hub {
                 Need::Parse => self.make_room(slot, out),
             }
             self.send_parse(slot, statement, out)?;
-        }
+            Expect::OwnParse(Arc::clone(statement))
+        };
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.server_parses += 1;
-        self.expect(slot, Expect::OwnParse(Arc::clone(statement)), out);
+        self.expect(slot, entry, out);
         Some(())
     }
 

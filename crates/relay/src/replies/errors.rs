@@ -146,10 +146,9 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
                     .or_insert_with(|| Arc::clone(&closed.statement));
             }
         }
-        Expect::OwnParse(statement) | Expect::OwnClose(statement) => {
-            server.prepared.doubtful(statement);
-            server.unnamed = None;
-        }
+        Expect::OwnParse(statement) => server.prepared.doubtful(statement),
+        Expect::OwnUnnamed => server.unnamed = None,
+        Expect::OwnClose(statement) => server.prepared.not_closed(statement),
         _ => {}
     }
 }

@@ -1,6 +1,6 @@
 //! Replies that end something: a step of a batch, a statement, a transaction.
 
-use super::{After, Message, Turn};
+use super::{After, Message, Turn, take_back};
 use crate::directory::PoolMode;
 use crate::effects;
 use crate::expect::{Expect, Purpose};
@@ -11,7 +11,7 @@ impl Turn<'_> {
     /// Replies that end one message of an extended batch.
     pub(super) fn step_reply(&mut self, m: Message, own: bool) -> After {
         let fits = match (m.frame.tag, self.server.expected.front()) {
-            (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_)))
+            (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_) | Expect::OwnUnnamed))
             | (b'2', Some(Expect::Bind | Expect::BindOld(_)))
             | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
             | (b's', Some(Expect::Execute(_)))
@@ -122,10 +122,14 @@ impl Turn<'_> {
                 effects::transaction_over(client, self.server);
             }
         }
+        if forbidden {
+            // Nor replies of ours that come behind it.
+            self.server.expected.pop();
+            return After::Forbidden;
+        }
         self.next(m.end);
         match purpose {
             Some(purpose) => After::OwnDone(purpose),
-            None if forbidden => After::Forbidden,
             None => After::Nothing,
         }
     }
@@ -148,6 +152,9 @@ impl Turn<'_> {
     pub(super) fn copy_begins(&mut self) {
         let ahead = self.server.expected.copy_began();
         self.server.copy_in = !ahead.ended;
+        if let Some(used) = &ahead.used {
+            take_back(used, self.client.as_deref_mut(), self.server);
+        }
         if ahead.unsynced && matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
             self.server.unsynced = true;
         }

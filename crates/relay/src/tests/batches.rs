@@ -250,3 +250,38 @@ fn what_else_is_wrong_comes_before_a_refusal() {
         assert_eq!(s.client_got(c), format!("E {code} / Z I"));
     }
 }
+
+/// Closed and parsed anew by the batch behind it, which may fail: the first
+/// answer does not tell that the statement is there.
+#[test]
+fn only_the_last_answer_tells_that_a_statement_is_there() {
+    let (mut s, c) = known();
+    s.send(c, "P a=one / S");
+    s.answer(0, "Z I");
+    let other = s.client(&[]);
+    s.send(other, "Q DISCARD ALL");
+    s.answer(0, "C DISCARD ALL / Z I");
+    s.server_got(0);
+    s.send(c, "B a / E / S / B a / E / S");
+    assert_eq!(
+        s.server_got(0),
+        "P #one=one / B #one / E / S / C #one / P #one=one / B #one / E / S"
+    );
+    s.answer(0, "1 / 2 / E 22012 / Z E");
+    s.send(c, "B a / E / S");
+    assert_eq!(s.server_got(0), "C #one / P #one=one / B #one / E / S");
+}
+
+/// A reply of ours behind the ReadyForQuery that statement mode keeps back.
+#[test]
+fn statement_mode_keeps_back_replies_of_ours_too() {
+    let mut s = Stage::with(1, crate::PoolMode::Statement, crate::Settings::default());
+    let c = s.client(&[]);
+    s.send(c, "P a=one / S");
+    s.answer(0, "1 / Z I");
+    s.client_got(c);
+    s.send(c, "Q BEGIN; SELECT 1 / C a / S");
+    s.answer(0, "C BEGIN / C SELECT 1 / Z T");
+    let got = s.client_got(c);
+    assert!(got.starts_with("C BEGIN / C SELECT 1 / E "), "{got}");
+}

@@ -4,6 +4,7 @@ use crate::auth::Cache;
 use crate::client::{Client, NONE, Phase};
 use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
 use crate::errors::{self, Report, Trouble};
+use crate::large::Large;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::Interner;
 use crate::requests::Io;
@@ -113,6 +114,8 @@ pub struct Hub {
     pub(crate) logins: Vec<(u32, u32)>,
     /// Buffers for held input, used again.
     pub(crate) spare: Vec<Vec<u8>>,
+    /// Large unnamed statements between leases.
+    pub(crate) large: Large,
     pub(crate) draining: bool,
     /// Clients below this slot were looked at in this second.
     pub(crate) ticked: u32,
@@ -142,6 +145,7 @@ impl Hub {
             ids: 0,
             logins: Vec::new(),
             spare: Vec::new(),
+            large: Large::default(),
             draining: false,
             ticked: 0,
         }

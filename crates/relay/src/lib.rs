@@ -35,6 +35,7 @@ mod expect;
 mod extended;
 mod holding;
 mod hub;
+mod large;
 mod lease;
 mod login;
 mod outbox;

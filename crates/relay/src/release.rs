@@ -73,7 +73,7 @@ impl Hub {
         let key = server.pool.key;
         let cancels = server.cancels;
         let reset = server.dirty || self.directory.settings.reset_always;
-        Hub::forget_large(client);
+        self.large.keep(link, &mut self.clients);
         self.unlink(slot, io.out);
         if reset || cancels > 0 {
             self.start_cleaning(slot, reset, io);

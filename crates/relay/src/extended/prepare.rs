@@ -14,9 +14,6 @@ use wire::frame::Frame;
 use wire::front;
 use wire::sql::Quoting;
 
-/// Statements longer than this are not remembered once the connection is returned.
-const UNNAMED_KEPT_MAX: usize = 64 * 1024;
-
 impl Hub {
     pub(super) fn parse(
         &mut self,
@@ -253,18 +250,6 @@ impl Hub {
             // SQL's PREPARE made it at the server, or nobody did: the server knows.
             None if passes || !name.starts_with(b"plimsoll_") => Ok(None),
             None => Err(Report::error("26000", "prepared statement does not exist")),
-        }
-    }
-
-    /// What a client keeps once it has no server connection.
-    pub(crate) fn forget_large(client: &mut crate::client::Client) {
-        if let Some(ext) = client.ext.as_mut()
-            && ext
-                .unnamed
-                .as_ref()
-                .is_some_and(|s| s.text.len() > UNNAMED_KEPT_MAX)
-        {
-            ext.unnamed = None;
         }
     }
 }

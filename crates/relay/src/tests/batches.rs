@@ -1,6 +1,7 @@
 //! The extended protocol: names, batches sent ahead, errors in the middle.
 
 use super::Stage;
+use crate::large::LARGE_BYTES_MAX;
 
 /// The statement `one` is at the server, made by another client.
 fn known() -> (Stage, u32) {
@@ -284,4 +285,28 @@ fn statement_mode_keeps_back_replies_of_ours_too() {
     s.answer(0, "C BEGIN / C SELECT 1 / Z T");
     let got = s.client_got(c);
     assert!(got.starts_with("C BEGIN / C SELECT 1 / E "), "{got}");
+}
+
+/// lib/pq prepares the unnamed statement in one batch and binds it in the
+/// next, however large it is. All clients together keep a bounded amount.
+#[test]
+fn large_unnamed_statements_are_kept_within_a_bound() {
+    let mut s = Stage::new(1);
+    let texts: Vec<String> = ["a", "b", "c", "d", "e"]
+        .iter()
+        .map(|letter| letter.repeat(LARGE_BYTES_MAX / 9 * 2))
+        .collect();
+    let clients: Vec<u32> = texts.iter().map(|_| s.client(&[])).collect();
+    for (client, text) in clients.iter().zip(&texts) {
+        s.send(*client, &format!("P ={text} / S"));
+        s.answer(0, "1 / Z I");
+        assert_eq!(s.client_got(*client), "1 / Z I");
+    }
+    s.server_got(0);
+    s.send(clients[1], "B  / E / S");
+    let got = s.server_got(0);
+    assert!(got.starts_with("P =bbb") && got.ends_with("/ B / E / S"));
+    s.answer(0, "1 / 2 / C X / Z I");
+    s.send(clients[0], "B  / E / S");
+    assert_eq!(s.server_got(0), "B ! / E / S", "the oldest is forgotten");
 }

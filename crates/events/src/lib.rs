@@ -18,12 +18,14 @@
 //! assert_eq!(waits.count(), 1);
 //! ```
 
+mod guard;
 mod histogram;
 mod ids;
 pub mod reason;
 pub mod snapshot;
 mod time;
 
+pub use guard::{Guard, GuardMode, Guards};
 pub use histogram::Histogram;
 pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};
 pub use reason::{CloseReason, Fault, RefuseReason};

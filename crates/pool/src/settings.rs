@@ -1,5 +1,6 @@
 //! What an operator sets, already checked by the caller.
 
+use events::Guards;
 use std::time::Duration;
 
 /// A limit shared by several pools of one upstream, such as PgBouncer's
@@ -30,6 +31,8 @@ pub struct PoolSettings {
     pub lifetime: Option<Duration>,
     /// The shared limits that this pool counts against.
     pub caps: Vec<CapId>,
+    /// What the pool may do by itself.
+    pub guards: Guards,
 }
 
 impl Default for PoolSettings {
@@ -44,6 +47,7 @@ impl Default for PoolSettings {
             idle_timeout: Some(Duration::from_secs(600)),
             lifetime: Some(Duration::from_secs(3600)),
             caps: Vec::new(),
+            guards: Guards::default(),
         }
     }
 }

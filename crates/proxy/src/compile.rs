@@ -123,6 +123,7 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
         idle_timeout: plan.server_idle_timeout,
         lifetime: database.server_lifetime.unwrap_or(plan.server_lifetime),
         caps: Vec::new(),
+        guards: events::Guards::default(),
     }
 }
 

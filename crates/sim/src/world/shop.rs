@@ -128,7 +128,6 @@ impl Shop {
             idle_timeout: spec.idle_timeout,
             lifetime: spec.lifetime,
             caps: database.cap.into_iter().collect(),
-            guards: events::Guards::default(),
             ..PoolSettings::default()
         }
     }

@@ -20,11 +20,7 @@ impl World {
         loop {
             while let Some(action) = self.shop.up.poll() {
                 self.check_action(&action);
-                let here = matches!(&action,
-                    Action::Grant { worker, .. } | Action::Handover { worker, .. }
-                    | Action::Open { worker, .. } | Action::Close { worker, .. }
-                    | Action::Refuse { worker, .. } if worker.0 as usize == w);
-                if here {
+                if action.worker().0 as usize == w {
                     self.todo.push_back(Todo::Action(action));
                 } else {
                     self.post_action(action);

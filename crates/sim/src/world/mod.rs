@@ -422,14 +422,7 @@ impl World {
     }
 
     pub(crate) fn post_action(&mut self, action: Action) {
-        let worker = match &action {
-            Action::Grant { worker, .. }
-            | Action::Handover { worker, .. }
-            | Action::Open { worker, .. }
-            | Action::Close { worker, .. }
-            | Action::Refuse { worker, .. } => worker.0,
-        };
-        self.post(worker, Mail::Action(action));
+        self.post(action.worker().0, Mail::Action(action));
     }
 
     /// Puts mail for a worker on its way; it arrives in the order sent.

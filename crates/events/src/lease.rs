@@ -116,3 +116,18 @@ pub struct LeakFigures {
     /// Both, by application; the last may be `other`.
     pub applications: Vec<(Arc<str>, u64, u64)>,
 }
+
+impl LeakFigures {
+    /// Adds another pool's figures, without those by application.
+    pub fn add(&mut self, other: &LeakFigures) {
+        self.silent += other.silent;
+        self.suspects += other.suspects;
+        self.retracted += other.retracted;
+        for (sum, n) in self.reclaimed.iter_mut().zip(other.reclaimed) {
+            *sum += n;
+        }
+        for (sum, n) in self.observed.iter_mut().zip(other.observed) {
+            *sum += n;
+        }
+    }
+}

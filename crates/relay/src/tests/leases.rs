@@ -175,7 +175,12 @@ fn half_a_message_is_no_silence() {
 
 #[test]
 fn some_leases_are_never_taken_back_by_default() {
-    let table: [(&[(&str, &str)], &str, ExemptReason); 9] = [
+    type Row = (
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        ExemptReason,
+    );
+    let table: [Row; 9] = [
         (&[], "LISTEN a", ExemptReason::Listen),
         (
             &[],

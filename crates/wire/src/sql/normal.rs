@@ -45,9 +45,8 @@ pub fn fingerprint(text: &[u8], quoting: Quoting) -> u64 {
 /// The beginning of a text of which only a part is here, up to where its tokens are whole for
 /// sure: [`normalise`] shows nothing but the first word of a text that ends within a literal.
 pub fn whole_tokens(text: &[u8], quoting: Quoting) -> &[u8] {
-    let mut lexer = Lexer::new(text, quoting);
     let (mut end, mut last) = (0, 0);
-    while let Some(token) = lexer.next() {
+    for token in Lexer::new(text, quoting) {
         if matches!(token.kind, Kind::Bad | Kind::Mark(b'$' | b'\\')) {
             break;
         }

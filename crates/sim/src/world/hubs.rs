@@ -5,7 +5,7 @@ use crate::scenario::Plant;
 use crate::stats::Hit;
 use events::{CloseReason, WorkerId};
 use pool::Action;
-use relay::Peer;
+use relay::{Peer, Reclaim};
 use std::sync::Arc;
 
 /// Most unsent bytes for one peer: the hub stops reading its sender at 256 KiB;
@@ -155,6 +155,25 @@ impl World {
                 self.hit(Hit::PoolCloses);
                 self.hubs[w].evict(slot, conn, reason, &mut self.out);
             }
+            Action::Reclaim {
+                client,
+                conn,
+                slot,
+                silent_since,
+                enforce,
+                suspicion,
+                ..
+            } => self.reclaim(
+                w,
+                &Reclaim {
+                    client,
+                    conn,
+                    slot,
+                    silent_since,
+                    enforce,
+                    suspicion,
+                },
+            ),
             Action::Refuse {
                 client,
                 reason,

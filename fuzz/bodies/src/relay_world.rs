@@ -11,7 +11,6 @@ pub(crate) use server::Server;
 
 use events::snapshot::Address;
 use events::{ClientId, ConnId, Time, WorkerId};
-use pool::Action;
 use ports::Ports;
 use relay::{
     Auth, AuthQuery, Command, DeriveJob, Directory, ErrorStyle, Hub, Outbox, Peer, PeerInfo, Seeds,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::entries::UNLIMITED;
 use crate::error::{Errors, Place, Problem};
 use crate::plan::{
-    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode, Tls,
+    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode,
+    StatementText, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -481,6 +482,10 @@ fn blank() -> Plan {
         ignore_startup_parameters: Vec::new(),
         strict_startup_parameters: false,
         application_name_add_host: false,
+        statement_text: StatementText::Normalised,
+        reclaim_after: zero,
+        reclaim_single_after: zero,
+        reclaim_exempt: Vec::new(),
         error_style: ErrorStyle::Plimsoll,
         log_connections: false,
         log_disconnections: false,

@@ -48,13 +48,16 @@ mod upstream;
 
 mod conns;
 mod flows;
+mod leaks;
 mod list;
+pub mod names;
 mod one_pool;
 mod queue;
 
 pub use action::{Action, Checkin, Checkout};
 pub use figures::{ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, WaiterRow};
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
+pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};
 #[cfg(feature = "plant")]

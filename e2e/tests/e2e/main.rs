@@ -14,6 +14,7 @@ mod drivers;
 mod faults;
 mod hostile;
 mod http;
+mod leases;
 mod limits;
 mod reload;
 mod takeover;

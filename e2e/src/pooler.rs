@@ -57,6 +57,8 @@ pub struct Settings {
     pub userlist: Vec<String>,
     /// Our own defaults and our own format, with pool mode and size from `keys`; PgBouncer gets its own all the same.
     pub native: Option<u16>,
+    /// More lines for our own format; they begin in the section of the one database.
+    pub more: String,
 }
 
 impl Settings {
@@ -99,6 +101,7 @@ impl Settings {
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
             native: None,
+            more: String::new(),
             userlist: users.iter().map(|user| user_line(user, PASSWORD)).collect(),
         }
     }
@@ -106,6 +109,12 @@ impl Settings {
     /// In our own format: every start-up parameter follows the client, and all connections may be pinned.
     pub fn native(mut self, server: &Server) -> Self {
         self.native = Some(server.port());
+        self
+    }
+
+    /// With more lines of our own format.
+    pub fn more(mut self, lines: &str) -> Self {
+        self.more = lines.into();
         self
     }
 
@@ -142,7 +151,8 @@ impl Settings {
              [auth]\ntype = \"trust\"\nuser_file = \"{users}\"\nadmin_users = [\"admin\"]\n\
              [pool]\nmode = \"{mode}\"\nsize = {size}\n\
              [session]\npin_share_percent = 100\n\
-             [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n",
+             [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n{more}\n",
+            more = self.more,
             port = key("listen_port"),
             dir = key("unix_socket_dir"),
             users = key("auth_file"),
@@ -291,7 +301,18 @@ impl Pooler {
 
     /// The settings file.
     pub fn settings_path(&self) -> PathBuf {
-        self.dir.path().join("pgbouncer.ini")
+        let native = self.settings.native.is_some() && !self.binary.is_pgbouncer;
+        let name = if native { "plimsoll.toml" } else { "pgbouncer.ini" };
+        self.dir.path().join(name)
+    }
+
+    /// Writes other lines for our own format; the pooler is not told.
+    pub fn rewrite_more(&mut self, lines: &str) {
+        self.settings.more = lines.into();
+        if let Some(server) = self.settings.native {
+            let text = self.settings.toml(server);
+            self.dir.write("plimsoll.toml", &text, self.run_as, 0o644);
+        }
     }
 
     /// The settings as last written.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::entries::UNLIMITED;
 use crate::error::{Errors, Place, Problem};
+use crate::guards::{LATER, LATER_KEYS};
 use crate::plan::{
-    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode, Tls,
+    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting,
+    SslMode, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -37,6 +39,8 @@ pub struct Overrides {
     pub line: Option<u32>,
     /// The listener of /metrics, for the same reason.
     pub metrics_listen: Option<std::net::SocketAddr>,
+    /// The mode of every guard that the file does not set, for the same reason.
+    pub guards: Option<events::GuardMode>,
 }
 
 pub(crate) struct Draft {
@@ -62,6 +66,7 @@ impl Draft {
         }
         plan.line = overrides.line.unwrap_or(plan.line);
         plan.metrics_listen = overrides.metrics_listen;
+        plan.guards = overrides.guards.map_or(plan.guards, events::Guards::all);
         Draft {
             plan,
             dialect,
@@ -93,6 +98,7 @@ impl Draft {
         self.tls();
         self.login();
         self.list_unbounded();
+        self.list_later();
         let catch_all = self.plan.databases.iter().position(|d| d.name == "*");
         if let Some(at) = catch_all {
             let database = self.plan.databases.remove(at);
@@ -354,6 +360,16 @@ impl Draft {
         }
     }
 
+    /// Guards that are set and do not exist yet.
+    fn list_later(&mut self) {
+        for key in LATER_KEYS {
+            let setting = settings().iter().find(|s| s.key == key);
+            if let Some(setting) = setting.filter(|s| self.places.contains_key(s.key)) {
+                self.warn(format!("{} has no effect yet: {LATER}", setting.toml));
+            }
+        }
+    }
+
     fn show(&mut self) {
         let mut shown = Vec::new();
         for setting in settings() {
@@ -435,6 +451,7 @@ fn blank() -> Plan {
         unix_socket_port: 0,
         databases: Vec::new(),
         users: BTreeMap::new(),
+        applications: BTreeMap::new(),
         auth_type: AuthType::Scram,
         auth_file: None,
         auth_user: None,
@@ -482,6 +499,8 @@ fn blank() -> Plan {
         strict_startup_parameters: false,
         application_name_add_host: false,
         error_style: ErrorStyle::Plimsoll,
+        error_detail: ErrorDetail::Own,
+        guards: events::Guards::default(),
         log_connections: false,
         log_disconnections: false,
         log_pooler_errors: false,

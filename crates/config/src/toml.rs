@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, Key, TableLike, Value as Written};
 
 use crate::draft::{Dialect, Draft, ENTRIES_MAX, Overrides};
-use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
+use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS, database};
 use crate::error::{Errors, Problem, nearest, quoted};
 use crate::lines::Lines;
-use crate::plan::{Host, Plan, Secret, User};
+use crate::plan::{Application, Host, Plan, Secret, User};
 use crate::source::Source;
 use crate::table::{Setting, settings};
 use crate::text::{SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, USERS_BYTES_MAX, read};
@@ -88,6 +88,8 @@ impl Reader<'_> {
                 self.databases(key, item);
             } else if path == "user" {
                 self.users(key, item);
+            } else if path == "application" {
+                self.applications(key, item);
             } else if !name.is_empty() && settings().iter().any(|s| s.toml.starts_with(&inner)) {
                 match item.as_table_like() {
                     Some(table) => self.section(&path, table),
@@ -191,6 +193,31 @@ impl Reader<'_> {
         }
     }
 
+    fn applications(&mut self, key: &Key, item: &Item) {
+        let help = "write for example `[application.\"reports\"]` and its keys below";
+        let Some(table) = item.as_table_like() else {
+            let problem = Problem::new("applications are sections, one for each name");
+            return self.error(key.span(), problem.help(help));
+        };
+        for (name, key, item) in entries(table) {
+            if self.draft.errors.full() || self.draft.plan.applications.len() >= ENTRIES_MAX {
+                return;
+            }
+            let Some(keys) = item.as_table_like() else {
+                let problem = Problem::new(format!(
+                    "{} stands in [application], where only names of applications stand",
+                    quoted(name)
+                ));
+                self.error(key.span(), problem.help(help));
+                continue;
+            };
+            let mut application = Application::default();
+            self.entry(&mut application, APPLICATION_KEYS, keys);
+            let applications = &mut self.draft.plan.applications;
+            applications.insert(name.to_owned(), application);
+        }
+    }
+
     fn users(&mut self, key: &Key, item: &Item) {
         let mut tables: Vec<&dyn TableLike> = Vec::new();
         if let Some(array) = item.as_array_of_tables() {
@@ -251,19 +278,21 @@ impl Reader<'_> {
     }
 
     fn entry<T>(&mut self, into: &mut T, keys: &'static [EntryKey<T>], table: &dyn TableLike) {
+        let has = |name: &str| keys.iter().any(|k| k.toml == name);
+        // Databases and users log in, applications do not; only users are a list.
+        let (secrets, named) = (has("pool_mode"), has("pool_mode") && !has("host"));
         let known = |name: &str| keys.iter().find(|k| !k.toml.is_empty() && k.toml == name);
         let names = || {
             keys.iter()
                 .map(|k| k.toml)
                 .filter(|t| !t.is_empty())
-                .chain(SECRET_KEYS)
+                .chain(SECRET_KEYS.into_iter().filter(|_| secrets))
         };
         for (name, key, item) in entries(table) {
             if self.draft.errors.full() {
                 return;
             }
-            let is_name = name == "name" && keys.iter().all(|k| k.toml != "host");
-            if is_name || SECRET_KEYS.contains(&name) {
+            if (named && name == "name") || (secrets && SECRET_KEYS.contains(&name)) {
                 continue;
             }
             let Some(entry) = known(name) else {
@@ -423,7 +452,7 @@ fn sections() -> Vec<&'static str> {
         .iter()
         .filter_map(|s| s.toml.split('.').next())
         .collect();
-    names.extend(["database", "user"]);
+    names.extend(["application", "database", "user"]);
     names.retain(|n| !n.is_empty());
     names.sort_unstable();
     names.dedup();

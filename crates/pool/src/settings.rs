@@ -1,6 +1,8 @@
 //! What an operator sets, already checked by the caller.
 
+use crate::rules::FlowRules;
 use events::Guards;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A limit shared by several pools of one upstream, such as PgBouncer's
@@ -33,6 +35,8 @@ pub struct PoolSettings {
     pub caps: Vec<CapId>,
     /// What the pool may do by itself.
     pub guards: Guards,
+    /// Weights and deadlines of applications and users.
+    pub rules: Arc<FlowRules>,
 }
 
 impl Default for PoolSettings {
@@ -48,6 +52,7 @@ impl Default for PoolSettings {
             lifetime: Some(Duration::from_secs(3600)),
             caps: Vec::new(),
             guards: Guards::default(),
+            rules: Arc::default(),
         }
     }
 }

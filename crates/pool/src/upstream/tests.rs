@@ -4,7 +4,9 @@ mod budget;
 mod changes;
 mod failing;
 mod lending;
+mod shedding;
 mod waiting;
+mod weights;
 
 use super::Upstream;
 use crate::{Action, CapId, Checkin, Checkout, PoolSettings, UpstreamSettings};

@@ -302,7 +302,11 @@ impl Pooler {
     /// The settings file.
     pub fn settings_path(&self) -> PathBuf {
         let native = self.settings.native.is_some() && !self.binary.is_pgbouncer;
-        let name = if native { "plimsoll.toml" } else { "pgbouncer.ini" };
+        let name = if native {
+            "plimsoll.toml"
+        } else {
+            "pgbouncer.ini"
+        };
         self.dir.path().join(name)
     }
 

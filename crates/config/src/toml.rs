@@ -1,15 +1,17 @@
 //! plimsoll.toml: sections, units, spans.
 
+mod applications;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, Key, TableLike, Value as Written};
 
 use crate::draft::{Dialect, Draft, ENTRIES_MAX, Overrides};
-use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS, database};
+use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
 use crate::error::{Errors, Problem, nearest, quoted};
 use crate::lines::Lines;
-use crate::plan::{Application, Host, Plan, Secret, User};
+use crate::plan::{Host, Plan, Secret, User};
 use crate::source::Source;
 use crate::table::{Setting, settings};
 use crate::text::{SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, USERS_BYTES_MAX, read};
@@ -190,31 +192,6 @@ impl Reader<'_> {
                 );
             }
             self.draft.plan.databases.push(database);
-        }
-    }
-
-    fn applications(&mut self, key: &Key, item: &Item) {
-        let help = "write for example `[application.\"reports\"]` and its keys below";
-        let Some(table) = item.as_table_like() else {
-            let problem = Problem::new("applications are sections, one for each name");
-            return self.error(key.span(), problem.help(help));
-        };
-        for (name, key, item) in entries(table) {
-            if self.draft.errors.full() || self.draft.plan.applications.len() >= ENTRIES_MAX {
-                return;
-            }
-            let Some(keys) = item.as_table_like() else {
-                let problem = Problem::new(format!(
-                    "{} stands in [application], where only names of applications stand",
-                    quoted(name)
-                ));
-                self.error(key.span(), problem.help(help));
-                continue;
-            };
-            let mut application = Application::default();
-            self.entry(&mut application, APPLICATION_KEYS, keys);
-            let applications = &mut self.draft.plan.applications;
-            applications.insert(name.to_owned(), application);
         }
     }
 

@@ -313,10 +313,22 @@ mod tests {
             (&["show", "--socket", "/tmp"], None),
             (&["on", "plimsoll.toml"], None),
             (&["off", "--for", "30m", "--reason", "a fix"], None),
-            (&["off", "--for", "30m"], Some(ErrorKind::MissingRequiredArgument)),
-            (&["off", "--for", "30m", "--reason", ""], Some(ErrorKind::InvalidValue)),
-            (&["off", "--for", "30", "--reason", "x"], Some(ErrorKind::ValueValidation)),
-            (&["p.toml", "--host", "h"], Some(ErrorKind::ArgumentConflict)),
+            (
+                &["off", "--for", "30m"],
+                Some(ErrorKind::MissingRequiredArgument),
+            ),
+            (
+                &["off", "--for", "30m", "--reason", ""],
+                Some(ErrorKind::InvalidValue),
+            ),
+            (
+                &["off", "--for", "30", "--reason", "x"],
+                Some(ErrorKind::ValueValidation),
+            ),
+            (
+                &["p.toml", "--host", "h"],
+                Some(ErrorKind::ArgumentConflict),
+            ),
         ];
         for (arguments, expected) in table {
             let parsed = Cli::try_parse_from([&["plimsoll", "guards"], arguments].concat());

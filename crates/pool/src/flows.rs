@@ -221,7 +221,8 @@ impl Flows {
             NIL => weights,
             _ => weights - flow.weight,
         };
-        let fair = u64::from(connections) * u64::from(flow.weight) / u64::from(others + flow.weight);
+        let fair =
+            u64::from(connections) * u64::from(flow.weight) / u64::from(others + flow.weight);
         let (before, grants) = flow.recent.before;
         Evidence {
             ahead: flow.waiters.len(),
@@ -229,7 +230,10 @@ impl Flows {
             span: before + now.since(flow.recent.since),
             returns: flow.returns,
             hold: Duration::from_micros(flow.hold_us),
-            share: u32::try_from(fair).unwrap_or(u32::MAX).max(flow.held).max(1),
+            share: u32::try_from(fair)
+                .unwrap_or(u32::MAX)
+                .max(flow.held)
+                .max(1),
         }
     }
 

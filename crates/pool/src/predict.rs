@@ -146,7 +146,13 @@ mod tests {
     fn more_connections_and_fewer_ahead_never_lengthen_the_prediction() {
         for ahead in [0, 1, 7, 500, 100_000] {
             for share in 1..64 {
-                let at = |ahead, share| wait(&Evidence { ahead, share, ..STEADY });
+                let at = |ahead, share| {
+                    wait(&Evidence {
+                        ahead,
+                        share,
+                        ..STEADY
+                    })
+                };
                 assert!(at(ahead, share + 1) <= at(ahead, share));
                 assert!(at(ahead, share) <= at(ahead + 1, share));
             }

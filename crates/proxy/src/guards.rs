@@ -241,7 +241,8 @@ mod tests {
 
     #[test]
     fn statements_are_read_as_a_person_writes_them() {
-        let off = |seconds, reason: &str| Ok(Asked::Off(Duration::from_secs(seconds), reason.into()));
+        let off =
+            |seconds, reason: &str| Ok(Asked::Off(Duration::from_secs(seconds), reason.into()));
         let error = |text: &str| Err(text.to_owned());
         let table = [
             ("GUARDS", Ok(Asked::Show)),
@@ -249,14 +250,20 @@ mod tests {
             ("guards on;", Ok(Asked::On)),
             ("GUARDS OFF FOR '30m' REASON 'a fix'", off(1_800, "a fix")),
             ("guards off for 2h reason hurry ;", off(7_200, "hurry")),
-            ("GUARDS OFF FOR '90s' REASON 'it''s down'", off(90, "it's down")),
+            (
+                "GUARDS OFF FOR '90s' REASON 'it''s down'",
+                off(90, "it's down"),
+            ),
             ("GUARDS OFF FOR '30m'", error("the reason is missing")),
             ("GUARDS OFF", error("how long, and why, is missing")),
             (
                 "GUARDS OFF FOR '30' REASON 'x'",
                 error("\"30\" is no duration: write for example '30m'"),
             ),
-            ("GUARDS OFF FOR '1m' REASON 'x", error("a quote is not closed")),
+            (
+                "GUARDS OFF FOR '1m' REASON 'x",
+                error("a quote is not closed"),
+            ),
             ("GUARDS AWAY", error("this is no command of the guards")),
         ];
         for (text, expected) in table {
@@ -266,7 +273,10 @@ mod tests {
 
     #[test]
     fn a_reason_cannot_write_a_line_of_the_log_of_its_own() {
-        assert_eq!(one_line("down\n2026 forged line\x1b[0m "), "down 2026 forged line [0m");
+        assert_eq!(
+            one_line("down\n2026 forged line\x1b[0m "),
+            "down 2026 forged line [0m"
+        );
         assert_eq!(one_line(&"x".repeat(1_000)).len(), TEXT_MAX);
     }
 }

@@ -32,7 +32,10 @@ impl Scarcity<'_> {
     /// the settings allow that others are named.
     fn detail(&self, more: impl FnOnce(&Plight) -> String) -> String {
         let Some(p) = self.plight else {
-            return format!("The login needs a connection of database \"{}\".", self.database);
+            return format!(
+                "The login needs a connection of database \"{}\".",
+                self.database
+            );
         };
         let mut text = format!(
             "Pool \"{}\", user \"{}\": {} of {} connections in use, {} clients wait. {}",
@@ -46,7 +49,9 @@ impl Scarcity<'_> {
         for (i, (key, held)) in p.holders.iter().enumerate() {
             let (user, application) = key.split_once('\0').unwrap_or((key, ""));
             text.push_str(if i == 0 { " Most are held by" } else { "," });
-            text.push_str(&format!(" user \"{user}\", application \"{application}\" ({held})"));
+            text.push_str(&format!(
+                " user \"{user}\", application \"{application}\" ({held})"
+            ));
         }
         if !p.holders.is_empty() {
             text.push('.');
@@ -65,7 +70,13 @@ pub(crate) fn scarce(reason: RefuseReason, s: &Scarcity<'_>) -> Report {
         ),
         RefuseReason::Shed => (
             "the wait for a server connection is predicted to be too long",
-            s.detail(|p| format!("The wait would be about {}; {}.", time(p.predicted), limit(p))),
+            s.detail(|p| {
+                format!(
+                    "The wait would be about {}; {}.",
+                    time(p.predicted),
+                    limit(p)
+                )
+            }),
             "Retry with a growing pause. The limit is timeouts.query_wait (query_wait_timeout), \
              or wait_timeout of the application; guards.shed decides that nobody waits in vain.",
         ),
@@ -247,9 +258,8 @@ impl Hub {
             waited,
             plight: plight.as_ref(),
         };
-        let detail = own.then(|| {
-            scarcity.detail(|p| format!("Waiting since {}; {}.", time(waited), limit(p)))
-        });
+        let detail = own
+            .then(|| scarcity.detail(|p| format!("Waiting since {}; {}.", time(waited), limit(p))));
         let report = ErrorReport {
             severity: "NOTICE",
             code: "00000",
@@ -257,7 +267,8 @@ impl Hub {
             detail: detail.as_deref(),
             hint: None,
         };
-        io.out.write(Peer::Client(slot), |v| back::notice(v, &report));
+        io.out
+            .write(Peer::Client(slot), |v| back::notice(v, &report));
     }
 }
 

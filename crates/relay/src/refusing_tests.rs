@@ -1,9 +1,9 @@
 //! Every reason in every style: severity, code, and that nothing is missing.
 
 use super::*;
+use crate::directory::PoolMode;
 use crate::errors::report;
 use crate::tests::pool_info;
-use crate::directory::PoolMode;
 
 fn plight() -> Plight {
     Plight {
@@ -51,15 +51,28 @@ fn each_refusal_has_its_code_a_detail_and_a_hint_and_keeps_the_session_where_it_
         let plight = plight();
         let ours = said(reason, ErrorStyle::Plimsoll, Some(&plight));
         assert_eq!(ours.code, own, "{reason}");
-        assert!(ours.detail.is_some() && ours.hint.is_some(), "{reason}: {ours:?}");
-        assert_eq!(keeps_session(ErrorStyle::Plimsoll, reason), keeps, "{reason}");
+        assert!(
+            ours.detail.is_some() && ours.hint.is_some(),
+            "{reason}: {ours:?}"
+        );
+        assert_eq!(
+            keeps_session(ErrorStyle::Plimsoll, reason),
+            keeps,
+            "{reason}"
+        );
         let theirs = said(reason, ErrorStyle::Pgbouncer, Some(&plight));
         assert_eq!(theirs.code, copied, "{reason}");
-        assert_eq!(keeps_session(ErrorStyle::Pgbouncer, reason), keeps_copied, "{reason}");
+        assert_eq!(
+            keeps_session(ErrorStyle::Pgbouncer, reason),
+            keeps_copied,
+            "{reason}"
+        );
         let scarce = matches!(reason, R::WaitTimeout | R::QueueFull | R::Shed);
         for report in [&ours, &theirs] {
             let detail = report.detail.as_deref().unwrap_or_default();
-            let figures = detail.contains("Pool \"shop\", user \"u\": 19 of 20 connections in use, 57 clients wait.");
+            let figures = detail.contains(
+                "Pool \"shop\", user \"u\": 19 of 20 connections in use, 57 clients wait.",
+            );
             assert_eq!(figures, scarce, "{reason}: {detail}");
         }
     }
@@ -72,7 +85,10 @@ fn who_has_not_logged_in_gets_no_figures() {
         for style in [ErrorStyle::Plimsoll, ErrorStyle::Pgbouncer] {
             let report = said(*reason, style, None);
             let text = format!("{} {:?}", report.message, report.detail);
-            assert!(!text.contains("in use,") && !text.contains("clients wait."), "{reason}: {text}");
+            assert!(
+                !text.contains("in use,") && !text.contains("clients wait."),
+                "{reason}: {text}"
+            );
         }
     }
 }
@@ -83,11 +99,20 @@ fn the_figures_of_each_kind() {
     let detail = |reason| {
         let report = said(reason, ErrorStyle::Plimsoll, Some(&p));
         let detail = report.detail.unwrap_or_default();
-        detail.split_once("wait. ").map(|(_, end)| end.to_owned()).unwrap_or_default()
+        detail
+            .split_once("wait. ")
+            .map(|(_, end)| end.to_owned())
+            .unwrap_or_default()
     };
     let table = [
-        (RefuseReason::WaitTimeout, "Waited 1500 ms; the limit is 30 s."),
-        (RefuseReason::Shed, "The wait would be about 95 s; the limit is 30 s."),
+        (
+            RefuseReason::WaitTimeout,
+            "Waited 1500 ms; the limit is 30 s.",
+        ),
+        (
+            RefuseReason::Shed,
+            "The wait would be about 95 s; the limit is 30 s.",
+        ),
         (RefuseReason::QueueFull, "No more may wait."),
     ];
     for (reason, end) in table {

@@ -1,6 +1,7 @@
 //! Stories about queues, and proof that the checkers see what they should.
 
 use super::*;
+use crate::rng::Rng;
 use events::{Guard, GuardMode};
 use pool::{Fault, FlowRule, FlowRules};
 use std::sync::Arc;
@@ -54,13 +55,13 @@ fn sound(crowd: &Crowd) -> Outcome {
     out
 }
 
-/// Promise 2 and more: 3 × capacity for ten seconds, then half of it.
+/// Promise 2 and more: 3 × capacity for ten seconds, then a quarter of it.
 #[test]
 fn above_capacity_goodput_stays_and_everyone_is_answered() {
     let story = |mode| {
         let mut flood = group("u\0flood", Arrivals::Open(6_000.0), s(10));
         flood.retries = 3;
-        let mut calm = group("u\0flood", Arrivals::Open(1_000.0), s(20));
+        let mut calm = group("u\0flood", Arrivals::Open(500.0), s(20));
         calm.from = s(10);
         let mut crowd = crowd(vec![flood, calm]);
         crowd.pool.guards.set(Guard::Shed, mode);
@@ -74,14 +75,23 @@ fn above_capacity_goodput_stays_and_everyone_is_answered() {
     }
     assert!(flood.refused.contains_key("shed"), "{:?}", flood.refused);
     assert!(out.guards.done(Guard::Shed) > 1_000);
-    // Two seconds' worth may wait, and a quarter more; without the guard, all that come.
-    assert!(out.waiting_max <= 5_500, "{} waited", out.waiting_max);
+    // Two seconds' worth may wait, and a quarter more, and what came in the first
+    // second, when too little was known; without the guard, all that come.
+    assert!(out.waiting_max <= 6_000, "{} waited", out.waiting_max);
     let calm = &out.fates[1];
-    assert!(calm.last_long_wait < Time::ZERO.after(s(15)), "{:?}", calm.last_long_wait);
+    assert!(
+        calm.last_long_wait < Time::ZERO.after(s(15)),
+        "{:?}",
+        calm.last_long_wait
+    );
     let watched = story(GuardMode::Observe);
     assert_eq!(watched.guards.done(Guard::Shed), 0);
     assert!(watched.guards.would(Guard::Shed) > 1_000);
-    assert!(watched.waiting_max > 2 * out.waiting_max, "{}", watched.waiting_max);
+    assert!(
+        watched.waiting_max > 9_000,
+        "{} waited",
+        watched.waiting_max
+    );
 }
 
 /// Within the deadline nobody is refused, however long the queue.
@@ -99,8 +109,15 @@ fn a_batch_system_that_queues_for_minutes_is_left_alone() {
     crowd.pool.rules = Arc::new(rules);
     let out = sound(&crowd);
     assert_eq!(out.fates[0].lost, 0, "{:?}", out.fates[0].refused);
-    assert!(out.fates[0].wait(500) > s(60), "{:?}", out.fates[0].wait(500));
-    assert_eq!(out.guards.would(Guard::Shed) + out.guards.done(Guard::Shed), 0);
+    assert!(
+        out.fates[0].wait(500) > s(60),
+        "{:?}",
+        out.fates[0].wait(500)
+    );
+    assert_eq!(
+        out.guards.would(Guard::Shed) + out.guards.done(Guard::Shed),
+        0
+    );
 }
 
 #[test]
@@ -130,7 +147,11 @@ fn a_mass_reconnect_is_over_within_half_a_minute() {
     let out = sound(&crowd);
     let web = &out.fates[0];
     assert_eq!(web.lost, 0, "{:?}", web.refused);
-    assert!(web.last_long_wait < Time::ZERO.after(s(30)), "{:?}", web.last_long_wait);
+    assert!(
+        web.last_long_wait < Time::ZERO.after(s(30)),
+        "{:?}",
+        web.last_long_wait
+    );
     let late: u64 = web.served.range(30..59).map(|(_, n)| n).sum();
     assert!(late >= 29 * 950, "{late} served in the last 29 s");
 }
@@ -182,34 +203,32 @@ fn more_budget_never_makes_waits_worse() {
 
 #[test]
 fn a_pool_that_grows_unfair_with_its_size_is_found() {
-    let found = (1..=12).any(|seed| {
-        worse(&sized(seed, 3, None), &sized(seed, 5, Some(Fault::Unfair))).is_err()
-    });
+    let found = (1..=12)
+        .any(|seed| worse(&sized(seed, 3, None), &sized(seed, 5, Some(Fault::Unfair))).is_err());
     assert!(found, "no seed showed it");
 }
 
 #[test]
 fn each_planted_bug_is_seen_by_its_checker() {
-    let story = |workers, fault| {
+    let story = |workers, deadline, fault| {
         let mut hog = group("u\0hog", Arrivals::Closed(60, Duration::ZERO), s(6));
         hog.hold = ms(5);
         let other = group("u\0other", Arrivals::Closed(8, ms(1)), s(6));
         let mut crowd = crowd(vec![hog, other]);
         crowd.pool.size = 4;
         crowd.workers = workers;
-        crowd.pool.wait_timeout = Some(ms(500));
+        crowd.pool.wait_timeout = Some(deadline);
         crowd.fault = fault;
         run(&crowd).broken
     };
-    assert_eq!(story(1, None), None);
-    assert_eq!(story(4, None), None);
-    for (workers, fault, said) in [
-        (1, Fault::Unfair, "was left out"),
-        (4, Fault::LocalForever, "within its flow"),
-        (1, Fault::NoDeadlines, "beyond its deadline"),
+    for (workers, deadline, fault, said) in [
+        (1, ms(500), Fault::Unfair, "was left out"),
+        (4, ms(500), Fault::LocalForever, "within its flow"),
+        (1, ms(40), Fault::NoDeadlines, "beyond its deadline"),
     ] {
-        // Without deadlines in the way, what is unfair shows for longer.
-        let broken = story(workers, Some(fault)).unwrap_or_else(|| panic!("{fault:?}: not seen"));
+        assert_eq!(story(workers, deadline, None), None);
+        let broken = story(workers, deadline, Some(fault));
+        let broken = broken.unwrap_or_else(|| panic!("{fault:?}: not seen"));
         assert!(broken.contains(said), "{fault:?}: {broken}");
     }
 }

@@ -32,9 +32,9 @@ fn said(output: &Output) -> String {
 /// The mode of the guard that sheds, as metrics tell it.
 fn mode_in_metrics(pooler: &Pooler) -> String {
     let (_, text) = get(pooler, "/metrics");
-    let line = text.lines().find(|l| {
-        l.starts_with("plimsoll_guard_mode{guard=\"shed\"") && l.ends_with(" 1")
-    });
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("plimsoll_guard_mode{guard=\"shed\"") && l.ends_with(" 1"));
     line.unwrap_or_default().to_owned()
 }
 
@@ -45,19 +45,36 @@ fn one_command_switches_them_to_watching_and_back() {
     let file = file.to_str().expect("a path");
     let shown = plimsoll(&[file]);
     assert!(shown.status.success(), "{}", said(&shown));
-    assert!(said(&shown).contains("shed         enforce  enforce"), "{}", said(&shown));
+    assert!(
+        said(&shown).contains("shed         enforce  enforce"),
+        "{}",
+        said(&shown)
+    );
     assert!(mode_in_metrics(&pooler).contains("\"enforce\""));
 
     let reason = "the fix of 'ticket 7'";
     let off = plimsoll(&["off", file, "--for", "30m", "--reason", reason]);
     assert!(off.status.success(), "{}", said(&off));
-    assert!(said(&off).contains("shed         enforce  observe"), "{}", said(&off));
+    assert!(
+        said(&off).contains("shed         enforce  observe"),
+        "{}",
+        said(&off)
+    );
     assert!(said(&off).contains(reason), "{}", said(&off));
     assert!(mode_in_metrics(&pooler).contains("\"observe\""));
     let log = pooler.log();
-    let lines: Vec<&str> = log.lines().filter(|l| l.contains("the guards are off")).collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|l| l.contains("the guards are off"))
+        .collect();
     assert_eq!(lines.len(), 1, "{log}");
-    for part in ["pgbouncer (plimsoll guards", "unix socket", "ticket 7", "until=", "plimsoll guards on"] {
+    for part in [
+        "pgbouncer (plimsoll guards",
+        "unix socket",
+        "ticket 7",
+        "until=",
+        "plimsoll guards on",
+    ] {
         assert!(lines[0].contains(part), "{part}: {}", lines[0]);
     }
 
@@ -71,8 +88,16 @@ fn one_command_switches_them_to_watching_and_back() {
     assert_eq!(rows[0][..3], ["reclaim", "off", "off"]);
     assert_eq!(rows[1][..3], ["shed", "enforce", "observe"]);
 
-    let on = plimsoll(&["on", "--socket", pooler.socket_path().to_str().expect("a path")]);
-    assert!(said(&on).contains("shed         enforce  enforce"), "{}", said(&on));
+    let on = plimsoll(&[
+        "on",
+        "--socket",
+        pooler.socket_path().to_str().expect("a path"),
+    ]);
+    assert!(
+        said(&on).contains("shed         enforce  enforce"),
+        "{}",
+        said(&on)
+    );
     assert!(pooler.log().contains("the guards are on again"));
 }
 
@@ -107,14 +132,43 @@ fn what_the_switch_does_not_take_is_said() {
     }
     let wrong = plimsoll(&["--socket", "/nonexistent/socket"]);
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(said(&wrong).contains("no console answers"), "{}", said(&wrong));
+    assert!(
+        said(&wrong).contains("no console answers"),
+        "{}",
+        said(&wrong)
+    );
     // By TCP the owner of the process is nobody special.
     let port = pooler.port().to_string();
     let tcp = plimsoll(&["--host", "127.0.0.1", "--port", &port]);
     assert_eq!(tcp.status.code(), Some(1), "{}", said(&tcp));
-    let admin = plimsoll(&["--host", "127.0.0.1", "--port", &port, "--user", "admin", "--format", "json"]);
-    assert!(said(&admin).starts_with("{\"guards\":[{\"guard\":\"reclaim\""), "{}", said(&admin));
-    let reader = plimsoll(&["off", "--for", "1m", "--reason", "x", "--host", "127.0.0.1", "--port", &port, "--user", "stats"]);
+    let admin = plimsoll(&[
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--user",
+        "admin",
+        "--format",
+        "json",
+    ]);
+    assert!(
+        said(&admin).starts_with("{\"guards\":[{\"guard\":\"reclaim\""),
+        "{}",
+        said(&admin)
+    );
+    let reader = plimsoll(&[
+        "off",
+        "--for",
+        "1m",
+        "--reason",
+        "x",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--user",
+        "stats",
+    ]);
     assert_eq!(reader.status.code(), Some(1), "{}", said(&reader));
 }
 

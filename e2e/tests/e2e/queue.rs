@@ -11,7 +11,11 @@ use tokio_postgres::{Client, NoTls};
 
 /// Connections of the pool, and what each request holds one for.
 const SIZE: u32 = 10;
-const HOLD: &str = "select pg_sleep(0.02)";
+const HOLD: &str = "select pg_sleep(0.04)";
+/// The same on average, so that not all connections come back at the same time.
+const NOISE: &str = "select pg_sleep(0.02 + random() * 0.04)";
+/// Logged-in sessions for the open load.
+const SESSIONS: usize = 1_500;
 
 fn pooler(more: &str) -> Option<Pooler> {
     if Binary::find().is_pgbouncer {
@@ -34,10 +38,9 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 async fn connect(pooler: &Pooler, user: &str, application: &str) -> Client {
-    let target = pooler
-        .target("app", user)
-        .parameter("application_name", application);
-    let (client, connection) = tokio_postgres::connect(&target.url(), NoTls)
+    let url = pooler.target("app", user).url();
+    let url = format!("{url}?application_name={application}");
+    let (client, connection) = tokio_postgres::connect(&url, NoTls)
         .await
         .unwrap_or_else(|error| panic!("{user}: {error}"));
     tokio::spawn(connection);
@@ -88,7 +91,7 @@ fn a_noisy_user_at_ten_times_the_pool_leaves_a_quiet_one_its_speed() {
                         (Arc::clone(&noise), Arc::clone(&stop), Arc::clone(&served));
                     tokio::spawn(async move {
                         while !stop.load(Ordering::Relaxed) {
-                            noise[n].simple_query(HOLD).await.expect("served");
+                            noise[n].simple_query(NOISE).await.expect("served");
                             served.fetch_add(1, Ordering::Relaxed);
                         }
                     })
@@ -133,6 +136,13 @@ struct Tally {
     unsent: AtomicU64,
 }
 
+impl Tally {
+    fn answered(&self, after: Duration) {
+        let mut longest = self.answer_max.lock().expect("lock");
+        *longest = longest.max(after);
+    }
+}
+
 struct Load {
     idle: Mutex<Vec<Client>>,
     tally: Tally,
@@ -148,9 +158,7 @@ impl Load {
         for attempt in 1..=TRIES {
             let start = Instant::now();
             let answer = client.simple_query(HOLD).await;
-            let mut longest = self.tally.answer_max.lock().expect("lock");
-            *longest = longest.max(start.elapsed());
-            drop(longest);
+            self.tally.answered(start.elapsed());
             match answer {
                 Ok(_) => {
                     let done = (Instant::now(), first.elapsed());
@@ -202,7 +210,7 @@ fn at_three_times_capacity_goodput_stays_and_everyone_is_answered_in_time() {
     };
     runtime().block_on(async {
         let mut idle = Vec::new();
-        for _ in 0..2_500 {
+        for _ in 0..SESSIONS {
             idle.push(connect(&pooler, "app", "web").await);
         }
         let load = Arc::new(Load {
@@ -212,9 +220,9 @@ fn at_three_times_capacity_goodput_stays_and_everyone_is_answered_in_time() {
         let second = Duration::from_secs(1);
         // The peak: always somebody waits, nobody is refused.
         let start = Instant::now();
-        load.open(1_000.0, second / 10).await;
+        load.open(400.0, second / 10).await;
         while start.elapsed() < 3 * second {
-            let waiting = 2_500 - load.idle.lock().expect("lock").len();
+            let waiting = SESSIONS - load.idle.lock().expect("lock").len();
             for _ in waiting..40 {
                 tokio::spawn(Arc::clone(&load).request());
             }
@@ -243,7 +251,7 @@ fn at_three_times_capacity_goodput_stays_and_everyone_is_answered_in_time() {
         );
         assert!(goodput >= 0.95 * peak, "goodput {goodput:.0} of {peak:.0}");
         assert!(longest <= DEADLINE + SLACK, "an answer took {longest:?}");
-        assert!(normal <= Duration::from_millis(100), "p99 afterwards {normal:?}");
+        assert!(normal <= Duration::from_millis(150), "p99 afterwards {normal:?}");
     });
     let rows = pooler.console().rows("show guards").expect("rows");
     let shed: u64 = rows[1][3].parse().expect("a number");

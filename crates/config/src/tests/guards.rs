@@ -50,13 +50,18 @@ fn the_command_line_speaks_for_files_without_the_words() {
         guards: Some(GuardMode::Enforce),
         ..Overrides::default()
     };
-    let files = Memory::default()
-        .file("p.ini", INI)
-        .file("p.toml", format!("{TOML}[guards]\nshed = \"observe\"\n").as_str());
+    let files = Memory::default().file("p.ini", INI).file(
+        "p.toml",
+        format!("{TOML}[guards]\nshed = \"observe\"\n").as_str(),
+    );
     let plan = load_with("p.ini".as_ref(), &files, &overrides).unwrap();
     assert_eq!(plan.guards.mode(Guard::Shed), GuardMode::Enforce);
     let plan = load_with("p.toml".as_ref(), &files, &overrides).unwrap();
-    assert_eq!(plan.guards.mode(Guard::Shed), GuardMode::Observe, "the file's word holds");
+    assert_eq!(
+        plan.guards.mode(Guard::Shed),
+        GuardMode::Observe,
+        "the file's word holds"
+    );
 }
 
 #[test]
@@ -70,7 +75,10 @@ fn deadlines_and_weights_have_a_place_for_each_application_and_user() {
     .unwrap();
     assert_eq!(plan.databases[0].wait_timeout, seconds(20));
     let reports = &plan.applications["reports"];
-    assert_eq!((reports.wait_timeout, reports.weight), (seconds(300), Some(2)));
+    assert_eq!(
+        (reports.wait_timeout, reports.weight),
+        (seconds(300), Some(2))
+    );
     assert_eq!(plan.applications["web-*"].wait_timeout, Some(None));
     let anna = &plan.users["anna"];
     assert_eq!((anna.wait_timeout, anna.weight), (seconds(7), Some(3)));
@@ -84,7 +92,9 @@ fn pgbouncers_own_keys_for_that_are_honoured() {
     let plan = plan.unwrap();
     assert_eq!(plan.users["anna"].wait_timeout, seconds(7));
     assert_eq!(plan.users["bert"].wait_timeout, Some(None), "0 is off");
-    let plan = ini("[databases]\na = host=db query_wait_timeout=9\n[pgbouncer]\nlisten_addr = 127.0.0.1\n");
+    let plan = ini(
+        "[databases]\na = host=db query_wait_timeout=9\n[pgbouncer]\nlisten_addr = 127.0.0.1\n",
+    );
     assert_eq!(plan.unwrap().databases[0].wait_timeout, seconds(9));
 }
 

@@ -38,5 +38,8 @@ pub(super) fn families(e: &mut Encoder, row: &GuardsRow, now: Time) {
         Unit::Seconds,
         "How long a person has switched all guards to watching; 0 while they are on.",
     )
-    .add(&[], Value::Micros(left.map_or(0, |t| u64::try_from(t.as_micros()).unwrap_or(u64::MAX))));
+    .add(
+        &[],
+        Value::Micros(left.map_or(0, |t| u64::try_from(t.as_micros()).unwrap_or(u64::MAX))),
+    );
 }

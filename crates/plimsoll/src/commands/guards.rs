@@ -121,7 +121,12 @@ fn places(reach: &ReachArgs) -> anyhow::Result<Vec<Place>> {
     if let Some(file) = reach.file.clone().or_else(known) {
         let plan = load(&file, &Overrides::default())
             .map_err(|errors| anyhow::anyhow!("{}", errors.render()))
-            .with_context(|| format!("{} says no place; name it with --socket or --host", file.display()))?;
+            .with_context(|| {
+                format!(
+                    "{} says no place; name it with --socket or --host",
+                    file.display()
+                )
+            })?;
         return places_of(&plan, user)
             .with_context(|| format!("{} opens no console", file.display()));
     }
@@ -171,7 +176,9 @@ fn places_of(plan: &Plan, user: Option<&str>) -> anyhow::Result<Vec<Place>> {
 }
 
 fn connect(places: &[Place]) -> anyhow::Result<Client> {
-    let person = ["USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok());
+    let person = ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|v| std::env::var(v).ok());
     let application = match person {
         Some(person) => format!("plimsoll guards by {person}"),
         None => "plimsoll guards".to_owned(),
@@ -301,7 +308,8 @@ mod tests {
                 places.iter().map(label).collect::<Vec<_>>()
             })
         };
-        let both = "[listen]\ntcp = [\"*:7000\"]\nunix = \"/run/p\"\n[auth]\nadmin_users = [\"ops\"]\n";
+        let both =
+            "[listen]\ntcp = [\"*:7000\"]\nunix = \"/run/p\"\n[auth]\nadmin_users = [\"ops\"]\n";
         assert_eq!(
             labels(both, None).unwrap(),
             ["/run/p/.s.PGSQL.7000 as pgbouncer", "127.0.0.1:7000 as ops"]
@@ -322,7 +330,10 @@ mod tests {
             places_of(&plan(&text), None).unwrap()[0].password.clone()
         };
         assert_eq!(of("s3cret"), "s3cret");
-        assert_ne!(of("md5aabbccddeeff00112233445566778899"), "md5aabbccddeeff00112233445566778899");
+        assert_ne!(
+            of("md5aabbccddeeff00112233445566778899"),
+            "md5aabbccddeeff00112233445566778899"
+        );
     }
 
     fn rows(off: bool) -> Vec<Vec<Option<String>>> {
@@ -340,7 +351,10 @@ mod tests {
                 off("say \"hi\""),
             ]
         };
-        vec![row("reclaim", "observe", "0"), row("shed", "observe", "1200")]
+        vec![
+            row("reclaim", "observe", "0"),
+            row("shed", "observe", "1200"),
+        ]
     }
 
     #[test]

@@ -154,7 +154,11 @@ impl World {
                 reserve_after: Duration::from_secs(1),
                 caps: if p == 0 { Vec::new() } else { vec![cap] },
                 // In one pool all flows are alike.
-                rules: if p == 1 { Arc::default() } else { Arc::new(rules()) },
+                rules: if p == 1 {
+                    Arc::default()
+                } else {
+                    Arc::new(rules())
+                },
                 ..PoolSettings::default()
             })
             .collect();

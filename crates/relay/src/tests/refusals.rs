@@ -19,7 +19,10 @@ fn told(messages: &str, reason: RefuseReason, settings: Settings) -> (String, St
     s.ports.refuse = Some(reason);
     s.send(c, messages);
     let refused = s.client_got(c);
-    if s.closed.iter().any(|line| line.starts_with(&format!("c{c} "))) {
+    if s.closed
+        .iter()
+        .any(|line| line.starts_with(&format!("c{c} ")))
+    {
         return (refused, s.closed.join(", "));
     }
     s.ports.refuse = None;
@@ -44,7 +47,10 @@ fn a_refusal_answers_each_request_and_keeps_the_session() {
             "E 53300 / Z I / E 53300 / Z I",
         ),
         ("P =one / B  / E / Q two", "E 53300"),
-        ("P =one / B  / E / S / Q two", "E 53300 / Z I / E 53300 / Z I"),
+        (
+            "P =one / B  / E / S / Q two",
+            "E 53300 / Z I / E 53300 / Z I",
+        ),
     ];
     for reason in [
         RefuseReason::WaitTimeout,
@@ -65,9 +71,21 @@ fn a_refusal_answers_each_request_and_keeps_the_session() {
 #[test]
 fn only_pgbouncers_own_reasons_end_a_session_and_only_in_its_style() {
     let table = [
-        (RefuseReason::WaitTimeout, "E 08P01", "c0 query_wait_timeout"),
-        (RefuseReason::Shed, "E 53300 / Z I", "Q next > C SELECT 1 / Z I"),
-        (RefuseReason::QueueFull, "E 53300 / Z I", "Q next > C SELECT 1 / Z I"),
+        (
+            RefuseReason::WaitTimeout,
+            "E 08P01",
+            "c0 query_wait_timeout",
+        ),
+        (
+            RefuseReason::Shed,
+            "E 53300 / Z I",
+            "Q next > C SELECT 1 / Z I",
+        ),
+        (
+            RefuseReason::QueueFull,
+            "E 53300 / Z I",
+            "Q next > C SELECT 1 / Z I",
+        ),
     ];
     for (reason, refused, after) in table {
         let seen = told("Q one", reason, style(ErrorStyle::Pgbouncer));

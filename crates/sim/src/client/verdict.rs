@@ -101,7 +101,9 @@ impl Client {
         };
         self.ended_by_office += u64::from(ended);
         let shed = code == "53300" && text.contains("predicted to be too long");
-        late || ended || shed || self.faults && matches!(code, "08006" | "57P01" | "08P01" | "53300")
+        late || ended
+            || shed
+            || self.faults && matches!(code, "08006" | "57P01" | "08P01" | "53300")
     }
 
     /// When it last said something that the pooler is sure to have heard.

@@ -97,7 +97,10 @@ fn a_guard_that_watches_counts_and_one_that_is_off_does_not() {
     let (done, would, needless) = watching.counts();
     assert!(done == 0 && would > 500, "{done} done, {would} would");
     assert_eq!(watching.shed, 0);
-    assert_eq!(needless, 0, "nobody was served in time but for those who gave up");
+    assert_eq!(
+        needless, 0,
+        "nobody was served in time but for those who gave up"
+    );
     let mut off = Rush::new(Some(500), GuardMode::Off);
     off.go(4_000, 1, 10);
     assert_eq!(off.counts(), (0, 0, 0));
@@ -113,11 +116,15 @@ fn what_should_not_be_refused_is_not() {
             r.go(4_000, 0, 10);
         }),
         ("no deadline", None, |r| r.go(3_000, 1, 10)),
-        ("a batch system, minutes within its deadline", Some(600_000), |r| {
-            r.go(1, 200, 4_000);
-            r.go(60_000, 0, 4_000);
-            r.go(1, 30, 4_000);
-        }),
+        (
+            "a batch system, minutes within its deadline",
+            Some(600_000),
+            |r| {
+                r.go(1, 200, 4_000);
+                r.go(60_000, 0, 4_000);
+                r.go(1, 30, 4_000);
+            },
+        ),
         ("nothing comes back for a while", Some(2_000), |r| {
             r.go(200, 1, 10);
             for _ in 0..150 {

@@ -63,7 +63,11 @@ fn a_new_weight_holds_for_those_who_wait_already() {
     s.up.configure_pool(s.now, A, settings);
     assert_eq!(s.up.check_invariants(), Ok(()));
     s.back(2);
-    assert_eq!(s.says(), "grant s2 to c0.101", "half as much for its weight");
+    assert_eq!(
+        s.says(),
+        "grant s2 to c0.101",
+        "half as much for its weight"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod guard;
 mod histogram;
 mod ids;
 pub mod reason;
+pub mod sizing;
 pub mod snapshot;
 mod time;
 
@@ -29,4 +30,5 @@ pub use guard::{Guard, GuardMode, Guards};
 pub use histogram::Histogram;
 pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};
 pub use reason::{CloseReason, Fault, RefuseReason};
+pub use sizing::SizeReason;
 pub use time::Time;

@@ -2,6 +2,7 @@
 //! console, page and diagnosis. A snapshot is a value; it holds no secret and
 //! no statement literal.
 
+use crate::sizing::{AdviceRow, SizingRow};
 use crate::{CloseReason, Histogram, RefuseReason, Time};
 use std::net::SocketAddr;
 
@@ -87,6 +88,10 @@ pub struct PoolRow {
     pub hold: Histogram,
     /// Time from a query to its ReadyForQuery.
     pub service: Histogram,
+    /// How it sizes itself; `None`: its size is fixed.
+    pub sizing: Option<SizingRow>,
+    /// What size would have served the last hour; only where asked for.
+    pub advice: Option<AdviceRow>,
     /// The pool refuses to lend: paused by an administrator.
     pub paused: bool,
     /// The pool refuses clients: disabled by an administrator.

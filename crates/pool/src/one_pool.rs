@@ -4,7 +4,9 @@ use crate::figures::{ConnState, PoolFigures};
 use crate::list::List;
 use crate::queue::Queue;
 use crate::settings::PoolSettings;
-use events::{Histogram, Time};
+use crate::auto::Auto;
+use crate::upstream::Meter;
+use events::{Guard, GuardMode, Histogram, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,11 +57,14 @@ pub(crate) struct Pool {
     pub hold: Histogram,
     pub grants: u64,
     pub handovers: u64,
+    /// Sizes the pool, when its settings say so.
+    pub sizer: Option<Box<Auto>>,
+    pub meter: Meter,
 }
 
 impl Pool {
     pub fn new(settings: PoolSettings) -> Pool {
-        Pool {
+        let mut pool = Pool {
             settings,
             mode: Mode::Open,
             disabled: false,
@@ -73,6 +78,28 @@ impl Pool {
             hold: Histogram::new(),
             grants: 0,
             handovers: 0,
+            sizer: None,
+            meter: Meter::default(),
+        };
+        pool.apply_sizer();
+        pool
+    }
+
+    /// After new settings: what an automatic size had learned stays.
+    pub fn apply_sizer(&mut self) {
+        let Some(auto) = self.settings.auto else {
+            self.sizer = None;
+            return;
+        };
+        match &mut self.sizer {
+            Some(sizer) if *sizer.settings() == auto => {}
+            Some(sizer) => sizer.configure(auto),
+            None => self.sizer = Some(Box::new(Auto::new(auto))),
+        }
+        if let Some(sizer) = &self.sizer
+            && self.settings.guards.mode(Guard::AutoSize) == GuardMode::Enforce
+        {
+            self.settings.size = sizer.size();
         }
     }
 

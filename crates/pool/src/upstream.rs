@@ -9,6 +9,7 @@ mod admin;
 mod check;
 mod fault;
 mod opening;
+mod sizing;
 mod steps;
 mod ticking;
 
@@ -22,6 +23,8 @@ use fault::Fault;
 #[cfg(feature = "plant")]
 pub use fault::Fault;
 use opening::OUTAGE_GAP;
+pub(crate) use sizing::Meter;
+pub use sizing::{Resized, Service};
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
 
 use crate::action::{Action, Checkin, Checkout};
@@ -73,6 +76,9 @@ pub struct Upstream {
     /// A connection was opened once: a server that is away now may be restarting.
     reached: bool,
     actions: VecDeque<Action>,
+    /// Pools are not sampled before this.
+    next_sample: Time,
+    resized: VecDeque<Resized>,
     counters: Counters,
     #[cfg(any(test, feature = "plant"))]
     fault: Option<Fault>,
@@ -97,6 +103,8 @@ impl Upstream {
             shutdown: false,
             reached: false,
             actions: VecDeque::new(),
+            next_sample: Time::ZERO,
+            resized: VecDeque::new(),
             counters: Counters::default(),
             #[cfg(any(test, feature = "plant"))]
             fault: None,

@@ -193,7 +193,13 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
     let detail = matches!(
         what,
         [
-            "CLIENTS" | "SERVERS" | "USERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
+            "CLIENTS"
+                | "SERVERS"
+                | "USERS"
+                | "LISTS"
+                | "SOCKETS"
+                | "ACTIVE_SOCKETS"
+                | "ADVICE",
             ..
         ]
     );
@@ -208,6 +214,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["CLIENTS"] => columns::clients(&figures()),
         ["SERVERS"] => columns::servers(&figures()),
         ["DATABASES"] => columns::databases(&figures(), &plan),
+        ["ADVICE"] => columns::advice(&figures()),
         ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
         ["LISTS"] => columns::lists(&figures(), &plan),
@@ -257,7 +264,7 @@ fn help() -> Vec<u8> {
         "Console usage",
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|VERSION\n\
-                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
+                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE|ADVICE\n\
                  \tRELOAD\n\
                  \tSET key = arg\n\
                  \tPAUSE [<db>]\n\tRESUME [<db>]\n\tDISABLE <db>\n\tENABLE <db>\n\tRECONNECT [<db>]\n\tKILL [<db>]\n\

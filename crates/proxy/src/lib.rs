@@ -32,6 +32,7 @@ mod mail;
 mod outgoing;
 mod port;
 mod registry;
+mod sizing;
 mod socket;
 mod sync;
 mod sys;

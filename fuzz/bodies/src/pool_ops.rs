@@ -65,6 +65,7 @@ fn settings(u: &mut Unstructured<'_>) -> Result<PoolSettings> {
         lifetime: u.arbitrary::<bool>()?.then(|| Duration::from_secs(9)),
         caps,
         guards: events::Guards::default(),
+        auto: None,
     })
 }
 

@@ -52,6 +52,7 @@ impl Upstream {
         } else {
             self.at_mut(p).settings = settings;
         }
+        self.at_mut(p).apply_sizer();
         self.at_mut(p).next_scan = Time::ZERO;
         self.settings_changed(now);
     }

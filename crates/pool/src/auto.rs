@@ -420,7 +420,10 @@ impl Auto {
             return None;
         }
         trial.window.add(s, saturated);
-        let gain = Gain::of(&trial.window, &trial.base);
+        let gain = match trial.kind {
+            Kind::SmallerUnasked => Gain::by_response(&trial.window, &trial.base),
+            Kind::Larger | Kind::Smaller => Gain::of(&trial.window, &trial.base),
+        };
         match verdict(&trial, gain) {
             Verdict::Open => {
                 self.trial = Some(trial);

@@ -11,6 +11,9 @@ const NOISE_FLOOR: f64 = 0.3;
 /// A window counts as saturated when this share of its samples was.
 const MOSTLY: f64 = 0.8;
 
+/// More clients than chance brings.
+const MORE_CAME: f64 = 1.15;
+
 /// Mean and spread of a series (Welford's update).
 #[derive(Clone, Copy, Debug, Default)]
 struct Spread {
@@ -99,12 +102,17 @@ impl Window {
         self.held / self.secs.max(1e-6)
     }
 
+    /// Clients that waited or held, on average.
+    fn clients(&self) -> f64 {
+        self.queued() + self.held()
+    }
+
     fn is_saturated(&self) -> bool {
         f64::from(self.saturated) >= MOSTLY * f64::from(self.ticks)
     }
 
     /// Relative standard error of the rate.
-    pub fn error(&self) -> f64 {
+    fn error(&self) -> f64 {
         self.rate.error(self.done)
     }
 }
@@ -119,25 +127,32 @@ pub(super) struct Gain {
 impl Gain {
     /// Between two windows. Where clients waited all the time, the rate is what
     /// a size brings. Where they did not, the rate is theirs, not the size's:
-    /// then the time that a client spends here is compared.
+    /// then the time that a client spends here is compared, unless more clients
+    /// came meanwhile, who would have made that longer at any size.
     pub fn of(probe: &Window, base: &Window) -> Gain {
-        let by_rate = probe.is_saturated() && base.is_saturated();
-        let (value, errors) = match by_rate {
-            true => (
-                probe.rate() / base.rate().max(1e-9) - 1.0,
-                (probe.error(), base.error()),
-            ),
-            false => (
-                base.response() / probe.response().max(1e-9) - 1.0,
-                (
-                    probe.response.error(probe.done),
-                    base.response.error(base.done),
-                ),
-            ),
-        };
+        let more_came = probe.clients() > MORE_CAME * base.clients();
+        match probe.is_saturated() || more_came {
+            true => Gain::by_rate(probe, base),
+            false => Gain::by_response(probe, base),
+        }
+    }
+
+    fn by_rate(probe: &Window, base: &Window) -> Gain {
+        let value = probe.rate() / base.rate().max(1e-9) - 1.0;
+        Gain::new(value, probe.error(), base.error())
+    }
+
+    /// By the time that a client spends here.
+    pub fn by_response(probe: &Window, base: &Window) -> Gain {
+        let value = base.response() / probe.response().max(1e-9) - 1.0;
+        let error = |w: &Window| w.response.error(w.done);
+        Gain::new(value, error(probe), error(base))
+    }
+
+    fn new(value: f64, probe_error: f64, base_error: f64) -> Gain {
         Gain {
             value,
-            error: errors.0.hypot(errors.1) * (1.0 + value).max(0.0),
+            error: probe_error.hypot(base_error) * (1.0 + value).max(0.0),
         }
     }
 }

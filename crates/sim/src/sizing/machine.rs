@@ -62,6 +62,8 @@ impl Outcome {
 const LINE: u32 = 90;
 /// The floor of the automatic size.
 const FLOOR: u32 = 4;
+/// Tries of a client that gets no answer.
+const TRIES_MAX: u32 = 4;
 const CONNECT_US: u64 = 5000;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -84,6 +86,7 @@ enum Event {
 struct Client {
     generation: u32,
     asked_at: u64,
+    began_at: u64,
     waiting: bool,
     conn: Option<ConnId>,
     steps: Vec<Step>,
@@ -91,6 +94,8 @@ struct Client {
     /// The server has something to do for it since then.
     busy_since: Option<u64>,
     used: bool,
+    /// How often it asked in vain.
+    tries: u32,
 }
 
 struct Machine<'a> {
@@ -298,6 +303,7 @@ impl Machine<'_> {
         });
         let c = &mut self.clients[client as usize];
         c.used = true;
+        c.tries = 0;
         c.generation += 1;
         client
     }
@@ -341,9 +347,18 @@ impl Machine<'_> {
         c.waiting = false;
         let id = self.id(client);
         self.up.cancel_wait(self.time(), id, self.pool);
-        self.clients[client as usize].generation += 1;
-        // It tries again, a little later.
-        self.after(50_000, Event::Ask(client));
+        self.try_again(client);
+    }
+
+    /// A client without an answer tries again, a little later; not for ever.
+    fn try_again(&mut self, client: u32) {
+        let c = &mut self.clients[client as usize];
+        c.generation += 1;
+        c.tries += 1;
+        match c.tries < TRIES_MAX {
+            true => self.after(50_000, Event::Ask(client)),
+            false => self.leave(client),
+        }
     }
 
     fn begin(&mut self, client: u32, conn: ConnId) {
@@ -357,6 +372,7 @@ impl Machine<'_> {
         let c = &mut self.clients[client as usize];
         c.waiting = false;
         c.conn = Some(conn);
+        c.began_at = self.now;
         c.steps = class.map(|class| class.steps.clone()).unwrap_or_default();
         c.next = 0;
         self.step(client);
@@ -408,11 +424,14 @@ impl Machine<'_> {
             })
             .collect();
         let (conn, took) = (c.conn.take(), self.now - c.asked_at);
-        let patience = match self.workload.load {
-            Load::Open { patience_us, .. } => patience_us,
-            Load::Closed { .. } => None,
+        let began_at = c.began_at;
+        let in_time = match self.workload.load {
+            Load::Open {
+                gives_up_us: Some(most),
+                ..
+            } => self.now - began_at <= most,
+            _ => true,
         };
-        let in_time = patience.is_none_or(|patience| took <= patience);
         if !in_time {
             self.service.in_vain += 1;
         } else if self.now >= self.workload.from * 1_000_000 {
@@ -432,7 +451,7 @@ impl Machine<'_> {
         match self.workload.load {
             Load::Closed { think_us, .. } => self.after(think_us, Event::Ask(client)),
             Load::Open { .. } if in_time => self.leave(client),
-            Load::Open { .. } => self.after(50_000, Event::Ask(client)),
+            Load::Open { .. } => self.try_again(client),
         }
     }
 

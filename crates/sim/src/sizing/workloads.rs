@@ -26,9 +26,10 @@ pub enum Load {
     Open {
         /// Transactions per second, at a second.
         rate: fn(f64) -> f64,
-        /// A client that has no answer after this is gone, and what is done
-        /// for it is done in vain; another try follows.
+        /// A client that waits longer for its turn goes, and tries again.
         patience_us: Option<u64>,
+        /// A transaction that takes longer is done in vain, and tried again.
+        gives_up_us: Option<u64>,
     },
 }
 
@@ -149,6 +150,7 @@ fn bound_by_one_thing() -> Vec<Workload> {
             load: Load::Open {
                 rate: |_| 5.0,
                 patience_us: None,
+                gives_up_us: None,
             },
             ..base()
         },
@@ -253,6 +255,7 @@ fn several_things() -> Vec<Workload> {
             load: Load::Open {
                 rate: |_| 1400.0,
                 patience_us: Some(1_000_000),
+                gives_up_us: Some(120 * MILLI),
             },
             ..base()
         },

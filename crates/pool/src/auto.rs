@@ -600,10 +600,13 @@ impl Auto {
 }
 
 fn verdict(trial: &Try, gain: Gain) -> Verdict {
-    let (least, ticks) = match trial.kind {
-        Kind::Larger => (UP_GAIN, trial.window.ticks),
-        Kind::Smaller => (-DOWN_LOSS, trial.window.ticks),
-        Kind::SmallerUnasked => (UNASKED_GAIN, trial.window.ticks),
+    let ticks = trial.window.ticks;
+    let least = match trial.kind {
+        Kind::Larger if trial.window.is_saturated() => UP_GAIN,
+        // Nobody waits any more: that is the gain, unless it costs.
+        Kind::Larger => -UP_GAIN,
+        Kind::Smaller => -DOWN_LOSS,
+        Kind::SmallerUnasked => UNASKED_GAIN,
     };
     let over = gain.value - least;
     let sure = over.abs() > SURE * gain.error;

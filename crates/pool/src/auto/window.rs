@@ -107,7 +107,7 @@ impl Window {
         self.queued() + self.held()
     }
 
-    fn is_saturated(&self) -> bool {
+    pub fn is_saturated(&self) -> bool {
         f64::from(self.saturated) >= MOSTLY * f64::from(self.ticks)
     }
 

@@ -259,6 +259,7 @@ error: expected a whole number, found `abc`
   |
 2 | app = host=h pool_size=abc
   |                        ^^^
+  = help: write a number, or auto: it then finds the size
 
 error: unknown key `pasword`
   --> p.ini:3:16

@@ -253,7 +253,7 @@ fn every_key_of_the_table_is_read() {
         let (section, key) = setting.toml.rsplit_once('.').unwrap();
         let default = setting.default_toml;
         let value = match setting.kind {
-            Kind::Flag | Kind::Count { .. } => default.to_owned(),
+            Kind::Flag | Kind::Count { .. } | Kind::PoolSize => default.to_owned(),
             Kind::Limit => "3".to_owned(),
             Kind::List | Kind::Listen if default.is_empty() => "[]".to_owned(),
             Kind::List | Kind::Listen => format!("[\"{default}\"]"),
@@ -288,7 +288,7 @@ fn the_reference_names_every_setting_once() {
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), all);
-    assert!(settings_markdown().contains("| `pool.size` | `20` | number from 1 to 1000000 |"));
+    assert!(settings_markdown().contains("| `pool.size` | `20` | number above 0 or \"auto\" |"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod budget;
 mod changes;
 mod failing;
 mod lending;
+mod sizing;
 mod waiting;
 
 use super::Upstream;

@@ -42,6 +42,9 @@ const DOWN_LOSS: f64 = 0.01;
 const UNASKED_GAIN: f64 = 0.02;
 /// How many standard errors make a verdict early.
 const SURE: f64 = 1.5;
+/// An unclear result is believed only below these standard errors.
+const NOISE_UP: f64 = 0.03;
+const NOISE_DOWN: f64 = 0.02;
 /// A try without a clear result ends after so many samples.
 const TRY_MAX: u32 = 24;
 /// A verdict on little difference needs so many samples.
@@ -291,21 +294,20 @@ impl Auto {
     }
 
     /// What a sample says when nothing may be changed: the size that would be
-    /// tried next. No measurement stands behind it.
-    pub fn would(&mut self, now: Time, s: &Sample) -> Option<SizeChange> {
+    /// tried next after the `size` that holds. No measurement stands behind it.
+    pub fn would(&mut self, now: Time, size: u32, s: &Sample) -> Option<SizeChange> {
         self.demand.add(now, s);
-        let saturated = is_saturated(s, self.size);
-        let to = match saturated && is_standing(s) {
-            true => self.larger(self.size, STEP).min(self.limit(s)),
-            false => return None,
-        };
-        if to <= self.size || now < self.next_up {
+        if !is_saturated(s, size) || !is_standing(s) || now < self.next_up {
+            return None;
+        }
+        let to = self.larger(size, STEP).min(self.limit(s));
+        if to <= size {
             return None;
         }
         self.next_up = now.after(UNUSED_EVERY);
         let mut window = Window::default();
         window.add(s, true);
-        Some(self.note(now, self.size, to, SizeReason::ClientsWait, &window))
+        Some(self.note(now, size, to, SizeReason::ClientsWait, &window))
     }
 
     // --- holding ---
@@ -619,10 +621,15 @@ fn verdict(trial: &Try, gain: Gain) -> Verdict {
     if ticks < TRY_MAX {
         return Verdict::Open;
     }
+    let noise = match trial.kind {
+        Kind::Larger => NOISE_UP,
+        Kind::Smaller | Kind::SmallerUnasked => NOISE_DOWN,
+    };
     let base_unknown = trial.base.ticks < TRY_MAX / 4;
     match trial.kind {
         Kind::Larger if base_unknown && over.abs() < gain.error => Verdict::BaseUnknown,
-        _ if good => Verdict::Keep,
+        // Where chance alone makes such a difference, nothing changes.
+        _ if good && gain.error < noise => Verdict::Keep,
         _ => Verdict::Back,
     }
 }

@@ -1,6 +1,7 @@
 //! The text of `/metrics` against a golden file and the format's rules.
 
 use super::*;
+use events::sizing::SizingRow;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -33,6 +34,12 @@ fn snapshot() -> Snapshot {
         user: "web".into(),
         mode: "session",
         size: 5,
+        sizing: Some(SizingRow {
+            floor: 4,
+            ceiling: 90,
+            changes: [7, 2, 1, 1, 0],
+            ..SizingRow::default()
+        }),
         ..PoolRow::default()
     };
     let mut refusals = vec![0; RefuseReason::COUNT];

@@ -204,11 +204,11 @@ fn the_room_under_the_line_bounds_what_is_tried() {
 fn an_observer_says_what_it_would_try_and_keeps_the_size() {
     let mut b = Bench::new(linear, 200.0);
     let sample = b.sample();
-    let change = b.auto.would(b.now, &sample).expect("clients wait");
+    let change = b.auto.would(b.now, 4, &sample).expect("clients wait");
     assert_eq!((change.from, change.to), (4, 8));
     assert_eq!(b.auto.size(), 4);
     b.now = b.now.after(AUTO_PERIOD);
-    assert_eq!(b.auto.would(b.now, &sample), None, "once a minute");
+    assert_eq!(b.auto.would(b.now, 4, &sample), None, "once a minute");
 }
 
 #[test]

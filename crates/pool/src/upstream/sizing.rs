@@ -112,10 +112,11 @@ impl Upstream {
     fn resize(&mut self, now: Time, p: usize, sample: &Sample) {
         let pool = self.at_mut(p);
         let mode = pool.settings.guards.mode(Guard::AutoSize);
+        let size = pool.settings.size;
         let Some(sizer) = &mut pool.sizer else { return };
         let change = match mode {
             GuardMode::Off => None,
-            GuardMode::Observe => sizer.would(now, sample),
+            GuardMode::Observe => sizer.would(now, size, sample),
             GuardMode::Enforce => sizer.observe(now, sample),
         };
         let Some(change) = change else { return };

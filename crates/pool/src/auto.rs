@@ -42,6 +42,9 @@ const DOWN_LOSS: f64 = 0.01;
 const UNASKED_GAIN: f64 = 0.02;
 /// How many standard errors make a verdict early.
 const SURE: f64 = 1.5;
+/// For keeping less, more is asked.
+const SURE_OF_LESS: f64 = 2.0;
+const TRY_MIN_OF_LESS: u32 = 6;
 /// An unclear result is believed only below these standard errors.
 const NOISE_UP: f64 = 0.03;
 const NOISE_DOWN: f64 = 0.02;
@@ -49,6 +52,8 @@ const NOISE_DOWN: f64 = 0.02;
 const TRY_MAX: u32 = 24;
 /// A verdict on little difference needs so many samples.
 const TRY_MIN: u32 = 3;
+/// A size with fewer samples is measured again before it loses to a larger one.
+const BASE_KNOWN: u32 = 6;
 /// Samples after which older ones at the same size are forgotten by half.
 const BASE_MAX: u32 = 24;
 /// Longest pause after a change before its effect is measured, in samples.
@@ -159,6 +164,8 @@ enum Kind {
     Smaller,
     /// Smaller than the traffic needs, though nobody had to wait before.
     SmallerUnasked,
+    /// The size before a larger one, measured anew because it hardly was.
+    Again,
 }
 
 /// What a try has shown.
@@ -408,7 +415,7 @@ impl Auto {
         });
         let reason = match kind {
             Kind::Larger => SizeReason::ClientsWait,
-            Kind::Smaller | Kind::SmallerUnasked => SizeReason::LatencyOnly,
+            _ => SizeReason::LatencyOnly,
         };
         self.change(now, to, reason, &base)
     }
@@ -424,7 +431,7 @@ impl Auto {
         trial.window.add(s, saturated);
         let gain = match trial.kind {
             Kind::SmallerUnasked => Gain::by_response(&trial.window, &trial.base),
-            Kind::Larger | Kind::Smaller => Gain::of(&trial.window, &trial.base),
+            Kind::Larger | Kind::Smaller | Kind::Again => Gain::of(&trial.window, &trial.base),
         };
         match verdict(&trial, gain) {
             Verdict::Open => {
@@ -440,7 +447,7 @@ impl Auto {
                     from: self.size,
                     base: trial.window,
                     window: Window::default(),
-                    kind: Kind::Smaller,
+                    kind: Kind::Again,
                     factor: trial.factor,
                 });
                 Some(self.change(now, trial.from, SizeReason::NoGain, &trial.window))
@@ -461,6 +468,15 @@ impl Auto {
                     false => trial.factor,
                 };
                 self.next_up = now;
+                None
+            }
+            Kind::Again => {
+                // The larger size was no better: on with a smaller step.
+                self.factor = trial.factor.sqrt().max(STEP_MIN);
+                self.next_up = match trial.factor > STEP_MIN * 1.05 {
+                    true => now,
+                    false => now.after(self.pause_up),
+                };
                 None
             }
             Kind::Smaller | Kind::SmallerUnasked => {
@@ -509,6 +525,10 @@ impl Auto {
                 self.factor = STEP.sqrt();
                 self.may_shrink = gain.value < DOWN_LOSS;
                 Some(self.change(now, trial.from, SizeReason::NoGain, &trial.window))
+            }
+            Kind::Again => {
+                self.proven = self.proven.max(trial.from);
+                Some(self.change(now, trial.from, SizeReason::Needed, &trial.window))
             }
             Kind::Smaller | Kind::SmallerUnasked => {
                 self.next_down = now.after(self.pause_down);
@@ -607,27 +627,30 @@ fn verdict(trial: &Try, gain: Gain) -> Verdict {
         Kind::Larger if trial.window.is_saturated() => UP_GAIN,
         // Nobody waits any more: that is the gain, unless it costs.
         Kind::Larger => -UP_GAIN,
-        Kind::Smaller => -DOWN_LOSS,
+        Kind::Smaller | Kind::Again => -DOWN_LOSS,
         Kind::SmallerUnasked => UNASKED_GAIN,
     };
     let over = gain.value - least;
-    let sure = over.abs() > SURE * gain.error;
     let good = over > 0.0;
-    let harmless = good == (trial.kind == Kind::Larger);
-    // Growing and going back from less are safe: a single sample may do.
-    if sure && (harmless || ticks >= TRY_MIN) {
+    let (sure, enough) = match (trial.kind, good) {
+        // Growing and going back from less are safe: a single sample may do.
+        (Kind::Larger, true) => (SURE, 1),
+        (Kind::Larger, false) | (Kind::Again, _) => (SURE, TRY_MIN),
+        (Kind::Smaller | Kind::SmallerUnasked, false) => (SURE, 1),
+        (Kind::Smaller | Kind::SmallerUnasked, true) => (SURE_OF_LESS, TRY_MIN_OF_LESS),
+    };
+    if over.abs() > sure * gain.error && ticks >= enough {
         return if good { Verdict::Keep } else { Verdict::Back };
     }
-    if ticks < TRY_MAX {
-        return Verdict::Open;
-    }
     let noise = match trial.kind {
-        Kind::Larger => NOISE_UP,
+        Kind::Larger | Kind::Again => NOISE_UP,
         Kind::Smaller | Kind::SmallerUnasked => NOISE_DOWN,
     };
-    let base_unknown = trial.base.ticks < TRY_MAX / 4;
+    let base_unknown = trial.base.ticks < BASE_KNOWN && trial.kind == Kind::Larger;
     match trial.kind {
-        Kind::Larger if base_unknown && over.abs() < gain.error => Verdict::BaseUnknown,
+        _ if base_unknown && ticks >= BASE_KNOWN => Verdict::BaseUnknown,
+        _ if ticks < TRY_MAX => Verdict::Open,
+        Kind::Again if good => Verdict::Keep,
         // Where chance alone makes such a difference, nothing changes.
         _ if good && gain.error < noise => Verdict::Keep,
         _ => Verdict::Back,

@@ -34,6 +34,7 @@ mod poolers;
 mod postgres;
 mod report;
 mod sandbox;
+mod sizing;
 mod stats;
 mod verdict;
 mod wire;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         }
         Ok(Action::Floor(options)) => floor::run(options).map_err(Into::into),
         Ok(Action::Line(options)) => line::run(&options),
+        Ok(Action::Bench(options)) if options.sizing => sizes(&options),
         Ok(Action::Bench(options)) => bench(&options),
         Err(e) => {
             eprintln!("plimsoll-bench: {e}");
@@ -91,6 +93,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn sizes(options: &Options) -> Result<(), Failure> {
+    let program = options.plimsoll.as_ref();
+    let program = program.ok_or("--sizing wants --plimsoll")?;
+    let sandbox = Sandbox::create(Stop::install()?)?;
+    let postgres = Postgres::start(
+        &sandbox,
+        options.pg_bin.clone(),
+        "sizing",
+        postgres::MAX_CONNECTIONS,
+    )?;
+    let section = sizing::run(&sandbox, &postgres, program)?;
+    println!("{section}");
+    if let Some(file) = &options.markdown {
+        report::write_section(file, "sizing", &section)?;
+    }
+    Ok(())
 }
 
 fn bench(options: &Options) -> Result<(), Failure> {

@@ -24,6 +24,7 @@ cargo xtask bench [OPTIONS]
   --callgrind         count instructions per transaction instead (needs valgrind)
   --repeat N          with --callgrind: counts per cell, default 2
   --scale             Plimsoll with itself instead: two workers beside one, and one beside 10,000 idle clients
+  --sizing            the automatic pool size beside fixed ones instead, about 8 minutes
   --seed N            order of the runs and bootstrap, default 1
   --json FILE         all raw values (default target/bench.json)
   --markdown FILE     where to write the section (default docs/benchmarks.md); - for nowhere
@@ -74,6 +75,8 @@ pub struct Options {
     pub callgrind: bool,
     /// Whether Plimsoll is compared with itself: workers, idle clients.
     pub scale: bool,
+    /// Whether the automatic pool size is compared with fixed ones.
+    pub sizing: bool,
     /// Counts per cell.
     pub repeat: u32,
     /// Seed.
@@ -132,6 +135,7 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
         idle: vec![1000, 5000],
         callgrind: false,
         scale: false,
+        sizing: false,
         repeat: 2,
         seed: 1,
         json: "target/bench.json".into(),
@@ -152,6 +156,7 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
             "--quick" => {}
             "--callgrind" => options.callgrind = true,
             "--scale" => options.scale = true,
+            "--sizing" => options.sizing = true,
             "--plimsoll" => options.plimsoll = Some(value()?.into()),
             "--pgbouncer" => options.pgbouncers.push(value()?),
             "--haproxy" => options.haproxy = value()?,

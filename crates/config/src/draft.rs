@@ -10,8 +10,8 @@ use crate::entries::UNLIMITED;
 use crate::error::{Errors, Place, Problem};
 use crate::guards::{LATER, LATER_KEYS};
 use crate::plan::{
-    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting,
-    StatementText, Tls,
+    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Pin, Plan, PoolMode, PoolSize,
+    ShownSetting, StatementText, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -171,7 +171,7 @@ impl Draft {
         for d in &mut self.plan.databases {
             let name = d.name.clone();
             let what = |key| format!("database {name}: {key}");
-            bound(&mut d.pool_size, line, what("pool_size"), "the line");
+            bound_size(&mut d.pool_size, line, what("pool_size"), &mut bound);
             bound(
                 &mut d.max_db_connections,
                 line,
@@ -188,7 +188,7 @@ impl Draft {
         }
         for (name, u) in &mut self.plan.users {
             let what = |key| format!("user {name}: {key}");
-            bound(&mut u.pool_size, line, what("pool_size"), "the line");
+            bound_size(&mut u.pool_size, line, what("pool_size"), &mut bound);
             bound(
                 &mut u.max_user_connections,
                 line,
@@ -229,8 +229,10 @@ impl Draft {
                 self.warn("reserve_pool_timeout = 0 turns the reserve off".to_owned());
             }
         }
-        if self.plan.min_pool_size > self.plan.default_pool_size {
-            let (min, max) = (self.plan.min_pool_size, self.plan.default_pool_size);
+        if let PoolSize::Fixed(max) = self.plan.default_pool_size
+            && self.plan.min_pool_size > max
+        {
+            let min = self.plan.min_pool_size;
             self.warn(format!(
                 "min_pool_size {min} is above default_pool_size {max}, which holds"
             ));
@@ -338,6 +340,20 @@ impl Setting {
     }
 }
 
+/// As for limits: 0 of pgbouncer.ini gets the bound.
+fn bound_size(
+    size: &mut Option<PoolSize>,
+    by: u32,
+    what: String,
+    bound: &mut impl FnMut(&mut Option<u32>, u32, String, &str),
+) {
+    if let Some(PoolSize::Fixed(n)) = *size {
+        let mut limit = Some(n);
+        bound(&mut limit, by, what, "the line");
+        *size = limit.map(PoolSize::Fixed);
+    }
+}
+
 /// The first few names, and how many more there are.
 pub(crate) fn some_of(names: &[String]) -> String {
     let mut text = names
@@ -390,7 +406,10 @@ fn blank() -> Plan {
         client_tls: Tls::default(),
         server_tls: Tls::default(),
         pool_mode: PoolMode::Transaction,
-        default_pool_size: 0,
+        default_pool_size: PoolSize::Auto,
+        auto_floor: 0,
+        auto_ceiling: None,
+        server_cores: None,
         min_pool_size: 0,
         reserve_pool_size: 0,
         reserve_pool_timeout: zero,

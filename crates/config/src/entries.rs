@@ -25,10 +25,6 @@ pub(crate) struct EntryKey<T: 'static> {
 /// A size that pgbouncer.ini wrote as 0, "unlimited", until `finish` puts the bound in its place.
 pub(crate) const UNLIMITED: u32 = 0;
 
-const SIZE: Kind = Kind::Count {
-    min: 1,
-    max: 1_000_000,
-};
 const SIZE_OR_NONE: Kind = Kind::Count {
     min: 0,
     max: 1_000_000,
@@ -55,6 +51,7 @@ macro_rules! entry {
         }
     };
     (@in Count $v:ident) => { Some($v) };
+    (@in PoolSize $v:ident) => { Some($v) };
     (@in Limit $v:ident) => { Some($v.unwrap_or(UNLIMITED)) };
     (@in Text $v:ident) => { Some($v) };
     (@in Time $v:ident) => { Some($v) };
@@ -216,9 +213,9 @@ pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
     entry!(
         ["pool_size"],
         "pool_size",
-        SIZE,
+        Kind::PoolSize,
         Capacity,
-        Count,
+        PoolSize,
         pool_size,
         "Overrides the general pool size."
     ),
@@ -316,9 +313,9 @@ pub(crate) static USER_KEYS: &[EntryKey<User>] = &[
     entry!(
         ["pool_size"],
         "pool_size",
-        SIZE,
+        Kind::PoolSize,
         Capacity,
-        Count,
+        PoolSize,
         pool_size,
         "Overrides the size of this user's pools."
     ),

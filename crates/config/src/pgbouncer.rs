@@ -8,7 +8,7 @@ use crate::draft::{Dialect, Draft, ENTRIES_MAX, Overrides, put_database};
 use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
 use crate::error::{Errors, Place, Problem, nearest, quoted};
 use crate::ini::{Item, Line, lines};
-use crate::plan::{Host, Plan, User};
+use crate::plan::{Host, Plan, PoolSize, User};
 use crate::source::Source;
 use crate::table::{Setting, Support, settings};
 use crate::text::{USERS_BYTES_MAX, read};
@@ -229,7 +229,7 @@ impl Reader {
                 "{}: {key} = 0 is \"unlimited\" in PgBouncer; here the line is the bound: {bound}",
                 at(line)
             ));
-            return Ok(Value::Count(bound));
+            return Ok(Value::PoolSize(PoolSize::Fixed(bound)));
         }
         let value = from_ini(setting.kind, text)?;
         let zero = Value::Time(Some(std::time::Duration::ZERO));
@@ -356,7 +356,7 @@ impl Reader {
     ) -> Result<(), Problem> {
         let name = key.ini.first().copied().unwrap_or_default();
         // PgBouncer reads these numbers with atoi: decimal, and -1 is "not set".
-        let counts = matches!(key.kind, Kind::Count { .. } | Kind::Limit);
+        let counts = matches!(key.kind, Kind::Count { .. } | Kind::PoolSize | Kind::Limit);
         if counts && text == "-1" && name != "port" {
             return Ok(());
         }
@@ -366,9 +366,7 @@ impl Reader {
             false => text,
         };
         let value = match (key.kind, text) {
-            (Kind::Count { .. }, "0") if name == "pool_size" => {
-                Value::Count(crate::entries::UNLIMITED)
-            }
+            (Kind::PoolSize, "0") => Value::PoolSize(PoolSize::Fixed(crate::entries::UNLIMITED)),
             _ => from_ini(key.kind, text)?,
         };
         match key.support {
@@ -464,7 +462,12 @@ fn unknown_key<T>(key: &str, keys: &[EntryKey<T>], after_password: bool) -> Prob
 fn is_octal(kind: Kind, text: &str) -> bool {
     let number = matches!(
         kind,
-        Kind::Count { .. } | Kind::Limit | Kind::Size | Kind::Seconds | Kind::Millis
+        Kind::Count { .. }
+            | Kind::PoolSize
+            | Kind::Limit
+            | Kind::Size
+            | Kind::Seconds
+            | Kind::Millis
     );
     number && text.len() > 1 && text.starts_with('0') && !text.starts_with("0x")
 }

@@ -20,6 +20,15 @@ pub enum PoolMode {
     Statement,
 }
 
+/// Most server connections of one pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PoolSize {
+    /// So many.
+    Fixed(u32),
+    /// As many as bring throughput, between `auto_floor` and `auto_ceiling`.
+    Auto,
+}
+
 /// libpq's sslmode.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum SslMode {
@@ -146,7 +155,7 @@ pub struct Database {
     /// Overrides the general pool mode.
     pub pool_mode: Option<PoolMode>,
     /// Overrides the general pool size.
-    pub pool_size: Option<u32>,
+    pub pool_size: Option<PoolSize>,
     /// Overrides the general minimum.
     pub min_pool_size: Option<u32>,
     /// Overrides the general reserve.
@@ -173,7 +182,7 @@ pub struct User {
     /// Overrides.
     pub pool_mode: Option<PoolMode>,
     /// Overrides.
-    pub pool_size: Option<u32>,
+    pub pool_size: Option<PoolSize>,
     /// Overrides.
     pub reserve_pool_size: Option<u32>,
     /// Most server connections of this user over all databases.
@@ -284,7 +293,14 @@ pub struct Plan {
     /// The default mode.
     pub pool_mode: PoolMode,
     /// Most server connections per (database, user).
-    pub default_pool_size: u32,
+    pub default_pool_size: PoolSize,
+    /// An automatic size is never smaller.
+    pub auto_floor: u32,
+    /// An automatic size is never larger; `None`: the line alone.
+    pub auto_ceiling: Option<u32>,
+    /// Processor cores of the database server; `None`: unknown, and an
+    /// automatic size starts from the floor.
+    pub server_cores: Option<u32>,
     /// Kept open per pool.
     pub min_pool_size: u32,
     /// Further connections after `reserve_pool_timeout`.

@@ -3,7 +3,7 @@
 use Class::{Capacity, Identity, PerCheckout, RestartOnly};
 use Kind::{
     Address, Bounded, Choice, Count, Flag, Limit, List, Listen, Millis, Mode, Path, Period,
-    Seconds, Size, Text, Timeout,
+    PoolSize, Seconds, Size, Text, Timeout,
 };
 use Support::{Honoured, NoEffect, NotYet, Refused};
 
@@ -158,7 +158,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         NotYet("RELOAD reads the file that the process was started with"),
         "The settings file."
     ),
-    row!("default_pool_size", "pool.size", Count { min: 1, max: 1_000_000 }, "20", "20", Capacity, (count default_pool_size), "Most server connections per database and user."),
+    row!("default_pool_size", "pool.size", PoolSize, "20", "20", Capacity, (size default_pool_size), "Most server connections per database and user; auto: it finds the size."),
     bare!(
         "disable_pqexec",
         Flag,
@@ -411,6 +411,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ),
     // From here on: what PgBouncer lacks.
     ours!("line", "server.line", Count { min: 1, max: 100_000 }, "90", "90", Capacity, (count line), "Most server connections per database server, over all pools."),
+    ours!("server_cores", "server.cores", Limit, "", "", Capacity, (limit server_cores), "Processor cores of the database server, where an automatic size starts; unset: at its floor."),
+    ours!("auto_floor", "pool.auto_floor", Count { min: 1, max: 100_000 }, "4", "4", Capacity, (count auto_floor), "An automatic size is never smaller."),
+    ours!("auto_ceiling", "pool.auto_ceiling", Limit, "", "", Capacity, (limit auto_ceiling), "An automatic size is never larger; unset: the line."),
     ours!("queue_max", "pool.queue_max", CLIENTS, "10000", "5000", Capacity, (count queue_max), "Most clients that wait, per pool. From pgbouncer.ini: max_client_conn."),
     ours!("connects_max", "server.connects_max", Count { min: 1, max: 1000 }, "10", "10", Capacity, (count connects_max), "Connections to one server being opened at a time."),
     ours!("auth_query_ttl", "auth.query_ttl", Period, "30s", "30s", PerCheckout, (time auth_query_ttl), "How long an answer of auth_query is kept."),

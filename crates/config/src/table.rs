@@ -84,6 +84,7 @@ pub fn settings() -> &'static [Setting] {
 macro_rules! access {
     (flag $($f:ident).+) => { access!(@ $($f).+, Flag, |v| v, |v| v) };
     (count $($f:ident).+) => { access!(@ $($f).+, Count, |v| v, |v| v) };
+    (size $($f:ident).+) => { access!(@ $($f).+, PoolSize, |v| v, |v| v) };
     (limit $($f:ident).+) => { access!(@ $($f).+, Limit, |v| v, |v| v) };
     (timeout $($f:ident).+) => { access!(@ $($f).+, Time, |v| v, |v| v) };
     (time $($f:ident).+) => {

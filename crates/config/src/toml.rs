@@ -126,11 +126,6 @@ impl Reader<'_> {
                 self.draft.line_known |= setting.key == "line";
                 (access.set)(&mut self.draft.plan, value);
             }
-            Err(problem) if setting.toml == "pool.size" && item.as_str() == Some("auto") => {
-                drop(problem);
-                let problem = Problem::new("size = \"auto\" is not supported yet");
-                self.error(span, problem.help("write a number: 20 is a common start"));
-            }
             Err(problem) => self.error(span, problem),
         }
     }
@@ -444,10 +439,13 @@ fn written(kind: Kind, item: &Item) -> Result<Value, Problem> {
     };
     match (kind, value) {
         (Kind::Flag, Written::Boolean(on)) => Ok(Value::Flag(*on.value())),
-        (Kind::Count { .. } | Kind::Limit | Kind::Size, Written::Integer(n)) => {
+        (Kind::PoolSize, Written::String(text)) if text.value() == "auto" => {
+            from_words(kind, text.value())
+        }
+        (Kind::Count { .. } | Kind::PoolSize | Kind::Limit | Kind::Size, Written::Integer(n)) => {
             from_words(kind, &n.value().to_string())
         }
-        (Kind::Flag | Kind::Count { .. } | Kind::Limit, Written::String(text)) => {
+        (Kind::Flag | Kind::Count { .. } | Kind::PoolSize | Kind::Limit, Written::String(text)) => {
             let text = text.value();
             let problem = wrong(kind.unit(), "text");
             Err(match (kind, text.as_str(), from_words(kind, text)) {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::error::{Problem, nearest, quoted};
-use crate::plan::ListenAddress;
+use crate::plan::{ListenAddress, PoolSize};
 
 /// Longest duration that a setting may state: about 24.8 days, the longest
 /// that PostgreSQL's own millisecond timeouts can hold.
@@ -27,6 +27,8 @@ pub enum Kind {
         /// Largest.
         max: u32,
     },
+    /// A number above 0, or `auto`.
+    PoolSize,
     /// A number above 0; without it, something else is the bound. PgBouncer's 0 is "unlimited".
     Limit,
     /// A duration; 0 (`"off"`) turns it off.
@@ -62,6 +64,7 @@ pub enum Kind {
 pub(crate) enum Value {
     Flag(bool),
     Count(u32),
+    PoolSize(PoolSize),
     Limit(Option<u32>),
     Time(Option<Duration>),
     Text(String),
@@ -75,6 +78,7 @@ impl Kind {
         match self {
             Kind::Flag => "true or false",
             Kind::Count { .. } => "number",
+            Kind::PoolSize => "number above 0 or \"auto\"",
             Kind::Limit => "number above 0",
             Kind::Timeout | Kind::Millis => "duration or \"off\"",
             Kind::Seconds => "duration; \"off\": the system's",
@@ -103,6 +107,7 @@ pub(crate) fn from_words(kind: Kind, text: &str) -> Result<Value, Problem> {
         Kind::Count { min, max } => whole(text, 10)
             .ok_or_else(|| expected("a whole number", text))
             .and_then(|n| in_range(n, min, max)),
+        Kind::PoolSize => pool_size(text, whole(text, 10)),
         Kind::Limit if text.is_empty() => Ok(Value::Limit(None)),
         Kind::Limit => whole(text, 10)
             .ok_or_else(|| expected("a whole number", text))
@@ -160,6 +165,7 @@ pub(crate) fn from_ini(kind: Kind, text: &str) -> Result<Value, Problem> {
             _ => Ok(Value::Flag(true)),
         },
         Kind::Count { min, max } => in_range(number()?, min, max),
+        Kind::PoolSize => pool_size(text, ini_integer(text)),
         Kind::Limit => match number()? {
             0 => Ok(Value::Limit(None)),
             n => limit(n),
@@ -204,7 +210,8 @@ pub(crate) fn shown(kind: Kind, value: &Value) -> String {
     match value {
         Value::Flag(on) => u8::from(*on).to_string(),
         Value::Count(n) if kind == Kind::Mode => format!("{n:04o}"),
-        Value::Count(n) => n.to_string(),
+        Value::Count(n) | Value::PoolSize(PoolSize::Fixed(n)) => n.to_string(),
+        Value::PoolSize(PoolSize::Auto) => String::from("auto"),
         Value::Limit(n) => n.unwrap_or(0).to_string(),
         Value::Time(t) if kind == Kind::Millis => t.unwrap_or_default().as_millis().to_string(),
         Value::Time(t) => plain_seconds(t.unwrap_or_default()),
@@ -222,7 +229,8 @@ pub(crate) fn words(kind: Kind, value: &Value) -> String {
     match value {
         Value::Flag(on) => on.to_string(),
         Value::Count(n) if kind == Kind::Mode => format!("{n:04o}"),
-        Value::Count(n) => n.to_string(),
+        Value::Count(n) | Value::PoolSize(PoolSize::Fixed(n)) => n.to_string(),
+        Value::PoolSize(PoolSize::Auto) => String::from("auto"),
         Value::Limit(Some(n)) => n.to_string(),
         Value::Limit(None) => String::from("none"),
         Value::Time(None) => String::from("off"),
@@ -249,6 +257,19 @@ fn expected(what: &str, text: &str) -> Problem {
 
 fn negative(text: &str) -> Problem {
     expected("a number that is not negative", text)
+}
+
+fn pool_size(text: &str, n: Option<i64>) -> Result<Value, Problem> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(Value::PoolSize(PoolSize::Auto));
+    }
+    let n = n.ok_or_else(|| {
+        expected("a whole number", text).help("write a number, or auto: it then finds the size")
+    })?;
+    match in_range(n, 1, 1_000_000)? {
+        Value::Count(n) => Ok(Value::PoolSize(PoolSize::Fixed(n))),
+        other => Ok(other),
+    }
 }
 
 fn in_range(n: i64, min: u32, max: u32) -> Result<Value, Problem> {

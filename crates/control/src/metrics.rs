@@ -45,6 +45,7 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     workers(&mut encoder, &snapshot.workers);
     pools::gauges(&mut encoder, &pools);
     pools::counters(&mut encoder, &pools);
+    pools::sizing(&mut encoder, &pools);
     pools::histograms(&mut encoder, &pools);
     leases::families(&mut encoder, snapshot, &pools);
     pools::open_telemetry(&mut encoder, snapshot, &pools);
@@ -99,6 +100,14 @@ fn add(sum: &mut PoolRow, row: &PoolRow) {
     sum.hold.merge(&row.hold);
     sum.service.merge(&row.service);
     sum.leaks.add(&row.leaks);
+    if let (Some(sum), Some(row)) = (&mut sum.sizing, &row.sizing) {
+        for (sum, n) in sum.changes.iter_mut().zip(row.changes) {
+            *sum += n;
+        }
+    } else {
+        sum.sizing = sum.sizing.or(row.sizing);
+    }
+    sum.advice = None;
     sum.paused |= row.paused;
     sum.disabled |= row.disabled;
 }

@@ -23,6 +23,7 @@ mod histogram;
 mod ids;
 mod lease;
 pub mod reason;
+pub mod sizing;
 pub mod snapshot;
 mod time;
 
@@ -31,4 +32,5 @@ pub use histogram::Histogram;
 pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};
 pub use lease::{LeakFigures, LeaseRow, LeaseState, Suspicion};
 pub use reason::{CloseReason, ExemptReason, Fault, ReclaimReason, RefuseReason};
+pub use sizing::SizeReason;
 pub use time::Time;

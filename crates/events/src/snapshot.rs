@@ -2,6 +2,7 @@
 //! console, page and diagnosis. A snapshot is a value; it holds no secret and
 //! no statement literal.
 
+use crate::sizing::{AdviceRow, SizingRow};
 use crate::{
     CloseReason, Guard, GuardCounts, GuardMode, Guards, Histogram, LeakFigures, LeaseRow,
     RefuseReason, Time,
@@ -131,6 +132,10 @@ pub struct PoolRow {
     pub service: Histogram,
     /// Leaks, and what was done about them.
     pub leaks: LeakFigures,
+    /// How it sizes itself; `None`: its size is fixed.
+    pub sizing: Option<SizingRow>,
+    /// What size would have served the last hour; only where asked for.
+    pub advice: Option<AdviceRow>,
     /// The pool refuses to lend: paused by an administrator.
     pub paused: bool,
     /// The pool refuses clients: disabled by an administrator.

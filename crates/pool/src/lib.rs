@@ -42,6 +42,8 @@
 //! ```
 
 mod action;
+mod advice;
+mod auto;
 mod figures;
 mod settings;
 mod upstream;
@@ -57,6 +59,11 @@ mod queue;
 mod rules;
 
 pub use action::{Action, Checkin, Checkout};
+pub use advice::{
+    ADVICE_LEASES_MIN, ADVICE_ROWS_MIN, ADVICE_SHARE, ADVICE_WAIT, Advice, Confidence, Record, Row,
+    advise,
+};
+pub use auto::{AUTO_CHANGES_PER_MINUTE, AUTO_PERIOD, Auto, AutoSettings, Sample, SizeChange};
 pub use figures::{ConnRow, ConnState, Counters, Lease, Outage, Plight, PoolFigures, WaiterRow};
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
@@ -65,4 +72,4 @@ pub use rules::{FlowRule, FlowRules, WEIGHT_MAX};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};
 #[cfg(feature = "plant")]
 pub use upstream::Fault;
-pub use upstream::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX, Upstream};
+pub use upstream::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX, Resized, Service, Upstream};

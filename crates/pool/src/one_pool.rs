@@ -1,11 +1,13 @@
 //! One pool: its settings, its connections by state, its queue.
 
+use crate::auto::Auto;
 use crate::figures::{ConnState, PoolFigures};
 use crate::leaks::Leaks;
 use crate::list::List;
 use crate::queue::Queue;
 use crate::settings::PoolSettings;
-use events::{Histogram, Time};
+use crate::upstream::Meter;
+use events::{Guard, GuardMode, Histogram, Time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,13 +62,18 @@ pub(crate) struct Pool {
     pub grants: u64,
     pub handovers: u64,
     pub leaks: Leaks,
+    /// Sizes the pool, when its settings say so.
+    pub sizer: Option<Box<Auto>>,
+    /// The size is the sizer's, not the settings'.
+    pub sized: bool,
+    pub meter: Meter,
 }
 
 impl Pool {
     pub fn new(settings: PoolSettings) -> Pool {
         let mut queue = Queue::new();
         queue.flows.set_rules(&settings.rules);
-        Pool {
+        let mut pool = Pool {
             settings,
             mode: Mode::Open,
             disabled: false,
@@ -82,6 +89,29 @@ impl Pool {
             grants: 0,
             handovers: 0,
             leaks: Leaks::default(),
+            sizer: None,
+            sized: false,
+            meter: Meter::default(),
+        };
+        pool.apply_sizer();
+        pool
+    }
+
+    /// After new settings: what an automatic size had learned stays.
+    pub fn apply_sizer(&mut self) {
+        let Some(auto) = self.settings.auto else {
+            (self.sizer, self.sized) = (None, false);
+            return;
+        };
+        match &mut self.sizer {
+            Some(sizer) if *sizer.settings() == auto => {}
+            Some(sizer) => sizer.configure(auto),
+            None => self.sizer = Some(Box::new(Auto::new(auto))),
+        }
+        if let Some(sizer) = &self.sizer
+            && self.settings.guards.mode(Guard::AutoSize) == GuardMode::Enforce
+        {
+            (self.settings.size, self.sized) = (sizer.size(), true);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What an operator sets, already checked by the caller.
 
+use crate::auto::AutoSettings;
 use crate::leaks::LeakSettings;
 use crate::rules::FlowRules;
 use events::Guards;
@@ -16,6 +17,9 @@ pub struct CapId(pub u32);
 pub struct PoolSettings {
     /// Most server connections, ≥ 1. There is no "unlimited".
     pub size: u32,
+    /// The size moves by itself within these bounds; `size` then holds where
+    /// the guard does not act.
+    pub auto: Option<AutoSettings>,
     /// Connections kept open even when idle; never more than `size` count.
     pub min: u32,
     /// Further connections allowed once a client waited `reserve_after`.
@@ -46,6 +50,7 @@ impl Default for PoolSettings {
     fn default() -> Self {
         PoolSettings {
             size: 20,
+            auto: None,
             min: 0,
             reserve: 0,
             reserve_after: Duration::from_secs(5),

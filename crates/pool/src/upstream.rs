@@ -11,6 +11,7 @@ mod fault;
 mod leasing;
 mod opening;
 mod shedding;
+mod sizing;
 mod steps;
 mod ticking;
 
@@ -26,6 +27,8 @@ pub use fault::Fault;
 use opening::OUTAGE_GAP;
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
 use shedding::Outlook;
+pub(crate) use sizing::Meter;
+pub use sizing::{Resized, Service};
 
 use crate::action::{Action, Checkin, Checkout};
 use crate::conns::{Conns, State};
@@ -76,6 +79,9 @@ pub struct Upstream {
     /// A connection was opened once: a server that is away now may be restarting.
     reached: bool,
     actions: VecDeque<Action>,
+    /// Pools are not sampled before this.
+    next_sample: Time,
+    resized: VecDeque<Resized>,
     counters: Counters,
     #[cfg(any(test, feature = "plant"))]
     fault: Option<Fault>,
@@ -100,6 +106,8 @@ impl Upstream {
             shutdown: false,
             reached: false,
             actions: VecDeque::new(),
+            next_sample: Time::ZERO,
+            resized: VecDeque::new(),
             counters: Counters::default(),
             #[cfg(any(test, feature = "plant"))]
             fault: None,

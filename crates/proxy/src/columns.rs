@@ -1,8 +1,9 @@
 //! Result sets of the console, column for column as PgBouncer's.
 
 use crate::admin::Figures;
-use config::Plan;
+use config::{Plan, PoolSize};
 use events::Time;
+use events::sizing::AdviceRow;
 use events::snapshot::{Address, ClientRow, ServerRow, Totals};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wire::back::{self, ErrorReport};
@@ -108,6 +109,49 @@ pub(crate) fn pools(figures: &Figures) -> Vec<u8> {
         ]);
     }
     table.finish("SHOW")
+}
+
+/// SHOW ADVICE: what size would have served each pool in the last hour.
+pub(crate) fn advice(figures: &Figures) -> Vec<u8> {
+    let mut table = Table::new(&[
+        ("database", TEXT),
+        ("user", TEXT),
+        ("size", INT4),
+        ("sizing", TEXT),
+        ("advised_size", INT4),
+        ("confidence", TEXT),
+        ("seconds", INT8),
+        ("leases", INT8),
+        ("late_permille", INT4),
+        ("advice", TEXT),
+    ]);
+    for p in &figures.snapshot.pools {
+        let advice = p.advice.unwrap_or_default();
+        let known = advice.size > 0;
+        table.row(&[
+            text(&p.database),
+            text(&p.user),
+            text(p.size),
+            text(if p.sizing.is_some() { "auto" } else { "fixed" }),
+            known.then(|| advice.size.to_string()),
+            text(if known { advice.confidence } else { "unknown" }),
+            text(advice.seconds),
+            text(advice.leases),
+            text(advice.late_permille),
+            text(advice_words(p.size, &advice)),
+        ]);
+    }
+    table.finish("SHOW")
+}
+
+fn advice_words(size: u32, advice: &AdviceRow) -> String {
+    match advice.size {
+        0 => "not enough traffic to say".to_owned(),
+        n => format!(
+            "{n} would have served the last {} min with p99 wait under 5 ms; you have {size}",
+            advice.seconds.div_ceil(60)
+        ),
+    }
 }
 
 /// A counter's name and how it is read.
@@ -400,7 +444,11 @@ pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
             text(d.port),
             text(d.dbname.as_deref().unwrap_or(&d.name)),
             d.user.clone(),
-            text(d.pool_size.unwrap_or(plan.default_pool_size)),
+            text(match d.pool_size.unwrap_or(plan.default_pool_size) {
+                PoolSize::Fixed(n) => n,
+                // A number has to stand here: the size that holds now.
+                PoolSize::Auto => of().map(|p| p.size).max().unwrap_or(plan.auto_floor),
+            }),
             text(d.min_pool_size.unwrap_or(plan.min_pool_size)),
             text(d.reserve_pool_size.unwrap_or(plan.reserve_pool_size)),
             text(

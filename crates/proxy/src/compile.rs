@@ -116,11 +116,14 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
         .and_then(|u| u.pool_size)
         .or(database.pool_size)
         .unwrap_or(plan.default_pool_size);
+    let per_query = pool_mode(plan, database, user) == config::PoolMode::Session;
+    let sized = crate::sizing::compiled(plan, size, per_query);
     let reserve = of_user
         .and_then(|u| u.reserve_pool_size)
         .or(database.reserve_pool_size);
     PoolSettings {
-        size: size.max(1),
+        size: sized.size,
+        auto: sized.auto,
         min: database.min_pool_size.unwrap_or(plan.min_pool_size),
         reserve: reserve.unwrap_or(plan.reserve_pool_size),
         reserve_after: plan.reserve_pool_timeout,
@@ -158,6 +161,11 @@ pub(crate) fn flow_rules(plan: &Plan) -> FlowRules {
         }
     }
     rules
+}
+
+fn pool_mode(plan: &Plan, database: &Database, user: &str) -> config::PoolMode {
+    let of_user = plan.users.get(user).and_then(|u| u.pool_mode);
+    of_user.or(database.pool_mode).unwrap_or(plan.pool_mode)
 }
 
 /// How the pooler logs in to the server as `user`.
@@ -200,8 +208,7 @@ pub(crate) fn pool_info(
     auth: ServerAuth,
     size: u32,
 ) -> PoolInfo {
-    let of_user = plan.users.get(user).and_then(|u| u.pool_mode);
-    let mode = of_user.or(database.pool_mode).unwrap_or(plan.pool_mode);
+    let mode = pool_mode(plan, database, user);
     let mut parameters = ParamSet::default();
     for (name, value) in &database.parameters {
         parameters.set(

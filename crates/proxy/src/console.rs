@@ -200,7 +200,14 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
     let detail = matches!(
         what,
         [
-            "CLIENTS" | "SERVERS" | "LEASES" | "USERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
+            "CLIENTS"
+                | "SERVERS"
+                | "LEASES"
+                | "USERS"
+                | "LISTS"
+                | "SOCKETS"
+                | "ACTIVE_SOCKETS"
+                | "ADVICE",
             ..
         ]
     );
@@ -216,6 +223,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["SERVERS"] => columns::servers(&figures()),
         ["LEASES"] => leases::table(&figures()),
         ["DATABASES"] => columns::databases(&figures(), &plan),
+        ["ADVICE"] => columns::advice(&figures()),
         ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
         ["GUARDS"] => guards::table(&handle.guards_row(), handle.clock_now()),
@@ -266,7 +274,7 @@ fn help() -> Vec<u8> {
         "Console usage",
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
-                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
+                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE|ADVICE\n\
                  \tSHOW GUARDS\n\
                  \tRELOAD\n\
                  \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\

@@ -34,6 +34,7 @@ mod mail;
 mod outgoing;
 mod port;
 mod registry;
+mod sizing;
 mod socket;
 mod sync;
 mod sys;

@@ -103,6 +103,7 @@ pub(crate) struct Port {
     worker: WorkerId,
     places: Vec<Option<Known>>,
     pub(crate) actions: VecDeque<(UpstreamId, Action)>,
+    size_log: crate::sizing::SizeLog,
 }
 
 impl Port {
@@ -112,6 +113,7 @@ impl Port {
             worker,
             places: Vec::new(),
             actions: VecDeque::new(),
+            size_log: crate::sizing::SizeLog::default(),
         }
     }
 
@@ -157,8 +159,21 @@ impl Port {
         let cells: Vec<_> = self.common.read().upstreams().to_vec();
         for cell in cells {
             let hand_on = hand_on(self.worker, cell.id, &self.common, &mut self.actions);
-            with_pools(&cell.pools, |u| u.tick(now), hand_on);
+            let turn = |u: &mut Upstream| {
+                u.tick(now);
+                u.sample(now);
+                // Empty nearly always, and then without memory.
+                std::iter::from_fn(|| u.poll_resized()).collect::<Vec<_>>()
+            };
+            let resized = with_pools(&cell.pools, turn, hand_on);
+            self.size_log.tell(now, cell.id, &resized, &self.common);
         }
+    }
+
+    /// What this worker counted, for pools that size themselves.
+    pub(crate) fn note_service(&mut self, key: PoolKey, service: pool::Service) {
+        let worker = self.worker;
+        self.with(key, |u, pool| u.note_service(pool, worker, service));
     }
 
     /// The key of an upstream's pool.

@@ -303,7 +303,7 @@ impl Registry {
             user,
             database,
             auth,
-            settings.size,
+            most(&settings),
         ));
         self.by_pool.insert((upstream.id, pool.0), key);
         self.by_name.insert(names, key);
@@ -472,7 +472,7 @@ impl Registry {
             user,
             database,
             auth,
-            settings.size,
+            most(&settings),
         );
         info.pins = Arc::clone(&place.info.pins);
         info.greeting = Arc::clone(&place.info.greeting);
@@ -483,6 +483,11 @@ impl Registry {
         }
         Arc::new(info)
     }
+}
+
+/// The largest size that the pool may have: its share for pins follows that.
+fn most(settings: &PoolSettings) -> u32 {
+    settings.auto.map_or(settings.size, |auto| auto.ceiling)
 }
 
 /// The user at the server: the database's own, or the client's.

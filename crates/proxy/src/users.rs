@@ -2,7 +2,7 @@
 
 use crate::admin::Figures;
 use crate::columns::Table;
-use config::Plan;
+use config::{Plan, PoolSize};
 use std::collections::BTreeSet;
 
 /// Those of the settings, and those that are connected.
@@ -37,7 +37,10 @@ pub(crate) fn table(figures: &Figures, plan: &Plan) -> Vec<u8> {
         let number = |n: u32| Some(n.to_string());
         table.row(&[
             Some(name.to_owned()),
-            of.and_then(|u| u.pool_size).and_then(number),
+            of.and_then(|u| u.pool_size).map(|size| match size {
+                PoolSize::Fixed(n) => n.to_string(),
+                PoolSize::Auto => "auto".to_owned(),
+            }),
             of.and_then(|u| u.reserve_pool_size).and_then(number),
             of.and_then(|u| u.pool_mode).map(|m| m.word().to_owned()),
             number(

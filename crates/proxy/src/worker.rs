@@ -90,6 +90,11 @@ pub(crate) struct Worker {
     /// Refusals by reason that the log has told, and when it may tell the next.
     refusals_told: [u64; RefuseReason::COUNT],
     next_refusals: Time,
+    /// What the pools were told of their servers, a buffer to fill, and when
+    /// they are told again.
+    services: Vec<pool::Service>,
+    spare_services: Vec<pool::Service>,
+    next_services: Time,
     /// When the listener failed for lack of files: try again then.
     accept_pause: Option<Time>,
     /// The log may say so again then.
@@ -142,6 +147,9 @@ impl Worker {
             peak: 0,
             refusals_told: [0; RefuseReason::COUNT],
             next_refusals: Time::ZERO,
+            services: Vec::new(),
+            spare_services: Vec::new(),
+            next_services: Time::ZERO,
             accept_pause: None,
             next_accept_line: Time::ZERO,
             questions: 0,
@@ -224,6 +232,7 @@ impl Worker {
     }
 
     fn tick(&mut self) {
+        self.tick_sizing();
         if self.id.0 == 0 {
             self.port.tick(self.now);
         }
@@ -237,6 +246,23 @@ impl Worker {
             self.accept_pause = None;
             self.accept_again = true;
         }
+    }
+
+    /// Tells the pools what their servers had to do, where that changed: once
+    /// each half second and pool, never per query.
+    fn tick_sizing(&mut self) {
+        if self.now < self.next_services {
+            return;
+        }
+        self.next_services = self.now.after(pool::AUTO_PERIOD);
+        let mut services = std::mem::take(&mut self.spare_services);
+        self.hub.services(self.now, &mut services);
+        for (key, service) in services.iter().enumerate() {
+            if self.services.get(key) != Some(service) {
+                self.port.note_service(PoolKey(key as u32), *service);
+            }
+        }
+        self.spare_services = std::mem::replace(&mut self.services, services);
     }
 
     /// Says who was refused, by reason: a line a second, however many there are.

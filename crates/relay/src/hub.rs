@@ -470,6 +470,23 @@ impl Hub {
             .map(|(i, l)| (PoolKey(i as u32), &l.stats))
     }
 
+    /// What automatic sizes need to know of each pool, by its key: sums since
+    /// the start, with the queries under way.
+    pub fn services(&self, now: Time, into: &mut Vec<pool::Service>) {
+        into.clear();
+        into.extend(self.locals.iter().map(|local| pool::Service {
+            queries: local.stats.totals.queries,
+            in_vain: local.stats.in_vain,
+            busy_us: local.stats.totals.query_us,
+        }));
+        for (_, server) in self.servers.iter() {
+            let at_work = matches!(server.phase, ServerPhase::Lent) && !server.expected.is_empty();
+            if at_work && let Some(service) = into.get_mut(server.pool.key.0 as usize) {
+                service.busy_us += now.since(server.query_at).as_micros() as u64;
+            }
+        }
+    }
+
     /// Counters apart from pools.
     pub fn worker_stats(&self) -> &WorkerStats {
         &self.stats

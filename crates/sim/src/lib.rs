@@ -34,6 +34,7 @@ mod run;
 pub mod scenario;
 mod script;
 pub mod session;
+pub mod sizing;
 pub mod stats;
 pub mod world;
 

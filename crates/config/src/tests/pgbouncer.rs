@@ -15,7 +15,8 @@ fn with(lines: &str) -> Result<Plan, Errors> {
 fn defaults_are_pgbouncers() {
     let plan = with("").unwrap();
     assert_eq!(plan.pool_mode, PoolMode::Session);
-    assert_eq!((plan.default_pool_size, plan.max_client_conn), (20, 100));
+    assert_eq!(plan.default_pool_size, PoolSize::Fixed(20));
+    assert_eq!(plan.max_client_conn, 100);
     assert_eq!(plan.query_wait_timeout, Some(Duration::from_secs(120)));
     assert_eq!(plan.auth_type, AuthType::Md5);
     assert_eq!(plan.error_style, ErrorStyle::Pgbouncer);
@@ -105,7 +106,10 @@ fn databases_and_users() {
         (&Host::Tcp("db.example".into()), 5433)
     );
     assert_eq!(app.password, Some(Secret("it's".into())));
-    assert_eq!((app.pool_size, app.reserve_pool_size), (Some(7), Some(2)));
+    assert_eq!(
+        (app.pool_size, app.reserve_pool_size),
+        (Some(PoolSize::Fixed(7)), Some(2))
+    );
     assert_eq!(app.pool_mode, Some(PoolMode::Transaction));
     assert_eq!(app.server_lifetime, Some(Some(Duration::from_secs(60))));
     assert_eq!(app.parameters["timezone"], "UTC");
@@ -142,8 +146,8 @@ fn listen_takes_a_star_and_lists() {
 #[test]
 fn unlimited_is_bounded_and_said() {
     let plan = ini("[databases]\na = host=h pool_size=0 max_db_connections=0\n[pgbouncer]\ndefault_pool_size = 0\nclient_login_timeout = 0\n").unwrap();
-    assert_eq!(plan.default_pool_size, 90);
-    assert_eq!(plan.databases[0].pool_size, Some(90));
+    assert_eq!(plan.default_pool_size, PoolSize::Fixed(90));
+    assert_eq!(plan.databases[0].pool_size, Some(PoolSize::Fixed(90)));
     assert_eq!(plan.databases[0].max_db_connections, Some(90));
     assert_eq!(plan.client_login_timeout, Duration::from_secs(60));
     assert!(warned(
@@ -255,6 +259,7 @@ error: expected a whole number, found `abc`
   |
 2 | app = host=h pool_size=abc
   |                        ^^^
+  = help: write a number, or auto: it then finds the size
 
 error: unknown key `pasword`
   --> p.ini:3:16
@@ -378,7 +383,10 @@ fn a_reload_keeps_what_only_a_restart_changes() {
         .map(|c| format!("{} {}", c.key, c.old))
         .collect();
     assert!(words.iter().any(|w| w.contains("7000")), "{words:?}");
-    assert_eq!((new.unix_socket_port, new.default_pool_size), (7000, 4));
+    assert_eq!(
+        (new.unix_socket_port, new.default_pool_size),
+        (7000, PoolSize::Fixed(4))
+    );
     assert_eq!(new.listen, old.listen);
     assert!(
         new.shown
@@ -394,7 +402,10 @@ fn one_key_can_be_changed_in_a_running_plan() {
     let old = with("default_pool_size = 3\nmax_client_conn = 50").unwrap();
     let (new, said) = with_key(&old, "query_timeout", "4").unwrap();
     assert_eq!(new.query_timeout, Some(Duration::from_secs(4)));
-    assert_eq!((new.default_pool_size, new.max_client_conn), (3, 50));
+    assert_eq!(
+        (new.default_pool_size, new.max_client_conn),
+        (PoolSize::Fixed(3), 50)
+    );
     assert_eq!(said, Vec::<String>::new());
     assert!(
         new.shown
@@ -412,4 +423,17 @@ fn one_key_can_be_changed_in_a_running_plan() {
         let error = with_key(&old, key, value).unwrap_err().render();
         assert!(error.contains(expected), "{key}: {error}");
     }
+}
+
+#[test]
+fn a_size_may_be_automatic() {
+    let plan = ini("[databases]\na = host=h pool_size=auto\nb = host=h\n[users]\nann = pool_size=auto\n[pgbouncer]\ndefault_pool_size = 12\n").unwrap();
+    assert_eq!(plan.databases[0].pool_size, Some(PoolSize::Auto));
+    assert_eq!(plan.databases[1].pool_size, None);
+    assert_eq!(plan.users["ann"].pool_size, Some(PoolSize::Auto));
+    assert_eq!(plan.default_pool_size, PoolSize::Fixed(12));
+    let plan = with("default_pool_size = auto").unwrap();
+    assert_eq!(plan.default_pool_size, PoolSize::Auto);
+    assert_eq!((plan.auto_floor, plan.auto_ceiling), (4, None));
+    assert_eq!(shown(&plan, "default_pool_size"), "auto");
 }

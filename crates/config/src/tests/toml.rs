@@ -29,7 +29,7 @@ fn defaults_of_a_new_file() {
     );
     assert_eq!(
         (plan.max_client_conn, plan.default_pool_size, plan.line),
-        (10_000, 20, 90)
+        (10_000, PoolSize::Fixed(20), 90)
     );
     assert_eq!((plan.transaction_timeout, plan.query_timeout), (None, None));
     assert_eq!(
@@ -69,7 +69,7 @@ fn values_reach_the_plan_and_show_config() {
     assert_eq!(plan.databases[0].server_lifetime, Some(None));
     assert_eq!(
         (plan.databases[0].port, plan.databases[0].pool_size),
-        (5433, Some(3))
+        (5433, Some(PoolSize::Fixed(3)))
     );
     assert_eq!(shown(&plan, "query_wait_timeout"), "1.5");
     assert_eq!(shown(&plan, "transaction_timeout"), "600");
@@ -159,7 +159,10 @@ fn mistakes_are_errors() {
         "port = 0",
         "hots = \"x\"",
         "host = \"again\"",
-        "[pool]\nsize = \"auto\"",
+        "[pool]\nsize = \"automatic\"",
+        "[pool]\nsize = \"20\"",
+        "[pool]\nauto_floor = 0",
+        "[server]\ncores = 0",
         "[pool]\nsize = 1\nsize = 2",
         "[pool]\nsize = 1.5",
         "[pool]\nsize = -1",
@@ -250,7 +253,7 @@ fn every_key_of_the_table_is_read() {
         let (section, key) = setting.toml.rsplit_once('.').unwrap();
         let default = setting.default_toml;
         let value = match setting.kind {
-            Kind::Flag | Kind::Count { .. } => default.to_owned(),
+            Kind::Flag | Kind::Count { .. } | Kind::PoolSize => default.to_owned(),
             Kind::Limit => "3".to_owned(),
             Kind::List | Kind::Listen if default.is_empty() => "[]".to_owned(),
             Kind::List | Kind::Listen => format!("[\"{default}\"]"),
@@ -285,7 +288,7 @@ fn the_reference_names_every_setting_once() {
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), all);
-    assert!(settings_markdown().contains("| `pool.size` | `20` | number from 1 to 1000000 |"));
+    assert!(settings_markdown().contains("| `pool.size` | `20` | number above 0 or \"auto\" |"));
 }
 
 #[test]
@@ -311,4 +314,17 @@ fn the_page_of_settings_is_up_to_date() {
         page == settings_markdown(),
         "docs/settings.md is out of date"
     );
+}
+
+#[test]
+fn a_size_may_be_automatic_within_bounds() {
+    let plan = toml(
+        "[database.app]\nhost = \"h\"\npool_size = \"auto\"\n[pool]\nsize = \"auto\"\n\
+         auto_floor = 3\nauto_ceiling = 30\n[server]\ncores = 8\nline = 50\n",
+    )
+    .unwrap();
+    assert_eq!(plan.default_pool_size, PoolSize::Auto);
+    assert_eq!(plan.databases[0].pool_size, Some(PoolSize::Auto));
+    assert_eq!((plan.auto_floor, plan.auto_ceiling), (3, Some(30)));
+    assert_eq!(plan.server_cores, Some(8));
 }

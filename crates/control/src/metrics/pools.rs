@@ -3,7 +3,7 @@
 use super::Pools;
 use super::encode::{Encoder, Label, Unit, Value};
 use events::snapshot::{PoolRow, Snapshot};
-use events::{Histogram, RefuseReason};
+use events::{Histogram, RefuseReason, SizeReason};
 
 /// A family with one figure per pool: name, unit, help, how it is read.
 type Figure = (&'static str, Unit, &'static str, fn(&PoolRow) -> Value);
@@ -175,6 +175,22 @@ pub(super) fn counters(e: &mut Encoder, pools: &Pools<'_>) {
         let mut family = e.counters(family, unit, help);
         for (name, row) in pools {
             family.add(&pool_labels(*name), figure(row));
+        }
+    }
+}
+
+/// Changes of automatic sizes; pools of a fixed size have no series.
+pub(super) fn sizing(e: &mut Encoder, pools: &Pools<'_>) {
+    let mut family = e.counters(
+        "plimsoll_pool_size_changes",
+        Unit::None,
+        "Changes of an automatic size, made or (guard auto_size in observe) only proposed, by reason.",
+    );
+    for (name, row) in pools {
+        let Some(sizing) = &row.sizing else { continue };
+        let [database, user] = pool_labels(*name);
+        for (reason, changes) in SizeReason::ALL.iter().zip(sizing.changes) {
+            family.add(&[database, user, ("reason", reason.label())], changes);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The text of `/metrics` against a golden file and the format's rules.
 
 use super::*;
+use events::sizing::SizingRow;
 use events::snapshot::Address;
 use events::{LeaseRow, LeaseState};
 use std::collections::BTreeSet;
@@ -35,6 +36,12 @@ fn snapshot() -> Snapshot {
         user: "web".into(),
         mode: "session",
         size: 5,
+        sizing: Some(SizingRow {
+            floor: 4,
+            ceiling: 90,
+            changes: [7, 2, 1, 1, 0],
+            ..SizingRow::default()
+        }),
         ..PoolRow::default()
     };
     odd.leaks.reclaimed = [3, 1];

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use config::{ListenAddress, Overrides, Plan, UrlOptions};
+use config::{ListenAddress, Overrides, Plan, PoolSize, UrlOptions};
 use control::Control;
 use events::snapshot::Snapshot;
 use proxy::{Handle, Proxy};
@@ -165,11 +165,11 @@ fn plan(sandbox: &Sandbox) -> anyhow::Result<Plan> {
         .cloned()
         .context("a URL makes a database")?;
     if let Some(shop) = plan.databases.first_mut() {
-        shop.pool_size = Some(SHOP_SIZE);
+        shop.pool_size = Some(PoolSize::Fixed(SHOP_SIZE));
     }
     reports.name = "reports".to_owned();
     reports.user = Some(REPORTER.to_owned());
-    reports.pool_size = Some(REPORTS_SIZE);
+    reports.pool_size = Some(PoolSize::Fixed(REPORTS_SIZE));
     plan.databases.push(reports);
     Ok(plan)
 }

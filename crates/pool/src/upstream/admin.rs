@@ -6,7 +6,9 @@ use crate::figures::{ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, W
 use crate::list::NIL;
 use crate::one_pool::{Mode, Pool};
 use crate::settings::{CapId, PoolSettings, UpstreamSettings};
-use events::{CloseReason, ConnId, FlowId, Histogram, PoolId, RefuseReason, Time, WorkerId};
+use events::{
+    CloseReason, ConnId, FlowId, Guard, GuardMode, Histogram, PoolId, RefuseReason, Time, WorkerId,
+};
 use std::sync::Arc;
 
 impl Upstream {
@@ -38,6 +40,11 @@ impl Upstream {
             return;
         };
         let settings = each_cap_once(settings);
+        // A guard that is switched off leaves the size where it is.
+        let kept = (old.sized
+            && settings.auto.is_some()
+            && settings.guards.mode(Guard::AutoSize) != GuardMode::Enforce)
+            .then_some(old.settings.size);
         if old.settings.caps != settings.caps {
             let (charged, live) = (old.charged(), old.live());
             self.count_caps(p, |cap| {
@@ -51,6 +58,11 @@ impl Upstream {
             });
         } else {
             self.at_mut(p).configure(settings);
+        }
+        let pool = self.at_mut(p);
+        pool.apply_sizer();
+        if let Some(size) = kept {
+            pool.settings.size = size;
         }
         self.at_mut(p).next_scan = Time::ZERO;
         self.settings_changed(now);

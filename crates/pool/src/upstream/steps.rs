@@ -199,6 +199,9 @@ impl Upstream {
         let pool = self.at_mut(p);
         *pool.count_mut(old) -= 1;
         *pool.count_mut(new) += 1;
+        if new == ConnState::Lent {
+            pool.meter.peak = pool.meter.peak.max(pool.count(ConnState::Lent));
+        }
         if old == ConnState::Opening && new != ConnState::Opening {
             self.opening -= 1;
         }

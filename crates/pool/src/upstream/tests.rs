@@ -6,6 +6,7 @@ mod failing;
 mod leaking;
 mod lending;
 mod shedding;
+mod sizing;
 mod waiting;
 mod weights;
 

@@ -3,6 +3,7 @@
 use super::Handle;
 use crate::mail::{Mail, Report};
 use crate::registry::Place;
+use crate::sizing;
 use events::snapshot::{PoolRow, Snapshot, Totals};
 use relay::PoolKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +78,7 @@ impl Handle {
             guards: self.guards_row(),
             ..Snapshot::default()
         };
-        snapshot.pools = places.iter().map(|p| pool_row(p, now)).collect();
+        snapshot.pools = places.iter().map(|p| pool_row(p, now, detail)).collect();
         let deadline = Instant::now() + REPORT_MAX;
         let mut found = Vec::new();
         while let Ok(report) =
@@ -150,10 +151,17 @@ fn totals(snapshot: &Snapshot) -> BTreeMap<String, Totals> {
     by_name
 }
 
-fn pool_row(place: &Place, now: events::Time) -> PoolRow {
+fn pool_row(place: &Place, now: events::Time, detail: bool) -> PoolRow {
     let upstream = place.upstream.lock();
     let f = upstream.figures(place.pool, now);
-    PoolRow {
+    let sizing = upstream.sizing(place.pool).map(sizing::sizing_row);
+    let record = match detail {
+        true => upstream.record(place.pool).cloned(),
+        false => None,
+    };
+    let line = upstream.line();
+    let mut row = PoolRow {
+        sizing,
         database: place.info.database.to_string(),
         user: place.info.user.to_string(),
         mode: place.info.mode.label(),
@@ -170,7 +178,10 @@ fn pool_row(place: &Place, now: events::Time) -> PoolRow {
         paused: f.paused,
         disabled: f.disabled,
         ..PoolRow::default()
-    }
+    };
+    drop(upstream);
+    row.advice = record.map(|record| sizing::advice_row(&record, row.size, line));
+    row
 }
 
 fn merge(snapshot: &mut Snapshot, report: Report) {

@@ -37,6 +37,14 @@ impl Turn<'_> {
                 self.server.expected.front(),
                 Some(Expect::Bind | Expect::BindOld(_) | Expect::Describe)
             );
+        if in_vain(code)
+            && !matches!(
+                self.server.expected.front(),
+                Some(Expect::OwnQuery(_) | Expect::OwnSync)
+            )
+        {
+            self.local.stats.in_vain += 1;
+        }
         self.server.copy_in = false;
         if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
             tracker.failed = true;
@@ -151,4 +159,11 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
         Expect::OwnClose(statement) => server.prepared.not_closed(statement),
         _ => {}
     }
+}
+
+/// The statement was given up, for its time or for others: what the server did
+/// for it brought nobody anything. Cancelled or timed out, lock not available,
+/// serialization failure, deadlock, out of resources.
+fn in_vain(code: &str) -> bool {
+    matches!(code, "57014" | "55P03" | "40001" | "40P01") || code.starts_with("53")
 }

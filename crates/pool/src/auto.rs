@@ -1,0 +1,716 @@
+//! How large a pool with `pool_size = "auto"` is.
+//!
+//! A controller without clock, lock or socket: samples go in, changes of the
+//! size come out. It searches for the size that brings the most throughput and
+//! trusts only what it measured at two sizes, one after the other:
+//!
+//! ```text
+//!           clients wait                     more throughput
+//!  Holding ─────────────► Trying a larger ───────────────────► Holding (larger)
+//!     ▲  │                      │ not                             │ still waiting:
+//!     │  │                      ▼                                 └─► again
+//!     │  │               a step half as large, …, then back
+//!     │  └─ a larger one brought nothing ─► Trying a smaller ─► kept, or back
+//!     └─ unused for minutes: less, to what the demand of those minutes needs
+//! ```
+//!
+//! Latency alone moves nothing: waiting for a lock or for a silent client is
+//! no load. How it decides, and which ways of failing it avoids, stands in
+//! `docs/sizing.md`.
+
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use events::{SizeReason, Time};
+use std::time::Duration;
+use window::{Gain, Window};
+
+/// How often a pool is sampled.
+pub const AUTO_PERIOD: Duration = Duration::from_millis(500);
+/// No new try begins when so many changes were made within a minute; the way
+/// back from a try is always open.
+pub const AUTO_CHANGES_PER_MINUTE: usize = 12;
+
+/// A larger size must bring this much more, as a share.
+const UP_GAIN: f64 = 0.02;
+/// A smaller size may cost this much throughput. Less than [`UP_GAIN`]: the
+/// two never chase each other.
+const DOWN_LOSS: f64 = 0.01;
+/// Clients that were not waiting are made to wait only where this is won.
+const UNASKED_GAIN: f64 = 0.02;
+/// How many standard errors make a verdict early.
+const SURE: f64 = 1.5;
+/// For keeping less, more is asked.
+const SURE_OF_LESS: f64 = 2.0;
+const TRY_MIN_OF_LESS: u32 = 6;
+/// An unclear result is believed only below these standard errors.
+const NOISE_UP: f64 = 0.03;
+const NOISE_DOWN: f64 = 0.02;
+/// A try without a clear result ends after so many samples.
+const TRY_MAX: u32 = 24;
+/// A verdict on little difference needs so many samples.
+const TRY_MIN: u32 = 3;
+/// A size with fewer samples is measured again before it loses to a larger one.
+const BASE_KNOWN: u32 = 6;
+/// Samples after which older ones at the same size are forgotten by half.
+const BASE_MAX: u32 = 24;
+/// Longest pause after a change before its effect is measured, in samples.
+const SETTLE_MAX: u32 = 20;
+/// First factor between sizes; a try without gain is repeated with its root.
+const STEP: f64 = 2.0;
+/// The search ends with this factor.
+const STEP_MIN: f64 = 1.19;
+/// Clients wait in earnest when this share of all who are here waits: more
+/// than that cannot be won by ending the wait.
+const STANDING: f64 = 0.05;
+/// First pause after a search, doubled after each that found nothing new.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// The time that a transaction takes changed by this factor: a new search.
+const NEW_LOAD: f64 = 1.5;
+/// Unused connections are looked at so often, and the size falls to no less
+/// than [`UNUSED_KEEP`] of it.
+const UNUSED_EVERY: Duration = Duration::from_secs(60);
+const UNUSED_KEEP: f64 = 0.75;
+/// The demand of this time counts, and of the same time before.
+const DEMAND_SPAN: Duration = Duration::from_secs(300);
+
+/// Bounds of an automatic size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AutoSettings {
+    /// Never less, ≥ 1.
+    pub floor: u32,
+    /// Never more; the line bounds it as well.
+    pub ceiling: u32,
+    /// Processor cores of the server, where somebody stated them: the search
+    /// then starts at twice as many connections instead of at the floor.
+    pub server_cores: Option<u32>,
+    /// Throughput is counted in queries: in session mode a lease is a session.
+    pub per_query: bool,
+}
+
+impl AutoSettings {
+    /// The size before anything is known.
+    pub fn start(&self) -> u32 {
+        let stated = self
+            .server_cores
+            .map_or(self.floor, |c| c.saturating_mul(2));
+        stated.clamp(self.floor.max(1), self.most())
+    }
+
+    fn most(&self) -> u32 {
+        self.ceiling.max(self.floor).max(1)
+    }
+}
+
+/// What was seen of a pool since the last sample.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Sample {
+    /// The time that it covers.
+    pub span: Duration,
+    /// Leases that ended, less those that ended in vain: cancelled, timed out,
+    /// given up for contention. What grows with these is no throughput.
+    pub done: f64,
+    /// Clients that waited, on average.
+    pub queued: f64,
+    /// Connections that were lent, on average.
+    pub held: f64,
+    /// Of these, on average, the ones whose server had something to do. The
+    /// others were held by clients that are silent inside a transaction.
+    pub busy: f64,
+    /// Connections that can serve now.
+    pub usable: u32,
+    /// Connections that the pool could have under the line and its caps.
+    pub room: u32,
+    /// Most that were lent at one moment.
+    pub peak: u32,
+}
+
+/// One change of a size, with the figures that led to it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct SizeChange {
+    /// When.
+    pub at: Time,
+    /// The size before.
+    pub from: u32,
+    /// The size now.
+    pub to: u32,
+    /// Why.
+    pub reason: SizeReason,
+    /// Clients that waited, on average over what was measured.
+    pub queued: f64,
+    /// Connections that were lent, on average.
+    pub held: f64,
+    /// Leases that ended per second, at `from`.
+    pub rate: f64,
+}
+
+/// A size under trial.
+#[derive(Clone, Copy, Debug)]
+struct Try {
+    /// Where it goes back to.
+    from: u32,
+    /// What was measured there; for a series of smaller sizes, at the first.
+    base: Window,
+    window: Window,
+    kind: Kind,
+    factor: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Larger,
+    Smaller,
+    /// Smaller than the traffic needs, though nobody had to wait before.
+    SmallerUnasked,
+    /// The size before a larger one, measured anew because it hardly was.
+    Again,
+}
+
+/// What a try has shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    Open,
+    Keep,
+    Back,
+    /// No result, and the size that it is compared with was hardly measured.
+    BaseUnknown,
+}
+
+/// The controller of one pool.
+#[derive(Clone, Debug)]
+pub struct Auto {
+    settings: AutoSettings,
+    size: u32,
+    trial: Option<Try>,
+    /// Samples to let pass after a change.
+    settle: u32,
+    /// What was measured at the present size, and before that at the same.
+    base: Window,
+    base_before: Window,
+    /// Largest size that has proved itself in this load.
+    proven: u32,
+    factor: f64,
+    next_up: Time,
+    next_down: Time,
+    pause_up: Duration,
+    pause_down: Duration,
+    /// The search ended without a gain: a smaller size may do.
+    may_shrink: bool,
+    load: Load,
+    demand: Demand,
+    /// Times of the last changes.
+    recent: [Time; AUTO_CHANGES_PER_MINUTE],
+    changes: [u64; SizeReason::COUNT],
+    last: Option<SizeChange>,
+}
+
+/// The time that a lease keeps the server busy: fast and as it was.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    fast: f64,
+    reference: f64,
+    /// Samples since the last change of the size.
+    since_change: u32,
+}
+
+/// Most connections that were wanted lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Demand {
+    now: f64,
+    before: f64,
+    turned_at: Time,
+    next_look: Time,
+}
+
+impl Auto {
+    /// A controller that knows nothing yet.
+    pub fn new(settings: AutoSettings) -> Auto {
+        let size = settings.start();
+        Auto {
+            settings,
+            size,
+            trial: None,
+            settle: 0,
+            base: Window::default(),
+            base_before: Window::default(),
+            proven: size,
+            factor: STEP,
+            next_up: Time::ZERO,
+            next_down: Time::ZERO,
+            pause_up: PAUSE,
+            pause_down: PAUSE,
+            may_shrink: false,
+            load: Load::default(),
+            demand: Demand::default(),
+            recent: [Time::ZERO; AUTO_CHANGES_PER_MINUTE],
+            changes: [0; SizeReason::COUNT],
+            last: None,
+        }
+    }
+
+    /// The size now.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The bounds.
+    pub fn settings(&self) -> &AutoSettings {
+        &self.settings
+    }
+
+    /// New bounds; what was learned stays.
+    pub fn configure(&mut self, settings: AutoSettings) {
+        self.settings = settings;
+        self.size = self.size.clamp(settings.floor.max(1), settings.most());
+        self.proven = self.proven.min(settings.most());
+        self.trial = None;
+        self.forget();
+    }
+
+    /// Whether a size is under trial now.
+    pub fn is_trying(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Changes so far, in the order of [`SizeReason::ALL`].
+    pub fn changes(&self) -> &[u64; SizeReason::COUNT] {
+        &self.changes
+    }
+
+    /// The last change.
+    pub fn last_change(&self) -> Option<&SizeChange> {
+        self.last.as_ref()
+    }
+
+    /// One sample, each [`AUTO_PERIOD`]. Says when the size changes.
+    pub fn observe(&mut self, now: Time, s: &Sample) -> Option<SizeChange> {
+        if s.span.is_zero() {
+            return None;
+        }
+        self.demand.add(now, s);
+        self.load.add(s);
+        if self.settling() {
+            return None;
+        }
+        match self.trial.take() {
+            Some(trial) => self.judge(now, s, trial),
+            None => self.watch(now, s),
+        }
+    }
+
+    /// What a sample says when nothing may be changed: the size that would be
+    /// tried next after the `size` that holds. No measurement stands behind it.
+    pub fn would(&mut self, now: Time, size: u32, s: &Sample) -> Option<SizeChange> {
+        self.demand.add(now, s);
+        if !is_saturated(s, size) || !is_standing(s) || now < self.next_up {
+            return None;
+        }
+        let to = self.larger(size, STEP).min(self.limit(s));
+        if to <= size {
+            return None;
+        }
+        self.next_up = now.after(UNUSED_EVERY);
+        let mut window = Window::default();
+        window.add(s, true);
+        Some(self.note(now, size, to, SizeReason::ClientsWait, &window))
+    }
+
+    // --- holding ---
+
+    fn watch(&mut self, now: Time, s: &Sample) -> Option<SizeChange> {
+        let limit = self.limit(s);
+        let saturated = is_saturated(s, self.size);
+        let load_changed = self.load.changed();
+        if saturated || s.held >= 0.7 * f64::from(self.size) {
+            if self.base.ticks >= BASE_MAX {
+                self.base_before = std::mem::take(&mut self.base);
+            }
+            self.base.add(s, saturated);
+        }
+        if load_changed && (saturated || s.held > f64::from(self.settings.start())) {
+            self.new_load(now);
+        }
+        if saturated && is_standing(s) {
+            if self.proven.min(limit) > self.size {
+                let to = self.proven.min(limit);
+                return Some(self.set(now, to, SizeReason::ClientsWait, s));
+            }
+            if now >= self.next_up && self.may_try(now) {
+                let to = self.larger(self.size, self.factor).min(limit);
+                if to > self.size {
+                    return Some(self.begin(now, s, to, Kind::Larger, self.factor));
+                }
+                // At the limit. Only another load makes it worth asking for less.
+                self.may_shrink |= load_changed;
+                self.next_up = now.after(self.pause_up);
+            }
+            return self.shrink(now, s, Kind::Smaller);
+        }
+        if load_changed && s.queued < 0.5 && self.load.rose() {
+            self.may_shrink = s.held > f64::from(self.settings.start());
+            return self.shrink(now, s, Kind::SmallerUnasked);
+        }
+        match saturated {
+            true => None,
+            false => self.give_back(now, s),
+        }
+    }
+
+    /// Tries less, where a larger size brought nothing or the load is a new one.
+    fn shrink(&mut self, now: Time, s: &Sample, kind: Kind) -> Option<SizeChange> {
+        let measured = self.measured().ticks >= TRY_MIN;
+        if !self.may_shrink || now < self.next_down || !measured || !self.may_try(now) {
+            return None;
+        }
+        self.may_shrink = false;
+        let held = match kind {
+            Kind::SmallerUnasked => s.held.min(f64::from(self.size)),
+            _ => f64::from(self.size),
+        };
+        let to = self.smaller(held, STEP_MIN);
+        (to < self.size).then(|| self.begin(now, s, to, kind, STEP_MIN))
+    }
+
+    /// Unused connections go, slowly, and never below what the last minutes needed.
+    fn give_back(&mut self, now: Time, s: &Sample) -> Option<SizeChange> {
+        if now < self.demand.next_look {
+            return None;
+        }
+        let first = self.demand.next_look == Time::ZERO;
+        self.demand.next_look = now.after(UNUSED_EVERY);
+        let needed = self.demand.staffing();
+        let kept = (f64::from(self.size) * UNUSED_KEEP).ceil() as u32;
+        let to = needed.max(kept).max(self.settings.start());
+        (!first && to < self.size).then(|| self.set(now, to, SizeReason::Unused, s))
+    }
+
+    /// The transactions take another time than before: what was learned is old.
+    fn new_load(&mut self, now: Time) {
+        self.load.reference = 0.0;
+        self.load.since_change = 0;
+        self.next_up = self.next_up.min(now);
+        self.next_down = self.next_down.min(now);
+        self.pause_up = PAUSE;
+        self.pause_down = PAUSE;
+        self.factor = STEP;
+        self.forget();
+        self.proven = self.size;
+    }
+
+    // --- trying ---
+
+    fn begin(&mut self, now: Time, s: &Sample, to: u32, kind: Kind, factor: f64) -> SizeChange {
+        let mut base = self.measured();
+        if base.ticks == 0 {
+            base.add(s, is_saturated(s, self.size));
+        }
+        self.trial = Some(Try {
+            from: self.size,
+            base,
+            window: Window::default(),
+            kind,
+            factor,
+        });
+        let reason = match kind {
+            Kind::Larger => SizeReason::ClientsWait,
+            _ => SizeReason::LatencyOnly,
+        };
+        self.change(now, to, reason, &base)
+    }
+
+    fn judge(&mut self, now: Time, s: &Sample, mut trial: Try) -> Option<SizeChange> {
+        let as_strong = 0.7 * (trial.base.queued() + trial.base.held()).min(f64::from(trial.from));
+        let saturated = is_saturated(s, self.size);
+        if !saturated && s.queued + s.held < as_strong {
+            // Less traffic than there was: it says nothing about the size.
+            self.trial = Some(trial);
+            return None;
+        }
+        trial.window.add(s, saturated);
+        let gain = match trial.kind {
+            Kind::SmallerUnasked => Gain::by_response(&trial.window, &trial.base),
+            Kind::Larger | Kind::Smaller | Kind::Again => Gain::of(&trial.window, &trial.base),
+        };
+        match verdict(&trial, gain) {
+            Verdict::Open => {
+                self.trial = Some(trial);
+                None
+            }
+            Verdict::Keep => self.keep(now, &trial, gain),
+            Verdict::Back => self.go_back(now, s, &trial, gain),
+            Verdict::BaseUnknown if !self.may_try(now) => self.go_back(now, s, &trial, gain),
+            Verdict::BaseUnknown => {
+                // The other way round: does the old size cost anything?
+                self.trial = Some(Try {
+                    from: self.size,
+                    base: trial.window,
+                    window: Window::default(),
+                    kind: Kind::Again,
+                    factor: trial.factor,
+                });
+                Some(self.change(now, trial.from, SizeReason::NoGain, &trial.window))
+            }
+        }
+    }
+
+    fn keep(&mut self, now: Time, trial: &Try, gain: Gain) -> Option<SizeChange> {
+        self.base = trial.window;
+        self.proven = self.size;
+        match trial.kind {
+            Kind::Larger => {
+                self.pause_up = PAUSE;
+                // The nearer the knee, the smaller the next step.
+                let share = gain.value / (trial.factor - 1.0);
+                self.factor = match share < 0.3 {
+                    true => trial.factor.sqrt().max(STEP_MIN),
+                    false => trial.factor,
+                };
+                self.next_up = now;
+                None
+            }
+            Kind::Again => {
+                // The larger size was no better: on with a smaller step.
+                self.factor = trial.factor.sqrt().max(STEP_MIN);
+                self.next_up = match trial.factor > STEP_MIN * 1.05 {
+                    true => now,
+                    false => now.after(self.pause_up),
+                };
+                None
+            }
+            Kind::Smaller | Kind::SmallerUnasked => {
+                self.next_up = now.after(self.pause_up);
+                self.factor = STEP_MIN;
+                // Further down, measured against the first size of the series.
+                let factor = match gain.value > 0.05 {
+                    true => STEP.sqrt(),
+                    false => STEP_MIN,
+                };
+                let to = self.smaller(f64::from(self.size), factor);
+                if to >= self.size || !self.may_try(now) {
+                    return None;
+                }
+                let base = match gain.value > 0.0 {
+                    true => trial.window,
+                    false => trial.base,
+                };
+                self.trial = Some(Try {
+                    from: self.size,
+                    base,
+                    window: Window::default(),
+                    ..*trial
+                });
+                Some(self.change(now, to, SizeReason::LatencyOnly, &trial.window))
+            }
+        }
+    }
+
+    fn go_back(&mut self, now: Time, s: &Sample, trial: &Try, gain: Gain) -> Option<SizeChange> {
+        match trial.kind {
+            Kind::Larger => {
+                let factor = trial.factor.sqrt();
+                let to = self.larger(trial.from, factor).min(self.limit(s));
+                let between = to < self.size && to > trial.from;
+                if trial.factor > STEP_MIN * 1.05 && between && self.may_try(now) {
+                    self.trial = Some(Try {
+                        window: Window::default(),
+                        factor: factor.max(STEP_MIN),
+                        ..*trial
+                    });
+                    return Some(self.change(now, to, SizeReason::NoGain, &trial.window));
+                }
+                self.next_up = now.after(self.pause_up);
+                self.pause_up = (self.pause_up * 2).min(PAUSE_MAX);
+                self.factor = STEP.sqrt();
+                self.may_shrink = gain.value < DOWN_LOSS;
+                Some(self.change(now, trial.from, SizeReason::NoGain, &trial.window))
+            }
+            Kind::Again => {
+                self.proven = self.proven.max(trial.from);
+                Some(self.change(now, trial.from, SizeReason::Needed, &trial.window))
+            }
+            Kind::Smaller | Kind::SmallerUnasked => {
+                self.next_down = now.after(self.pause_down);
+                self.pause_down = (self.pause_down * 2).min(PAUSE_MAX);
+                Some(self.change(now, trial.from, SizeReason::Needed, &trial.window))
+            }
+        }
+    }
+
+    // --- parts ---
+
+    fn measured(&self) -> Window {
+        match self.base.ticks * 2 < BASE_MAX && self.base_before.ticks > 0 {
+            true => self.base_before,
+            false => self.base,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.base = Window::default();
+        self.base_before = Window::default();
+    }
+
+    fn set(&mut self, now: Time, to: u32, reason: SizeReason, s: &Sample) -> SizeChange {
+        let mut window = Window::default();
+        window.add(s, false);
+        self.change(now, to, reason, &window)
+    }
+
+    fn change(&mut self, now: Time, to: u32, reason: SizeReason, at: &Window) -> SizeChange {
+        let from = self.size;
+        self.size = to.clamp(self.settings.floor.max(1), self.settings.most());
+        self.forget();
+        self.load.since_change = 0;
+        self.load.reference = 0.0;
+        // Until what began at the old size has ended.
+        let lease = at.held() / at.rate().max(1e-3);
+        let samples = (2.0 * lease / AUTO_PERIOD.as_secs_f64()).ceil();
+        self.settle = (samples.clamp(1.0, f64::from(SETTLE_MAX))) as u32;
+        self.recent.rotate_left(1);
+        if let Some(last) = self.recent.last_mut() {
+            *last = now;
+        }
+        self.note(now, from, self.size, reason, at)
+    }
+
+    fn note(&mut self, at: Time, from: u32, to: u32, why: SizeReason, w: &Window) -> SizeChange {
+        self.changes[why as usize] += 1;
+        let change = SizeChange {
+            at,
+            from,
+            to,
+            reason: why,
+            queued: w.queued(),
+            held: w.held(),
+            rate: w.rate(),
+        };
+        self.last = Some(change);
+        change
+    }
+
+    /// After a change: connections are still being opened, or those of the
+    /// larger size are not back yet.
+    fn settling(&mut self) -> bool {
+        if self.settle == 0 {
+            return false;
+        }
+        self.settle -= 1;
+        true
+    }
+
+    fn limit(&self, s: &Sample) -> u32 {
+        self.settings.most().min(s.room.max(self.settings.floor))
+    }
+
+    fn larger(&self, from: u32, factor: f64) -> u32 {
+        let to = (f64::from(from) * factor).round();
+        (to.min(f64::from(u32::MAX)) as u32).max(from.saturating_add(1))
+    }
+
+    fn smaller(&self, from: f64, factor: f64) -> u32 {
+        let to = (from / factor).floor().min(from - 1.0).max(1.0) as u32;
+        to.max(self.settings.floor)
+    }
+
+    /// Fewer changes than the bound within the last minute.
+    fn may_try(&self, now: Time) -> bool {
+        let oldest = self.recent[0];
+        oldest == Time::ZERO || now.since(oldest) >= Duration::from_secs(60)
+    }
+}
+
+fn verdict(trial: &Try, gain: Gain) -> Verdict {
+    let ticks = trial.window.ticks;
+    let least = match trial.kind {
+        Kind::Larger if trial.window.is_saturated() => UP_GAIN,
+        // Nobody waits any more: that is the gain, unless it costs.
+        Kind::Larger => -UP_GAIN,
+        Kind::Smaller | Kind::Again => -DOWN_LOSS,
+        Kind::SmallerUnasked => UNASKED_GAIN,
+    };
+    let over = gain.value - least;
+    let good = over > 0.0;
+    let (sure, enough) = match (trial.kind, good) {
+        // Growing and going back from less are safe: a single sample may do.
+        (Kind::Larger, true) => (SURE, 1),
+        (Kind::Larger, false) | (Kind::Again, _) => (SURE, TRY_MIN),
+        (Kind::Smaller | Kind::SmallerUnasked, false) => (SURE, 1),
+        (Kind::Smaller | Kind::SmallerUnasked, true) => (SURE_OF_LESS, TRY_MIN_OF_LESS),
+    };
+    if over.abs() > sure * gain.error && ticks >= enough {
+        return if good { Verdict::Keep } else { Verdict::Back };
+    }
+    let noise = match trial.kind {
+        Kind::Larger | Kind::Again => NOISE_UP,
+        Kind::Smaller | Kind::SmallerUnasked => NOISE_DOWN,
+    };
+    let base_unknown = trial.base.ticks < BASE_KNOWN && trial.kind == Kind::Larger;
+    match trial.kind {
+        _ if base_unknown && ticks >= BASE_KNOWN => Verdict::BaseUnknown,
+        _ if ticks < TRY_MAX => Verdict::Open,
+        Kind::Again if good => Verdict::Keep,
+        // Where chance alone makes such a difference, nothing changes.
+        _ if good && gain.error < noise => Verdict::Keep,
+        _ => Verdict::Back,
+    }
+}
+
+/// All connections were lent and somebody waited.
+fn is_saturated(s: &Sample, size: u32) -> bool {
+    let serving = f64::from(size.min(s.usable.max(1)));
+    s.queued >= 0.5 && s.held >= 0.85 * serving
+}
+
+/// More than a share of all who are here waits: a queue that stands, not one
+/// that a burst left for a moment.
+fn is_standing(s: &Sample) -> bool {
+    s.queued >= STANDING * (s.queued + s.held)
+}
+
+impl Load {
+    fn add(&mut self, s: &Sample) {
+        if s.done <= 0.0 {
+            return;
+        }
+        let busy = if s.busy > 0.0 { s.busy } else { s.held };
+        let took = busy * s.span.as_secs_f64() / s.done;
+        self.since_change = self.since_change.saturating_add(1);
+        // About five seconds of samples.
+        let share = if self.fast == 0.0 { 1.0 } else { 0.1 };
+        self.fast += share * (took - self.fast);
+        if self.reference == 0.0 && self.since_change >= 20 {
+            self.reference = self.fast;
+        }
+    }
+
+    fn changed(&self) -> bool {
+        self.reference > 0.0
+            && (self.fast > NEW_LOAD * self.reference || self.fast * NEW_LOAD < self.reference)
+    }
+
+    fn rose(&self) -> bool {
+        self.fast > self.reference
+    }
+}
+
+impl Demand {
+    fn add(&mut self, now: Time, s: &Sample) {
+        if now.since(self.turned_at) >= DEMAND_SPAN {
+            self.before = self.now;
+            self.now = 0.0;
+            self.turned_at = now;
+        }
+        let wanted = (s.held + s.queued).max(f64::from(s.peak));
+        self.now = self.now.max(wanted);
+    }
+
+    /// Square-root staffing over the highest demand of the last minutes.
+    fn staffing(&self) -> u32 {
+        let most = self.now.max(self.before);
+        (most + 2.0 * most.sqrt()).ceil().min(f64::from(u32::MAX)) as u32
+    }
+}

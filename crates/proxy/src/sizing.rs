@@ -1,0 +1,149 @@
+//! The log of sizes that pools changed by themselves, and rows about them.
+
+use crate::port::Common;
+use config::PoolSize;
+use events::sizing::{AdviceRow, SizingRow};
+use events::{PoolId, Time, UpstreamId};
+use pool::{Auto, Record, Resized, SizeChange};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A pool's changes are told no more often; the next line covers what was
+/// kept back.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the log has said.
+#[derive(Default)]
+pub(crate) struct SizeLog {
+    /// By pool: when it may be told again, and what is kept back.
+    pools: BTreeMap<(UpstreamId, PoolId), Kept>,
+}
+
+struct Kept {
+    next: Time,
+    /// The size that was told last, and the changes since.
+    from: u32,
+    changes: u32,
+    last: Option<(SizeChange, bool)>,
+}
+
+impl SizeLog {
+    /// Takes the changes of one server's pools, and says what is due.
+    pub(crate) fn tell(&mut self, now: Time, of: UpstreamId, all: &[Resized], common: &Common) {
+        for resized in all {
+            let kept = self.pools.entry((of, resized.pool)).or_insert(Kept {
+                next: Time::ZERO,
+                from: resized.change.from,
+                changes: 0,
+                last: None,
+            });
+            kept.changes += 1;
+            kept.last = Some((resized.change, resized.acted));
+        }
+        for ((upstream, pool), kept) in &mut self.pools {
+            if *upstream != of || now < kept.next {
+                continue;
+            }
+            let Some((change, acted)) = kept.last.take() else {
+                continue;
+            };
+            line(common, *upstream, *pool, kept, &change, acted);
+            kept.next = now.after(PAUSE);
+            kept.from = change.to;
+            kept.changes = 0;
+        }
+    }
+}
+
+fn line(c: &Common, of: UpstreamId, pool: PoolId, kept: &Kept, change: &SizeChange, acted: bool) {
+    let registry = c.read();
+    let Some(place) = registry
+        .key_of(of, pool)
+        .and_then(|key| registry.place(key))
+    else {
+        return;
+    };
+    let undo = format!("set pool_size = {} for this database", kept.from);
+    tracing::info!(
+        database = %place.info.database,
+        user = %place.info.user,
+        from = kept.from,
+        to = change.to,
+        reason = change.reason.label(),
+        steps = kept.changes,
+        waiting = change.queued.round() as u64,
+        lent = change.held.round() as u64,
+        transactions_per_second = change.rate.round() as u64,
+        guard = if acted { "enforce" } else { "observe" },
+        undo,
+        "{}",
+        if acted {
+            "the pool changed its size"
+        } else {
+            "the pool would have changed its size"
+        }
+    );
+}
+
+/// How a pool sizes itself, for the snapshot.
+pub(crate) fn sizing_row(auto: &Auto) -> SizingRow {
+    SizingRow {
+        floor: auto.settings().floor,
+        ceiling: auto.settings().ceiling,
+        trying: auto.is_trying(),
+        reason: auto.last_change().map(|change| change.reason),
+        changes: *auto.changes(),
+    }
+}
+
+/// Advice from a copy of a pool's record: the formula takes about a
+/// millisecond, which nobody should wait for under the pools' lock.
+pub(crate) fn advice_row(record: &Record, size: u32, line: u32) -> AdviceRow {
+    let advice = pool::advise(record, size, line);
+    AdviceRow {
+        size: advice.size,
+        confidence: advice.confidence.label(),
+        seconds: advice.span.as_secs(),
+        leases: advice.leases,
+        late_permille: (advice.late * 1000.0).round() as u32,
+    }
+}
+
+/// The bounds of an automatic size, and the size that holds while its guard
+/// only observes.
+pub(crate) fn compiled(plan: &config::Plan, size: PoolSize, per_query: bool) -> Compiled {
+    match size {
+        PoolSize::Fixed(n) => Compiled {
+            size: n.max(1),
+            auto: None,
+        },
+        PoolSize::Auto => {
+            let line = plan.line.max(1);
+            let ceiling = plan.auto_ceiling.unwrap_or(line).min(line);
+            let fixed = match plan.default_pool_size {
+                PoolSize::Fixed(n) => n,
+                PoolSize::Auto => OBSERVED_SIZE,
+            };
+            let auto = pool::AutoSettings {
+                floor: plan.auto_floor.clamp(1, ceiling),
+                ceiling,
+                server_cores: plan.server_cores,
+                per_query,
+            };
+            Compiled {
+                size: fixed.clamp(auto.floor, ceiling),
+                auto: Some(auto),
+            }
+        }
+    }
+}
+
+/// The size of an automatic pool whose guard does not act, where no number is
+/// stated: the default of fixed sizes.
+const OBSERVED_SIZE: u32 = 20;
+
+/// See [`compiled`].
+pub(crate) struct Compiled {
+    pub(crate) size: u32,
+    pub(crate) auto: Option<pool::AutoSettings>,
+}

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::entries::UNLIMITED;
 use crate::error::{Errors, Place, Problem};
 use crate::plan::{
-    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode,
-    StatementText, Tls,
+    AuthType, Database, ErrorStyle, Keepalive, Leaks, Pin, Plan, PoolMode, ShownSetting, SslMode,
+    Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -420,12 +420,6 @@ pub(crate) fn put_database(databases: &mut Vec<Database>, database: Database) {
 /// A plan before the table's defaults are in it. No value here is ever served.
 fn blank() -> Plan {
     let zero = Duration::ZERO;
-    let keepalive = Keepalive {
-        on: false,
-        idle: None,
-        interval: None,
-        count: None,
-    };
     Plan {
         listen: Vec::new(),
         unix_socket_dir: None,
@@ -482,10 +476,7 @@ fn blank() -> Plan {
         ignore_startup_parameters: Vec::new(),
         strict_startup_parameters: false,
         application_name_add_host: false,
-        statement_text: StatementText::Normalised,
-        reclaim_after: zero,
-        reclaim_single_after: zero,
-        reclaim_exempt: Vec::new(),
+        leaks: Leaks::default(),
         error_style: ErrorStyle::Plimsoll,
         log_connections: false,
         log_disconnections: false,
@@ -494,7 +485,7 @@ fn blank() -> Plan {
         pid_file: None,
         stats_period: zero,
         log_stats: false,
-        tcp_keepalive: keepalive,
+        tcp_keepalive: Keepalive::default(),
         tcp_user_timeout: None,
         max_packet_size: 0,
         shown: Vec::new(),

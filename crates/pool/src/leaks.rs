@@ -12,6 +12,8 @@
 //!
 //! The oldest go first, and no more than clients wait.
 
+#[cfg(test)]
+mod days_tests;
 mod learned;
 #[cfg(test)]
 mod tests;

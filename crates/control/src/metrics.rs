@@ -5,6 +5,7 @@
 //! stands in `docs/decisions/0005-metrics-encoder.md`.
 
 mod encode;
+mod guards;
 mod leases;
 mod pools;
 
@@ -40,6 +41,7 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     let (pools, folded) = by_name(&snapshot.pools, POOLS_MAX);
     about(&mut encoder, snapshot, facts, folded);
     reasons(&mut encoder, snapshot);
+    guards::families(&mut encoder, &snapshot.guards, snapshot.at);
     workers(&mut encoder, &snapshot.workers);
     pools::gauges(&mut encoder, &pools);
     pools::counters(&mut encoder, &pools);

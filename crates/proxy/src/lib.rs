@@ -25,6 +25,7 @@ mod admin;
 mod columns;
 mod compile;
 mod console;
+mod guards;
 mod helpers;
 mod leases;
 mod letters;

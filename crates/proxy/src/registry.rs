@@ -3,8 +3,8 @@
 use crate::address::Endpoint;
 use crate::compile;
 use config::{Database, Plan};
-use events::{FlowId, PoolId, Time, UpstreamId};
-use pool::{CapId, PoolSettings, Upstream};
+use events::{FlowId, Guards, PoolId, Time, UpstreamId};
+use pool::{CapId, FlowRules, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -66,6 +66,10 @@ pub(crate) struct Registry {
     /// one at the server. A lock of its own, so that a login only reads the registry.
     flows: Mutex<BTreeMap<(PoolKey, FlowId), FlowClients>>,
     pub(crate) disabled: std::collections::BTreeSet<String>,
+    /// Weights and deadlines of flows, the same for every pool.
+    rules: Arc<FlowRules>,
+    /// The switch is thrown: guards only watch.
+    guards_off: bool,
     workers: u16,
 }
 
@@ -82,6 +86,8 @@ impl Registry {
         workers: u16,
     ) -> Registry {
         Registry {
+            rules: Arc::new(compile::flow_rules(&plan)),
+            guards_off: false,
             plan,
             server_tls,
             upstreams: Vec::new(),
@@ -355,6 +361,8 @@ impl Registry {
     ) -> PoolSettings {
         let plan = Arc::clone(&self.plan);
         let mut settings = compile::pool_settings(&plan, database, user);
+        settings.rules = Arc::clone(&self.rules);
+        settings.guards = self.guards();
         if let Some(limit) = database.max_db_connections.or(plan.max_db_connections) {
             let cap = *self
                 .database_caps
@@ -382,6 +390,7 @@ impl Registry {
     ) -> Reconfigured {
         self.plan = Arc::clone(&plan);
         self.server_tls = server_tls;
+        self.rules = Arc::new(compile::flow_rules(&plan));
         for cell in &self.upstreams {
             cell.lock()
                 .configure(now, compile::upstream_settings(&plan));
@@ -414,6 +423,23 @@ impl Registry {
             result.changed.push(info);
         }
         result
+    }
+
+    /// The guards' modes as they hold now.
+    fn guards(&self) -> Guards {
+        match self.guards_off {
+            true => self.plan.guards.observing(),
+            false => self.plan.guards,
+        }
+    }
+
+    /// Throws the switch, or takes it back; every pool follows at once.
+    pub(crate) fn switch_guards(&mut self, off: bool) {
+        self.guards_off = off;
+        let guards = self.guards();
+        for place in &self.places {
+            place.upstream.lock().set_guards(place.pool, guards);
+        }
     }
 
     fn retire(&mut self, now: Time, place: &Place) {

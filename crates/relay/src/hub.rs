@@ -44,6 +44,11 @@ pub trait Pools {
     fn outage(&mut self, _pool: PoolKey) -> Option<pool::Outage> {
         None
     }
+    /// How full the pool is, for the words of a refusal; with `holders`, who
+    /// holds most.
+    fn plight(&mut self, _pool: PoolKey, _flow: FlowId, _holders: bool) -> pool::Plight {
+        pool::Plight::default()
+    }
     /// Gives one back.
     fn checkin(
         &mut self,

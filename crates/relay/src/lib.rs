@@ -42,6 +42,7 @@ mod login;
 mod outbox;
 mod params;
 mod pins;
+mod refusing;
 mod release;
 mod replies;
 mod requests;

@@ -159,6 +159,49 @@ fn a_leak_is_named_and_taken_back_and_the_others_are_served() {
     assert!(!shown.contains(MARKER));
 }
 
+#[test]
+fn a_guard_that_observes_names_and_counts_only() {
+    let database = database("leases_observe");
+    server().sql(
+        &database,
+        "create table orders (note text); grant all on orders to app",
+    );
+    let sections = "[guards]\nreclaim = \"observe\"\n[leaks]\nreclaim_after = \"2s\"\n";
+    let pooler = pooler(6, sections);
+    let mut leakers: Vec<Client> = (0..6).map(|_| leak(&pooler, &database)).collect();
+    let mut waiting: Vec<Client> = (0..8)
+        .map(|_| client(&pooler, &database, "waiter"))
+        .collect();
+    for waiter in &mut waiting {
+        waiter.send(&message::query("select 1")).expect("send");
+    }
+    let named = || {
+        let log = pooler.log();
+        log.matches("a lease would be taken back").count()
+    };
+    until("all are named", || (named() == 6).then_some(()));
+    let start = Instant::now();
+    until("three more seconds", || {
+        (start.elapsed() > Duration::from_secs(3)).then_some(())
+    });
+    assert_eq!(named(), 6, "each once");
+    let leases = pooler.console().rows("show leases").expect("leases");
+    let suspects = leases.iter().filter(|row| row[14] == "pattern").count();
+    assert_eq!(suspects, 6, "{leases:#?}");
+    assert!(!format!("{leases:?} {}", pooler.log()).contains(MARKER));
+    for leaker in &mut leakers {
+        // The answers of BEGIN and INSERT are still to be read.
+        leaker.read_to_ready().expect("begun");
+        leaker.read_to_ready().expect("inserted");
+        leaker.query("commit").expect("nobody took its lease");
+    }
+    for waiter in &mut waiting {
+        waiter.read_to_ready().expect("served at last");
+    }
+    let orders = server().sql(&database, "select count(*) from orders");
+    assert_eq!(orders[0][0], "6");
+}
+
 /// Sessions that are silent in a transaction for good reasons, and a batch that talks.
 fn honest(pooler: &Pooler, database: &str) -> Vec<Client> {
     let mut all = Vec::new();

@@ -110,7 +110,8 @@ impl Days {
                 silent: Some(silent),
             },
         ];
-        self.leaks.learn(at(now), &lessons[..1 + usize::from(notable)]);
+        self.leaks
+            .learn(at(now), &lessons[..1 + usize::from(notable)]);
     }
 
     fn hold(&mut self, now: u64, class: &Arc<LeaseClass>, ends: Option<u64>) {
@@ -191,8 +192,15 @@ impl Days {
         let busy = now % 3600 < 60;
         let waiting = (BUSY + leaked).saturating_sub(SIZE) + 3 * u32::from(busy);
         let lease = |open: &Open| SilentLease {
-            conn: ConnId { slot: open.slot, generation: 0 },
-            client: ClientId { worker: WorkerId(0), generation: 0, slot: open.slot },
+            conn: ConnId {
+                slot: open.slot,
+                generation: 0,
+            },
+            client: ClientId {
+                worker: WorkerId(0),
+                generation: 0,
+                slot: open.slot,
+            },
             slot: open.slot,
             silent_since: at(open.since),
             class: Arc::clone(&open.class),
@@ -215,7 +223,10 @@ impl Days {
 
     fn judge(&mut self, now: u64, verdicts: &[Verdict]) {
         for open in &mut self.open {
-            let conn = ConnId { slot: open.slot, generation: 0 };
+            let conn = ConnId {
+                slot: open.slot,
+                generation: 0,
+            };
             if open.named || self.leaks.suspicion(conn).is_none() {
                 continue;
             }
@@ -239,8 +250,11 @@ impl Days {
                 Some(_) => self.score.wrongly += 1,
                 None => self.score.taken_back += 1,
             }
-            self.leaks
-                .outcome(verdict.lease.conn, verdict.lease.client, Some(GuardMode::Enforce));
+            self.leaks.outcome(
+                verdict.lease.conn,
+                verdict.lease.client,
+                Some(GuardMode::Enforce),
+            );
         }
     }
 }
@@ -251,7 +265,10 @@ fn wilson(hits: u32, of: u32) -> (f64, f64) {
     let middle = p + z * z / (2.0 * n);
     let wide = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let whole = 1.0 + z * z / n;
-    (100.0 * (middle - wide) / whole, 100.0 * (middle + wide) / whole)
+    (
+        100.0 * (middle - wide) / whole,
+        100.0 * (middle + wide) / whole,
+    )
 }
 
 #[test]

@@ -5,7 +5,9 @@ mod changes;
 mod failing;
 mod leaking;
 mod lending;
+mod shedding;
 mod waiting;
+mod weights;
 
 use super::Upstream;
 use crate::{Action, CapId, Checkin, Checkout, PoolSettings, UpstreamSettings};

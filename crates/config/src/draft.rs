@@ -10,8 +10,8 @@ use crate::entries::UNLIMITED;
 use crate::error::{Errors, Place, Problem};
 use crate::guards::{LATER, LATER_KEYS};
 use crate::plan::{
-    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Pin, Plan, PoolMode, PoolSize,
-    ShownSetting, StatementText, Tls,
+    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Pin, Plan, PoolMode, PoolSize,
+    ShownSetting, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -379,12 +379,6 @@ pub(crate) fn put_database(databases: &mut Vec<Database>, database: Database) {
 /// A plan before the table's defaults are in it. No value here is ever served.
 fn blank() -> Plan {
     let zero = Duration::ZERO;
-    let keepalive = Keepalive {
-        on: false,
-        idle: None,
-        interval: None,
-        count: None,
-    };
     Plan {
         listen: Vec::new(),
         unix_socket_dir: None,
@@ -445,10 +439,7 @@ fn blank() -> Plan {
         ignore_startup_parameters: Vec::new(),
         strict_startup_parameters: false,
         application_name_add_host: false,
-        statement_text: StatementText::Normalised,
-        reclaim_after: zero,
-        reclaim_single_after: zero,
-        reclaim_exempt: Vec::new(),
+        leaks: Leaks::default(),
         error_style: ErrorStyle::Plimsoll,
         error_detail: ErrorDetail::Own,
         guards: events::Guards::default(),
@@ -459,7 +450,7 @@ fn blank() -> Plan {
         pid_file: None,
         stats_period: zero,
         log_stats: false,
-        tcp_keepalive: keepalive,
+        tcp_keepalive: Keepalive::default(),
         tcp_user_timeout: None,
         max_packet_size: 0,
         shown: Vec::new(),

@@ -236,6 +236,20 @@ pub enum StatementText {
     Off,
 }
 
+/// Leases, and those that look forgotten.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Leaks {
+    /// How much of a lease's last statement is shown.
+    pub statement_text: StatementText,
+    /// Several leases of one kind that were silent for this long are a leak, if nothing else is
+    /// known of them.
+    pub after: Duration,
+    /// The same of a single lease whose kind is known.
+    pub single_after: Duration,
+    /// Users and applications whose leases are never taken back.
+    pub exempt: Vec<String>,
+}
+
 /// Which texts and codes clients see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ErrorStyle {
@@ -374,15 +388,8 @@ pub struct Plan {
     /// Add host and port to application_name.
     pub application_name_add_host: bool,
 
-    /// How much of a lease's last statement is shown.
-    pub statement_text: StatementText,
-    /// Several leases of one kind that were silent for this long are a leak, if nothing else is
-    /// known of them.
-    pub reclaim_after: Duration,
-    /// The same of a single lease whose kind is known.
-    pub reclaim_single_after: Duration,
-    /// Users and applications whose leases are never taken back.
-    pub reclaim_exempt: Vec<String>,
+    /// Leases and leaks.
+    pub leaks: Leaks,
 
     /// Texts and codes of our own errors.
     pub error_style: ErrorStyle,
@@ -431,7 +438,7 @@ pub struct ListenAddress {
 }
 
 /// TCP keepalive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Keepalive {
     /// On or off.
     pub on: bool,

@@ -12,15 +12,17 @@
 //!
 //! The oldest go first, and no more than clients wait.
 
+#[cfg(test)]
+mod days_tests;
 mod learned;
 #[cfg(test)]
 mod tests;
 
 pub use learned::NOTABLE;
 
-use events::{
-    ClientId, ConnId, FlowId, GuardMode, LeakFigures, ReclaimReason, Suspicion, Time, WorkerId,
-};
+use crate::flows::Flows;
+use crate::names;
+use events::{ClientId, ConnId, GuardMode, LeakFigures, ReclaimReason, Suspicion, Time, WorkerId};
 use learned::Learned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +53,22 @@ const SINGLE_FACTOR: u32 = 4;
 const FLOOR_WINDOW: Duration = Duration::from_secs(10);
 const FLOOR_WINDOWS: usize = 4;
 
+/// Flows that are looked at for whether they are of another application.
+const FLOWS_LOOKED_AT: usize = 64;
+
+/// Whether a flow, named by user and application as it logged in, is another
+/// application's. One without a name may have given it later.
+pub(crate) fn is_other(flow: &str, class: &LeaseClass) -> bool {
+    let (user, application) = flow.split_once('\0').unwrap_or((flow, ""));
+    user != &*class.user || !application.is_empty() && names::kind(application) != *class.kind
+}
+
+/// The same of any of the flows that wait.
+pub(crate) fn others_wait(flows: &Flows, class: &LeaseClass) -> bool {
+    let mut waiting = flows.waiting().iter().take(FLOWS_LOOKED_AT);
+    waiting.any(|flow| flows.key(*flow).is_none_or(|key| is_other(key, class)))
+}
+
 /// Whose lease it is, as far as leases of one kind behave alike.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LeaseClass {
@@ -77,8 +95,6 @@ pub struct SilentLease {
     pub conn: ConnId,
     /// Who holds it.
     pub client: ClientId,
-    /// Its flow in the pool.
-    pub flow: FlowId,
     /// Where the worker keeps the connection.
     pub slot: u32,
     /// Since when the client has been silent.
@@ -128,8 +144,8 @@ pub(crate) struct View<'a> {
     pub oldest_wait: Duration,
     /// Whether a connection is still lent to a client.
     pub holds: &'a dyn Fn(ConnId, ClientId) -> bool,
-    /// Whether clients of other flows than this one wait.
-    pub others_wait: &'a dyn Fn(FlowId) -> bool,
+    /// Whether clients of other applications wait.
+    pub others_wait: &'a dyn Fn(&LeaseClass) -> bool,
 }
 
 /// What is to be done about one lease.
@@ -381,7 +397,7 @@ impl Leaks {
         let asked = self.suspects.get(&key).is_some_and(|s| s.asked.is_some());
         let silent = view.now.since(lease.silent_since);
         let long_enough = match suspicion.reason {
-            ReclaimReason::Pattern if suspicion.learned || (view.others_wait)(lease.flow) => true,
+            ReclaimReason::Pattern if suspicion.learned || (view.others_wait)(&lease.class) => true,
             // Nothing is known of it, and it keeps only its own kind waiting.
             ReclaimReason::Pattern => silent >= suspicion.bound * ALONE_FACTOR,
             ReclaimReason::Single => {

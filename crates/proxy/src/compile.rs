@@ -83,12 +83,12 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         check_query: plan.server_check_query.as_str().into(),
         wait_notify: plan.query_wait_notify,
         error_detail_full: plan.error_detail == ErrorDetail::Full,
-        statement_text: match plan.statement_text {
+        statement_text: match plan.leaks.statement_text {
             config::StatementText::Normalised => relay::StatementText::Normalised,
             config::StatementText::Fingerprint => relay::StatementText::Fingerprint,
             config::StatementText::Off => relay::StatementText::Off,
         },
-        reclaim_exempt: names(&plan.reclaim_exempt),
+        reclaim_exempt: names(&plan.leaks.exempt),
         admin_users: names(&plan.admin_users),
         stats_users: names(&plan.stats_users),
     }
@@ -135,8 +135,8 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
         guards: plan.guards,
         rules: Arc::default(),
         leaks: LeakSettings {
-            after: plan.reclaim_after,
-            single_after: plan.reclaim_single_after,
+            after: plan.leaks.after,
+            single_after: plan.leaks.single_after,
         },
     }
 }

@@ -230,53 +230,23 @@ fn own(trouble: &Trouble<'_>) -> Report {
         | Trouble::IdleTimeout
         | Trouble::QueryTimeout
         | Trouble::IdleTransaction
+        | Trouble::Reclaimed { .. }
         | Trouble::TransactionTimeout => late(trouble),
         Trouble::WaitTimeout(s) => scarce(RefuseReason::WaitTimeout, s),
         Trouble::QueueFull(s) => scarce(RefuseReason::QueueFull, s),
         Trouble::Shed(s) => scarce(RefuseReason::Shed, s),
-        Trouble::PinShare {
-            what,
-            database,
-            user,
-            max,
-        } => Report::error(
-            "53300",
-            format!("{what} would keep a server connection beyond its transaction"),
-        )
-        .detail(format!(
-            "Pool \"{database}\", user \"{user}\": all {max} connections that may be kept so are in use."
-        ))
-        .hint("Use session pooling for such clients, or raise pin_share_percent."),
         Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
             server_side(trouble)
         }
-        Trouble::Reclaimed { held, silent } => Report::fatal(
-            "25P03",
-            "the pooler took the connection back: the transaction was idle while others waited",
-        )
-        .detail(format!(
-            "Its server connection was held for {} s, and nothing was sent for {} s. The transaction was rolled back.",
-            held.as_secs(),
-            silent.as_secs()
-        ))
-        .hint("End the transaction on every path, errors included, before waiting for anything else."),
-        Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down")
-            .detail("This instance takes no further requests.")
-            .hint("Connect again: to another instance, or to this one when it is back."),
+        Trouble::Shutdown => shutdown(),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",
             "the session's parameters could not be set on a server connection",
         )
         .detail((*text).to_owned()),
-        Trouble::StatementModeTransaction => Report::fatal(
-            "0A000",
-            "transaction blocks not allowed in statement pooling mode",
-        ),
         Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
-        Trouble::ReplicationMode => Report::fatal(
-            "0A000",
-            "replication connections need a database with pool_mode = session",
-        ),
+        Trouble::PinShare { .. } => pin_share(trouble),
+        Trouble::StatementModeTransaction | Trouble::ReplicationMode => by_mode(trouble),
         Trouble::Panic => Report::fatal(
             "XX000",
             "internal error in the pooler; the connection is closed",
@@ -315,9 +285,57 @@ fn late(trouble: &Trouble<'_>) -> Report {
             "transaction was idle too long (idle_transaction_timeout)",
         ),
         Trouble::TransactionTimeout => ("25P04", "transaction took too long (transaction_timeout)"),
+        Trouble::Reclaimed { held, silent } => return Report::fatal(
+            "25P03",
+            "the pooler took the connection back: the transaction was idle while others waited",
+        )
+        .detail(format!(
+            "Its server connection was held for {} s, and nothing was sent for {} s. The transaction was rolled back.",
+            held.as_secs(),
+            silent.as_secs()
+        ))
+        .hint("End the transaction on every path, errors included, before waiting for anything else."),
         other => return Report::error("XX000", format!("{other:?}")),
     };
     Report::fatal(code, text)
+}
+
+fn shutdown() -> Report {
+    Report::fatal("57P01", "the pooler is shutting down")
+        .detail("This instance takes no further requests.")
+        .hint("Connect again: to another instance, or to this one when it is back.")
+}
+
+/// More session state than the pool's share for it.
+fn pin_share(trouble: &Trouble<'_>) -> Report {
+    let Trouble::PinShare {
+        what,
+        database,
+        user,
+        max,
+    } = trouble
+    else {
+        return Report::error("XX000", format!("{trouble:?}"));
+    };
+    Report::error(
+        "53300",
+        format!("{what} would keep a server connection beyond its transaction"),
+    )
+    .detail(format!(
+        "Pool \"{database}\", user \"{user}\": all {max} connections that may be kept so are in use."
+    ))
+    .hint("Use session pooling for such clients, or raise pin_share_percent.")
+}
+
+/// Errors that say that the pool's mode does not allow it.
+fn by_mode(trouble: &Trouble<'_>) -> Report {
+    let text = match trouble {
+        Trouble::ReplicationMode => {
+            "replication connections need a database with pool_mode = session"
+        }
+        _ => "transaction blocks not allowed in statement pooling mode",
+    };
+    Report::fatal("0A000", text)
 }
 
 /// Errors whose cause is the server.

@@ -211,7 +211,7 @@ impl Hub {
             generation: client.generation,
             slot: server.link,
         };
-        let (key, flow, conn) = (server.pool.key, client.flow, server.conn);
+        let (key, conn) = (server.pool.key, server.conn);
         let Some(server) = self.servers.get(slot) else {
             return;
         };
@@ -228,7 +228,6 @@ impl Hub {
             silent.push(SilentLease {
                 conn,
                 client: id,
-                flow,
                 slot,
                 silent_since: since,
                 class,

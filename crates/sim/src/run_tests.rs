@@ -337,8 +337,8 @@ fn slow_readers() -> Scenario {
 /// Clients that leak, clients that think, and psql, in a pool that they use up.
 fn leaky() -> Scenario {
     let mut s = busy();
-    s.silences = 60;
-    s.leaks = pool::LeakSettings {
+    s.silences.often = 60;
+    s.silences.settings = pool::LeakSettings {
         after: Duration::from_millis(1500),
         single_after: Duration::from_secs(6),
     };

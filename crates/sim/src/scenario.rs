@@ -77,6 +77,15 @@ pub struct Limits {
     pub idle: Option<Duration>,
 }
 
+/// Clients that fall silent in a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Silences {
+    /// Per thousand acts outside of one.
+    pub often: u32,
+    /// How long silence lasts before it is acted upon.
+    pub settings: pool::LeakSettings,
+}
+
 /// How often things go wrong, each per thousand fault turns.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -151,10 +160,8 @@ pub struct Scenario {
     pub hangups: bool,
     /// The run ends with a drain.
     pub drain: bool,
-    /// Clients that fall silent in a transaction, per thousand acts outside of one.
-    pub silences: u32,
-    /// How long silence lasts before it is acted upon.
-    pub leaks: pool::LeakSettings,
+    /// Clients that fall silent in a transaction.
+    pub silences: Silences,
     /// A planted bug.
     pub plant: Option<Plant>,
 }
@@ -278,8 +285,7 @@ impl Scenario {
             roles: 0,
             hangups: false,
             drain: false,
-            silences: 0,
-            leaks: pool::LeakSettings::default(),
+            silences: Silences::default(),
             plant: None,
         }
         .with_line(r.range(2, 16) as u32)

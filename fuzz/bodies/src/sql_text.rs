@@ -64,6 +64,14 @@ fn properties(text: &[u8], quoting: Quoting) -> String {
     sql::normalise(text, quoting, 1 << 20, &mut whole);
     sql::normalise(text, quoting, 40, &mut cut);
     assert!(cut.len() <= 40);
+    let mut part = String::new();
+    let half = text.get(..text.len() / 2).unwrap_or_default();
+    sql::normalise(
+        sql::whole_tokens(half, quoting),
+        quoting,
+        1 << 20,
+        &mut part,
+    );
     assert!(
         whole.len() <= 3 * text.len() + 16,
         "{} from {}",
@@ -74,7 +82,7 @@ fn properties(text: &[u8], quoting: Quoting) -> String {
         sql::fingerprint(text, quoting),
         sql::fingerprint(text, quoting)
     );
-    format!("{whole} {cut} {script:?} {:?}", sql::tags(text))
+    format!("{whole} {cut} {part} {script:?} {:?}", sql::tags(text))
 }
 
 /// What is replayed reads back as the one change that it repeats.

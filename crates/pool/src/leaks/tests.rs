@@ -73,7 +73,6 @@ impl Stage {
                 generation: 0,
                 slot,
             },
-            flow: FlowId(1),
             slot,
             silent_since: since,
             class: Arc::clone(class),
@@ -289,4 +288,18 @@ fn reports_of_several_workers_are_one_picture() {
     s.pass(REPORT_AGE * 2);
     s.leaks.report(WorkerId(1), second, &view(s.now));
     assert_eq!(s.leaks.figures().silent, 3);
+}
+
+#[test]
+fn another_application_is_told_by_its_flow() {
+    let class = class("shop-web", 7);
+    for (flow, other) in [
+        ("u\0shop-web-7d4b9c6f5d-x7k2p", false),
+        ("u\0", false),
+        ("u\0billing", true),
+        ("v\0shop-web", true),
+        ("auth_query", true),
+    ] {
+        assert_eq!(is_other(flow, &class), other, "{flow:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::Upstream;
 use crate::action::Action;
 use crate::conns::State;
-use crate::leaks::{Lesson, SilentLease, View};
+use crate::leaks::{Lesson, SilentLease, View, others_wait};
 use events::{ClientId, ConnId, Guard, GuardMode, LeakFigures, PoolId, Suspicion, Time, WorkerId};
 
 impl Upstream {
@@ -42,7 +42,7 @@ impl Upstream {
                         matches!(conns.get(i).state, State::Lent { client: c, .. } if c == client)
                     })
                 },
-                others_wait: &|flow| flows.waiting().iter().any(|f| *f != flow.0),
+                others_wait: &|class| others_wait(flows, class),
             },
         );
         at.leaks = leaks;

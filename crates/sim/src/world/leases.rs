@@ -24,7 +24,7 @@ impl World {
             true => "psql",
             false => "shop",
         };
-        (self.s.silences > 0).then_some(name)
+        (self.s.silences.often > 0).then_some(name)
     }
 
     /// A client begins, inserts, and falls silent: for ever, or for a while.
@@ -35,7 +35,7 @@ impl World {
             return true;
         }
         let idle = c.settled() && c.model.is_free() && !c.statement_mode;
-        if self.s.silences == 0 || !idle || !self.rng.permille(self.s.silences) {
+        if self.s.silences.often == 0 || !idle || !self.rng.permille(self.s.silences.often) {
             return false;
         }
         self.db.push(0);

@@ -98,7 +98,7 @@ impl Shop {
             broken: Vec::new(),
             reclaimed: BTreeMap::new(),
             marked: BTreeMap::new(),
-            leaks: s.leaks,
+            leaks: s.silences.settings,
             swap_next_grant: false,
             wait_timeout: s.wait_timeout,
         }

@@ -2,7 +2,7 @@
 
 use super::{A, Stage, client, plain};
 use crate::{LeaseClass, PoolSettings, SilentLease};
-use events::{FlowId, Guard, GuardMode, Guards, Time, WorkerId};
+use events::{Guard, GuardMode, Guards, Time, WorkerId};
 use std::sync::Arc;
 
 fn with_mode(size: u32, mode: GuardMode) -> PoolSettings {
@@ -29,7 +29,6 @@ fn silent(stage: &mut Stage, lent: &[u32], since_ms: u64) {
         .map(|(i, n)| SilentLease {
             conn: stage.conn(*n),
             client: client(0, 2000 + i as u32),
-            flow: FlowId(1),
             slot: *n,
             silent_since: Time::from_micros(since_ms * 1000),
             class: Arc::clone(&class),
@@ -55,8 +54,8 @@ fn a_leak_is_taken_back_while_others_wait_and_no_more_than_wait() {
     s.busy(A, 0, 6);
     let lent = holders(&s);
     s.at(1000);
-    assert_eq!(s.ask_as(A, "other", 0, 1), "queued");
-    assert_eq!(s.ask_as(A, "other", 0, 2), "queued");
+    assert_eq!(s.ask_as(A, "u\0other", 0, 1), "queued");
+    assert_eq!(s.ask_as(A, "u\0other", 0, 2), "queued");
     s.at(4000);
     silent(&mut s, &lent, 1);
     assert_eq!(s.says(), "", "not yet beyond anything");
@@ -82,7 +81,7 @@ fn a_guard_that_watches_names_each_suspect_once() {
     let lent = holders(&s);
     s.at(1000);
     for slot in 0..20 {
-        assert_eq!(s.ask_as(A, "other", 0, slot), "queued");
+        assert_eq!(s.ask_as(A, "u\0other", 0, slot), "queued");
     }
     s.at(7000);
     silent(&mut s, &lent, 1);
@@ -106,7 +105,7 @@ fn without_the_guard_nothing_is_looked_at() {
     s.busy(A, 0, 6);
     let lent = holders(&s);
     s.at(1000);
-    assert_eq!(s.ask_as(A, "other", 0, 1), "queued");
+    assert_eq!(s.ask_as(A, "u\0other", 0, 1), "queued");
     s.at(60_000);
     silent(&mut s, &lent, 1);
     assert_eq!(s.says(), "");

@@ -54,7 +54,8 @@ pub(crate) struct Flow {
     pub wait_timeout: Option<Option<Duration>>,
     /// Grants to its waiters of late.
     recent: Recent,
-    /// How long its clients held a connection, on average of late, and over how many returns.
+    /// How long its clients held a connection, on average of late, and how many
+    /// returned one since it waits.
     hold_us: u64,
     returns: u32,
     /// The wait for which a client of it was last refused at once.
@@ -315,9 +316,13 @@ impl Flows {
         }
     }
 
-    /// A client gives back what it held for so long.
+    /// A client gives back what it held for so long. Only while others of its
+    /// flow wait does anybody need to know: an idle pool pays nothing for it.
     pub fn returned(&mut self, id: u32, hold: Duration) {
-        self.flows[id as usize].returned(hold);
+        let flow = &mut self.flows[id as usize];
+        if flow.heap_at != NIL {
+            flow.returned(hold);
+        }
         self.release(id);
     }
 
@@ -379,6 +384,7 @@ impl Flows {
         let flow = &mut self.flows[id as usize];
         if flow.heap_at == NIL {
             flow.recent = Recent::from(now);
+            flow.returns = 0;
         }
     }
 

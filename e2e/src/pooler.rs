@@ -57,8 +57,8 @@ pub struct Settings {
     pub userlist: Vec<String>,
     /// Our own defaults and our own format, with pool mode and size from `keys`; PgBouncer gets its own all the same.
     pub native: Option<u16>,
-    /// More lines for our own format; they begin in the section of the one database.
-    pub more: String,
+    /// Further lines of our own format: sections that the above does not write.
+    pub sections: String,
 }
 
 impl Settings {
@@ -101,7 +101,7 @@ impl Settings {
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
             native: None,
-            more: String::new(),
+            sections: String::new(),
             userlist: users.iter().map(|user| user_line(user, PASSWORD)).collect(),
         }
     }
@@ -112,9 +112,9 @@ impl Settings {
         self
     }
 
-    /// With more lines of our own format.
-    pub fn more(mut self, lines: &str) -> Self {
-        self.more = lines.into();
+    /// With further sections of our own format.
+    pub fn sections(mut self, text: &str) -> Self {
+        self.sections = text.into();
         self
     }
 
@@ -151,8 +151,8 @@ impl Settings {
              [auth]\ntype = \"trust\"\nuser_file = \"{users}\"\nadmin_users = [\"admin\"]\n\
              [pool]\nmode = \"{mode}\"\nsize = {size}\n\
              [session]\npin_share_percent = 100\n\
-             [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n{more}\n",
-            more = self.more,
+             [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n{sections}",
+            sections = self.sections,
             port = key("listen_port"),
             dir = key("unix_socket_dir"),
             users = key("auth_file"),
@@ -310,9 +310,9 @@ impl Pooler {
         self.dir.path().join(name)
     }
 
-    /// Writes other lines for our own format; the pooler is not told.
-    pub fn rewrite_more(&mut self, lines: &str) {
-        self.settings.more = lines.into();
+    /// Writes other sections of our own format; the pooler is not told.
+    pub fn rewrite_sections(&mut self, text: &str) {
+        self.settings.sections = text.into();
         if let Some(server) = self.settings.native {
             let text = self.settings.toml(server);
             self.dir.write("plimsoll.toml", &text, self.run_as, 0o644);

@@ -10,7 +10,8 @@ use crate::entries::UNLIMITED;
 use crate::error::{Errors, Place, Problem};
 use crate::guards::{LATER, LATER_KEYS};
 use crate::plan::{
-    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, Tls,
+    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting,
+    StatementText, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -425,6 +426,10 @@ fn blank() -> Plan {
         ignore_startup_parameters: Vec::new(),
         strict_startup_parameters: false,
         application_name_add_host: false,
+        statement_text: StatementText::Normalised,
+        reclaim_after: zero,
+        reclaim_single_after: zero,
+        reclaim_exempt: Vec::new(),
         error_style: ErrorStyle::Plimsoll,
         error_detail: ErrorDetail::Own,
         guards: events::Guards::default(),

@@ -6,6 +6,7 @@
 
 mod encode;
 mod guards;
+mod leases;
 mod pools;
 
 pub use crate::process::Process;
@@ -45,6 +46,7 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     pools::gauges(&mut encoder, &pools);
     pools::counters(&mut encoder, &pools);
     pools::histograms(&mut encoder, &pools);
+    leases::families(&mut encoder, snapshot, &pools);
     pools::open_telemetry(&mut encoder, snapshot, &pools);
     process(&mut encoder, &facts.process);
     encoder.finish()
@@ -96,6 +98,7 @@ fn add(sum: &mut PoolRow, row: &PoolRow) {
     sum.wait.merge(&row.wait);
     sum.hold.merge(&row.hold);
     sum.service.merge(&row.service);
+    sum.leaks.add(&row.leaks);
     sum.paused |= row.paused;
     sum.disabled |= row.disabled;
 }

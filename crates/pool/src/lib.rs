@@ -48,7 +48,9 @@ mod upstream;
 
 mod conns;
 mod flows;
+mod leaks;
 mod list;
+pub mod names;
 mod one_pool;
 mod predict;
 mod queue;
@@ -57,6 +59,7 @@ mod rules;
 pub use action::{Action, Checkin, Checkout};
 pub use figures::{ConnRow, ConnState, Counters, Lease, Outage, Plight, PoolFigures, WaiterRow};
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
+pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use rules::{FlowRule, FlowRules, WEIGHT_MAX};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};

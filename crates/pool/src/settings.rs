@@ -1,5 +1,6 @@
 //! What an operator sets, already checked by the caller.
 
+use crate::leaks::LeakSettings;
 use crate::rules::FlowRules;
 use events::Guards;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct PoolSettings {
     pub guards: Guards,
     /// Weights and deadlines of applications and users.
     pub rules: Arc<FlowRules>,
+    /// How long silence lasts before a lease is suspected.
+    pub leaks: LeakSettings,
 }
 
 impl Default for PoolSettings {
@@ -53,6 +56,7 @@ impl Default for PoolSettings {
             caps: Vec::new(),
             guards: Guards::default(),
             rules: Arc::default(),
+            leaks: LeakSettings::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod admin;
 mod check;
 mod fault;
+mod leasing;
 mod opening;
 mod shedding;
 mod steps;

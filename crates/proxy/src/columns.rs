@@ -9,7 +9,7 @@ use wire::back::{self, ErrorReport};
 
 /// OIDs of the types that PgBouncer gives its columns.
 pub(crate) const TEXT: i32 = 25;
-const INT4: i32 = 23;
+pub(crate) const INT4: i32 = 23;
 pub(crate) const INT8: i32 = 20;
 const NUMERIC: i32 = 1700;
 
@@ -62,7 +62,7 @@ pub(crate) fn error_with(
     );
 }
 
-fn text(value: impl ToString) -> Option<String> {
+pub(crate) fn text(value: impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 
@@ -245,7 +245,7 @@ const PEERS: [(&str, i32); 21] = [
     ("id", INT8),
 ];
 
-fn address(address: &Address) -> (Option<String>, Option<String>) {
+pub(crate) fn address(address: &Address) -> (Option<String>, Option<String>) {
     match address {
         Address::Tcp(a) => (text(a.ip()), text(a.port())),
         Address::Unix => (text("unix"), text(0)),

@@ -3,7 +3,7 @@
 use crate::address::Endpoint;
 use crate::registry::UpstreamCell;
 use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
-use pool::{FlowRule, FlowRules, PoolSettings, UpstreamSettings};
+use pool::{FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
     Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
     Settings, Stored, Target,
@@ -83,6 +83,12 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         check_query: plan.server_check_query.as_str().into(),
         wait_notify: plan.query_wait_notify,
         error_detail_full: plan.error_detail == ErrorDetail::Full,
+        statement_text: match plan.statement_text {
+            config::StatementText::Normalised => relay::StatementText::Normalised,
+            config::StatementText::Fingerprint => relay::StatementText::Fingerprint,
+            config::StatementText::Off => relay::StatementText::Off,
+        },
+        reclaim_exempt: names(&plan.reclaim_exempt),
         admin_users: names(&plan.admin_users),
         stats_users: names(&plan.stats_users),
     }
@@ -125,6 +131,10 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
         caps: Vec::new(),
         guards: plan.guards,
         rules: Arc::default(),
+        leaks: LeakSettings {
+            after: plan.reclaim_after,
+            single_after: plan.reclaim_single_after,
+        },
     }
 }
 

@@ -27,6 +27,7 @@ mod compile;
 mod console;
 mod guards;
 mod helpers;
+mod leases;
 mod letters;
 mod listen;
 mod mail;

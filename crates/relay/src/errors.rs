@@ -106,6 +106,10 @@ pub(crate) enum Trouble<'a> {
     WaitTimeout(Scarcity<'a>),
     QueueFull(Scarcity<'a>),
     Shed(Scarcity<'a>),
+    Reclaimed {
+        held: Duration,
+        silent: Duration,
+    },
     ServerDown {
         /// The last attempt's error, in the server's or the system's words.
         text: &'a str,
@@ -249,6 +253,16 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down")
             .detail("This instance takes no further requests.")
             .hint("Connect again: to another instance, or to this one when it is back."),
+        Trouble::Reclaimed { held, silent } => Report::fatal(
+            "25P03",
+            "the pooler took the connection back: the transaction was idle while others waited",
+        )
+        .detail(format!(
+            "Its server connection was held for {} s, and nothing was sent for {} s. The transaction was rolled back.",
+            held.as_secs(),
+            silent.as_secs()
+        ))
+        .hint("End the transaction on every path, errors included, before waiting for anything else."),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",
             "the session's parameters could not be set on a server connection",

@@ -1,7 +1,8 @@
 //! Fixed seeds, fresh seeds, and the proof that each checker sees its bug.
 
+use crate::run;
 use crate::scenario::{Plant, Scenario};
-use crate::{run, stats::FaultKind};
+use crate::stats::{FaultKind, Hit};
 use relay::PoolMode;
 use std::time::Duration;
 
@@ -238,6 +239,9 @@ fn many_seeds_hold() {
     let crowd = run(1, &crowded());
     assert!(crowd.failure.is_none(), "{:?}", crowd.failure);
     total.add(&crowd.stats);
+    let leaky = run(1, &leaky());
+    assert!(leaky.failure.is_none(), "{:?}", leaky.failure);
+    total.add(&leaky.stats);
     // A long one, in which a client leaves half a message behind: that is rare.
     let long = run(300_053, &Scenario::random(300_053, 10_000));
     assert!(long.failure.is_none(), "{:?}", long.failure);
@@ -354,14 +358,55 @@ fn crowded() -> Scenario {
     s
 }
 
+/// Clients that leak, clients that think, and psql, in a pool that they use up.
+fn leaky() -> Scenario {
+    let mut s = busy();
+    s.silences = 60;
+    s.leaks = pool::LeakSettings {
+        after: Duration::from_millis(1500),
+        single_after: Duration::from_secs(6),
+    };
+    s.wait_timeout = Duration::from_secs(30);
+    s.ops = 10_000;
+    s.stateful = 3;
+    s.line = 9;
+    s.pools[0].size = 3;
+    s.pools[0].lifetime = None;
+    s
+}
+
 #[test]
 fn in_a_crowd_some_are_told_at_once_and_no_promise_breaks() {
     for seed in 1..4 {
         let report = run(seed, &crowded());
-        assert!(report.failure.is_none(), "seed {seed}: {:?}", report.failure);
+        assert!(
+            report.failure.is_none(),
+            "seed {seed}: {:?}",
+            report.failure
+        );
         let shed = report.stats.more.get("refused: shed").copied();
-        assert!(shed.unwrap_or(0) > 0, "seed {seed}: nobody was shed\n{}", report.stats);
+        assert!(
+            shed.unwrap_or(0) > 0,
+            "seed {seed}: nobody was shed\n{}",
+            report.stats
+        );
     }
+}
+
+#[test]
+fn leaks_are_taken_back_and_leave_nothing() {
+    let mut total = crate::stats::Stats::default();
+    for seed in 1..12 {
+        let report = run(seed, &leaky());
+        assert!(
+            report.failure.is_none(),
+            "seed {seed}: {:?}",
+            report.failure.map(|f| f.what)
+        );
+        total.add(&report.stats);
+    }
+    let hits = |hit: Hit| total.hits.get(hit as usize).copied().unwrap_or(0);
+    assert!(hits(Hit::Reclaims) >= 25, "{total}");
 }
 
 fn caught(plant: Plant, words: &[&str]) {
@@ -375,6 +420,15 @@ fn caught(plant: Plant, words: &[&str]) {
             }
             if plant == Plant::LoseReady {
                 s.query_timeout = None;
+            }
+            let leaks = [
+                Plant::ReclaimListener,
+                Plant::CommitReclaimed,
+                Plant::RunAfterReclaim,
+            ];
+            if leaks.contains(&plant) {
+                s = leaky();
+                s.plant = Some(plant);
             }
             if plant == Plant::HideBacklog {
                 s = slow_readers();
@@ -429,6 +483,9 @@ fn each_checker_sees_its_planted_bug() {
         (Plant::HideBacklog, &["are held for"]),
         (Plant::LendTwice, &["lent to"]),
         (Plant::ForgetWaiters, &["wait while"]),
+        (Plant::ReclaimListener, &["never is by default"]),
+        (Plant::CommitReclaimed, &["remains of a transaction"]),
+        (Plant::RunAfterReclaim, &["after a reclaim"]),
     ];
     for (plant, words) in rows {
         caught(*plant, words);

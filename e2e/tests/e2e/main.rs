@@ -15,6 +15,7 @@ mod faults;
 mod guards;
 mod hostile;
 mod http;
+mod leases;
 mod limits;
 mod queue;
 mod reload;

@@ -25,7 +25,7 @@ fn pooler(more: &str) -> Option<Pooler> {
     let settings = Settings::for_server(server())
         .native(server())
         .set("default_pool_size", &SIZE.to_string())
-        .more(more);
+        .sections(more);
     Some(Pooler::start(settings))
 }
 

@@ -316,6 +316,7 @@ impl World {
                     );
                     self.lend(client, conn);
                 }
+                Action::Reclaim { .. } => panic!("nothing was silent"),
                 Action::Refuse { client, .. } => {
                     let gone = self.clients.remove(&client);
                     assert!(matches!(gone, Some(Doing::Waits(_))), "refused {client}");

@@ -1,6 +1,8 @@
 //! The text of `/metrics` against a golden file and the format's rules.
 
 use super::*;
+use events::snapshot::Address;
+use events::{LeaseRow, LeaseState};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -35,6 +37,8 @@ fn snapshot() -> Snapshot {
         size: 5,
         ..PoolRow::default()
     };
+    odd.leaks.reclaimed = [3, 1];
+    odd.leaks.applications = vec![("shop-web".into(), 4, 0)];
     let mut refusals = vec![0; RefuseReason::COUNT];
     refusals[RefuseReason::WaitTimeout as usize] = 4;
     let worker = WorkerRow {
@@ -49,6 +53,7 @@ fn snapshot() -> Snapshot {
         at: events::Time::from_micros(5_500_000),
         pools: vec![shop, odd],
         workers: vec![worker, WorkerRow::default()],
+        leases: vec![lease("shop-web", 5_000_000), lease("", 10)],
         closes: (0..CloseReason::COUNT as u64).collect(),
         refusals,
         logins: 10,
@@ -56,6 +61,48 @@ fn snapshot() -> Snapshot {
         cancels: 2,
         ..Snapshot::default()
     }
+}
+
+/// A lease of the second pool, silent since its beginning.
+fn lease(kind: &str, since_us: u64) -> LeaseRow {
+    LeaseRow {
+        client: 1,
+        server: 2,
+        pool: 1,
+        conn: events::ConnId {
+            slot: 0,
+            generation: 0,
+        },
+        remote_pid: 3,
+        addr: Address::Unix,
+        user: "u".into(),
+        database: "d".into(),
+        application: kind.into(),
+        kind: kind.into(),
+        release: String::new(),
+        since: events::Time::from_micros(since_us),
+        state: LeaseState::Idle,
+        silent_since: Some(events::Time::from_micros(since_us)),
+        statement: "SELECT ?".into(),
+        tags: String::new(),
+        exempt: None,
+        suspicion: None,
+    }
+}
+
+#[test]
+fn applications_beyond_the_most_are_one() {
+    let mut snapshot = snapshot();
+    snapshot.leases = (0..200).map(|n| lease(&format!("app{n:03}"), 1)).collect();
+    let text = render(&snapshot, &facts(), Format::OpenMetrics);
+    let held = |line: &&str| {
+        line.starts_with("plimsoll_application_leases{") && line.contains("condition=\"held\"")
+    };
+    let lines: Vec<&str> = text.lines().filter(held).collect();
+    assert_eq!(lines.len(), 21);
+    // One of the twenty is that with reclaims, which holds none.
+    let other = "plimsoll_application_leases{application=\"other\",condition=\"held\"} 181";
+    assert!(lines.contains(&other), "{lines:?}");
 }
 
 fn facts() -> Facts<'static> {

@@ -335,6 +335,8 @@ impl<'a> World<'a> {
                         Event::Opened(conn, worker.0),
                     );
                 }
+                // Nobody here is silent.
+                Action::Reclaim { .. } => {}
                 Action::Close { conn, .. } => self.at(self.now.after(MOVE), Event::Closed(conn)),
                 Action::Refuse { client, reason, .. } => {
                     if reason == RefuseReason::Shed {

@@ -6,7 +6,7 @@
 //! last served, which bounds how long the fair order may leave one out.
 
 use crate::list::{Links, List, NIL};
-use crate::predict::{self, Evidence};
+use crate::predict::{Evidence, Recent};
 use crate::rules::{FlowRules, WEIGHT_MAX};
 use events::Time;
 use std::collections::BTreeMap;
@@ -62,36 +62,6 @@ pub(crate) struct Flow {
     pub foreseen: Duration,
     /// Its waiters that left without a connection.
     pub gave_up: u32,
-}
-
-/// Grants to a flow's waiters, in this window and the one before. A flow that
-/// stops waiting starts anew.
-#[derive(Clone, Copy, Debug, Default)]
-struct Recent {
-    since: Time,
-    grants: u32,
-    before: (Duration, u32),
-}
-
-impl Recent {
-    fn from(now: Time) -> Recent {
-        Recent {
-            since: now,
-            ..Recent::default()
-        }
-    }
-
-    /// Ends the window when it has seen enough, or lasted for too long.
-    fn roll(&mut self, now: Time) {
-        let span = now.since(self.since);
-        let enough = self.grants >= predict::EVIDENCE_MIN && span >= predict::SPAN_MIN;
-        if enough || span >= predict::WINDOW_MAX {
-            *self = Recent {
-                before: (span, self.grants),
-                ..Recent::from(now)
-            };
-        }
-    }
 }
 
 /// The mean time held follows the last so many returns.

@@ -207,20 +207,12 @@ fn own(trouble: &Trouble<'_>) -> Report {
             Report::fatal("3D000", format!("database \"{name}\" does not exist"))
                 .detail("The pooler's settings name no such database.")
         }
-        Trouble::DatabaseDisabled(name) => {
-            Report::fatal("57P03", format!("database \"{name}\" is disabled"))
-                .detail("An administrator disabled it, or the settings no longer name it.")
-                .hint("An administrator can allow it again with ENABLE in the console.")
-        }
         Trouble::SaslFailed { user } | Trouble::WrongPassword { user } => Report::fatal(
             "28P01",
             format!("password authentication failed for user \"{user}\""),
         ),
         Trouble::TlsRequired => Report::fatal("28000", "the pooler accepts only TLS connections")
             .hint("Connect with sslmode=require or stricter."),
-        Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")
-            .detail(format!("{limit} is reached."))
-            .hint("Close connections that are not needed, or raise the limit."),
         Trouble::UnsupportedStartup { name, .. } => {
             Report::fatal("08P01", format!("unsupported startup parameter: {name}"))
                 .hint("Add it to ignore_startup_parameters to drop it.")
@@ -231,6 +223,61 @@ fn own(trouble: &Trouble<'_>) -> Report {
         | Trouble::QueryTimeout
         | Trouble::IdleTransaction
         | Trouble::TransactionTimeout => late(trouble),
+        Trouble::DatabaseDisabled(_)
+        | Trouble::TooManyClients { .. }
+        | Trouble::WaitTimeout(_)
+        | Trouble::QueueFull(_)
+        | Trouble::Shed(_)
+        | Trouble::PinShare { .. }
+        | Trouble::Shutdown
+        | Trouble::Reclaimed { .. }
+        | Trouble::Panic => refusal(trouble),
+        Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
+            server_side(trouble)
+        }
+        Trouble::ParametersRefused { text } => Report::fatal(
+            "08P01",
+            "the session's parameters could not be set on a server connection",
+        )
+        .detail((*text).to_owned()),
+        Trouble::StatementModeTransaction => Report::fatal(
+            "0A000",
+            "transaction blocks not allowed in statement pooling mode",
+        ),
+        Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
+        Trouble::ReplicationMode => Report::fatal(
+            "0A000",
+            "replication connections need a database with pool_mode = session",
+        ),
+        Trouble::Killed => Report::fatal(
+            "57P01",
+            "terminating connection due to administrator command",
+        ),
+        Trouble::ConsoleExtended => Report::error(
+            "08P01",
+            "extended query protocol not supported by admin console",
+        ),
+        Trouble::ConsoleNotAllowed { user } => Report::fatal("28000", "not allowed")
+            .detail(format!("User \"{user}\" may not use the console."))
+            .hint("Name the user in stats_users to let it read, in admin_users to let it do all."),
+        Trouble::TooLarge { what, max } => Report::fatal(
+            "54000",
+            format!("{what} is larger than the pooler takes ({max} bytes)"),
+        ),
+    }
+}
+
+/// Errors of clients that are told no, each with what to do.
+fn refusal(trouble: &Trouble<'_>) -> Report {
+    match trouble {
+        Trouble::DatabaseDisabled(name) => {
+            Report::fatal("57P03", format!("database \"{name}\" is disabled"))
+                .detail("An administrator disabled it, or the settings no longer name it.")
+                .hint("An administrator can allow it again with ENABLE in the console.")
+        }
+        Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")
+            .detail(format!("{limit} is reached."))
+            .hint("Close connections that are not needed, or raise the limit."),
         Trouble::WaitTimeout(s) => scarce(RefuseReason::WaitTimeout, s),
         Trouble::QueueFull(s) => scarce(RefuseReason::QueueFull, s),
         Trouble::Shed(s) => scarce(RefuseReason::Shed, s),
@@ -247,9 +294,6 @@ fn own(trouble: &Trouble<'_>) -> Report {
             "Pool \"{database}\", user \"{user}\": all {max} connections that may be kept so are in use."
         ))
         .hint("Use session pooling for such clients, or raise pin_share_percent."),
-        Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
-            server_side(trouble)
-        }
         Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down")
             .detail("This instance takes no further requests.")
             .hint("Connect again: to another instance, or to this one when it is back."),
@@ -263,41 +307,13 @@ fn own(trouble: &Trouble<'_>) -> Report {
             silent.as_secs()
         ))
         .hint("End the transaction on every path, errors included, before waiting for anything else."),
-        Trouble::ParametersRefused { text } => Report::fatal(
-            "08P01",
-            "the session's parameters could not be set on a server connection",
-        )
-        .detail((*text).to_owned()),
-        Trouble::StatementModeTransaction => Report::fatal(
-            "0A000",
-            "transaction blocks not allowed in statement pooling mode",
-        ),
-        Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
-        Trouble::ReplicationMode => Report::fatal(
-            "0A000",
-            "replication connections need a database with pool_mode = session",
-        ),
         Trouble::Panic => Report::fatal(
             "XX000",
             "internal error in the pooler; the connection is closed",
         )
         .detail("The pool starts afresh; what its clients had under way is lost.")
         .hint("Connect again. The pooler's log has the reason."),
-        Trouble::Killed => Report::fatal(
-            "57P01",
-            "terminating connection due to administrator command",
-        ),
-        Trouble::ConsoleExtended => Report::error(
-            "08P01",
-            "extended query protocol not supported by admin console",
-        ),
-        Trouble::ConsoleNotAllowed { user } => Report::fatal("28000", "not allowed")
-            .detail(format!("User \"{user}\" may not use the console."))
-            .hint("Name the user in stats_users to let it read, in admin_users to let it do all."),
-        Trouble::TooLarge { what, max } => Report::fatal(
-            "54000",
-            format!("{what} is larger than the pooler takes ({max} bytes)"),
-        ),
+        other => Report::error("XX000", format!("{other:?}")),
     }
 }
 

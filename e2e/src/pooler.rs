@@ -310,9 +310,9 @@ impl Pooler {
         self.dir.path().join(name)
     }
 
-    /// Writes other lines for our own format; the pooler is not told.
-    pub fn rewrite_more(&mut self, lines: &str) {
-        self.settings.sections = lines.into();
+    /// Writes other sections of our own format; the pooler is not told.
+    pub fn rewrite_sections(&mut self, text: &str) {
+        self.settings.sections = text.into();
         if let Some(server) = self.settings.native {
             let text = self.settings.toml(server);
             self.dir.write("plimsoll.toml", &text, self.run_as, 0o644);

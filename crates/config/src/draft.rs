@@ -376,9 +376,10 @@ pub(crate) fn put_database(databases: &mut Vec<Database>, database: Database) {
     }
 }
 
+const ZERO: Duration = Duration::ZERO;
+
 /// A plan before the table's defaults are in it. No value here is ever served.
 fn blank() -> Plan {
-    let zero = Duration::ZERO;
     Plan {
         listen: Vec::new(),
         unix_socket_dir: None,
@@ -394,7 +395,7 @@ fn blank() -> Plan {
         auth_file: None,
         auth_user: None,
         auth_query: None,
-        auth_query_ttl: zero,
+        auth_query_ttl: ZERO,
         admin_users: Vec::new(),
         stats_users: Vec::new(),
         client_tls: Tls::default(),
@@ -406,7 +407,7 @@ fn blank() -> Plan {
         server_cores: None,
         min_pool_size: 0,
         reserve_pool_size: 0,
-        reserve_pool_timeout: zero,
+        reserve_pool_timeout: ZERO,
         max_db_connections: None,
         max_user_connections: None,
         max_client_conn: 0,
@@ -421,16 +422,16 @@ fn blank() -> Plan {
         transaction_timeout: None,
         idle_transaction_timeout: None,
         client_idle_timeout: None,
-        client_login_timeout: zero,
-        server_connect_timeout: zero,
-        server_login_retry: zero,
+        client_login_timeout: ZERO,
+        server_connect_timeout: ZERO,
+        server_login_retry: ZERO,
         server_idle_timeout: None,
         server_lifetime: None,
         server_check_delay: None,
         server_check_query: String::new(),
-        cancel_wait_timeout: zero,
-        drain_delay: zero,
-        drain_timeout: zero,
+        cancel_wait_timeout: ZERO,
+        drain_delay: ZERO,
+        drain_timeout: ZERO,
         server_reset_query: String::new(),
         server_reset_always: false,
         max_prepared_statements: 0,
@@ -448,7 +449,7 @@ fn blank() -> Plan {
         log_pooler_errors: false,
         log_file: None,
         pid_file: None,
-        stats_period: zero,
+        stats_period: ZERO,
         log_stats: false,
         tcp_keepalive: Keepalive::default(),
         tcp_user_timeout: None,

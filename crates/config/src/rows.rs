@@ -7,6 +7,8 @@ use Kind::{
 };
 use Support::{Honoured, NoEffect, NotYet, Refused};
 
+mod own;
+
 use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, LATER, RECLAIM, SHED};
 use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, PoolMode, SslMode, StatementText};
 use crate::table::{
@@ -14,6 +16,7 @@ use crate::table::{
     STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
+use own::{CHECK_QUERY, METRICS, PORT, WORKERS};
 
 /// A setting of PgBouncer's that the plan carries.
 macro_rules! row {
@@ -452,52 +455,3 @@ impl Setting {
         }
     }
 }
-
-/// The key that the two dialects share in spirit only: see `finish`.
-const PORT: Access = Access {
-    get: |p| Value::Count(u32::from(p.unix_socket_port)),
-    set: |p, v| {
-        if let Value::Count(n) = v {
-            p.unix_socket_port = u16::try_from(n).unwrap_or(u16::MAX);
-        }
-    },
-};
-
-const CHECK_QUERY: Access = Access {
-    get: |p| {
-        Value::Text(
-            match (&p.server_check_delay, p.server_check_query.as_str()) {
-                (None, _) => String::new(),
-                (Some(_), "") => String::from("<empty>"),
-                (Some(_), query) => query.to_owned(),
-            },
-        )
-    },
-    set: |p, v| {
-        if let Value::Text(text) = v {
-            p.server_check_query = if text == "<empty>" {
-                String::new()
-            } else {
-                text
-            };
-        }
-    },
-};
-
-const METRICS: Access = Access {
-    get: |p| Value::Text(p.metrics_listen.map(|a| a.to_string()).unwrap_or_default()),
-    set: |p, v| {
-        if let Value::Text(text) = v {
-            p.metrics_listen = text.parse().ok();
-        }
-    },
-};
-
-const WORKERS: Access = Access {
-    get: |p| Value::Limit(p.workers.map(u32::from)),
-    set: |p, v| {
-        if let Value::Limit(n) = v {
-            p.workers = n.map(|n| u16::try_from(n).unwrap_or(u16::MAX));
-        }
-    },
-};

@@ -6,7 +6,7 @@
 //! last served, which bounds how long the fair order may leave one out.
 
 use crate::list::{Links, List, NIL};
-use crate::predict::{self, Evidence};
+use crate::predict::{Evidence, Recent};
 use crate::rules::{FlowRules, WEIGHT_MAX};
 use events::Time;
 use std::collections::BTreeMap;
@@ -54,43 +54,14 @@ pub(crate) struct Flow {
     pub wait_timeout: Option<Option<Duration>>,
     /// Grants to its waiters of late.
     recent: Recent,
-    /// How long its clients held a connection, on average of late, and over how many returns.
+    /// How long its clients held a connection, on average of late, and how many
+    /// returned one since it waits.
     hold_us: u64,
     returns: u32,
     /// The wait for which a client of it was last refused at once.
     pub foreseen: Duration,
     /// Its waiters that left without a connection.
     pub gave_up: u32,
-}
-
-/// Grants to a flow's waiters, in this window and the one before. A flow that
-/// stops waiting starts anew.
-#[derive(Clone, Copy, Debug, Default)]
-struct Recent {
-    since: Time,
-    grants: u32,
-    before: (Duration, u32),
-}
-
-impl Recent {
-    fn from(now: Time) -> Recent {
-        Recent {
-            since: now,
-            ..Recent::default()
-        }
-    }
-
-    /// Ends the window when it has seen enough, or lasted for too long.
-    fn roll(&mut self, now: Time) {
-        let span = now.since(self.since);
-        let enough = self.grants >= predict::EVIDENCE_MIN && span >= predict::SPAN_MIN;
-        if enough || span >= predict::WINDOW_MAX {
-            *self = Recent {
-                before: (span, self.grants),
-                ..Recent::from(now)
-            };
-        }
-    }
 }
 
 /// The mean time held follows the last so many returns.
@@ -315,9 +286,13 @@ impl Flows {
         }
     }
 
-    /// A client gives back what it held for so long.
+    /// A client gives back what it held for so long. Only while others of its
+    /// flow wait does anybody need to know: an idle pool pays nothing for it.
     pub fn returned(&mut self, id: u32, hold: Duration) {
-        self.flows[id as usize].returned(hold);
+        let flow = &mut self.flows[id as usize];
+        if flow.heap_at != NIL {
+            flow.returned(hold);
+        }
         self.release(id);
     }
 
@@ -379,6 +354,7 @@ impl Flows {
         let flow = &mut self.flows[id as usize];
         if flow.heap_at == NIL {
             flow.recent = Recent::from(now);
+            flow.returns = 0;
         }
     }
 

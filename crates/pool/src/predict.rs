@@ -9,16 +9,17 @@
 //!
 //! Without enough evidence there is no prediction, and nobody is sent away.
 
+use events::Time;
 use std::time::Duration;
 
 /// Grants to waiters of the flow, and returns by its clients, below which there
 /// is no prediction. A flow that is served more seldom than that in two windows
 /// does batch work, and is left alone.
-pub(crate) const EVIDENCE_MIN: u32 = 32;
+const EVIDENCE_MIN: u32 = 32;
 /// Time over which the grants were seen, at least.
-pub(crate) const SPAN_MIN: Duration = Duration::from_secs(1);
+const SPAN_MIN: Duration = Duration::from_secs(1);
 /// Time after which a window ends, with however many grants.
-pub(crate) const WINDOW_MAX: Duration = Duration::from_secs(60);
+const WINDOW_MAX: Duration = Duration::from_secs(60);
 /// A wait is hopeless when it is predicted to be longer than the deadline by a
 /// quarter of it: predictions are not exact, and who comes a little late may
 /// still find that others gave up before.
@@ -39,6 +40,36 @@ pub(crate) struct Evidence {
     pub hold: Duration,
     /// Connections that fairness gives to the flow.
     pub share: u32,
+}
+
+/// Grants to a flow's waiters, in this window and the one before. A flow that
+/// stops waiting starts anew.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Recent {
+    pub since: Time,
+    pub grants: u32,
+    pub before: (Duration, u32),
+}
+
+impl Recent {
+    pub fn from(now: Time) -> Recent {
+        Recent {
+            since: now,
+            ..Recent::default()
+        }
+    }
+
+    /// Ends the window when it has seen enough, or lasted for too long.
+    pub fn roll(&mut self, now: Time) {
+        let span = now.since(self.since);
+        let enough = self.grants >= EVIDENCE_MIN && span >= SPAN_MIN;
+        if enough || span >= WINDOW_MAX {
+            *self = Recent {
+                before: (span, self.grants),
+                ..Recent::from(now)
+            };
+        }
+    }
 }
 
 /// The predicted wait; `None`: too little is known.

@@ -6,8 +6,9 @@
 
 use crate::admin::Handle;
 use crate::columns::{self, Table, utc};
-use events::Guard;
+use crate::registry::Registry;
 use events::snapshot::{GuardsOff, GuardsRow};
+use events::{Guard, Guards};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -111,6 +112,25 @@ impl Handle {
             row.counts.add(&upstream.lock().counters().guards);
         }
         row
+    }
+}
+
+impl Registry {
+    /// The guards' modes as they hold now.
+    pub(crate) fn guards(&self) -> Guards {
+        match self.guards_off {
+            true => self.plan.guards.observing(),
+            false => self.plan.guards,
+        }
+    }
+
+    /// Throws the switch, or takes it back; every pool follows at once.
+    pub(crate) fn switch_guards(&mut self, off: bool) {
+        self.guards_off = off;
+        let guards = self.guards();
+        for place in self.places() {
+            place.upstream.lock().set_guards(place.pool, guards);
+        }
     }
 }
 

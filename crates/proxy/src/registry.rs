@@ -3,7 +3,7 @@
 use crate::address::Endpoint;
 use crate::compile;
 use config::{Database, Plan};
-use events::{FlowId, Guards, PoolId, Time, UpstreamId};
+use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, FlowRules, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ pub(crate) struct Registry {
     /// Weights and deadlines of flows, the same for every pool.
     rules: Arc<FlowRules>,
     /// The switch is thrown: guards only watch.
-    guards_off: bool,
+    pub(crate) guards_off: bool,
     workers: u16,
 }
 
@@ -423,23 +423,6 @@ impl Registry {
             result.changed.push(info);
         }
         result
-    }
-
-    /// The guards' modes as they hold now.
-    fn guards(&self) -> Guards {
-        match self.guards_off {
-            true => self.plan.guards.observing(),
-            false => self.plan.guards,
-        }
-    }
-
-    /// Throws the switch, or takes it back; every pool follows at once.
-    pub(crate) fn switch_guards(&mut self, off: bool) {
-        self.guards_off = off;
-        let guards = self.guards();
-        for place in &self.places {
-            place.upstream.lock().set_guards(place.pool, guards);
-        }
     }
 
     fn retire(&mut self, now: Time, place: &Place) {

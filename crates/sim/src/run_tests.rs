@@ -236,6 +236,9 @@ fn many_seeds_hold() {
     let slow = run(1, &slow_readers());
     assert!(slow.failure.is_none(), "{:?}", slow.failure);
     total.add(&slow.stats);
+    let crowd = run(1, &crowded());
+    assert!(crowd.failure.is_none(), "{:?}", crowd.failure);
+    total.add(&crowd.stats);
     let leaky = run(1, &leaky());
     assert!(leaky.failure.is_none(), "{:?}", leaky.failure);
     total.add(&leaky.stats);
@@ -257,7 +260,6 @@ const UNREACHED: &[(&str, &str)] = &[
         "reply: own settings",
         "the scripts call set_config with constants only; relay's tests and the oracle do not",
     ),
-    ("refused: shed", "no pool sheds yet"),
     (
         "refused: shutdown",
         "the proxy ends pools with their clients instead",
@@ -334,6 +336,28 @@ fn slow_readers() -> Scenario {
     }
 }
 
+/// Far more clients than the deadline allows for: some are told at once that
+/// they would wait in vain, and their sessions go on.
+fn crowded() -> Scenario {
+    let mut s = Scenario {
+        clients: 120,
+        latency: (1_000, 2_000),
+        cancels: 0,
+        stateful: 0,
+        pipeline: 0,
+        slow: 0,
+        think: 0,
+        leave: 0,
+        wait_timeout: Duration::from_millis(60),
+        ops: 20_000,
+        ..busy()
+    };
+    s.pools[0].size = 1;
+    s.pools[0].idle_timeout = None;
+    s.pools[0].lifetime = None;
+    s
+}
+
 /// Clients that leak, clients that think, and psql, in a pool that they use up.
 fn leaky() -> Scenario {
     let mut s = busy();
@@ -349,6 +373,24 @@ fn leaky() -> Scenario {
     s.pools[0].size = 3;
     s.pools[0].lifetime = None;
     s
+}
+
+#[test]
+fn in_a_crowd_some_are_told_at_once_and_no_promise_breaks() {
+    for seed in 1..4 {
+        let report = run(seed, &crowded());
+        assert!(
+            report.failure.is_none(),
+            "seed {seed}: {:?}",
+            report.failure
+        );
+        let shed = report.stats.more.get("refused: shed").copied();
+        assert!(
+            shed.unwrap_or(0) > 0,
+            "seed {seed}: nobody was shed\n{}",
+            report.stats
+        );
+    }
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn one_command_switches_them_to_watching_and_back() {
     }
 
     // A reload in between, and a pool that is made meanwhile, change nothing.
-    pooler.rewrite_more("[guards]\nreclaim = \"off\"\n");
+    pooler.rewrite_sections("[guards]\nreclaim = \"off\"\n");
     let mut console = pooler.console();
     console.query("reload").expect("reload");
     let mut client = Client::login(&pooler.target("app", "app")).expect("login");

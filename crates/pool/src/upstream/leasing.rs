@@ -76,6 +76,9 @@ impl Upstream {
         if let Some(pool) = self.pool_mut(pool) {
             pool.leaks.outcome(conn, client, done.then_some(mode));
         }
+        if done {
+            self.counters.guards.decided(Guard::Reclaim, mode);
+        }
     }
 
     /// A person says that a release of an application, named as by

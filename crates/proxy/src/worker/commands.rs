@@ -56,14 +56,7 @@ impl Worker {
                     packet,
                 });
             }
-            Command::Console { client, text } => {
-                self.common.console(ConsoleJob {
-                    client,
-                    admin: self.hub.console_is_admin(client),
-                    actor: self.hub.console_actor(client),
-                    text,
-                });
-            }
+            Command::Console { client, text } => self.console(client, text),
             Command::Ddl { pool } => {
                 for (i, mailbox) in self.common.mailboxes.iter().enumerate() {
                     if i != usize::from(self.id.0) {
@@ -83,6 +76,15 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn console(&self, client: ClientId, text: Box<[u8]>) {
+        self.common.console(ConsoleJob {
+            client,
+            admin: self.hub.console_is_admin(client),
+            actor: self.hub.console_actor(client),
+            text,
+        });
     }
 
     fn log_close(&self, name: &ClientName, reason: CloseReason) {

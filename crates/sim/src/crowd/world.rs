@@ -335,6 +335,7 @@ impl<'a> World<'a> {
                         Event::Opened(conn, worker.0),
                     );
                 }
+                // Nobody here is silent.
                 Action::Close { conn, .. } => self.at(self.now.after(MOVE), Event::Closed(conn)),
                 // Nobody here tells of silent leases.
                 Action::Reclaim { .. } => self.fail("a lease was taken back".into()),

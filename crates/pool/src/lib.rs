@@ -42,6 +42,7 @@
 //! ```
 
 mod action;
+mod budget;
 mod figures;
 mod settings;
 mod upstream;
@@ -53,7 +54,13 @@ mod one_pool;
 mod queue;
 
 pub use action::{Action, Checkin, Checkout};
-pub use figures::{ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, WaiterRow};
+pub use budget::{
+    ANSWER_MAX, BudgetSettings, FIRST_READING_MAX, FLEET_NAME_MAX, Member, MonitorStep, Parts,
+    READ_PAUSE, Reading,
+};
+pub use figures::{
+    BudgetFigures, BudgetState, ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, WaiterRow,
+};
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};

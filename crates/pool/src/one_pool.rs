@@ -1,5 +1,6 @@
 //! One pool: its settings, its connections by state, its queue.
 
+use crate::budget::Squeeze;
 use crate::figures::{ConnState, PoolFigures};
 use crate::list::List;
 use crate::queue::Queue;
@@ -47,6 +48,8 @@ pub(crate) struct Pool {
     pub idle: Vec<List>,
     pub queue: Queue,
     pub failure: Option<Failure>,
+    /// Its role or its database had no slot left.
+    pub squeeze: Option<Squeeze>,
     /// In the upstream's list of pools that want to open and may not.
     pub hungry: bool,
     /// No idle connection is due to be closed before this.
@@ -67,6 +70,7 @@ impl Pool {
             idle: Vec::new(),
             queue: Queue::new(),
             failure: None,
+            squeeze: None,
             hungry: false,
             next_scan: Time::FAR,
             wait: Histogram::new(),

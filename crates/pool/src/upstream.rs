@@ -2,10 +2,11 @@
 //!
 //! `steps` are the parts that these are made of, `opening` decides when
 //! connections are opened and evicted, `admin` holds what operators and
-//! settings change, `ticking` what time alone changes, and `check` states what
-//! must hold after each of them.
+//! settings change, `ticking` what time alone changes, `budgeting` follows the
+//! line, and `check` states what must hold after each of them.
 
 mod admin;
+mod budgeting;
 mod check;
 mod fault;
 mod opening;
@@ -25,6 +26,7 @@ use opening::OUTAGE_GAP;
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
 
 use crate::action::{Action, Checkin, Checkout};
+use crate::budget::Budget;
 use crate::conns::{Conns, State};
 use crate::figures::{ConnState, Counters};
 use crate::list::{List, NIL};
@@ -49,6 +51,13 @@ struct Cap {
 #[derive(Clone, Debug)]
 pub struct Upstream {
     settings: UpstreamSettings,
+    budget: Budget,
+    /// The budget's limits: nothing is opened at or above the first, what is
+    /// above the second is closed. Both include the monitor session.
+    line: u32,
+    keep: u32,
+    /// The pool of the monitor session.
+    monitor: Option<usize>,
     /// By [`PoolId`]; `None` where a pool was removed.
     pools: Vec<Option<Pool>>,
     conns: Conns,
@@ -82,6 +91,10 @@ impl Upstream {
     /// A server without pools.
     pub fn new(settings: UpstreamSettings) -> Upstream {
         Upstream {
+            budget: Budget::new(settings.line),
+            line: settings.line,
+            keep: settings.line,
+            monitor: None,
             settings,
             pools: Vec::new(),
             conns: Conns::default(),
@@ -187,6 +200,7 @@ impl Upstream {
         if let Some(deadline) = pool.next_deadline() {
             self.wake_at(deadline);
         }
+        self.awake(now);
         self.pump(now, p);
         Checkout::Queued
     }
@@ -237,6 +251,9 @@ impl Upstream {
         let p = self.conns.get(i).pool as usize;
         self.at_mut(p).failure = None;
         self.reached = true;
+        if self.is_monitor(p) {
+            self.budget.connected();
+        }
         self.settle(now, i);
         self.pump(now, p);
         self.feed(now);
@@ -290,6 +307,7 @@ impl Upstream {
         if self.at(p).is_down(now, grace) {
             self.refuse_queue(now, p, RefuseReason::ServerDown);
         }
+        self.monitor_lost(now, p);
         self.pump(now, p);
         self.feed(now);
     }
@@ -309,7 +327,9 @@ impl Upstream {
         };
         self.detach(now, i);
         self.set_state(now, i, State::Closing);
-        self.pump(now, self.conns.get(i).pool as usize);
+        let p = self.conns.get(i).pool as usize;
+        self.monitor_lost(now, p);
+        self.pump(now, p);
     }
 
     /// The end of file of a connection was seen, in any state: its charge ends.
@@ -320,6 +340,7 @@ impl Upstream {
         let p = self.conns.get(i).pool as usize;
         self.detach(now, i);
         self.release(now, i);
+        self.monitor_lost(now, p);
         self.pump(now, p);
         self.feed(now);
     }

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wire::back::{self, ErrorReport};
 
 /// OIDs of the types that PgBouncer gives its columns.
-const TEXT: i32 = 25;
-const INT4: i32 = 23;
-const INT8: i32 = 20;
+pub(crate) const TEXT: i32 = 25;
+pub(crate) const INT4: i32 = 23;
+pub(crate) const INT8: i32 = 20;
 const NUMERIC: i32 = 1700;
 
 /// A result set under way.
@@ -62,7 +62,7 @@ pub(crate) fn error_with(
     );
 }
 
-fn text(value: impl ToString) -> Option<String> {
+pub(crate) fn text(value: impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 

@@ -200,6 +200,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
     let figures = || handle.figures(detail);
     let plan = handle.plan();
     match what {
+        ["BUDGET"] => crate::budget::table(&figures().snapshot),
         ["POOLS"] => columns::pools(&figures()),
         ["STATS"] => columns::stats(&figures()),
         ["STATS_TOTALS"] => columns::stats_part(&figures(), false),
@@ -257,7 +258,7 @@ fn help() -> Vec<u8> {
         "Console usage",
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|VERSION\n\
-                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
+                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE|BUDGET\n\
                  \tRELOAD\n\
                  \tSET key = arg\n\
                  \tPAUSE [<db>]\n\tRESUME [<db>]\n\tDISABLE <db>\n\tENABLE <db>\n\tRECONNECT [<db>]\n\tKILL [<db>]\n\

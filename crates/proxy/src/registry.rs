@@ -45,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) info: Arc<PoolInfo>,
     /// Clients in the pool, for the limits per database and user.
     pub(crate) clients: Arc<AtomicU32>,
+    /// The pool of a monitor session, which has no clients.
+    pub(crate) monitor: bool,
 }
 
 /// The user of a flow, and its clients.
@@ -67,6 +69,8 @@ pub(crate) struct Registry {
     flows: Mutex<BTreeMap<(PoolKey, FlowId), FlowClients>>,
     pub(crate) disabled: std::collections::BTreeSet<String>,
     workers: u16,
+    /// Sets this process apart from the others of its fleet.
+    pub(crate) instance: u32,
 }
 
 /// Pools that may exist: databases × users of an any-database are chosen by clients.
@@ -93,6 +97,7 @@ impl Registry {
             flows: Mutex::default(),
             disabled: std::collections::BTreeSet::new(),
             workers,
+            instance: 0,
         }
     }
 
@@ -285,6 +290,7 @@ impl Registry {
         }
         let plan = Arc::clone(&self.plan);
         let upstream = self.upstream_for(&compile::endpoint(&plan, database));
+        self.watch(&upstream, name, database);
         let settings = self.pool_settings(&upstream, name, user, database);
         let pool = upstream.lock().add_pool(settings.clone());
         let key = PoolKey(self.places.len() as u32);
@@ -299,15 +305,33 @@ impl Registry {
             auth,
             settings.size,
         ));
-        self.by_pool.insert((upstream.id, pool.0), key);
         self.by_name.insert(names, key);
+        self.add_place(upstream, pool, &info, false);
+        Some(info)
+    }
+
+    pub(crate) fn add_place(
+        &mut self,
+        upstream: Arc<UpstreamCell>,
+        pool: PoolId,
+        info: &Arc<PoolInfo>,
+        monitor: bool,
+    ) {
+        self.by_pool.insert((upstream.id, pool.0), info.key);
         self.places.push(Place {
             upstream,
             pool,
-            info: Arc::clone(&info),
+            info: Arc::clone(info),
             clients: Arc::default(),
+            monitor,
         });
-        Some(info)
+    }
+
+    /// Describes a pool anew.
+    pub(crate) fn describe(&mut self, key: PoolKey, info: Arc<PoolInfo>) {
+        if let Some(place) = self.places.get_mut(key.0 as usize) {
+            place.info = info;
+        }
     }
 
     /// A pool whose users bring their own secrets learns a new one.
@@ -413,6 +437,7 @@ impl Registry {
             self.places[index].info = Arc::clone(&info);
             result.changed.push(info);
         }
+        result.changed.extend(self.watch_anew(now));
         result
     }
 

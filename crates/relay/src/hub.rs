@@ -5,6 +5,7 @@ use crate::client::{Client, NONE, Phase};
 use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
 use crate::errors::{self, Report, Trouble};
 use crate::large::Large;
+use crate::monitor::Monitor;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::Interner;
 use crate::requests::Io;
@@ -13,7 +14,7 @@ use crate::slots::Slots;
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
 use events::{ClientId, CloseReason, ConnId, FlowId, RefuseReason, Time, WorkerId};
-use pool::{Checkin, Checkout};
+use pool::{Checkin, Checkout, MonitorStep, Reading};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,31 @@ pub trait Pools {
     fn opened(&mut self, now: Time, pool: PoolKey, conn: ConnId, slot: u32);
     /// It could not be opened. `login`: the server refused the login.
     fn open_failed(&mut self, now: Time, pool: PoolKey, conn: ConnId, text: Arc<str>, login: bool);
+    /// The server had no slot for it (53300), so that waiting helps. `own_limit`:
+    /// it is the limit of its role or database.
+    fn open_full(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        text: Arc<str>,
+        own_limit: bool,
+    ) {
+        let _ = own_limit;
+        self.open_failed(now, pool, conn, text, false);
+    }
+    /// The pool is that of a monitor session.
+    fn is_monitor(&self, _pool: PoolKey) -> bool {
+        false
+    }
+    /// What the monitor session in this pool is to do.
+    fn monitor_step(&mut self, _now: Time, _pool: PoolKey) -> MonitorStep {
+        MonitorStep::Close
+    }
+    /// Its question was answered.
+    fn monitor_heard(&mut self, _now: Time, _pool: PoolKey, _reading: &Reading) {}
+    /// Its question failed.
+    fn monitor_failed(&mut self, _now: Time, _pool: PoolKey) {}
     /// A connection is being closed outside of a return.
     fn closing(&mut self, now: Time, pool: PoolKey, conn: ConnId);
     /// A connection arrived from another worker, meant for `client`.
@@ -116,6 +142,8 @@ pub struct Hub {
     pub(crate) spare: Vec<Vec<u8>>,
     /// Large unnamed statements between leases.
     pub(crate) large: Large,
+    /// The monitor sessions that live here.
+    pub(crate) monitors: Vec<Monitor>,
     pub(crate) draining: bool,
     /// Clients below this slot were looked at in this second.
     pub(crate) ticked: u32,
@@ -146,6 +174,7 @@ impl Hub {
             logins: Vec::new(),
             spare: Vec::new(),
             large: Large::default(),
+            monitors: Vec::new(),
             draining: false,
             ticked: 0,
         }

@@ -38,6 +38,7 @@ mod hub;
 mod large;
 mod lease;
 mod login;
+mod monitor;
 mod outbox;
 mod params;
 mod pins;

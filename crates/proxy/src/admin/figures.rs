@@ -88,6 +88,7 @@ impl Handle {
         for report in found {
             merge(&mut snapshot, report);
         }
+        common.read().budgets(now, &mut snapshot);
         snapshot
     }
 

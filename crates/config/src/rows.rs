@@ -414,7 +414,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("monitor_user", "server.monitor_user", Text, "", "", Identity, (name monitor_user), "User that reads the server's limits and who is connected, with its password from [[user]] or the user file; empty: the stated line holds."),
     ours!("monitor_database", "server.monitor_database", Text, "", "", Identity, (name monitor_database), "Database at the server that it logs in to; empty: the first that a client asks for."),
     ours!("monitor_interval", "server.monitor_interval", Bounded, "2s", "2s", PerCheckout, (time monitor_interval), "Time between two of its readings, at most."),
-    ours!("monitor_idle_stop", "server.monitor_idle_stop", Timeout, "5min", "5min", PerCheckout, (timeout monitor_idle_stop), "Without clients for so long its session ends, so that a serverless database can pause."),
+    ours!("monitor_idle_stop", "server.monitor_idle_stop", Timeout, "10min", "10min", PerCheckout, (timeout monitor_idle_stop), "Without clients for so long its session ends, so that a serverless database can pause."),
     ours!("headroom", "server.headroom", Count { min: 0, max: 10_000 }, "5", "5", Capacity, (count headroom), "Slots of the server that are left free for whoever logs in between two readings."),
     ours!("fleet", "server.fleet", Text, "default", "default", Capacity, (text fleet), "Instances with the same name share the line of a server."),
     ours!("queue_max", "pool.queue_max", CLIENTS, "10000", "5000", Capacity, (count queue_max), "Most clients that wait, per pool. From pgbouncer.ini: max_client_conn."),

@@ -521,8 +521,13 @@ impl Budget {
         self.low().saturating_sub(claimed)
     }
 
-    /// The figures came.
-    pub(crate) fn heard(&mut self, now: Time, usage: &Usage, reading: &Reading) {
+    /// For a planted bug: acts on what is published, unseen.
+    pub(crate) fn believe(&mut self) {
+        self.claim = self.claim.max(self.published);
+    }
+
+    /// The figures came; `gives`: not for a planted bug.
+    pub(crate) fn heard(&mut self, now: Time, usage: &Usage, reading: &Reading, gives: bool) {
         let (Some(settings), Some(asked)) = (self.settings.clone(), self.asked.take()) else {
             return;
         };
@@ -546,7 +551,9 @@ impl Budget {
         self.sight = Sight::Known;
         self.lost = 0;
         self.settle(now, &settings);
-        self.give_back(usage);
+        if gives {
+            self.give_back(usage);
+        }
     }
 
     fn remember(&mut self, now: Time, interval: Duration) {

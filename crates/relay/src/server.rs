@@ -109,7 +109,7 @@ pub(crate) struct Capture {
 }
 
 /// The values of a row.
-type Row = Vec<Option<Box<[u8]>>>;
+pub(crate) type Row = Vec<Option<Box<[u8]>>>;
 
 impl Default for Capture {
     fn default() -> Self {
@@ -140,6 +140,11 @@ impl Capture {
             let row = values.into_iter().map(|v| v.map(Into::into)).collect();
             self.rows.push(row);
         }
+    }
+
+    /// The first row, if one came.
+    pub(crate) fn first(self) -> Option<Row> {
+        self.rows.into_iter().next()
     }
 
     /// The rows that came.

@@ -28,6 +28,7 @@
 
 pub mod campaign;
 mod client;
+pub mod fleet;
 pub mod rng;
 mod run;
 pub mod scenario;

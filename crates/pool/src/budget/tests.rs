@@ -71,7 +71,7 @@ impl Stage {
             let rows = others + self.usage.usable + held + names.len() as u32;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let reading = server(rows, &names);
-            self.budget.heard(self.now, &self.usage, &reading);
+            self.budget.heard(self.now, &self.usage, &reading, true);
         }
         self.budget.limits(1)
     }
@@ -366,7 +366,7 @@ fn without_clients_the_session_ends_and_the_claim_is_told_to_be_free() {
     s.holds(4, 0);
     s.after(Duration::from_secs(300));
     assert!(s.step().starts_with("plimsoll/default/00000001/4/4/0"));
-    s.budget.heard(s.now, &s.usage, &server(5, &[]));
+    s.budget.heard(s.now, &s.usage, &server(5, &[]), true);
     assert_eq!(s.step(), "close");
     s.budget.session_lost(s.now, &s.usage);
     assert_eq!(s.budget.session_at(), None);

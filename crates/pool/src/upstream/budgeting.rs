@@ -1,6 +1,6 @@
 //! The load line: the monitor session, and what follows when the line moves.
 
-use super::Upstream;
+use super::{Fault, Upstream};
 use crate::budget::{BudgetSettings, MonitorStep, Reading, Squeeze, Usage};
 use crate::figures::{BudgetFigures, BudgetState, ConnState};
 use crate::one_pool::{Mode, Pool};
@@ -52,6 +52,9 @@ impl Upstream {
         }
         let usage = self.usage();
         let step = self.budget.step(now, &usage);
+        if self.faulty(Fault::RaiseUnseen) {
+            self.budget.believe();
+        }
         self.rebudget(now);
         step
     }
@@ -59,7 +62,8 @@ impl Upstream {
     /// The monitor session's question was answered.
     pub fn monitor_heard(&mut self, now: Time, reading: &Reading) {
         let usage = self.usage();
-        self.budget.heard(now, &usage, reading);
+        let stingy = self.faulty(Fault::KeepUnused);
+        self.budget.heard(now, &usage, reading, !stingy);
         self.rebudget(now);
     }
 

@@ -128,9 +128,10 @@ impl Reader {
                 (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
                 (None, true) => problem.help("this key belongs to a line of [databases]"),
                 (None, false) => match settings().iter().find(|s| s.key == key) {
-                    Some(ours) => {
-                        problem.help(format!("write it in [plimsoll], or as `{}` in plimsoll.toml", ours.toml))
-                    }
+                    Some(ours) => problem.help(format!(
+                        "write it in [plimsoll], or as `{}` in plimsoll.toml",
+                        ours.toml
+                    )),
                     None => problem.help("remove the line, or see docs/settings.md for the keys"),
                 },
             };

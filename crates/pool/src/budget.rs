@@ -34,6 +34,7 @@
 //! of the fleet like any others: each has its monitor session and its claim, and
 //! both see each other in the one view.
 
+mod others;
 mod peers;
 mod reading;
 mod share;
@@ -42,6 +43,7 @@ mod squeeze;
 mod tests;
 
 use events::Time;
+use others::Others;
 use peers::Ghosts;
 pub use reading::{FLEET_NAME_MAX, Member, Parts, Reading};
 use share::level;
@@ -90,14 +92,17 @@ pub const READ_PAUSE: Duration = Duration::from_millis(200);
 /// further loss without a reading between.
 const REOPEN_PAUSE: Duration = Duration::from_millis(250);
 /// It grows no further than this.
-const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(30);
+const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A claim that a peer wants is kept for what was in use within this time.
-const USE_WINDOW: Duration = Duration::from_secs(2);
+const USE_WINDOW: Duration = Duration::from_secs(1);
+/// What a reading shows of others, or shows no more of a peer, is believed when
+/// it lasts: meanwhile every peer has stated anew what it holds.
+const CONFIRM: Duration = Duration::from_millis(400);
 /// Claims above the line for so long are cut. Two that raise at the same time
 /// are above it for a moment, and take it back themselves.
 const OVER_MAX: Duration = Duration::from_secs(1);
-/// Readings remembered, at most.
-const WINDOW_MAX: usize = 64;
+/// Figures of use remembered, at most.
+const PEAKS_MAX: usize = 64;
 
 /// What is known of the line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -177,11 +182,12 @@ pub(crate) struct Budget {
     over_at: Option<Time>,
     /// The monitor session is up.
     session: bool,
+    /// It was not for a while: others may have taken the claim for free.
+    unseen: bool,
     /// No monitor session is opened before, and how often one was lost in a row.
     reopen_at: Time,
     lost: u32,
-    /// Lines of the last interval.
-    window: VecDeque<(Time, u32)>,
+    others: Others,
     parts: Parts,
     peers: Vec<Member>,
     ghosts: Ghosts,
@@ -209,9 +215,10 @@ impl Budget {
             raise_at: Time::ZERO,
             over_at: None,
             session: false,
+            unseen: false,
             reopen_at: Time::ZERO,
             lost: 0,
-            window: VecDeque::new(),
+            others: Others::default(),
             parts: Parts::default(),
             peers: Vec::new(),
             ghosts: Ghosts::default(),
@@ -250,10 +257,8 @@ impl Budget {
 
     // --- what follows ---
 
-    /// Most connections to open and to keep, apart from the monitor session:
-    /// the first by the lowest reading of the last interval, the second by the
-    /// highest. So a figure that was wrong for a moment opens nothing and closes
-    /// nothing: a peer states what it holds only so often.
+    /// Most connections to open and to keep, apart from the monitor session. They
+    /// differ while it is open whether claims above the line are to be cut.
     pub(crate) fn limits(&self, monitors: u32) -> (u32, u32) {
         let stated = self.stated.saturating_sub(monitors);
         let (open, keep) = match self.sight {
@@ -261,7 +266,7 @@ impl Budget {
             Sight::Asking(_) => (0, u32::MAX),
             Sight::Unknown if self.read_at.is_none() => (stated, stated),
             Sight::Unknown | Sight::Stale | Sight::Resting => (self.claim, self.claim),
-            Sight::Known => (self.claim.min(self.fair_cut(self.low())), self.claim),
+            Sight::Known => (self.fair_cut(), self.claim),
         };
         match &self.squeeze {
             Some(squeeze) => (open.min(squeeze.cap()), keep),
@@ -377,6 +382,7 @@ impl Budget {
             return;
         }
         self.session = false;
+        self.unseen = true;
         self.asked = None;
         if self.sight == Sight::Resting {
             return self.blind(usage);
@@ -475,14 +481,11 @@ impl Budget {
         if self.read_at.is_some() && wish > self.published.max(self.claim) {
             return soon;
         }
-        let (held, wanted) = self.told;
-        let moved = usage.usable.abs_diff(held) >= (held / 8).max(2);
-        let news = wish != self.published || wants > 0 || wanted > 0 || moved;
-        if news && !self.peers.is_empty() {
+        let doubtful = self.over_at.is_some() || self.others.doubtful() || self.ghosts.doubtful();
+        let news = wish != self.published || (usage.usable, wants) != self.told;
+        let wanted = wants > 0 || self.peers.iter().any(|peer| peer.wants > 0);
+        if doubtful || self.squeeze.is_some() || (news || wanted) && !self.peers.is_empty() {
             return soon;
-        }
-        if self.over_at.is_some() || self.low() != self.high() {
-            return self.asked_at.after(settings.interval / 4);
         }
         self.asked_at.after(settings.interval)
     }
@@ -497,13 +500,22 @@ impl Budget {
         if now < self.raise_at {
             return floor;
         }
-        let free = self.free();
-        let fair = self.low() / (self.peers.len() as u32 + 1);
         let goal = match self.peers.iter().any(|peer| peer.wants > 0) {
-            true => usage.needed,
-            false => usage.needed.max(fair),
+            // All who want find the same level from the same figures, so that
+            // their raises fit together.
+            true => usage.needed.min(self.demand_level(usage.needed)),
+            false => usage
+                .needed
+                .max(self.parts.line / (self.peers.len() as u32 + 1)),
         };
-        goal.min(free).min(self.most()).max(floor)
+        goal.min(self.free()).min(self.most()).max(floor)
+    }
+
+    /// The level at which all demands together fit under the line.
+    fn demand_level(&self, own: u32) -> u32 {
+        let mut demands: Vec<u32> = self.peers.iter().map(Member::demand).collect();
+        demands.push(own);
+        level(self.parts.line, &demands)
     }
 
     /// What the stated line leaves to this instance.
@@ -518,7 +530,7 @@ impl Budget {
     /// What the claims of the others leave.
     fn free(&self) -> u32 {
         let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        self.low().saturating_sub(claimed)
+        self.parts.line.saturating_sub(claimed)
     }
 
     /// For a planted bug: acts on what is published, unseen.
@@ -537,15 +549,32 @@ impl Budget {
         let monitors = members.len() as u32;
         let peers = share::peers(members, settings.instance);
         let stated: u32 = peers.iter().map(|peer| peer.held).sum();
-        let unstated = (reading.backends.saturating_sub(monitors)).saturating_sub(stated + held);
-        let others = self.ghosts.others(unstated, &self.peers, &peers, self.parts.others);
+        let strange = reading.backends.saturating_sub(monitors);
+        let rows = strange.saturating_sub(stated + held);
+        // Whatever the members may have opened since they stated what they held.
+        let claimed: u32 = peers.iter().map(|peer| peer.claim.max(peer.held)).sum();
+        let sure = strange.saturating_sub(claimed + usage.charged.max(held));
+        let before = self.others.believed();
+        self.ghosts.follow(now, rows, before, &self.peers, &peers);
+        let believed = match self.ghosts.any() {
+            // Their rows are not others', and nobody can tell them apart.
+            true => before,
+            false => self.others.read(now, rows, sure),
+        };
+        let others = self.ghosts.with(believed);
         self.parts = reading.parts(others, monitors, settings.headroom);
         self.peers = peers;
-        self.remember(now, settings.interval);
+        if let Some(squeeze) = &mut self.squeeze {
+            squeeze.room(usage.charged + reading.free());
+        }
         if self.read_at.is_none() {
             // What was held without a view is all that is claimed of it.
             self.claim = self.published;
             self.again = true;
+        }
+        if std::mem::take(&mut self.unseen) {
+            // The others kept the claim free, or could not know of it.
+            self.claim = self.claim.min(self.free());
         }
         self.read_at = Some(asked.at);
         self.sight = Sight::Known;
@@ -553,17 +582,6 @@ impl Budget {
         self.settle(now, &settings);
         if gives {
             self.give_back(usage);
-        }
-    }
-
-    fn remember(&mut self, now: Time, interval: Duration) {
-        // One reading before this one counts, however late the ticks are.
-        let old = |at: &Time| now.since(*at) > interval * 3 / 2;
-        self.window.push_back((now, self.parts.line));
-        while self.window.len() > WINDOW_MAX
-            || self.window.front().is_some_and(|(at, _)| old(at))
-        {
-            self.window.pop_front();
         }
     }
 
@@ -581,48 +599,36 @@ impl Budget {
         }
         self.claim = self.claim.min(self.most());
         let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        if claimed + self.published <= self.high() {
+        if claimed + self.published <= self.parts.line {
             self.over_at = None;
             return;
         }
         let since = *self.over_at.get_or_insert(now);
         if self.peers.is_empty() || now.since(since) >= OVER_MAX {
-            self.claim = self.fair_cut(self.high());
+            self.claim = self.fair_cut();
         }
     }
 
-    /// What remains of the own claim under this line, when all cut theirs alike.
-    fn fair_cut(&self, line: u32) -> u32 {
+    /// What remains of the own claim under the line, when all cut theirs alike.
+    fn fair_cut(&self) -> u32 {
         let mut claims: Vec<u32> = self.peers.iter().map(|peer| peer.claim).collect();
         claims.push(self.published.max(self.claim));
-        self.claim.min(level(line, &claims))
+        self.claim.min(level(self.parts.line, &claims))
     }
 
     /// A peer wants more than is free: what is not used, and what is above the
     /// fair share, goes back.
     fn give_back(&mut self, usage: &Usage) {
-        let line = self.low();
         let wanted: u32 = self.peers.iter().map(|peer| peer.wants).sum();
         let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        let missing = (claimed + self.claim + wanted).saturating_sub(line);
+        let missing = (claimed + self.claim + wanted).saturating_sub(self.parts.line);
         if wanted == 0 || missing == 0 {
             return;
         }
         let own = usage.needed.max(self.peak());
-        let mut demands: Vec<u32> = self.peers.iter().map(Member::demand).collect();
-        demands.push(own);
-        let target = own.min(level(line, &demands));
+        let target = own.min(self.demand_level(own));
         let given = self.claim.saturating_sub(target).min(missing);
         self.claim -= given;
-    }
-
-    /// The lowest line that was read within the last interval, and the highest.
-    fn low(&self) -> u32 {
-        self.window.iter().map(|(_, line)| *line).min().unwrap_or(0)
-    }
-
-    fn high(&self) -> u32 {
-        self.window.iter().map(|(_, line)| *line).max().unwrap_or(0)
     }
 
     /// Remembers what is in use: for the idle stop, and for what is given back.
@@ -639,7 +645,7 @@ impl Budget {
         while self.peaks.back().is_some_and(|(_, n)| *n <= usage.needed) {
             self.peaks.pop_back();
         }
-        if self.peaks.len() == WINDOW_MAX {
+        if self.peaks.len() == PEAKS_MAX {
             self.peaks.pop_back();
         }
         self.peaks.push_back((now, usage.needed));

@@ -187,7 +187,9 @@ impl BudgetLog {
         for cell in cells {
             let figures = cell.lock().budget();
             let clipped = clipped(&figures);
-            let before = self.told.insert(cell.id, (figures.state, clipped.is_some()));
+            let before = self
+                .told
+                .insert(cell.id, (figures.state, clipped.is_some()));
             let server = cell.endpoint().label();
             if before.map(|(state, _)| state) != Some(figures.state) {
                 tell_state(&server, &figures);

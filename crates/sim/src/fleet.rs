@@ -221,7 +221,11 @@ impl Fleet {
         if monitor && self.members[i].silent {
             return self.at(delay, Event::Failed(i, inc, conn));
         }
-        let who = Who { member: i, inc, conn };
+        let who = Who {
+            member: i,
+            inc,
+            conn,
+        };
         match self.server.log_in(who, monitor) {
             true => self.at(delay, Event::Opened(i, inc, conn)),
             false => self.at(delay, Event::Full(i, inc, conn)),
@@ -229,13 +233,21 @@ impl Fleet {
     }
 
     fn ends(&mut self, i: usize, inc: u32, conn: (u32, u32)) {
-        self.server.log_out(Who { member: i, inc, conn });
+        self.server.log_out(Who {
+            member: i,
+            inc,
+            conn,
+        });
         let delay = self.latency();
         self.at(delay, Event::Closed(i, inc, conn));
     }
 
     fn asked(&mut self, i: usize, inc: u32, conn: (u32, u32), name: String) {
-        let who = Who { member: i, inc, conn };
+        let who = Who {
+            member: i,
+            inc,
+            conn,
+        };
         if self.members[i].silent || !self.server.rename(who, name) {
             return;
         }
@@ -273,15 +285,16 @@ impl Fleet {
             0 => self.kill(i, lasts),
             1 => {
                 self.members[i].silent = true;
+                self.members[i].blind_since.get_or_insert(self.now);
                 self.at(lasts, Event::Sees(i));
             }
             _ => {
                 self.members[i].silent = true;
+                self.members[i].blind_since.get_or_insert(self.now);
                 self.at(lasts, Event::Sees(i));
                 self.cut(i);
             }
         }
-        self.watch.disturbed(self.now);
     }
 
     /// The process is gone; the server sees that row by row.
@@ -302,7 +315,11 @@ impl Fleet {
         };
         let inc = self.members[i].inc;
         let conn = (conn.slot, conn.generation);
-        self.server.log_out(Who { member: i, inc, conn });
+        self.server.log_out(Who {
+            member: i,
+            inc,
+            conn,
+        });
         let now = self.time();
         self.members[i].up.closing(now, id(conn));
         self.closed(i, inc, conn);
@@ -312,6 +329,7 @@ impl Fleet {
         let inc = self.members[i].inc + 1;
         let mut member = fresh(&self.s, i, inc);
         member.alive = true;
+        member.blind_since = Some(self.now);
         self.members[i] = member;
         self.plant(i);
         self.at(0, Event::Tick(i));

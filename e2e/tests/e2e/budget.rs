@@ -5,8 +5,8 @@ use plimsoll_e2e::pooler::{Binary, Pooler, Settings, user_line};
 use plimsoll_e2e::raw::Client;
 use plimsoll_e2e::sandbox::{until, until_deadline};
 use plimsoll_e2e::server::{PASSWORD, Server};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Of `Server`: 100 slots, 3 of them for superusers.
@@ -163,7 +163,11 @@ fn a_pool_of_500_is_held_at_the_line_of_100_slots() {
     let row = budget(&pooler);
     assert_eq!((row[1].as_str(), figure(&row, 7)), ("known", SLOTS));
     assert_eq!(figure(&row, 13), HEADROOM);
-    assert!(pooler.log().contains("the settings ask for more"), "{}", pooler.log());
+    assert!(
+        pooler.log().contains("the settings ask for more"),
+        "{}",
+        pooler.log()
+    );
     eprintln!(
         "line {line}, most {most}, served {}",
         outcome.good.load(Ordering::Relaxed)
@@ -251,7 +255,10 @@ fn three_instances_share_the_line_and_one_is_restarted_under_load() {
             (sum >= SLOTS - RESERVED - HEADROOM - 2 - 3).then(|| went.elapsed())
         });
         let taken = taken.expect("its share to be taken");
-        assert!(taken <= Duration::from_secs(5), "a share unused for {taken:?}");
+        assert!(
+            taken <= Duration::from_secs(5),
+            "a share unused for {taken:?}"
+        );
         eprintln!("the share of the one that went was in use after {taken:?}");
         // It comes back, and gets its share.
         poolers.push(Pooler::start(again));
@@ -276,7 +283,9 @@ fn three_instances_share_the_line_and_one_is_restarted_under_load() {
             (shares(&poolers)[2] > 20).then_some(())
         });
         outcome.stop.store(true, Ordering::Relaxed);
-        clients.into_iter().for_each(|client| client.join().expect("a client"));
+        clients
+            .into_iter()
+            .for_each(|client| client.join().expect("a client"));
     });
     outcome.none_failed();
     let most = outcome.most.load(Ordering::Relaxed);

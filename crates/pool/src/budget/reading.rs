@@ -107,7 +107,18 @@ impl Reading {
     /// The monitor sessions of this fleet.
     pub(super) fn members(&self, fleet: &str) -> Vec<Member> {
         let names = self.names.iter();
-        names.filter_map(|name| Member::parse(fleet, name)).collect()
+        names
+            .filter_map(|name| Member::parse(fleet, name))
+            .collect()
+    }
+
+    /// Slots that are left for those without privileges.
+    pub(super) fn free(&self) -> u32 {
+        self.max_connections
+            .saturating_sub(self.superuser_reserved)
+            .saturating_sub(self.reserved)
+            .saturating_sub(self.provider_reserved)
+            .saturating_sub(self.backends)
     }
 
     pub(super) fn parts(&self, others: u32, monitors: u32, headroom: u32) -> Parts {

@@ -37,6 +37,11 @@ impl Squeeze {
         self.cap
     }
 
+    /// A reading shows that there is room for so many again.
+    pub(crate) fn room(&mut self, room: u32) {
+        self.cap = self.cap.max(room);
+    }
+
     pub(crate) fn next(&self) -> Time {
         self.next
     }

@@ -52,7 +52,7 @@ impl Upstream {
         }
         let usage = self.usage();
         let step = self.budget.step(now, &usage);
-        if self.faulty(Fault::RaiseUnseen) {
+        if self.faulty(Fault::RaiseUnseen) && matches!(step, MonitorStep::Ask(_)) {
             self.budget.believe();
         }
         self.rebudget(now);

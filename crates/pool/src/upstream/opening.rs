@@ -95,10 +95,7 @@ impl Upstream {
     /// Budget came free, or grew: the hungry pools get it in turn.
     pub(super) fn feed(&mut self, now: Time) {
         let mut fruitless = 0;
-        while fruitless < self.hungry.len()
-            && self.charged < self.line
-            && self.may_connect()
-        {
+        while fruitless < self.hungry.len() && self.charged < self.line && self.may_connect() {
             let Some(p) = self.hungry.pop_front() else {
                 break;
             };
@@ -223,9 +220,7 @@ impl Upstream {
         if let Some(at) = self.squeezed(pool) {
             return Room::Later(at);
         }
-        if (self.charged >= self.line && !self.faulty(Fault::IgnoreLine))
-            || self.full_cap(pool)
-        {
+        if (self.charged >= self.line && !self.faulty(Fault::IgnoreLine)) || self.full_cap(pool) {
             return Room::Shared;
         }
         match self.may_connect() {

@@ -21,6 +21,10 @@ pub(super) struct MemberState {
     /// Its monitor session is not heard, nor can it be opened.
     pub(super) silent: bool,
     pub(super) monitor: Option<ConnId>,
+    /// Since when it has no answer to a question.
+    pub(super) blind_since: Option<u64>,
+    /// Since when its questions are answered.
+    pub(super) sees_since: u64,
     /// Clients that want something now.
     active: u32,
 }
@@ -54,6 +58,8 @@ pub(super) fn fresh(s: &Setup, i: usize, inc: u32) -> MemberState {
         alive: false,
         silent: false,
         monitor: None,
+        blind_since: None,
+        sees_since: 0,
         active: 0,
     }
 }
@@ -64,7 +70,11 @@ impl MemberState {
     }
 
     pub(super) fn is_monitor(&self, inc: u32, conn: ConnId) -> bool {
-        self.inc == inc && self.up.conn(conn).is_some_and(|c| c.pool == self.monitor_pool)
+        self.inc == inc
+            && self
+                .up
+                .conn(conn)
+                .is_some_and(|c| c.pool == self.monitor_pool)
     }
 
     /// Connections charged to it, apart from its monitor session.
@@ -81,6 +91,11 @@ impl MemberState {
 
     pub(super) fn waiting(&self, now: Time) -> u32 {
         self.up.figures(self.pool, now).waiting
+    }
+
+    /// Several clients wait for want of a share.
+    pub(super) fn lacks(&self, now: Time) -> bool {
+        self.alive && self.waiting(now) > 4 && self.charged() >= self.up.budget().claim
     }
 }
 
@@ -143,6 +158,9 @@ impl Fleet {
             return;
         };
         self.out.readings += 1;
+        if self.members[i].blind_since.take().is_some() {
+            self.members[i].sees_since = self.now;
+        }
         self.members[i].up.monitor_heard(now, &reading);
         self.drain(i);
         self.monitor_turn(i);

@@ -92,9 +92,8 @@ impl Server {
 
     /// Connections of members' lives that are over, as far as the server still has them.
     pub(super) fn orphans(&self, lives: impl Fn(usize, u32) -> bool) -> u32 {
-        let orphan = |(who, name): &(&Who, &Option<String>)| {
-            name.is_none() && !lives(who.member, who.inc)
-        };
+        let orphan =
+            |(who, name): &(&Who, &Option<String>)| name.is_none() && !lives(who.member, who.inc);
         self.rows.iter().filter(orphan).count() as u32
     }
 }

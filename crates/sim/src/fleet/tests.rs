@@ -36,7 +36,7 @@ fn one_to_four_instances_stay_below_the_line_together() {
         for seed in 0..6 {
             let outcome = fine(seed, &setup(instances, 120));
             assert_eq!((outcome.full, outcome.refused), (0, 0), "{outcome:?}");
-            assert!(outcome.readings > 50);
+            assert!(outcome.readings > 25, "{outcome:?}");
         }
     }
 }

@@ -27,6 +27,7 @@ mod callgrind;
 mod cells;
 mod floor;
 mod idle;
+mod line;
 mod measure;
 mod pgbench;
 mod poolers;
@@ -71,7 +72,12 @@ fn main() -> ExitCode {
             print!("{}", options::HELP);
             Ok(())
         }
+        Ok(Action::LineHelp) => {
+            print!("{}", line::HELP);
+            Ok(())
+        }
         Ok(Action::Floor(options)) => floor::run(options).map_err(Into::into),
+        Ok(Action::Line(options)) => line::run(&options),
         Ok(Action::Bench(options)) => bench(&options),
         Err(e) => {
             eprintln!("plimsoll-bench: {e}");
@@ -91,7 +97,12 @@ fn bench(options: &Options) -> Result<(), Failure> {
     let sandbox = Sandbox::create(Stop::install()?)?;
     let targets = targets(options, &sandbox)?;
     eprintln!("Starting a private PostgreSQL …");
-    let postgres = Postgres::start(&sandbox, options.pg_bin.clone())?;
+    let postgres = Postgres::start(
+        &sandbox,
+        options.pg_bin.clone(),
+        "bench",
+        postgres::MAX_CONNECTIONS,
+    )?;
     let mut results = Results::new(options, &targets, &postgres.version);
     if options.callgrind {
         count(options, &sandbox, &postgres, &targets, &mut results)?;

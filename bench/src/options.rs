@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cells::Cell;
-use crate::{Failure, fail, floor};
+use crate::{Failure, fail, floor, line};
 
 /// Printed by `--help`.
 pub const HELP: &str = "\
@@ -30,6 +30,7 @@ cargo xtask bench [OPTIONS]
   --date TEXT         instead of the clock's
   --pg-bin DIR        PostgreSQL's programs
 
+The load line's scenarios: plimsoll-bench line --help
 The bare relay alone: plimsoll-bench floor --listen ADDR --server ADDR --servers N
 ";
 
@@ -37,6 +38,10 @@ The bare relay alone: plimsoll-bench floor --listen ADDR --server ADDR --servers
 pub enum Action {
     /// Print the help.
     Help,
+    /// Print the load line's help.
+    LineHelp,
+    /// Play the load line's scenarios.
+    Line(Box<line::Options>),
     /// Run the bare relay.
     Floor(floor::Options),
     /// Run the benchmark.
@@ -105,6 +110,8 @@ impl Options {
 pub fn parse(words: &[String]) -> Result<Action, Failure> {
     match words.first().map(String::as_str) {
         Some("floor") => parse_floor(&words[1..]).map(Action::Floor),
+        Some("line") if words.iter().any(|w| w == "--help") => Ok(Action::LineHelp),
+        Some("line") => line::parse(&words[1..]).map(|options| Action::Line(Box::new(options))),
         Some("--help" | "-h") => Ok(Action::Help),
         _ => parse_bench(words).map(|options| Action::Bench(Box::new(options))),
     }

@@ -14,7 +14,7 @@ use crate::{DATABASE, Failure, PASSWORD, USER, fail, wire};
 /// pgbench's scale: 10 makes a million accounts, 150 MB, which stay in memory.
 const SCALE: &str = "10";
 /// Room for four poolers with 20 connections each and 64 direct ones.
-const MAX_CONNECTIONS: u32 = 200;
+pub const MAX_CONNECTIONS: u32 = 200;
 
 /// A running server.
 pub struct Postgres {
@@ -30,12 +30,17 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster and starts it.
-    pub fn start(sandbox: &Sandbox, bin: Option<PathBuf>) -> Result<Self, Failure> {
+    /// Makes a cluster in a directory of that name and starts it.
+    pub fn start(
+        sandbox: &Sandbox,
+        bin: Option<PathBuf>,
+        name: &str,
+        max_connections: u32,
+    ) -> Result<Self, Failure> {
         let bin = bin
             .or_else(find_bin)
             .ok_or("no PostgreSQL found: install it, or say where with --pg-bin DIR")?;
-        let data = sandbox.subdir("data")?;
+        let data = sandbox.subdir(&format!("data-{name}"))?;
         output(
             sandbox
                 .command(bin.join("initdb"))
@@ -62,7 +67,7 @@ impl Postgres {
             format!("port={}", address.port()),
             "listen_addresses=127.0.0.1".into(),
             "unix_socket_directories=".into(),
-            format!("max_connections={MAX_CONNECTIONS}"),
+            format!("max_connections={max_connections}"),
             "shared_buffers=256MB".into(),
             "fsync=off".into(),
             "autovacuum=off".into(),

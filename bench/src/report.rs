@@ -460,7 +460,8 @@ fn without_directories(line: &str) -> String {
 }
 
 /// Today, UTC, as YYYY-MM-DD (the usual count of days in the proleptic Gregorian calendar).
-fn today() -> String {
+/// Today's date, UTC.
+pub fn today() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_secs());

@@ -59,6 +59,8 @@ pub struct Settings {
     pub userlist: Vec<String>,
     /// Our own defaults and our own format, with pool mode and size from `keys`; PgBouncer gets its own all the same.
     pub native: Option<u16>,
+    /// Further lines of our own format: sections that the above does not write.
+    pub sections: String,
 }
 
 impl Settings {
@@ -102,6 +104,7 @@ impl Settings {
                 .collect(),
             native: None,
             own: BTreeMap::new(),
+            sections: String::new(),
             userlist: users.iter().map(|user| user_line(user, PASSWORD)).collect(),
         }
     }
@@ -109,6 +112,12 @@ impl Settings {
     /// In our own format: every start-up parameter follows the client, and all connections may be pinned.
     pub fn native(mut self, server: &Server) -> Self {
         self.native = Some(server.port());
+        self
+    }
+
+    /// With further sections of our own format.
+    pub fn sections(mut self, text: &str) -> Self {
+        self.sections = text.into();
         self
     }
 
@@ -151,7 +160,8 @@ impl Settings {
              [auth]\ntype = \"trust\"\nuser_file = \"{users}\"\nadmin_users = [\"admin\"]\n\
              [pool]\nmode = \"{mode}\"\nsize = {size}\n\
              [session]\npin_share_percent = 100\n\
-             [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n",
+             [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n{sections}",
+            sections = self.sections,
             port = key("listen_port"),
             dir = key("unix_socket_dir"),
             users = key("auth_file"),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::error::{Errors, Place, Problem};
 use crate::plan::{
-    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode, Tls,
+    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode,
+    StatementText, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -436,6 +437,10 @@ fn blank() -> Plan {
         ignore_startup_parameters: Vec::new(),
         strict_startup_parameters: false,
         application_name_add_host: false,
+        statement_text: StatementText::Normalised,
+        reclaim_after: zero,
+        reclaim_single_after: zero,
+        reclaim_exempt: Vec::new(),
         error_style: ErrorStyle::Plimsoll,
         log_connections: false,
         log_disconnections: false,

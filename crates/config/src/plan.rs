@@ -189,6 +189,18 @@ pub enum Pin {
     Off,
 }
 
+/// How much of a lease's last statement is shown, in the console, the log and the page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StatementText {
+    /// Its text without literals.
+    #[default]
+    Normalised,
+    /// A number that statements share when they differ only in literals.
+    Fingerprint,
+    /// Nothing.
+    Off,
+}
+
 /// Which texts and codes clients see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ErrorStyle {
@@ -331,6 +343,16 @@ pub struct Plan {
     pub strict_startup_parameters: bool,
     /// Add host and port to application_name.
     pub application_name_add_host: bool,
+
+    /// How much of a lease's last statement is shown.
+    pub statement_text: StatementText,
+    /// Several leases of one kind that were silent for this long are a leak, if nothing else is
+    /// known of them.
+    pub reclaim_after: Duration,
+    /// The same of a single lease whose kind is known.
+    pub reclaim_single_after: Duration,
+    /// Users and applications whose leases are never taken back.
+    pub reclaim_exempt: Vec<String>,
 
     /// Texts and codes of our own errors.
     pub error_style: ErrorStyle,

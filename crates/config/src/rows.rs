@@ -7,9 +7,10 @@ use Kind::{
 };
 use Support::{Honoured, NoEffect, NotYet, Refused};
 
-use crate::plan::{AuthType, ErrorStyle, Pin, PoolMode, SslMode};
+use crate::plan::{AuthType, ErrorStyle, Pin, PoolMode, SslMode, StatementText};
 use crate::table::{
-    AUTH_TYPES, Access, Class, ERROR_STYLES, PINS, POOL_MODES, SSL_MODES, Setting, Support, access,
+    AUTH_TYPES, Access, Class, ERROR_STYLES, PINS, POOL_MODES, SSL_MODES, STATEMENT_TEXTS, Setting,
+    Support, access,
 };
 use crate::value::{Kind, Value};
 
@@ -427,6 +428,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("server_tls_direct", "tls.server.direct", Flag, "false", "false", Identity, (flag server_tls.direct), "Start TLS towards servers at once, as sslnegotiation=direct."),
     ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time drain_delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
     ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time drain_timeout), "Shutdown: what is left after this is closed."),
+    ours!("statement_text", "leaks.statement_text", Choice(STATEMENT_TEXTS), "normalized", "normalized", PerCheckout, (word StatementText statement_text), "How much of a lease's last statement is shown: its text without literals, a fingerprint, or nothing."),
+    ours!("reclaim_after", "leaks.reclaim_after", Bounded, "5s", "5s", PerCheckout, (time reclaim_after), "Several leases of one application and statement, silent in a transaction for this long, are a leak when nothing else is known of them; of a known kind, two fifths of it or twice its longest silence."),
+    ours!("reclaim_single_after", "leaks.reclaim_single_after", Bounded, "300s", "300s", PerCheckout, (time reclaim_single_after), "The same of a single lease of a known kind."),
+    ours!("reclaim_exempt", "leaks.exempt", List, "", "", PerCheckout, (list reclaim_exempt), "Users and applications whose leases are never taken back."),
     ours!("metrics_listen", "metrics.listen", Address, "", "", RestartOnly, (own METRICS), "Address of /metrics, /livez and /readyz; empty: none."),
     ours!("workers", "process.workers", Limit, "", "", RestartOnly, (own WORKERS), "Worker threads; unset: from the CPU quota."),
 ];

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::plan::{AuthType, ErrorStyle, Pin, Plan, PoolMode, SslMode};
+use crate::plan::{AuthType, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementText};
 use crate::value::{Kind, Value};
 
 /// How a change of a setting reaches the traffic.
@@ -164,6 +164,7 @@ words!(SslMode, SSL_MODES: Disable "disable", Allow "allow", Prefer "prefer", Re
 words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Trust "trust",
     Any "any", Cert "cert");
 words!(Pin, PINS: On "on", Off "off");
+words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
 words!(ErrorStyle, ERROR_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");
 
 impl Setting {

@@ -4,7 +4,9 @@
 //! or the page, which fold the same snapshot. Why the encoder is our own
 //! stands in `docs/decisions/0005-metrics-encoder.md`.
 
+mod budget;
 mod encode;
+mod leases;
 mod pools;
 
 pub use crate::process::Process;
@@ -40,9 +42,11 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     about(&mut encoder, snapshot, facts, folded);
     reasons(&mut encoder, snapshot);
     workers(&mut encoder, &snapshot.workers);
+    budget::families(&mut encoder, &snapshot.budgets);
     pools::gauges(&mut encoder, &pools);
     pools::counters(&mut encoder, &pools);
     pools::histograms(&mut encoder, &pools);
+    leases::families(&mut encoder, snapshot, &pools);
     pools::open_telemetry(&mut encoder, snapshot, &pools);
     process(&mut encoder, &facts.process);
     encoder.finish()
@@ -94,6 +98,7 @@ fn add(sum: &mut PoolRow, row: &PoolRow) {
     sum.wait.merge(&row.wait);
     sum.hold.merge(&row.hold);
     sum.service.merge(&row.service);
+    sum.leaks.add(&row.leaks);
     sum.paused |= row.paused;
     sum.disabled |= row.disabled;
 }

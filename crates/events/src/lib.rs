@@ -21,6 +21,7 @@
 mod guard;
 mod histogram;
 mod ids;
+mod lease;
 pub mod reason;
 pub mod snapshot;
 mod time;
@@ -28,5 +29,6 @@ mod time;
 pub use guard::{Guard, GuardMode, Guards};
 pub use histogram::Histogram;
 pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};
-pub use reason::{CloseReason, Fault, RefuseReason};
+pub use lease::{LeakFigures, LeaseRow, LeaseState, Suspicion};
+pub use reason::{CloseReason, ExemptReason, Fault, ReclaimReason, RefuseReason};
 pub use time::Time;

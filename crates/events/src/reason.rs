@@ -65,6 +65,8 @@ reasons! {
         IdleTransactionTimeout "idle_transaction_timeout" Client,
         /// A transaction took too long.
         TransactionTimeout "transaction_timeout" Client,
+        /// It was silent in a transaction beyond what its kind ever was, while others waited.
+        Reclaimed "reclaimed" Client,
         /// A query took too long.
         QueryTimeout "query_timeout" Client,
         /// The client waited for a connection beyond its deadline.
@@ -129,6 +131,42 @@ reasons! {
         TooManyClients "too_many_clients" Operator,
         /// A panic in the pool was contained; the pool is rebuilt.
         Panic "panic" Ours,
+    }
+}
+
+reasons! {
+    /// Why a lease was taken back, or would have been.
+    ReclaimReason {
+        /// Several leases of one application and statement fell silent together.
+        Pattern "pattern" Client,
+        /// One lease was silent for minutes, beyond anything its kind was known for.
+        Single "single" Client,
+    }
+}
+
+reasons! {
+    /// What keeps a silent lease from being taken back by default.
+    ExemptReason {
+        /// It listens for notifications.
+        Listen "listen" Client,
+        /// It holds an advisory lock of the session.
+        AdvisoryLock "advisory_lock" Client,
+        /// Other sessions build on the snapshot that it exported.
+        ExportedSnapshot "exported_snapshot" Client,
+        /// Its transaction changed the schema.
+        Ddl "ddl" Client,
+        /// Its transaction copied data.
+        Copy "copy" Client,
+        /// A replication connection.
+        Replication "replication" Client,
+        /// A person types at the other end: psql and its like.
+        Interactive "interactive" Client,
+        /// A dump or a restore.
+        Dump "dump" Client,
+        /// A tool that changes schemas.
+        Migration "migration" Client,
+        /// The settings say so.
+        Settings "settings" Operator,
     }
 }
 

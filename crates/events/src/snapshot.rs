@@ -2,7 +2,7 @@
 //! console, page and diagnosis. A snapshot is a value; it holds no secret and
 //! no statement literal.
 
-use crate::{CloseReason, Histogram, RefuseReason, Time};
+use crate::{CloseReason, Histogram, LeakFigures, LeaseRow, RefuseReason, Time};
 use std::net::SocketAddr;
 
 /// The whole data plane at one moment: the sum of all workers.
@@ -20,6 +20,9 @@ pub struct Snapshot {
     pub clients: Vec<ClientRow>,
     /// One row per server connection; empty unless asked for.
     pub servers: Vec<ServerRow>,
+    /// One row per lent connection, the oldest lease first; without statements
+    /// unless asked for.
+    pub leases: Vec<LeaseRow>,
     /// One row per worker.
     pub workers: Vec<WorkerRow>,
     /// Closed connections by reason, in the order of [`CloseReason::ALL`].
@@ -89,6 +92,8 @@ pub struct PoolRow {
     pub hold: Histogram,
     /// Time from a query to its ReadyForQuery.
     pub service: Histogram,
+    /// Leaks, and what was done about them.
+    pub leaks: LeakFigures,
     /// The pool refuses to lend: paused by an administrator.
     pub paused: bool,
     /// The pool refuses clients: disabled by an administrator.

@@ -1,6 +1,6 @@
 //! Answers and actions: what a decision asks of the workers.
 
-use events::{ClientId, CloseReason, ConnId, PoolId, RefuseReason, WorkerId};
+use events::{ClientId, CloseReason, ConnId, PoolId, RefuseReason, Suspicion, Time, WorkerId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,4 +109,36 @@ pub enum Action {
         /// [`RefuseReason::WaitTimeout`].
         text: Option<Arc<str>>,
     },
+    /// Take a lease back, or say that it would have been; answer with
+    /// [`Upstream::reclaimed`](crate::Upstream::reclaimed).
+    Reclaim {
+        /// Where the connection lives.
+        worker: WorkerId,
+        /// Who holds it.
+        client: ClientId,
+        /// The connection.
+        conn: ConnId,
+        /// Where that worker keeps it.
+        slot: u32,
+        /// Since when the client was silent. One that has spoken since keeps its lease.
+        silent_since: Time,
+        /// False: only say so.
+        enforce: bool,
+        /// Why, and how sure.
+        suspicion: Suspicion,
+    },
+}
+
+impl Action {
+    /// Who does it.
+    pub fn worker(&self) -> WorkerId {
+        match self {
+            Action::Grant { worker, .. }
+            | Action::Handover { worker, .. }
+            | Action::Open { worker, .. }
+            | Action::Close { worker, .. }
+            | Action::Refuse { worker, .. }
+            | Action::Reclaim { worker, .. } => *worker,
+        }
+    }
 }

@@ -49,7 +49,9 @@ mod upstream;
 
 mod conns;
 mod flows;
+mod leaks;
 mod list;
+pub mod names;
 mod one_pool;
 mod queue;
 
@@ -62,6 +64,7 @@ pub use figures::{
     BudgetFigures, BudgetState, ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, WaiterRow,
 };
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
+pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};
 #[cfg(feature = "plant")]

@@ -2,6 +2,7 @@
 
 use crate::budget::Squeeze;
 use crate::figures::{ConnState, PoolFigures};
+use crate::leaks::Leaks;
 use crate::list::List;
 use crate::queue::Queue;
 use crate::settings::PoolSettings;
@@ -58,6 +59,7 @@ pub(crate) struct Pool {
     pub hold: Histogram,
     pub grants: u64,
     pub handovers: u64,
+    pub leaks: Leaks,
 }
 
 impl Pool {
@@ -77,6 +79,7 @@ impl Pool {
             hold: Histogram::new(),
             grants: 0,
             handovers: 0,
+            leaks: Leaks::default(),
         }
     }
 

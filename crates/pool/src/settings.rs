@@ -1,5 +1,6 @@
 //! What an operator sets, already checked by the caller.
 
+use crate::leaks::LeakSettings;
 use events::Guards;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct PoolSettings {
     pub caps: Vec<CapId>,
     /// What the pool may do by itself.
     pub guards: Guards,
+    /// How long silence lasts before a lease is suspected.
+    pub leaks: LeakSettings,
 }
 
 impl Default for PoolSettings {
@@ -48,6 +51,7 @@ impl Default for PoolSettings {
             lifetime: Some(Duration::from_secs(3600)),
             caps: Vec::new(),
             guards: Guards::default(),
+            leaks: LeakSettings::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod admin;
 mod budgeting;
 mod check;
 mod fault;
+mod leasing;
 mod opening;
 mod steps;
 mod ticking;

@@ -245,7 +245,7 @@ const PEERS: [(&str, i32); 21] = [
     ("id", INT8),
 ];
 
-fn address(address: &Address) -> (Option<String>, Option<String>) {
+pub(crate) fn address(address: &Address) -> (Option<String>, Option<String>) {
     match address {
         Address::Tcp(a) => (text(a.ip()), text(a.port())),
         Address::Unix => (text("unix"), text(0)),

@@ -3,7 +3,7 @@
 use crate::address::Endpoint;
 use crate::registry::UpstreamCell;
 use config::{AuthType, Database, Pin, Plan, SslMode};
-use pool::{BudgetSettings, PoolSettings, UpstreamSettings};
+use pool::{BudgetSettings, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
     Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
     Settings, Stored, Target,
@@ -83,6 +83,12 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         check_query: plan.server_check_query.as_str().into(),
         wait_notify: plan.query_wait_notify,
         wait_timeout: plan.query_wait_timeout,
+        statement_text: match plan.statement_text {
+            config::StatementText::Normalised => relay::StatementText::Normalised,
+            config::StatementText::Fingerprint => relay::StatementText::Fingerprint,
+            config::StatementText::Off => relay::StatementText::Off,
+        },
+        reclaim_exempt: names(&plan.reclaim_exempt),
         admin_users: names(&plan.admin_users),
         stats_users: names(&plan.stats_users),
     }
@@ -172,6 +178,10 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
         lifetime: database.server_lifetime.unwrap_or(plan.server_lifetime),
         caps: Vec::new(),
         guards: events::Guards::default(),
+        leaks: LeakSettings {
+            after: plan.reclaim_after,
+            single_after: plan.reclaim_single_after,
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::admin::{Figures, Handle, ReloadError};
 use crate::columns::{self, Table};
+use crate::leases;
 use crate::port::ConsoleJob;
 use crate::users;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -193,7 +194,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
     let detail = matches!(
         what,
         [
-            "CLIENTS" | "SERVERS" | "USERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
+            "CLIENTS" | "SERVERS" | "LEASES" | "USERS" | "LISTS" | "SOCKETS" | "ACTIVE_SOCKETS",
             ..
         ]
     );
@@ -208,6 +209,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["TOTALS"] => columns::totals(&figures()),
         ["CLIENTS"] => columns::clients(&figures()),
         ["SERVERS"] => columns::servers(&figures()),
+        ["LEASES"] => leases::table(&figures()),
         ["DATABASES"] => columns::databases(&figures(), &plan),
         ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
@@ -257,7 +259,7 @@ fn help() -> Vec<u8> {
         &mut out,
         "Console usage",
         Some(
-            "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|VERSION\n\
+            "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
                  \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE|BUDGET\n\
                  \tRELOAD\n\
                  \tSET key = arg\n\

@@ -58,17 +58,7 @@ pub(crate) fn with_pools<R>(
     let mut upstream = pools.lock().unwrap_or_else(PoisonError::into_inner);
     let result = f(&mut upstream);
     while let Some(action) = upstream.poll() {
-        hand_on(worker_of(&action), action);
+        hand_on(action.worker(), action);
     }
     result
-}
-
-fn worker_of(action: &Action) -> WorkerId {
-    match action {
-        Action::Grant { worker, .. }
-        | Action::Handover { worker, .. }
-        | Action::Open { worker, .. }
-        | Action::Close { worker, .. }
-        | Action::Refuse { worker, .. } => *worker,
-    }
 }

@@ -27,6 +27,7 @@ mod columns;
 mod compile;
 mod console;
 mod helpers;
+mod leases;
 mod letters;
 mod listen;
 mod mail;

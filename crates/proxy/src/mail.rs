@@ -4,7 +4,7 @@ use crate::address::Remote;
 use crate::letters::Letters;
 use crate::socket::{Conn, Stream};
 use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
-use events::{ClientId, UpstreamId};
+use events::{ClientId, LeaseRow, UpstreamId};
 use pool::Action;
 use relay::stats::{PoolStats, WorkerStats};
 use relay::{Directory, Peer, PoolKey, Transfer};
@@ -93,6 +93,7 @@ pub(crate) struct Report {
     pub(crate) counts: Vec<(PoolKey, relay::rows::PoolCounts)>,
     pub(crate) clients: Vec<ClientRow>,
     pub(crate) servers: Vec<ServerRow>,
+    pub(crate) leases: Vec<LeaseRow>,
 }
 
 /// A worker's letter box. Any thread may post; the worker empties it at each turn.

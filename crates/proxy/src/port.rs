@@ -7,7 +7,7 @@ use crate::mail::Mail;
 use crate::mail::Mailbox;
 use crate::registry::{Shared, UpstreamCell};
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
-use pool::{Action, Checkin, Checkout, MonitorStep, Reading, Upstream};
+use pool::{Action, Checkin, Checkout, Lesson, MonitorStep, Reading, SilentLease, Upstream};
 use relay::{PoolInfo, PoolKey, Pools, Route, Target};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -278,6 +278,29 @@ impl Pools for Port {
     fn opened(&mut self, now: Time, key: PoolKey, conn: ConnId, slot: u32) {
         let worker = self.worker;
         self.with(key, |u, _| u.opened(now, conn, worker, slot));
+    }
+
+    fn learn(&mut self, now: Time, key: PoolKey, lessons: &[Lesson]) {
+        self.with(key, |u, pool| u.learn(now, pool, lessons));
+    }
+
+    fn silent(&mut self, now: Time, key: PoolKey, leases: Vec<SilentLease>) {
+        let worker = self.worker;
+        self.with(key, |u, pool| u.silent(now, worker, pool, leases));
+    }
+
+    fn reclaimed(
+        &mut self,
+        _now: Time,
+        key: PoolKey,
+        conn: ConnId,
+        client: ClientId,
+        enforce: bool,
+        done: bool,
+    ) {
+        self.with(key, |u, pool| {
+            u.reclaimed(pool, conn, client, enforce, done)
+        });
     }
 
     fn open_failed(&mut self, now: Time, key: PoolKey, conn: ConnId, text: Arc<str>, login: bool) {

@@ -251,6 +251,7 @@ impl<P: Post> Worker<P> {
             }
             Action::Close { conn, .. } => self.gone(conn),
             Action::Refuse { reason, .. } => panic!("refused: {reason}"),
+            Action::Reclaim { .. } => panic!("nothing was silent"),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The shell compiles this from the checked plan and swaps it whole.
 
 use crate::params::ParamSet;
+use crate::trail::StatementText;
 use events::UpstreamId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -234,6 +235,10 @@ pub struct Settings {
     pub wait_notify: Option<Duration>,
     /// Longest wait, for error texts; the pool keeps the deadline.
     pub wait_timeout: Option<Duration>,
+    /// How much of the last statement of a lease is shown.
+    pub statement_text: StatementText,
+    /// Users and applications whose leases are never taken back.
+    pub reclaim_exempt: BTreeSet<Box<str>>,
     /// Users who may do all in the console.
     pub admin_users: BTreeSet<Box<str>>,
     /// Users who may read in the console.
@@ -267,6 +272,8 @@ impl Default for Settings {
             check_query: "select 1".into(),
             wait_notify: None,
             wait_timeout: Some(Duration::from_secs(30)),
+            statement_text: StatementText::default(),
+            reclaim_exempt: BTreeSet::new(),
             admin_users: BTreeSet::new(),
             stats_users: BTreeSet::new(),
         }

@@ -6,6 +6,7 @@ use crate::params::{ParamSet, Point, ROLES, SAVEPOINTS_MAX, Tracker};
 use crate::pins::Pins;
 use crate::server::Server;
 use crate::statements::Statement;
+use crate::trail::Trail;
 use std::sync::Arc;
 use wire::sql::{self, Change, Discard, Quoting};
 
@@ -36,6 +37,11 @@ impl Script {
             source: ScriptSource::Shared(statement),
             done: 0,
         })
+    }
+
+    /// Notes what its statements do that others may build on.
+    pub(crate) fn mark(&self, trail: &mut Trail) {
+        trail.mark(self.effects());
     }
 
     /// Its end changes which prepared statements there are.

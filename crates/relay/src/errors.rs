@@ -101,6 +101,10 @@ pub(crate) enum Trouble<'a> {
     QueryTimeout,
     IdleTransaction,
     TransactionTimeout,
+    Reclaimed {
+        held: Duration,
+        silent: Duration,
+    },
     WaitTimeout {
         waited: Duration,
         database: &'a str,
@@ -225,6 +229,16 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
             server_side(trouble)
         }
+        Trouble::Reclaimed { held, silent } => Report::fatal(
+            "25P03",
+            "the pooler took the connection back: the transaction was idle while others waited",
+        )
+        .detail(format!(
+            "Its server connection was held for {} s, and nothing was sent for {} s. The transaction was rolled back.",
+            held.as_secs(),
+            silent.as_secs()
+        ))
+        .hint("End the transaction on every path, errors included, before waiting for anything else."),
         Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down"),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",

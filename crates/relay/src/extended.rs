@@ -165,6 +165,9 @@ impl Hub {
                 return Some(Step::Done);
             }
             Some(statement) => {
+                if let Some(server) = self.linked_server(slot) {
+                    server.trail.prepared(statement);
+                }
                 if named && statement.epoch != self.ddl_of(slot) {
                     old = Some(Arc::clone(statement));
                 }

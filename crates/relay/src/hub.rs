@@ -5,6 +5,7 @@ use crate::client::{Client, NONE, Phase};
 use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
 use crate::errors::{self, Report, Trouble};
 use crate::large::Large;
+use crate::leases::Watch;
 use crate::monitor::Monitor;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::Interner;
@@ -14,7 +15,7 @@ use crate::slots::Slots;
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
 use events::{ClientId, CloseReason, ConnId, FlowId, RefuseReason, Time, WorkerId};
-use pool::{Checkin, Checkout, MonitorStep, Reading};
+use pool::{Checkin, Checkout, Lesson, MonitorStep, Reading, SilentLease};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,28 @@ pub trait Pools {
         slot: u32,
         client: ClientId,
     ) -> bool;
+    /// What was seen of leases that ended, and of silences that were broken.
+    fn learn(&mut self, now: Time, pool: PoolKey, lessons: &[Lesson]) {
+        let _ = (now, pool, lessons);
+    }
+    /// This worker's leases of the pool in which the client is silent, each
+    /// second; empty once there are none any more.
+    fn silent(&mut self, now: Time, pool: PoolKey, leases: Vec<SilentLease>) {
+        let _ = (now, pool, leases);
+    }
+    /// A lease was taken back, or would have been; `done` unset: it is not
+    /// silent any more.
+    fn reclaimed(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        client: ClientId,
+        enforce: bool,
+        done: bool,
+    ) {
+        let _ = (now, pool, conn, client, enforce, done);
+    }
 }
 
 /// What a worker keeps per pool.
@@ -147,6 +170,7 @@ pub struct Hub {
     pub(crate) draining: bool,
     /// Clients below this slot were looked at in this second.
     pub(crate) ticked: u32,
+    pub(crate) watch: Watch,
 }
 
 /// Unsent bytes to a peer above which its sender is not read, and the level
@@ -177,6 +201,7 @@ impl Hub {
             monitors: Vec::new(),
             draining: false,
             ticked: 0,
+            watch: Watch::default(),
         }
     }
 

@@ -95,6 +95,7 @@ impl Hub {
         server.lent_at = io.now;
         server.half_sent = false;
         server.used = false;
+        server.trail.begin();
         let waited = io.now.since(client.request_at).as_micros() as u64;
         let key = server.pool.key;
         let totals = &mut self.local(key).stats.totals;

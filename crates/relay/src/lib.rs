@@ -37,6 +37,7 @@ mod holding;
 mod hub;
 mod large;
 mod lease;
+mod leases;
 mod login;
 mod monitor;
 mod outbox;
@@ -56,6 +57,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+mod trail;
 
 pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
@@ -65,6 +67,8 @@ pub use directory::{
 };
 pub use expect::KINDS as REPLY_KINDS;
 pub use hub::{Hub, Pools, Seeds};
+pub use leases::Reclaim;
 pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;
 pub use server::Transfer;
+pub use trail::StatementText;

@@ -34,6 +34,21 @@ impl ParamSet {
         }
     }
 
+    /// The same where a statement gave it as a simple constant.
+    pub(crate) fn plain(&self, name: &str) -> Option<String> {
+        match self.value(name)? {
+            Value::Guc(text) => Some(text.to_string()),
+            Value::Fragment(sql) => {
+                let quoted = sql.strip_prefix('\'').and_then(|s| s.strip_suffix('\''));
+                let bare = sql.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                match quoted {
+                    Some(text) => Some(text.replace("''", "'")),
+                    None => bare.then(|| sql.to_string()),
+                }
+            }
+        }
+    }
+
     /// Sets or, with `None`, forgets a parameter. Beyond the bound a new name
     /// is not taken.
     pub fn set(&mut self, name: &str, value: Option<Value>) {

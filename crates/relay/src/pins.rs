@@ -3,6 +3,7 @@
 //! While a client has any, it keeps its connection ("pinned"). Bounded: what
 //! goes beyond the bound counts as state that only DISCARD ALL ends.
 
+use events::ExemptReason;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::sql::Change;
 
@@ -32,6 +33,14 @@ impl Pins {
             && self.locks.is_empty()
             && self.settings.is_empty()
             && !self.lasting
+    }
+
+    /// What nobody may take from the client unasked.
+    pub(crate) fn exempt(&self) -> Option<ExemptReason> {
+        if !self.channels.is_empty() {
+            return Some(ExemptReason::Listen);
+        }
+        (!self.locks.is_empty()).then_some(ExemptReason::AdvisoryLock)
     }
 
     /// SQL's PREPARE made a statement of this name.

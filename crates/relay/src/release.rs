@@ -73,6 +73,10 @@ impl Hub {
         let key = server.pool.key;
         let cancels = server.cancels;
         let reset = server.dirty || self.directory.settings.reset_always;
+        let held = io.now.since(server.lent_at);
+        if self.is_notable(held) {
+            self.learn_lease(slot, held);
+        }
         self.large.keep(link, &mut self.clients);
         self.unlink(slot, io.out);
         if reset || cancels > 0 {

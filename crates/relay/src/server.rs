@@ -6,6 +6,7 @@ use crate::expect::Expected;
 use crate::params::ParamSet;
 use crate::server_login::ServerLogin;
 use crate::statements::{Prepared, Statement};
+use crate::trail::Trail;
 use events::snapshot::Address;
 use events::{ConnId, Time};
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub(crate) struct Server {
     pub(crate) unsure: bool,
     /// The parameters that the pooler's own statement is about to set.
     pub(crate) coming: Option<Arc<ParamSet>>,
+    /// What its client sent last.
+    pub(crate) trail: Trail,
     /// The client that holds it has used it in this lease.
     pub(crate) used: bool,
     /// Cancel requests for it that have not ended.

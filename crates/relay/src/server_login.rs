@@ -12,6 +12,7 @@ use crate::params::ParamSet;
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase};
 use crate::statements::Prepared;
+use crate::trail::Trail;
 use events::snapshot::Address;
 use events::{CloseReason, ConnId, Time};
 use std::sync::Arc;
@@ -112,6 +113,7 @@ impl Hub {
             greeting: Arc::default(),
             prepared: Prepared::default(),
             unnamed: None,
+            trail: Trail::default(),
             dirty: false,
             unsure: false,
             coming: None,

@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::outbox::{Feed, Peer};
 use crate::pins::Pins;
 use crate::requests::{Io, Step};
+use crate::trail;
 use events::{CloseReason, Time};
 use wire::back::{self, Status};
 use wire::frame::{self, Frame};
@@ -46,12 +47,15 @@ impl Hub {
         // What is still to be answered may begin to be tracked.
         let tracks =
             !server.expected.is_empty() || client.ext.as_ref().is_some_and(|e| e.tracker.is_some());
-        let script = if wire::sql::is_plain(text) || (!tracks && effects::is_transaction_word(text))
-        {
+        let plain = wire::sql::is_plain(text);
+        let word = !plain && !tracks && effects::is_transaction_word(text);
+        let script = if plain || word {
             None
         } else {
             effects::script_of(text, client.quoting())
         };
+        // BEGIN and its like tell nobody what a transaction is about.
+        let told = !word && !script.as_ref().is_some_and(trail::is_control);
         let entry = match script {
             None => Expect::Query(None),
             Some(script) => {
@@ -67,13 +71,20 @@ impl Hub {
                 Expect::Query(Some(Script::own(script)))
             }
         };
-        self.expect_query(slot, entry, whole, io.now);
+        self.expect_query(slot, entry, told.then_some(text), whole, io.now);
         self.pass_frame(slot, frame, feed, at, io.out);
         Step::Done
     }
 
     /// A Query is about to be sent: its reply is expected, and what it ends ends.
-    fn expect_query(&mut self, slot: u32, entry: Expect, whole: bool, now: Time) {
+    fn expect_query(
+        &mut self,
+        slot: u32,
+        entry: Expect,
+        text: Option<&[u8]>,
+        whole: bool,
+        now: Time,
+    ) {
         self.begin(slot, now);
         let notes = match (&entry, self.clients.get(slot)) {
             (Expect::Query(Some(script)), Some(client)) => script.notes(&client.startup),
@@ -82,6 +93,12 @@ impl Hub {
         let Some(server) = self.linked_server(slot) else {
             return;
         };
+        if let Some(text) = text {
+            server.trail.text(text, whole);
+        }
+        if let Expect::Query(Some(script)) = &entry {
+            script.mark(&mut server.trail);
+        }
         server.unnamed = None;
         server.unsynced = false;
         server.dirty |= !whole;
@@ -114,6 +131,7 @@ impl Hub {
             server.batch += 1;
             server.unsynced = false;
             server.dirty |= !is_large_object_function(number);
+            server.trail.call();
             server.expected.push(Expect::Function);
         }
         self.pass_frame(slot, frame, feed, at, io.out);
@@ -125,8 +143,9 @@ impl Hub {
         let Some(client) = self.clients.get_mut(slot) else {
             return;
         };
-        client.request_at = now;
-        let Some(server) = self.servers.get_mut(client.link) else {
+        let before = std::mem::replace(&mut client.request_at, now);
+        let link = client.link;
+        let Some(server) = self.servers.get_mut(link) else {
             return;
         };
         server.used = true;
@@ -134,6 +153,11 @@ impl Hub {
             server.query_at = now;
             if server.status == Status::Idle {
                 server.xact_at = now;
+            } else {
+                let silent = now.since(before.max(server.used_at));
+                if silent >= pool::NOTABLE {
+                    self.learn_silence(link, silent);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@
 //! the server is written `#text`, and the Bind that must fail as `B !`.
 
 mod batches;
+mod leases;
 mod parameters;
 mod sessions;
 
@@ -16,7 +17,7 @@ use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, Po
 use crate::{Command, Pools, Route, Seeds, ServerAuth, Settings, Stored, Target};
 use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, FlowId, Time, UpstreamId, WorkerId};
-use pool::{Checkin, Checkout};
+use pool::{Checkin, Checkout, Lesson, SilentLease};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -28,9 +29,21 @@ struct Ports {
     info: Arc<PoolInfo>,
     idle: VecDeque<(ConnId, u32)>,
     waiting: VecDeque<ClientId>,
+    lessons: Vec<Lesson>,
+    silent: Vec<SilentLease>,
+    reclaims: Vec<bool>,
 }
 
 impl Pools for Ports {
+    fn learn(&mut self, _: Time, _: PoolKey, lessons: &[Lesson]) {
+        self.lessons.extend_from_slice(lessons);
+    }
+    fn silent(&mut self, _: Time, _: PoolKey, leases: Vec<SilentLease>) {
+        self.silent = leases;
+    }
+    fn reclaimed(&mut self, _: Time, _: PoolKey, _: ConnId, _: ClientId, _: bool, done: bool) {
+        self.reclaims.push(done);
+    }
     fn route(&mut self, _: Time, _: Target<'_>) -> Route {
         Route::Pool(Arc::clone(&self.info))
     }
@@ -129,6 +142,9 @@ impl Stage {
                 info: Arc::new(pool_info(mode)),
                 idle: VecDeque::new(),
                 waiting: VecDeque::new(),
+                lessons: Vec::new(),
+                silent: Vec::new(),
+                reclaims: Vec::new(),
             },
             now: Time::from_micros(1_000_000),
             at_client: BTreeMap::new(),
@@ -262,6 +278,14 @@ impl Stage {
             .split(" / ")
             .for_each(|m| server_message(&mut bytes, m));
         self.server_bytes(server, &bytes);
+    }
+
+    /// So many seconds pass.
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds * 10 {
+            self.now = self.now.after(std::time::Duration::from_millis(100));
+            self.dispatch(&[], |hub, now, ports, out| hub.tick(now, ports, out));
+        }
     }
 
     /// What came to a client since the last look.

@@ -1,7 +1,8 @@
 //! Fixed seeds, fresh seeds, and the proof that each checker sees its bug.
 
+use crate::run;
 use crate::scenario::{Plant, Scenario};
-use crate::{run, stats::FaultKind};
+use crate::stats::{FaultKind, Hit};
 use relay::PoolMode;
 use std::time::Duration;
 
@@ -235,6 +236,9 @@ fn many_seeds_hold() {
     let slow = run(1, &slow_readers());
     assert!(slow.failure.is_none(), "{:?}", slow.failure);
     total.add(&slow.stats);
+    let leaky = run(1, &leaky());
+    assert!(leaky.failure.is_none(), "{:?}", leaky.failure);
+    total.add(&leaky.stats);
     // A long one, in which a client leaves half a message behind: that is rare.
     let long = run(300_053, &Scenario::random(300_053, 10_000));
     assert!(long.failure.is_none(), "{:?}", long.failure);
@@ -330,6 +334,39 @@ fn slow_readers() -> Scenario {
     }
 }
 
+/// Clients that leak, clients that think, and psql, in a pool that they use up.
+fn leaky() -> Scenario {
+    let mut s = busy();
+    s.silences = 60;
+    s.leaks = pool::LeakSettings {
+        after: Duration::from_millis(1500),
+        single_after: Duration::from_secs(6),
+    };
+    s.wait_timeout = Duration::from_secs(30);
+    s.ops = 10_000;
+    s.stateful = 3;
+    s.line = 9;
+    s.pools[0].size = 3;
+    s.pools[0].lifetime = None;
+    s
+}
+
+#[test]
+fn leaks_are_taken_back_and_leave_nothing() {
+    let mut total = crate::stats::Stats::default();
+    for seed in 1..12 {
+        let report = run(seed, &leaky());
+        assert!(
+            report.failure.is_none(),
+            "seed {seed}: {:?}",
+            report.failure.map(|f| f.what)
+        );
+        total.add(&report.stats);
+    }
+    let hits = |hit: Hit| total.hits.get(hit as usize).copied().unwrap_or(0);
+    assert!(hits(Hit::Reclaims) >= 25, "{total}");
+}
+
 fn caught(plant: Plant, words: &[&str]) {
     let said: Vec<String> = (1..6)
         .map(|seed| {
@@ -341,6 +378,15 @@ fn caught(plant: Plant, words: &[&str]) {
             }
             if plant == Plant::LoseReady {
                 s.query_timeout = None;
+            }
+            let leaks = [
+                Plant::ReclaimListener,
+                Plant::CommitReclaimed,
+                Plant::RunAfterReclaim,
+            ];
+            if leaks.contains(&plant) {
+                s = leaky();
+                s.plant = Some(plant);
             }
             if plant == Plant::HideBacklog {
                 s = slow_readers();
@@ -395,6 +441,9 @@ fn each_checker_sees_its_planted_bug() {
         (Plant::HideBacklog, &["are held for"]),
         (Plant::LendTwice, &["lent to"]),
         (Plant::ForgetWaiters, &["wait while"]),
+        (Plant::ReclaimListener, &["never is by default"]),
+        (Plant::CommitReclaimed, &["remains of a transaction"]),
+        (Plant::RunAfterReclaim, &["after a reclaim"]),
     ];
     for (plant, words) in rows {
         caught(*plant, words);

@@ -58,6 +58,12 @@ pub enum Plant {
     ForgetWaiters,
     /// The hub panics.
     Panic,
+    /// A lease that listens is taken back.
+    ReclaimListener,
+    /// The transaction of a lease that was taken back is committed.
+    CommitReclaimed,
+    /// Something of a session runs after its lease was taken back.
+    RunAfterReclaim,
 }
 
 /// Timeouts that a run may set.
@@ -145,6 +151,10 @@ pub struct Scenario {
     pub hangups: bool,
     /// The run ends with a drain.
     pub drain: bool,
+    /// Clients that fall silent in a transaction, per thousand acts outside of one.
+    pub silences: u32,
+    /// How long silence lasts before it is acted upon.
+    pub leaks: pool::LeakSettings,
     /// A planted bug.
     pub plant: Option<Plant>,
 }
@@ -268,6 +278,8 @@ impl Scenario {
             roles: 0,
             hangups: false,
             drain: false,
+            silences: 0,
+            leaks: pool::LeakSettings::default(),
             plant: None,
         }
         .with_line(r.range(2, 16) as u32)

@@ -123,6 +123,8 @@ counted! {
         KilledSessions "sessions ended by an administrator",
         Disabled "requests refused by a disabled or retired pool",
         Derives "key derivations",
+        Silences "clients that fall silent in a transaction",
+        Reclaims "leases taken back",
     }
 }
 

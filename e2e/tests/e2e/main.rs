@@ -15,6 +15,7 @@ mod drivers;
 mod faults;
 mod hostile;
 mod http;
+mod leases;
 mod limits;
 mod reload;
 mod takeover;

@@ -65,6 +65,7 @@ fn settings(u: &mut Unstructured<'_>) -> Result<PoolSettings> {
         lifetime: u.arbitrary::<bool>()?.then(|| Duration::from_secs(9)),
         caps,
         guards: events::Guards::default(),
+        leaks: pool::LeakSettings::default(),
     })
 }
 
@@ -316,6 +317,7 @@ impl World {
                     );
                     self.lend(client, conn);
                 }
+                Action::Reclaim { .. } => panic!("nothing was silent"),
                 Action::Refuse { client, .. } => {
                     let gone = self.clients.remove(&client);
                     assert!(matches!(gone, Some(Doing::Waits(_))), "refused {client}");

@@ -11,7 +11,6 @@ pub(crate) use server::Server;
 
 use events::snapshot::Address;
 use events::{ClientId, ConnId, Time, WorkerId};
-use pool::Action;
 use ports::Ports;
 use relay::{
     Auth, AuthQuery, Command, DeriveJob, Directory, ErrorStyle, Hub, Outbox, Peer, PeerInfo, Seeds,
@@ -250,7 +249,7 @@ impl World {
     /// A worker acts at once on what concerns itself; the rest is mail.
     fn own_mail(&mut self, w: u16) {
         if let Some(action) = self.ports.mail.pop_back() {
-            if worker_of(&action) == w {
+            if action.worker().0 == w {
                 self.action(w, action);
             } else {
                 self.ports.mail.push_back(action);
@@ -263,7 +262,7 @@ impl World {
         let Some(action) = self.ports.mail.pop_front() else {
             return false;
         };
-        let w = worker_of(&action);
+        let w = action.worker().0;
         self.dispatch(w, None, &[], |_, _, _, _| {});
         self.action(w, action);
         self.write_out(w, None, &[]);
@@ -413,13 +412,3 @@ impl World {
 const HELD_MAX: usize = 1 << 20;
 /// Most bytes handed over by one read.
 pub(crate) const CHUNK_MAX: usize = 64 * 1024;
-
-fn worker_of(action: &Action) -> u16 {
-    match action {
-        Action::Grant { worker, .. }
-        | Action::Handover { worker, .. }
-        | Action::Open { worker, .. }
-        | Action::Close { worker, .. }
-        | Action::Refuse { worker, .. } => worker.0,
-    }
-}

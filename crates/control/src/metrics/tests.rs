@@ -1,6 +1,8 @@
 //! The text of `/metrics` against a golden file and the format's rules.
 
 use super::*;
+use events::snapshot::Address;
+use events::{LeaseRow, LeaseState};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -35,6 +37,8 @@ fn snapshot() -> Snapshot {
         size: 5,
         ..PoolRow::default()
     };
+    odd.leaks.reclaimed = [3, 1];
+    odd.leaks.applications = vec![("shop-web".into(), 4, 0)];
     let mut refusals = vec![0; RefuseReason::COUNT];
     refusals[RefuseReason::WaitTimeout as usize] = 4;
     let worker = WorkerRow {
@@ -48,13 +52,82 @@ fn snapshot() -> Snapshot {
         version: 12,
         at: events::Time::from_micros(5_500_000),
         pools: vec![shop, odd],
+        budgets: vec![budget()],
         workers: vec![worker, WorkerRow::default()],
+        leases: vec![lease("shop-web", 5_000_000), lease("", 10)],
         closes: (0..CloseReason::COUNT as u64).collect(),
         refusals,
         logins: 10,
         accepts: 11,
         cancels: 2,
         ..Snapshot::default()
+    }
+}
+
+/// A lease of the second pool, silent since its beginning.
+fn lease(kind: &str, since_us: u64) -> LeaseRow {
+    LeaseRow {
+        client: 1,
+        server: 2,
+        pool: 1,
+        conn: events::ConnId {
+            slot: 0,
+            generation: 0,
+        },
+        remote_pid: 3,
+        addr: Address::Unix,
+        user: "u".into(),
+        database: "d".into(),
+        application: kind.into(),
+        kind: kind.into(),
+        release: String::new(),
+        since: events::Time::from_micros(since_us),
+        state: LeaseState::Idle,
+        silent_since: Some(events::Time::from_micros(since_us)),
+        statement: "SELECT ?".into(),
+        tags: String::new(),
+        exempt: None,
+        suspicion: None,
+    }
+}
+
+#[test]
+fn applications_beyond_the_most_are_one() {
+    let mut snapshot = snapshot();
+    snapshot.leases = (0..200).map(|n| lease(&format!("app{n:03}"), 1)).collect();
+    let text = render(&snapshot, &facts(), Format::OpenMetrics);
+    let held = |line: &&str| {
+        line.starts_with("plimsoll_application_leases{") && line.contains("condition=\"held\"")
+    };
+    let lines: Vec<&str> = text.lines().filter(held).collect();
+    assert_eq!(lines.len(), 21);
+    // One of the twenty is that with reclaims, which holds none.
+    let other = "plimsoll_application_leases{application=\"other\",condition=\"held\"} 181";
+    assert!(lines.contains(&other), "{lines:?}");
+}
+
+fn budget() -> events::snapshot::BudgetRow {
+    events::snapshot::BudgetRow {
+        upstream: "db.example:5432".into(),
+        state: "known",
+        line: 46,
+        used: 40,
+        closing: 1,
+        stated: 90,
+        max_connections: 100,
+        superuser_reserved: 3,
+        others: 1,
+        monitors: 2,
+        headroom: 5,
+        fleet_line: 89,
+        peers: 1,
+        share: 45,
+        peers_share: 44,
+        peers_held: 30,
+        reading_age_us: Some(1_500_000),
+        full: 7,
+        evictions: 8,
+        ..Default::default()
     }
 }
 

@@ -425,6 +425,7 @@ impl World {
                     Some((_, at)) if *at == At::Idle => *at = At::Closing,
                     other => return Err(format!("{conn} is to be closed while it is {other:?}")),
                 },
+                Action::Reclaim { .. } => return Err("nothing was silent".into()),
                 Action::Refuse { client, .. } => {
                     let c = client.slot as usize;
                     if !matches!(self.doing[c], Doing::Waiting { .. }) {

@@ -3,6 +3,7 @@
 mod budget;
 mod changes;
 mod failing;
+mod leaking;
 mod lending;
 mod waiting;
 
@@ -144,6 +145,15 @@ impl Stage {
                     format!("open s{} on w{}", conn.slot, worker.0)
                 }
                 Action::Close { conn, reason, .. } => format!("close s{} {reason}", conn.slot),
+                Action::Reclaim {
+                    conn,
+                    enforce,
+                    suspicion,
+                    ..
+                } => {
+                    let verb = if enforce { "reclaim" } else { "suspect" };
+                    format!("{verb} s{} {}", conn.slot, suspicion.reason)
+                }
                 Action::Refuse {
                     client,
                     reason,

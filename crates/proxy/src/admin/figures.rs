@@ -88,6 +88,7 @@ impl Handle {
         for report in found {
             merge(&mut snapshot, report);
         }
+        suspect(&mut snapshot, &places);
         common.read().budgets(now, &mut snapshot);
         snapshot
     }
@@ -165,6 +166,7 @@ fn pool_row(place: &Place, now: events::Time) -> PoolRow {
         maxwait_us: u64::try_from(f.oldest_wait.as_micros()).unwrap_or(u64::MAX),
         wait: upstream.waits(place.pool).cloned().unwrap_or_default(),
         hold: upstream.holds(place.pool).cloned().unwrap_or_default(),
+        leaks: upstream.leaks(place.pool).unwrap_or_default(),
         paused: f.paused,
         disabled: f.disabled,
         ..PoolRow::default()
@@ -205,4 +207,18 @@ fn merge(snapshot: &mut Snapshot, report: Report) {
     snapshot.workers.push(report.row);
     snapshot.clients.extend(report.clients);
     snapshot.servers.extend(report.servers);
+    snapshot.leases.extend(report.leases);
+}
+
+/// Adds what the pools suspect of leases, the oldest lease first.
+fn suspect(snapshot: &mut Snapshot, places: &[Place]) {
+    for lease in &mut snapshot.leases {
+        let pool = snapshot.pools.get(lease.pool as usize);
+        if pool.is_some_and(|pool| pool.leaks.suspects > 0)
+            && let Some(place) = places.get(lease.pool as usize)
+        {
+            lease.suspicion = place.upstream.lock().suspicion(place.pool, lease.conn);
+        }
+    }
+    snapshot.leases.sort_by_key(|lease| lease.since);
 }

@@ -5,10 +5,11 @@ use super::{Kind, Worker, token};
 use crate::mail::{Arrival, Mail};
 use crate::outgoing::Purpose;
 use crate::socket::Conn;
+use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
-use relay::{CancelOutcome, ClientName, Command, Hub, Peer, PoolKey, Pools};
+use relay::{CancelOutcome, ClientName, Command, Hub, Peer, PoolKey, Pools, Reclaim};
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
@@ -210,6 +211,22 @@ impl Worker {
             Action::Close {
                 conn, slot, reason, ..
             } => self.hub.evict(slot, conn, reason, &mut self.out),
+            Action::Reclaim {
+                client,
+                conn,
+                slot,
+                silent_since,
+                enforce,
+                suspicion,
+                ..
+            } => self.reclaim(&Reclaim {
+                client,
+                conn,
+                slot,
+                silent_since,
+                enforce,
+                suspicion,
+            }),
             Action::Refuse {
                 client,
                 reason,
@@ -228,6 +245,44 @@ impl Worker {
                 );
             }
         }
+    }
+
+    /// Takes a lease back, or says that it would be. Each is one line, with its undo.
+    fn reclaim(&mut self, asked: &Reclaim) {
+        let told = self
+            .hub
+            .reclaim(self.now, asked, &mut self.port, &mut self.out);
+        let Some(lease) = told else { return };
+        let what = match asked.enforce {
+            true => {
+                "a lease was taken back from a client that had fallen silent in its transaction"
+            }
+            false => "a lease would be taken back: its client has fallen silent in its transaction",
+        };
+        let undo = match asked.enforce {
+            true => "guards off, reclaim = \"observe\", or add it to leaks.exempt",
+            false => "nothing was done",
+        };
+        tracing::warn!(
+            guard = events::Guard::Reclaim.label(),
+            reason = asked.suspicion.reason.label(),
+            sure_percent = asked.suspicion.sure,
+            client = lease.client,
+            addr = %address_of(&lease.addr),
+            database = %lease.database,
+            user = %lease.user,
+            application = %lease.application,
+            release = %lease.release,
+            statement = %lease.statement,
+            held_s = self.now.since(lease.since).as_secs(),
+            silent_s = self.now.since(asked.silent_since).as_secs(),
+            of_its_kind = asked.suspicion.leases,
+            usual_at_most_s = asked.suspicion.bound.as_secs(),
+            learned = asked.suspicion.learned,
+            with_release = asked.suspicion.with_release,
+            undo,
+            "{what}"
+        );
     }
 
     /// Sends an idle connection to a client's worker.
@@ -301,5 +356,12 @@ impl Worker {
     /// A connected and, where wanted, encrypted socket becomes a server connection's.
     pub(super) fn server_up(&mut self, slot: u32, conn: Conn) {
         put(&mut self.servers, slot, Box::new(conn));
+    }
+}
+
+fn address_of(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => address.to_string(),
+        Address::Unix => "unix".into(),
     }
 }

@@ -131,7 +131,8 @@ impl Worker {
         let key = match action {
             Action::Grant { conn, slot, .. }
             | Action::Handover { conn, slot, .. }
-            | Action::Close { conn, slot, .. } => self.hub.server_pool(*slot, *conn),
+            | Action::Close { conn, slot, .. }
+            | Action::Reclaim { conn, slot, .. } => self.hub.server_pool(*slot, *conn),
             Action::Open { pool, .. } => self.port.key_of(upstream, *pool),
             Action::Refuse { client, .. } => {
                 return Whose::Peer(Peer::Client(client.slot));

@@ -109,7 +109,9 @@ impl Worker {
             counts: Vec::new(),
             clients: Vec::new(),
             servers: Vec::new(),
+            leases: Vec::new(),
         };
+        self.hub.lease_rows(detail, &mut report.leases);
         self.hub
             .pool_counts(&mut |key, counts| report.counts.push((key, counts)));
         if detail {

@@ -35,6 +35,9 @@ impl Hub {
         let quoting = self.clients.get(slot)?.quoting();
         if !parse.name.is_empty() && max == 0 {
             self.local(key).stats.totals.server_parses += 1;
+            if let Some(server) = self.linked_server(slot) {
+                server.trail.text(parse.text, true);
+            }
             self.expect(slot, Expect::Parse(None), io.out);
             self.pass_frame(slot, frame, feed, at, io.out);
             return Some(Step::Done);

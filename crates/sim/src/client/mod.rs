@@ -109,6 +109,10 @@ pub(crate) struct Client {
     pub(crate) killed: bool,
     /// Its pool was taken out of the settings.
     pub(crate) retired: bool,
+    /// Its lease was taken back.
+    pub(crate) reclaimed: bool,
+    /// It says nothing before this.
+    pub(crate) mute_until: u64,
     /// Sessions may end in the middle of a message.
     disturbed: bool,
     pub(crate) timed_out: u64,
@@ -157,6 +161,8 @@ impl Client {
             grounds: Grounds::default(),
             killed: false,
             retired: false,
+            reclaimed: false,
+            mute_until: 0,
             disturbed: s.faults.every > 0 || s.admin > 0 || s.hangups,
             timed_out: 0,
             ended_by_office: 0,
@@ -191,6 +197,8 @@ impl Client {
         self.wrong_password = false;
         self.killed = false;
         self.retired = false;
+        self.reclaimed = false;
+        self.mute_until = 0;
         self.asks_tls = false;
     }
 

@@ -78,6 +78,7 @@ impl Client {
         let asked = self.pending.front().map_or(self.started, |p| p.at);
         let late = match code {
             "57014" => over(asked.min(self.batch_at), g.least.query),
+            "25P03" if text.contains("took the connection back") => self.reclaimed,
             "25P03" => over(self.quiet_since(), g.least.idle_transaction),
             "25P04" => over(asked.min(self.began), g.least.transaction),
             "57P05" => over(self.quiet_since(), g.least.idle),

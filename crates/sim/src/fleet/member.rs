@@ -297,7 +297,9 @@ impl Fleet {
                     self.out.refused += 1;
                     self.again(i, inc, client.slot);
                 }
-                Action::Handover { .. } => self.broken("a handover to nobody".into()),
+                Action::Handover { .. } | Action::Reclaim { .. } => {
+                    self.broken(format!("nobody asked for {action:?}"));
+                }
             }
         }
     }

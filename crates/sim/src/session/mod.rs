@@ -228,6 +228,16 @@ impl Session {
             || !self.lasting.prepared.is_empty()
     }
 
+    /// Session advisory locks are held.
+    pub fn holds_locks(&self) -> bool {
+        !self.lasting.locks.is_empty()
+    }
+
+    /// Inserts of the transaction that is open.
+    pub fn open_inserts(&self) -> &[u64] {
+        &self.inserts
+    }
+
     /// The parameters reported at login.
     pub fn greeting(&self) -> impl Iterator<Item = (&'static str, &str)> {
         NAMES

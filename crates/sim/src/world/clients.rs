@@ -47,7 +47,8 @@ impl World {
         let generation = self.links[link as usize].generation;
         let databases = self.s.pools.len() as u64;
         let database = (u64::from(client) + self.rng.below(2)) % databases;
-        let name = self.rng.permille(400);
+        let tool = self.tool(client);
+        let name = self.rng.permille(400) && tool.is_none();
         let zone = self.rng.permille(300);
         let c = &mut self.clients[client as usize];
         c.link = Some((link, generation));
@@ -58,6 +59,9 @@ impl World {
         if name {
             c.startup
                 .push(("application_name".into(), format!("app-{client}")));
+        }
+        if let Some(tool) = tool {
+            c.startup.push(("application_name".into(), tool.into()));
         }
         if zone {
             c.startup.push(("timezone".into(), "Europe/Oslo".into()));
@@ -96,6 +100,9 @@ impl World {
         }
         if !c.settled() && (c.wait_all || c.pending.len() > 300) {
             return;
+        }
+        if self.fall_silent(client) {
+            return self.send(client);
         }
         if self.rng.permille(self.s.leave) {
             return self.leave(client);

@@ -5,7 +5,7 @@ use crate::scenario::Plant;
 use crate::stats::Hit;
 use events::{CloseReason, WorkerId};
 use pool::Action;
-use relay::Peer;
+use relay::{Peer, Reclaim};
 use std::sync::Arc;
 
 /// Most unsent bytes for one peer: the hub stops reading its sender at 256 KiB;
@@ -20,11 +20,7 @@ impl World {
         loop {
             while let Some(action) = self.shop.up.poll() {
                 self.check_action(&action);
-                let here = matches!(&action,
-                    Action::Grant { worker, .. } | Action::Handover { worker, .. }
-                    | Action::Open { worker, .. } | Action::Close { worker, .. }
-                    | Action::Refuse { worker, .. } if worker.0 as usize == w);
-                if here {
+                if action.worker().0 as usize == w {
                     self.todo.push_back(Todo::Action(action));
                 } else {
                     self.post_action(action);
@@ -159,6 +155,25 @@ impl World {
                 self.hit(Hit::PoolCloses);
                 self.hubs[w].evict(slot, conn, reason, &mut self.out);
             }
+            Action::Reclaim {
+                client,
+                conn,
+                slot,
+                silent_since,
+                enforce,
+                suspicion,
+                ..
+            } => self.reclaim(
+                w,
+                &Reclaim {
+                    client,
+                    conn,
+                    slot,
+                    silent_since,
+                    enforce,
+                    suspicion,
+                },
+            ),
             Action::Refuse {
                 client,
                 reason,

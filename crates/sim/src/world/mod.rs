@@ -7,6 +7,7 @@ mod ending;
 mod faults;
 pub(crate) mod grounds;
 mod hubs;
+mod leases;
 mod links;
 mod mail;
 mod pipe;
@@ -218,6 +219,8 @@ pub struct World {
     pub(crate) drained: bool,
     least: grounds::Least,
     survey: survey::Survey,
+    /// Inserts of transactions that were taken back.
+    taken_back: Vec<u64>,
     /// A planted bug acts once.
     pub(crate) planted: bool,
 }
@@ -294,6 +297,7 @@ impl World {
             drained: false,
             least: grounds::Least::default(),
             survey: survey::Survey::default(),
+            taken_back: Vec::new(),
             planted: false,
             s,
         };
@@ -393,6 +397,7 @@ impl World {
             self.fail(format!("pool invariant: {error}"));
         }
         self.check_progress();
+        self.check_taken_back();
     }
 
     fn pools_tick(&mut self) {
@@ -422,14 +427,7 @@ impl World {
     }
 
     pub(crate) fn post_action(&mut self, action: Action) {
-        let worker = match &action {
-            Action::Grant { worker, .. }
-            | Action::Handover { worker, .. }
-            | Action::Open { worker, .. }
-            | Action::Close { worker, .. }
-            | Action::Refuse { worker, .. } => worker.0,
-        };
-        self.post(worker, Mail::Action(action));
+        self.post(action.worker().0, Mail::Action(action));
     }
 
     /// Puts mail for a worker on its way; it arrives in the order sent.

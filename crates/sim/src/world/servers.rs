@@ -217,6 +217,9 @@ impl World {
     /// One message at a session.
     fn statement(&mut self, link: u32, tag: u8, body: &[u8]) {
         self.watch(link, tag, body);
+        let conn = self.servers[link as usize].conn;
+        self.check_after_reclaim(conn, tag, body);
+        let body = self.plant_commit(conn, tag, body);
         let s = &mut self.servers[link as usize];
         let Stage::Ready(session) = &mut s.stage else {
             return;

@@ -35,6 +35,11 @@ pub struct Shop {
     holders: Vec<Option<(ConnId, ClientId)>>,
     /// What was seen that must not be.
     pub broken: Vec<String>,
+    /// Connections whose lease was taken back, until they are lent again.
+    pub(crate) reclaimed: BTreeMap<u32, ConnId>,
+    /// Connections whose lease copied data or changed the schema.
+    pub(crate) marked: BTreeMap<u32, ConnId>,
+    leaks: pool::LeakSettings,
     /// Grants that the world planted a bug into.
     pub swap_next_grant: bool,
     wait_timeout: std::time::Duration,
@@ -91,6 +96,9 @@ impl Shop {
             databases,
             holders: Vec::new(),
             broken: Vec::new(),
+            reclaimed: BTreeMap::new(),
+            marked: BTreeMap::new(),
+            leaks: s.leaks,
             swap_next_grant: false,
             wait_timeout: s.wait_timeout,
         }
@@ -128,6 +136,7 @@ impl Shop {
             idle_timeout: spec.idle_timeout,
             lifetime: spec.lifetime,
             caps: database.cap.into_iter().collect(),
+            leaks: self.leaks,
             ..PoolSettings::default()
         }
     }
@@ -215,6 +224,8 @@ impl Shop {
 
     /// A connection is lent.
     pub fn hold(&mut self, conn: ConnId, client: ClientId) {
+        self.reclaimed.remove(&conn.slot);
+        self.marked.remove(&conn.slot);
         let slot = conn.slot as usize;
         if self.holders.len() <= slot {
             self.holders.resize(slot + 1, None);
@@ -293,6 +304,27 @@ impl Pools for Shop {
 
     fn opened(&mut self, now: Time, _: PoolKey, conn: ConnId, slot: u32) {
         self.up.opened(now, conn, self.worker, slot);
+    }
+
+    fn learn(&mut self, now: Time, pool: PoolKey, lessons: &[pool::Lesson]) {
+        self.up.learn(now, PoolId(pool.0), lessons);
+    }
+
+    fn silent(&mut self, now: Time, pool: PoolKey, leases: Vec<pool::SilentLease>) {
+        self.up.silent(now, self.worker, PoolId(pool.0), leases);
+    }
+
+    fn reclaimed(
+        &mut self,
+        _: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        client: ClientId,
+        enforce: bool,
+        done: bool,
+    ) {
+        self.up
+            .reclaimed(PoolId(pool.0), conn, client, enforce, done);
     }
 
     fn open_failed(&mut self, now: Time, _: PoolKey, conn: ConnId, text: Arc<str>, login: bool) {

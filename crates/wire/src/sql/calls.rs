@@ -48,6 +48,9 @@ fn call(name: &str, at: Cursor<'_>, sink: &mut Sink) {
     if name == "pg_advisory_unlock_all" {
         return sink.push(Change::AdvisoryUnlockAll);
     }
+    if name == "pg_export_snapshot" {
+        return sink.push(Change::ExportSnapshot);
+    }
     let (name, shared) = match name.strip_suffix("_shared") {
         Some(name) => (name, true),
         None => (name, false),

@@ -55,7 +55,7 @@ mod tests;
 
 use std::fmt;
 
-pub use normal::{fingerprint, normalise};
+pub use normal::{fingerprint, normalise, whole_tokens};
 pub use replay::{replay, reset};
 pub use split::statements;
 pub use tags::{Tag, Tags, tags};
@@ -241,6 +241,8 @@ pub enum Change {
     Ddl,
     /// COPY, either way.
     Copy,
+    /// `pg_export_snapshot`: other sessions may build on this transaction while it lasts.
+    ExportSnapshot,
 }
 
 /// What DISCARD discards.

@@ -42,6 +42,20 @@ pub fn fingerprint(text: &[u8], quoting: Quoting) -> u64 {
     mixed ^ (mixed >> 29)
 }
 
+/// The beginning of a text of which only a part is here, up to where its tokens are whole for
+/// sure: [`normalise`] shows nothing but the first word of a text that ends within a literal.
+pub fn whole_tokens(text: &[u8], quoting: Quoting) -> &[u8] {
+    let (mut end, mut last) = (0, 0);
+    for token in Lexer::new(text, quoting) {
+        if matches!(token.kind, Kind::Bad | Kind::Mark(b'$' | b'\\')) {
+            break;
+        }
+        // The last one may go on in what is missing.
+        (end, last) = (last, token.end);
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// Takes the normalised tokens.
 trait Output {
     /// `word` tells that case does not matter.

@@ -12,7 +12,7 @@ use super::lex::{block_comment_end, is_space, line_end};
 pub(super) const SEMICOLON: u8 = 1;
 /// `temp` as (the end of) a word: a temporary table.
 pub(super) const TEMP: u8 = 2;
-/// A part of `set_config` or of an advisory lock function's name.
+/// A part of `set_config`, of an advisory lock function's name, or of `pg_export_snapshot`.
 pub(super) const CALL: u8 = 4;
 /// `U&"`: a name that may spell anything.
 const UNICODE_NAME: u8 = 8;
@@ -125,10 +125,15 @@ fn window_pieces(window: &[u8; WINDOW]) -> u8 {
     // The underscore with the bit of lower case set is 0x7f.
     let config = differs(0, b't') | differs(1, 0x7f) | differs(2, b'c') | differs(5, b'f');
     let advisory = differs(0, b'd') | differs(1, b'v') | differs(3, b's') | differs(4, b'o');
+    let snapshot = differs(0, b't')
+        | differs(1, 0x7f)
+        | differs(2, b's')
+        | differs(3, b'n')
+        | differs(5, b'p');
     let name = differs(0, b'&') | differs(1, b'"');
     // A lane that is zero borrows, which sets its high bit.
     let zeros = |lanes: u64| lanes.wrapping_sub(LOW) & !lanes & HIGH;
-    let call = zeros(config) | zeros(advisory);
+    let call = zeros(config) | zeros(advisory) | zeros(snapshot);
     if zeros(semicolon) | zeros(temp) | call | zeros(name) == 0 {
         return 0;
     }
@@ -233,6 +238,7 @@ mod tests {
             (" TEMPorary ", TEMP),
             ("Set_Config", CALL),
             ("pg_ADVISORY_lock", CALL),
+            ("pg_Export_Snapshot", CALL),
             ("u&\"x\"", UNICODE_NAME),
         ];
         for (piece, bit) in table {

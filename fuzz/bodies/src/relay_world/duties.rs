@@ -107,6 +107,27 @@ impl World {
             Action::Close {
                 conn, slot, reason, ..
             } => hub.evict(slot, conn, reason, &mut self.out),
+            Action::Reclaim {
+                client,
+                conn,
+                slot,
+                silent_since,
+                enforce,
+                suspicion,
+                ..
+            } => drop(hub.reclaim(
+                self.now,
+                &relay::Reclaim {
+                    client,
+                    conn,
+                    slot,
+                    silent_since,
+                    enforce,
+                    suspicion,
+                },
+                &mut self.ports,
+                &mut self.out,
+            )),
             Action::Refuse {
                 client,
                 reason,

@@ -336,6 +336,8 @@ fn advisory_locks() {
             "lock id",
         ),
         ("SELECT 'pg_advisory_lock(1)'", ""),
+        ("SELECT pg_export_snapshot()", "ExportSnapshot"),
+        ("SELECT txid_current_snapshot(), 'pg_export_snapshot()'", ""),
         ("SELECT x.pg_advisory_lock(1)", ""),
     ]);
     let long = format!("SELECT pg_advisory_lock('{}')", "x".repeat(1000));

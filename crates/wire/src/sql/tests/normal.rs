@@ -121,3 +121,23 @@ fn fingerprints() {
     // Written down: a change of the hash would split every class that is stored.
     assert_eq!(fingerprint(b"SELECT 1", ON), 16895025428059311415);
 }
+
+#[test]
+fn a_text_that_is_cut_off_shows_its_whole_tokens() {
+    let table = [
+        ("SELECT a, b FROM tab", "SELECT a, b FROM"),
+        ("SELECT a FROM t WHERE b = 'sec", "SELECT a FROM t WHERE b"),
+        (
+            "SELECT a FROM t WHERE b = 'x' AND",
+            "SELECT a FROM t WHERE b = ?",
+        ),
+        ("SELECT $q$ sec", ""),
+        ("SELECT /* sec", ""),
+        ("", ""),
+    ];
+    for (text, wanted) in table {
+        let mut shown = String::new();
+        normalise(whole_tokens(text.as_bytes(), ON), ON, 1000, &mut shown);
+        assert_eq!(shown, wanted, "{text}");
+    }
+}

@@ -201,6 +201,9 @@ proptest! {
         let mut cut = String::new();
         normalise(text.as_bytes(), ON, max, &mut cut);
         prop_assert!(cut.len() <= max && !cut.contains(MARKER), "{text}\n{cut}");
+        let part = text.as_bytes().get(..max).unwrap_or(text.as_bytes());
+        normalise(whole_tokens(part, ON), ON, 1 << 20, &mut cut);
+        prop_assert!(!cut.contains(MARKER), "{text}\n{cut}");
     }
 
     #[test]

@@ -280,7 +280,14 @@ impl Draft {
         let (line, clients) = (self.plan.line, self.plan.max_client_conn);
         if self.dialect == Dialect::Ini {
             if !by_line.is_empty() {
-                self.warn(format!("{} set no limit (0); here the line is the bound: {line} connections per database server", by_line.join(", ")));
+                let bound = match self.plan.monitor_user {
+                    Some(_) => "as monitor_user reads it".to_owned(),
+                    None => format!("{line} connections per database server"),
+                };
+                self.warn(format!(
+                    "{} set no limit (0); here the line is the bound: {bound}",
+                    by_line.join(", ")
+                ));
             }
             if !by_clients.is_empty() {
                 self.warn(format!(

@@ -222,7 +222,11 @@ fn tell_clipped(server: &str, asked: u32, f: &BudgetFigures) {
     tracing::warn!(
         server,
         asked,
-        line = f.line,
+        line = if p.max_connections == 0 {
+            f.line
+        } else {
+            p.line
+        },
         max_connections = p.max_connections,
         reserved = p.superuser_reserved + p.reserved + p.provider_reserved,
         others = p.others,

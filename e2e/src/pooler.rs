@@ -316,7 +316,22 @@ impl Pooler {
 
     /// The settings file.
     pub fn settings_path(&self) -> PathBuf {
-        self.dir.path().join("pgbouncer.ini")
+        let native = self.settings.native.is_some() && !self.binary.is_pgbouncer;
+        let name = if native {
+            "plimsoll.toml"
+        } else {
+            "pgbouncer.ini"
+        };
+        self.dir.path().join(name)
+    }
+
+    /// Writes other lines for our own format; the pooler is not told.
+    pub fn rewrite_more(&mut self, lines: &str) {
+        self.settings.sections = lines.into();
+        if let Some(server) = self.settings.native {
+            let text = self.settings.toml(server);
+            self.dir.write("plimsoll.toml", &text, self.run_as, 0o644);
+        }
     }
 
     /// The settings as last written.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS};
+use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::error::{Errors, Place, Problem};
 use crate::plan::{Plan, Secret};
 use crate::table::{Class, settings};
@@ -38,6 +38,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
     }
     databases(&mut changes, old, new);
     users(&mut changes, old, new);
+    applications(&mut changes, old, new);
     changes
 }
 
@@ -140,6 +141,15 @@ fn users(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
     }
 }
 
+fn applications(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
+    let both = old.applications.keys().chain(new.applications.keys());
+    for name in both.collect::<BTreeSet<&String>>() {
+        let (before, after) = (old.applications.get(name), new.applications.get(name));
+        let prefix = format!("application.{name}");
+        keys_of(changes, &prefix, APPLICATION_KEYS, before, after);
+    }
+}
+
 fn entry<T>(
     changes: &mut Vec<Change>,
     prefix: &str,
@@ -155,6 +165,16 @@ fn entry<T>(
         presence(old),
         presence(new),
     );
+    keys_of(changes, prefix, keys, old, new);
+}
+
+fn keys_of<T>(
+    changes: &mut Vec<Change>,
+    prefix: &str,
+    keys: &[EntryKey<T>],
+    old: Option<&T>,
+    new: Option<&T>,
+) {
     for key in keys.iter().filter(|k| !k.toml.is_empty()) {
         let text = |t: Option<&T>| {
             let value = t.and_then(|t| (key.get)(t));

@@ -1,12 +1,15 @@
 //! A plan while it is read, and the checks that need the whole of it.
 
+mod security;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Errors, Place, Problem};
+use crate::guards::{LATER, LATER_KEYS};
 use crate::plan::{
-    AuthType, Database, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting, SslMode,
+    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Pin, Plan, PoolMode, ShownSetting,
     StatementText, Tls,
 };
 use crate::table::{Class, Setting, settings};
@@ -37,6 +40,8 @@ pub struct Overrides {
     pub line: Option<u32>,
     /// The listener of /metrics, for the same reason.
     pub metrics_listen: Option<std::net::SocketAddr>,
+    /// The mode of every guard that the file does not set, for the same reason.
+    pub guards: Option<events::GuardMode>,
 }
 
 pub(crate) struct Draft {
@@ -63,6 +68,7 @@ impl Draft {
         plan.line = overrides.line.unwrap_or(plan.line);
         plan.metrics_listen = overrides.metrics_listen;
         plan.line_stated = overrides.line.is_some();
+        plan.guards = overrides.guards.map_or(plan.guards, events::Guards::all);
         Draft {
             plan,
             dialect,
@@ -95,6 +101,7 @@ impl Draft {
         self.tls();
         self.login();
         self.list_unbounded();
+        self.list_later();
         let catch_all = self.plan.databases.iter().position(|d| d.name == "*");
         if let Some(at) = catch_all {
             let database = self.plan.databases.remove(at);
@@ -178,80 +185,6 @@ impl Draft {
         }
     }
 
-    fn tls(&mut self) {
-        let plan = &self.plan;
-        let client = plan.client_tls.clone();
-        let server = plan.server_tls.clone();
-        if client.mode != SslMode::Disable
-            && (client.key_file.is_none() || client.cert_file.is_none())
-        {
-            let problem = Problem::new("TLS towards clients needs a key and a certificate")
-                .help("name both files, or set the mode to disable");
-            self.error("client_tls_sslmode", problem);
-        }
-        if client.mode >= SslMode::VerifyCa && client.ca_file.is_none() {
-            let problem =
-                Problem::new("client certificates are to be verified, but no authority is named")
-                    .help("name the authorities' file (PEM), or use the mode require");
-            self.error("client_tls_sslmode", problem);
-        }
-        if server.key_file.is_some() != server.cert_file.is_some() {
-            let problem = Problem::new(
-                "a certificate towards servers needs its key, and a key its certificate",
-            )
-            .help("name both files, or neither");
-            let key = if server.key_file.is_some() {
-                "server_tls_key_file"
-            } else {
-                "server_tls_cert_file"
-            };
-            self.error(key, problem);
-        }
-        if server.direct && server.mode < SslMode::Require {
-            let problem =
-                Problem::new("direct TLS towards servers needs the mode require or stricter")
-                    .why("there is no request that the server could decline");
-            self.error(
-                "server_tls_direct",
-                problem.help("set mode = \"require\", or leave `direct` out"),
-            );
-        }
-    }
-
-    fn login(&mut self) {
-        let plan = &self.plan;
-        let verified = plan.client_tls.mode == SslMode::VerifyFull;
-        if plan.auth_type == AuthType::Cert && !verified {
-            let problem = Problem::new("login by certificate needs verified client certificates")
-                .help(
-                    "set TLS towards clients to verify-full, with key, certificate and authorities",
-                );
-            self.error("auth_type", problem);
-        }
-        let unforced: Vec<String> = self
-            .plan
-            .databases
-            .iter()
-            .filter(|d| d.user.is_none())
-            .map(|d| d.name.clone())
-            .collect();
-        if self.plan.auth_type == AuthType::Any && !unforced.is_empty() {
-            let problem = Problem::new(format!(
-                "auth_type any takes every user name, but these databases force no user: {}",
-                some_of(&unforced)
-            ))
-            .help("add `user` (and a password) to each database, or use another auth_type");
-            self.error("auth_type", problem);
-        }
-        let plan = &self.plan;
-        let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
-        let nobody = !asks && plan.users.values().all(|u| u.secret.is_none());
-        let needs_users = !matches!(plan.auth_type, AuthType::Any | AuthType::Cert);
-        if nobody && needs_users {
-            self.warn("no user has a secret and no auth_user is set: nobody can log in".to_owned());
-        }
-    }
-
     /// What has no limit of its own, named once.
     fn list_unbounded(&mut self) {
         let (mut by_line, mut by_clients, mut off) = (Vec::new(), Vec::new(), Vec::new());
@@ -307,6 +240,16 @@ impl Draft {
             self.warn(format!(
                 "line unknown: {line} server connections are assumed; {how}"
             ));
+        }
+    }
+
+    /// Guards that are set and do not exist yet.
+    fn list_later(&mut self) {
+        for key in LATER_KEYS {
+            let setting = settings().iter().find(|s| s.key == key);
+            if let Some(setting) = setting.filter(|s| self.places.contains_key(s.key)) {
+                self.warn(format!("{} has no effect yet: {LATER}", setting.toml));
+            }
         }
     }
 
@@ -391,6 +334,7 @@ fn blank() -> Plan {
         unix_socket_port: 0,
         databases: Vec::new(),
         users: BTreeMap::new(),
+        applications: BTreeMap::new(),
         auth_type: AuthType::Scram,
         auth_file: None,
         auth_user: None,
@@ -449,6 +393,8 @@ fn blank() -> Plan {
         reclaim_single_after: zero,
         reclaim_exempt: Vec::new(),
         error_style: ErrorStyle::Plimsoll,
+        error_detail: ErrorDetail::Own,
+        guards: events::Guards::default(),
         log_connections: false,
         log_disconnections: false,
         log_pooler_errors: false,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Problem, quoted};
-use crate::plan::{Database, Host, PoolMode, Secret, User};
+use crate::plan::{Application, Database, Host, PoolMode, Secret, User};
 use crate::table::{Class, POOL_MODES, Support};
 use crate::value::{Kind, Value};
 
@@ -33,6 +33,7 @@ const SIZE_OR_NONE: Kind = Kind::Count {
     min: 0,
     max: 1_000_000,
 };
+const WEIGHT: Kind = Kind::Count { min: 1, max: 100 };
 const USER_TIMEOUT: Support = Support::NotYet("the general timeout holds for this user too");
 
 macro_rules! entry {
@@ -299,10 +300,14 @@ pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
         Kind::Choice(&["any", "read-write", "read-only", "primary", "standby"]),
         Support::Refused("writes could reach a standby, or reads a primary")
     ),
-    ignored!(
-        "query_wait_timeout",
+    entry!(
+        ["query_wait_timeout"],
+        "wait_timeout",
         Kind::Timeout,
-        Support::NotYet("the general query_wait_timeout holds")
+        PerCheckout,
+        Time,
+        wait_timeout,
+        "Overrides the general longest wait for a server connection."
     ),
 ];
 
@@ -344,11 +349,49 @@ pub(crate) static USER_KEYS: &[EntryKey<User>] = &[
         max_user_client_connections,
         "Most clients of this user."
     ),
+    entry!(
+        ["query_wait_timeout"],
+        "wait_timeout",
+        Kind::Timeout,
+        PerCheckout,
+        Time,
+        wait_timeout,
+        "Longest wait of this user's clients for a server connection; goes before the database's."
+    ),
+    entry!(
+        [],
+        "weight",
+        WEIGHT,
+        PerCheckout,
+        Count,
+        weight,
+        "This user's share of a pool against others that wait; unset: 1."
+    ),
     ignored!("query_timeout", Kind::Timeout, USER_TIMEOUT),
-    ignored!("query_wait_timeout", Kind::Timeout, USER_TIMEOUT),
     ignored!("idle_transaction_timeout", Kind::Timeout, USER_TIMEOUT),
     ignored!("transaction_timeout", Kind::Timeout, USER_TIMEOUT),
     ignored!("client_idle_timeout", Kind::Timeout, USER_TIMEOUT),
+];
+
+pub(crate) static APPLICATION_KEYS: &[EntryKey<Application>] = &[
+    entry!(
+        [],
+        "wait_timeout",
+        Kind::Timeout,
+        PerCheckout,
+        Time,
+        wait_timeout,
+        "Longest wait of this application's clients for a server connection; goes before the user's. NAME is its application_name at login; a `*` at the end stands for the rest."
+    ),
+    entry!(
+        [],
+        "weight",
+        WEIGHT,
+        PerCheckout,
+        Count,
+        weight,
+        "This application's share of a pool against others that wait; unset: its user's."
+    ),
 ];
 
 /// A database with nothing said about it but its name.
@@ -370,6 +413,7 @@ pub(crate) fn database(name: &str, host: Host) -> Database {
         reserve_pool_size: None,
         max_db_connections: None,
         max_db_client_connections: None,
+        wait_timeout: None,
         server_lifetime: None,
         connect_query: None,
         parameters: std::collections::BTreeMap::new(),

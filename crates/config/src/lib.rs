@@ -27,6 +27,7 @@ mod diff;
 mod draft;
 mod entries;
 mod error;
+mod guards;
 mod ini;
 mod lines;
 mod own;
@@ -73,6 +74,11 @@ pub fn load_with(path: &Path, source: &dyn Source, overrides: &Overrides) -> Res
         Dialect::Toml => toml::load(path, source, overrides),
         Dialect::Ini => pgbouncer::load(path, source, overrides),
     }
+}
+
+/// A duration as plimsoll.toml writes it, such as `30s` or `1.5h`.
+pub fn parse_duration(text: &str) -> Option<std::time::Duration> {
+    value::duration(text).ok()
 }
 
 /// By the extension; another name is decided by what the file holds.

@@ -2,6 +2,7 @@
 //!
 //! A plan in hand is valid; the only way to one is through this crate's readers.
 
+use events::Guards;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -154,6 +155,8 @@ pub struct Database {
     pub max_db_connections: Option<u32>,
     /// Most clients of this database.
     pub max_db_client_connections: Option<u32>,
+    /// Overrides the general longest wait for a connection.
+    pub wait_timeout: Option<Option<Duration>>,
     /// Overrides the general lifetime.
     pub server_lifetime: Option<Option<Duration>>,
     /// Set on connect: a query run once on each new server connection.
@@ -177,6 +180,29 @@ pub struct User {
     pub max_user_connections: Option<u32>,
     /// Most clients of this user.
     pub max_user_client_connections: Option<u32>,
+    /// Overrides the longest wait for a connection.
+    pub wait_timeout: Option<Option<Duration>>,
+    /// Its share of a pool against others that wait; unset: 1.
+    pub weight: Option<u32>,
+}
+
+/// What holds for an application, by the name that it gives at login.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Application {
+    /// Overrides the longest wait for a connection.
+    pub wait_timeout: Option<Option<Duration>>,
+    /// Its share of a pool against others that wait; unset: its user's.
+    pub weight: Option<u32>,
+}
+
+/// Whom the pooler's errors name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ErrorDetail {
+    /// The client's own pool and its figures.
+    #[default]
+    Own,
+    /// Also who holds most of its connections.
+    Full,
 }
 
 /// What is done with session state that cannot be replayed at another server connection.
@@ -233,6 +259,8 @@ pub struct Plan {
     pub databases: Vec<Database>,
     /// Users by name.
     pub users: BTreeMap<String, User>,
+    /// Applications by name; a `*` at the end stands for the rest of a name.
+    pub applications: BTreeMap<String, Application>,
     /// How clients prove who they are.
     pub auth_type: AuthType,
     /// The user file, watched.
@@ -356,6 +384,10 @@ pub struct Plan {
 
     /// Texts and codes of our own errors.
     pub error_style: ErrorStyle,
+    /// Whom they name.
+    pub error_detail: ErrorDetail,
+    /// What Plimsoll may do by itself.
+    pub guards: Guards,
     /// Log each connect.
     pub log_connections: bool,
     /// Log each disconnect.

@@ -1,6 +1,6 @@
 //! The documentation of the settings, from the table that reads them.
 
-use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS};
+use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::table::{Support, settings};
 
 /// One row of the reference.
@@ -24,7 +24,7 @@ pub struct Row {
     pub support: String,
 }
 
-/// Every setting, then the keys of databases and of users.
+/// Every setting, then the keys of databases, users and applications.
 pub fn settings_reference() -> Vec<Row> {
     let mut rows: Vec<Row> = settings()
         .iter()
@@ -49,6 +49,11 @@ pub fn settings_reference() -> Vec<Row> {
             .map(|k| entry("database.NAME", "[databases]", k)),
     );
     rows.extend(USER_KEYS.iter().map(|k| entry("user", "[users]", k)));
+    rows.extend(
+        APPLICATION_KEYS
+            .iter()
+            .map(|k| entry("application.NAME", "", k)),
+    );
     rows
 }
 
@@ -88,7 +93,10 @@ fn entry<T>(prefix: &str, section: &str, key: &EntryKey<T>) -> Row {
         unit: unit(key.kind),
         meaning: key.meaning.to_owned(),
         class: key.class.label(),
-        pgbouncer: format!("{section} {}", key.ini.join(", ")),
+        pgbouncer: match key.ini {
+            [] => String::new(),
+            names => format!("{section} {}", names.join(", ")),
+        },
         pgbouncer_default: String::new(),
         support: support(key.support),
     }

@@ -7,10 +7,11 @@ use Kind::{
 };
 use Support::{Honoured, NoEffect, NotYet, Refused};
 
-use crate::plan::{AuthType, ErrorStyle, Pin, PoolMode, SslMode, StatementText};
+use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, LATER, RECLAIM, SHED};
+use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, PoolMode, SslMode, StatementText};
 use crate::table::{
-    AUTH_TYPES, Access, Class, ERROR_STYLES, PINS, POOL_MODES, SSL_MODES, STATEMENT_TEXTS, Setting,
-    Support, access,
+    AUTH_TYPES, Access, Class, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES, SSL_MODES,
+    STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
 
@@ -425,6 +426,18 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("pin_share_percent", "session.pin_share_percent", Count { min: 0, max: 100 }, "25", "25", PerCheckout, (count pin_share_percent), "Percent of a pool that pins may take."),
     ours!("strict_startup_parameters", "session.strict_startup_parameters", Flag, "true", "false", PerCheckout, (flag strict_startup_parameters), "Refuse start-up parameters beyond the tracked and the ignored ones, as PgBouncer does."),
     ours!("error_style", "session.error_style", Choice(ERROR_STYLES), "pgbouncer", "plimsoll", PerCheckout, (word ErrorStyle error_style), "Texts and codes of the pooler's own errors."),
+    ours!("error_detail", "session.error_detail", Choice(ERROR_DETAILS), "own", "own", PerCheckout, (word ErrorDetail error_detail), "Whom refusals name: the client's own pool, or also who holds most of its connections."),
+    ours!("guard_reclaim", "guards.reclaim", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own RECLAIM), "Take connections back from leaks while others wait."),
+    ours!("guard_shed", "guards.shed", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own SHED), "Refuse clients at once whose predicted wait is longer than their deadline by a quarter of it."),
+    ours!("guard_auto_size", "guards.auto_size", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_SIZE), "Move the size of pools with `size = \"auto\"`."),
+    Setting {
+        support: NotYet(LATER),
+        ..ours!("guard_auto_revert", "guards.auto_revert", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_REVERT), "Take back a change of settings that hurts.")
+    },
+    Setting {
+        support: NotYet(LATER),
+        ..ours!("guard_drift", "guards.drift", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own DRIFT), "Hold changes of settings files that nobody applied.")
+    },
     ours!("server_tls_direct", "tls.server.direct", Flag, "false", "false", Identity, (flag server_tls.direct), "Start TLS towards servers at once, as sslnegotiation=direct."),
     ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time drain_delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
     ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time drain_timeout), "Shutdown: what is left after this is closed."),

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::plan::{AuthType, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementText};
+use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementText};
 use crate::value::{Kind, Value};
 
 /// How a change of a setting reaches the traffic.
@@ -165,6 +165,7 @@ words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Tr
     Any "any", Cert "cert");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
+words!(ErrorDetail, ERROR_DETAILS: Own "own", Full "full");
 words!(ErrorStyle, ERROR_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");
 
 impl Setting {

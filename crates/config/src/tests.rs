@@ -1,5 +1,6 @@
 //! Stories over whole files.
 mod bad_input;
+mod guards;
 mod pgbouncer;
 mod secrets;
 mod toml;

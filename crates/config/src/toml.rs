@@ -1,5 +1,7 @@
 //! plimsoll.toml: sections, units, spans.
 
+mod applications;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -88,6 +90,8 @@ impl Reader<'_> {
                 self.databases(key, item);
             } else if path == "user" {
                 self.users(key, item);
+            } else if path == "application" {
+                self.applications(key, item);
             } else if !name.is_empty() && settings().iter().any(|s| s.toml.starts_with(&inner)) {
                 match item.as_table_like() {
                     Some(table) => self.section(&path, table),
@@ -251,19 +255,21 @@ impl Reader<'_> {
     }
 
     fn entry<T>(&mut self, into: &mut T, keys: &'static [EntryKey<T>], table: &dyn TableLike) {
+        let has = |name: &str| keys.iter().any(|k| k.toml == name);
+        // Databases and users log in, applications do not; only users are a list.
+        let (secrets, named) = (has("pool_mode"), has("pool_mode") && !has("host"));
         let known = |name: &str| keys.iter().find(|k| !k.toml.is_empty() && k.toml == name);
         let names = || {
             keys.iter()
                 .map(|k| k.toml)
                 .filter(|t| !t.is_empty())
-                .chain(SECRET_KEYS)
+                .chain(SECRET_KEYS.into_iter().filter(|_| secrets))
         };
         for (name, key, item) in entries(table) {
             if self.draft.errors.full() {
                 return;
             }
-            let is_name = name == "name" && keys.iter().all(|k| k.toml != "host");
-            if is_name || SECRET_KEYS.contains(&name) {
+            if (named && name == "name") || (secrets && SECRET_KEYS.contains(&name)) {
                 continue;
             }
             let Some(entry) = known(name) else {
@@ -423,7 +429,7 @@ fn sections() -> Vec<&'static str> {
         .iter()
         .filter_map(|s| s.toml.split('.').next())
         .collect();
-    names.extend(["database", "user"]);
+    names.extend(["application", "database", "user"]);
     names.retain(|n| !n.is_empty());
     names.sort_unstable();
     names.dedup();

@@ -6,6 +6,7 @@
 
 mod budget;
 mod encode;
+mod guards;
 mod leases;
 mod pools;
 
@@ -41,6 +42,7 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     let (pools, folded) = by_name(&snapshot.pools, POOLS_MAX);
     about(&mut encoder, snapshot, facts, folded);
     reasons(&mut encoder, snapshot);
+    guards::families(&mut encoder, &snapshot.guards, snapshot.at);
     workers(&mut encoder, &snapshot.workers);
     budget::families(&mut encoder, &snapshot.budgets);
     pools::gauges(&mut encoder, &pools);

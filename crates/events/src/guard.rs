@@ -63,6 +63,13 @@ impl GuardMode {
             GuardMode::Enforce => "enforce",
         }
     }
+
+    /// The mode that a word names.
+    pub fn from_word(word: &str) -> Option<GuardMode> {
+        [GuardMode::Off, GuardMode::Observe, GuardMode::Enforce]
+            .into_iter()
+            .find(|mode| mode.label() == word)
+    }
 }
 
 /// The mode of every guard.
@@ -99,9 +106,95 @@ impl Guards {
     }
 }
 
+/// What each guard did, and what it would have done while it only watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GuardCounts {
+    done: [u64; Guard::COUNT],
+    would: [u64; Guard::COUNT],
+    needless: [u64; Guard::COUNT],
+}
+
+impl GuardCounts {
+    /// A guard came to its decision: in `enforce` it acted, in `observe` it
+    /// would have. True when it may act.
+    pub const fn decided(&mut self, guard: Guard, mode: GuardMode) -> bool {
+        match mode {
+            GuardMode::Off => false,
+            GuardMode::Observe => {
+                self.would[guard as usize] += 1;
+                false
+            }
+            GuardMode::Enforce => {
+                self.done[guard as usize] += 1;
+                true
+            }
+        }
+    }
+
+    /// What a watching guard would have done proved needless afterwards.
+    pub const fn proved_needless(&mut self, guard: Guard) {
+        self.needless[guard as usize] += 1;
+    }
+
+    /// Actions.
+    pub const fn done(&self, guard: Guard) -> u64 {
+        self.done[guard as usize]
+    }
+
+    /// Actions that did not happen because the guard only watched.
+    pub const fn would(&self, guard: Guard) -> u64 {
+        self.would[guard as usize]
+    }
+
+    /// Of these, the ones that proved needless: a client that would have been
+    /// refused was served in time.
+    pub const fn needless(&self, guard: Guard) -> u64 {
+        self.needless[guard as usize]
+    }
+
+    /// Adds another part's counts.
+    pub fn add(&mut self, other: &GuardCounts) {
+        for i in 0..Guard::COUNT {
+            self.done[i] += other.done[i];
+            self.would[i] += other.would[i];
+            self.needless[i] += other.needless[i];
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_lead_back_to_their_modes() {
+        for mode in [GuardMode::Off, GuardMode::Observe, GuardMode::Enforce] {
+            assert_eq!(GuardMode::from_word(mode.label()), Some(mode));
+        }
+        assert_eq!(GuardMode::from_word("on"), None);
+    }
+
+    #[test]
+    fn only_an_enforcing_guard_acts_and_each_decision_is_counted_once() {
+        let mut counts = GuardCounts::default();
+        for (mode, acts) in [
+            (GuardMode::Off, false),
+            (GuardMode::Observe, false),
+            (GuardMode::Enforce, true),
+        ] {
+            assert_eq!(counts.decided(Guard::Shed, mode), acts, "{mode:?}");
+        }
+        counts.proved_needless(Guard::Shed);
+        let mut sum = counts;
+        sum.add(&counts);
+        let shown = (
+            sum.done(Guard::Shed),
+            sum.would(Guard::Shed),
+            sum.needless(Guard::Shed),
+        );
+        assert_eq!(shown, (2, 2, 2));
+        assert_eq!(sum.done(Guard::Reclaim), 0);
+    }
 
     #[test]
     fn the_switch_takes_the_teeth_but_not_the_eyes() {

@@ -26,7 +26,7 @@ pub mod reason;
 pub mod snapshot;
 mod time;
 
-pub use guard::{Guard, GuardMode, Guards};
+pub use guard::{Guard, GuardCounts, GuardMode, Guards};
 pub use histogram::Histogram;
 pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};
 pub use lease::{LeakFigures, LeaseRow, LeaseState, Suspicion};

@@ -2,7 +2,10 @@
 //! console, page and diagnosis. A snapshot is a value; it holds no secret and
 //! no statement literal.
 
-use crate::{CloseReason, Histogram, LeakFigures, LeaseRow, RefuseReason, Time};
+use crate::{
+    CloseReason, Guard, GuardCounts, GuardMode, Guards, Histogram, LeakFigures, LeaseRow,
+    RefuseReason, Time,
+};
 use std::net::SocketAddr;
 
 /// The whole data plane at one moment: the sum of all workers.
@@ -35,6 +38,8 @@ pub struct Snapshot {
     pub accepts: u64,
     /// Cancel requests received.
     pub cancels: u64,
+    /// What Plimsoll may do by itself.
+    pub guards: GuardsRow,
 }
 
 impl Snapshot {
@@ -47,6 +52,40 @@ impl Snapshot {
     pub fn refused(&self, reason: RefuseReason) -> u64 {
         self.refusals.get(reason as usize).copied().unwrap_or(0)
     }
+}
+
+/// The guards: their settings, the switch, and what they did.
+#[derive(Clone, Debug, Default)]
+pub struct GuardsRow {
+    /// As the settings say.
+    pub set: Guards,
+    /// The switch, while it is thrown.
+    pub off: Option<GuardsOff>,
+    /// Over all pools.
+    pub counts: GuardCounts,
+}
+
+impl GuardsRow {
+    /// The mode that holds now.
+    pub fn mode(&self, guard: Guard) -> GuardMode {
+        match self.off {
+            Some(_) => self.set.observing().mode(guard),
+            None => self.set.mode(guard),
+        }
+    }
+}
+
+/// All guards only watch for a while, because a person said so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuardsOff {
+    /// Since when.
+    pub since: Time,
+    /// It ends by itself then.
+    pub until: Time,
+    /// Who threw the switch.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One (database, user) pool.

@@ -27,6 +27,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show it: private PostgreSQL, pooler and traffic, until Ctrl-C
     Demo(DemoArgs),
+    /// Show what a running pooler may do by itself, or switch it to watching
+    Guards(GuardsArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -53,6 +55,12 @@ pub struct RunArgs {
     /// other applications and a second pooler below the server's max_connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub line: Option<u32>,
+
+    /// The mode of every guard that the settings file does not set
+    ///
+    /// A pgbouncer.ini has no place for guards: they only watch, unless this says otherwise
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub guards: Option<GuardWord>,
 
     /// Where /metrics, /livez and /readyz listen, e.g. 127.0.0.1:9930
     #[arg(long, value_name = "ADDRESS")]
@@ -154,6 +162,107 @@ pub struct DemoArgs {
     pub seconds: Option<u32>,
 }
 
+/// How far the guards go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum GuardWord {
+    /// They do not even look.
+    Off,
+    /// They log and count what they would have done.
+    Observe,
+    /// They act.
+    Enforce,
+}
+
+impl GuardWord {
+    /// The mode itself.
+    pub fn mode(self) -> events::GuardMode {
+        match self {
+            GuardWord::Off => events::GuardMode::Off,
+            GuardWord::Observe => events::GuardMode::Observe,
+            GuardWord::Enforce => events::GuardMode::Enforce,
+        }
+    }
+}
+
+/// The guards of a running pooler.
+///
+/// Guards are what Plimsoll does without being asked. Switched off, they only
+/// watch, and come back by themselves; the budget always holds.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:\n  \
+    plimsoll guards\n  \
+    plimsoll guards off --for 30m --reason 'the fix of ticket 7'\n  \
+    plimsoll guards on /etc/plimsoll/plimsoll.toml\n  \
+    plimsoll guards --socket /run/plimsoll --format json\n\n\
+    The pooler is found by its settings file, by --socket or by --host. Without any of\n\
+    these: plimsoll.toml here or in /etc/plimsoll, else a socket in /run/plimsoll or /tmp.\n\
+    Over a unix socket the user that the pooler runs as needs no password; over TCP,\n\
+    a user of admin_users does (PGPASSWORD).")]
+pub struct GuardsArgs {
+    /// What to do; without it: show.
+    #[command(subcommand)]
+    pub action: Option<GuardsAction>,
+    /// Which pooler.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// What to do with the guards.
+#[derive(Debug, Subcommand)]
+pub enum GuardsAction {
+    /// Only watch for a while
+    Off(GuardsOffArgs),
+    /// Act again, before that time is up
+    On(ReachArgs),
+    /// Show how they are set, and what they did
+    Show(ReachArgs),
+}
+
+/// How long, and why.
+#[derive(Debug, Args)]
+pub struct GuardsOffArgs {
+    /// How long: 30m, 2h, at most 24h
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub span: String,
+    /// Why: it stands in the log and in SHOW GUARDS
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Which pooler.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// Where a running pooler is.
+#[derive(Debug, Args)]
+pub struct ReachArgs {
+    /// The pooler's settings file
+    #[arg(value_name = "FILE", conflicts_with_all = ["socket", "host"])]
+    pub file: Option<PathBuf>,
+    /// Its unix socket, or the directory of it
+    #[arg(long, value_name = "PATH", conflicts_with = "host")]
+    pub socket: Option<PathBuf>,
+    /// Its host
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Its port, also in the name of the socket
+    #[arg(long, value_name = "PORT", default_value_t = 6432)]
+    pub port: u16,
+    /// The console's user; over TCP one of admin_users
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// For people or for machines
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
+}
+
+fn time(text: &str) -> Result<String, String> {
+    match config::parse_duration(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("write a number and one of s, m, h, as 30m".to_owned()),
+    }
+}
+
 /// For which shell.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  plimsoll completions bash > \
@@ -192,6 +301,37 @@ mod tests {
         ];
         for (arguments, expected) in table {
             let parsed = Cli::try_parse_from([&["plimsoll"], arguments].concat());
+            assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_switch_needs_a_time_and_a_reason() {
+        let table: [(&[&str], Option<ErrorKind>); 9] = [
+            (&[], None),
+            (&["plimsoll.toml"], None),
+            (&["show", "--socket", "/tmp"], None),
+            (&["on", "plimsoll.toml"], None),
+            (&["off", "--for", "30m", "--reason", "a fix"], None),
+            (
+                &["off", "--for", "30m"],
+                Some(ErrorKind::MissingRequiredArgument),
+            ),
+            (
+                &["off", "--for", "30m", "--reason", ""],
+                Some(ErrorKind::InvalidValue),
+            ),
+            (
+                &["off", "--for", "30", "--reason", "x"],
+                Some(ErrorKind::ValueValidation),
+            ),
+            (
+                &["p.toml", "--host", "h"],
+                Some(ErrorKind::ArgumentConflict),
+            ),
+        ];
+        for (arguments, expected) in table {
+            let parsed = Cli::try_parse_from([&["plimsoll", "guards"], arguments].concat());
             assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
         }
     }

@@ -1,7 +1,9 @@
 //! Figures and rows: what a snapshot reads.
 
 use crate::budget::Parts;
-use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, RefuseReason, Time, WorkerId};
+use events::{
+    ClientId, CloseReason, ConnId, FlowId, GuardCounts, PoolId, RefuseReason, Time, WorkerId,
+};
 use std::time::Duration;
 
 /// Figures of one pool at one moment.
@@ -54,6 +56,8 @@ pub struct Counters {
     pub overdue: u64,
     /// Refusals, in the order of [`RefuseReason::ALL`].
     pub refusals: [u64; RefuseReason::COUNT],
+    /// What the guards did.
+    pub guards: GuardCounts,
 }
 
 impl Default for Counters {
@@ -67,6 +71,7 @@ impl Default for Counters {
             passes: 0,
             overdue: 0,
             refusals: [0; RefuseReason::COUNT],
+            guards: GuardCounts::default(),
         }
     }
 }
@@ -207,6 +212,23 @@ pub struct WaiterRow {
     pub since: Time,
     /// The connection that is on its way to it.
     pub reserved: Option<ConnId>,
+}
+
+/// How full a pool is, for the words of a refusal.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plight {
+    /// Most connections of the pool.
+    pub size: u32,
+    /// Connections lent, or on their way to a client.
+    pub in_use: u32,
+    /// Clients that wait.
+    pub waiting: u32,
+    /// The longest wait of the client's flow; `None` waits for ever.
+    pub deadline: Option<Duration>,
+    /// The wait for which a client of the flow was last refused at once.
+    pub predicted: Duration,
+    /// The flows that hold most, by their keys, where they are asked for.
+    pub holders: Vec<(Box<str>, u32)>,
 }
 
 /// A server to which no connection can be opened.

@@ -1,12 +1,17 @@
 //! The flows of one pool, and whose turn it is.
 //!
 //! A flow is one (user, application). Two orders are kept over the flows that
-//! have waiters: a heap by (connections held, age of the oldest waiter), which
-//! is the fair order; and a list by the time since a flow was last served,
-//! which bounds how long the fair order may leave one out.
+//! have waiters: a heap by (connections held for its weight, age of the oldest
+//! waiter), which is the fair order; and a list by the time since a flow was
+//! last served, which bounds how long the fair order may leave one out.
 
 use crate::list::{Links, List, NIL};
+use crate::predict::{self, Evidence};
+use crate::rules::{FlowRules, WEIGHT_MAX};
+use events::Time;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Flows kept apart in one pool. Further ones share one flow, because the
 /// names are chosen by clients.
@@ -43,7 +48,53 @@ pub(crate) struct Flow {
     heap_at: u32,
     /// The pool's grant counter when this flow was last served or began to wait.
     served_at: u64,
+    /// Its share against others, ≥ 1.
+    weight: u32,
+    /// Its own longest wait, where a rule gives one.
+    pub wait_timeout: Option<Option<Duration>>,
+    /// Grants to its waiters of late.
+    recent: Recent,
+    /// How long its clients held a connection, on average of late, and over how many returns.
+    hold_us: u64,
+    returns: u32,
+    /// The wait for which a client of it was last refused at once.
+    pub foreseen: Duration,
+    /// Its waiters that left without a connection.
+    pub gave_up: u32,
 }
+
+/// Grants to a flow's waiters, in this window and the one before. A flow that
+/// stops waiting starts anew.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    since: Time,
+    grants: u32,
+    before: (Duration, u32),
+}
+
+impl Recent {
+    fn from(now: Time) -> Recent {
+        Recent {
+            since: now,
+            ..Recent::default()
+        }
+    }
+
+    /// Ends the window when it has seen enough, or lasted for too long.
+    fn roll(&mut self, now: Time) {
+        let span = now.since(self.since);
+        let enough = self.grants >= predict::EVIDENCE_MIN && span >= predict::SPAN_MIN;
+        if enough || span >= predict::WINDOW_MAX {
+            *self = Recent {
+                before: (span, self.grants),
+                ..Recent::from(now)
+            };
+        }
+    }
+}
+
+/// The mean time held follows the last so many returns.
+const HOLD_SAMPLES: u32 = 16;
 
 impl Flow {
     fn new(key: Option<Box<str>>) -> Flow {
@@ -56,7 +107,25 @@ impl Flow {
             head_seq: 0,
             heap_at: NIL,
             served_at: 0,
+            weight: 1,
+            wait_timeout: None,
+            recent: Recent::default(),
+            hold_us: 0,
+            returns: 0,
+            foreseen: Duration::ZERO,
+            gave_up: 0,
         }
+    }
+
+    /// A client of it returned a connection that it held for so long.
+    fn returned(&mut self, hold: Duration) {
+        let us = u64::try_from(hold.as_micros()).unwrap_or(u64::MAX);
+        self.returns = self.returns.saturating_add(1);
+        let samples = u64::from(self.returns.min(HOLD_SAMPLES));
+        self.hold_us = match us >= self.hold_us {
+            true => self.hold_us + (us - self.hold_us) / samples,
+            false => self.hold_us - (self.hold_us - us) / samples,
+        };
     }
 }
 
@@ -70,6 +139,13 @@ pub(crate) struct Flows {
     turn_links: Links,
     /// Grants to waiters so far.
     grants: u64,
+    rules: Arc<FlowRules>,
+    /// Weights of the flows that have waiters.
+    waiting_weight: u32,
+    /// The shortest wait that a rule gave to a flow here, were it ever so long ago.
+    own_wait_min: Option<Duration>,
+    /// A flow has a longest wait of its own, or had one.
+    own_waits: bool,
 }
 
 impl Flows {
@@ -84,6 +160,80 @@ impl Flows {
             turns: List::EMPTY,
             turn_links,
             grants: 0,
+            rules: Arc::default(),
+            waiting_weight: 0,
+            own_wait_min: None,
+            own_waits: false,
+        }
+    }
+
+    /// New rules, for the flows that are there and those to come.
+    pub fn set_rules(&mut self, rules: &Arc<FlowRules>) {
+        if self.rules == *rules {
+            return;
+        }
+        self.rules = Arc::clone(rules);
+        self.own_wait_min = None;
+        self.own_waits = false;
+        for id in 0..self.flows.len() as u32 {
+            self.apply_rule(id);
+        }
+        self.waiting_weight = self.heap.iter().map(|id| self.get(*id).weight).sum();
+        let waiting = std::mem::take(&mut self.heap);
+        for id in waiting {
+            self.flows[id as usize].heap_at = self.heap.len() as u32;
+            self.heap.push(id);
+            self.settle(id);
+        }
+    }
+
+    fn apply_rule(&mut self, id: u32) {
+        let flow = &mut self.flows[id as usize];
+        let Some(key) = flow.key.as_deref() else {
+            return;
+        };
+        let rule = self.rules.of(key);
+        flow.weight = rule.weight.unwrap_or(1).clamp(1, WEIGHT_MAX);
+        flow.wait_timeout = rule.wait_timeout;
+        self.own_waits |= rule.wait_timeout.is_some();
+        if let Some(Some(wait)) = rule.wait_timeout {
+            self.own_wait_min = Some(self.own_wait_min.map_or(wait, |min| min.min(wait)));
+        }
+    }
+
+    /// Whether the pool's longest wait holds for every flow.
+    pub fn wait_alike(&self) -> bool {
+        !self.own_waits
+    }
+
+    /// A lower bound of the flows' own longest waits.
+    pub fn own_wait_min(&self) -> Option<Duration> {
+        self.own_wait_min
+    }
+
+    /// What is known about the wait of a client that joins a flow now, where
+    /// the pool has, or may have, so many connections.
+    pub fn evidence(&mut self, now: Time, id: u32, connections: u32) -> Evidence {
+        let weights = self.waiting_weight;
+        let flow = &mut self.flows[id as usize];
+        flow.recent.roll(now);
+        let others = match flow.heap_at {
+            NIL => weights,
+            _ => weights - flow.weight,
+        };
+        let fair =
+            u64::from(connections) * u64::from(flow.weight) / u64::from(others + flow.weight);
+        let (before, grants) = flow.recent.before;
+        Evidence {
+            ahead: flow.waiters.len(),
+            grants: grants + flow.recent.grants,
+            span: before + now.since(flow.recent.since),
+            returns: flow.returns,
+            hold: Duration::from_micros(flow.hold_us),
+            share: u32::try_from(fair)
+                .unwrap_or(u32::MAX)
+                .max(flow.held)
+                .max(1),
         }
     }
 
@@ -112,6 +262,7 @@ impl Flows {
             }
         };
         self.keys.insert(key.into(), id);
+        self.apply_rule(id);
         id
     }
 
@@ -164,6 +315,12 @@ impl Flows {
         }
     }
 
+    /// A client gives back what it held for so long.
+    pub fn returned(&mut self, id: u32, hold: Duration) {
+        self.flows[id as usize].returned(hold);
+        self.release(id);
+    }
+
     pub fn release(&mut self, id: u32) {
         let flow = &mut self.flows[id as usize];
         debug_assert!(flow.held > 0, "a flow returned more than it held");
@@ -185,6 +342,7 @@ impl Flows {
                 if flow.heap_at == NIL {
                     flow.heap_at = self.heap.len() as u32;
                     flow.served_at = self.grants;
+                    self.waiting_weight += flow.weight;
                     self.heap.push(id);
                     self.turns.push_back(&mut self.turn_links, id);
                 }
@@ -192,6 +350,7 @@ impl Flows {
             }
             None if flow.heap_at != NIL => {
                 let at = std::mem::replace(&mut flow.heap_at, NIL) as usize;
+                self.waiting_weight -= flow.weight;
                 self.heap.swap_remove(at);
                 if let Some(moved) = self.heap.get(at).copied() {
                     self.flows[moved as usize].heap_at = at as u32;
@@ -208,9 +367,19 @@ impl Flows {
     /// flow goes to the end of the turns. Called before the waiter is removed.
     pub fn served(&mut self, id: u32) {
         self.grants += 1;
-        self.flows[id as usize].served_at = self.grants;
+        let flow = &mut self.flows[id as usize];
+        flow.served_at = self.grants;
+        flow.recent.grants += 1;
         self.turns.remove(&mut self.turn_links, id);
         self.turns.push_back(&mut self.turn_links, id);
+    }
+
+    /// A flow begins to wait, or waits again: what it saw before is over.
+    pub fn begins_to_wait(&mut self, now: Time, id: u32) {
+        let flow = &mut self.flows[id as usize];
+        if flow.heap_at == NIL {
+            flow.recent = Recent::from(now);
+        }
     }
 
     /// The flow that has got nothing for too long, if there is one.
@@ -231,7 +400,9 @@ impl Flows {
 
     fn before(&self, a: u32, b: u32) -> bool {
         let (a, b) = (&self.flows[a as usize], &self.flows[b as usize]);
-        (a.held, a.head_seq) < (b.held, b.head_seq)
+        // held ÷ weight, without a division.
+        let held = |x: &Flow, y: &Flow| u64::from(x.held) * u64::from(y.weight);
+        (held(a, b), a.head_seq) < (held(b, a), b.head_seq)
     }
 
     fn swap(&mut self, i: usize, j: usize) {
@@ -260,6 +431,12 @@ impl Flows {
             self.swap(at, least);
             at = least;
         }
+    }
+
+    /// The flows that hold connections, by their keys.
+    pub fn holders(&self) -> impl Iterator<Item = (&str, u32)> {
+        let holding = self.flows.iter().filter(|flow| flow.held > 0);
+        holding.filter_map(|flow| Some((flow.key.as_deref()?, flow.held)))
     }
 
     /// Connections held by all flows.
@@ -292,6 +469,13 @@ impl Flows {
             if !flow.used && (flow.held > 0 || flow.refs > 0) {
                 return Err(format!("flow {id} was freed while in use"));
             }
+        }
+        let weights: u32 = self.heap.iter().map(|id| self.get(*id).weight).sum();
+        if weights != self.waiting_weight {
+            return Err(format!(
+                "waiting flows weigh {weights}, {} believed",
+                self.waiting_weight
+            ));
         }
         if self.turns.len() as usize != self.heap.len() {
             return Err(format!(

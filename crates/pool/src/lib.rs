@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Order: the flow, (user, application), that holds the fewest connections
-//! comes first, arrival order decides within it. A waiter of the worker where
+//! for its weight comes first, arrival order decides within it. A waiter of the worker where
 //! the connection lives may pass remote ones of its flow, each by at most
 //! [`LOCAL_PASS_MAX`] grants and [`LOCAL_PASS_TIME`]. A flow that waits and
 //! got nothing for [`FLOW_PASS_MAX`] grants comes first, whatever it holds.
@@ -53,7 +53,9 @@ mod leaks;
 mod list;
 pub mod names;
 mod one_pool;
+mod predict;
 mod queue;
+mod rules;
 
 pub use action::{Action, Checkin, Checkout};
 pub use budget::{
@@ -61,11 +63,13 @@ pub use budget::{
     READ_PAUSE, Reading,
 };
 pub use figures::{
-    BudgetFigures, BudgetState, ConnRow, ConnState, Counters, Lease, Outage, PoolFigures, WaiterRow,
+    BudgetFigures, BudgetState, ConnRow, ConnState, Counters, Lease, Outage, Plight, PoolFigures,
+    WaiterRow,
 };
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
+pub use rules::{FlowRule, FlowRules, WEIGHT_MAX};
 pub use settings::{CapId, PoolSettings, UpstreamSettings};
 #[cfg(feature = "plant")]
 pub use upstream::Fault;

@@ -55,6 +55,9 @@ pub(crate) struct Pool {
     pub hungry: bool,
     /// No idle connection is due to be closed before this.
     pub next_scan: Time,
+    /// No waiter reaches its deadline before this; kept where flows have
+    /// deadlines of their own.
+    pub next_late: Time,
     pub wait: Histogram,
     pub hold: Histogram,
     pub grants: u64,
@@ -64,17 +67,20 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub fn new(settings: PoolSettings) -> Pool {
+        let mut queue = Queue::new();
+        queue.flows.set_rules(&settings.rules);
         Pool {
             settings,
             mode: Mode::Open,
             disabled: false,
             counts: [0; 5],
             idle: Vec::new(),
-            queue: Queue::new(),
+            queue,
             failure: None,
             squeeze: None,
             hungry: false,
             next_scan: Time::FAR,
+            next_late: Time::FAR,
             wait: Histogram::new(),
             hold: Histogram::new(),
             grants: 0,
@@ -130,9 +136,40 @@ impl Pool {
         self.settings.size.saturating_add(self.settings.reserve)
     }
 
-    /// When the waiter that has waited longest is refused.
+    /// New settings, for waiters that are there too.
+    pub fn configure(&mut self, settings: PoolSettings) {
+        self.settings = settings;
+        self.queue.flows.set_rules(&self.settings.rules);
+        self.next_late = Time::ZERO;
+    }
+
+    /// The longest wait of a flow's clients.
+    pub fn wait_timeout_of(&self, flow: u32) -> Option<Duration> {
+        let own = self.queue.flows.get(flow).wait_timeout;
+        own.unwrap_or(self.settings.wait_timeout)
+    }
+
+    /// The shortest of the longest waits.
+    pub fn wait_timeout_min(&self) -> Option<Duration> {
+        let own = self.queue.flows.own_wait_min();
+        own.into_iter().chain(self.settings.wait_timeout).min()
+    }
+
+    /// Connections that the pool has, or may have as far as is known.
+    pub fn prospects(&self) -> u32 {
+        match self.hungry {
+            true => self.usable(),
+            false => self.usable().max(self.settings.size),
+        }
+    }
+
+    /// When the next waiter is refused: exactly, or not later than that where
+    /// flows have deadlines of their own.
     pub fn next_deadline(&self) -> Option<Time> {
         let oldest = self.queue.oldest()?;
+        if !self.queue.flows.wait_alike() {
+            return (self.next_late < Time::FAR).then_some(self.next_late);
+        }
         Some(
             self.queue
                 .get(oldest)

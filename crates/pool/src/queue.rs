@@ -31,6 +31,9 @@ pub(crate) struct Waiter {
     pub reserved: u32,
     passed: u8,
     first_passed: Time,
+    /// It would have been refused at once, had the guard not only watched: how
+    /// many of its flow had given up by then.
+    pub doomed: Option<u32>,
     used: bool,
     /// Next waiter in the same bucket of the index.
     bucket_next: u32,
@@ -116,6 +119,7 @@ impl Queue {
             reserved: NIL,
             passed: 0,
             first_passed: Time::ZERO,
+            doomed: None,
             used: true,
             bucket_next: NIL,
         };
@@ -134,6 +138,7 @@ impl Queue {
         };
         self.index(i);
         self.by_age.push_back(&mut self.age_links, i);
+        self.flows.begins_to_wait(now, flow);
         self.flows
             .get_mut(flow)
             .waiters
@@ -141,6 +146,12 @@ impl Queue {
         self.queued += 1;
         self.head_changed(flow);
         i
+    }
+
+    /// The waiter would have been refused at once.
+    pub fn doom(&mut self, i: u32) {
+        let flow = self.waiters[i as usize].flow;
+        self.waiters[i as usize].doomed = Some(self.flows.get(flow).gave_up);
     }
 
     /// Who gets a connection of `worker`; `None` for `worker` asks for the fair
@@ -224,6 +235,8 @@ impl Queue {
     /// `reserved` of the answer names it, and the flow holds one less.
     pub fn cancel(&mut self, i: u32) -> Waiter {
         let waiter = self.waiters[i as usize];
+        let flow = self.flows.get_mut(waiter.flow);
+        flow.gave_up = flow.gave_up.wrapping_add(1);
         if waiter.reserved == NIL {
             self.unqueue(i);
         } else {

@@ -1,7 +1,9 @@
 //! What an operator sets, already checked by the caller.
 
 use crate::leaks::LeakSettings;
+use crate::rules::FlowRules;
 use events::Guards;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A limit shared by several pools of one upstream, such as PgBouncer's
@@ -36,6 +38,8 @@ pub struct PoolSettings {
     pub guards: Guards,
     /// How long silence lasts before a lease is suspected.
     pub leaks: LeakSettings,
+    /// Weights and deadlines of applications and users.
+    pub rules: Arc<FlowRules>,
 }
 
 impl Default for PoolSettings {
@@ -52,6 +56,7 @@ impl Default for PoolSettings {
             caps: Vec::new(),
             guards: Guards::default(),
             leaks: LeakSettings::default(),
+            rules: Arc::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod check;
 mod fault;
 mod leasing;
 mod opening;
+mod shedding;
 mod steps;
 mod ticking;
 
@@ -25,6 +26,7 @@ use fault::Fault;
 pub use fault::Fault;
 use opening::OUTAGE_GAP;
 pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
+use shedding::Outlook;
 
 use crate::action::{Action, Checkin, Checkout};
 use crate::budget::Budget;
@@ -197,8 +199,18 @@ impl Upstream {
             return self.refused(RefuseReason::QueueFull);
         }
         let flow = pool.queue.flows.checked(flow.0);
-        pool.queue.push(now, client, flow);
-        if let Some(deadline) = pool.next_deadline() {
+        let outlook = self.outlook(now, p, flow);
+        if outlook == Outlook::Shed {
+            return self.refused(RefuseReason::Shed);
+        }
+        let pool = self.at_mut(p);
+        let waiter = pool.queue.push(now, client, flow);
+        if outlook == Outlook::WouldShed {
+            pool.queue.doom(waiter);
+        }
+        if let Some(timeout) = pool.wait_timeout_of(flow) {
+            let deadline = now.after(timeout);
+            pool.next_late = pool.next_late.min(deadline);
             self.wake_at(deadline);
         }
         self.awake(now);
@@ -372,6 +384,7 @@ impl Upstream {
             let waiter = pool.queue.finish(waiter);
             pool.wait.record(now.since(waiter.arrived));
             pool.grants += 1;
+            self.served_after_all(p, &waiter);
             self.set_state(
                 now,
                 i,

@@ -5,11 +5,12 @@ mod reload;
 
 use crate::compile;
 use crate::console;
+use crate::guards::Switch;
 use crate::helpers::{Clock, Helpers};
 use crate::listen::{self, Listener};
 use crate::mail::{Mail, Mailbox, Target};
 use crate::port::{Common, ConsoleJob, act};
-use crate::registry::{Place, Registry};
+use crate::registry::{Place, Registry, UpstreamCell};
 use crate::worker::{Worker, waker_token};
 use config::Plan;
 use events::{ClientId, WorkerId};
@@ -64,6 +65,7 @@ struct Inner {
     versions: AtomicU64,
     period: Mutex<Period>,
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
+    guards: Switch,
 }
 
 /// A loop that did not turn for this long is not alive.
@@ -110,6 +112,7 @@ impl Proxy {
             versions: AtomicU64::new(0),
             period: Mutex::default(),
             watched: Mutex::default(),
+            guards: Switch::default(),
         };
         let handle = Handle {
             inner: Arc::new(inner),
@@ -226,6 +229,23 @@ impl Handle {
     #[cfg(test)]
     pub(crate) fn common(&self) -> &Common {
         &self.inner.common
+    }
+
+    pub(crate) fn switch(&self) -> &Switch {
+        &self.inner.guards
+    }
+
+    /// Every pool follows the switch at once.
+    pub(crate) fn switch_guards(&self, off: bool) {
+        self.inner.common.write().switch_guards(off);
+    }
+
+    pub(crate) fn upstreams(&self) -> Vec<Arc<UpstreamCell>> {
+        self.inner.common.read().upstreams().to_vec()
+    }
+
+    pub(crate) fn clock_now(&self) -> events::Time {
+        self.inner.common.clock.now()
     }
 
     /// TCP addresses that are listened on.

@@ -2,10 +2,10 @@
 
 use crate::columns::{INT4, INT8, TEXT, Table, text};
 use crate::compile;
-use crate::registry::{Registry, UpstreamCell};
+use crate::registry::{Place, Registry, UpstreamCell};
 use config::{Database, Host};
 use events::snapshot::{BudgetRow, Snapshot};
-use events::{CloseReason, Time, UpstreamId};
+use events::{CloseReason, PoolId, Time, UpstreamId};
 use pool::{BudgetFigures, BudgetState};
 use relay::{PoolInfo, PoolKey};
 use std::collections::BTreeMap;
@@ -13,6 +13,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Registry {
+    pub(crate) fn add_place(
+        &mut self,
+        upstream: Arc<UpstreamCell>,
+        pool: PoolId,
+        info: &Arc<PoolInfo>,
+        monitor: bool,
+    ) {
+        self.by_pool.insert((upstream.id, pool.0), info.key);
+        self.places.push(Place {
+            upstream,
+            pool,
+            info: Arc::clone(info),
+            clients: Arc::default(),
+            monitor,
+        });
+    }
+
+    /// Describes a pool anew.
+    pub(crate) fn describe(&mut self, key: PoolKey, info: Arc<PoolInfo>) {
+        if let Some(place) = self.places.get_mut(key.0 as usize) {
+            place.info = info;
+        }
+    }
+
     /// Gives a server its monitor session, if the settings want one and it has
     /// none. Servers behind several host names have none: one of them would be
     /// read, and all of them used.
@@ -43,7 +67,7 @@ impl Registry {
     pub(crate) fn watch_anew(&mut self, now: Time) -> Vec<Arc<PoolInfo>> {
         let mut changed = Vec::new();
         for upstream in self.upstreams().to_vec() {
-            let here = |p: &&crate::registry::Place| p.upstream.id == upstream.id;
+            let here = |p: &&Place| p.upstream.id == upstream.id;
             let served = self.places().iter().filter(here).find(|p| !p.monitor);
             let Some(name) = served.map(|p| p.info.database.to_string()) else {
                 continue;

@@ -2,8 +2,8 @@
 
 use crate::address::Endpoint;
 use crate::registry::UpstreamCell;
-use config::{AuthType, Database, Pin, Plan, SslMode};
-use pool::{BudgetSettings, LeakSettings, PoolSettings, UpstreamSettings};
+use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
+use pool::{BudgetSettings, FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
     Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
     Settings, Stored, Target,
@@ -82,7 +82,7 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         check_delay: plan.server_check_delay,
         check_query: plan.server_check_query.as_str().into(),
         wait_notify: plan.query_wait_notify,
-        wait_timeout: plan.query_wait_timeout,
+        error_detail_full: plan.error_detail == ErrorDetail::Full,
         statement_text: match plan.statement_text {
             config::StatementText::Normalised => relay::StatementText::Normalised,
             config::StatementText::Fingerprint => relay::StatementText::Fingerprint,
@@ -172,17 +172,40 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
         min: database.min_pool_size.unwrap_or(plan.min_pool_size),
         reserve: reserve.unwrap_or(plan.reserve_pool_size),
         reserve_after: plan.reserve_pool_timeout,
-        wait_timeout: plan.query_wait_timeout,
+        wait_timeout: database.wait_timeout.unwrap_or(plan.query_wait_timeout),
         queue_max: plan.queue_max,
         idle_timeout: plan.server_idle_timeout,
         lifetime: database.server_lifetime.unwrap_or(plan.server_lifetime),
         caps: Vec::new(),
-        guards: events::Guards::default(),
+        guards: plan.guards,
+        rules: Arc::default(),
         leaks: LeakSettings {
             after: plan.reclaim_after,
             single_after: plan.reclaim_single_after,
         },
     }
+}
+
+/// Weights and deadlines of applications and users, for all pools.
+pub(crate) fn flow_rules(plan: &Plan) -> FlowRules {
+    let mut rules = FlowRules::default();
+    for (name, application) in &plan.applications {
+        let rule = FlowRule {
+            weight: application.weight,
+            wait_timeout: application.wait_timeout,
+        };
+        rules.application(name, rule);
+    }
+    for (name, user) in &plan.users {
+        let rule = FlowRule {
+            weight: user.weight,
+            wait_timeout: user.wait_timeout,
+        };
+        if rule != FlowRule::default() {
+            rules.user(name, rule);
+        }
+    }
+    rules
 }
 
 /// How the pooler logs in to the server as `user`.

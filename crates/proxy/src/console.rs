@@ -2,6 +2,7 @@
 
 use crate::admin::{Figures, Handle, ReloadError};
 use crate::columns::{self, Table};
+use crate::guards;
 use crate::leases;
 use crate::port::ConsoleJob;
 use crate::users;
@@ -14,11 +15,14 @@ pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
     loop {
         let period = handle.plan().stats_period.max(Duration::from_secs(1));
         let left = period.saturating_sub(period_start.elapsed());
-        match jobs.recv_timeout(left) {
+        // The switch of the guards ends by itself, here.
+        let next = handle.guards_due().map_or(left, |due| left.min(due));
+        match jobs.recv_timeout(next) {
             Ok(job) => {
-                let reply = answer(handle, job.admin, &String::from_utf8_lossy(&job.text));
+                let reply = answer(handle, &job, &String::from_utf8_lossy(&job.text));
                 handle.console_reply(job.client, reply);
             }
+            Err(RecvTimeoutError::Timeout) if period_start.elapsed() < period => {}
             Err(RecvTimeoutError::Timeout) => {
                 handle.next_period(period_start.elapsed());
                 period_start = Instant::now();
@@ -37,7 +41,7 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
+fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Vec<u8> {
     let words = words(text);
     let upper: Vec<String> = words.iter().map(|w| w.to_ascii_uppercase()).collect();
     let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
@@ -49,13 +53,15 @@ fn answer(handle: &Handle, admin: bool, text: &str) -> Vec<u8> {
         ["SET", name, ..] if is_session_setting(name) => {
             wire::back::command_complete(&mut out, "SET")
         }
-        _ if !admin => columns::error_with(
+        ["GUARDS"] => return show(handle, &["GUARDS"], text),
+        _ if !job.admin => columns::error_with(
             &mut out,
             ("42501", "admin access needed"),
             None,
             Some("This needs a user that admin_users names; stats_users may only SHOW."),
         ),
         ["RELOAD"] => reload(handle, &mut out),
+        ["GUARDS", ..] => guards::command(handle, &job.actor, text, &mut out),
         [
             "PAUSE" | "RESUME" | "DISABLE" | "ENABLE" | "RECONNECT" | "KILL",
             ..,
@@ -213,6 +219,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["DATABASES"] => columns::databases(&figures(), &plan),
         ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
+        ["GUARDS"] => guards::table(&handle.guards_row(), handle.clock_now()),
         ["LISTS"] => columns::lists(&figures(), &plan),
         ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
         ["STATE"] => state(&figures()),
@@ -261,7 +268,9 @@ fn help() -> Vec<u8> {
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
                  \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE|BUDGET\n\
+                 \tSHOW GUARDS\n\
                  \tRELOAD\n\
+                 \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\
                  \tSET key = arg\n\
                  \tPAUSE [<db>]\n\tRESUME [<db>]\n\tDISABLE <db>\n\tENABLE <db>\n\tRECONNECT [<db>]\n\tKILL [<db>]\n\
                  \tKILL_CLIENT <client_id>\n\

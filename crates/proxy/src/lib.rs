@@ -26,6 +26,7 @@ mod budget;
 mod columns;
 mod compile;
 mod console;
+mod guards;
 mod helpers;
 mod leases;
 mod letters;

@@ -30,21 +30,16 @@ pub(crate) struct Common {
 pub(crate) struct ConsoleJob {
     pub(crate) client: ClientId,
     pub(crate) admin: bool,
+    /// Who sends it, for the log.
+    pub(crate) actor: String,
     pub(crate) text: Box<[u8]>,
 }
 
 impl Common {
     /// Hands a statement to the console's thread.
-    pub(crate) fn console(&self, client: ClientId, admin: bool, text: Box<[u8]>) {
-        if self
-            .console
-            .try_send(ConsoleJob {
-                client,
-                admin,
-                text,
-            })
-            .is_err()
-        {
+    pub(crate) fn console(&self, job: ConsoleJob) {
+        let client = job.client;
+        if self.console.try_send(job).is_err() {
             let mut reply = Vec::new();
             crate::columns::error(&mut reply, "53300", "the console is busy");
             self.post(client.worker, Mail::Console { client, reply });
@@ -258,6 +253,11 @@ impl Pools for Port {
 
     fn outage(&mut self, key: PoolKey) -> Option<pool::Outage> {
         self.with(key, |u, pool| u.outage(pool)).flatten()
+    }
+
+    fn plight(&mut self, key: PoolKey, flow: FlowId, holders: bool) -> pool::Plight {
+        self.with(key, |u, pool| u.plight(pool, flow, holders))
+            .unwrap_or_default()
     }
 
     fn checkin(

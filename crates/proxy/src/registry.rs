@@ -3,8 +3,8 @@
 use crate::address::Endpoint;
 use crate::compile;
 use config::{Database, Plan};
-use events::{FlowId, PoolId, Time, UpstreamId};
-use pool::{CapId, PoolSettings, Upstream};
+use events::{FlowId, Guards, PoolId, Time, UpstreamId};
+use pool::{CapId, FlowRules, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -59,15 +59,19 @@ pub(crate) struct Registry {
     /// TLS towards servers, built once for these settings; `None` when disabled.
     server_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Vec<Arc<UpstreamCell>>,
-    places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     by_name: BTreeMap<(String, String), PoolKey>,
-    by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
+    pub(crate) by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
     database_caps: BTreeMap<(UpstreamId, String), CapId>,
     user_caps: BTreeMap<(UpstreamId, String), CapId>,
     /// Clients per flow with the user whom they logged in as, who may be another
     /// one at the server. A lock of its own, so that a login only reads the registry.
     flows: Mutex<BTreeMap<(PoolKey, FlowId), FlowClients>>,
     pub(crate) disabled: std::collections::BTreeSet<String>,
+    /// Weights and deadlines of flows, the same for every pool.
+    rules: Arc<FlowRules>,
+    /// The switch is thrown: guards only watch.
+    guards_off: bool,
     workers: u16,
     /// Sets this process apart from the others of its fleet.
     pub(crate) instance: u32,
@@ -86,6 +90,8 @@ impl Registry {
         workers: u16,
     ) -> Registry {
         Registry {
+            rules: Arc::new(compile::flow_rules(&plan)),
+            guards_off: false,
             plan,
             server_tls,
             upstreams: Vec::new(),
@@ -310,30 +316,6 @@ impl Registry {
         Some(info)
     }
 
-    pub(crate) fn add_place(
-        &mut self,
-        upstream: Arc<UpstreamCell>,
-        pool: PoolId,
-        info: &Arc<PoolInfo>,
-        monitor: bool,
-    ) {
-        self.by_pool.insert((upstream.id, pool.0), info.key);
-        self.places.push(Place {
-            upstream,
-            pool,
-            info: Arc::clone(info),
-            clients: Arc::default(),
-            monitor,
-        });
-    }
-
-    /// Describes a pool anew.
-    pub(crate) fn describe(&mut self, key: PoolKey, info: Arc<PoolInfo>) {
-        if let Some(place) = self.places.get_mut(key.0 as usize) {
-            place.info = info;
-        }
-    }
-
     /// A pool whose users bring their own secrets learns a new one.
     fn refreshed(&mut self, key: PoolKey, target: Option<&Target<'_>>) -> Option<Arc<PoolInfo>> {
         let place = self.places.get_mut(key.0 as usize)?;
@@ -379,6 +361,8 @@ impl Registry {
     ) -> PoolSettings {
         let plan = Arc::clone(&self.plan);
         let mut settings = compile::pool_settings(&plan, database, user);
+        settings.rules = Arc::clone(&self.rules);
+        settings.guards = self.guards();
         if let Some(limit) = database.max_db_connections.or(plan.max_db_connections) {
             let cap = *self
                 .database_caps
@@ -406,6 +390,7 @@ impl Registry {
     ) -> Reconfigured {
         self.plan = Arc::clone(&plan);
         self.server_tls = server_tls;
+        self.rules = Arc::new(compile::flow_rules(&plan));
         for cell in &self.upstreams {
             cell.lock()
                 .configure(now, compile::upstream_settings(&plan));
@@ -439,6 +424,23 @@ impl Registry {
         }
         result.changed.extend(self.watch_anew(now));
         result
+    }
+
+    /// The guards' modes as they hold now.
+    fn guards(&self) -> Guards {
+        match self.guards_off {
+            true => self.plan.guards.observing(),
+            false => self.plan.guards,
+        }
+    }
+
+    /// Throws the switch, or takes it back; every pool follows at once.
+    pub(crate) fn switch_guards(&mut self, off: bool) {
+        self.guards_off = off;
+        let guards = self.guards();
+        for place in &self.places {
+            place.upstream.lock().set_guards(place.pool, guards);
+        }
     }
 
     fn retire(&mut self, now: Time, place: &Place) {

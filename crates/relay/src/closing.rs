@@ -1,89 +1,16 @@
-//! Sessions end: refusals, errors that close a client, sockets that ended.
+//! Sessions end: errors that close a client, sockets that ended.
 
 use crate::client::{Client, NONE, Phase};
-use crate::directory::{ErrorStyle, PoolMode};
-use crate::errors::{Outage, Report, Trouble};
+use crate::directory::PoolMode;
+use crate::errors::{Report, Trouble};
 use crate::expect::Expect;
 use crate::hub::{Hub, Pools};
 use crate::outbox::{Command, Outbox, Peer};
-use crate::requests::{Io, Step};
+use crate::requests::Io;
 use crate::server::ServerPhase;
-use events::{CloseReason, RefuseReason, Time};
-use std::sync::Arc;
-use std::time::Duration;
+use events::{CloseReason, Time};
 
 impl Hub {
-    /// A client is told no. `Again`: it keeps its session, and its request is
-    /// dropped when it is looked at again.
-    pub(crate) fn refuse_now(
-        &mut self,
-        slot: u32,
-        reason: RefuseReason,
-        waited: Duration,
-        text: Option<&str>,
-        io: &mut Io<'_>,
-    ) -> Step {
-        self.stats.refusals[reason as usize] += 1;
-        let Some(client) = self.clients.get_mut(slot) else {
-            return Step::Closed;
-        };
-        let Some(info) = client.pool.clone() else {
-            return Step::Closed;
-        };
-        let login = matches!(client.phase, Phase::Login(_));
-        let database = Arc::clone(&client.database);
-        let trouble = match reason {
-            RefuseReason::WaitTimeout | RefuseReason::Shed if text.is_none() => {
-                Trouble::WaitTimeout {
-                    waited,
-                    database: &database,
-                    user: &info.user,
-                    size: info.size,
-                }
-            }
-            RefuseReason::QueueFull => Trouble::QueueFull {
-                database: &database,
-                user: &info.user,
-            },
-            RefuseReason::Disabled => Trouble::DatabaseDisabled(&database),
-            RefuseReason::Shutdown => Trouble::Shutdown,
-            RefuseReason::Panic => Trouble::Panic,
-            _ => Trouble::ServerDown {
-                text: text.unwrap_or("no connection could be opened"),
-                outage: io.pools.outage(info.key).map(|o| Outage {
-                    lasts: io.now.since(o.since),
-                    ago: io.now.since(o.last),
-                    login: o.login,
-                }),
-            },
-        };
-        let style = self.directory.settings.error_style;
-        if login || style == ErrorStyle::Pgbouncer || matches!(reason, RefuseReason::Shutdown) {
-            let close = match reason {
-                RefuseReason::Shutdown => CloseReason::Shutdown,
-                RefuseReason::ServerDown => CloseReason::ServerConnectFailed,
-                _ => CloseReason::QueryWaitTimeout,
-            };
-            self.fail_client(slot, &trouble, close, io);
-            return Step::Closed;
-        }
-        let report = Report {
-            fatal: false,
-            ..self.report(&trouble)
-        };
-        io.out.write(Peer::Client(slot), |v| report.write(v));
-        if self.draining {
-            // Each further request that it sent ahead would wait as long again.
-            self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
-            return Step::Closed;
-        }
-        if let Some(client) = self.clients.get_mut(slot) {
-            client.phase = Phase::Ready;
-            client.refused = true;
-        }
-        Step::Again
-    }
-
     /// Tells a client what is wrong, FATAL, and closes it.
     pub(crate) fn fail_client(
         &mut self,

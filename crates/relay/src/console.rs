@@ -5,6 +5,7 @@ use crate::errors::Trouble;
 use crate::hub::{Hub, Pools};
 use crate::outbox::{Command, Outbox, Peer};
 use crate::requests::Io;
+use events::snapshot::Address;
 use events::{ClientId, CloseReason, Time};
 use wire::back::{self, Status};
 use wire::frame;
@@ -148,6 +149,24 @@ impl Hub {
         self.live(client)
             .and_then(|slot| self.clients.get(slot))
             .is_some_and(|c| matches!(c.phase, Phase::Console { admin: true, .. }))
+    }
+
+    /// Who a console client is, for the log: user, address, and the name that
+    /// its program gives.
+    pub fn console_actor(&self, client: ClientId) -> String {
+        let Some(client) = self.live(client).and_then(|slot| self.clients.get(slot)) else {
+            return String::new();
+        };
+        let from = match &client.peer.addr {
+            Address::Tcp(address) => address.to_string(),
+            Address::Unix => "unix socket".to_owned(),
+        };
+        match client.params.text("application_name") {
+            Some(program) if !program.is_empty() => {
+                format!("{} ({program}, {from})", client.user)
+            }
+            _ => format!("{} ({from})", client.user),
+        }
     }
 
     /// The answer to a console statement, without its ReadyForQuery.

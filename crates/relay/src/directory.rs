@@ -201,6 +201,8 @@ pub struct Settings {
     pub channel_binding: Option<Arc<[u8]>>,
     /// Texts and codes of our errors.
     pub error_style: ErrorStyle,
+    /// They name others who hold connections of the client's pool.
+    pub error_detail_full: bool,
     /// Prepared statements kept per server connection; 0: passed through.
     pub prepared_max: u32,
     /// Pins hold the server connection; otherwise they are only counted.
@@ -233,8 +235,6 @@ pub struct Settings {
     pub check_query: Box<str>,
     /// A NOTICE to clients that wait longer.
     pub wait_notify: Option<Duration>,
-    /// Longest wait, for error texts; the pool keeps the deadline.
-    pub wait_timeout: Option<Duration>,
     /// How much of the last statement of a lease is shown.
     pub statement_text: StatementText,
     /// Users and applications whose leases are never taken back.
@@ -255,6 +255,7 @@ impl Default for Settings {
             client_tls_required: false,
             channel_binding: None,
             error_style: ErrorStyle::Plimsoll,
+            error_detail_full: false,
             prepared_max: 200,
             pin: true,
             reset_query: "DISCARD ALL".into(),
@@ -271,7 +272,6 @@ impl Default for Settings {
             check_delay: Some(Duration::from_secs(30)),
             check_query: "select 1".into(),
             wait_notify: None,
-            wait_timeout: Some(Duration::from_secs(30)),
             statement_text: StatementText::default(),
             reclaim_exempt: BTreeSet::new(),
             admin_users: BTreeSet::new(),

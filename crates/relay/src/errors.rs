@@ -4,6 +4,8 @@
 //! it; our own style says who is over which limit and what to do.
 
 use crate::directory::ErrorStyle;
+use crate::refusing::{Scarcity, scarce};
+use events::RefuseReason;
 use std::time::Duration;
 use wire::back::{self, ErrorReport};
 
@@ -105,16 +107,9 @@ pub(crate) enum Trouble<'a> {
         held: Duration,
         silent: Duration,
     },
-    WaitTimeout {
-        waited: Duration,
-        database: &'a str,
-        user: &'a str,
-        size: u32,
-    },
-    QueueFull {
-        database: &'a str,
-        user: &'a str,
-    },
+    WaitTimeout(Scarcity<'a>),
+    QueueFull(Scarcity<'a>),
+    Shed(Scarcity<'a>),
     ServerDown {
         /// The last attempt's error, in the server's or the system's words.
         text: &'a str,
@@ -128,6 +123,8 @@ pub(crate) enum Trouble<'a> {
     },
     PinShare {
         what: &'a str,
+        database: &'a str,
+        user: &'a str,
         max: u32,
     },
     StatementModeTransaction,
@@ -147,7 +144,16 @@ pub(crate) enum Trouble<'a> {
 
 pub(crate) fn report(style: ErrorStyle, trouble: &Trouble<'_>) -> Report {
     match style {
-        ErrorStyle::Pgbouncer => pgbouncer(trouble).unwrap_or_else(|| own(trouble)),
+        ErrorStyle::Pgbouncer => match (pgbouncer(trouble), trouble) {
+            // Its text and code, and beside them what a person needs to know.
+            (Some(report), Trouble::WaitTimeout(_) | Trouble::TooManyClients { .. }) => Report {
+                detail: own(trouble).detail,
+                hint: own(trouble).hint,
+                ..report
+            },
+            (Some(report), _) => report,
+            (None, _) => own(trouble),
+        },
         ErrorStyle::Plimsoll => own(trouble),
     }
 }
@@ -185,7 +191,7 @@ fn pgbouncer(trouble: &Trouble<'_>) -> Option<Report> {
         Trouble::QueryTimeout => "query timeout".into(),
         Trouble::IdleTransaction => "idle transaction timeout".into(),
         Trouble::TransactionTimeout => "transaction timeout".into(),
-        Trouble::WaitTimeout { .. } => "query_wait_timeout".into(),
+        Trouble::WaitTimeout(_) => "query_wait_timeout".into(),
         Trouble::ServerDown { text, .. } => {
             format!("server login has been failing, cached error: {text} (server_login_retry)")
         }
@@ -203,6 +209,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
         }
         Trouble::DatabaseDisabled(name) => {
             Report::fatal("57P03", format!("database \"{name}\" is disabled"))
+                .detail("An administrator disabled it, or the settings no longer name it.")
                 .hint("An administrator can allow it again with ENABLE in the console.")
         }
         Trouble::SaslFailed { user } | Trouble::WrongPassword { user } => Report::fatal(
@@ -212,7 +219,8 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::TlsRequired => Report::fatal("28000", "the pooler accepts only TLS connections")
             .hint("Connect with sslmode=require or stricter."),
         Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")
-            .detail(format!("{limit} is reached.")),
+            .detail(format!("{limit} is reached."))
+            .hint("Close connections that are not needed, or raise the limit."),
         Trouble::UnsupportedStartup { name, .. } => {
             Report::fatal("08P01", format!("unsupported startup parameter: {name}"))
                 .hint("Add it to ignore_startup_parameters to drop it.")
@@ -223,9 +231,22 @@ fn own(trouble: &Trouble<'_>) -> Report {
         | Trouble::QueryTimeout
         | Trouble::IdleTransaction
         | Trouble::TransactionTimeout => late(trouble),
-        Trouble::WaitTimeout { .. } | Trouble::QueueFull { .. } | Trouble::PinShare { .. } => {
-            scarce(trouble)
-        }
+        Trouble::WaitTimeout(s) => scarce(RefuseReason::WaitTimeout, s),
+        Trouble::QueueFull(s) => scarce(RefuseReason::QueueFull, s),
+        Trouble::Shed(s) => scarce(RefuseReason::Shed, s),
+        Trouble::PinShare {
+            what,
+            database,
+            user,
+            max,
+        } => Report::error(
+            "53300",
+            format!("{what} would keep a server connection beyond its transaction"),
+        )
+        .detail(format!(
+            "Pool \"{database}\", user \"{user}\": all {max} connections that may be kept so are in use."
+        ))
+        .hint("Use session pooling for such clients, or raise pin_share_percent."),
         Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
             server_side(trouble)
         }
@@ -239,7 +260,9 @@ fn own(trouble: &Trouble<'_>) -> Report {
             silent.as_secs()
         ))
         .hint("End the transaction on every path, errors included, before waiting for anything else."),
-        Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down"),
+        Trouble::Shutdown => Report::fatal("57P01", "the pooler is shutting down")
+            .detail("This instance takes no further requests.")
+            .hint("Connect again: to another instance, or to this one when it is back."),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",
             "the session's parameters could not be set on a server connection",
@@ -257,7 +280,9 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::Panic => Report::fatal(
             "XX000",
             "internal error in the pooler; the connection is closed",
-        ),
+        )
+        .detail("The pool starts afresh; what its clients had under way is lost.")
+        .hint("Connect again. The pooler's log has the reason."),
         Trouble::Killed => Report::fatal(
             "57P01",
             "terminating connection due to administrator command",
@@ -343,31 +368,6 @@ fn past(time: Duration) -> String {
     }
 }
 
-/// Errors that say that something is used up: 53300, with figures.
-fn scarce(trouble: &Trouble<'_>) -> Report {
-    match trouble {
-        Trouble::WaitTimeout { waited, database, user, size } => {
-            Report::error("53300", "no server connection became free in time")
-                .detail(format!(
-                    "Waited {} ms for one of the {size} connections of pool \"{database}\", user \"{user}\".",
-                    waited.as_millis()
-                ))
-                .hint("SHOW POOLS in the console tells how long others wait; see query_wait_timeout.")
-        }
-        Trouble::QueueFull { database, user } => {
-            Report::error("53300", "too many clients wait for a server connection")
-                .detail(format!("The queue of pool \"{database}\", user \"{user}\" is full."))
-                .hint("Retry later, with a growing pause.")
-        }
-        Trouble::PinShare { what, max } => {
-            Report::error("53300", format!("{what} would keep a server connection beyond its transaction"))
-                .detail(format!("All {max} connections that may be kept so are in use."))
-                .hint("Use session pooling for such clients, or raise pin_share_percent.")
-        }
-        other => Report::error("XX000", format!("{other:?}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,25 +448,5 @@ mod tests {
             detail,
             "Last error, just now: 10.0.0.1:5432: Connection refused"
         );
-    }
-
-    #[test]
-    fn scarcity_keeps_the_session_and_says_what_to_do() {
-        let r = report(
-            ErrorStyle::Plimsoll,
-            &Trouble::WaitTimeout {
-                waited: Duration::from_millis(1500),
-                database: "d",
-                user: "u",
-                size: 20,
-            },
-        );
-        assert_eq!((r.code, r.fatal), ("53300", false));
-        assert!(
-            r.detail
-                .as_deref()
-                .is_some_and(|d| d.contains("1500 ms") && d.contains("20"))
-        );
-        assert!(r.hint.is_some());
     }
 }

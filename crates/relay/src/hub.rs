@@ -10,6 +10,7 @@ use crate::monitor::Monitor;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::Interner;
 use crate::requests::Io;
+use crate::seeds::Seeds;
 use crate::server::{Server, ServerPhase, Transfer};
 use crate::slots::Slots;
 use crate::statements::Texts;
@@ -44,6 +45,11 @@ pub trait Pools {
     /// When and how it failed; for the error's words.
     fn outage(&mut self, _pool: PoolKey) -> Option<pool::Outage> {
         None
+    }
+    /// How full the pool is, for the words of a refusal; with `holders`, who
+    /// holds most.
+    fn plight(&mut self, _pool: PoolKey, _flow: FlowId, _holders: bool) -> pool::Plight {
+        pool::Plight::default()
     }
     /// Gives one back.
     fn checkin(
@@ -125,23 +131,6 @@ pub(crate) struct Local {
     /// Counts DDL seen in its database; statements prepared before are parsed anew.
     pub(crate) ddl: u64,
     pub(crate) stats: PoolStats,
-}
-
-/// Values that the shell draws once for the process.
-#[derive(Clone, Copy)]
-pub struct Seeds {
-    /// Seed of statement hashes; the same in every worker.
-    pub hash: u64,
-    /// Key of cancel keys and salts; the same in every worker.
-    pub key: [u8; 32],
-    /// Seed of this worker's nonces.
-    pub nonce: [u8; 32],
-}
-
-impl std::fmt::Debug for Seeds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seeds(…)")
-    }
 }
 
 /// One worker's sessions. See the crate's description.

@@ -318,11 +318,13 @@ impl Hub {
     }
 
     pub(crate) fn pin_report(&self, slot: u32, what: &str) -> Report {
-        let max = self
-            .clients
-            .get(slot)
-            .and_then(|c| c.pool.as_ref())
-            .map_or(0, |p| p.pins_max);
-        self.report(&Trouble::PinShare { what, max })
+        let client = self.clients.get(slot);
+        let info = client.and_then(|c| c.pool.as_ref());
+        self.report(&Trouble::PinShare {
+            what,
+            database: client.map_or("", |c| &c.database),
+            user: info.map_or("", |p| &p.user),
+            max: info.map_or(0, |p| p.pins_max),
+        })
     }
 }

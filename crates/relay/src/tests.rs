@@ -11,6 +11,7 @@
 mod batches;
 mod leases;
 mod parameters;
+mod refusals;
 mod sessions;
 
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};
@@ -32,6 +33,8 @@ struct Ports {
     lessons: Vec<Lesson>,
     silent: Vec<SilentLease>,
     reclaims: Vec<bool>,
+    /// Every request for a connection is refused with this.
+    refuse: Option<events::RefuseReason>,
 }
 
 impl Pools for Ports {
@@ -55,6 +58,9 @@ impl Pools for Ports {
     }
     fn leave(&mut self, _: PoolKey, _: FlowId) {}
     fn checkout(&mut self, _: Time, _: PoolKey, client: ClientId, _: FlowId) -> Checkout {
+        if let Some(reason) = self.refuse {
+            return Checkout::Refused(reason);
+        }
         match self.idle.pop_front() {
             Some((conn, slot)) => Checkout::Granted { conn, slot },
             None => {
@@ -65,6 +71,16 @@ impl Pools for Ports {
     }
     fn failure(&mut self, _: PoolKey) -> Option<Arc<str>> {
         None
+    }
+    fn plight(&mut self, _: PoolKey, _: FlowId, holders: bool) -> pool::Plight {
+        let holder = ("boss\0batch".into(), 7);
+        pool::Plight {
+            size: 9,
+            in_use: 9,
+            waiting: 3,
+            holders: if holders { vec![holder] } else { Vec::new() },
+            ..pool::Plight::default()
+        }
     }
     fn checkin(
         &mut self,
@@ -145,6 +161,7 @@ impl Stage {
                 lessons: Vec::new(),
                 silent: Vec::new(),
                 reclaims: Vec::new(),
+                refuse: None,
             },
             now: Time::from_micros(1_000_000),
             at_client: BTreeMap::new(),
@@ -357,7 +374,7 @@ impl Stage {
     }
 }
 
-fn pool_info(mode: PoolMode) -> PoolInfo {
+pub(crate) fn pool_info(mode: PoolMode) -> PoolInfo {
     PoolInfo {
         key: PoolKey(0),
         upstream: UpstreamId(0),

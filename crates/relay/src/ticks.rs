@@ -3,12 +3,12 @@
 use crate::client::{NONE, Phase};
 use crate::errors::Trouble;
 use crate::hub::{Hub, Pools};
-use crate::outbox::{Outbox, Peer};
+use crate::outbox::Outbox;
 use crate::requests::Io;
 use crate::server::ServerPhase;
 use events::{CloseReason, Time};
 use std::time::Duration;
-use wire::back::{self, ErrorReport, Status};
+use wire::back::Status;
 
 /// How often the shell calls `tick`.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -155,18 +155,7 @@ impl Hub {
             }
             Phase::Waiting { notified } if !*notified && notify.is_some_and(|n| since > n) => {
                 *notified = true;
-                io.out.write(Peer::Client(slot), |v| {
-                    back::notice(
-                        v,
-                        &ErrorReport {
-                            severity: "NOTICE",
-                            code: "00000",
-                            message: "No server connection available in postgres backend, client being queued",
-                            detail: None,
-                            hint: None,
-                        },
-                    );
-                });
+                self.notify_waiter(slot, since, io);
             }
             _ => {}
         }

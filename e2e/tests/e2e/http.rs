@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-fn get(pooler: &Pooler, path: &str) -> (u16, String) {
+pub(crate) fn get(pooler: &Pooler, path: &str) -> (u16, String) {
     let mut stream =
         TcpStream::connect(("127.0.0.1", pooler.metrics_port())).expect("connect to the listener");
     stream

@@ -64,8 +64,7 @@ fn settings(u: &mut Unstructured<'_>) -> Result<PoolSettings> {
         idle_timeout: u.arbitrary::<bool>()?.then(|| Duration::from_secs(3)),
         lifetime: u.arbitrary::<bool>()?.then(|| Duration::from_secs(9)),
         caps,
-        guards: events::Guards::default(),
-        leaks: pool::LeakSettings::default(),
+        ..PoolSettings::default()
     })
 }
 

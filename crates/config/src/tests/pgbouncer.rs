@@ -166,7 +166,7 @@ fn unlimited_is_bounded_and_said() {
     assert!(warned(&plan, "line unknown: 90"));
     let known = Overrides {
         line: Some(40),
-        metrics_listen: None,
+        ..Overrides::default()
     };
     let files = Memory::default().file("p.ini", MINIMAL);
     let plan = load_with("p.ini".as_ref(), &files, &known).unwrap();

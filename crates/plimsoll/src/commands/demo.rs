@@ -6,7 +6,7 @@
 //!     most server connections ever ◄── sampler, pg_stat_activity ┘
 //! ```
 
-mod client;
+pub(super) mod client;
 mod sampler;
 mod screen;
 mod traffic;

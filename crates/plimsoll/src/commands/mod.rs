@@ -3,6 +3,7 @@
 
 mod completions;
 mod demo;
+mod guards;
 mod reach;
 mod run;
 
@@ -15,6 +16,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Guards(args) => guards::run(args),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -1,7 +1,7 @@
 //! `plimsoll run`: the pooler.
 
 use super::reach;
-use crate::cli::{LogFormat, RunArgs};
+use crate::cli::{GuardWord, LogFormat, RunArgs};
 use crate::sandbox::{Options, Sandbox, percent};
 use crate::serve::{self, Serve};
 use anyhow::Context;
@@ -24,6 +24,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let mut overrides = Overrides {
         line: args.line,
         metrics_listen: args.metrics,
+        guards: args.guards.map(GuardWord::mode),
     };
     let (plan, source, sandbox) = if let Some(file) = &args.source.file {
         let Some(plan) = load_or_explain(file, &overrides) else {
@@ -111,7 +112,7 @@ impl config::Source for Disk {
     }
 }
 
-fn load(file: &Path, overrides: &Overrides) -> Result<Plan, config::Errors> {
+pub(super) fn load(file: &Path, overrides: &Overrides) -> Result<Plan, config::Errors> {
     config::load_with(file, &Disk, overrides)
 }
 

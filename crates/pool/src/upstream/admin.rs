@@ -44,16 +44,23 @@ impl Upstream {
                 cap.charged -= charged;
                 cap.live -= live;
             });
-            self.at_mut(p).settings = settings;
+            self.at_mut(p).configure(settings);
             self.count_caps(p, |cap| {
                 cap.charged += charged;
                 cap.live += live;
             });
         } else {
-            self.at_mut(p).settings = settings;
+            self.at_mut(p).configure(settings);
         }
         self.at_mut(p).next_scan = Time::ZERO;
         self.settings_changed(now);
+    }
+
+    /// What a pool may do by itself, from its next decision on.
+    pub fn set_guards(&mut self, pool: PoolId, guards: events::Guards) {
+        if let Some(pool) = self.pool_mut(pool) {
+            pool.settings.guards = guards;
+        }
     }
 
     /// New settings for the server. A lower line closes idle connections now

@@ -3,18 +3,22 @@
 
 use super::{Fault, Upstream};
 use crate::{
-    Action, Checkin, Checkout, FLOW_PASS_MAX, LOCAL_PASS_MAX, PoolSettings, UpstreamSettings,
+    Action, Checkin, Checkout, FLOW_PASS_MAX, FlowRule, FlowRules, LOCAL_PASS_MAX, PoolSettings,
+    UpstreamSettings,
 };
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, WorkerId};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 const CLIENTS: usize = 24;
 const POOLS: usize = 3;
 const FLOWS: usize = 3;
 const WAIT: Duration = Duration::from_secs(4);
+/// The longest wait of the last flow.
+const SHORT_WAIT: Duration = Duration::from_millis(1500);
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -109,6 +113,22 @@ fn client(c: usize, workers: usize) -> ClientId {
     }
 }
 
+/// The first flow weighs more than the others, the last one waits less long.
+fn rules() -> FlowRules {
+    let mut rules = FlowRules::default();
+    let heavy = FlowRule {
+        weight: Some(3),
+        ..FlowRule::default()
+    };
+    rules.user("u0", heavy);
+    let hasty = FlowRule {
+        wait_timeout: Some(Some(SHORT_WAIT)),
+        ..FlowRule::default()
+    };
+    rules.user(&format!("u{}", FLOWS - 1), hasty);
+    rules
+}
+
 /// Pool and flow of a client.
 fn home(c: usize) -> (usize, usize) {
     (c % POOLS, c / POOLS % FLOWS)
@@ -133,6 +153,12 @@ impl World {
                 lifetime: Some(Duration::from_secs(20)),
                 reserve_after: Duration::from_secs(1),
                 caps: if p == 0 { Vec::new() } else { vec![cap] },
+                // In one pool all flows are alike.
+                rules: if p == 1 {
+                    Arc::default()
+                } else {
+                    Arc::new(rules())
+                },
                 ..PoolSettings::default()
             })
             .collect();
@@ -523,7 +549,12 @@ impl World {
             let Doing::Waiting { since, reserved } = self.doing[c] else {
                 continue;
             };
-            if ticked && since.after(WAIT) <= self.now {
+            let wait = match home(c) {
+                (1, _) => WAIT,
+                (_, f) if f == FLOWS - 1 => SHORT_WAIT,
+                _ => WAIT,
+            };
+            if ticked && since.after(wait) <= self.now {
                 return Err(format!("client {c} waits beyond its deadline"));
             }
             let p = home(c).0;
@@ -633,6 +664,7 @@ fn saturate(fault: Option<Fault>, workers: usize) -> Result<u64, String> {
         size: 4,
         queue_max: 100,
         wait_timeout: None,
+        rules: Arc::default(),
         ..world.settings[0].clone()
     };
     world.settings[0] = settings.clone();

@@ -313,7 +313,7 @@ impl Upstream {
     /// another pool gives up a connection for `p`. Half of the longest wait at
     /// most: in the other half the connection is to be closed and one opened.
     fn patience(&self, p: usize) -> Duration {
-        match self.at(p).settings.wait_timeout {
+        match self.at(p).wait_timeout_min() {
             Some(wait) => BORROW_IDLE.min(wait / 2),
             None => BORROW_IDLE,
         }

@@ -27,8 +27,9 @@ impl Upstream {
             State::Idle => self.unlink_idle(i),
             State::Lent { flow, .. } => {
                 let pool = self.at_mut(conn.pool as usize);
-                pool.queue.flows.release(flow);
-                pool.hold.record(now.since(conn.since));
+                let hold = now.since(conn.since);
+                pool.queue.flows.returned(flow, hold);
+                pool.hold.record(hold);
             }
             State::Moving { waiter } if waiter != NIL => {
                 self.conns.get_mut(i).state = State::Moving { waiter: NIL };
@@ -97,6 +98,7 @@ impl Upstream {
             let waited = now.since(waiter.arrived);
             pool.wait.record(waited);
             pool.grants += 1;
+            self.served_after_all(conn.pool as usize, &waiter);
             self.set_state(
                 now,
                 i,
@@ -267,6 +269,11 @@ impl Upstream {
         let Some(i) = self.at(p).queue.oldest() else {
             return false;
         };
+        self.refuse_waiter(now, p, i, reason);
+        true
+    }
+
+    pub(super) fn refuse_waiter(&mut self, now: Time, p: usize, i: u32, reason: RefuseReason) {
         let gone = self.drop_waiter(p, i);
         self.counters.refusals[reason as usize] += 1;
         let text = self
@@ -282,7 +289,6 @@ impl Upstream {
             waited,
             text,
         });
-        true
     }
 
     pub(super) fn refuse_queue(&mut self, now: Time, p: usize, reason: RefuseReason) {

@@ -7,7 +7,9 @@ mod leaking;
 mod lending;
 mod many;
 mod monitor;
+mod shedding;
 mod waiting;
+mod weights;
 
 use super::Upstream;
 use crate::{Action, CapId, Checkin, Checkout, PoolSettings, UpstreamSettings};

@@ -4,6 +4,7 @@ use super::steps::{idle_due, old_at};
 use super::{Fault, Upstream};
 use crate::figures::ConnState;
 use crate::list::NIL;
+use crate::one_pool::Pool;
 use events::{CloseReason, RefuseReason, Time};
 
 impl Upstream {
@@ -37,13 +38,7 @@ impl Upstream {
 
     fn tick_pool(&mut self, now: Time, p: usize) {
         if !self.faulty(Fault::NoDeadlines) {
-            while self
-                .at(p)
-                .next_deadline()
-                .is_some_and(|deadline| deadline <= now)
-            {
-                self.refuse_oldest(now, p, RefuseReason::WaitTimeout);
-            }
+            self.refuse_late(now, p);
         }
         self.tell_outage(now, p);
         self.tick_squeeze(now, p);
@@ -56,6 +51,37 @@ impl Upstream {
             .next_scan
             .min(pool.next_deadline().unwrap_or(Time::FAR));
         self.wake_at(next);
+    }
+
+    /// Refuses those whose deadline has come.
+    fn refuse_late(&mut self, now: Time, p: usize) {
+        let pool = self.at(p);
+        if pool.queue.flows.wait_alike() {
+            let due = |pool: &Pool| pool.next_deadline().is_some_and(|at| at <= now);
+            while due(self.at(p)) {
+                self.refuse_oldest(now, p, RefuseReason::WaitTimeout);
+            }
+            return;
+        }
+        if pool.next_late > now {
+            return;
+        }
+        // Arrival says nothing about deadlines that differ: all are looked at.
+        let mut late = Vec::new();
+        let mut next = Time::FAR;
+        for i in pool.queue.by_age() {
+            let waiter = pool.queue.get(i);
+            if let Some(timeout) = pool.wait_timeout_of(waiter.flow) {
+                match waiter.arrived.after(timeout) {
+                    at if at <= now => late.push(i),
+                    at => next = next.min(at),
+                }
+            }
+        }
+        self.at_mut(p).next_late = next;
+        for i in late {
+            self.refuse_waiter(now, p, i, RefuseReason::WaitTimeout);
+        }
     }
 
     /// The server has been away for too long: those who still wait are told,

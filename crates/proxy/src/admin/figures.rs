@@ -74,6 +74,7 @@ impl Handle {
             at: now,
             closes: vec![0; events::CloseReason::COUNT],
             refusals: vec![0; events::RefuseReason::COUNT],
+            guards: self.guards_row(),
             ..Snapshot::default()
         };
         snapshot.pools = places.iter().map(|p| pool_row(p, now)).collect();

@@ -4,6 +4,7 @@ use super::clients::put;
 use super::{Kind, Worker, token};
 use crate::mail::{Arrival, Mail};
 use crate::outgoing::Purpose;
+use crate::port::ConsoleJob;
 use crate::socket::Conn;
 use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, UpstreamId};
@@ -56,8 +57,12 @@ impl Worker {
                 });
             }
             Command::Console { client, text } => {
-                let admin = self.hub.console_is_admin(client);
-                self.common.console(client, admin, text);
+                self.common.console(ConsoleJob {
+                    client,
+                    admin: self.hub.console_is_admin(client),
+                    actor: self.hub.console_actor(client),
+                    text,
+                });
             }
             Command::Ddl { pool } => {
                 for (i, mailbox) in self.common.mailboxes.iter().enumerate() {

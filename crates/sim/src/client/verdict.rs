@@ -39,7 +39,10 @@ impl Client {
         match code {
             // Not before the deadline.
             "53300" if text.contains("in time") => g.now >= sent.at + g.wait_timeout,
-            "53300" => text.contains("too many clients wait"),
+            // At once: it would have waited in vain.
+            "53300" => {
+                text.contains("too many clients wait") || text.contains("predicted to be too long")
+            }
             "08006" => self.faults,
             "57P03" => {
                 let may = g.closed_until >= sent.at;
@@ -98,7 +101,10 @@ impl Client {
             _ => false,
         };
         self.ended_by_office += u64::from(ended);
-        late || ended || self.faults && matches!(code, "08006" | "57P01" | "08P01" | "53300")
+        let shed = code == "53300" && text.contains("predicted to be too long");
+        late || ended
+            || shed
+            || self.faults && matches!(code, "08006" | "57P01" | "08P01" | "53300")
     }
 
     /// When it last said something that the pooler is sure to have heard.

@@ -43,7 +43,6 @@ fn settings(s: &Scenario) -> Settings {
         idle_transaction_timeout: s.limits.idle_transaction,
         client_idle_timeout: s.limits.idle,
         check_delay: s.check_delay,
-        wait_timeout: Some(s.wait_timeout),
         wait_notify: Some(Duration::from_millis(200)),
         ..Settings::default()
     }

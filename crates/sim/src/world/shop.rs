@@ -287,6 +287,10 @@ impl Pools for Shop {
         self.up.failure(PoolId(pool.0))
     }
 
+    fn plight(&mut self, pool: PoolKey, flow: FlowId, holders: bool) -> pool::Plight {
+        self.up.plight(PoolId(pool.0), flow, holders)
+    }
+
     fn checkin(
         &mut self,
         now: Time,

@@ -20,17 +20,20 @@ const READ_BYTES: usize = 16 << 10;
 /// Largest message taken: the demonstration's own rows are small.
 const MESSAGE_MAX: usize = 1 << 20;
 
+/// Where the demonstration connects: all its names are constants.
+pub type Target = TargetOf<'static>;
+
 /// Where to connect, and as whom.
 #[derive(Clone)]
-pub struct Target {
+pub struct TargetOf<'a> {
     /// Where the server or the pooler listens.
     pub address: Address,
     /// The user.
-    pub user: &'static str,
+    pub user: &'a str,
     /// The password; unused where the server trusts.
-    pub password: &'static str,
+    pub password: &'a str,
     /// The database.
-    pub database: &'static str,
+    pub database: &'a str,
 }
 
 /// A socket's address.
@@ -95,7 +98,7 @@ pub struct Client {
 
 impl Client {
     /// Connects and logs in.
-    pub fn connect(target: &Target, application: &str) -> Result<Client, ClientError> {
+    pub fn connect(target: &TargetOf<'_>, application: &str) -> Result<Client, ClientError> {
         let stream: Box<dyn Stream> = match &target.address {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address)?;
@@ -200,15 +203,36 @@ impl Client {
         }
     }
 
-    /// Reads replies up to ReadyForQuery. An error reply is the result once
-    /// the session is ready again, so that the next request can follow.
+    /// Runs SQL and returns all values of all rows, as text.
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, ClientError> {
+        front::query(&mut self.output, sql.as_bytes());
+        self.send()?;
+        let mut rows = Vec::new();
+        self.replies(|values| {
+            let text = |v: &[u8]| String::from_utf8_lossy(v).into_owned();
+            rows.push(values.iter().map(|v| v.map(text)).collect());
+        })?;
+        Ok(rows)
+    }
+
+    /// Reads replies up to ReadyForQuery; the first value of the last row.
     fn until_ready(&mut self) -> Result<Option<String>, ClientError> {
         let mut value = None;
+        self.replies(|values| {
+            let first = values.first().copied().flatten();
+            value = first.map(|v| String::from_utf8_lossy(v).into_owned());
+        })?;
+        Ok(value)
+    }
+
+    /// Reads replies up to ReadyForQuery. An error reply is the result once
+    /// the session is ready again, so that the next request can follow.
+    fn replies(&mut self, mut row: impl FnMut(&[Option<&[u8]>])) -> Result<(), ClientError> {
         let mut failed = None;
         loop {
             let (kind, body) = self.message()?;
             match kind {
-                tag::back::READY => return failed.map_or(Ok(value), Err),
+                tag::back::READY => return failed.map_or(Ok(()), Err),
                 tag::back::ERROR => {
                     let error = server_error(&body);
                     if is_fatal(&body) {
@@ -216,11 +240,7 @@ impl Client {
                     }
                     failed = Some(error);
                 }
-                tag::back::DATA_ROW => {
-                    let values = back::data_row_values(&body)?;
-                    let first = values.first().copied().flatten();
-                    value = first.map(|v| String::from_utf8_lossy(v).into_owned());
-                }
+                tag::back::DATA_ROW => row(&back::data_row_values(&body)?),
                 _ => {}
             }
         }

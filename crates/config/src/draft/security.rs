@@ -1,0 +1,81 @@
+//! The checks of TLS and of logins over the whole.
+
+use super::{Draft, some_of};
+use crate::error::Problem;
+use crate::plan::{AuthType, SslMode};
+
+impl Draft {
+    pub(super) fn tls(&mut self) {
+        let plan = &self.plan;
+        let client = plan.client_tls.clone();
+        let server = plan.server_tls.clone();
+        if client.mode != SslMode::Disable
+            && (client.key_file.is_none() || client.cert_file.is_none())
+        {
+            let problem = Problem::new("TLS towards clients needs a key and a certificate")
+                .help("name both files, or set the mode to disable");
+            self.error("client_tls_sslmode", problem);
+        }
+        if client.mode >= SslMode::VerifyCa && client.ca_file.is_none() {
+            let problem =
+                Problem::new("client certificates are to be verified, but no authority is named")
+                    .help("name the authorities' file (PEM), or use the mode require");
+            self.error("client_tls_sslmode", problem);
+        }
+        if server.key_file.is_some() != server.cert_file.is_some() {
+            let problem = Problem::new(
+                "a certificate towards servers needs its key, and a key its certificate",
+            )
+            .help("name both files, or neither");
+            let key = if server.key_file.is_some() {
+                "server_tls_key_file"
+            } else {
+                "server_tls_cert_file"
+            };
+            self.error(key, problem);
+        }
+        if server.direct && server.mode < SslMode::Require {
+            let problem =
+                Problem::new("direct TLS towards servers needs the mode require or stricter")
+                    .why("there is no request that the server could decline");
+            self.error(
+                "server_tls_direct",
+                problem.help("set mode = \"require\", or leave `direct` out"),
+            );
+        }
+    }
+
+    pub(super) fn login(&mut self) {
+        let plan = &self.plan;
+        let verified = plan.client_tls.mode == SslMode::VerifyFull;
+        if plan.auth_type == AuthType::Cert && !verified {
+            let problem = Problem::new("login by certificate needs verified client certificates")
+                .help(
+                    "set TLS towards clients to verify-full, with key, certificate and authorities",
+                );
+            self.error("auth_type", problem);
+        }
+        let unforced: Vec<String> = self
+            .plan
+            .databases
+            .iter()
+            .filter(|d| d.user.is_none())
+            .map(|d| d.name.clone())
+            .collect();
+        if self.plan.auth_type == AuthType::Any && !unforced.is_empty() {
+            let problem = Problem::new(format!(
+                "auth_type any takes every user name, but these databases force no user: {}",
+                some_of(&unforced)
+            ))
+            .help("add `user` (and a password) to each database, or use another auth_type");
+            self.error("auth_type", problem);
+        }
+        let plan = &self.plan;
+        let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+        let nobody = !asks && plan.users.values().all(|u| u.secret.is_none());
+        let needs_users = !matches!(plan.auth_type, AuthType::Any | AuthType::Cert);
+        if nobody && needs_users {
+            self.warn("no user has a secret and no auth_user is set: nobody can log in".to_owned());
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The rows of `[guards]`.
+
+use crate::plan::Plan;
+use crate::table::Access;
+use crate::value::Value;
+use events::{Guard, GuardMode};
+
+/// The words that may be written.
+pub(crate) const GUARD_MODES: &[&str] = &["off", "observe", "enforce"];
+/// What is said of the guards that come later.
+pub(crate) const LATER: &str = "this guard comes with a later version";
+/// Their keys.
+pub(crate) const LATER_KEYS: [&str; 2] = ["guard_auto_revert", "guard_drift"];
+
+macro_rules! guard {
+    ($name:ident, $guard:ident) => {
+        pub(crate) const $name: Access = Access {
+            get: |plan| get(plan, Guard::$guard),
+            set: |plan, value| set(plan, Guard::$guard, value),
+        };
+    };
+}
+
+guard!(RECLAIM, Reclaim);
+guard!(SHED, Shed);
+guard!(AUTO_SIZE, AutoSize);
+guard!(AUTO_REVERT, AutoRevert);
+guard!(DRIFT, Drift);
+
+fn get(plan: &Plan, guard: Guard) -> Value {
+    Value::Text(plan.guards.mode(guard).label().to_owned())
+}
+
+fn set(plan: &mut Plan, guard: Guard, value: Value) {
+    if let Value::Text(word) = value
+        && let Some(mode) = GuardMode::from_word(&word)
+    {
+        plan.guards.set(guard, mode);
+    }
+}

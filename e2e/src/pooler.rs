@@ -53,6 +53,8 @@ pub struct Settings {
     pub users: Vec<String>,
     /// Keys of `[pgbouncer]`.
     pub keys: BTreeMap<String, String>,
+    /// Keys of `[plimsoll]`, which PgBouncer lacks.
+    pub own: BTreeMap<String, String>,
     /// Lines of the user file.
     pub userlist: Vec<String>,
     /// Our own defaults and our own format, with pool mode and size from `keys`; PgBouncer gets its own all the same.
@@ -101,6 +103,7 @@ impl Settings {
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
             native: None,
+            own: BTreeMap::new(),
             sections: String::new(),
             userlist: users.iter().map(|user| user_line(user, PASSWORD)).collect(),
         }
@@ -121,6 +124,12 @@ impl Settings {
     /// With a key of `[pgbouncer]`.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.keys.insert(key.into(), value.into());
+        self
+    }
+
+    /// With a key of `[plimsoll]`.
+    pub fn own(mut self, key: &str, value: &str) -> Self {
+        self.own.insert(key.into(), value.into());
         self
     }
 
@@ -170,6 +179,12 @@ impl Settings {
         }
         out += "\n[pgbouncer]\n";
         for (key, value) in &self.keys {
+            out += &format!("{key} = {value}\n");
+        }
+        if !self.own.is_empty() {
+            out += "[plimsoll]\n";
+        }
+        for (key, value) in &self.own {
             out += &format!("{key} = {value}\n");
         }
         out

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::entries::UNLIMITED;
 use crate::error::{Errors, Place, Problem};
 use crate::guards::{LATER, LATER_KEYS};
 use crate::plan::{
@@ -68,6 +67,7 @@ impl Draft {
         }
         plan.line = overrides.line.unwrap_or(plan.line);
         plan.metrics_listen = overrides.metrics_listen;
+        plan.line_stated = overrides.line.is_some();
         plan.guards = overrides.guards.map_or(plan.guards, events::Guards::all);
         Draft {
             plan,
@@ -86,7 +86,7 @@ impl Draft {
         }
     }
 
-    fn error(&mut self, key: &str, problem: Problem) {
+    pub fn error(&mut self, key: &str, problem: Problem) {
         let place = self.places.get(key).cloned();
         let place = place.unwrap_or_else(|| Place::file(&self.file));
         self.errors.push(problem.at(place));
@@ -95,6 +95,7 @@ impl Draft {
     /// The checks over the whole, then the plan or all errors.
     pub fn finish(mut self) -> Result<Plan, Errors> {
         self.addresses();
+        self.budget();
         self.bounds();
         self.reserve_and_check();
         self.tls();
@@ -151,59 +152,6 @@ impl Draft {
                 .why("an empty or cut file must not turn every client away in silence");
             self.error("", problem.help(help));
         }
-    }
-
-    /// Puts the bound in the place of each "unlimited".
-    fn bounds(&mut self) {
-        if self.dialect == Dialect::Ini {
-            self.plan.queue_max = self.plan.max_client_conn;
-        }
-        let (line, clients) = (self.plan.line, self.plan.max_client_conn);
-        let mut warnings = Vec::new();
-        let mut bound = |size: &mut Option<u32>, by: u32, what: String, whose: &str| {
-            if *size == Some(UNLIMITED) {
-                *size = Some(by);
-                warnings.push(format!(
-                    "{what} = 0 is \"unlimited\" in PgBouncer; here {whose} is the bound: {by}"
-                ));
-            }
-        };
-        for d in &mut self.plan.databases {
-            let name = d.name.clone();
-            let what = |key| format!("database {name}: {key}");
-            bound_size(&mut d.pool_size, line, what("pool_size"), &mut bound);
-            bound(
-                &mut d.max_db_connections,
-                line,
-                what("max_db_connections"),
-                "the line",
-            );
-            let key = what("max_db_client_connections");
-            bound(
-                &mut d.max_db_client_connections,
-                clients,
-                key,
-                "max_client_conn",
-            );
-        }
-        for (name, u) in &mut self.plan.users {
-            let what = |key| format!("user {name}: {key}");
-            bound_size(&mut u.pool_size, line, what("pool_size"), &mut bound);
-            bound(
-                &mut u.max_user_connections,
-                line,
-                what("max_user_connections"),
-                "the line",
-            );
-            let key = what("max_user_client_connections");
-            bound(
-                &mut u.max_user_client_connections,
-                clients,
-                key,
-                "max_client_conn",
-            );
-        }
-        self.plan.warnings.append(&mut warnings);
     }
 
     fn reserve_and_check(&mut self) {
@@ -267,7 +215,14 @@ impl Draft {
         let (line, clients) = (self.plan.line, self.plan.max_client_conn);
         if self.dialect == Dialect::Ini {
             if !by_line.is_empty() {
-                self.warn(format!("{} set no limit (0); here the line is the bound: {line} connections per database server", by_line.join(", ")));
+                let bound = match self.plan.monitor_user {
+                    Some(_) => "as monitor_user reads it".to_owned(),
+                    None => format!("{line} connections per database server"),
+                };
+                self.warn(format!(
+                    "{} set no limit (0); here the line is the bound: {bound}",
+                    by_line.join(", ")
+                ));
             }
             if !by_clients.is_empty() {
                 self.warn(format!(
@@ -279,7 +234,7 @@ impl Draft {
                 self.warn(format!("timeouts that are off: {}", off.join(", ")));
             }
         }
-        if !self.line_known {
+        if !self.line_known && self.plan.monitor_user.is_none() {
             let how = match self.dialect {
                 Dialect::Ini => "state it with --line",
                 Dialect::Toml => "state it as `line` in [server], or with --line",
@@ -337,20 +292,6 @@ impl Setting {
             Dialect::Toml if self.toml.is_empty() => from_ini(self.kind, self.default_ini),
             Dialect::Toml => from_words(self.kind, self.default_toml),
         }
-    }
-}
-
-/// As for limits: 0 of pgbouncer.ini gets the bound.
-fn bound_size(
-    size: &mut Option<PoolSize>,
-    by: u32,
-    what: String,
-    bound: &mut impl FnMut(&mut Option<u32>, u32, String, &str),
-) {
-    if let Some(PoolSize::Fixed(n)) = *size {
-        let mut limit = Some(n);
-        bound(&mut limit, by, what, "the line");
-        *size = limit.map(PoolSize::Fixed);
     }
 }
 
@@ -414,6 +355,13 @@ fn blank() -> Plan {
         max_user_client_connections: None,
         max_db_client_connections: None,
         line: 0,
+        line_stated: false,
+        monitor_user: None,
+        monitor_database: None,
+        monitor_interval: ZERO,
+        monitor_idle_stop: None,
+        headroom: 0,
+        fleet: String::new(),
         queue_max: 0,
         connects_max: 0,
         query_wait_timeout: None,

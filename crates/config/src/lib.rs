@@ -20,6 +20,7 @@
 //! assert_eq!((errors.list()[0].line, errors.list()[0].help.as_str()), (2, "did you mean `size`?"));
 //! ```
 
+mod bounds;
 mod change;
 mod connstr;
 mod diff;
@@ -29,6 +30,7 @@ mod error;
 mod guards;
 mod ini;
 mod lines;
+mod own;
 mod pgbouncer;
 mod plan;
 mod reference;

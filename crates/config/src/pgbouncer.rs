@@ -15,7 +15,7 @@ use crate::text::{USERS_BYTES_MAX, read};
 use crate::userlist::parse_user_file;
 use crate::value::{Kind, Value, from_ini, ini_integer, words};
 
-const SECTIONS: [&str; 4] = ["pgbouncer", "databases", "users", "peers"];
+const SECTIONS: [&str; 5] = ["pgbouncer", "databases", "users", "peers", "plimsoll"];
 /// Values of auth_type that PgBouncer knows and that are missing here.
 const AUTH_REFUSED: [&str; 4] = ["hba", "pam", "ldap", "gss"];
 /// Values of `*_tls_protocols` that ask for no less than what is always on.
@@ -72,6 +72,7 @@ impl Reader {
                     Some("pgbouncer") => self.setting(key, value, *value_at, line),
                     Some("databases") => self.database(key, value, *value_at, line),
                     Some("users") => self.user(key, value, *value_at, line),
+                    Some("plimsoll") => self.own(key, value, *value_at, line),
                     Some("peers") => {
                         let at = at(line);
                         self.draft.warn(format!("{at}: peer {key} is not supported yet: a cancel that reaches another instance is not passed on"));
@@ -127,9 +128,10 @@ impl Reader {
                 (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
                 (None, true) => problem.help("this key belongs to a line of [databases]"),
                 (None, false) => match settings().iter().find(|s| s.key == key) {
-                    Some(ours) => {
-                        problem.help(format!("only plimsoll.toml has it, as `{}`", ours.toml))
-                    }
+                    Some(ours) => problem.help(format!(
+                        "write it in [plimsoll], or as `{}` in plimsoll.toml",
+                        ours.toml
+                    )),
                     None => problem.help("remove the line, or see docs/settings.md for the keys"),
                 },
             };
@@ -229,7 +231,8 @@ impl Reader {
                 "{}: {key} = 0 is \"unlimited\" in PgBouncer; here the line is the bound: {bound}",
                 at(line)
             ));
-            return Ok(Value::PoolSize(PoolSize::Fixed(bound)));
+            // `Draft::bounds` puts the line in its place, once it is known.
+            return Ok(Value::PoolSize(PoolSize::Fixed(crate::rows::LINE_MAX)));
         }
         let value = from_ini(setting.kind, text)?;
         let zero = Value::Time(Some(std::time::Duration::ZERO));

@@ -333,6 +333,20 @@ pub struct Plan {
     pub max_db_client_connections: Option<u32>,
     /// Most server connections per database server, over all pools.
     pub line: u32,
+    /// Somebody stated the line; it bounds what the monitor reads.
+    pub line_stated: bool,
+    /// User that reads the server's limits and who is connected; `None`: the line is the stated one.
+    pub monitor_user: Option<String>,
+    /// Database at the server that it logs in to; `None`: the first that a client asks for.
+    pub monitor_database: Option<String>,
+    /// Between two readings, at most.
+    pub monitor_interval: Duration,
+    /// Without clients for so long, the monitor session ends; `None`: never.
+    pub monitor_idle_stop: Option<Duration>,
+    /// Slots left free at the server.
+    pub headroom: u32,
+    /// Instances with this name share the line.
+    pub fleet: String,
     /// Most clients that wait, per pool.
     pub queue_max: u32,
     /// Connections to one server being opened at a time.

@@ -55,6 +55,8 @@ const RUSTLS: &str =
 const HBA: &str = "PgBouncer reads it with `auth_type = hba` only, which is refused here";
 const DNS: &str = "names are looked up again at each new connection";
 const SYSLOG: &str = "logs go to standard error or to `logfile`";
+/// Most that the line may be stated as.
+pub(crate) const LINE_MAX: u32 = 100_000;
 const PACKETS: Kind = Count {
     min: 0,
     max: i32::MAX as u32,
@@ -411,10 +413,16 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "PgBouncer's verbosity."
     ),
     // From here on: what PgBouncer lacks.
-    ours!("line", "server.line", Count { min: 1, max: 100_000 }, "90", "90", Capacity, (count line), "Most server connections per database server, over all pools."),
     ours!("server_cores", "server.cores", Limit, "", "", Capacity, (limit server_cores), "Processor cores of the database server, where an automatic size starts; unset: at its floor."),
     ours!("auto_floor", "pool.auto_floor", Count { min: 1, max: 100_000 }, "4", "4", Capacity, (count auto_floor), "An automatic size is never smaller."),
     ours!("auto_ceiling", "pool.auto_ceiling", Limit, "", "", Capacity, (limit auto_ceiling), "An automatic size is never larger; unset: the line."),
+    ours!("line", "server.line", Count { min: 1, max: LINE_MAX }, "90", "90", Capacity, (count line), "Most server connections per database server, over all pools; with monitor_user: where it is stated, and where the server tells none."),
+    ours!("monitor_user", "server.monitor_user", Text, "", "", Identity, (name monitor_user), "User that reads the server's limits and who is connected, with its password from [[user]] or the user file; empty: the stated line holds."),
+    ours!("monitor_database", "server.monitor_database", Text, "", "", Identity, (name monitor_database), "Database at the server that it logs in to; empty: the first that a client asks for."),
+    ours!("monitor_interval", "server.monitor_interval", Bounded, "2s", "2s", PerCheckout, (time monitor_interval), "Time between two of its readings, at most."),
+    ours!("monitor_idle_stop", "server.monitor_idle_stop", Timeout, "10min", "10min", PerCheckout, (timeout monitor_idle_stop), "Without clients for so long its session ends, so that a serverless database can pause."),
+    ours!("headroom", "server.headroom", Count { min: 0, max: 10_000 }, "5", "5", Capacity, (count headroom), "Slots of the server that are left free for whoever logs in between two readings."),
+    ours!("fleet", "server.fleet", Text, "default", "default", Capacity, (text fleet), "Instances with the same name share the line of a server."),
     ours!("queue_max", "pool.queue_max", CLIENTS, "10000", "5000", Capacity, (count queue_max), "Most clients that wait, per pool. From pgbouncer.ini: max_client_conn."),
     ours!("connects_max", "server.connects_max", Count { min: 1, max: 1000 }, "10", "10", Capacity, (count connects_max), "Connections to one server being opened at a time."),
     ours!("auth_query_ttl", "auth.query_ttl", Period, "30s", "30s", PerCheckout, (time auth_query_ttl), "How long an answer of auth_query is kept."),

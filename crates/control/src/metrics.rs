@@ -4,6 +4,7 @@
 //! or the page, which fold the same snapshot. Why the encoder is our own
 //! stands in `docs/decisions/0005-metrics-encoder.md`.
 
+mod budget;
 mod encode;
 mod guards;
 mod leases;
@@ -43,6 +44,7 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     reasons(&mut encoder, snapshot);
     guards::families(&mut encoder, &snapshot.guards, snapshot.at);
     workers(&mut encoder, &snapshot.workers);
+    budget::families(&mut encoder, &snapshot.budgets);
     pools::gauges(&mut encoder, &pools);
     pools::counters(&mut encoder, &pools);
     pools::sizing(&mut encoder, &pools);

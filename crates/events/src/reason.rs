@@ -79,6 +79,8 @@ reasons! {
         ServerConnectFailed "server_connect_failed" Server,
         /// The server refused the pooler's login.
         ServerLoginFailed "server_login_failed" Server,
+        /// The server had no slot left for a connection (53300).
+        ServerFull "server_full" Server,
         /// The server's socket ended.
         ServerGone "server_gone" Server,
         /// The server broke the protocol.
@@ -93,6 +95,8 @@ reasons! {
         ServerLifetime "server_lifetime" Operator,
         /// The connection's slot was needed by another pool on the same server.
         Evicted "evicted" Operator,
+        /// The line fell, because others took connections or a peer wants its share.
+        LineFell "line_fell" Operator,
         /// The settings changed so that this connection no longer fits.
         SettingsChanged "settings_changed" Operator,
         /// An administrator closed it.

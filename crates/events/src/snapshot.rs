@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub at: Time,
     /// One row per pool.
     pub pools: Vec<PoolRow>,
+    /// One row per database server.
+    pub budgets: Vec<BudgetRow>,
     /// One row per client connection; empty unless asked for.
     pub clients: Vec<ClientRow>,
     /// One row per server connection; empty unless asked for.
@@ -140,6 +142,65 @@ pub struct PoolRow {
     pub paused: bool,
     /// The pool refuses clients: disabled by an administrator.
     pub disabled: bool,
+}
+
+/// The line of one database server, with what it is made of.
+#[derive(Clone, Debug, Default)]
+pub struct BudgetRow {
+    /// Server address, `host:port` or a socket's path.
+    pub upstream: String,
+    /// "known", "unknown", "asking", "stale", "shrunk" or "resting".
+    pub state: &'static str,
+    /// Most connections that this instance may open now.
+    pub line: u32,
+    /// Connections charged to it, from the decision to open one until its end of file.
+    pub used: u32,
+    /// Of these, being opened.
+    pub opening: u32,
+    /// Of these, being closed.
+    pub closing: u32,
+    /// The line that the settings state, or the default.
+    pub stated: u32,
+    /// The server's `max_connections`; 0 before the first reading, as all parts.
+    pub max_connections: u32,
+    /// `superuser_reserved_connections`.
+    pub superuser_reserved: u32,
+    /// `reserved_connections`.
+    pub reserved: u32,
+    /// What the provider keeps for itself.
+    pub provider_reserved: u32,
+    /// Connections of neither this instance nor a peer.
+    pub others: u32,
+    /// Monitor sessions of the fleet.
+    pub monitors: u32,
+    /// Left free for whoever logs in.
+    pub headroom: u32,
+    /// What the whole fleet may hold.
+    pub fleet_line: u32,
+    /// The fleet's name; empty without a monitor.
+    pub fleet: String,
+    /// Other instances of the fleet.
+    pub peers: u32,
+    /// This instance's share.
+    pub share: u32,
+    /// Its share as its peers see it.
+    pub published: u32,
+    /// What it lacks beyond its share.
+    pub wants: u32,
+    /// The peers' shares.
+    pub peers_share: u32,
+    /// Connections that the peers hold.
+    pub peers_held: u32,
+    /// What the peers lack.
+    pub peers_want: u32,
+    /// Age of the last reading in microseconds; `None` before the first.
+    pub reading_age_us: Option<u64>,
+    /// Connections for which the server had no slot (53300).
+    pub full: u64,
+    /// Connections closed so that another pool could open one.
+    pub evictions: u64,
+    /// The most that the settings of one pool ask for.
+    pub largest_pool: u32,
 }
 
 /// Monotonic counters; PgBouncer's SHOW STATS names them `total_…`.

@@ -1,5 +1,6 @@
 //! Figures and rows: what a snapshot reads.
 
+use crate::budget::Parts;
 use events::{
     ClientId, CloseReason, ConnId, FlowId, GuardCounts, PoolId, RefuseReason, Time, WorkerId,
 };
@@ -43,6 +44,10 @@ pub struct Counters {
     pub opens: u64,
     /// Opens that failed.
     pub open_failures: u64,
+    /// Of these, the ones for which the server had no slot.
+    pub full: u64,
+    /// Connections that ended or began to.
+    pub losses: u64,
     /// Connections closed for another pool's sake.
     pub evictions: u64,
     /// Times that a waiter was passed by a younger one of the connection's worker.
@@ -60,6 +65,8 @@ impl Default for Counters {
         Counters {
             opens: 0,
             open_failures: 0,
+            full: 0,
+            losses: 0,
             evictions: 0,
             passes: 0,
             overdue: 0,
@@ -67,6 +74,82 @@ impl Default for Counters {
             guards: GuardCounts::default(),
         }
     }
+}
+
+/// How well the line is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BudgetState {
+    /// Without a monitor session, or without its first reading: the stated line holds.
+    Unknown,
+    /// The first reading is awaited.
+    Asking,
+    /// The last reading is fresh.
+    Known,
+    /// The last reading is old; its line holds and does not grow.
+    Stale,
+    /// Below the line: the server had no slot, or more is open than the line allows.
+    Shrunk,
+    /// Without clients: the monitor session is closed.
+    Resting,
+}
+
+impl BudgetState {
+    /// The word in log, metric and console.
+    pub const fn label(self) -> &'static str {
+        match self {
+            BudgetState::Unknown => "unknown",
+            BudgetState::Asking => "asking",
+            BudgetState::Known => "known",
+            BudgetState::Stale => "stale",
+            BudgetState::Shrunk => "shrunk",
+            BudgetState::Resting => "resting",
+        }
+    }
+}
+
+/// The line of one server, with what it is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BudgetFigures {
+    /// How well it is known.
+    pub state: BudgetState,
+    /// A monitor session is to read it.
+    pub monitored: bool,
+    /// Most connections that this instance may open now, its monitor session included.
+    pub line: u32,
+    /// Connections charged to it, in any state.
+    pub charged: u32,
+    /// Of these, being opened.
+    pub opening: u32,
+    /// Of these, being closed.
+    pub closing: u32,
+    /// The stated line.
+    pub stated: u32,
+    /// The parts of the last reading; all zero before the first.
+    pub parts: Parts,
+    /// This instance's share.
+    pub claim: u32,
+    /// Its share as its peers see it.
+    pub published: u32,
+    /// What it lacks beyond its share.
+    pub wants: u32,
+    /// Other instances of the fleet.
+    pub peers: u32,
+    /// Their shares.
+    pub peers_claim: u32,
+    /// Connections that they hold.
+    pub peers_held: u32,
+    /// What they lack.
+    pub peers_want: u32,
+    /// When the last reading was asked for.
+    pub read_at: Option<Time>,
+    /// Connections for which the server had no slot.
+    pub full: u64,
+    /// Connections closed for another pool's sake.
+    pub evictions: u64,
+    /// The most that the settings of one pool ask for.
+    pub largest_pool: u32,
+    /// The sum of the pools' minimums.
+    pub minimums: u32,
 }
 
 /// The states of a connection.

@@ -44,6 +44,7 @@
 mod action;
 mod advice;
 mod auto;
+mod budget;
 mod figures;
 mod settings;
 mod upstream;
@@ -64,7 +65,14 @@ pub use advice::{
     advise,
 };
 pub use auto::{AUTO_CHANGES_PER_MINUTE, AUTO_PERIOD, Auto, AutoSettings, Sample, SizeChange};
-pub use figures::{ConnRow, ConnState, Counters, Lease, Outage, Plight, PoolFigures, WaiterRow};
+pub use budget::{
+    ANSWER_MAX, BudgetSettings, FIRST_READING_MAX, FLEET_NAME_MAX, Member, MonitorStep, Parts,
+    READ_PAUSE, Reading,
+};
+pub use figures::{
+    BudgetFigures, BudgetState, ConnRow, ConnState, Counters, Lease, Outage, Plight, PoolFigures,
+    WaiterRow,
+};
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};

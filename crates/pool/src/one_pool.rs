@@ -1,6 +1,7 @@
 //! One pool: its settings, its connections by state, its queue.
 
 use crate::auto::Auto;
+use crate::budget::Squeeze;
 use crate::figures::{ConnState, PoolFigures};
 use crate::leaks::Leaks;
 use crate::list::List;
@@ -50,6 +51,8 @@ pub(crate) struct Pool {
     pub idle: Vec<List>,
     pub queue: Queue,
     pub failure: Option<Failure>,
+    /// Its role or its database had no slot left.
+    pub squeeze: Option<Squeeze>,
     /// In the upstream's list of pools that want to open and may not.
     pub hungry: bool,
     /// No idle connection is due to be closed before this.
@@ -81,6 +84,7 @@ impl Pool {
             idle: Vec::new(),
             queue,
             failure: None,
+            squeeze: None,
             hungry: false,
             next_scan: Time::FAR,
             next_late: Time::FAR,

@@ -2,10 +2,11 @@
 //!
 //! `steps` are the parts that these are made of, `opening` decides when
 //! connections are opened and evicted, `admin` holds what operators and
-//! settings change, `ticking` what time alone changes, and `check` states what
-//! must hold after each of them.
+//! settings change, `ticking` what time alone changes, `budgeting` follows the
+//! line, and `check` states what must hold after each of them.
 
 mod admin;
+mod budgeting;
 mod check;
 mod fault;
 mod leasing;
@@ -31,6 +32,7 @@ pub(crate) use sizing::Meter;
 pub use sizing::{Resized, Service};
 
 use crate::action::{Action, Checkin, Checkout};
+use crate::budget::Budget;
 use crate::conns::{Conns, State};
 use crate::figures::{ConnState, Counters};
 use crate::list::{List, NIL};
@@ -55,6 +57,13 @@ struct Cap {
 #[derive(Clone, Debug)]
 pub struct Upstream {
     settings: UpstreamSettings,
+    budget: Budget,
+    /// The budget's limits: nothing is opened at or above the first, what is
+    /// above the second is closed. Both include the monitor session.
+    line: u32,
+    keep: u32,
+    /// The pool of the monitor session.
+    monitor: Option<usize>,
     /// By [`PoolId`]; `None` where a pool was removed.
     pools: Vec<Option<Pool>>,
     conns: Conns,
@@ -91,6 +100,10 @@ impl Upstream {
     /// A server without pools.
     pub fn new(settings: UpstreamSettings) -> Upstream {
         Upstream {
+            budget: Budget::new(settings.line),
+            line: settings.line,
+            keep: settings.line,
+            monitor: None,
             settings,
             pools: Vec::new(),
             conns: Conns::default(),
@@ -208,6 +221,7 @@ impl Upstream {
             pool.next_late = pool.next_late.min(deadline);
             self.wake_at(deadline);
         }
+        self.awake(now);
         self.pump(now, p);
         Checkout::Queued
     }
@@ -258,6 +272,9 @@ impl Upstream {
         let p = self.conns.get(i).pool as usize;
         self.at_mut(p).failure = None;
         self.reached = true;
+        if self.is_monitor(p) {
+            self.budget.connected();
+        }
         self.settle(now, i);
         self.pump(now, p);
         self.feed(now);
@@ -311,6 +328,7 @@ impl Upstream {
         if self.at(p).is_down(now, grace) {
             self.refuse_queue(now, p, RefuseReason::ServerDown);
         }
+        self.monitor_lost(now, p);
         self.pump(now, p);
         self.feed(now);
     }
@@ -330,7 +348,9 @@ impl Upstream {
         };
         self.detach(now, i);
         self.set_state(now, i, State::Closing);
-        self.pump(now, self.conns.get(i).pool as usize);
+        let p = self.conns.get(i).pool as usize;
+        self.monitor_lost(now, p);
+        self.pump(now, p);
     }
 
     /// The end of file of a connection was seen, in any state: its charge ends.
@@ -341,6 +361,7 @@ impl Upstream {
         let p = self.conns.get(i).pool as usize;
         self.detach(now, i);
         self.release(now, i);
+        self.monitor_lost(now, p);
         self.pump(now, p);
         self.feed(now);
     }

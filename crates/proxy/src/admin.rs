@@ -87,8 +87,10 @@ impl Proxy {
         let server_tls = server_tls(&plan).map_err(StartError)?;
         let (polls, mailboxes) = loops(count)?;
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
+        let mut registry = Registry::new(Arc::clone(&plan), server_tls, count);
+        registry.instance = u32::from_le_bytes(random());
         let common = Arc::new(Common {
-            registry: RwLock::new(Registry::new(Arc::clone(&plan), server_tls, count)),
+            registry: RwLock::new(registry),
             mailboxes,
             clock: Clock::start(),
             console,

@@ -3,7 +3,7 @@
 use crate::address::Endpoint;
 use crate::registry::UpstreamCell;
 use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
-use pool::{FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
+use pool::{BudgetSettings, FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
     Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
     Settings, Stored, Target,
@@ -108,6 +108,54 @@ pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
         connects_max: plan.connects_max.max(1),
         login_retry: plan.server_login_retry,
     }
+}
+
+/// How the line of a server is read and shared; `None`: it is the stated one.
+pub(crate) fn budget_settings(plan: &Plan, instance: u32) -> Option<BudgetSettings> {
+    plan.monitor_user.as_ref()?;
+    Some(BudgetSettings {
+        interval: plan.monitor_interval,
+        idle_stop: plan.monitor_idle_stop,
+        headroom: plan.headroom,
+        stated: plan.line_stated,
+        fleet: plan.fleet.as_str().into(),
+        instance,
+    })
+}
+
+/// The pool of a server's monitor session. `None`: there is none.
+pub(crate) fn monitor_info(
+    plan: &Plan,
+    key: PoolKey,
+    upstream: &UpstreamCell,
+    name: &str,
+    database: &Database,
+) -> Option<PoolInfo> {
+    let user = plan.monitor_user.as_deref()?;
+    let secret = plan.users.get(user).and_then(|u| u.secret.as_ref());
+    let at_server = plan.monitor_database.as_deref();
+    Some(PoolInfo {
+        key,
+        upstream: upstream.id,
+        database: "(monitor)".into(),
+        user: user.into(),
+        server_database: at_server
+            .or(database.dbname.as_deref())
+            .unwrap_or(name)
+            .into(),
+        address: upstream.endpoint().label().into(),
+        auth: ServerAuth {
+            password: secret.map(|s| s.0.as_str().into()),
+            keys: None,
+        },
+        parameters: ParamSet::default(),
+        mode: PoolMode::Session,
+        connect_query: None,
+        size: 1,
+        pins_max: 1,
+        greeting: Arc::default(),
+        pins: Arc::default(),
+    })
 }
 
 pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> PoolSettings {
@@ -232,7 +280,8 @@ pub(crate) fn pool_info(
         },
         connect_query: database.connect_query.as_deref().map(Into::into),
         size,
-        pins_max: (size * plan.pin_share_percent / 100).max(1),
+        // A pool may be as large as the server allows; its pins may not.
+        pins_max: (size.min(plan.line) * plan.pin_share_percent / 100).max(1),
         greeting: Arc::default(),
         pins: Arc::default(),
     }

@@ -214,6 +214,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
     let figures = || handle.figures(detail);
     let plan = handle.plan();
     match what {
+        ["BUDGET"] => crate::budget::table(&figures().snapshot),
         ["POOLS"] => columns::pools(&figures()),
         ["STATS"] => columns::stats(&figures()),
         ["STATS_TOTALS"] => columns::stats_part(&figures(), false),
@@ -274,7 +275,8 @@ fn help() -> Vec<u8> {
         "Console usage",
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
-                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE|ADVICE\n\
+                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
+                 \tSHOW BUDGET|ADVICE\n\
                  \tSHOW GUARDS\n\
                  \tRELOAD\n\
                  \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\

@@ -22,6 +22,7 @@
 
 mod address;
 mod admin;
+mod budget;
 mod columns;
 mod compile;
 mod console;

@@ -1,12 +1,13 @@
 //! The pools as a worker sees them: one short lock per call.
 
+use crate::budget::BudgetLog;
 use crate::helpers::Clock;
 use crate::letters::with_pools;
 use crate::mail::Mail;
 use crate::mail::Mailbox;
 use crate::registry::{Shared, UpstreamCell};
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
-use pool::{Action, Checkin, Checkout, Lesson, SilentLease, Upstream};
+use pool::{Action, Checkin, Checkout, Lesson, MonitorStep, Reading, SilentLease, Upstream};
 use relay::{PoolInfo, PoolKey, Pools, Route, Target};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -94,6 +95,7 @@ struct Known {
     upstream: Arc<UpstreamCell>,
     pool: PoolId,
     clients: Arc<AtomicU32>,
+    monitor: bool,
 }
 
 /// A worker's own view: places by pool, so that the registry is asked once
@@ -104,6 +106,7 @@ pub(crate) struct Port {
     places: Vec<Option<Known>>,
     pub(crate) actions: VecDeque<(UpstreamId, Action)>,
     size_log: crate::sizing::SizeLog,
+    lines: BudgetLog,
 }
 
 impl Port {
@@ -114,6 +117,7 @@ impl Port {
             places: Vec::new(),
             actions: VecDeque::new(),
             size_log: crate::sizing::SizeLog::default(),
+            lines: BudgetLog::default(),
         }
     }
 
@@ -129,6 +133,7 @@ impl Port {
                 upstream: place.upstream,
                 pool: place.pool,
                 clients: place.clients,
+                monitor: place.monitor,
             });
         }
         self.places.get(index)?.as_ref()
@@ -157,6 +162,7 @@ impl Port {
     /// Deadlines and retries of every upstream.
     pub(crate) fn tick(&mut self, now: Time) {
         let cells: Vec<_> = self.common.read().upstreams().to_vec();
+        self.lines.look(now, &cells);
         for cell in cells {
             let hand_on = hand_on(self.worker, cell.id, &self.common, &mut self.actions);
             let turn = |u: &mut Upstream| {
@@ -314,6 +320,28 @@ impl Pools for Port {
 
     fn open_failed(&mut self, now: Time, key: PoolKey, conn: ConnId, text: Arc<str>, login: bool) {
         self.with(key, |u, _| u.open_failed(now, conn, login, text));
+    }
+
+    fn open_full(&mut self, now: Time, key: PoolKey, conn: ConnId, _: Arc<str>, own_limit: bool) {
+        self.with(key, |u, _| u.open_full(now, conn, own_limit));
+    }
+
+    fn is_monitor(&self, key: PoolKey) -> bool {
+        let known = self.places.get(key.0 as usize).and_then(Option::as_ref);
+        known.is_some_and(|known| known.monitor)
+    }
+
+    fn monitor_step(&mut self, now: Time, key: PoolKey) -> MonitorStep {
+        self.with(key, |u, _| u.monitor_step(now))
+            .unwrap_or(MonitorStep::Close)
+    }
+
+    fn monitor_heard(&mut self, now: Time, key: PoolKey, reading: &Reading) {
+        self.with(key, |u, _| u.monitor_heard(now, reading));
+    }
+
+    fn monitor_failed(&mut self, now: Time, key: PoolKey) {
+        self.with(key, |u, _| u.monitor_failed(now));
     }
 
     fn closing(&mut self, now: Time, key: PoolKey, conn: ConnId) {

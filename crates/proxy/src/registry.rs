@@ -45,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) info: Arc<PoolInfo>,
     /// Clients in the pool, for the limits per database and user.
     pub(crate) clients: Arc<AtomicU32>,
+    /// The pool of a monitor session, which has no clients.
+    pub(crate) monitor: bool,
 }
 
 /// The user of a flow, and its clients.
@@ -57,9 +59,9 @@ pub(crate) struct Registry {
     /// TLS towards servers, built once for these settings; `None` when disabled.
     server_tls: Option<Arc<rustls::ClientConfig>>,
     upstreams: Vec<Arc<UpstreamCell>>,
-    places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     by_name: BTreeMap<(String, String), PoolKey>,
-    by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
+    pub(crate) by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
     database_caps: BTreeMap<(UpstreamId, String), CapId>,
     user_caps: BTreeMap<(UpstreamId, String), CapId>,
     /// Clients per flow with the user whom they logged in as, who may be another
@@ -71,6 +73,8 @@ pub(crate) struct Registry {
     /// The switch is thrown: guards only watch.
     pub(crate) guards_off: bool,
     workers: u16,
+    /// Sets this process apart from the others of its fleet.
+    pub(crate) instance: u32,
 }
 
 /// Pools that may exist: databases × users of an any-database are chosen by clients.
@@ -99,6 +103,7 @@ impl Registry {
             flows: Mutex::default(),
             disabled: std::collections::BTreeSet::new(),
             workers,
+            instance: 0,
         }
     }
 
@@ -291,6 +296,7 @@ impl Registry {
         }
         let plan = Arc::clone(&self.plan);
         let upstream = self.upstream_for(&compile::endpoint(&plan, database));
+        self.watch(&upstream, name, database);
         let settings = self.pool_settings(&upstream, name, user, database);
         let pool = upstream.lock().add_pool(settings.clone());
         let key = PoolKey(self.places.len() as u32);
@@ -305,14 +311,8 @@ impl Registry {
             auth,
             most(&settings),
         ));
-        self.by_pool.insert((upstream.id, pool.0), key);
         self.by_name.insert(names, key);
-        self.places.push(Place {
-            upstream,
-            pool,
-            info: Arc::clone(&info),
-            clients: Arc::default(),
-        });
+        self.add_place(upstream, pool, &info, false);
         Some(info)
     }
 
@@ -422,6 +422,7 @@ impl Registry {
             self.places[index].info = Arc::clone(&info);
             result.changed.push(info);
         }
+        result.changed.extend(self.watch_anew(now));
         result
     }
 

@@ -1,5 +1,6 @@
 //! One event loop.
 
+mod cancelling;
 mod clients;
 mod commands;
 mod connecting;
@@ -63,6 +64,8 @@ pub(crate) struct Worker {
     clients: Vec<Option<Box<Conn>>>,
     servers: Vec<Option<Box<Conn>>>,
     outgoing: Slab<Outgoing>,
+    /// Cancel requests that wait for others to end.
+    cancels: VecDeque<Purpose>,
     lingering: Slab<Lingering>,
     /// Connections to look at again in this turn.
     again: VecDeque<Peer>,
@@ -128,6 +131,7 @@ impl Worker {
             clients: Vec::new(),
             servers: Vec::new(),
             outgoing: Slab::new(),
+            cancels: VecDeque::new(),
             lingering: Slab::new(),
             again: VecDeque::new(),
             client_tls,
@@ -241,6 +245,7 @@ impl Worker {
         self.tick_memory();
         self.tick_refusals();
         self.tick_outgoing();
+        self.next_cancels();
         self.tick_lingering();
         if self.accept_pause.is_some_and(|t| self.now >= t) {
             self.accept_pause = None;

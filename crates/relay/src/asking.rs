@@ -44,7 +44,7 @@ impl Hub {
         let Some(server) = self.servers.get_mut(slot) else {
             return;
         };
-        let row = server.capture.take().and_then(|c| c.row);
+        let row = server.capture.take().and_then(Capture::first);
         let link = server.link;
         let Some(client) = self.clients.get_mut(link) else {
             return;

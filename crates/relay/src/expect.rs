@@ -25,10 +25,12 @@ pub(crate) enum Purpose {
     AuthQuery,
     /// The values of settings that no text told.
     Settings,
+    /// The monitor session's reading.
+    Budget,
 }
 
 /// Names of the kinds of expected replies, for those who count them.
-pub const KINDS: [&str; 23] = [
+pub const KINDS: [&str; 24] = [
     "query",
     "query with effects",
     "function call",
@@ -52,6 +54,7 @@ pub const KINDS: [&str; 23] = [
     "local close",
     "copy end",
     "own settings",
+    "own reading",
 ];
 
 /// One expected reply.
@@ -174,6 +177,7 @@ impl Expect {
             Expect::LocalClose(_) => 20,
             Expect::CopyEnd => 21,
             Expect::OwnQuery(Purpose::Settings) => 22,
+            Expect::OwnQuery(Purpose::Budget) => 23,
         }
     }
 

@@ -6,15 +6,17 @@ use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
 use crate::errors::{self, Report, Trouble};
 use crate::large::Large;
 use crate::leases::Watch;
+use crate::monitor::Monitor;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::Interner;
 use crate::requests::Io;
+use crate::seeds::Seeds;
 use crate::server::{Server, ServerPhase, Transfer};
 use crate::slots::Slots;
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
 use events::{ClientId, CloseReason, ConnId, FlowId, RefuseReason, Time, WorkerId};
-use pool::{Checkin, Checkout, Lesson, SilentLease};
+use pool::{Checkin, Checkout, Lesson, MonitorStep, Reading, SilentLease};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +65,31 @@ pub trait Pools {
     fn opened(&mut self, now: Time, pool: PoolKey, conn: ConnId, slot: u32);
     /// It could not be opened. `login`: the server refused the login.
     fn open_failed(&mut self, now: Time, pool: PoolKey, conn: ConnId, text: Arc<str>, login: bool);
+    /// The server had no slot for it (53300), so that waiting helps. `own_limit`:
+    /// it is the limit of its role or database.
+    fn open_full(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        text: Arc<str>,
+        own_limit: bool,
+    ) {
+        let _ = own_limit;
+        self.open_failed(now, pool, conn, text, false);
+    }
+    /// The pool is that of a monitor session.
+    fn is_monitor(&self, _pool: PoolKey) -> bool {
+        false
+    }
+    /// What the monitor session in this pool is to do.
+    fn monitor_step(&mut self, _now: Time, _pool: PoolKey) -> MonitorStep {
+        MonitorStep::Close
+    }
+    /// Its question was answered.
+    fn monitor_heard(&mut self, _now: Time, _pool: PoolKey, _reading: &Reading) {}
+    /// Its question failed.
+    fn monitor_failed(&mut self, _now: Time, _pool: PoolKey) {}
     /// A connection is being closed outside of a return.
     fn closing(&mut self, now: Time, pool: PoolKey, conn: ConnId);
     /// A connection arrived from another worker, meant for `client`.
@@ -106,23 +133,6 @@ pub(crate) struct Local {
     pub(crate) stats: PoolStats,
 }
 
-/// Values that the shell draws once for the process.
-#[derive(Clone, Copy)]
-pub struct Seeds {
-    /// Seed of statement hashes; the same in every worker.
-    pub hash: u64,
-    /// Key of cancel keys and salts; the same in every worker.
-    pub key: [u8; 32],
-    /// Seed of this worker's nonces.
-    pub nonce: [u8; 32],
-}
-
-impl std::fmt::Debug for Seeds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seeds(…)")
-    }
-}
-
 /// One worker's sessions. See the crate's description.
 pub struct Hub {
     pub(crate) worker: WorkerId,
@@ -144,6 +154,8 @@ pub struct Hub {
     pub(crate) spare: Vec<Vec<u8>>,
     /// Large unnamed statements between leases.
     pub(crate) large: Large,
+    /// The monitor sessions that live here.
+    pub(crate) monitors: Vec<Monitor>,
     pub(crate) draining: bool,
     /// Clients below this slot were looked at in this second.
     pub(crate) ticked: u32,
@@ -175,6 +187,7 @@ impl Hub {
             logins: Vec::new(),
             spare: Vec::new(),
             large: Large::default(),
+            monitors: Vec::new(),
             draining: false,
             ticked: 0,
             watch: Watch::default(),

@@ -39,6 +39,7 @@ mod large;
 mod lease;
 mod leases;
 mod login;
+mod monitor;
 mod outbox;
 mod params;
 mod pins;
@@ -47,6 +48,7 @@ mod release;
 mod replies;
 mod requests;
 pub mod rows;
+mod seeds;
 mod server;
 mod server_login;
 mod simple;
@@ -66,9 +68,10 @@ pub use directory::{
     Settings, Stored, Target,
 };
 pub use expect::KINDS as REPLY_KINDS;
-pub use hub::{Hub, Pools, Seeds};
+pub use hub::{Hub, Pools};
 pub use leases::Reclaim;
 pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;
+pub use seeds::Seeds;
 pub use server::Transfer;
 pub use trail::StatementText;

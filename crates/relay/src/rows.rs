@@ -118,7 +118,7 @@ impl Hub {
             let state = match &server.phase {
                 ServerPhase::Login(_) => "login",
                 ServerPhase::Idle => "idle",
-                ServerPhase::Lent => "active",
+                ServerPhase::Lent | ServerPhase::Monitor => "active",
                 ServerPhase::Cleaning(_) if server.cancels > 0 => "being_canceled",
                 ServerPhase::Cleaning(_) => "tested",
             };

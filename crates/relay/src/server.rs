@@ -21,6 +21,8 @@ pub(crate) enum ServerPhase {
     Idle,
     /// Lent to the client in `link`.
     Lent,
+    /// The pooler's own monitor session has it.
+    Monitor,
     /// Nobody's: what the last client left is being taken back, until the deadline.
     Cleaning(Cleaning),
 }
@@ -103,10 +105,19 @@ pub(crate) struct Server {
     pub(crate) id: u64,
 }
 
-/// The first row of an `auth_query`.
-#[derive(Default)]
+/// The first rows of a query of the pooler's own: one of an `auth_query`.
 pub(crate) struct Capture {
-    pub(crate) row: Option<Vec<Option<Box<[u8]>>>>,
+    rows: Vec<Row>,
+    max: usize,
+}
+
+/// The values of a row.
+pub(crate) type Row = Vec<Option<Box<[u8]>>>;
+
+impl Default for Capture {
+    fn default() -> Self {
+        Capture::rows(1)
+    }
 }
 
 impl std::fmt::Debug for Capture {
@@ -116,18 +127,37 @@ impl std::fmt::Debug for Capture {
 }
 
 impl Capture {
-    /// Takes a DataRow, if it is the first.
-    pub(crate) fn take(&mut self, body: &[u8]) {
-        if self.row.is_none() {
-            self.row = wire::back::data_row_values(body)
-                .ok()
-                .map(|values| values.into_iter().map(|v| v.map(Into::into)).collect());
+    /// Of so many rows.
+    pub(crate) fn rows(max: usize) -> Capture {
+        Capture {
+            rows: Vec::new(),
+            max,
         }
+    }
+
+    /// Takes a DataRow, if it is one of the first.
+    pub(crate) fn take(&mut self, body: &[u8]) {
+        if self.rows.len() < self.max
+            && let Ok(values) = wire::back::data_row_values(body)
+        {
+            let row = values.into_iter().map(|v| v.map(Into::into)).collect();
+            self.rows.push(row);
+        }
+    }
+
+    /// The first row, if one came.
+    pub(crate) fn first(self) -> Option<Row> {
+        self.rows.into_iter().next()
+    }
+
+    /// The rows that came.
+    pub(crate) fn all(&self) -> &[Row] {
+        &self.rows
     }
 
     /// The secret in (name, secret), if the name is the one asked for.
     pub(crate) fn secret(&self, user: &str) -> Option<Stored> {
-        let row = self.row.as_ref()?;
+        let row = self.rows.first()?;
         let [Some(name), secret, ..] = row.as_slice() else {
             return None;
         };

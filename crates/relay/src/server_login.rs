@@ -27,6 +27,12 @@ const MESSAGE_MAX: usize = 64 * 1024;
 /// Most bytes that a login may take in all.
 const LOGIN_MAX: usize = 256 * 1024;
 
+/// No slot is left at the server, or for the role, or in the database.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+/// Where the server raises it for the limit of a role and of a database: its
+/// texts are translated, the names of its functions are not.
+const OWN_LIMITS: [&[u8]; 2] = [b"InitializeSessionUserId", b"CheckMyDatabase"];
+
 /// A login at a server in progress.
 pub(crate) struct ServerLogin {
     pub(crate) stage: Stage,
@@ -37,6 +43,8 @@ pub(crate) struct ServerLogin {
     error: Option<(Box<str>, bool)>,
     /// The shell can connect again, with TLS instead of plain or the other way round.
     other_way: bool,
+    /// The server had no slot left: whether the role's or the database's own.
+    full: Option<bool>,
     /// What the server said to the first way, once it refused that.
     refusal: Option<Box<str>>,
 }
@@ -81,6 +89,7 @@ impl Hub {
             binding: None,
             error: None,
             other_way: false,
+            full: None,
             refusal: None,
         };
         let server = Server {
@@ -253,6 +262,10 @@ impl Hub {
                 } else if matches!(login.stage, Stage::Query) && fields.severity() != "FATAL" {
                     login.error = Some((text, true));
                 } else {
+                    if fields.code() == TOO_MANY_CONNECTIONS {
+                        let routine = fields.field(b'R').unwrap_or_default();
+                        login.full = Some(OWN_LIMITS.contains(&routine));
+                    }
                     // Too many connections, starting up, shutting down: it may pass by itself.
                     let passing =
                         fields.code().starts_with("53") || fields.code().starts_with("57");
@@ -358,6 +371,9 @@ impl Hub {
         server.pool.learn_greeting(&greeting);
         self.welcome_waiting(key, io);
         io.pools.opened(io.now, key, conn, slot);
+        if io.pools.is_monitor(key) {
+            self.monitor_up(key, io);
+        }
         // What came behind it in the same read is no part of the login.
         if let Some(server) = self.servers.get_mut(slot) {
             let rest = std::mem::take(&mut server.held);
@@ -381,9 +397,9 @@ impl Hub {
         let Some(mut server) = self.servers.remove(slot) else {
             return;
         };
-        let refusal = match &mut server.phase {
-            ServerPhase::Login(login) => login.refusal.take(),
-            _ => None,
+        let (refusal, full) = match &mut server.phase {
+            ServerPhase::Login(login) => (login.refusal.take(), login.full),
+            _ => (None, None),
         };
         let refused = refused || refusal.is_some();
         let both = refusal.map(|first| format!("{first}; and the other way of sslmode: {text}"));
@@ -392,6 +408,8 @@ impl Hub {
         let reason = if refused {
             self.cache.forget_server_keys(key);
             CloseReason::ServerLoginFailed
+        } else if full.is_some() {
+            CloseReason::ServerFull
         } else {
             CloseReason::ServerConnectFailed
         };
@@ -403,7 +421,14 @@ impl Hub {
             reason,
             text: text.into(),
         });
-        io.pools
-            .open_failed(io.now, key, server.conn, text.into(), refused);
+        match full {
+            Some(own) => {
+                io.pools
+                    .open_full(io.now, key, server.conn, text.into(), own);
+            }
+            None => io
+                .pools
+                .open_failed(io.now, key, server.conn, text.into(), refused),
+        }
     }
 }

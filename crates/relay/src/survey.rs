@@ -38,6 +38,7 @@ impl Hub {
                     ServerPhase::Idle => "idle",
                     ServerPhase::Lent if server.link == crate::client::NONE => "lent, not linked",
                     ServerPhase::Lent => "lent",
+                    ServerPhase::Monitor => "monitor",
                     ServerPhase::Cleaning(_) if server.cancels > 0 => "cleaning, cancelled",
                     ServerPhase::Cleaning(_) => "cleaning",
                 })

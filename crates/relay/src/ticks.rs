@@ -30,6 +30,7 @@ impl Hub {
         for slot in self.servers.slots() {
             self.server_tick(slot, &mut io);
         }
+        self.monitors_tick(&mut io);
         self.tell_leases(&mut io);
         let settings = &self.directory.settings;
         if settings.client_idle_timeout.is_some() || settings.wait_notify.is_some() {

@@ -29,6 +29,7 @@
 pub mod campaign;
 mod client;
 pub mod crowd;
+pub mod fleet;
 pub mod rng;
 mod run;
 pub mod scenario;

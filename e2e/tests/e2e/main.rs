@@ -7,6 +7,7 @@ mod common;
 mod oracle;
 
 mod auth;
+mod budget;
 mod cancel;
 mod connections;
 mod console;

@@ -437,3 +437,43 @@ fn a_size_may_be_automatic() {
     assert_eq!((plan.auto_floor, plan.auto_ceiling), (4, None));
     assert_eq!(shown(&plan, "default_pool_size"), "auto");
 }
+
+/// What PgBouncer lacks stands in a section of its own, with units.
+#[test]
+fn the_section_plimsoll_takes_what_pgbouncer_lacks() {
+    let text = |own: &str| {
+        format!(
+            "[databases]\na = host=h pool_size=0\n[pgbouncer]\nlisten_addr = *\nauth_type = trust\n\
+             default_pool_size = 0\n[plimsoll]\n{own}"
+        )
+    };
+    let load = |own: &str| {
+        let files = crate::Memory::default().file("p.ini", text(own).as_str());
+        crate::load("p.ini".as_ref(), &files)
+    };
+    let plan = load("monitor_user = watcher\nmonitor_interval = 500ms\nheadroom = 9\nfleet = eu-1");
+    let plan = plan.unwrap_or_else(|e| panic!("{}", e.render()));
+    assert_eq!(plan.monitor_user.as_deref(), Some("watcher"));
+    assert_eq!((plan.monitor_interval.as_millis(), plan.headroom), (500, 9));
+    assert!(!plan.line_stated);
+    // "Unlimited" is what the server has.
+    let most = PoolSize::Fixed(100_000);
+    assert_eq!(plan.default_pool_size, most);
+    assert_eq!(plan.databases[0].pool_size, Some(most));
+    let plan = load("line = 40").unwrap_or_else(|e| panic!("{}", e.render()));
+    assert_eq!((plan.line, plan.line_stated), (40, true));
+    assert_eq!(
+        (plan.default_pool_size, plan.databases[0].pool_size),
+        (PoolSize::Fixed(40), Some(PoolSize::Fixed(40)))
+    );
+    for (own, said) in [
+        ("monitor_usr = x", "did you mean `monitor_user`?"),
+        ("default_pool_size = 3", "unknown key"),
+        ("monitor_interval = 10ms", "250ms"),
+        ("fleet = a/b", "no name of a fleet"),
+        ("headroom = many", "expected a whole number"),
+    ] {
+        let error = load(own).expect_err(own).render();
+        assert!(error.contains(said), "{own}: {error}");
+    }
+}

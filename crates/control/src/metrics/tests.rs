@@ -59,6 +59,7 @@ fn snapshot() -> Snapshot {
         version: 12,
         at: events::Time::from_micros(5_500_000),
         pools: vec![shop, odd],
+        budgets: vec![budget()],
         workers: vec![worker, WorkerRow::default()],
         leases: vec![lease("shop-web", 5_000_000), lease("", 10)],
         closes: (0..CloseReason::COUNT as u64).collect(),
@@ -110,6 +111,31 @@ fn applications_beyond_the_most_are_one() {
     // One of the twenty is that with reclaims, which holds none.
     let other = "plimsoll_application_leases{application=\"other\",condition=\"held\"} 181";
     assert!(lines.contains(&other), "{lines:?}");
+}
+
+fn budget() -> events::snapshot::BudgetRow {
+    events::snapshot::BudgetRow {
+        upstream: "db.example:5432".into(),
+        state: "known",
+        line: 46,
+        used: 40,
+        closing: 1,
+        stated: 90,
+        max_connections: 100,
+        superuser_reserved: 3,
+        others: 1,
+        monitors: 2,
+        headroom: 5,
+        fleet_line: 89,
+        peers: 1,
+        share: 45,
+        peers_share: 44,
+        peers_held: 30,
+        reading_age_us: Some(1_500_000),
+        full: 7,
+        evictions: 8,
+        ..Default::default()
+    }
 }
 
 fn facts() -> Facts<'static> {

@@ -79,6 +79,8 @@ impl Upstream {
     /// and lent ones at their return.
     pub fn configure(&mut self, now: Time, settings: UpstreamSettings) {
         self.settings = settings;
+        self.budget.state(self.settings.line);
+        self.rebudget(now);
         self.settings_changed(now);
     }
 
@@ -254,7 +256,7 @@ impl Upstream {
 
     /// The most that may be charged when another one is opened.
     pub fn line(&self) -> u32 {
-        self.settings.line
+        self.line
     }
 
     /// Monotonic counters.

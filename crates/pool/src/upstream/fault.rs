@@ -24,6 +24,10 @@ pub enum Fault {
     ChargeEndsEarly,
     /// A lent connection also stays in the idle list.
     LendTwice,
+    /// The claim is raised before the view was read.
+    RaiseUnseen,
+    /// What a peer wants and is not used is not given back.
+    KeepUnused,
 }
 
 impl Upstream {

@@ -61,6 +61,9 @@ impl Upstream {
     /// After anything that may help pool `p`: idle connections go to waiters,
     /// and connections are opened for the rest as far as allowed.
     pub(super) fn pump(&mut self, now: Time, p: usize) {
+        if self.is_monitor(p) {
+            return self.pump_monitor(now, p);
+        }
         self.assign_idle(now, p);
         while self.demand(p) > 0 {
             match self.room(now, p) {
@@ -92,10 +95,7 @@ impl Upstream {
     /// Budget came free, or grew: the hungry pools get it in turn.
     pub(super) fn feed(&mut self, now: Time) {
         let mut fruitless = 0;
-        while fruitless < self.hungry.len()
-            && self.charged < self.settings.line
-            && self.may_connect()
-        {
+        while fruitless < self.hungry.len() && self.charged < self.line && self.may_connect() {
             let Some(p) = self.hungry.pop_front() else {
                 break;
             };
@@ -217,9 +217,10 @@ impl Upstream {
         if pool.charged() >= limit {
             return Room::PoolFull;
         }
-        if (self.charged >= self.settings.line && !self.faulty(Fault::IgnoreLine))
-            || self.full_cap(pool)
-        {
+        if let Some(at) = self.squeezed(pool) {
+            return Room::Later(at);
+        }
+        if (self.charged >= self.line && !self.faulty(Fault::IgnoreLine)) || self.full_cap(pool) {
             return Room::Shared;
         }
         match self.may_connect() {
@@ -236,7 +237,7 @@ impl Upstream {
         })
     }
 
-    fn open(&mut self, now: Time, p: usize) {
+    pub(super) fn open(&mut self, now: Time, p: usize) {
         let worker = self.worker_for_open(p);
         self.know_worker(worker);
         let i = self.conns.insert(now, p as u32, worker);
@@ -249,8 +250,12 @@ impl Upstream {
         self.charged += 1;
         self.opening += 1;
         self.counters.opens += 1;
+        if self.is_monitor(p) {
+            // It stands beside the line: see `budget`.
+            self.rebudget(now);
+        }
         debug_assert!(
-            self.charged <= self.settings.line || self.faulty(Fault::IgnoreLine),
+            self.charged <= self.line || self.is_monitor(p) || self.faulty(Fault::IgnoreLine),
             "opened above the line"
         );
         self.actions.push_back(Action::Open {
@@ -263,6 +268,9 @@ impl Upstream {
     /// The worker of the first waiter for whom nothing is being opened yet; for
     /// the minimum, the worker with the fewest connections.
     fn worker_for_open(&self, p: usize) -> WorkerId {
+        if self.is_monitor(p) {
+            return WorkerId(0);
+        }
         let pool = self.at(p);
         let covered = pool.count(ConnState::Opening) as usize;
         if let Some(i) = pool.queue.queued_by_age().nth(covered) {
@@ -317,7 +325,8 @@ impl Upstream {
         let Some(Some(giver)) = self.pools.get(q) else {
             return false;
         };
-        giver.live() > giver.min()
+        !self.is_monitor(q)
+            && giver.live() > giver.min()
             && self.at(p).settings.caps.iter().all(|cap| {
                 let full = self
                     .caps
@@ -376,13 +385,14 @@ impl Upstream {
                 self.close(now, i, CloseReason::SettingsChanged);
             }
         }
-        while self.charged - self.closing > self.settings.line {
+        while self.over_line() {
             let oldest = (0..self.pools.len())
+                .filter(|p| !self.is_monitor(*p))
                 .filter_map(|p| self.longest_idle(p))
                 .min();
             let Some((_, i)) = oldest else { return };
             self.detach(now, i);
-            self.close(now, i, CloseReason::SettingsChanged);
+            self.close(now, i, self.above_line());
         }
     }
 }

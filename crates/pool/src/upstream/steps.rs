@@ -147,15 +147,18 @@ impl Upstream {
             Mode::Paused => return Some(CloseReason::AdminKill),
             Mode::Retired => return Some(CloseReason::SettingsChanged),
         }
-        if pool.live() > pool.limit() || self.over_shared(pool) {
+        if pool.live() > pool.limit() || self.over_cap(pool) {
             return Some(CloseReason::SettingsChanged);
+        }
+        if self.over_line() && !self.is_monitor(conn.pool as usize) {
+            return Some(self.above_line());
         }
         (old_at(pool, conn, i) <= now).then_some(CloseReason::ServerLifetime)
     }
 
-    /// More connections are here to stay than the line or a cap of the pool allows.
-    pub(super) fn over_shared(&self, pool: &Pool) -> bool {
-        self.charged - self.closing > self.settings.line || self.over_cap(pool)
+    /// More connections are here to stay than the line allows.
+    pub(super) fn over_line(&self) -> bool {
+        self.charged - self.closing > self.keep
     }
 
     pub(super) fn over_cap(&self, pool: &Pool) -> bool {
@@ -207,6 +210,7 @@ impl Upstream {
         }
         if new == ConnState::Closing && old != ConnState::Closing {
             self.closing += 1;
+            self.counters.losses += 1;
             self.count_caps(p, |cap| cap.live -= 1);
             if self.faulty(Fault::ChargeEndsEarly) {
                 self.charged -= 1;
@@ -228,6 +232,7 @@ impl Upstream {
         }
         self.on_worker[conn.worker.0 as usize] -= 1;
         self.conns.remove(i);
+        self.blind();
     }
 
     /// A connection now lives at `slot` of `worker`.

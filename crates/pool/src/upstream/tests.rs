@@ -5,6 +5,8 @@ mod changes;
 mod failing;
 mod leaking;
 mod lending;
+mod many;
+mod monitor;
 mod shedding;
 mod sizing;
 mod waiting;

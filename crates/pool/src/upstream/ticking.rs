@@ -16,6 +16,7 @@ impl Upstream {
             return;
         }
         self.wake = Time::FAR;
+        self.tick_budget(now);
         for p in 0..self.pools.len() {
             if self.pools[p].is_some() {
                 self.tick_pool(now, p);
@@ -40,6 +41,7 @@ impl Upstream {
             self.refuse_late(now, p);
         }
         self.tell_outage(now, p);
+        self.tick_squeeze(now, p);
         if self.at(p).next_scan <= now {
             self.scan_idle(now, p);
         }

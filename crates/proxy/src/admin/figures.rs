@@ -91,6 +91,7 @@ impl Handle {
             merge(&mut snapshot, report);
         }
         suspect(&mut snapshot, &places);
+        common.read().budgets(now, &mut snapshot);
         snapshot
     }
 

@@ -49,7 +49,7 @@ impl Worker {
                 pool,
                 packet,
             } => {
-                self.connect(Purpose::Cancel {
+                self.begin_cancel(Purpose::Cancel {
                     server: slot,
                     conn,
                     pool,
@@ -175,6 +175,7 @@ impl Worker {
             self.cancel_done(requester);
         }
         self.settle(&[]);
+        self.next_cancels();
     }
 
     fn close_server(&mut self, slot: u32, conn: ConnId, pool: PoolKey, reason: CloseReason) {

@@ -1,0 +1,657 @@
+//! The load line of one server: how many connections this instance may open.
+//!
+//! A monitor session reads the server's limits and who is connected; here the
+//! line is computed from that, shared with the other instances of the fleet,
+//! and followed as it changes. Nothing here opens a connection or reads a clock.
+//!
+//! ```text
+//!   line = max_connections − reserved − others − monitors − headroom
+//!   others = client backends − monitors − Σ what the fleet states it holds
+//! ```
+//!
+//! **The share protocol.** Each instance states in its monitor session's
+//! application_name, which every other one sees in the server's own activity
+//! view: its *published* claim `p`, the connections it holds, and how many it
+//! wants beside. The claim `e` that it acts on obeys two rules:
+//!
+//! 1. To raise: publish `p' > e` first, then read the view, then
+//!    `e = min(p', line − Σ p of the others)`.
+//! 2. To lower: lower `e` at once, close what is above it, then publish it.
+//!
+//! So `e ≤ p` always, and **the sum of all `e` never exceeds the line**, whatever
+//! the interleaving. Proof, for a line that stands still: suppose that the sum
+//! exceeds it at a time T. Each `e_i` in force at T was set after a read `r_i`,
+//! and by rule 2 `p_i ≥ e_i` held from before `r_i` began until T. Let `k` be the
+//! member whose read began last. It saw every other `p_i` at a time when
+//! `p_i ≥ e_i` held already, so `e_k ≤ line − Σ p_i ≤ line − Σ e_i` over the
+//! others: the sum does not exceed the line. A read of the view need not be
+//! atomic for this: each row counts at a time after `k` published.
+//!
+//! When the line falls, all members cut their claims to the same level, found
+//! from the same figures; until they have converged nothing is opened above it.
+//!
+//! Two entries of the settings that name one server by two names are two members
+//! of the fleet like any others: each has its monitor session and its claim, and
+//! both see each other in the one view.
+
+mod others;
+mod peers;
+mod reading;
+mod share;
+mod squeeze;
+#[cfg(test)]
+mod tests;
+
+use events::Time;
+use others::Others;
+use peers::Ghosts;
+pub use reading::{FLEET_NAME_MAX, Member, Parts, Reading};
+use share::level;
+pub(crate) use squeeze::Squeeze;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How the line of a server is found and shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetSettings {
+    /// Between two readings, at most.
+    pub interval: Duration,
+    /// Without clients for so long, the monitor session is closed. `None`: never.
+    pub idle_stop: Option<Duration>,
+    /// Slots left free for whoever logs in between two readings.
+    pub headroom: u32,
+    /// The line was stated, so it also bounds what is read.
+    pub stated: bool,
+    /// Instances with the same name share the line.
+    pub fleet: Box<str>,
+    /// Unlike that of any other member.
+    pub instance: u32,
+}
+
+impl Default for BudgetSettings {
+    fn default() -> Self {
+        BudgetSettings {
+            interval: Duration::from_secs(2),
+            idle_stop: None,
+            headroom: 5,
+            stated: false,
+            fleet: "default".into(),
+            instance: 0,
+        }
+    }
+}
+
+/// How long a newcomer's clients wait for the first reading before the stated
+/// line is taken for granted.
+pub const FIRST_READING_MAX: Duration = Duration::from_secs(2);
+/// A monitor session that does not answer for so long is given up.
+pub const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Readings follow each other no faster, whatever happens.
+pub const READ_PAUSE: Duration = Duration::from_millis(200);
+/// First pause before a lost monitor session is opened again; doubled at each
+/// further loss without a reading between.
+const REOPEN_PAUSE: Duration = Duration::from_millis(250);
+/// It grows no further than this.
+const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A claim that a peer wants is kept for what was in use within this time.
+const USE_WINDOW: Duration = Duration::from_secs(1);
+/// What a reading shows of others, or shows no more of a peer, is believed when
+/// it lasts: meanwhile every peer has stated anew what it holds.
+const CONFIRM: Duration = Duration::from_millis(400);
+/// Claims above the line for so long are cut. Two that raise at the same time
+/// are above it for a moment, and take it back themselves.
+const OVER_MAX: Duration = Duration::from_secs(1);
+/// Figures of use remembered, at most.
+const PEAKS_MAX: usize = 64;
+
+/// What is known of the line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// No monitor session is configured: the stated line holds.
+    Stated,
+    /// The first reading is awaited, since then; nothing is opened.
+    Asking(Time),
+    /// It did not come: the last known line holds, or the stated one.
+    Unknown,
+    /// The last reading is fresh.
+    Known,
+    /// The last reading is old; its line holds and does not grow.
+    Stale,
+    /// Nobody needs the server: the monitor session is closed.
+    Resting,
+}
+
+/// What the upstream uses and lacks, without its monitor session.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Connections in any state.
+    pub charged: u32,
+    /// Connections that the server surely shows: logged in, not being closed.
+    pub usable: u32,
+    /// Connections lent, opening or moving, and clients that wait: what would
+    /// be in use if the line did not matter.
+    pub needed: u32,
+    /// Connections that ended or began to, since the start.
+    pub losses: u64,
+    /// Connections lent since the start.
+    pub grants: u64,
+}
+
+/// What the monitor session is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MonitorStep {
+    /// Nothing yet.
+    Rest,
+    /// End.
+    Close,
+    /// Set this application_name, then read the server's figures; answer with
+    /// `monitor_heard` or `monitor_failed`.
+    Ask(String),
+}
+
+/// A question under way.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at: Time,
+    held: u32,
+    losses: u64,
+}
+
+/// The line as one instance sees it. See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    settings: Option<BudgetSettings>,
+    /// `UpstreamSettings::line`.
+    stated: u32,
+    sight: Sight,
+    /// `e`: what this instance acts on.
+    claim: u32,
+    /// `p`: what the view shows of it, or is about to.
+    published: u32,
+    /// The held and wanted figures that were published last.
+    told: (u32, u32),
+    asked: Option<Asked>,
+    asked_at: Time,
+    /// Ask again without a pause: something was just learned that matters.
+    again: bool,
+    /// When the question of the last reading was asked.
+    read_at: Option<Time>,
+    /// A raise that met others' is not tried again before.
+    raise_at: Time,
+    /// Since when the published claims are above the line.
+    over_at: Option<Time>,
+    /// The monitor session is up.
+    session: bool,
+    /// It was not for a while: others may have taken the claim for free.
+    unseen: bool,
+    /// No monitor session is opened before, and how often one was lost in a row.
+    reopen_at: Time,
+    lost: u32,
+    others: Others,
+    parts: Parts,
+    peers: Vec<Member>,
+    ghosts: Ghosts,
+    /// Most that was needed lately, and since when this is the figure.
+    peaks: VecDeque<(Time, u32)>,
+    used_at: Time,
+    grants: u64,
+    /// The server had no slot: less is opened for a while.
+    pub(crate) squeeze: Option<Squeeze>,
+}
+
+impl Budget {
+    pub(crate) fn new(stated: u32) -> Budget {
+        Budget {
+            settings: None,
+            stated,
+            sight: Sight::Stated,
+            claim: 0,
+            published: 0,
+            told: (0, 0),
+            asked: None,
+            asked_at: Time::ZERO,
+            again: false,
+            read_at: None,
+            raise_at: Time::ZERO,
+            over_at: None,
+            session: false,
+            unseen: false,
+            reopen_at: Time::ZERO,
+            lost: 0,
+            others: Others::default(),
+            parts: Parts::default(),
+            peers: Vec::new(),
+            ghosts: Ghosts::default(),
+            peaks: VecDeque::new(),
+            used_at: Time::ZERO,
+            grants: 0,
+            squeeze: None,
+        }
+    }
+
+    // --- settings ---
+
+    pub(crate) fn state(&mut self, line: u32) {
+        self.stated = line;
+    }
+
+    /// With a monitor from now on, without one, or with other settings of it.
+    pub(crate) fn configure(&mut self, now: Time, settings: Option<BudgetSettings>) {
+        let begins = self.settings.is_none() && settings.is_some();
+        let ends = settings.is_none();
+        self.settings = settings;
+        if begins {
+            self.sight = Sight::Asking(now);
+            self.used_at = now;
+        } else if ends {
+            *self = Budget {
+                squeeze: self.squeeze.take(),
+                ..Budget::new(self.stated)
+            };
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Option<&BudgetSettings> {
+        self.settings.as_ref()
+    }
+
+    // --- what follows ---
+
+    /// Most connections to open and to keep, apart from the monitor session. They
+    /// differ while it is open whether claims above the line are to be cut.
+    pub(crate) fn limits(&self, monitors: u32) -> (u32, u32) {
+        let stated = self.stated.saturating_sub(monitors);
+        let (open, keep) = match self.sight {
+            Sight::Stated => (stated, stated),
+            Sight::Asking(_) => (0, u32::MAX),
+            Sight::Unknown if self.read_at.is_none() => (stated, stated),
+            Sight::Unknown | Sight::Stale | Sight::Resting => (self.claim, self.claim),
+            Sight::Known => (self.fair_cut(), self.claim),
+        };
+        match &self.squeeze {
+            Some(squeeze) => (open.min(squeeze.cap()), keep),
+            None => (open, keep),
+        }
+    }
+
+    pub(crate) fn sight(&self) -> Sight {
+        self.sight
+    }
+
+    pub(crate) fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    pub(crate) fn peers(&self) -> &[Member] {
+        &self.peers
+    }
+
+    pub(crate) fn claim(&self) -> u32 {
+        self.claim
+    }
+
+    pub(crate) fn published(&self) -> u32 {
+        self.published
+    }
+
+    pub(crate) fn read_at(&self) -> Option<Time> {
+        self.read_at
+    }
+
+    /// When time alone may change something.
+    pub(crate) fn next(&self) -> Time {
+        let asking = match (self.sight, &self.settings) {
+            (Sight::Asking(since), _) => since.after(FIRST_READING_MAX),
+            (Sight::Known, Some(settings)) => self.old_at(settings),
+            _ => Time::FAR,
+        };
+        let squeeze = self.squeeze.as_ref().map_or(Time::FAR, Squeeze::next);
+        asking.min(squeeze)
+    }
+
+    fn old_at(&self, settings: &BudgetSettings) -> Time {
+        let read = self.read_at.unwrap_or(Time::ZERO);
+        // A tick may be late by its own length.
+        read.after(settings.interval * 3)
+    }
+
+    /// Time went on.
+    pub(crate) fn tick(&mut self, now: Time) {
+        match (self.sight, &self.settings) {
+            (Sight::Asking(Time::FAR), _) => {
+                self.sight = Sight::Asking(now);
+                self.used_at = now;
+            }
+            (Sight::Asking(since), _) if now >= since.after(FIRST_READING_MAX) => self.give_up(),
+            (Sight::Known, Some(settings)) if now >= self.old_at(settings) => {
+                self.sight = Sight::Stale;
+            }
+            _ => {}
+        }
+        let most = self.limits_without_squeeze();
+        if let Some(squeeze) = &mut self.squeeze
+            && squeeze.grow(now, most)
+        {
+            self.squeeze = None;
+        }
+    }
+
+    fn limits_without_squeeze(&self) -> u32 {
+        match self.sight {
+            Sight::Known | Sight::Stale | Sight::Resting => self.claim,
+            _ => self.stated,
+        }
+    }
+
+    /// The first reading does not come.
+    fn give_up(&mut self) {
+        self.sight = match self.read_at {
+            Some(_) => Sight::Stale,
+            None => Sight::Unknown,
+        };
+    }
+
+    // --- the monitor session ---
+
+    /// When the monitor session may be opened; `None`: it is not wanted.
+    pub(crate) fn session_at(&self) -> Option<Time> {
+        let wanted = self.settings.is_some() && self.sight != Sight::Resting;
+        wanted.then_some(self.reopen_at)
+    }
+
+    /// A client needs the server again.
+    pub(crate) fn awake(&mut self, now: Time) -> bool {
+        let rested = self.sight == Sight::Resting;
+        if rested {
+            self.sight = Sight::Asking(now);
+            self.used_at = now;
+        }
+        rested
+    }
+
+    pub(crate) fn connected(&mut self) {
+        self.session = true;
+        self.again = true;
+        self.asked = None;
+    }
+
+    /// The monitor session ended, or could not be opened.
+    pub(crate) fn session_lost(&mut self, now: Time, usage: &Usage) {
+        if !self.session && now < self.reopen_at {
+            // Its end was told already.
+            return;
+        }
+        self.session = false;
+        self.unseen = true;
+        self.asked = None;
+        if self.sight == Sight::Resting {
+            return self.blind(usage);
+        }
+        let pause = REOPEN_PAUSE.saturating_mul(1 << self.lost.min(16));
+        self.reopen_at = now.after(pause.min(REOPEN_PAUSE_MAX));
+        self.lost = self.lost.saturating_add(1);
+        if let Sight::Asking(_) = self.sight {
+            // Its clients need not wait longer: it will not come in time.
+            self.give_up();
+        }
+        self.blind(usage);
+    }
+
+    /// The question failed: the session lives, the figures are not to be had.
+    pub(crate) fn unanswered(&mut self) {
+        self.asked = None;
+        if let Sight::Asking(_) = self.sight {
+            self.give_up();
+        }
+    }
+
+    /// Without a monitor session this member is seen by its connections only:
+    /// rows that nobody states. Its peers keep its claim free as long as they see
+    /// at least half of what it stated last, and at least one ([`Ghosts`]); when
+    /// it holds less, it has lost the rest.
+    pub(crate) fn blind(&mut self, usage: &Usage) {
+        if !self.is_blind() || self.settings.is_none() {
+            return;
+        }
+        if usage.charged < peers::trace(self.told.0) {
+            self.claim = self.claim.min(usage.charged);
+        }
+    }
+
+    /// It has peers, and no monitor session.
+    pub(crate) fn is_blind(&self) -> bool {
+        !self.session && !self.peers.is_empty()
+    }
+
+    /// What the monitor session is to do now.
+    pub(crate) fn step(&mut self, now: Time, usage: &Usage) -> MonitorStep {
+        let Some(settings) = self.settings.clone() else {
+            return MonitorStep::Close;
+        };
+        self.note_use(now, usage);
+        if let Some(asked) = self.asked {
+            return match now.since(asked.at) > ANSWER_MAX {
+                true => MonitorStep::Close,
+                false => MonitorStep::Rest,
+            };
+        }
+        let idle = settings.idle_stop;
+        let rests = idle.is_some_and(|limit| now.since(self.used_at) >= limit);
+        if rests {
+            self.claim = self.claim.min(usage.charged);
+            if self.published <= self.claim.max(usage.charged) {
+                self.sight = Sight::Resting;
+                return MonitorStep::Close;
+            }
+            // The others learn first that the claim is free.
+            self.again = true;
+        }
+        let wish = match rests {
+            true => self.claim.max(usage.charged),
+            false => self.wish(now, usage),
+        };
+        let wants = usage.needed.min(self.most()).saturating_sub(self.claim);
+        if now < self.due(&settings, wish, wants, usage) {
+            return MonitorStep::Rest;
+        }
+        self.again = false;
+        self.asked_at = now;
+        self.published = wish;
+        self.told = (usage.usable, wants);
+        self.asked = Some(Asked {
+            at: now,
+            held: usage.usable,
+            losses: usage.losses,
+        });
+        let own = Member {
+            instance: settings.instance,
+            claim: wish,
+            held: usage.usable,
+            wants,
+        };
+        MonitorStep::Ask(own.name(&settings.fleet))
+    }
+
+    /// When to ask next: after the interval, or soon where peers depend on it.
+    fn due(&self, settings: &BudgetSettings, wish: u32, wants: u32, usage: &Usage) -> Time {
+        let soon = self.asked_at.after(READ_PAUSE);
+        if self.again {
+            return Time::ZERO;
+        }
+        if self.read_at.is_some() && wish > self.published.max(self.claim) {
+            return soon;
+        }
+        let doubtful = self.over_at.is_some() || self.others.doubtful() || self.ghosts.doubtful();
+        let news = wish != self.published || (usage.usable, wants) != self.told;
+        let wanted = wants > 0 || self.peers.iter().any(|peer| peer.wants > 0);
+        if doubtful || self.squeeze.is_some() || (news || wanted) && !self.peers.is_empty() {
+            return soon;
+        }
+        self.asked_at.after(settings.interval)
+    }
+
+    /// The claim to publish next.
+    fn wish(&self, now: Time, usage: &Usage) -> u32 {
+        let floor = self.claim.max(usage.charged);
+        if self.read_at.is_none() {
+            // Nothing was seen yet: a newcomer has no claim, only what it holds.
+            return usage.charged;
+        }
+        if now < self.raise_at {
+            return floor;
+        }
+        let goal = match self.peers.iter().any(|peer| peer.wants > 0) {
+            // All who want find the same level from the same figures, so that
+            // their raises fit together.
+            true => usage.needed.min(self.demand_level(usage.needed)),
+            false => usage
+                .needed
+                .max(self.parts.line / (self.peers.len() as u32 + 1)),
+        };
+        goal.min(self.free()).min(self.most()).max(floor)
+    }
+
+    /// The level at which all demands together fit under the line.
+    fn demand_level(&self, own: u32) -> u32 {
+        let mut demands: Vec<u32> = self.peers.iter().map(Member::demand).collect();
+        demands.push(own);
+        level(self.parts.line, &demands)
+    }
+
+    /// What the stated line leaves to this instance.
+    fn most(&self) -> u32 {
+        match &self.settings {
+            Some(settings) if settings.stated => self.stated.saturating_sub(1),
+            // No more can be published.
+            _ => reading::FIGURE_MAX,
+        }
+    }
+
+    /// What the claims of the others leave.
+    fn free(&self) -> u32 {
+        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
+        self.parts.line.saturating_sub(claimed)
+    }
+
+    /// For a planted bug: acts on what is published, unseen.
+    pub(crate) fn believe(&mut self) {
+        self.claim = self.claim.max(self.published);
+    }
+
+    /// The figures came; `gives`: not for a planted bug.
+    pub(crate) fn heard(&mut self, now: Time, usage: &Usage, reading: &Reading, gives: bool) {
+        let (Some(settings), Some(asked)) = (self.settings.clone(), self.asked.take()) else {
+            return;
+        };
+        let lost = u32::try_from(usage.losses - asked.losses).unwrap_or(u32::MAX);
+        let held = asked.held.saturating_sub(lost);
+        let members = reading.members(&settings.fleet);
+        let monitors = members.len() as u32;
+        let peers = share::peers(members, settings.instance);
+        let stated: u32 = peers.iter().map(|peer| peer.held).sum();
+        let strange = reading.backends.saturating_sub(monitors);
+        let rows = strange.saturating_sub(stated + held);
+        // Whatever the members may have opened since they stated what they held.
+        let claimed: u32 = peers.iter().map(|peer| peer.claim.max(peer.held)).sum();
+        let sure = strange.saturating_sub(claimed + usage.charged.max(held));
+        let before = self.others.believed();
+        self.ghosts.follow(now, rows, before, &self.peers, &peers);
+        let believed = match self.ghosts.any() {
+            // Their rows are not others', and nobody can tell them apart.
+            true => before,
+            false => self.others.read(now, rows, sure),
+        };
+        let others = self.ghosts.with(believed);
+        self.parts = reading.parts(others, monitors, settings.headroom);
+        self.peers = peers;
+        if let Some(squeeze) = &mut self.squeeze {
+            squeeze.room(usage.charged + reading.free());
+        }
+        if self.read_at.is_none() {
+            // What was held without a view is all that is claimed of it.
+            self.claim = self.published;
+            self.again = true;
+        }
+        if std::mem::take(&mut self.unseen) {
+            // The others kept the claim free, or could not know of it.
+            self.claim = self.claim.min(self.free());
+        }
+        self.read_at = Some(asked.at);
+        self.sight = Sight::Known;
+        self.lost = 0;
+        self.settle(now, &settings);
+        if gives {
+            self.give_back(usage);
+        }
+    }
+
+    /// Rules 1 and 2 after a reading.
+    fn settle(&mut self, now: Time, settings: &BudgetSettings) {
+        let fits = self.published.min(self.free()).min(self.most());
+        if fits > self.claim {
+            self.claim = fits;
+        }
+        if self.published > self.claim && self.free() < self.published {
+            // Met with another's raise: not both again at the same time.
+            let turn = settings.instance.wrapping_mul(0x9e37_79b9) >> 24;
+            let pause = Duration::from_millis(u64::from(turn) * 2);
+            self.raise_at = now.after(pause);
+        }
+        self.claim = self.claim.min(self.most());
+        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
+        if claimed + self.published <= self.parts.line {
+            self.over_at = None;
+            return;
+        }
+        let since = *self.over_at.get_or_insert(now);
+        if self.peers.is_empty() || now.since(since) >= OVER_MAX {
+            self.claim = self.fair_cut();
+        }
+    }
+
+    /// What remains of the own claim under the line, when all cut theirs alike.
+    fn fair_cut(&self) -> u32 {
+        let mut claims: Vec<u32> = self.peers.iter().map(|peer| peer.claim).collect();
+        claims.push(self.published.max(self.claim));
+        self.claim.min(level(self.parts.line, &claims))
+    }
+
+    /// A peer wants more than is free: what is not used, and what is above the
+    /// fair share, goes back.
+    fn give_back(&mut self, usage: &Usage) {
+        let wanted: u32 = self.peers.iter().map(|peer| peer.wants).sum();
+        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
+        let missing = (claimed + self.claim + wanted).saturating_sub(self.parts.line);
+        if wanted == 0 || missing == 0 {
+            return;
+        }
+        let own = usage.needed.max(self.peak());
+        let target = own.min(self.demand_level(own));
+        let given = self.claim.saturating_sub(target).min(missing);
+        self.claim -= given;
+    }
+
+    /// Remembers what is in use: for the idle stop, and for what is given back.
+    fn note_use(&mut self, now: Time, usage: &Usage) {
+        if usage.needed > 0 || usage.grants != self.grants {
+            self.used_at = now;
+            self.grants = usage.grants;
+        }
+        let old = |at: &Time| now.since(*at) > USE_WINDOW;
+        while self.peaks.front().is_some_and(|(at, _)| old(at)) {
+            self.peaks.pop_front();
+        }
+        // Only falling figures are kept: the first is the highest.
+        while self.peaks.back().is_some_and(|(_, n)| *n <= usage.needed) {
+            self.peaks.pop_back();
+        }
+        if self.peaks.len() == PEAKS_MAX {
+            self.peaks.pop_back();
+        }
+        self.peaks.push_back((now, usage.needed));
+    }
+
+    fn peak(&self) -> u32 {
+        self.peaks.front().map_or(0, |(_, n)| *n)
+    }
+}

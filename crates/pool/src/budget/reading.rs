@@ -1,0 +1,144 @@
+//! What the monitor session reads, and what a member states in its name.
+
+/// Longest name of a fleet, bytes: names and figures share 63 bytes.
+pub const FLEET_NAME_MAX: usize = 20;
+
+/// With this each member's application_name begins.
+const PREFIX: &str = "plimsoll";
+
+/// No figure is above this: PostgreSQL cuts names at 63 bytes.
+pub(super) const FIGURE_MAX: u32 = 99_999;
+
+/// The server's figures at one moment, as a monitor session read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// `superuser_reserved_connections`.
+    pub superuser_reserved: u32,
+    /// `reserved_connections` (PostgreSQL 16 and later).
+    pub reserved: u32,
+    /// What the provider keeps for itself.
+    pub provider_reserved: u32,
+    /// Client backends, monitor sessions included. A row that may be one is one.
+    pub backends: u32,
+    /// Application names of the monitor user's sessions.
+    pub names: Vec<Box<str>>,
+}
+
+/// The line and what it is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// `superuser_reserved_connections`.
+    pub superuser_reserved: u32,
+    /// `reserved_connections`.
+    pub reserved: u32,
+    /// What the provider keeps for itself.
+    pub provider_reserved: u32,
+    /// Connections of neither this instance nor a peer.
+    pub others: u32,
+    /// Monitor sessions of the fleet.
+    pub monitors: u32,
+    /// Left free for whoever comes.
+    pub headroom: u32,
+    /// What the whole fleet may hold, apart from its monitor sessions.
+    pub line: u32,
+}
+
+/// One instance of the fleet, as it states itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Which one.
+    pub instance: u32,
+    /// Its published claim.
+    pub claim: u32,
+    /// Connections that it holds, apart from its monitor session.
+    pub held: u32,
+    /// What it lacks beyond its claim.
+    pub wants: u32,
+}
+
+impl Member {
+    /// The application_name that states this: at most 63 bytes, and only
+    /// characters that need no quoting.
+    pub fn name(&self, fleet: &str) -> String {
+        let figure = |n: u32| n.min(FIGURE_MAX);
+        let Member { instance, .. } = *self;
+        let name = format!(
+            "{PREFIX}/{fleet}/{instance:08x}/{}/{}/{}",
+            figure(self.claim),
+            figure(self.held),
+            figure(self.wants)
+        );
+        debug_assert!(name.len() <= 63, "{name}");
+        name
+    }
+
+    /// Reads such a name of a member of `fleet`.
+    pub fn parse(fleet: &str, name: &str) -> Option<Member> {
+        let mut words = name.split('/');
+        if words.next()? != PREFIX || words.next()? != fleet {
+            return None;
+        }
+        let instance = words.next().filter(|word| word.len() == 8)?;
+        let instance = u32::from_str_radix(instance, 16).ok()?;
+        let mut figure = || words.next()?.parse().ok().filter(|n| *n <= FIGURE_MAX);
+        let member = Member {
+            instance,
+            claim: figure()?,
+            held: figure()?,
+            wants: figure()?,
+        };
+        words.next().is_none().then_some(member)
+    }
+
+    /// What it would use if the line did not matter, as far as it says.
+    pub(super) fn demand(&self) -> u32 {
+        match self.wants {
+            0 => self.held.min(self.claim),
+            wants => self.claim + wants,
+        }
+    }
+}
+
+impl Reading {
+    /// The monitor sessions of this fleet.
+    pub(super) fn members(&self, fleet: &str) -> Vec<Member> {
+        let names = self.names.iter();
+        names
+            .filter_map(|name| Member::parse(fleet, name))
+            .collect()
+    }
+
+    /// Slots that are left for those without privileges.
+    pub(super) fn free(&self) -> u32 {
+        self.max_connections
+            .saturating_sub(self.superuser_reserved)
+            .saturating_sub(self.reserved)
+            .saturating_sub(self.provider_reserved)
+            .saturating_sub(self.backends)
+    }
+
+    pub(super) fn parts(&self, others: u32, monitors: u32, headroom: u32) -> Parts {
+        let line = self
+            .max_connections
+            .saturating_sub(self.superuser_reserved)
+            .saturating_sub(self.reserved)
+            .saturating_sub(self.provider_reserved)
+            .saturating_sub(others)
+            .saturating_sub(monitors)
+            .saturating_sub(headroom);
+        Parts {
+            max_connections: self.max_connections,
+            superuser_reserved: self.superuser_reserved,
+            reserved: self.reserved,
+            provider_reserved: self.provider_reserved,
+            others,
+            monitors,
+            headroom,
+            line,
+        }
+    }
+}

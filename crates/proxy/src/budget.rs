@@ -1,0 +1,300 @@
+//! The line of each server: its monitor session's place, its rows, its log lines.
+
+use crate::columns::{INT4, INT8, TEXT, Table, text};
+use crate::compile;
+use crate::registry::{Place, Registry, UpstreamCell};
+use config::{Database, Host};
+use events::snapshot::{BudgetRow, Snapshot};
+use events::{CloseReason, PoolId, Time, UpstreamId};
+use pool::{BudgetFigures, BudgetState};
+use relay::{PoolInfo, PoolKey};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Registry {
+    pub(crate) fn add_place(
+        &mut self,
+        upstream: Arc<UpstreamCell>,
+        pool: PoolId,
+        info: &Arc<PoolInfo>,
+        monitor: bool,
+    ) {
+        self.by_pool.insert((upstream.id, pool.0), info.key);
+        self.places.push(Place {
+            upstream,
+            pool,
+            info: Arc::clone(info),
+            clients: Arc::default(),
+            monitor,
+        });
+    }
+
+    /// Describes a pool anew.
+    pub(crate) fn describe(&mut self, key: PoolKey, info: Arc<PoolInfo>) {
+        if let Some(place) = self.places.get_mut(key.0 as usize) {
+            place.info = info;
+        }
+    }
+
+    /// Gives a server its monitor session, if the settings want one and it has
+    /// none. Servers behind several host names have none: one of them would be
+    /// read, and all of them used.
+    pub(crate) fn watch(&mut self, upstream: &Arc<UpstreamCell>, name: &str, database: &Database) {
+        let several = matches!(upstream.endpoint().host, Host::List(_));
+        let known = upstream.lock().monitor_pool().is_some();
+        let plan = Arc::clone(&self.plan);
+        let instance = self.instance_at(upstream.id);
+        let Some(settings) = compile::budget_settings(&plan, instance) else {
+            return;
+        };
+        if known || several {
+            return;
+        }
+        let key = PoolKey(self.places().len() as u32);
+        if let Some(info) = compile::monitor_info(&plan, key, upstream, name, database) {
+            let pool = upstream.lock().add_monitor(Time::FAR, settings);
+            self.add_place(Arc::clone(upstream), pool, &Arc::new(info), true);
+        }
+    }
+
+    /// Two entries for one server are two members of its fleet.
+    fn instance_at(&self, upstream: UpstreamId) -> u32 {
+        self.instance ^ u32::from(upstream.0).wrapping_mul(0x9e37_79b9)
+    }
+
+    /// After a change of settings: monitors begin, end, or go on otherwise.
+    pub(crate) fn watch_anew(&mut self, now: Time) -> Vec<Arc<PoolInfo>> {
+        let mut changed = Vec::new();
+        for upstream in self.upstreams().to_vec() {
+            let here = |p: &&Place| p.upstream.id == upstream.id;
+            let served = self.places().iter().filter(here).find(|p| !p.monitor);
+            let Some(name) = served.map(|p| p.info.database.to_string()) else {
+                continue;
+            };
+            let Some(database) = self.database(&name).cloned() else {
+                continue;
+            };
+            let monitor = self.places().iter().filter(here).find(|p| p.monitor);
+            let Some(place) = monitor.cloned() else {
+                self.watch(&upstream, &name, &database);
+                continue;
+            };
+            let plan = Arc::clone(&self.plan);
+            let key = place.info.key;
+            let settings = compile::budget_settings(&plan, self.instance_at(upstream.id));
+            let info = compile::monitor_info(&plan, key, &upstream, &name, &database);
+            let mut pools = upstream.lock();
+            pools.configure_monitor(now, settings);
+            let Some(info) = info else { continue };
+            if compile::identity_differs(&place.info, &info) || place.info.user != info.user {
+                pools.reconnect(now, place.pool, CloseReason::SettingsChanged);
+            }
+            drop(pools);
+            let info = Arc::new(info);
+            self.describe(key, Arc::clone(&info));
+            changed.push(info);
+        }
+        changed
+    }
+
+    /// One row per server, and none for the pools of monitor sessions.
+    pub(crate) fn budgets(&self, now: Time, snapshot: &mut Snapshot) {
+        let mut places = self.places().iter();
+        snapshot
+            .pools
+            .retain(|_| places.next().is_none_or(|place| !place.monitor));
+        snapshot.budgets = self.upstreams().iter().map(|u| row(u, now)).collect();
+    }
+}
+
+fn row(upstream: &UpstreamCell, now: Time) -> BudgetRow {
+    let (f, fleet) = {
+        let pools = upstream.lock();
+        let fleet = pools.budget_settings().map(|s| s.fleet.to_string());
+        (pools.budget(), fleet)
+    };
+    let age = |at: Time| u64::try_from(now.since(at).as_micros()).unwrap_or(u64::MAX);
+    BudgetRow {
+        upstream: upstream.endpoint().label(),
+        state: f.state.label(),
+        line: f.line,
+        used: f.charged,
+        opening: f.opening,
+        closing: f.closing,
+        stated: f.stated,
+        max_connections: f.parts.max_connections,
+        superuser_reserved: f.parts.superuser_reserved,
+        reserved: f.parts.reserved,
+        provider_reserved: f.parts.provider_reserved,
+        others: f.parts.others,
+        monitors: f.parts.monitors,
+        headroom: f.parts.headroom,
+        fleet_line: f.parts.line,
+        fleet: fleet.unwrap_or_default(),
+        peers: f.peers,
+        share: f.claim,
+        published: f.published,
+        wants: f.wants,
+        peers_share: f.peers_claim,
+        peers_held: f.peers_held,
+        peers_want: f.peers_want,
+        reading_age_us: f.read_at.map(age),
+        full: f.full,
+        evictions: f.evictions,
+        largest_pool: f.largest_pool,
+    }
+}
+
+/// SHOW BUDGET.
+pub(crate) fn table(snapshot: &Snapshot) -> Vec<u8> {
+    type Figure = (&'static str, fn(&BudgetRow) -> u32);
+    const FIGURES: [Figure; 20] = [
+        ("line", |r| r.line),
+        ("used", |r| r.used),
+        ("opening", |r| r.opening),
+        ("closing", |r| r.closing),
+        ("stated", |r| r.stated),
+        ("max_connections", |r| r.max_connections),
+        ("superuser_reserved", |r| r.superuser_reserved),
+        ("reserved", |r| r.reserved),
+        ("provider_reserved", |r| r.provider_reserved),
+        ("others", |r| r.others),
+        ("monitors", |r| r.monitors),
+        ("headroom", |r| r.headroom),
+        ("fleet_line", |r| r.fleet_line),
+        ("peers", |r| r.peers),
+        ("share", |r| r.share),
+        ("published", |r| r.published),
+        ("wants", |r| r.wants),
+        ("peers_share", |r| r.peers_share),
+        ("peers_held", |r| r.peers_held),
+        ("peers_want", |r| r.peers_want),
+    ];
+    let mut columns = vec![("server", TEXT), ("state", TEXT)];
+    columns.extend(FIGURES.iter().map(|(name, _)| (*name, INT4)));
+    columns.extend([("fleet", TEXT), ("reading_age_ms", INT8), ("full", INT8)]);
+    columns.push(("evictions", INT8));
+    let mut table = Table::new(&columns);
+    for r in &snapshot.budgets {
+        let mut values = vec![text(&r.upstream), text(r.state)];
+        values.extend(FIGURES.iter().map(|(_, figure)| text(figure(r))));
+        values.push((!r.fleet.is_empty()).then(|| r.fleet.clone()));
+        values.push(r.reading_age_us.map(|us| (us / 1000).to_string()));
+        values.extend([text(r.full), text(r.evictions)]);
+        table.row(&values);
+    }
+    table.finish("SHOW")
+}
+
+/// How often the lines are looked at for the log.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A pool with at least this size has no size of its own: what the server has
+/// bounds it, and nobody made a mistake.
+const NO_SIZE: u32 = 100_000;
+
+/// What the log has told of each server's line.
+#[derive(Default)]
+pub(crate) struct BudgetLog {
+    told: BTreeMap<UpstreamId, (BudgetState, bool)>,
+    next: Time,
+}
+
+impl BudgetLog {
+    /// Tells what is new: a state, or settings that ask for more than there is.
+    pub(crate) fn look(&mut self, now: Time, cells: &[Arc<UpstreamCell>]) {
+        if now < self.next {
+            return;
+        }
+        self.next = now.after(LOOK);
+        for cell in cells {
+            let figures = cell.lock().budget();
+            let clipped = clipped(&figures);
+            let before = self
+                .told
+                .insert(cell.id, (figures.state, clipped.is_some()));
+            let server = cell.endpoint().label();
+            if before.map(|(state, _)| state) != Some(figures.state) {
+                tell_state(&server, &figures);
+            }
+            if let Some(asked) = clipped
+                && !before.is_some_and(|(_, told)| told)
+            {
+                tell_clipped(&server, asked, &figures);
+            }
+        }
+    }
+}
+
+/// What the settings ask for, where that is more than there is.
+fn clipped(f: &BudgetFigures) -> Option<u32> {
+    let there_is = match f.parts.max_connections {
+        0 => f.stated,
+        _ => f.parts.line,
+    };
+    let largest = match f.largest_pool {
+        NO_SIZE.. => 0,
+        size => size,
+    };
+    let asked = largest.max(f.minimums);
+    (asked > there_is).then_some(asked)
+}
+
+fn tell_clipped(server: &str, asked: u32, f: &BudgetFigures) {
+    let p = &f.parts;
+    tracing::warn!(
+        server,
+        asked,
+        line = if p.max_connections == 0 {
+            f.line
+        } else {
+            p.line
+        },
+        max_connections = p.max_connections,
+        reserved = p.superuser_reserved + p.reserved + p.provider_reserved,
+        others = p.others,
+        headroom = p.headroom,
+        "the settings ask for more connections than the server can give: they are clipped at the line"
+    );
+}
+
+fn tell_state(server: &str, f: &BudgetFigures) {
+    let p = &f.parts;
+    match f.state {
+        BudgetState::Asking => {}
+        // The reader of the settings has said so already.
+        BudgetState::Unknown if !f.monitored => {}
+        BudgetState::Known => tracing::info!(
+            server,
+            line = f.line,
+            max_connections = p.max_connections,
+            reserved = p.superuser_reserved + p.reserved + p.provider_reserved,
+            others = p.others,
+            headroom = p.headroom,
+            peers = f.peers,
+            "the line is known"
+        ),
+        BudgetState::Unknown => tracing::warn!(
+            server,
+            line = f.line,
+            "line unknown: the stated line holds (monitor_user reads the server's own)"
+        ),
+        BudgetState::Stale => tracing::warn!(
+            server,
+            line = f.line,
+            "line unknown: the monitor session gives no figures; the last line holds and does not grow"
+        ),
+        BudgetState::Shrunk => tracing::warn!(
+            server,
+            line = f.line,
+            used = f.charged,
+            refused_by_server = f.full,
+            "the line fell: connections are closed as they come back, none are opened above it"
+        ),
+        BudgetState::Resting => tracing::info!(
+            server,
+            "no clients: the monitor session is closed until the next one"
+        ),
+    }
+}

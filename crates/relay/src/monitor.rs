@@ -1,0 +1,195 @@
+//! The monitor session: a connection of the pooler's own that reads the server's
+//! limits, and states in its application_name what this instance holds.
+//!
+//! It is lent to the session for good, so that it is charged like any other. It
+//! belongs to no client: it never waits in a queue and is never lent on.
+
+use crate::directory::PoolKey;
+use crate::expect::{Expect, Purpose};
+use crate::hub::Hub;
+use crate::outbox::Peer;
+use crate::requests::Io;
+use crate::server::{Capture, ServerPhase};
+use events::{ClientId, CloseReason, ConnId, FlowId};
+use pool::{Checkout, MonitorStep, Reading};
+use wire::front;
+
+/// No client has this slot.
+const NOBODY: u32 = u32::MAX;
+
+/// Most monitor rows read: far more instances than a fleet has.
+const ROWS_MAX: usize = 256;
+
+/// What the monitor session asks. The first row holds figures, each further one
+/// the application_name of a session of the same role.
+///
+/// Without pg_read_all_stats the kind of others' backends is hidden: then every
+/// row with a database and a user counts, parallel workers too. Physical
+/// replication has no database, and slots of its own.
+const READ: &str = "WITH seen AS (SELECT usesysid, application_name FROM pg_catalog.pg_stat_activity \
+WHERE datid IS NOT NULL AND usesysid IS NOT NULL \
+AND (backend_type IS NULL OR backend_type = 'client backend')) \
+SELECT pg_catalog.current_setting('max_connections'), \
+pg_catalog.current_setting('superuser_reserved_connections'), \
+coalesce(pg_catalog.current_setting('reserved_connections', true), '0'), \
+coalesce(pg_catalog.current_setting('rds.rds_superuser_reserved_connections', true), '0'), \
+(SELECT pg_catalog.count(*)::text FROM seen) \
+UNION ALL (SELECT application_name, NULL, NULL, NULL, NULL FROM seen \
+WHERE usesysid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user) \
+AND application_name LIKE 'plimsoll/%' LIMIT 256)";
+
+/// The monitor session of one server, as its worker keeps it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Monitor {
+    key: PoolKey,
+    slot: u32,
+    conn: ConnId,
+}
+
+impl Hub {
+    /// A connection of a monitor's pool is up: the session takes it.
+    pub(crate) fn monitor_up(&mut self, key: PoolKey, io: &mut Io<'_>) {
+        let id = ClientId {
+            worker: self.worker,
+            generation: 0,
+            slot: NOBODY,
+        };
+        let granted = io.pools.checkout(io.now, key, id, FlowId(0));
+        let Checkout::Granted { conn, slot } = granted else {
+            io.pools.cancel_wait(io.now, key, id);
+            return;
+        };
+        let Some(server) = self.servers.get_mut(slot).filter(|s| s.conn == conn) else {
+            return;
+        };
+        server.phase = ServerPhase::Monitor;
+        self.monitors.retain(|m| m.key != key);
+        self.monitors.push(Monitor { key, slot, conn });
+        self.monitor_turn(key, io);
+    }
+
+    /// What the monitor sessions of this worker are to do now.
+    pub(crate) fn monitors_tick(&mut self, io: &mut Io<'_>) {
+        let servers = &self.servers;
+        let here = |m: &Monitor| {
+            let server = servers.get(m.slot);
+            server.is_some_and(|s| s.conn == m.conn && matches!(s.phase, ServerPhase::Monitor))
+        };
+        self.monitors.retain(here);
+        for i in 0..self.monitors.len() {
+            if let Some(key) = self.monitors.get(i).map(|m| m.key) {
+                self.monitor_turn(key, io);
+            }
+        }
+    }
+
+    fn monitor_turn(&mut self, key: PoolKey, io: &mut Io<'_>) {
+        let Some(monitor) = self.monitors.iter().find(|m| m.key == key).copied() else {
+            return;
+        };
+        match io.pools.monitor_step(io.now, key) {
+            MonitorStep::Rest => {}
+            MonitorStep::Close => {
+                let answers = self.servers.get(monitor.slot);
+                let reason = match answers.is_some_and(|s| s.expected.is_empty()) {
+                    true => CloseReason::ServerIdleTimeout,
+                    false => CloseReason::ServerUnresponsive,
+                };
+                self.drop_server(monitor.slot, reason, io);
+            }
+            MonitorStep::Ask(name) => self.monitor_ask(monitor.slot, &name, io),
+        }
+    }
+
+    fn monitor_ask(&mut self, slot: u32, name: &str, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        server.query_at = io.now;
+        server.capture = Some(Capture::rows(ROWS_MAX + 1));
+        server.expected.push(Expect::OwnQuery(Purpose::Budget));
+        // Our own name has no quote in it; doubled all the same.
+        let text = format!(
+            "SET application_name = '{}'; {READ}",
+            name.replace('\'', "''")
+        );
+        io.out
+            .write(Peer::Server(slot), |v| front::query(v, text.as_bytes()));
+    }
+
+    /// The question was answered.
+    pub(crate) fn monitor_done(&mut self, slot: u32, failed: bool, io: &mut Io<'_>) {
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let key = server.pool.key;
+        let capture = server.capture.take().unwrap_or_default();
+        match reading(&capture).filter(|_| !failed) {
+            Some(reading) => io.pools.monitor_heard(io.now, key, &reading),
+            None => io.pools.monitor_failed(io.now, key),
+        }
+        self.monitor_turn(key, io);
+    }
+}
+
+/// The figures of the first row, and the names of the others.
+fn reading(capture: &Capture) -> Option<Reading> {
+    let (first, names) = capture.all().split_first()?;
+    let figure = |i: usize| -> Option<u32> {
+        let text = first.get(i)?.as_deref()?;
+        std::str::from_utf8(text).ok()?.parse().ok()
+    };
+    let names = names.iter().filter_map(|row| {
+        let text = row.first()?.as_deref()?;
+        Some(std::str::from_utf8(text).ok()?.into())
+    });
+    Some(Reading {
+        max_connections: figure(0)?,
+        superuser_reserved: figure(1)?,
+        reserved: figure(2)?,
+        provider_reserved: figure(3)?,
+        backends: figure(4)?,
+        names: names.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[Option<&str>]) -> Vec<u8> {
+        let values: Vec<Option<&[u8]>> = values.iter().map(|v| v.map(str::as_bytes)).collect();
+        let mut message = Vec::new();
+        wire::back::data_row(&mut message, &values);
+        message.split_off(wire::frame::HEADER)
+    }
+
+    #[test]
+    fn a_reading_is_figures_and_names_or_nothing() {
+        let figures = ["100", "3", "0", "2", "17"].map(Some);
+        let table = [
+            (vec![row(&figures)], Some((100, 17, 0))),
+            (
+                vec![row(&figures), row(&[Some("plimsoll/x"), None])],
+                Some((100, 17, 1)),
+            ),
+            (vec![row(&[Some("100"), None, None, None, None])], None),
+            (vec![row(&[Some("-1"); 5])], None),
+            (vec![row(&[Some("100")])], None),
+            (vec![], None),
+        ];
+        for (rows, expected) in table {
+            let mut capture = Capture::rows(ROWS_MAX + 1);
+            rows.iter().for_each(|row| capture.take(row));
+            let read = reading(&capture).map(|r| (r.max_connections, r.backends, r.names.len()));
+            assert_eq!(read, expected);
+        }
+    }
+
+    #[test]
+    fn more_rows_than_expected_are_dropped() {
+        let mut capture = Capture::rows(2);
+        (0..9).for_each(|_| capture.take(&row(&[Some("1")])));
+        assert_eq!(capture.all().len(), 2);
+    }
+}

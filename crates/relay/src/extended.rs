@@ -165,7 +165,8 @@ impl Hub {
                 return Some(Step::Done);
             }
             Some(statement) => {
-                if named && statement.epoch != self.ddl_of(slot) {
+                if named && statement.epoch != self.ddl_of(slot) && self.own_schema(slot).is_none()
+                {
                     old = Some(Arc::clone(statement));
                 }
                 self.ensure_prepared(slot, statement, bind.statement, io.out)?;

@@ -10,6 +10,7 @@
 
 mod batches;
 mod parameters;
+mod schemas;
 mod sessions;
 
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};

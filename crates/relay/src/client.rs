@@ -105,6 +105,9 @@ pub(crate) struct Extra {
     /// The transaction changed something that a rollback takes back.
     pub(crate) tracker: Option<Box<Tracker>>,
     pub(crate) pins: Pins,
+    /// Number of the schema that only this client sees: it has temporary tables,
+    /// or its transaction changed something. Zero: it sees what all see.
+    pub(crate) own_schema: u64,
     /// The pool whose pin count includes this client; it may have moved since.
     pub(crate) pinned: Option<Arc<PoolInfo>>,
     /// TLS version and cipher.

@@ -135,6 +135,8 @@ pub(crate) fn is_transaction_word(text: &[u8]) -> bool {
 pub(crate) struct Outcome {
     /// Schema objects changed: cached plans may be invalid.
     pub(crate) ddl: bool,
+    /// They changed for this client alone.
+    pub(crate) temporary: bool,
     /// application_name changed.
     pub(crate) renamed: bool,
 }
@@ -150,8 +152,10 @@ pub(crate) fn finished(
     script.done += 1;
     let mut outcome = Outcome::default();
     for effect in script.effects().iter().filter(|e| e.statement == index) {
-        if matches!(effect.change, Change::Ddl) {
-            outcome.ddl = true;
+        match effect.change {
+            Change::Ddl => outcome.ddl = true,
+            Change::CreateTemp { .. } | Change::CreateTransient => outcome.temporary = true,
+            _ => {}
         }
         apply(&effect.change, tag, client, server);
     }
@@ -382,6 +386,12 @@ pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
         Some(t) if t.failed => roll_back(client, server),
         Some(_) => commit(client),
         None => {}
+    }
+    if let Some(ext) = client.ext.as_mut()
+        && ext.own_schema != 0
+        && !ext.pins.has_temporary()
+    {
+        ext.own_schema = 0;
     }
 }
 

@@ -168,7 +168,8 @@ impl Hub {
                 if let Some(server) = self.linked_server(slot) {
                     server.trail.prepared(statement);
                 }
-                if named && statement.epoch != self.ddl_of(slot) {
+                if named && statement.epoch != self.ddl_of(slot) && self.own_schema(slot).is_none()
+                {
                     old = Some(Arc::clone(statement));
                 }
                 self.ensure_prepared(slot, statement, bind.statement, io.out)?;

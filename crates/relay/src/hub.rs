@@ -133,6 +133,11 @@ pub(crate) struct Local {
     pub(crate) stats: PoolStats,
 }
 
+/// Marks a number of a schema that only one client sees, and how far such are
+/// counted before the worker's number.
+pub(crate) const OWN_SCHEMA: u64 = 1 << 63;
+pub(crate) const OWN_COUNT: u64 = (1 << 40) - 1;
+
 /// One worker's sessions. See the crate's description.
 pub struct Hub {
     pub(crate) worker: WorkerId,
@@ -148,6 +153,8 @@ pub struct Hub {
     pub(crate) nonces: u64,
     pub(crate) generations: u32,
     pub(crate) ids: u64,
+    /// Schemas that only one client sees, counted.
+    pub(crate) own_schemas: u64,
     /// Clients that have not logged in yet, for their deadline.
     pub(crate) logins: Vec<(u32, u32)>,
     /// Buffers for held input, used again.
@@ -184,6 +191,7 @@ impl Hub {
             nonces: 0,
             generations: 0,
             ids: 0,
+            own_schemas: 0,
             logins: Vec::new(),
             spare: Vec::new(),
             large: Large::default(),

@@ -4,9 +4,11 @@
 
 mod lookup;
 mod proof;
+mod reported;
 mod welcome;
 
-pub(crate) use welcome::reported_name;
+use reported::as_reported;
+pub(crate) use reported::reported_name;
 
 use crate::auth::{Login, Stage};
 use crate::client::{Client, NONE, PeerInfo, Phase};
@@ -246,19 +248,13 @@ impl Hub {
         }
         let (mut user, mut database, mut replication) = (None, None, false);
         let (mut set, mut unknown) = (ParamSet::default(), Vec::new());
+        // As in a server, what a parameter says outdoes the options, wherever they stand.
+        follow_options(&mut set, settings, params)?;
         for (name, value) in params.iter() {
             match name {
                 "user" => user = Some(value),
                 "database" => database = Some(value),
                 "replication" => replication = !matches!(value, "false" | "off" | "no" | "0"),
-                "options" if !settings.ignore_startup.contains("options") => {
-                    for option in startup::options(value) {
-                        match option {
-                            Ok((name, value)) => follow(&mut set, settings, &name, &value, true)?,
-                            Err(e) => return Err(StartTrouble::Packet(e.to_string())),
-                        }
-                    }
-                }
                 "options" => {}
                 n if n.starts_with(startup::PROTOCOL_OPTION_PREFIX) => unknown.push(n),
                 _ => follow(&mut set, settings, name, value, false)?,
@@ -310,6 +306,24 @@ impl StartTrouble {
     }
 }
 
+/// Takes the parameters in `options`.
+fn follow_options(
+    set: &mut ParamSet,
+    settings: &crate::directory::Settings,
+    params: startup::Params<'_>,
+) -> Result<(), StartTrouble> {
+    if settings.ignore_startup.contains("options") {
+        return Ok(());
+    }
+    for (_, value) in params.iter().filter(|(name, _)| *name == "options") {
+        for option in startup::options(value) {
+            let (name, value) = option.map_err(|e| StartTrouble::Packet(e.to_string()))?;
+            follow(set, settings, &name, &value, true)?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes one start-up parameter.
 fn follow(
     set: &mut ParamSet,
@@ -328,6 +342,7 @@ fn follow(
             in_options,
         });
     }
+    let value = as_reported(&folded, value);
     set.set(&folded, Some(Value::Guc(value.into())));
     Ok(())
 }

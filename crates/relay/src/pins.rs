@@ -49,6 +49,11 @@ impl Pins {
             && std::str::from_utf8(name).is_ok_and(|name| self.prepared.contains(name))
     }
 
+    /// It has temporary tables.
+    pub(crate) fn has_temporary(&self) -> bool {
+        !self.temporary.is_empty()
+    }
+
     /// What would pin, in words for an error; `None` for all other changes.
     pub(crate) fn wants(change: &Change) -> Option<&'static str> {
         match change {

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::directory::PoolKey;
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
-use crate::hub::{Hub, Local, Pools};
+use crate::hub::{Hub, Local, OWN_COUNT, OWN_SCHEMA, Pools};
 use crate::outbox::{Command, Feed, Outbox, Peer};
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase};
@@ -31,6 +31,8 @@ enum After {
     Nonsense,
     /// Schema objects changed.
     Ddl,
+    /// They changed for the client that holds the connection, and nobody else.
+    OwnSchema,
     /// The server said FATAL: nothing more comes from it.
     Fatal,
     /// A transaction block where there may be none.
@@ -173,7 +175,8 @@ impl Hub {
             at += consumed;
             match after {
                 After::Nothing => return at,
-                After::Ddl => self.ddl(key, io),
+                After::Ddl => self.ddl(slot, key, io),
+                After::OwnSchema => self.own_schema_changed(slot),
                 After::OwnDone(purpose) => self.own_done(slot, purpose, io),
                 After::Forbidden => self.forbidden(slot, io),
                 After::Fatal => {
@@ -189,9 +192,21 @@ impl Hub {
         at
     }
 
-    fn ddl(&mut self, key: PoolKey, io: &mut Io<'_>) {
+    fn ddl(&mut self, slot: u32, key: PoolKey, io: &mut Io<'_>) {
         self.local(key).ddl += 1;
         io.out.command(Command::Ddl { pool: key });
+        self.own_schema_changed(slot);
+    }
+
+    /// Until its transaction ends, or its temporary tables do, what this client
+    /// prepares fits nobody else: a number that no worker gives twice.
+    fn own_schema_changed(&mut self, slot: u32) {
+        self.own_schemas += 1;
+        let number = OWN_SCHEMA | u64::from(self.worker.0) << 40 | self.own_schemas & OWN_COUNT;
+        let link = self.servers.get(slot).map(|s| s.link);
+        if let Some(client) = link.and_then(|link| self.clients.get_mut(link)) {
+            client.extra().own_schema = number;
+        }
     }
 
     fn server_nonsense(&mut self, slot: u32, io: &mut Io<'_>) {

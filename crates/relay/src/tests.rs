@@ -12,6 +12,7 @@ mod batches;
 mod leases;
 mod parameters;
 mod refusals;
+mod schemas;
 mod sessions;
 
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};

@@ -1,6 +1,7 @@
 //! Prepared statements: Parse, and having a statement at the server before its use.
 
 use crate::client::PREPARED_NAMES_MAX;
+use crate::directory::PoolMode;
 use crate::effects;
 use crate::errors::Report;
 use crate::expect::{ClientParse, Expect};
@@ -29,11 +30,10 @@ impl Hub {
         if !parse.name.is_empty() && self.held_for_name(slot, parse.name, io.out) {
             return Some(Step::Wait);
         }
-        let max = self.directory.settings.prepared_max;
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.client_parses += 1;
         let quoting = self.clients.get(slot)?.quoting();
-        if !parse.name.is_empty() && max == 0 {
+        if !parse.name.is_empty() && self.passes_name(slot, parse.name) {
             self.local(key).stats.totals.server_parses += 1;
             if let Some(server) = self.linked_server(slot) {
                 server.trail.text(parse.text, true);
@@ -75,6 +75,24 @@ impl Hub {
             return Some(Step::Done);
         }
         self.parse_named(slot, entry, io.out)
+    }
+
+    /// Names go to the server as they are: nobody is to be followed, or the
+    /// session keeps its connection, where SQL's EXECUTE and DEALLOCATE may name
+    /// them too. A name that we translate already stays ours.
+    fn passes_name(&mut self, slot: u32, name: &[u8]) -> bool {
+        let off = self.directory.settings.prepared_max == 0;
+        let ext = self.clients.get(slot).and_then(|c| c.ext.as_ref());
+        let ours = ext.is_some_and(|e| e.prepared.contains_key(name));
+        let Some(server) = self.linked_server(slot) else {
+            return off;
+        };
+        if ours || !off && server.pool.mode != PoolMode::Session {
+            return false;
+        }
+        // A reset that does not drop them all is not enough.
+        server.unsure |= !off;
+        true
     }
 
     /// Parse of a name that the client has already. The server refuses it too,
@@ -148,11 +166,21 @@ impl Hub {
         Some(())
     }
 
+    /// Which state of the schema a client prepares for: its own while it has
+    /// temporary tables or an open transaction with DDL, else its database's.
     pub(super) fn ddl_of(&mut self, slot: u32) -> u64 {
+        if let Some(own) = self.own_schema(slot) {
+            return own;
+        }
         match self.pool_key(slot) {
             Some(key) => self.local(key).ddl,
             None => 0,
         }
+    }
+
+    pub(super) fn own_schema(&self, slot: u32) -> Option<u64> {
+        let ext = self.clients.get(slot)?.ext.as_ref()?;
+        (ext.own_schema != 0).then_some(ext.own_schema)
     }
 
     pub(super) fn own_close(&mut self, slot: u32, statement: &Arc<Statement>, out: &mut Outbox) {
@@ -234,7 +262,10 @@ impl Hub {
         slot: u32,
         name: &[u8],
     ) -> Result<Option<Arc<Statement>>, Report> {
-        let passes = self.directory.settings.prepared_max == 0 && !name.is_empty();
+        let passes = self.directory.settings.prepared_max == 0
+            || self
+                .linked_server(slot)
+                .is_some_and(|s| s.pool.mode == PoolMode::Session);
         let Some(client) = self.clients.get(slot) else {
             return Ok(None);
         };

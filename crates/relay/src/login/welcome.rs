@@ -5,6 +5,7 @@ use crate::client::Phase;
 use crate::directory::{PoolInfo, PoolKey, Route, Target};
 use crate::errors::Trouble;
 use crate::hub::Hub;
+use crate::login::reported::{date_style, reported_name};
 use crate::outbox::{Command, Peer};
 use crate::requests::Io;
 use events::CloseReason;
@@ -131,64 +132,5 @@ impl Hub {
         }
         self.login_go_on(slot, io);
         self.resume_client(slot, io.out);
-    }
-}
-
-/// The spelling in which PostgreSQL reports a parameter; drivers compare it exactly.
-pub(crate) fn reported_name(folded: &str) -> &str {
-    match folded {
-        "datestyle" => "DateStyle",
-        "intervalstyle" => "IntervalStyle",
-        "timezone" => "TimeZone",
-        other => other,
-    }
-}
-
-/// DateStyle as the server will report it: a wish for only a style or only an
-/// order keeps the other part, and German alone means days first (PostgreSQL's
-/// `check_datestyle`). What is not understood stays as it was given.
-fn date_style(wish: &str, at_login: &str) -> String {
-    let (mut style, mut order) = (None, None);
-    for word in wish.split(',').map(|w| w.trim().to_ascii_lowercase()) {
-        match word.as_str() {
-            "iso" => style = Some("ISO"),
-            "sql" => style = Some("SQL"),
-            "german" => style = Some("German"),
-            w if w.starts_with("postgres") => style = Some("Postgres"),
-            "ymd" => order = Some("YMD"),
-            "dmy" => order = Some("DMY"),
-            w if w.starts_with("euro") => order = Some("DMY"),
-            "mdy" | "us" => order = Some("MDY"),
-            w if w.starts_with("noneuro") => order = Some("MDY"),
-            _ => return wish.to_owned(),
-        }
-    }
-    let mut kept = at_login.split(',').map(str::trim);
-    let (old_style, old_order) = (kept.next().unwrap_or("ISO"), kept.next().unwrap_or("MDY"));
-    let order = match (order, style) {
-        (Some(order), _) => order,
-        (None, Some("German")) => "DMY",
-        (None, _) => old_order,
-    };
-    format!("{}, {order}", style.unwrap_or(old_style))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_style_is_completed_as_the_server_does() {
-        let rows = [
-            ("German", "ISO, MDY", "German, DMY"),
-            ("iso", "ISO, MDY", "ISO, MDY"),
-            ("SQL, dmy", "ISO, MDY", "SQL, DMY"),
-            ("European", "ISO, MDY", "ISO, DMY"),
-            ("ymd", "Postgres, DMY", "Postgres, YMD"),
-            ("what", "ISO, MDY", "what"),
-        ];
-        for (wish, at_login, reported) in rows {
-            assert_eq!(date_style(wish, at_login), reported, "{wish}");
-        }
     }
 }

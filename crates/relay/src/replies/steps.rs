@@ -2,7 +2,7 @@
 
 use super::{After, Message, Turn, take_back};
 use crate::directory::PoolMode;
-use crate::effects;
+use crate::effects::{self, Outcome};
 use crate::expect::{Expect, Purpose};
 use std::sync::Arc;
 use wire::back::{self, Status};
@@ -64,7 +64,7 @@ impl Turn<'_> {
 
     /// CommandComplete.
     pub(super) fn completed(&mut self, m: Message) -> After {
-        let mut ddl = false;
+        let mut outcome = Outcome::default();
         // The script is taken out so that both sessions can be changed.
         let taken = match self.server.expected.front_mut() {
             Some(Expect::Query(script) | Expect::Execute(script)) => script.take(),
@@ -75,7 +75,7 @@ impl Turn<'_> {
         if let Some(mut script) = taken {
             let tag = back::command_tag(self.body(m));
             if let Some(client) = self.client.as_deref_mut() {
-                ddl = effects::finished(&mut script, tag, client, self.server).ddl;
+                outcome = effects::finished(&mut script, tag, client, self.server);
             }
             if let Some(Expect::Query(place)) = self.server.expected.front_mut() {
                 *place = Some(script);
@@ -84,7 +84,13 @@ impl Turn<'_> {
         if matches!(self.server.expected.front(), Some(Expect::Execute(_))) {
             self.next(m.end);
         }
-        if ddl { After::Ddl } else { After::Nothing }
+        match outcome {
+            Outcome { ddl: true, .. } => After::Ddl,
+            Outcome {
+                temporary: true, ..
+            } => After::OwnSchema,
+            _ => After::Nothing,
+        }
     }
 
     pub(super) fn ready(&mut self, m: Message) -> After {

@@ -119,3 +119,27 @@ fn a_connection_lost_in_a_transaction_is_not_replaced() {
     assert_eq!(s.server_got(1), "", "nothing goes on elsewhere");
     assert_eq!(s.closed.len(), 2, "{:?}", s.closed);
 }
+
+/// A parameter outdoes the options wherever it stands in the packet, and is
+/// told back in the server's own spelling.
+#[test]
+fn what_a_login_asks_for_is_read_as_the_server_reads_it() {
+    let options = ("options", "-c application_name=o -c work_mem=9MB");
+    let rows = [
+        [("application_name", "own"), options],
+        [options, ("application_name", "own")],
+    ];
+    for login in rows {
+        let mut s = Stage::new(1);
+        let c = s.client(&login);
+        s.send(c, "Q next");
+        let set = s.server_got(0);
+        assert!(set.contains("'own'") && set.contains("9MB"), "{set}");
+        assert!(!set.contains("'o'"), "{set}");
+    }
+    // What the server has already, by another name, needs no statement.
+    let mut s = Stage::new(1);
+    let c = s.client(&[("Standard_Conforming_Strings", "TRUE")]);
+    s.send(c, "Q next");
+    assert_eq!(s.server_got(0), "Q next");
+}

@@ -211,6 +211,8 @@ pub enum Change {
         /// Without its schema.
         name: Box<str>,
     },
+    /// A temporary table that the end of its transaction drops.
+    CreateTransient,
     /// DROP TABLE, VIEW or SEQUENCE. A [`Change::Ddl`] follows it.
     Drop {
         /// Without a schema `pg_temp`, with any other.

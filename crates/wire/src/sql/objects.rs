@@ -51,10 +51,11 @@ pub(super) fn create(mut at: Cursor<'_>, sink: &mut Sink) {
     if !temporary {
         return sink.push(Change::Ddl);
     }
-    if !(table && drops_on_commit(at)) {
-        let name = parts.last().cloned().unwrap_or_default();
-        sink.push(Change::CreateTemp { name });
+    if table && drops_on_commit(at) {
+        return sink.push(Change::CreateTransient);
     }
+    let name = parts.last().cloned().unwrap_or_default();
+    sink.push(Change::CreateTemp { name });
 }
 
 /// Whether what follows CREATE stores SQL for later without running any of it.

@@ -274,8 +274,14 @@ fn objects() {
             "CREATE FUNCTION pg_temp.f() RETURNS int AS 'x' LANGUAGE sql",
             "CreateTemp name: f",
         ),
-        ("CREATE TEMP TABLE t (a int) ON COMMIT DROP", ""),
-        ("CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1", ""),
+        (
+            "CREATE TEMP TABLE t (a int) ON COMMIT DROP",
+            "CreateTransient",
+        ),
+        (
+            "CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1",
+            "CreateTransient",
+        ),
         (
             "CREATE TEMP TABLE t (a int) ON COMMIT DELETE ROWS",
             "CreateTemp name: t",

@@ -65,8 +65,11 @@ const STEP_MIN: f64 = 1.19;
 /// Clients wait in earnest when this share of all who are here waits: more
 /// than that cannot be won by ending the wait.
 const STANDING: f64 = 0.05;
-/// First pause after a search, doubled after each that found nothing new.
-const PAUSE: Duration = Duration::from_secs(30);
+/// First pause after a search, doubled after each that found nothing new: soon
+/// at first, because the first verdicts rest on the fewest samples.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The same after a smaller size had cost throughput.
+const PAUSE_OF_LESS: Duration = Duration::from_secs(30);
 /// Longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// The time that a transaction takes changed by this factor: a new search.
@@ -242,7 +245,7 @@ impl Auto {
             next_up: Time::ZERO,
             next_down: Time::ZERO,
             pause_up: PAUSE,
-            pause_down: PAUSE,
+            pause_down: PAUSE_OF_LESS,
             may_shrink: false,
             load: Load::default(),
             demand: Demand::default(),
@@ -395,7 +398,7 @@ impl Auto {
         self.next_up = self.next_up.min(now);
         self.next_down = self.next_down.min(now);
         self.pause_up = PAUSE;
-        self.pause_down = PAUSE;
+        self.pause_down = PAUSE_OF_LESS;
         self.factor = STEP;
         self.forget();
         self.proven = self.size;
@@ -462,7 +465,7 @@ impl Auto {
         self.proven = self.size;
         match trial.kind {
             Kind::Larger => {
-                self.pause_up = PAUSE;
+                self.pause_up = (self.pause_up / 2).max(PAUSE);
                 // The nearer the knee, the smaller the next step.
                 let share = gain.value / (trial.factor - 1.0);
                 self.factor = match share < 0.3 {

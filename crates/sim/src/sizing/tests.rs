@@ -37,3 +37,18 @@ fn a_run_is_a_function_of_its_seed() {
     let b = run(&short, Sizing::Auto, 5);
     assert_eq!((a.goodput, a.changes), (b.goodput, b.changes));
 }
+
+#[test]
+fn after_minutes_the_size_rests() {
+    for name in ["cpu, knee at 25", "cpu and sleep", "two classes"] {
+        let found = all().into_iter().find(|workload| workload.name == name);
+        let long = Workload {
+            seconds: 900,
+            from: 600,
+            ..found.expect("a workload of that name")
+        };
+        let auto = run(&long, Sizing::Auto, 3);
+        let changes = auto.changes_from(600);
+        assert!(changes <= 10, "{name}: {changes} in five minutes");
+    }
+}

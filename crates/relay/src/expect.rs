@@ -106,6 +106,8 @@ pub(crate) struct Refusal {
     /// of a failed transaction, would have come first, and goes to the client.
     pub(crate) code: &'static str,
     pub(crate) instead: Box<[u8]>,
+    /// What fails is a Query, and ends with ReadyForQuery.
+    pub(crate) query: bool,
 }
 
 /// A client's Parse of a named statement, or of the unnamed one.
@@ -184,14 +186,15 @@ impl Expect {
     /// Ends with ReadyForQuery.
     #[inline]
     pub(crate) fn ends_batch(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Expect::Query(_)
-                | Expect::Function
-                | Expect::Sync
-                | Expect::OwnQuery(_)
-                | Expect::OwnSync
-        )
+            | Expect::Function
+            | Expect::Sync
+            | Expect::OwnQuery(_)
+            | Expect::OwnSync => true,
+            Expect::Fails(refusal) => refusal.query,
+            _ => false,
+        }
     }
 }
 

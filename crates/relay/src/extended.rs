@@ -23,7 +23,7 @@ use wire::front;
 /// must have.
 const NOBODYS: &[u8] = b"plimsoll refused this";
 /// A statement that no server accepts: there is no such column.
-const NOTHING: &[u8] = b"SELECT \"plimsoll refused this\"";
+pub(crate) const NOTHING: &[u8] = b"SELECT \"plimsoll refused this\"";
 
 impl Hub {
     pub(crate) fn extended(
@@ -414,7 +414,11 @@ impl Hub {
         };
         out.write(Peer::Server(link), message);
         let instead = report.bytes();
-        let refusal = Refusal { code, instead };
+        let refusal = Refusal {
+            code,
+            instead,
+            query: false,
+        };
         self.expect(slot, Expect::Fails(Box::new(refusal)), out);
     }
 }

@@ -77,11 +77,8 @@ impl Turn<'_> {
         {
             self.server.dirty = true;
         }
-        let in_batch = !matches!(
-            self.server.expected.front(),
-            None | Some(Expect::Query(_) | Expect::Function | Expect::Sync)
-        );
-        if in_batch {
+        let in_batch = |e: &Expect| !e.ends_batch();
+        if self.server.expected.front().is_some_and(in_batch) {
             self.skip();
         }
         if unseen { After::Ddl } else { After::Nothing }

@@ -353,6 +353,10 @@ impl Server {
             self.fail("25P02");
             return Ran::Failed;
         }
+        if find(text, b"\"plimsoll refused this\"").is_some() {
+            self.fail("42703");
+            return Ran::Failed;
+        }
         self.others_state(marks);
         assert!(
             self.wild || find(text, b"shadow").is_none() || !self.vars.contains_key(OWNED),

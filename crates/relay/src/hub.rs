@@ -401,6 +401,12 @@ impl Hub {
         };
         if let Phase::Login(login) = &client.phase {
             let lookup = login.looks_up();
+            // Each wait has the pool's deadline; that there are no more and more
+            // of them is the login's own.
+            if now.since(client.connected_at) > self.directory.settings.login_timeout {
+                let reason = CloseReason::ClientLoginTimeout;
+                return self.fail_client(slot, &Trouble::LoginTimeout, reason, &mut io);
+            }
             return self.login_again(slot, lookup, &mut io);
         }
         client.phase = Phase::Ready;

@@ -1,7 +1,9 @@
 //! What a client leaves behind, and what reaches only it.
 
-use super::Stage;
-use crate::CancelOutcome;
+use super::{ConnId, Stage};
+use crate::{CancelOutcome, PeerInfo};
+use events::snapshot::Address;
+use wire::front;
 
 /// A session lock outlives the statement that failed after it was taken.
 #[test]
@@ -296,4 +298,32 @@ fn a_setting_that_a_later_text_told_is_not_asked_for() {
         assert_eq!(s.server_got(0), "", "{later}");
         assert_eq!(s.ports.idle.len(), 1, "{later}");
     }
+}
+
+/// The connection that a login is granted ends on the way, again and again.
+#[test]
+fn a_login_whose_waits_begin_anew_ends_at_its_own_deadline() {
+    let mut s = Stage::new(0);
+    let peer = PeerInfo {
+        addr: Address::Unix,
+        local_addr: Address::Unix,
+    };
+    let c = s.hub.accept(s.now, peer);
+    let mut hello = Vec::new();
+    front::startup(&mut hello, 0, [("user", "u"), ("database", "d")]);
+    s.client_bytes(c, &hello);
+    let mut granted = 0;
+    while let Some(id) = s.ports.waiting.pop_front() {
+        s.pass(25);
+        let gone = ConnId {
+            slot: 0,
+            generation: 7,
+        };
+        s.dispatch(&[], |hub, now, ports, out| {
+            hub.granted(now, id, 0, gone, ports, out)
+        });
+        granted += 1;
+    }
+    assert_eq!(granted, 3, "it may take 60 s");
+    assert_eq!(s.closed, ["c0 client_login_timeout"]);
 }

@@ -148,6 +148,11 @@ impl World {
                 }
                 self.hand_over(w, conn, slot, to);
             }
+            // The worker's thread has ended: a socket that another one's client makes
+            // the pool ask for is never opened.
+            Action::Open { conn, .. } if self.stopped.contains(&(w as u16)) => {
+                self.shop.up.open_failed(now, conn, false, "stopped".into());
+            }
             Action::Open { conn, pool, .. } => self.open(w, conn, pool),
             Action::Close {
                 conn, slot, reason, ..

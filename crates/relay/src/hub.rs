@@ -383,10 +383,31 @@ impl Hub {
             }
             return;
         };
+        let mut from = None;
         if let Some(server) = self.servers.get_mut(slot) {
             server.phase = ServerPhase::Lent;
+            from = Some(server.pool.key);
         }
+        self.cancel_other_wait(now, client_slot, client, from, pools);
         self.link(now, client_slot, slot, pools, out);
+    }
+
+    /// A pool's word is on its way while the client is moved, and now waits in
+    /// another pool. The word holds, and the other wait is over too: its end
+    /// would answer a later request.
+    fn cancel_other_wait(
+        &self,
+        now: Time,
+        slot: u32,
+        client: ClientId,
+        from: Option<PoolKey>,
+        pools: &mut dyn Pools,
+    ) {
+        if let Some(pool) = self.clients.get(slot).and_then(|c| c.pool.as_ref())
+            && from != Some(pool.key)
+        {
+            pools.cancel_wait(now, pool.key, client);
+        }
     }
 
     /// The connection that was granted ended on its way: the client, which the
@@ -437,6 +458,7 @@ impl Hub {
         out: &mut Outbox,
     ) {
         if let Some(slot) = self.live(client).filter(|c| self.waits(*c)) {
+            self.cancel_other_wait(now, slot, client, None, pools);
             self.refuse(now, slot, reason, waited, text, pools, out);
         }
     }

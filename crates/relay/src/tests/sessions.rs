@@ -327,3 +327,28 @@ fn a_login_whose_waits_begin_anew_ends_at_its_own_deadline() {
     assert_eq!(granted, 3, "it may take 60 s");
     assert_eq!(s.closed, ["c0 client_login_timeout"]);
 }
+
+/// A pool refuses a client that was moved meanwhile, and waits in another one.
+#[test]
+fn a_refusal_that_crosses_a_move_ends_the_wait_in_the_other_pool_too() {
+    let mut s = Stage::new(1);
+    let (holder, c) = (s.client(&[]), s.client(&[]));
+    s.send(holder, "Q BEGIN");
+    s.answer(0, "C BEGIN / Z T");
+    s.send(c, "Q one");
+    let id = s.ports.waiting[0];
+    let other = std::sync::Arc::new(crate::PoolInfo {
+        key: crate::PoolKey(1),
+        ..super::pool_info(crate::PoolMode::Transaction)
+    });
+    s.dispatch(&[], |hub, now, ports, out| {
+        hub.pool_moved(now, crate::PoolKey(0), &other, ports, out);
+    });
+    assert_eq!(s.ports.waiting, [id], "it waits there now");
+    s.dispatch(&[], |hub, now, ports, out| {
+        let reason = events::RefuseReason::WaitTimeout;
+        hub.refused(now, id, reason, Default::default(), None, ports, out);
+    });
+    assert_eq!(s.client_got(c), "E 53300 / Z I");
+    assert!(s.ports.waiting.is_empty());
+}

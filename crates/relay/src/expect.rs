@@ -5,6 +5,7 @@
 //! replies are swallowed. A local entry has no message at the server at all:
 //! its reply is ours, and goes out when its turn comes.
 
+use crate::client::Named;
 use crate::effects::{Script, ScriptNotes};
 use crate::statements::Statement;
 use std::collections::VecDeque;
@@ -76,8 +77,9 @@ pub(crate) enum Expect {
     Describe,
     /// Execute of the client.
     Execute(Option<Box<Script>>),
-    /// Close of the client.
-    Close,
+    /// Close of the client; what it closed of those that have their own names
+    /// there, should it be skipped.
+    Close(Option<Box<ClientParse>>),
     /// A message that fails at the server on purpose.
     Fails(Box<Refusal>),
     /// Parse of the pooler's, ahead of a client's Bind or Describe.
@@ -117,6 +119,23 @@ pub(crate) struct ClientParse {
     pub(crate) statement: Arc<Statement>,
     /// The unnamed statement that it replaces, and that stays if it is skipped.
     pub(crate) before: Option<Arc<Statement>>,
+    /// As in [`Named`](crate::client::Named).
+    pub(crate) lease: u64,
+}
+
+impl ClientParse {
+    /// The server knows it by our name.
+    pub(crate) fn is_ours(&self) -> bool {
+        !self.name.is_empty() && self.lease == 0
+    }
+
+    /// As the client has it.
+    pub(crate) fn named(&self) -> Named {
+        Named {
+            statement: Arc::clone(&self.statement),
+            lease: self.lease,
+        }
+    }
 }
 
 impl Expect {
@@ -165,7 +184,7 @@ impl Expect {
             Expect::Describe => 6,
             Expect::Execute(None) => 7,
             Expect::Execute(Some(_)) => 8,
-            Expect::Close => 9,
+            Expect::Close(_) => 9,
             Expect::Fails(_) => 10,
             Expect::OwnParse(_) | Expect::OwnUnnamed => 11,
             Expect::OwnClose(_) => 12,
@@ -318,7 +337,10 @@ impl Expected {
         let mut earlier = false;
         for entry in self.entries.iter().rev() {
             match entry {
-                Expect::Parse(Some(p)) | Expect::LocalParse(p) | Expect::LocalClose(Some(p))
+                Expect::Parse(Some(p))
+                | Expect::LocalParse(p)
+                | Expect::LocalClose(Some(p))
+                | Expect::Close(Some(p))
                     if *p.name == *name =>
                 {
                     return earlier;

@@ -155,6 +155,8 @@ pub struct Hub {
     pub(crate) ids: u64,
     /// Schemas that only one client sees, counted.
     pub(crate) own_schemas: u64,
+    /// Leases so far.
+    pub(crate) leases: u64,
     /// Clients that have not logged in yet, for their deadline.
     pub(crate) logins: Vec<(u32, u32)>,
     /// Buffers for held input, used again.
@@ -192,6 +194,7 @@ impl Hub {
             generations: 0,
             ids: 0,
             own_schemas: 0,
+            leases: 0,
             logins: Vec::new(),
             spare: Vec::new(),
             large: Large::default(),

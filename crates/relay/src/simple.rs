@@ -200,8 +200,9 @@ impl Hub {
         let client = self.clients.get_mut(slot)?;
         let link = client.link;
         let server = self.servers.get_mut(link)?;
+        let there = client.named_there(name, server.lease).is_some();
         let prepared = &mut client.ext.as_mut()?.prepared;
-        let ours = prepared.contains_key(name) || server.expected.undecided(name);
+        let ours = prepared.contains_key(name) && !there || server.expected.undecided(name);
         if script.statements != 1 || !ours {
             return None;
         }

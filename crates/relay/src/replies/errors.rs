@@ -6,7 +6,6 @@ use crate::errors::Report;
 use crate::expect::Expect;
 use crate::server::Server;
 use events::CloseReason;
-use std::sync::Arc;
 use wire::back::ErrorFields;
 
 impl Turn<'_> {
@@ -131,7 +130,7 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
     let client = client.filter(|_| !again);
     match entry {
         Expect::Parse(Some(parse)) => {
-            if !parse.name.is_empty() {
+            if parse.is_ours() {
                 server.prepared.doubtful(&parse.statement);
             }
             server.unnamed = None;
@@ -144,11 +143,11 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
                 client.forget_parse(parse);
             }
         }
-        Expect::LocalClose(Some(closed)) => {
+        Expect::LocalClose(Some(closed)) | Expect::Close(Some(closed)) => {
             if let Some(client) = client {
                 let all = &mut client.extra().prepared;
                 all.entry(closed.name.clone())
-                    .or_insert_with(|| Arc::clone(&closed.statement));
+                    .or_insert_with(|| closed.named());
             }
         }
         Expect::OwnParse(statement) => server.prepared.doubtful(statement),

@@ -352,3 +352,59 @@ fn a_refusal_that_crosses_a_move_ends_the_wait_in_the_other_pool_too() {
     assert_eq!(s.client_got(c), "E 53300 / Z I");
     assert!(s.ports.waiting.is_empty());
 }
+
+/// In session mode the server knows a client's statements by its own names. They
+/// are followed all the same: what they do, and when the pool changes its mode.
+#[test]
+fn statements_under_their_own_names_are_followed_out_of_session_mode() {
+    let mut s = Stage::with(1, crate::PoolMode::Session, crate::Settings::default());
+    let c = s.client(&[]);
+    let text = "SET search_path TO x";
+    let (parse, run) = (format!("P a={text}"), "B a / E / S");
+    s.send(c, &format!("{parse} / {run}"));
+    assert_eq!(
+        s.server_got(0),
+        format!("P #{text}={text} / B #{text} / E / S")
+    );
+    s.answer(0, "1 / 2 / C SET / Z I");
+    // Twice is the server's to refuse; Close and DEALLOCATE are its own too.
+    for (sent, answer) in [
+        (format!("{parse} / S"), "E 42P05 / Z I"),
+        ("D a / S".into(), "t / n / Z I"),
+        ("P b=SELECT 2 / C b / S".into(), "1 / 3 / Z I"),
+        ("P b=SELECT 2 / S".into(), "1 / Z I"),
+        ("Q DEALLOCATE b".into(), "C DEALLOCATE / Z I"),
+        ("P b=SELECT 2 / S".into(), "1 / Z I"),
+        // A Close that is skipped closes nothing.
+        ("B x / C b / S".into(), "E 26000 / Z I"),
+    ] {
+        s.client_got(c);
+        s.server_got(0);
+        s.send(c, &sent);
+        let mut raw = Vec::new();
+        sent.split(" / ")
+            .for_each(|m| super::client_message(&mut raw, m));
+        assert_eq!(s.server_got(0), s.read(&raw, true), "{sent}");
+        s.answer(0, answer);
+        assert_eq!(s.client_got(c), answer, "{sent}");
+    }
+    s.hub.pool_changed(&std::sync::Arc::new(super::pool_info(
+        crate::PoolMode::Transaction,
+    )));
+    s.send(c, "Q SELECT 1");
+    s.answer(0, "C SELECT 1 / Z I");
+    assert_eq!(s.server_got(0), "Q SELECT 1 / Q DISCARD ALL");
+    s.answer(0, "C DISCARD ALL / Z I");
+    s.client_got(c);
+    // Now by our names, under the parameter that a statement had set.
+    s.send(c, "B b / E / S");
+    let set = s.server_got(0);
+    assert!(set.contains("search_path"), "{set}");
+    s.answer(0, "C SELECT 1 / Z I");
+    assert_eq!(
+        s.server_got(0),
+        "P #SELECT 2=SELECT 2 / B #SELECT 2 / E / S"
+    );
+    s.answer(0, "1 / 2 / C SELECT 1 / Z I");
+    assert_eq!(s.client_got(c), "2 / C SELECT 1 / Z I");
+}

@@ -18,7 +18,7 @@ impl Draft {
     /// The monitor's settings as a whole.
     pub(crate) fn budget(&mut self) {
         self.plan.line_stated |= self.places.contains_key("line");
-        let fleet = self.plan.fleet.clone();
+        let fleet = self.plan.monitor.fleet.clone();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         if fleet.is_empty() || fleet.len() > FLEET_MAX || !fleet.chars().all(plain) {
             let problem = Problem::new(format!("{} is no name of a fleet", quoted(&fleet)))
@@ -26,7 +26,7 @@ impl Draft {
             let help = format!("write up to {FLEET_MAX} letters, digits, - and _");
             self.error("fleet", problem.help(help));
         }
-        if self.plan.monitor_interval < INTERVAL_MIN {
+        if self.plan.monitor.interval < INTERVAL_MIN {
             let problem = Problem::new("the server's figures would be read all the time");
             self.error("monitor_interval", problem.help("write \"250ms\" or more"));
         }
@@ -35,7 +35,7 @@ impl Draft {
     /// What bounds a size that PgBouncer would not bound: what the server has,
     /// where a monitor session reads that.
     fn widest(&self) -> (u32, &'static str) {
-        match self.plan.monitor_user {
+        match self.plan.monitor.user {
             Some(_) => (LINE_MAX, "what the server has, at most"),
             None => (self.plan.line, "the line"),
         }

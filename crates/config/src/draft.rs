@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::error::{Errors, Place, Problem};
 use crate::guards::{LATER, LATER_KEYS};
 use crate::plan::{
-    AuthType, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Pin, Plan, PoolMode, PoolSize,
-    ShownSetting, Tls,
+    AuthType, AutoSize, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Monitor, Pin, Plan,
+    PoolMode, PoolSize, ShownSetting, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -215,7 +215,7 @@ impl Draft {
         let (line, clients) = (self.plan.line, self.plan.max_client_conn);
         if self.dialect == Dialect::Ini {
             if !by_line.is_empty() {
-                let bound = match self.plan.monitor_user {
+                let bound = match self.plan.monitor.user {
                     Some(_) => "as monitor_user reads it".to_owned(),
                     None => format!("{line} connections per database server"),
                 };
@@ -234,7 +234,7 @@ impl Draft {
                 self.warn(format!("timeouts that are off: {}", off.join(", ")));
             }
         }
-        if !self.line_known && self.plan.monitor_user.is_none() {
+        if !self.line_known && self.plan.monitor.user.is_none() {
             let how = match self.dialect {
                 Dialect::Ini => "state it with --line",
                 Dialect::Toml => "state it as `line` in [server], or with --line",
@@ -343,9 +343,7 @@ fn blank() -> Plan {
         server_tls: Tls::default(),
         pool_mode: PoolMode::Transaction,
         default_pool_size: PoolSize::Auto,
-        auto_floor: 0,
-        auto_ceiling: None,
-        server_cores: None,
+        auto: AutoSize::default(),
         min_pool_size: 0,
         reserve_pool_size: 0,
         reserve_pool_timeout: ZERO,
@@ -356,12 +354,7 @@ fn blank() -> Plan {
         max_db_client_connections: None,
         line: 0,
         line_stated: false,
-        monitor_user: None,
-        monitor_database: None,
-        monitor_interval: ZERO,
-        monitor_idle_stop: None,
-        headroom: 0,
-        fleet: String::new(),
+        monitor: Monitor::default(),
         queue_max: 0,
         connects_max: 0,
         query_wait_timeout: None,

@@ -25,7 +25,7 @@ pub enum PoolMode {
 pub enum PoolSize {
     /// So many.
     Fixed(u32),
-    /// As many as bring throughput, between `auto_floor` and `auto_ceiling`.
+    /// As many as bring throughput, between the floor and the ceiling of [`AutoSize`].
     Auto,
 }
 
@@ -236,6 +236,35 @@ pub enum StatementText {
     Off,
 }
 
+/// The monitor session, which reads the server's limits, and how the line is shared.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Monitor {
+    /// User that reads the server's limits and who is connected; `None`: the line is the stated one.
+    pub user: Option<String>,
+    /// Database at the server that it logs in to; `None`: the first that a client asks for.
+    pub database: Option<String>,
+    /// Between two readings, at most.
+    pub interval: Duration,
+    /// Without clients for so long, the monitor session ends; `None`: never.
+    pub idle_stop: Option<Duration>,
+    /// Slots left free at the server.
+    pub headroom: u32,
+    /// Instances with this name share the line.
+    pub fleet: String,
+}
+
+/// Bounds of automatic sizes, and where they start.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AutoSize {
+    /// An automatic size is never smaller.
+    pub floor: u32,
+    /// An automatic size is never larger; `None`: the line alone.
+    pub ceiling: Option<u32>,
+    /// Processor cores of the database server; `None`: unknown, and an
+    /// automatic size starts from the floor.
+    pub server_cores: Option<u32>,
+}
+
 /// Leases, and those that look forgotten.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Leaks {
@@ -308,13 +337,8 @@ pub struct Plan {
     pub pool_mode: PoolMode,
     /// Most server connections per (database, user).
     pub default_pool_size: PoolSize,
-    /// An automatic size is never smaller.
-    pub auto_floor: u32,
-    /// An automatic size is never larger; `None`: the line alone.
-    pub auto_ceiling: Option<u32>,
-    /// Processor cores of the database server; `None`: unknown, and an
-    /// automatic size starts from the floor.
-    pub server_cores: Option<u32>,
+    /// Bounds of automatic sizes.
+    pub auto: AutoSize,
     /// Kept open per pool.
     pub min_pool_size: u32,
     /// Further connections after `reserve_pool_timeout`.
@@ -335,18 +359,8 @@ pub struct Plan {
     pub line: u32,
     /// Somebody stated the line; it bounds what the monitor reads.
     pub line_stated: bool,
-    /// User that reads the server's limits and who is connected; `None`: the line is the stated one.
-    pub monitor_user: Option<String>,
-    /// Database at the server that it logs in to; `None`: the first that a client asks for.
-    pub monitor_database: Option<String>,
-    /// Between two readings, at most.
-    pub monitor_interval: Duration,
-    /// Without clients for so long, the monitor session ends; `None`: never.
-    pub monitor_idle_stop: Option<Duration>,
-    /// Slots left free at the server.
-    pub headroom: u32,
-    /// Instances with this name share the line.
-    pub fleet: String,
+    /// How the server's own figures are read.
+    pub monitor: Monitor,
     /// Most clients that wait, per pool.
     pub queue_max: u32,
     /// Connections to one server being opened at a time.

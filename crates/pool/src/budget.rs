@@ -35,8 +35,10 @@
 //! both see each other in the one view.
 
 mod others;
+mod peaks;
 mod peers;
 mod reading;
+mod session;
 mod share;
 mod squeeze;
 #[cfg(test)]
@@ -44,11 +46,11 @@ mod tests;
 
 use events::Time;
 use others::Others;
+use peaks::Peaks;
 use peers::Ghosts;
 pub use reading::{FLEET_NAME_MAX, Member, Parts, Reading};
 use share::level;
 pub(crate) use squeeze::Squeeze;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How the line of a server is found and shared.
@@ -88,21 +90,12 @@ pub const FIRST_READING_MAX: Duration = Duration::from_secs(2);
 pub const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Readings follow each other no faster, whatever happens.
 pub const READ_PAUSE: Duration = Duration::from_millis(200);
-/// First pause before a lost monitor session is opened again; doubled at each
-/// further loss without a reading between.
-const REOPEN_PAUSE: Duration = Duration::from_millis(250);
-/// It grows no further than this.
-const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// A claim that a peer wants is kept for what was in use within this time.
-const USE_WINDOW: Duration = Duration::from_secs(1);
 /// What a reading shows of others, or shows no more of a peer, is believed when
 /// it lasts: meanwhile every peer has stated anew what it holds.
 const CONFIRM: Duration = Duration::from_millis(400);
 /// Claims above the line for so long are cut. Two that raise at the same time
 /// are above it for a moment, and take it back themselves.
 const OVER_MAX: Duration = Duration::from_secs(1);
-/// Figures of use remembered, at most.
-const PEAKS_MAX: usize = 64;
 
 /// What is known of the line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -191,8 +184,7 @@ pub(crate) struct Budget {
     parts: Parts,
     peers: Vec<Member>,
     ghosts: Ghosts,
-    /// Most that was needed lately, and since when this is the figure.
-    peaks: VecDeque<(Time, u32)>,
+    peaks: Peaks,
     used_at: Time,
     grants: u64,
     /// The server had no slot: less is opened for a while.
@@ -222,7 +214,7 @@ impl Budget {
             parts: Parts::default(),
             peers: Vec::new(),
             ghosts: Ghosts::default(),
-            peaks: VecDeque::new(),
+            peaks: Peaks::default(),
             used_at: Time::ZERO,
             grants: 0,
             squeeze: None,
@@ -351,144 +343,7 @@ impl Budget {
         };
     }
 
-    // --- the monitor session ---
-
-    /// When the monitor session may be opened; `None`: it is not wanted.
-    pub(crate) fn session_at(&self) -> Option<Time> {
-        let wanted = self.settings.is_some() && self.sight != Sight::Resting;
-        wanted.then_some(self.reopen_at)
-    }
-
-    /// A client needs the server again.
-    pub(crate) fn awake(&mut self, now: Time) -> bool {
-        let rested = self.sight == Sight::Resting;
-        if rested {
-            self.sight = Sight::Asking(now);
-            self.used_at = now;
-        }
-        rested
-    }
-
-    pub(crate) fn connected(&mut self) {
-        self.session = true;
-        self.again = true;
-        self.asked = None;
-    }
-
-    /// The monitor session ended, or could not be opened.
-    pub(crate) fn session_lost(&mut self, now: Time, usage: &Usage) {
-        if !self.session && now < self.reopen_at {
-            // Its end was told already.
-            return;
-        }
-        self.session = false;
-        self.unseen = true;
-        self.asked = None;
-        if self.sight == Sight::Resting {
-            return self.blind(usage);
-        }
-        let pause = REOPEN_PAUSE.saturating_mul(1 << self.lost.min(16));
-        self.reopen_at = now.after(pause.min(REOPEN_PAUSE_MAX));
-        self.lost = self.lost.saturating_add(1);
-        if let Sight::Asking(_) = self.sight {
-            // Its clients need not wait longer: it will not come in time.
-            self.give_up();
-        }
-        self.blind(usage);
-    }
-
-    /// The question failed: the session lives, the figures are not to be had.
-    pub(crate) fn unanswered(&mut self) {
-        self.asked = None;
-        if let Sight::Asking(_) = self.sight {
-            self.give_up();
-        }
-    }
-
-    /// Without a monitor session this member is seen by its connections only:
-    /// rows that nobody states. Its peers keep its claim free as long as they see
-    /// at least half of what it stated last, and at least one ([`Ghosts`]); when
-    /// it holds less, it has lost the rest.
-    pub(crate) fn blind(&mut self, usage: &Usage) {
-        if !self.is_blind() || self.settings.is_none() {
-            return;
-        }
-        if usage.charged < peers::trace(self.told.0) {
-            self.claim = self.claim.min(usage.charged);
-        }
-    }
-
-    /// It has peers, and no monitor session.
-    pub(crate) fn is_blind(&self) -> bool {
-        !self.session && !self.peers.is_empty()
-    }
-
-    /// What the monitor session is to do now.
-    pub(crate) fn step(&mut self, now: Time, usage: &Usage) -> MonitorStep {
-        let Some(settings) = self.settings.clone() else {
-            return MonitorStep::Close;
-        };
-        self.note_use(now, usage);
-        if let Some(asked) = self.asked {
-            return match now.since(asked.at) > ANSWER_MAX {
-                true => MonitorStep::Close,
-                false => MonitorStep::Rest,
-            };
-        }
-        let idle = settings.idle_stop;
-        let rests = idle.is_some_and(|limit| now.since(self.used_at) >= limit);
-        if rests {
-            self.claim = self.claim.min(usage.charged);
-            if self.published <= self.claim.max(usage.charged) {
-                self.sight = Sight::Resting;
-                return MonitorStep::Close;
-            }
-            // The others learn first that the claim is free.
-            self.again = true;
-        }
-        let wish = match rests {
-            true => self.claim.max(usage.charged),
-            false => self.wish(now, usage),
-        };
-        let wants = usage.needed.min(self.most()).saturating_sub(self.claim);
-        if now < self.due(&settings, wish, wants, usage) {
-            return MonitorStep::Rest;
-        }
-        self.again = false;
-        self.asked_at = now;
-        self.published = wish;
-        self.told = (usage.usable, wants);
-        self.asked = Some(Asked {
-            at: now,
-            held: usage.usable,
-            losses: usage.losses,
-        });
-        let own = Member {
-            instance: settings.instance,
-            claim: wish,
-            held: usage.usable,
-            wants,
-        };
-        MonitorStep::Ask(own.name(&settings.fleet))
-    }
-
-    /// When to ask next: after the interval, or soon where peers depend on it.
-    fn due(&self, settings: &BudgetSettings, wish: u32, wants: u32, usage: &Usage) -> Time {
-        let soon = self.asked_at.after(READ_PAUSE);
-        if self.again {
-            return Time::ZERO;
-        }
-        if self.read_at.is_some() && wish > self.published.max(self.claim) {
-            return soon;
-        }
-        let doubtful = self.over_at.is_some() || self.others.doubtful() || self.ghosts.doubtful();
-        let news = wish != self.published || (usage.usable, wants) != self.told;
-        let wanted = wants > 0 || self.peers.iter().any(|peer| peer.wants > 0);
-        if doubtful || self.squeeze.is_some() || (news || wanted) && !self.peers.is_empty() {
-            return soon;
-        }
-        self.asked_at.after(settings.interval)
-    }
+    // --- the claim ---
 
     /// The claim to publish next.
     fn wish(&self, now: Time, usage: &Usage) -> u32 {
@@ -625,7 +480,7 @@ impl Budget {
         if wanted == 0 || missing == 0 {
             return;
         }
-        let own = usage.needed.max(self.peak());
+        let own = usage.needed.max(self.peaks.most());
         let target = own.min(self.demand_level(own));
         let given = self.claim.saturating_sub(target).min(missing);
         self.claim -= given;
@@ -637,21 +492,6 @@ impl Budget {
             self.used_at = now;
             self.grants = usage.grants;
         }
-        let old = |at: &Time| now.since(*at) > USE_WINDOW;
-        while self.peaks.front().is_some_and(|(at, _)| old(at)) {
-            self.peaks.pop_front();
-        }
-        // Only falling figures are kept: the first is the highest.
-        while self.peaks.back().is_some_and(|(_, n)| *n <= usage.needed) {
-            self.peaks.pop_back();
-        }
-        if self.peaks.len() == PEAKS_MAX {
-            self.peaks.pop_back();
-        }
-        self.peaks.push_back((now, usage.needed));
-    }
-
-    fn peak(&self) -> u32 {
-        self.peaks.front().map_or(0, |(_, n)| *n)
+        self.peaks.note(now, usage.needed);
     }
 }

@@ -87,8 +87,8 @@ impl Proxy {
         let server_tls = server_tls(&plan).map_err(StartError)?;
         let (polls, mailboxes) = loops(count)?;
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
-        let mut registry = Registry::new(Arc::clone(&plan), server_tls, count);
-        registry.instance = u32::from_le_bytes(random());
+        let instance = u32::from_le_bytes(random());
+        let registry = Registry::new(Arc::clone(&plan), server_tls, count, instance);
         let common = Arc::new(Common {
             registry: RwLock::new(registry),
             mailboxes,
@@ -141,11 +141,7 @@ impl Proxy {
                 client_tls.clone(),
             )
             .ok_or_else(|| StartError("a worker has no mailbox".into()))?;
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{i}"))
-                .spawn(move || worker.run())
-                .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
-            threads.push(thread);
+            threads.push(spawn(i, worker)?);
         }
         start_console(&handle, jobs)?;
         Ok(Proxy { handle, threads })
@@ -204,6 +200,13 @@ fn unix_path(listener: &Listener) -> Option<PathBuf> {
         Listener::Tcp { .. } => None,
         Listener::Unix { path, .. } => Some(path.clone()),
     }
+}
+
+fn spawn(i: usize, worker: Worker) -> Result<std::thread::JoinHandle<()>, StartError> {
+    std::thread::Builder::new()
+        .name(format!("worker-{i}"))
+        .spawn(move || worker.run())
+        .map_err(|e| StartError(format!("cannot start a thread: {e}")))
 }
 
 /// Bytes from the system's generator.

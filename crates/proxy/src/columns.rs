@@ -1,11 +1,13 @@
 //! Result sets of the console, column for column as PgBouncer's.
 
+pub(crate) mod stats;
+
 use crate::admin::Figures;
 use config::{Plan, PoolSize};
 use events::Time;
 use events::sizing::AdviceRow;
-use events::snapshot::{Address, ClientRow, ServerRow, Totals};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use events::snapshot::{Address, ClientRow, ServerRow};
+use std::time::{SystemTime, UNIX_EPOCH};
 use wire::back::{self, ErrorReport};
 
 /// OIDs of the types that PgBouncer gives its columns.
@@ -152,116 +154,6 @@ fn advice_words(size: u32, advice: &AdviceRow) -> String {
             advice.seconds.div_ceil(60)
         ),
     }
-}
-
-/// A counter's name and how it is read.
-type Counter = (&'static str, fn(&Totals) -> u64);
-
-/// The counters in PgBouncer's order.
-const COUNTERS: [Counter; 12] = [
-    ("server_assignment_count", |t| t.server_assignments),
-    ("xact_count", |t| t.xacts),
-    ("query_count", |t| t.queries),
-    ("received", |t| t.bytes_received),
-    ("sent", |t| t.bytes_sent),
-    ("xact_time", |t| t.xact_us),
-    ("query_time", |t| t.query_us),
-    ("wait_time", |t| t.wait_us),
-    ("client_parse_count", |t| t.client_parses),
-    ("server_parse_count", |t| t.server_parses),
-    ("bind_count", |t| t.binds),
-    ("client_login_count", |t| t.client_logins),
-];
-
-/// Counters that PgBouncer averages per query or transaction, not per second.
-fn average(index: usize, now: &Totals, before: &Totals, span: Duration) -> u64 {
-    let (_, read) = COUNTERS[index];
-    let change = read(now).saturating_sub(read(before));
-    let per = match COUNTERS[index].0 {
-        "xact_time" => now.xacts.saturating_sub(before.xacts),
-        "query_time" => now.queries.saturating_sub(before.queries),
-        _ => {
-            let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX).max(1);
-            return change.saturating_mul(1_000_000) / micros;
-        }
-    };
-    change.checked_div(per).unwrap_or(0)
-}
-
-fn columns(prefix: bool) -> Vec<String> {
-    let avg = |name: &str| match name {
-        "received" => "avg_recv".to_owned(),
-        other => format!("avg_{other}"),
-    };
-    let mut names = vec!["database".to_owned()];
-    if prefix {
-        names.extend(COUNTERS.iter().map(|(n, _)| format!("total_{n}")));
-        names.extend(COUNTERS.iter().map(|(n, _)| avg(n)));
-    }
-    names
-}
-
-fn shown(names: &[String]) -> Vec<(&str, i32)> {
-    names
-        .iter()
-        .enumerate()
-        .map(|(i, n)| (n.as_str(), if i == 0 { TEXT } else { NUMERIC }))
-        .collect()
-}
-
-pub(crate) fn stats(figures: &Figures) -> Vec<u8> {
-    let names = columns(true);
-    let mut table = Table::new(&shown(&names));
-    for (database, now, before) in figures.by_database() {
-        let mut row = vec![text(database)];
-        row.extend(COUNTERS.iter().map(|(_, read)| text(read(&now))));
-        row.extend((0..COUNTERS.len()).map(|i| text(average(i, &now, &before, figures.period))));
-        table.row(&row);
-    }
-    table.finish("SHOW")
-}
-
-/// SHOW STATS_TOTALS and SHOW STATS_AVERAGES.
-pub(crate) fn stats_part(figures: &Figures, averages: bool) -> Vec<u8> {
-    let names: Vec<String> = std::iter::once("database".to_owned())
-        .chain(COUNTERS.iter().enumerate().map(|(i, (name, _))| {
-            match (*name, averages && i >= 8) {
-                ("received", _) => "bytes_received".to_owned(),
-                ("sent", _) => "bytes_sent".to_owned(),
-                (name, true) => format!("avg_{name}"),
-                (name, false) => name.to_owned(),
-            }
-        }))
-        .collect();
-    let mut table = Table::new(&shown(&names));
-    for (database, now, before) in figures.by_database() {
-        let mut row = vec![text(database)];
-        row.extend((0..COUNTERS.len()).map(|i| {
-            if averages {
-                text(average(i, &now, &before, figures.period))
-            } else {
-                text(COUNTERS[i].1(&now))
-            }
-        }));
-        table.row(&row);
-    }
-    table.finish("SHOW")
-}
-
-pub(crate) fn totals(figures: &Figures) -> Vec<u8> {
-    let mut table = Table::new(&[("name", TEXT), ("value", NUMERIC)]);
-    let (mut now, mut before) = (Totals::default(), Totals::default());
-    for (_, n, b) in figures.by_database() {
-        now.add(&n);
-        before.add(&b);
-    }
-    for (name, read) in COUNTERS {
-        table.row(&[text(format!("total_{name}")), text(read(&now))]);
-    }
-    for (i, name) in columns(true).iter().skip(13).enumerate() {
-        table.row(&[text(name), text(average(i, &now, &before, figures.period))]);
-    }
-    table.finish("SHOW")
 }
 
 /// Columns that SHOW CLIENTS and SHOW SERVERS share.
@@ -447,7 +339,7 @@ pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
             text(match d.pool_size.unwrap_or(plan.default_pool_size) {
                 PoolSize::Fixed(n) => n,
                 // A number has to stand here: the size that holds now.
-                PoolSize::Auto => of().map(|p| p.size).max().unwrap_or(plan.auto_floor),
+                PoolSize::Auto => of().map(|p| p.size).max().unwrap_or(plan.auto.floor),
             }),
             text(d.min_pool_size.unwrap_or(plan.min_pool_size)),
             text(d.reserve_pool_size.unwrap_or(plan.reserve_pool_size)),
@@ -545,28 +437,5 @@ mod tests {
         assert_eq!(utc(951_782_399), "2000-02-28 23:59:59 UTC");
         assert_eq!(utc(951_782_400), "2000-02-29 00:00:00 UTC");
         assert_eq!(utc(1_735_689_599), "2024-12-31 23:59:59 UTC");
-    }
-
-    #[test]
-    fn averages_are_per_second_or_per_query() {
-        let before = Totals::default();
-        let now = Totals {
-            queries: 10,
-            query_us: 500,
-            xacts: 5,
-            xact_us: 1000,
-            ..Totals::default()
-        };
-        let span = Duration::from_secs(5);
-        let by_name = |name: &str| {
-            let i = COUNTERS
-                .iter()
-                .position(|(n, _)| *n == name)
-                .expect("a known counter");
-            average(i, &now, &before, span)
-        };
-        assert_eq!(by_name("query_count"), 2);
-        assert_eq!(by_name("query_time"), 50);
-        assert_eq!(by_name("xact_time"), 200);
     }
 }

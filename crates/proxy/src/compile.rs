@@ -112,13 +112,13 @@ pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
 
 /// How the line of a server is read and shared; `None`: it is the stated one.
 pub(crate) fn budget_settings(plan: &Plan, instance: u32) -> Option<BudgetSettings> {
-    plan.monitor_user.as_ref()?;
+    plan.monitor.user.as_ref()?;
     Some(BudgetSettings {
-        interval: plan.monitor_interval,
-        idle_stop: plan.monitor_idle_stop,
-        headroom: plan.headroom,
+        interval: plan.monitor.interval,
+        idle_stop: plan.monitor.idle_stop,
+        headroom: plan.monitor.headroom,
         stated: plan.line_stated,
-        fleet: plan.fleet.as_str().into(),
+        fleet: plan.monitor.fleet.as_str().into(),
         instance,
     })
 }
@@ -131,9 +131,9 @@ pub(crate) fn monitor_info(
     name: &str,
     database: &Database,
 ) -> Option<PoolInfo> {
-    let user = plan.monitor_user.as_deref()?;
+    let user = plan.monitor.user.as_deref()?;
     let secret = plan.users.get(user).and_then(|u| u.secret.as_ref());
-    let at_server = plan.monitor_database.as_deref();
+    let at_server = plan.monitor.database.as_deref();
     Some(PoolInfo {
         key,
         upstream: upstream.id,

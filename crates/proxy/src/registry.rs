@@ -88,6 +88,7 @@ impl Registry {
         plan: Arc<Plan>,
         server_tls: Option<Arc<rustls::ClientConfig>>,
         workers: u16,
+        instance: u32,
     ) -> Registry {
         Registry {
             rules: Arc::new(compile::flow_rules(&plan)),
@@ -103,7 +104,7 @@ impl Registry {
             flows: Mutex::default(),
             disabled: std::collections::BTreeSet::new(),
             workers,
-            instance: 0,
+            instance,
         }
     }
 
@@ -508,7 +509,7 @@ mod tests {
         let source = move |_: &Path| Ok(text.clone().into_bytes());
         let plan = config::load("test.ini".as_ref(), &source);
         let plan = plan.unwrap_or_else(|e| panic!("{}", e.render()));
-        Registry::new(Arc::new(plan), None, 1)
+        Registry::new(Arc::new(plan), None, 1, 0)
     }
 
     fn target<'a>(database: &'a str, user: &'a str) -> Target<'a> {

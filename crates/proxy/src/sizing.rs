@@ -119,15 +119,15 @@ pub(crate) fn compiled(plan: &config::Plan, size: PoolSize, per_query: bool) -> 
         },
         PoolSize::Auto => {
             let line = plan.line.max(1);
-            let ceiling = plan.auto_ceiling.unwrap_or(line).min(line);
+            let ceiling = plan.auto.ceiling.unwrap_or(line).min(line);
             let fixed = match plan.default_pool_size {
                 PoolSize::Fixed(n) => n,
                 PoolSize::Auto => OBSERVED_SIZE,
             };
             let auto = pool::AutoSettings {
-                floor: plan.auto_floor.clamp(1, ceiling),
+                floor: plan.auto.floor.clamp(1, ceiling),
                 ceiling,
-                server_cores: plan.server_cores,
+                server_cores: plan.auto.server_cores,
                 per_query,
             };
             Compiled {

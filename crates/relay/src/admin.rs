@@ -3,8 +3,9 @@
 use crate::client::Phase;
 use crate::directory::{PoolInfo, PoolKey};
 use crate::errors::Trouble;
-use crate::hub::{Hub, Pools};
+use crate::hub::Hub;
 use crate::outbox::{Outbox, Peer};
+use crate::pools::Pools;
 use crate::requests::Io;
 use events::{CloseReason, ConnId, Time};
 use std::sync::Arc;

@@ -7,8 +7,9 @@
 use crate::client::Phase;
 use crate::errors::Trouble;
 use crate::expect::Expect;
-use crate::hub::{Hub, Pools};
+use crate::hub::Hub;
 use crate::outbox::{Command, Outbox, Peer};
+use crate::pools::Pools;
 use crate::requests::Io;
 use crate::server::ServerPhase;
 use events::{ConnId, Time, WorkerId};

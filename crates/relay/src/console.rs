@@ -2,8 +2,9 @@
 
 use crate::client::Phase;
 use crate::errors::Trouble;
-use crate::hub::{Hub, Pools};
+use crate::hub::Hub;
 use crate::outbox::{Command, Outbox, Peer};
+use crate::pools::Pools;
 use crate::requests::Io;
 use events::snapshot::Address;
 use events::{ClientId, CloseReason, Time};

@@ -2,128 +2,23 @@
 
 use crate::auth::Cache;
 use crate::client::{Client, NONE, Phase};
-use crate::directory::{Directory, PoolInfo, PoolKey, Route, Target};
+use crate::directory::{Directory, PoolInfo, PoolKey};
 use crate::errors::{self, Report, Trouble};
 use crate::large::Large;
 use crate::leases::Watch;
 use crate::monitor::Monitor;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::Interner;
+use crate::pools::Pools;
 use crate::requests::Io;
 use crate::seeds::Seeds;
 use crate::server::{Server, ServerPhase, Transfer};
 use crate::slots::Slots;
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
-use events::{ClientId, CloseReason, ConnId, FlowId, RefuseReason, Time, WorkerId};
-use pool::{Checkin, Checkout, Lesson, MonitorStep, Reading, SilentLease};
+use events::{ClientId, CloseReason, ConnId, RefuseReason, Time, WorkerId};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The pools, as the hub sees them. The proxy puts a lock behind it, the
-/// simulator does not. What the pool wants done next comes to the hub as
-/// calls of `granted`, `refused`, `open`, `detach` and `evict`, after the
-/// dispatch.
-pub trait Pools {
-    /// Where a login leads; creates the pool when it is the first.
-    fn route(&mut self, now: Time, target: Target<'_>) -> Route;
-    /// The pool in which `auth_query` runs for logins to `database`.
-    fn auth_pool(&mut self, now: Time, database: &str) -> Option<Arc<PoolInfo>>;
-    /// The query for logins to `database`, where it has one of its own.
-    fn auth_query(&self, database: &str) -> Option<Box<str>> {
-        let _ = database;
-        None
-    }
-    /// A client begins to use a pool; its flow, by user and application.
-    fn join(&mut self, pool: PoolKey, key: &str) -> FlowId;
-    /// It stops using it.
-    fn leave(&mut self, pool: PoolKey, flow: FlowId);
-    /// Asks for a server connection.
-    fn checkout(&mut self, now: Time, pool: PoolKey, client: ClientId, flow: FlowId) -> Checkout;
-    /// What a `Refused(ServerDown)` rests on.
-    fn failure(&mut self, pool: PoolKey) -> Option<Arc<str>>;
-    /// When and how it failed; for the error's words.
-    fn outage(&mut self, _pool: PoolKey) -> Option<pool::Outage> {
-        None
-    }
-    /// How full the pool is, for the words of a refusal; with `holders`, who
-    /// holds most.
-    fn plight(&mut self, _pool: PoolKey, _flow: FlowId, _holders: bool) -> pool::Plight {
-        pool::Plight::default()
-    }
-    /// Gives one back.
-    fn checkin(
-        &mut self,
-        now: Time,
-        pool: PoolKey,
-        conn: ConnId,
-        close: Option<CloseReason>,
-    ) -> Checkin;
-    /// A waiter is gone.
-    fn cancel_wait(&mut self, now: Time, pool: PoolKey, client: ClientId);
-    /// A connection is open and logged in.
-    fn opened(&mut self, now: Time, pool: PoolKey, conn: ConnId, slot: u32);
-    /// It could not be opened. `login`: the server refused the login.
-    fn open_failed(&mut self, now: Time, pool: PoolKey, conn: ConnId, text: Arc<str>, login: bool);
-    /// The server had no slot for it (53300), so that waiting helps. `own_limit`:
-    /// it is the limit of its role or database.
-    fn open_full(
-        &mut self,
-        now: Time,
-        pool: PoolKey,
-        conn: ConnId,
-        text: Arc<str>,
-        own_limit: bool,
-    ) {
-        let _ = own_limit;
-        self.open_failed(now, pool, conn, text, false);
-    }
-    /// The pool is that of a monitor session.
-    fn is_monitor(&self, _pool: PoolKey) -> bool {
-        false
-    }
-    /// What the monitor session in this pool is to do.
-    fn monitor_step(&mut self, _now: Time, _pool: PoolKey) -> MonitorStep {
-        MonitorStep::Close
-    }
-    /// Its question was answered.
-    fn monitor_heard(&mut self, _now: Time, _pool: PoolKey, _reading: &Reading) {}
-    /// Its question failed.
-    fn monitor_failed(&mut self, _now: Time, _pool: PoolKey) {}
-    /// A connection is being closed outside of a return.
-    fn closing(&mut self, now: Time, pool: PoolKey, conn: ConnId);
-    /// A connection arrived from another worker, meant for `client`.
-    fn arrived(
-        &mut self,
-        now: Time,
-        pool: PoolKey,
-        conn: ConnId,
-        slot: u32,
-        client: ClientId,
-    ) -> bool;
-    /// What was seen of leases that ended, and of silences that were broken.
-    fn learn(&mut self, now: Time, pool: PoolKey, lessons: &[Lesson]) {
-        let _ = (now, pool, lessons);
-    }
-    /// This worker's leases of the pool in which the client is silent, each
-    /// second; empty once there are none any more.
-    fn silent(&mut self, now: Time, pool: PoolKey, leases: Vec<SilentLease>) {
-        let _ = (now, pool, leases);
-    }
-    /// A lease was taken back, or would have been; `done` unset: it is not
-    /// silent any more.
-    fn reclaimed(
-        &mut self,
-        now: Time,
-        pool: PoolKey,
-        conn: ConnId,
-        client: ClientId,
-        enforce: bool,
-        done: bool,
-    ) {
-        let _ = (now, pool, conn, client, enforce, done);
-    }
-}
 
 /// What a worker keeps per pool.
 #[derive(Debug, Default)]

@@ -3,8 +3,9 @@
 use crate::client::{Client, Phase};
 use crate::directory::PoolKey;
 use crate::errors::Trouble;
-use crate::hub::{Hub, Pools};
+use crate::hub::Hub;
 use crate::outbox::Outbox;
+use crate::pools::Pools;
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase};
 use crate::trail::{Known, StatementText};

@@ -43,6 +43,7 @@ mod monitor;
 mod outbox;
 mod params;
 mod pins;
+mod pools;
 mod refusing;
 mod release;
 mod replies;
@@ -68,10 +69,11 @@ pub use directory::{
     Settings, Stored, Target,
 };
 pub use expect::KINDS as REPLY_KINDS;
-pub use hub::{Hub, Pools};
+pub use hub::Hub;
 pub use leases::Reclaim;
 pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;
+pub use pools::Pools;
 pub use seeds::Seeds;
 pub use server::Transfer;
 pub use trail::StatementText;

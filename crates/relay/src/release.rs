@@ -3,8 +3,9 @@
 use crate::client::{NONE, Phase};
 use crate::directory::{PoolKey, PoolMode};
 use crate::errors::Trouble;
-use crate::hub::{Hub, Pools};
+use crate::hub::Hub;
 use crate::outbox::Outbox;
+use crate::pools::Pools;
 use crate::requests::Io;
 use crate::server::ServerPhase;
 use events::{CloseReason, Time};

@@ -3,8 +3,9 @@
 use crate::client::Phase;
 use crate::errors::Trouble;
 use crate::expect::Expect;
-use crate::hub::{Hub, Pools};
+use crate::hub::Hub;
 use crate::outbox::{Feed, Outbox, Peer};
+use crate::pools::Pools;
 use events::{CloseReason, Time};
 use wire::back::{self, Status};
 use wire::frame::{self, Frame};

@@ -434,7 +434,7 @@ fn a_size_may_be_automatic() {
     assert_eq!(plan.default_pool_size, PoolSize::Fixed(12));
     let plan = with("default_pool_size = auto").unwrap();
     assert_eq!(plan.default_pool_size, PoolSize::Auto);
-    assert_eq!((plan.auto_floor, plan.auto_ceiling), (4, None));
+    assert_eq!((plan.auto.floor, plan.auto.ceiling), (4, None));
     assert_eq!(shown(&plan, "default_pool_size"), "auto");
 }
 
@@ -453,8 +453,11 @@ fn the_section_plimsoll_takes_what_pgbouncer_lacks() {
     };
     let plan = load("monitor_user = watcher\nmonitor_interval = 500ms\nheadroom = 9\nfleet = eu-1");
     let plan = plan.unwrap_or_else(|e| panic!("{}", e.render()));
-    assert_eq!(plan.monitor_user.as_deref(), Some("watcher"));
-    assert_eq!((plan.monitor_interval.as_millis(), plan.headroom), (500, 9));
+    assert_eq!(plan.monitor.user.as_deref(), Some("watcher"));
+    assert_eq!(
+        (plan.monitor.interval.as_millis(), plan.monitor.headroom),
+        (500, 9)
+    );
     assert!(!plan.line_stated);
     // "Unlimited" is what the server has.
     let most = PoolSize::Fixed(100_000);

@@ -325,6 +325,6 @@ fn a_size_may_be_automatic_within_bounds() {
     .unwrap();
     assert_eq!(plan.default_pool_size, PoolSize::Auto);
     assert_eq!(plan.databases[0].pool_size, Some(PoolSize::Auto));
-    assert_eq!((plan.auto_floor, plan.auto_ceiling), (3, Some(30)));
-    assert_eq!(plan.server_cores, Some(8));
+    assert_eq!((plan.auto.floor, plan.auto.ceiling), (3, Some(30)));
+    assert_eq!(plan.auto.server_cores, Some(8));
 }

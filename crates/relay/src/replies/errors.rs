@@ -21,29 +21,7 @@ impl Turn<'_> {
             self.deliver(m, own);
             return After::Fatal;
         }
-        if code == "26000" && !matches!(self.server.expected.front(), Some(Expect::Fails(_))) {
-            self.server.prepared.all_stale();
-        }
-        let mismatch = outdated(code, fields.as_ref());
-        if (mismatch || code == "0A000")
-            && let Some(Expect::BindOld(statement)) = self.server.expected.front()
-        {
-            statement.set_outdated();
-        }
-        // DDL that did not come through here: who prepares now, prepares anew.
-        let unseen = code == "0A000"
-            && matches!(
-                self.server.expected.front(),
-                Some(Expect::Bind | Expect::BindOld(_) | Expect::Describe)
-            );
-        if in_vain(code)
-            && !matches!(
-                self.server.expected.front(),
-                Some(Expect::OwnQuery(_) | Expect::OwnSync)
-            )
-        {
-            self.local.stats.in_vain += 1;
-        }
+        let (mismatch, unseen) = self.learn_from(code, fields.as_ref());
         self.server.copy_in = false;
         if let Some(tracker) = self.client.as_deref_mut().and_then(|c| c.tracker_mut()) {
             tracker.failed = true;
@@ -81,6 +59,35 @@ impl Turn<'_> {
             self.skip();
         }
         if unseen { After::Ddl } else { After::Nothing }
+    }
+
+    /// What an error tells of prepared statements and of leases in vain: whether a
+    /// statement's result has another shape now, and whether DDL was not seen here.
+    fn learn_from(&mut self, code: &str, fields: Option<&ErrorFields<'_>>) -> (bool, bool) {
+        if code == "26000" && !matches!(self.server.expected.front(), Some(Expect::Fails(_))) {
+            self.server.prepared.all_stale();
+        }
+        let mismatch = outdated(code, fields);
+        if (mismatch || code == "0A000")
+            && let Some(Expect::BindOld(statement)) = self.server.expected.front()
+        {
+            statement.set_outdated();
+        }
+        // DDL that did not come through here: who prepares now, prepares anew.
+        let unseen = code == "0A000"
+            && matches!(
+                self.server.expected.front(),
+                Some(Expect::Bind | Expect::BindOld(_) | Expect::Describe)
+            );
+        if in_vain(code)
+            && !matches!(
+                self.server.expected.front(),
+                Some(Expect::OwnQuery(_) | Expect::OwnSync)
+            )
+        {
+            self.local.stats.in_vain += 1;
+        }
+        (mismatch, unseen)
     }
 
     /// The rest of the batch will not be answered.

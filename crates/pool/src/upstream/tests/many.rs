@@ -209,5 +209,4 @@ fn three_hundred_pools_on_a_line_of_ninety_do_not_thrash() {
     assert!(run.wait_ms(top, 99) <= 50, "{figures}");
     assert!(run.wait_ms(rest, 99) <= 10_000, "{figures}");
     assert_eq!(run.up.check_invariants(), Ok(()));
-    println!("{figures}");
 }

@@ -4,6 +4,7 @@
 //! Nothing here measures speed for its own sake; it counts who was served, who was refused, and how soon all was well.
 
 pub mod client;
+mod figure;
 mod load;
 mod scenarios;
 mod settings;
@@ -16,7 +17,8 @@ use crate::poolers::{Kind, Target};
 use crate::postgres::Postgres;
 use crate::sandbox::{Sandbox, Stop, find_program};
 use crate::{Failure, fail, measure, report};
-use scenarios::{SCENARIOS, Stage};
+use figure::{Column, value_words};
+use scenarios::{SCENARIOS, Scenario, Stage};
 
 /// Printed by `line --help`.
 pub const HELP: &str = "\
@@ -25,9 +27,9 @@ Plays the load line's scenarios before Plimsoll and other poolers, on this machi
 cargo xtask bench line [OPTIONS]
   --plimsoll PATH     the program to measure
   --pgbouncer CMD     repeatable; CMD is a path, or words split at spaces
-  --scenario NAME     only this one; repeatable: oversized, leak, noisy, overload
-  --seconds N         length of a scenario's main part, default 10
-  --rounds N          default 1; figures are medians over rounds
+  --scenario NAME     only this one; repeatable: oversized, leak, noisy, overload, fleet, zipf
+  --seconds N         length of a scenario's main part, default 6
+  --rounds N          default 3; figures are medians over rounds
   --markdown FILE     where to write the section (default docs/benchmarks.md); - for nowhere
   --pg-bin DIR        PostgreSQL's programs
 ";
@@ -51,8 +53,8 @@ pub fn parse(words: &[String]) -> Result<Options, Failure> {
         plimsoll: PathBuf::new(),
         pgbouncers: Vec::new(),
         scenarios: BTreeSet::new(),
-        seconds: 10,
-        rounds: 1,
+        seconds: 6,
+        rounds: 3,
         markdown: Some("docs/benchmarks.md".into()),
         pg_bin: None,
         line: words.join(" "),
@@ -95,17 +97,6 @@ fn number(name: &str, text: &str, low: u64, high: u64) -> Result<u64, Failure> {
     }
 }
 
-/// One figure of a scenario.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Figure {
-    /// What it is, with its unit.
-    pub what: String,
-    /// The figure; `None` where it was not reached in the time given.
-    pub value: Option<f64>,
-    /// Words beside it, such as error codes.
-    pub note: String,
-}
-
 /// Plays the scenarios and writes the section.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let sandbox = Sandbox::create(Stop::install()?)?;
@@ -120,7 +111,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let copy = sandbox.copy_program(&options.plimsoll, "plimsoll")?;
     targets.push(Target::new(Kind::Plimsoll, vec![copy])?);
-    let mut section = head(options, &targets);
+    let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
+    let (mut body, mut version, mut busy) = (String::new(), String::new(), Vec::new());
     for scenario in SCENARIOS {
         if !options.scenarios.is_empty() && !options.scenarios.contains(scenario.name) {
             continue;
@@ -131,33 +123,15 @@ pub fn run(options: &Options) -> Result<(), Failure> {
             scenario.name,
             scenario.max_connections,
         )?;
-        let mut columns: Vec<Vec<Vec<Figure>>> = vec![Vec::new(); targets.len()];
-        for round in 1..=options.rounds {
-            for (n, target) in targets.iter().enumerate() {
-                sandbox.stop.check()?;
-                eprintln!(
-                    "{} · {} · round {round}/{} (load {:.1})",
-                    scenario.name,
-                    target.name,
-                    options.rounds,
-                    measure::load()
-                );
-                let stage = Stage {
-                    sandbox: &sandbox,
-                    postgres: &postgres,
-                    target,
-                    seconds: options.seconds,
-                    seed: round as u64,
-                };
-                let figures = (scenario.play)(&stage)?;
-                for figure in &figures {
-                    eprintln!("    {}", words(figure));
-                }
-                columns[n].push(figures);
-            }
-        }
-        section.push_str(&table(scenario.title, scenario.text, &targets, &columns));
+        settings::prepare(&sandbox, &postgres)?;
+        version.clone_from(&postgres.version);
+        let columns = rounds(options, &sandbox, &postgres, scenario, &targets, &mut busy)?;
+        let shown = figure::show(&names, &columns, names.len() - 1);
+        let text = format!("\n### {}\n\n{}\n\n{shown}", scenario.title, scenario.text);
+        eprintln!("{text}");
+        body.push_str(&text);
     }
+    let section = head(options, &names, &version, &busy) + &body;
     println!("{section}");
     if let Some(file) = &options.markdown {
         report::write_section(file, "line", &section)?;
@@ -166,86 +140,69 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-fn head(options: &Options, targets: &[Target]) -> String {
-    let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
+/// All rounds of a scenario; each program begins every other round.
+fn rounds(
+    options: &Options,
+    sandbox: &Sandbox,
+    postgres: &Postgres,
+    scenario: &Scenario,
+    targets: &[Target],
+    busy: &mut Vec<f64>,
+) -> Result<Vec<Column>, Failure> {
+    let mut columns: Vec<Column> = vec![Vec::new(); targets.len()];
+    for round in 1..=options.rounds {
+        let mut order: Vec<usize> = (0..targets.len()).collect();
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        for n in order {
+            sandbox.stop.check()?;
+            let target = &targets[n];
+            let load = measure::load();
+            busy.push(load);
+            eprintln!(
+                "{} · {} · round {round}/{} (load {load:.1})",
+                scenario.name, target.name, options.rounds
+            );
+            let stage = Stage {
+                sandbox,
+                postgres,
+                target,
+                max_connections: scenario.max_connections,
+                seconds: options.seconds,
+                seed: round as u64,
+            };
+            let figures = (scenario.play)(&stage)?;
+            for figure in &figures {
+                eprintln!("    {}: {}", figure.what, value_words(figure));
+            }
+            columns[n].push(figures);
+        }
+    }
+    Ok(columns)
+}
+
+fn head(options: &Options, names: &[&str], version: &str, busy: &[f64]) -> String {
     format!(
-        "## The load line\n\n{} · {}\n\n    cargo xtask bench line {}\n\n\
-         Each program in turn before the same private server; {} s for each scenario's main part; medians of {} round{}.\n",
+        "## The load line\n\n{} · {} · PostgreSQL {version} · {}\n\n    cargo xtask bench line {}\n\n\
+         Each program in turn before the same private server, {} interleaved round{}, {} s for each scenario's main part; load \
+         average before the runs: median {:.1}. A goal is Plimsoll's. Figures are medians over the rounds; where a goal says \
+         \"in each round\", the worst round. Plimsoll runs with its defaults but for the addresses, the pool's size, \
+         the longest wait and `server.monitor_user`; guards enforce, which is the default of a `plimsoll.toml`.\n",
         report::today(),
+        measure::machine(),
         names.join(", "),
-        options.line,
-        options.seconds,
+        report::without_directories(&options.line),
         options.rounds,
         if options.rounds == 1 { "" } else { "s" },
+        options.seconds,
+        crate::stats::median(busy).unwrap_or(0.0),
     )
-}
-
-fn table(title: &str, text: &str, targets: &[Target], columns: &[Vec<Vec<Figure>>]) -> String {
-    use std::fmt::Write as _;
-    let mut out = format!("\n### {title}\n\n{text}\n\n| |");
-    for target in targets {
-        let _ = write!(out, " {} |", target.name);
-    }
-    out.push_str("\n|---|");
-    out.push_str(&"---|".repeat(targets.len()));
-    out.push('\n');
-    let first = columns.first().and_then(|rounds| rounds.first());
-    for (n, figure) in first.into_iter().flatten().enumerate() {
-        let _ = write!(out, "| {} |", figure.what);
-        for rounds in columns {
-            let values: Vec<&Figure> = rounds.iter().filter_map(|r| r.get(n)).collect();
-            let _ = write!(out, " {} |", cell(&values));
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// The median over rounds; a round without the figure counts as the worst.
-fn cell(values: &[&Figure]) -> String {
-    let mut all: Vec<f64> = values
-        .iter()
-        .map(|f| f.value.unwrap_or(f64::INFINITY))
-        .collect();
-    all.sort_by(f64::total_cmp);
-    let note = values.first().map(|f| f.note.as_str()).unwrap_or_default();
-    let value = match all.get(all.len() / 2) {
-        Some(v) if v.is_finite() => digits(*v),
-        _ => "never".into(),
-    };
-    match note {
-        "" => value,
-        note => format!("{value} ({note})"),
-    }
-}
-
-fn words(figure: &Figure) -> String {
-    format!("{}: {}", figure.what, cell(&[figure]))
-}
-
-fn digits(value: f64) -> String {
-    match value.abs() {
-        v if v >= 100.0 || v.fract() == 0.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_round_without_the_figure_counts_as_the_worst() {
-        let figure = |value| Figure {
-            what: "back to normal, s".into(),
-            value,
-            note: String::new(),
-        };
-        let (one, none) = (figure(Some(1.5)), figure(None));
-        assert_eq!(cell(&[&one, &none, &one]), "1.50");
-        assert_eq!(cell(&[&one, &none, &none]), "never");
-    }
 
     #[test]
     fn only_known_scenarios_are_played() {

@@ -450,7 +450,7 @@ fn with_section(old: &str, mark: &str, section: &str) -> String {
 }
 
 /// The command line as others would type it: directories of this machine say nothing to them.
-fn without_directories(line: &str) -> String {
+pub fn without_directories(line: &str) -> String {
     let words = line.split(' ').map(|word| {
         word.rsplit_once('/')
             .filter(|_| word.starts_with('/'))

@@ -143,6 +143,11 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Asks it to end, and does not wait.
+    pub fn ask_to_end(&self) {
+        let _ = kill(Pid::from_raw(self.pid()), self.signal);
+    }
+
     /// The pipe of its standard error, once.
     pub fn take_stderr(&mut self) -> Option<std::process::ChildStderr> {
         self.child.stderr.take()

@@ -14,7 +14,7 @@ const MESSAGE_MAX: usize = 1 << 20;
 pub enum Trouble {
     /// The server or pooler said so; the session goes on.
     Refused(String),
-    /// The session is over: FATAL with its SQLSTATE, "closed" or "hung".
+    /// The session is over: FATAL with its SQLSTATE, "closed", "hung", or "unreachable": nobody listens.
     Ended(String),
 }
 
@@ -40,7 +40,8 @@ impl Client {
         database: &str,
         application: &str,
     ) -> Result<Client, Trouble> {
-        let stream = TcpStream::connect_timeout(&address, HUNG).map_err(ended)?;
+        let stream = TcpStream::connect_timeout(&address, HUNG)
+            .map_err(|_| Trouble::Ended("unreachable".into()))?;
         stream.set_nodelay(true).map_err(ended)?;
         stream.set_read_timeout(Some(HUNG)).map_err(ended)?;
         let mut client = Client { stream };
@@ -71,6 +72,18 @@ impl Client {
         message.push(0);
         self.stream.write_all(&message).map_err(ended)?;
         self.until_ready()
+    }
+
+    /// Whether the other side has ended the session, or has said something while nothing was asked: the word before its
+    /// end. A client with a pool of its own looks so before it lends a session.
+    pub fn is_over(&mut self) -> bool {
+        let mut byte = [0];
+        let looked = self
+            .stream
+            .set_nonblocking(true)
+            .and_then(|()| self.stream.peek(&mut byte));
+        let silent = matches!(&looked, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        self.stream.set_nonblocking(false).is_err() || !silent
     }
 
     fn until_ready(&mut self) -> Result<String, Trouble> {
@@ -105,6 +118,13 @@ impl Client {
         let mut body = vec![0; len - 4];
         self.stream.read_exact(&mut body)?;
         Ok((head[0], body))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Terminate: who leaves says so.
+        let _ = self.stream.write_all(b"X\0\0\0\x04");
     }
 }
 

@@ -228,7 +228,7 @@ impl Worker {
     fn request(&mut self, moved: &mut usize) -> Result<(), Trouble> {
         let moves = self.group.lifetime.is_some();
         loop {
-            match self.once() {
+            match self.once(moved) {
                 Err((Trouble::Ended(code), 0))
                     if moves && *moved < MOVES && ["57P01", "unreachable"].contains(&&*code) =>
                 {
@@ -241,14 +241,14 @@ impl Worker {
     }
 
     /// One try; an error comes with the number of steps before it that were done.
-    fn once(&mut self) -> Result<(), (Trouble, usize)> {
+    fn once(&mut self, moved: &mut usize) -> Result<(), (Trouble, usize)> {
         if let Some(lifetime) = self.group.lifetime {
             let now = Instant::now();
-            let over = |client: &mut Client| client.is_over();
-            if self.until.is_some_and(|until| now >= until)
-                || self.client.as_mut().is_some_and(over)
-            {
+            if self.until.is_some_and(|until| now >= until) {
                 self.client = None;
+            } else if self.client.as_mut().is_some_and(Client::is_over) {
+                self.client = None;
+                *moved += 1;
             }
             if self.client.is_none() {
                 // Spread, so that they do not all come at once.

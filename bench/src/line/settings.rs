@@ -43,7 +43,7 @@ pub fn prepare(sandbox: &Sandbox, postgres: &Postgres) -> Result<(), Failure> {
     let _ = write!(
         sql,
         "GRANT pg_read_all_stats TO {MONITOR}; \
-         CREATE TABLE baskets (id int, item text); GRANT ALL ON baskets TO {APP};"
+         CREATE TABLE baskets (id int, item text); GRANT ALL ON baskets, pgbench_accounts TO {APP};"
     );
     postgres.ask(sandbox, DATABASE, &sql).map(drop)
 }

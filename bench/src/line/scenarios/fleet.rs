@@ -33,12 +33,13 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
     let wish = Wish::pool(40);
+    // The watcher comes first: the budget is counted with it.
+    let watch = Watch::start(stage.postgres.address, false)?;
     let mut poolers = vec![Pooler::start(stage, wish)?];
     while poolers.len() < INSTANCES {
         poolers.push(Pooler::start_beside(stage, wish)?);
     }
     let places = Places::new(poolers.iter().map(|p| p.address).collect());
-    let watch = Watch::start(stage.postgres.address, false)?;
     let sql = sleeps(Duration::from_millis(20));
     let first = poolers.first().ok_or("no instance")?;
     let clients = Group {

@@ -12,7 +12,7 @@ use crate::line::settings::{Pooler, Wish};
 pub const SCENARIO: Scenario = Scenario {
     name: "overload",
     title: "Three times the capacity, with clients that retry",
-    text: "Pool of 10, requests of 20 ms, longest wait one second. 2,000 clients send at random moments, together \
+    text: "Pool of 10, requests of 40 ms, longest wait one second. 1,000 clients send at random moments, together \
            three times what 20 clients without a pause get through; who is refused tries up to three times more at once. \
            A request counts as good, and a try as answered, within 1.2 seconds of the try's beginning. Then half the capacity \
            is asked for by the same application: normal is a p99 up to twice the one of that load before the storm.",
@@ -20,14 +20,14 @@ pub const SCENARIO: Scenario = Scenario {
     play,
 };
 
-const CLIENTS: usize = 2000;
+const CLIENTS: usize = 1000;
 const DEADLINE: Duration = Duration::from_millis(1000);
 const ANSWERED: Duration = Duration::from_millis(1200);
 /// After the load fell.
 const WATCHED: Duration = Duration::from_secs(8);
 
 fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
-    let sql = sleeps(Duration::from_millis(20));
+    let sql = sleeps(Duration::from_millis(40));
     let pooler = Pooler::start(
         stage,
         Wish {
@@ -38,7 +38,7 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
     let full = group(&pooler, "app", 20, &[&sql], Duration::ZERO);
     let (peak, seconds) = stage.play(&full, stage.main_part() / 2)?;
     let peak_rate = peak.good() as f64 / seconds;
-    let half = group(&pooler, "app", 10, &[&sql], Duration::from_millis(20));
+    let half = group(&pooler, "app", 10, &[&sql], Duration::from_millis(40));
     let (calm, _) = stage.play(&half, stage.main_part() / 2)?;
     let bound = 2.0 * calm.quantile_ms(0.99).unwrap_or(0.0);
     let storm = Group {

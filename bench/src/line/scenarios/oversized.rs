@@ -82,9 +82,12 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
 }
 
 fn one(stage: &Stage<'_>, size: u32, part: Duration) -> Result<(Samples, f64, Seen), Failure> {
-    let pooler = Pooler::start(stage, Wish::pool(size))?;
+    // The watcher comes first: the budget is counted with it.
     let watch = Watch::start(stage.postgres.address, true)?;
-    let group = group(&pooler, "busy", CLIENTS, &[WORK], Duration::ZERO);
+    let pooler = Pooler::start(stage, Wish::pool(size))?;
+    let work = std::env::var("PLIM_WORK").unwrap_or(WORK.into());
+    let sql: Vec<&str> = work.split(';').collect();
+    let group = group(&pooler, "busy", CLIENTS, &sql, Duration::ZERO);
     let (samples, seconds) = stage.play(&group, part)?;
     Ok((samples, seconds, watch.stop()?))
 }

@@ -119,6 +119,7 @@ impl Hub {
             server.params = params;
         }
         match purpose {
+            Purpose::Parameters if self.lookup_prepared(slot, failed.as_deref(), io) => {}
             Purpose::Check | Purpose::Parameters => self.prepared(slot, purpose, failed, io),
             Purpose::Rollback if failed.is_some() => {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io);

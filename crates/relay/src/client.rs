@@ -97,7 +97,7 @@ pub(crate) struct Client {
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
     /// Named prepared statements.
-    pub(crate) prepared: BTreeMap<Box<[u8]>, Arc<Statement>>,
+    pub(crate) prepared: BTreeMap<Box<[u8]>, Named>,
     /// The unnamed statement, for a Bind that comes in a later batch.
     pub(crate) unnamed: Option<Arc<Statement>>,
     /// Portals bound from statements that change the session.
@@ -114,6 +114,15 @@ pub(crate) struct Extra {
     pub(crate) tls: Box<str>,
     /// It asked for replication.
     pub(crate) replication: bool,
+}
+
+/// A named prepared statement of a client.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) statement: Arc<Statement>,
+    /// The lease in which the server knows it by the client's own name, or 0.
+    /// In others, as after its pool left session mode, it has our name.
+    pub(crate) lease: u64,
 }
 
 /// Portals of session-changing statements remembered per transaction.
@@ -162,10 +171,16 @@ impl Client {
         } else if ext
             .prepared
             .get(&parse.name)
-            .is_some_and(|s| Arc::ptr_eq(s, &parse.statement))
+            .is_some_and(|n| Arc::ptr_eq(&n.statement, &parse.statement))
         {
             ext.prepared.remove(&parse.name);
         }
+    }
+
+    /// The statement of this name, if the server knows it by that in this lease.
+    pub(crate) fn named_there(&self, name: &[u8], lease: u64) -> Option<&Arc<Statement>> {
+        let named = self.ext.as_ref()?.prepared.get(name)?;
+        (named.lease == lease && !name.is_empty()).then_some(&named.statement)
     }
 
     pub(crate) fn quoting(&self) -> wire::sql::Quoting {

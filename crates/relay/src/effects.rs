@@ -208,6 +208,12 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
             forget_statements(client, server);
             pin(client, server, change);
         }
+        Change::Deallocate { name } => {
+            if client.named_there(name.as_bytes(), server.lease).is_some() {
+                client.extra().prepared.remove(name.as_bytes());
+            }
+            pin(client, server, change);
+        }
         Change::Discard(Discard::Plans) => {}
         _ => pin(client, server, change),
     }
@@ -297,11 +303,10 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
                 parsed = true;
             }
             Expect::Parse(Some(p)) | Expect::LocalParse(p) => {
-                ext.prepared
-                    .insert(p.name.clone(), Arc::clone(&p.statement));
+                ext.prepared.insert(p.name.clone(), p.named());
             }
             // Should it be skipped, there is nothing left to give back.
-            Expect::LocalClose(place) => {
+            Expect::LocalClose(place) | Expect::Close(place) => {
                 if let Some(p) = place.take() {
                     ext.prepared.remove(&p.name);
                 }
@@ -401,8 +406,7 @@ pub(crate) fn remember_parse(client: &mut Client, parse: &mut ClientParse) {
     if parse.name.is_empty() {
         parse.before = ext.unnamed.replace(Arc::clone(&parse.statement));
     } else {
-        ext.prepared
-            .insert(parse.name.clone(), Arc::clone(&parse.statement));
+        ext.prepared.insert(parse.name.clone(), parse.named());
     }
 }
 

@@ -5,6 +5,7 @@
 //! replies are swallowed. A local entry has no message at the server at all:
 //! its reply is ours, and goes out when its turn comes.
 
+use crate::client::Named;
 use crate::effects::{Script, ScriptNotes};
 use crate::statements::Statement;
 use std::collections::VecDeque;
@@ -76,8 +77,9 @@ pub(crate) enum Expect {
     Describe,
     /// Execute of the client.
     Execute(Option<Box<Script>>),
-    /// Close of the client.
-    Close,
+    /// Close of the client; what it closed of those that have their own names
+    /// there, should it be skipped.
+    Close(Option<Box<ClientParse>>),
     /// A message that fails at the server on purpose.
     Fails(Box<Refusal>),
     /// Parse of the pooler's, ahead of a client's Bind or Describe.
@@ -106,6 +108,8 @@ pub(crate) struct Refusal {
     /// of a failed transaction, would have come first, and goes to the client.
     pub(crate) code: &'static str,
     pub(crate) instead: Box<[u8]>,
+    /// What fails is a Query, and ends with ReadyForQuery.
+    pub(crate) query: bool,
 }
 
 /// A client's Parse of a named statement, or of the unnamed one.
@@ -115,6 +119,23 @@ pub(crate) struct ClientParse {
     pub(crate) statement: Arc<Statement>,
     /// The unnamed statement that it replaces, and that stays if it is skipped.
     pub(crate) before: Option<Arc<Statement>>,
+    /// As in [`Named`](crate::client::Named).
+    pub(crate) lease: u64,
+}
+
+impl ClientParse {
+    /// The server knows it by our name.
+    pub(crate) fn is_ours(&self) -> bool {
+        !self.name.is_empty() && self.lease == 0
+    }
+
+    /// As the client has it.
+    pub(crate) fn named(&self) -> Named {
+        Named {
+            statement: Arc::clone(&self.statement),
+            lease: self.lease,
+        }
+    }
 }
 
 impl Expect {
@@ -163,7 +184,7 @@ impl Expect {
             Expect::Describe => 6,
             Expect::Execute(None) => 7,
             Expect::Execute(Some(_)) => 8,
-            Expect::Close => 9,
+            Expect::Close(_) => 9,
             Expect::Fails(_) => 10,
             Expect::OwnParse(_) | Expect::OwnUnnamed => 11,
             Expect::OwnClose(_) => 12,
@@ -184,14 +205,15 @@ impl Expect {
     /// Ends with ReadyForQuery.
     #[inline]
     pub(crate) fn ends_batch(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Expect::Query(_)
-                | Expect::Function
-                | Expect::Sync
-                | Expect::OwnQuery(_)
-                | Expect::OwnSync
-        )
+            | Expect::Function
+            | Expect::Sync
+            | Expect::OwnQuery(_)
+            | Expect::OwnSync => true,
+            Expect::Fails(refusal) => refusal.query,
+            _ => false,
+        }
     }
 }
 
@@ -315,7 +337,10 @@ impl Expected {
         let mut earlier = false;
         for entry in self.entries.iter().rev() {
             match entry {
-                Expect::Parse(Some(p)) | Expect::LocalParse(p) | Expect::LocalClose(Some(p))
+                Expect::Parse(Some(p))
+                | Expect::LocalParse(p)
+                | Expect::LocalClose(Some(p))
+                | Expect::Close(Some(p))
                     if *p.name == *name =>
                 {
                     return earlier;

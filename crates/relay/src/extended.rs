@@ -2,7 +2,7 @@
 
 mod prepare;
 
-use crate::client::PORTALS_MAX;
+use crate::client::{Named, PORTALS_MAX};
 use crate::effects::Script;
 use crate::errors::{Report, Trouble};
 use crate::expect::{ClientParse, Expect, Refusal};
@@ -23,7 +23,7 @@ use wire::front;
 /// must have.
 const NOBODYS: &[u8] = b"plimsoll refused this";
 /// A statement that no server accepts: there is no such column.
-const NOTHING: &[u8] = b"SELECT \"plimsoll refused this\"";
+pub(crate) const NOTHING: &[u8] = b"SELECT \"plimsoll refused this\"";
 
 impl Hub {
     pub(crate) fn extended(
@@ -156,9 +156,16 @@ impl Hub {
                 return Some(Step::Done);
             }
         };
-        let named = !bind.statement.is_empty();
+        let there = self.is_named_there(slot, bind.statement);
+        let named = !bind.statement.is_empty() && !there;
         let mut old = None;
         match &statement {
+            Some(statement) if there => {
+                if let Some(server) = self.linked_server(slot) {
+                    server.trail.prepared(statement);
+                }
+                self.note_portal(slot, bind.portal, statement);
+            }
             Some(statement) if named && self.knows_better(slot, statement) => {
                 self.refuse_at_server(slot, &replies::changed_shape(None), io.out);
                 self.drop_frame(slot, frame, feed, at);
@@ -272,13 +279,15 @@ impl Hub {
             return Some(Step::Wait);
         }
         let named = !describe.name.is_empty();
+        let there = self.is_named_there(slot, describe.name);
         match self.statement(slot, describe.name) {
             Err(report) => self.refuse_missing(slot, &report, io.out),
-            Ok(None) => {
+            Ok(found) if found.is_none() || there => {
                 self.expect(slot, Expect::Describe, io.out);
                 self.pass_frame(slot, frame, feed, at, io.out);
             }
-            Ok(Some(statement)) => {
+            Ok(found) => {
+                let statement = found?;
                 self.ensure_prepared(slot, &statement, describe.name, io.out)?;
                 self.expect(slot, Expect::Describe, io.out);
                 let link = self.clients.get(slot)?.link;
@@ -358,18 +367,25 @@ impl Hub {
         if close.kind == b'S' && self.held_for_name(slot, close.name, io.out) {
             return Some(Step::Wait);
         }
-        let ours = match self.clients.get_mut(slot)?.ext.as_mut() {
+        let there = close.kind == b'S' && self.is_named_there(slot, close.name);
+        let known = match self.clients.get_mut(slot)?.ext.as_mut() {
             Some(ext) if close.kind == b'S' => ext.prepared.remove_entry(close.name),
             _ => None,
         };
-        if let Some((name, statement)) = ours {
-            // Others may use it: it stays at the server until there is need of room.
-            let closed = Box::new(ClientParse {
+        if let Some((name, Named { statement, lease })) = known {
+            let closed = Some(Box::new(ClientParse {
                 name,
                 statement,
                 before: None,
-            });
-            self.expect_named(slot, Expect::LocalClose(Some(closed)), io.out);
+                lease,
+            }));
+            if there {
+                self.expect_named(slot, Expect::Close(closed), io.out);
+                self.pass_frame(slot, frame, feed, at, io.out);
+            } else {
+                // Others may use it: it stays at the server until there is need of room.
+                self.expect_named(slot, Expect::LocalClose(closed), io.out);
+            }
             return Some(Step::Done);
         }
         if close.kind == b'S' && close.name.is_empty() {
@@ -378,7 +394,7 @@ impl Hub {
             }
             self.linked_server(slot)?.unnamed = None;
         }
-        self.expect(slot, Expect::Close, io.out);
+        self.expect(slot, Expect::Close(None), io.out);
         self.pass_frame(slot, frame, feed, at, io.out);
         Some(Step::Done)
     }
@@ -414,7 +430,11 @@ impl Hub {
         };
         out.write(Peer::Server(link), message);
         let instead = report.bytes();
-        let refusal = Refusal { code, instead };
+        let refusal = Refusal {
+            code,
+            instead,
+            query: false,
+        };
         self.expect(slot, Expect::Fails(Box::new(refusal)), out);
     }
 }

@@ -50,6 +50,8 @@ pub struct Hub {
     pub(crate) ids: u64,
     /// Schemas that only one client sees, counted.
     pub(crate) own_schemas: u64,
+    /// Leases so far.
+    pub(crate) leases: u64,
     /// Clients that have not logged in yet, for their deadline.
     pub(crate) logins: Vec<(u32, u32)>,
     /// Buffers for held input, used again.
@@ -87,6 +89,7 @@ impl Hub {
             generations: 0,
             ids: 0,
             own_schemas: 0,
+            leases: 0,
             logins: Vec::new(),
             spare: Vec::new(),
             large: Large::default(),
@@ -278,10 +281,31 @@ impl Hub {
             }
             return;
         };
+        let mut from = None;
         if let Some(server) = self.servers.get_mut(slot) {
             server.phase = ServerPhase::Lent;
+            from = Some(server.pool.key);
         }
+        self.cancel_other_wait(now, client_slot, client, from, pools);
         self.link(now, client_slot, slot, pools, out);
+    }
+
+    /// A pool's word is on its way while the client is moved, and now waits in
+    /// another pool. The word holds, and the other wait is over too: its end
+    /// would answer a later request.
+    fn cancel_other_wait(
+        &self,
+        now: Time,
+        slot: u32,
+        client: ClientId,
+        from: Option<PoolKey>,
+        pools: &mut dyn Pools,
+    ) {
+        if let Some(pool) = self.clients.get(slot).and_then(|c| c.pool.as_ref())
+            && from != Some(pool.key)
+        {
+            pools.cancel_wait(now, pool.key, client);
+        }
     }
 
     /// The connection that was granted ended on its way: the client, which the
@@ -296,6 +320,12 @@ impl Hub {
         };
         if let Phase::Login(login) = &client.phase {
             let lookup = login.looks_up();
+            // Each wait has the pool's deadline; that there are no more and more
+            // of them is the login's own.
+            if now.since(client.connected_at) > self.directory.settings.login_timeout {
+                let reason = CloseReason::ClientLoginTimeout;
+                return self.fail_client(slot, &Trouble::LoginTimeout, reason, &mut io);
+            }
             return self.login_again(slot, lookup, &mut io);
         }
         client.phase = Phase::Ready;
@@ -326,6 +356,7 @@ impl Hub {
         out: &mut Outbox,
     ) {
         if let Some(slot) = self.live(client).filter(|c| self.waits(*c)) {
+            self.cancel_other_wait(now, slot, client, None, pools);
             self.refuse(now, slot, reason, waited, text, pools, out);
         }
     }

@@ -93,6 +93,8 @@ impl Hub {
         };
         client.link = server_slot;
         server.link = slot;
+        self.leases += 1;
+        server.lease = self.leases;
         server.lent_at = io.now;
         server.half_sent = false;
         server.used = false;

@@ -73,7 +73,7 @@ impl Hub {
         }
         let key = server.pool.key;
         let cancels = server.cancels;
-        let reset = server.dirty || self.directory.settings.reset_always;
+        let reset = server.dirty || server.unsure || self.directory.settings.reset_always;
         let held = io.now.since(server.lent_at);
         if self.is_notable(held) {
             self.learn_lease(slot, held);

@@ -96,6 +96,8 @@ pub(crate) struct Server {
     pub(crate) addr: Box<(Address, Address)>,
     pub(crate) tls: Box<str>,
     pub(crate) opened_at: Time,
+    /// Number of the lease, on this worker; from 1.
+    pub(crate) lease: u64,
     /// When it was lent.
     pub(crate) lent_at: Time,
     /// When bytes last came from it.

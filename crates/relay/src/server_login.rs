@@ -127,6 +127,7 @@ impl Hub {
             addr: Box::new((Address::Unix, Address::Unix)),
             tls: "".into(),
             opened_at: now,
+            lease: 0,
             lent_at: now,
             used_at: now,
             query_at: now,

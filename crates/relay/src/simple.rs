@@ -2,7 +2,8 @@
 
 use crate::effects::{self, Script, ScriptNotes};
 use crate::errors::Trouble;
-use crate::expect::Expect;
+use crate::expect::{Expect, Refusal};
+use crate::extended::NOTHING;
 use crate::hub::Hub;
 use crate::outbox::{Feed, Peer};
 use crate::pins::Pins;
@@ -163,18 +164,19 @@ impl Hub {
     }
 
     /// A simple query that would pin beyond the share: refused before it is sent.
+    /// What fails in its stead is a Query too: a batch before it that failed, of
+    /// which nobody knows yet, takes it along, as it would the client's own.
     pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
-        self.begin(slot, io.now);
-        let report = self.pin_report(slot, what);
-        self.refuse_at_server(slot, &report, io.out);
-        let Some(link) = self.clients.get(slot).map(|c| c.link) else {
-            return;
+        let refusal = Refusal {
+            code: "42703",
+            instead: self.pin_report(slot, what).bytes(),
+            query: true,
         };
-        if let Some(server) = self.servers.get_mut(link) {
-            server.expected.push(Expect::Sync);
-            server.unsynced = false;
-            server.batch += 1;
-            io.out.write(Peer::Server(link), front::sync);
+        let entry = Expect::Fails(Box::new(refusal));
+        self.expect_query(slot, entry, None, true, io.now);
+        if let Some(client) = self.clients.get(slot) {
+            io.out
+                .write(Peer::Server(client.link), |v| front::query(v, NOTHING));
         }
     }
 
@@ -198,8 +200,9 @@ impl Hub {
         let client = self.clients.get_mut(slot)?;
         let link = client.link;
         let server = self.servers.get_mut(link)?;
+        let there = client.named_there(name, server.lease).is_some();
         let prepared = &mut client.ext.as_mut()?.prepared;
-        let ours = prepared.contains_key(name) || server.expected.undecided(name);
+        let ours = prepared.contains_key(name) && !there || server.expected.undecided(name);
         if script.statements != 1 || !ours {
             return None;
         }

@@ -169,6 +169,10 @@ fn a_guard_that_observes_names_and_counts_only() {
     let sections = "[guards]\nreclaim = \"observe\"\n[leaks]\nreclaim_after = \"2s\"\n";
     let pooler = pooler(6, sections);
     let mut leakers: Vec<Client> = (0..6).map(|_| leak(&pooler, &database)).collect();
+    for leaker in &mut leakers {
+        leaker.read_to_ready().expect("begun");
+        leaker.read_to_ready().expect("inserted");
+    }
     let mut waiting: Vec<Client> = (0..8)
         .map(|_| client(&pooler, &database, "waiter"))
         .collect();
@@ -190,9 +194,6 @@ fn a_guard_that_observes_names_and_counts_only() {
     assert_eq!(suspects, 6, "{leases:#?}");
     assert!(!format!("{leases:?} {}", pooler.log()).contains(MARKER));
     for leaker in &mut leakers {
-        // The answers of BEGIN and INSERT are still to be read.
-        leaker.read_to_ready().expect("begun");
-        leaker.read_to_ready().expect("inserted");
         leaker.query("commit").expect("nobody took its lease");
     }
     for waiter in &mut waiting {

@@ -33,7 +33,8 @@ impl Hub {
         let key = self.pool_key(slot)?;
         self.local(key).stats.totals.client_parses += 1;
         let quoting = self.clients.get(slot)?.quoting();
-        if !parse.name.is_empty() && self.passes_name(slot, parse.name) {
+        let passes = !parse.name.is_empty() && self.passes_name(slot, parse.name);
+        if passes && !self.follows_name(slot, parse.name) {
             self.local(key).stats.totals.server_parses += 1;
             if let Some(server) = self.linked_server(slot) {
                 server.trail.text(parse.text, true);
@@ -43,6 +44,7 @@ impl Hub {
             return Some(Step::Done);
         }
         if !parse.name.is_empty()
+            && !passes
             && let Some(ext) = &self.clients.get(slot)?.ext
         {
             if ext.prepared.contains_key(parse.name) || ext.pins.has_prepared(parse.name) {
@@ -58,16 +60,23 @@ impl Hub {
             false => self.ddl_of(slot),
         };
         let statement = self.texts.intern(parse.text, parse.types, epoch, quoting);
+        let lease = match passes {
+            true => self.linked_server(slot)?.lease,
+            false => 0,
+        };
         let client = self.clients.get_mut(slot)?;
         let mut entry = Box::new(ClientParse {
             name: parse.name.into(),
             statement: Arc::clone(&statement),
             before: None,
+            lease,
         });
         effects::remember_parse(client, &mut entry);
-        if parse.name.is_empty() {
+        if parse.name.is_empty() || passes {
             self.local(key).stats.totals.server_parses += 1;
-            if let Some(server) = self.linked_server(slot) {
+            if let Some(server) = self.linked_server(slot)
+                && !passes
+            {
                 server.unnamed = Some(statement);
             }
             self.expect_named(slot, Expect::Parse(Some(entry)), io.out);
@@ -83,7 +92,8 @@ impl Hub {
     fn passes_name(&mut self, slot: u32, name: &[u8]) -> bool {
         let off = self.directory.settings.prepared_max == 0;
         let ext = self.clients.get(slot).and_then(|c| c.ext.as_ref());
-        let ours = ext.is_some_and(|e| e.prepared.contains_key(name));
+        let known = ext.is_some_and(|e| e.prepared.contains_key(name));
+        let ours = known && !self.is_named_there(slot, name);
         let Some(server) = self.linked_server(slot) else {
             return off;
         };
@@ -93,6 +103,28 @@ impl Hub {
         // A reset that does not drop them all is not enough.
         server.unsure |= !off;
         true
+    }
+
+    /// A name that goes to the server as it is will still be followed: what its
+    /// statement does to the session counts, and the pool's mode may change.
+    /// One that is there already is the server's to refuse.
+    fn follows_name(&self, slot: u32, name: &[u8]) -> bool {
+        let ext = self.clients.get(slot).and_then(|c| c.ext.as_ref());
+        self.directory.settings.prepared_max > 0
+            && ext.is_none_or(|e| {
+                !e.prepared.contains_key(name)
+                    && !e.pins.has_prepared(name)
+                    && e.prepared.len() < PREPARED_NAMES_MAX
+            })
+    }
+
+    /// The server that the client holds knows a statement by this name of its.
+    pub(super) fn is_named_there(&self, slot: u32, name: &[u8]) -> bool {
+        self.clients.get(slot).is_some_and(|client| {
+            self.servers
+                .get(client.link)
+                .is_some_and(|server| client.named_there(name, server.lease).is_some())
+        })
     }
 
     /// Parse of a name that the client has already. The server refuses it too,
@@ -280,7 +312,7 @@ impl Hub {
             };
         }
         match ext.and_then(|e| e.prepared.get(name)) {
-            Some(statement) => Ok(Some(Arc::clone(statement))),
+            Some(named) => Ok(Some(Arc::clone(&named.statement))),
             // SQL's PREPARE made it at the server, or nobody did: the server knows.
             None if passes || !name.starts_with(b"plimsoll_") => Ok(None),
             None => Err(Report::error("26000", "prepared statement does not exist")),

@@ -107,6 +107,58 @@ impl Hub {
             self.give_back(io.now, server_slot, key, None, io.pools, io.out);
             return self.welcome(slot, io);
         }
+        let (Some(client), Some(server)) = (
+            self.clients.get_mut(slot),
+            self.servers.get_mut(server_slot),
+        ) else {
+            return;
+        };
+        client.link = server_slot;
+        server.link = slot;
+        server.lent_at = io.now;
+        server.query_at = io.now;
+        server.xact_at = io.now;
+        self.login_stage(slot, Stage::Looking);
+        // Under the last client's search_path or role the look-up could be led
+        // astray. So it is not sent before they are gone for sure: a cancel
+        // request that came late may end what takes them back.
+        let mut resets = Vec::new();
+        let none = ParamSet::default();
+        if let Some(server) = self.servers.get_mut(server_slot)
+            && params::difference(&server.params, &none, &server.greeting, &mut resets)
+        {
+            server.coming = Some(Arc::default());
+            server.expected.push(Expect::OwnQuery(Purpose::Parameters));
+            io.out
+                .write(Peer::Server(server_slot), |v| front::query(v, &resets));
+            return;
+        }
+        self.look_up(slot, server_slot, io);
+    }
+
+    /// A login's server connection has no client's parameters any more, or
+    /// `failed` to lose them. False: it is no login that holds it.
+    pub(crate) fn lookup_prepared(
+        &mut self,
+        server_slot: u32,
+        failed: Option<&str>,
+        io: &mut Io<'_>,
+    ) -> bool {
+        let Some(slot) = self.servers.get(server_slot).map(|s| s.link) else {
+            return false;
+        };
+        if self.login_mut(slot).is_none() {
+            return false;
+        }
+        match failed {
+            None => self.look_up(slot, server_slot, io),
+            Some(text) => self.auth_query_done(server_slot, Some(text.into()), io),
+        }
+        true
+    }
+
+    /// Sends the look-up of a login that holds a connection for it.
+    fn look_up(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) {
         let client = self.clients.get(slot);
         let client = client.map(|c| (Arc::clone(&c.user), Arc::clone(&c.database)));
         let general = self.directory.settings.auth_query.as_ref();
@@ -116,37 +168,22 @@ impl Hub {
             .and_then(|(_, database)| io.pools.auth_query(database))
             .or(general)
             .filter(|q| !q.is_empty());
-        let (Some((user, _)), Some(query)) = (client, query) else {
-            // The settings no longer ask for it.
-            self.give_back(io.now, server_slot, key, None, io.pools, io.out);
-            return self.wrong_password(slot, io);
-        };
         let Some(server) = self.servers.get_mut(server_slot) else {
             return;
         };
-        server.link = slot;
-        server.lent_at = io.now;
-        server.query_at = io.now;
-        server.xact_at = io.now;
+        let (Some((user, _)), Some(query)) = (client, query) else {
+            // The settings no longer ask for it.
+            let key = server.pool.key;
+            self.unlink(server_slot, io.out);
+            self.give_back(io.now, server_slot, key, None, io.pools, io.out);
+            return self.wrong_password(slot, io);
+        };
         server.capture = Some(Capture::default());
-        // Under the last client's search_path or role the look-up could be led astray.
-        let mut resets = Vec::new();
-        let none = ParamSet::default();
-        if params::difference(&server.params, &none, &server.greeting, &mut resets) {
-            server.params = Arc::default();
-            server.expected.push(Expect::OwnQuery(Purpose::Parameters));
-            io.out
-                .write(Peer::Server(server_slot), |v| front::query(v, &resets));
-        }
         server.expected.push(Expect::OwnQuery(Purpose::AuthQuery));
         let text = auth::fill_query(&query, &user);
         io.out.write(Peer::Server(server_slot), |v| {
             front::query(v, text.as_bytes())
         });
-        if let Some(client) = self.clients.get_mut(slot) {
-            client.link = server_slot;
-        }
-        self.login_stage(slot, Stage::Looking);
     }
 
     /// `auth_query` was answered.

@@ -6,7 +6,6 @@ use crate::errors::Report;
 use crate::expect::Expect;
 use crate::server::Server;
 use events::CloseReason;
-use std::sync::Arc;
 use wire::back::ErrorFields;
 
 impl Turn<'_> {
@@ -55,11 +54,8 @@ impl Turn<'_> {
         {
             self.server.dirty = true;
         }
-        let in_batch = !matches!(
-            self.server.expected.front(),
-            None | Some(Expect::Query(_) | Expect::Function | Expect::Sync)
-        );
-        if in_batch {
+        let in_batch = |e: &Expect| !e.ends_batch();
+        if self.server.expected.front().is_some_and(in_batch) {
             self.skip();
         }
         if unseen { After::Ddl } else { After::Nothing }
@@ -141,7 +137,7 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
     let client = client.filter(|_| !again);
     match entry {
         Expect::Parse(Some(parse)) => {
-            if !parse.name.is_empty() {
+            if parse.is_ours() {
                 server.prepared.doubtful(&parse.statement);
             }
             server.unnamed = None;
@@ -154,11 +150,11 @@ pub(crate) fn take_back(entry: &Expect, client: Option<&mut Client>, server: &mu
                 client.forget_parse(parse);
             }
         }
-        Expect::LocalClose(Some(closed)) => {
+        Expect::LocalClose(Some(closed)) | Expect::Close(Some(closed)) => {
             if let Some(client) = client {
                 let all = &mut client.extra().prepared;
                 all.entry(closed.name.clone())
-                    .or_insert_with(|| Arc::clone(&closed.statement));
+                    .or_insert_with(|| closed.named());
             }
         }
         Expect::OwnParse(statement) => server.prepared.doubtful(statement),

@@ -13,7 +13,7 @@ impl Turn<'_> {
         let fits = match (m.frame.tag, self.server.expected.front()) {
             (b'1', Some(Expect::Parse(_) | Expect::OwnParse(_) | Expect::OwnUnnamed))
             | (b'2', Some(Expect::Bind | Expect::BindOld(_)))
-            | (b'3', Some(Expect::Close | Expect::OwnClose(_)))
+            | (b'3', Some(Expect::Close(_) | Expect::OwnClose(_)))
             | (b's', Some(Expect::Execute(_)))
             | (b'I', Some(Expect::Execute(_))) => true,
             // The empty query of a simple Query is followed by ReadyForQuery.
@@ -29,7 +29,7 @@ impl Turn<'_> {
         }
         self.deliver(m, own);
         match self.server.expected.front() {
-            Some(Expect::Parse(Some(p))) if !p.name.is_empty() => {
+            Some(Expect::Parse(Some(p))) if p.is_ours() => {
                 let statement = Arc::clone(&p.statement);
                 self.server.prepared.ready(&statement);
             }

@@ -201,3 +201,50 @@ fn who_waits_for_long_gets_one_notice() {
         }
     }
 }
+
+/// What a server says to a Query that is refused for its pin, and what the
+/// client hears.
+#[test]
+fn a_query_that_may_not_pin_fails_as_a_query_does() {
+    let table = [
+        // Alone, and in a transaction that failed.
+        ("", "", "E 42703 / Z I", "E 53300 / Z I", ""),
+        ("", "", "E 25P02 / Z E", "E 25P02 / Z E", ""),
+        // It ends the batch before it.
+        (
+            "P =one / B  / E / ",
+            "P =one / B / E / ",
+            "1 / 2 / C SELECT 1 / E 42703 / Z I",
+            "1 / 2 / C SELECT 1 / E 53300 / Z I",
+            "",
+        ),
+        // The batch failed, and the server skips it: the Sync is the client's to send.
+        (
+            "P =one / B  / E / ",
+            "P =one / B / E / ",
+            "1 / E 22P02",
+            "1 / E 22P02",
+            "Z E",
+        ),
+    ];
+    for (before, sent, answer, heard, synced) in table {
+        let mut s = Stage::new(1);
+        let info = PoolInfo {
+            pins_max: 0,
+            ..pool_info(PoolMode::Transaction)
+        };
+        s.ports.info = Arc::new(info);
+        let c = s.client(&[]);
+        s.send(c, &format!("{before}Q LISTEN a"));
+        let failing = format!("{sent}Q SELECT \"plimsoll refused this\"");
+        assert_eq!(s.server_got(0), failing);
+        s.answer(0, answer);
+        assert_eq!(s.client_got(c), heard, "{answer}");
+        if !synced.is_empty() {
+            s.send(c, "S");
+            assert_eq!(s.server_got(0), "S");
+            s.answer(0, synced);
+            assert_eq!(s.client_got(c), synced, "{answer}");
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! What a client leaves behind, and what reaches only it.
 
-use super::Stage;
-use crate::CancelOutcome;
+use super::{ConnId, Stage};
+use crate::{CancelOutcome, PeerInfo};
+use events::snapshot::Address;
+use wire::front;
 
 /// A session lock outlives the statement that failed after it was taken.
 #[test]
@@ -296,4 +298,113 @@ fn a_setting_that_a_later_text_told_is_not_asked_for() {
         assert_eq!(s.server_got(0), "", "{later}");
         assert_eq!(s.ports.idle.len(), 1, "{later}");
     }
+}
+
+/// The connection that a login is granted ends on the way, again and again.
+#[test]
+fn a_login_whose_waits_begin_anew_ends_at_its_own_deadline() {
+    let mut s = Stage::new(0);
+    let peer = PeerInfo {
+        addr: Address::Unix,
+        local_addr: Address::Unix,
+    };
+    let c = s.hub.accept(s.now, peer);
+    let mut hello = Vec::new();
+    front::startup(&mut hello, 0, [("user", "u"), ("database", "d")]);
+    s.client_bytes(c, &hello);
+    let mut granted = 0;
+    while let Some(id) = s.ports.waiting.pop_front() {
+        s.pass(25);
+        let gone = ConnId {
+            slot: 0,
+            generation: 7,
+        };
+        s.dispatch(&[], |hub, now, ports, out| {
+            hub.granted(now, id, 0, gone, ports, out)
+        });
+        granted += 1;
+    }
+    assert_eq!(granted, 3, "it may take 60 s");
+    assert_eq!(s.closed, ["c0 client_login_timeout"]);
+}
+
+/// A pool refuses a client that was moved meanwhile, and waits in another one.
+#[test]
+fn a_refusal_that_crosses_a_move_ends_the_wait_in_the_other_pool_too() {
+    let mut s = Stage::new(1);
+    let (holder, c) = (s.client(&[]), s.client(&[]));
+    s.send(holder, "Q BEGIN");
+    s.answer(0, "C BEGIN / Z T");
+    s.send(c, "Q one");
+    let id = s.ports.waiting[0];
+    let other = std::sync::Arc::new(crate::PoolInfo {
+        key: crate::PoolKey(1),
+        ..super::pool_info(crate::PoolMode::Transaction)
+    });
+    s.dispatch(&[], |hub, now, ports, out| {
+        hub.pool_moved(now, crate::PoolKey(0), &other, ports, out);
+    });
+    assert_eq!(s.ports.waiting, [id], "it waits there now");
+    s.dispatch(&[], |hub, now, ports, out| {
+        let reason = events::RefuseReason::WaitTimeout;
+        hub.refused(now, id, reason, Default::default(), None, ports, out);
+    });
+    assert_eq!(s.client_got(c), "E 53300 / Z I");
+    assert!(s.ports.waiting.is_empty());
+}
+
+/// In session mode the server knows a client's statements by its own names. They
+/// are followed all the same: what they do, and when the pool changes its mode.
+#[test]
+fn statements_under_their_own_names_are_followed_out_of_session_mode() {
+    let mut s = Stage::with(1, crate::PoolMode::Session, crate::Settings::default());
+    let c = s.client(&[]);
+    let text = "SET search_path TO x";
+    let (parse, run) = (format!("P a={text}"), "B a / E / S");
+    s.send(c, &format!("{parse} / {run}"));
+    assert_eq!(
+        s.server_got(0),
+        format!("P #{text}={text} / B #{text} / E / S")
+    );
+    s.answer(0, "1 / 2 / C SET / Z I");
+    // Twice is the server's to refuse; Close and DEALLOCATE are its own too.
+    for (sent, answer) in [
+        (format!("{parse} / S"), "E 42P05 / Z I"),
+        ("D a / S".into(), "t / n / Z I"),
+        ("P b=SELECT 2 / C b / S".into(), "1 / 3 / Z I"),
+        ("P b=SELECT 2 / S".into(), "1 / Z I"),
+        ("Q DEALLOCATE b".into(), "C DEALLOCATE / Z I"),
+        ("P b=SELECT 2 / S".into(), "1 / Z I"),
+        // A Close that is skipped closes nothing.
+        ("B x / C b / S".into(), "E 26000 / Z I"),
+    ] {
+        s.client_got(c);
+        s.server_got(0);
+        s.send(c, &sent);
+        let mut raw = Vec::new();
+        sent.split(" / ")
+            .for_each(|m| super::client_message(&mut raw, m));
+        assert_eq!(s.server_got(0), s.read(&raw, true), "{sent}");
+        s.answer(0, answer);
+        assert_eq!(s.client_got(c), answer, "{sent}");
+    }
+    s.hub.pool_changed(&std::sync::Arc::new(super::pool_info(
+        crate::PoolMode::Transaction,
+    )));
+    s.send(c, "Q SELECT 1");
+    s.answer(0, "C SELECT 1 / Z I");
+    assert_eq!(s.server_got(0), "Q SELECT 1 / Q DISCARD ALL");
+    s.answer(0, "C DISCARD ALL / Z I");
+    s.client_got(c);
+    // Now by our names, under the parameter that a statement had set.
+    s.send(c, "B b / E / S");
+    let set = s.server_got(0);
+    assert!(set.contains("search_path"), "{set}");
+    s.answer(0, "C SELECT 1 / Z I");
+    assert_eq!(
+        s.server_got(0),
+        "P #SELECT 2=SELECT 2 / B #SELECT 2 / E / S"
+    );
+    s.answer(0, "1 / 2 / C SELECT 1 / Z I");
+    assert_eq!(s.client_got(c), "2 / C SELECT 1 / Z I");
 }

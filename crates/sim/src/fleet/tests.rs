@@ -65,7 +65,9 @@ fn with_instances_killed_and_monitors_cut_or_silenced() {
     assert!(faults > 100);
 }
 
+/// More of them for one run: `PLIMSOLL_FLEET_SEEDS=1000`.
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn shapes_drawn_from_seeds() {
     let seeds = std::env::var("PLIMSOLL_FLEET_SEEDS");
     let seeds: u64 = seeds.ok().and_then(|n| n.parse().ok()).unwrap_or(40);

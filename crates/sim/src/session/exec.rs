@@ -125,6 +125,9 @@ impl Session {
         if starts(rest, "1/0") {
             return fail("22012", "division by zero");
         }
+        if starts(rest, "\"plimsoll refused this\"") {
+            return fail("42703", "column does not exist");
+        }
         let head = |out: &mut Vec<u8>| {
             if describe {
                 back::row_description(out, &[("c", TEXT)]);

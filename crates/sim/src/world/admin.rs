@@ -358,7 +358,10 @@ impl World {
             Order::KillClient(id) => hub.kill_client(now, id, shop, out),
             Order::KillPool(key) => hub.kill_pool(now, key, shop, out),
             Order::Drain => hub.drain(now, shop, out),
-            Order::Stop => hub.close_all(now, shop, out),
+            Order::Stop => {
+                hub.close_all(now, shop, out);
+                self.stopped.push(w as u16);
+            }
         }
     }
 

@@ -226,9 +226,15 @@ impl World {
     }
 
     pub(super) fn open(&mut self, w: usize, conn: events::ConnId, pool: events::PoolId) {
+        let now = self.time();
+        if self.stopped.contains(&(w as u16)) {
+            // The worker's thread has ended: a socket that another one's client makes
+            // the pool ask for is never opened.
+            let up = &mut self.shop.up;
+            return up.open_failed(now, conn, false, "stopped".into());
+        }
         self.hit(Hit::Opens);
         let info = Arc::clone(&self.shop.infos[pool.0 as usize]);
-        let now = self.time();
         let slot = self.hubs[w].open(now, conn, info);
         let generation = self.rng.bits() as u32;
         let server = ServerLink {

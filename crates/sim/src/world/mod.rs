@@ -217,6 +217,8 @@ pub struct World {
     records: Vec<admin::Record>,
     letters: Vec<admin::Letter>,
     pub(crate) drained: bool,
+    /// Workers that have stopped.
+    stopped: Vec<u16>,
     least: grounds::Least,
     survey: survey::Survey,
     /// Inserts of transactions that were taken back.
@@ -295,6 +297,7 @@ impl World {
             records: vec![admin::Record::default(); s.pools.len()],
             letters: Vec::new(),
             drained: false,
+            stopped: Vec::new(),
             least: grounds::Least::default(),
             survey: survey::Survey::default(),
             taken_back: Vec::new(),

@@ -319,14 +319,16 @@ impl Server {
         }
         let known = self.prepared.get(parse.name);
         let taken = !parse.name.is_empty() && known.is_some();
-        // The name of the empty statement is taken on purpose.
-        let meant = known.is_some_and(|text| text.is_empty());
+        // The name of the empty statement is taken on purpose. In session mode a
+        // client's own names come as they are, and it may give one twice; but not
+        // one that another client left behind.
+        let own =
+            |text: &[u8]| !parse.name.starts_with(b"plimsoll_") && marks(text) == marks(parse.text);
+        let meant = known.is_some_and(|text| text.is_empty() || own(text));
         if taken || self.fail_next {
-            // In session mode a client's names come here as they are.
-            let ours = parse.name.starts_with(b"plimsoll");
             assert!(
-                !taken || !ours || meant || self.swallowed || self.wild,
-                "our own name is taken"
+                !taken || meant || self.swallowed || self.wild,
+                "our own name is taken, or another client's"
             );
             self.fail_next = false;
             if parse.name.is_empty() {
@@ -353,6 +355,10 @@ impl Server {
         }
         if self.status == b'E' && !ends {
             self.fail("25P02");
+            return Ran::Failed;
+        }
+        if find(text, b"\"plimsoll refused this\"").is_some() {
+            self.fail("42703");
             return Ran::Failed;
         }
         self.others_state(marks);

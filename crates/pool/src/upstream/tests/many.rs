@@ -267,7 +267,6 @@ fn run(seed: u64, load: Load) -> (Run, String) {
     run.run();
     assert_eq!(run.up.check_invariants(), Ok(()));
     let figures = run.figures();
-    println!("{figures}");
     // One in 100 ms is the bound, whatever happens.
     assert!(run.evictions_in_10s() <= 100, "{figures}");
     (run, figures)

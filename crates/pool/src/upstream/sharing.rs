@@ -26,7 +26,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(1);
 /// A pool with connections is short of them when a client has waited so long.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
 /// Of so many slots that come free while pools starve, one is for a short pool:
-/// popular ones get back in a second what a lull took, and the round of the
+/// popular ones soon get back what a lull took, and the round of the
 /// starving takes a third longer at most.
 const SHORT_TURN: u32 = 4;
 /// The same while a starving pool's client is near its deadline.

@@ -311,6 +311,15 @@ impl Samples {
         self.0.iter().filter(|s| s.trouble.is_none()).count()
     }
 
+    /// Requests that ended well within so many seconds from a moment on, whenever they were due.
+    pub fn ended_between(&self, from: Instant, seconds: f64) -> usize {
+        let ended = |s: &&Sample| {
+            let after = (s.at + s.took).checked_duration_since(from);
+            s.trouble.is_none() && after.is_some_and(|after| after.as_secs_f64() < seconds)
+        };
+        self.0.iter().filter(ended).count()
+    }
+
     /// Requests that did not.
     pub fn bad(&self) -> usize {
         self.0.len() - self.good()

@@ -48,11 +48,29 @@ pub fn prepare(sandbox: &Sandbox, postgres: &Postgres) -> Result<(), Failure> {
     postgres.ask(sandbox, DATABASE, &sql).map(drop)
 }
 
+/// Server connections of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// So many.
+    Fixed(u32),
+    /// Plimsoll's own search.
+    Auto,
+}
+
+impl Size {
+    fn words(self) -> String {
+        match self {
+            Size::Fixed(size) => size.to_string(),
+            Size::Auto => "\"auto\"".into(),
+        }
+    }
+}
+
 /// What a scenario wants from a pooler, in words that both know.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish {
     /// Connections per pool.
-    pub size: u32,
+    pub size: Size,
     /// A client waits at most so long.
     pub wait: Duration,
     /// All client users share the pool of [`APP`].
@@ -63,7 +81,7 @@ pub struct Wish {
 
 impl Wish {
     /// One pool of that size.
-    pub fn pool(size: u32) -> Wish {
+    pub fn pool(size: Size) -> Wish {
         Wish {
             size,
             wait: Duration::from_secs(30),
@@ -215,7 +233,7 @@ fn ini(stage: &Stage<'_>, wish: Wish, listen: SocketAddr, users: &Path) -> Strin
         listen.ip(),
         listen.port(),
         users.display(),
-        wish.size,
+        wish.size.words(),
         wish.wait.as_secs_f64(),
     )
 }
@@ -237,7 +255,7 @@ fn toml(stage: &Stage<'_>, wish: Wish, [listen, metrics]: [SocketAddr; 2], users
          [clients]\nmax = 10000\n\
          [database.{DATABASE}]\nhost = \"{}\"\nport = {}\n{user}",
         users.display(),
-        wish.size,
+        wish.size.words(),
         wish.wait.as_millis(),
         stage.postgres.address.ip(),
         stage.postgres.address.port(),

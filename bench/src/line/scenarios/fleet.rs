@@ -6,7 +6,7 @@ use super::{Scenario, Stage, group, sleeps};
 use crate::Failure;
 use crate::line::figure::{Figure, Goal, errors, figure};
 use crate::line::load::{self, Group, Places};
-use crate::line::settings::{Pooler, Wish};
+use crate::line::settings::{Pooler, Size, Wish};
 use crate::line::watch::Watch;
 use crate::{fail, stats};
 
@@ -32,7 +32,7 @@ const SLACK: u32 = 2;
 const DRAIN: Duration = Duration::from_secs(20);
 
 fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
-    let wish = Wish::pool(40);
+    let wish = Wish::pool(Size::Fixed(40));
     // The watcher comes first: the budget is counted with it.
     let watch = Watch::start(stage.postgres.address, false)?;
     let mut poolers = vec![Pooler::start(stage, wish)?];

@@ -6,7 +6,7 @@ use super::{Scenario, Stage, group, sleeps};
 use crate::Failure;
 use crate::line::figure::{Figure, Goal, errors, figure};
 use crate::line::load::{self, Group, Samples, Step};
-use crate::line::settings::{Pooler, Wish};
+use crate::line::settings::{Pooler, Size, Wish};
 
 /// See its text.
 pub const SCENARIO: Scenario = Scenario {
@@ -14,18 +14,18 @@ pub const SCENARIO: Scenario = Scenario {
     title: "30 clients of one application begin and never end",
     text: "Pool of 20, defaults. Eight clients of one application ask for 5 ms of work every 20 ms, and two of another think for \
            three seconds between BEGIN and COMMIT, as they should not but may. Then the 30 come, each with BEGIN and an INSERT. \
-           Watched for 20 seconds. Times count from the moment that they come.",
+           Watched for 15 seconds. Times count from the moment that they come.",
     max_connections: 100,
     play,
 };
 
-const WATCHED: Duration = Duration::from_secs(20);
+const WATCHED: Duration = Duration::from_secs(15);
 const LEAK: &str = "leaky/2.1";
 /// A literal of the leak's statement, which may be seen nowhere.
 const LITERAL: &str = "marker-4711";
 
 fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
-    let pooler = Pooler::start(stage, Wish::pool(20))?;
+    let pooler = Pooler::start(stage, Wish::pool(Size::Fixed(20)))?;
     let work = sleeps(Duration::from_millis(5));
     let others = group(&pooler, "shop", 8, &[&work], Duration::from_millis(20));
     let ask = |sql: &str| Step::Ask(sql.into());

@@ -6,7 +6,7 @@ use super::{Scenario, Stage, group, sleeps};
 use crate::Failure;
 use crate::line::figure::{Figure, Goal, errors, figure};
 use crate::line::load::{self, Group};
-use crate::line::settings::{NOISY, Pooler, QUIET, Wish};
+use crate::line::settings::{NOISY, Pooler, QUIET, Size, Wish};
 
 /// See its text.
 pub const SCENARIO: Scenario = Scenario {
@@ -24,7 +24,7 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
         stage,
         Wish {
             shared: true,
-            ..Wish::pool(20)
+            ..Wish::pool(Size::Fixed(20))
         },
     )?;
     let of = |user: &str, clients, think| Group {

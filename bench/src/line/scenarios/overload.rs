@@ -6,7 +6,7 @@ use super::{Scenario, Stage, group, sleeps};
 use crate::Failure;
 use crate::line::figure::{Figure, Goal, errors, figure};
 use crate::line::load::{self, Group, Pace};
-use crate::line::settings::{Pooler, Wish};
+use crate::line::settings::{Pooler, Size, Wish};
 
 /// See its text.
 pub const SCENARIO: Scenario = Scenario {
@@ -24,7 +24,7 @@ const CLIENTS: usize = 1000;
 const DEADLINE: Duration = Duration::from_millis(1000);
 const ANSWERED: Duration = Duration::from_millis(1200);
 /// After the load fell.
-const WATCHED: Duration = Duration::from_secs(8);
+const WATCHED: Duration = Duration::from_secs(6);
 
 fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
     let sql = sleeps(Duration::from_millis(40));
@@ -32,7 +32,7 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
         stage,
         Wish {
             wait: DEADLINE,
-            ..Wish::pool(10)
+            ..Wish::pool(Size::Fixed(10))
         },
     )?;
     let full = group(&pooler, "app", 20, &[&sql], Duration::ZERO);

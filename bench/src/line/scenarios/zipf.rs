@@ -7,7 +7,7 @@ use crate::DATABASE;
 use crate::Failure;
 use crate::line::figure::{Figure, Goal, errors, figure};
 use crate::line::load::{self, Group, Pace, Samples};
-use crate::line::settings::{MANY, Pooler, Wish, one_of_many};
+use crate::line::settings::{MANY, Pooler, Size, Wish, one_of_many};
 
 /// See its text.
 pub const SCENARIO: Scenario = Scenario {
@@ -39,7 +39,7 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
         Wish {
             // One slot of the budget is for the monitor session.
             line: Some(stage.budget() - 1),
-            ..Wish::pool(20)
+            ..Wish::pool(Size::Fixed(20))
         },
     )?;
     let sql = sleeps(HOLD);

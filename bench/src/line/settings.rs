@@ -28,6 +28,9 @@ pub const NOISY: &str = "noisy";
 /// Users who have a pool each.
 pub const MANY: usize = 300;
 
+/// Bytes of a log that stand in an error.
+const LOG_SHOWN: usize = 2000;
+
 /// The name of one of [`MANY`].
 pub fn one_of_many(n: usize) -> String {
     format!("user{n:03}")
@@ -141,11 +144,12 @@ impl Pooler {
         }
         command.arg(&file).stdout(out.try_clone()?).stderr(out);
         let mut process = Process::spawn(&mut command, Signal::SIGTERM)?;
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(10);
         while let Err(e) = wire::login(address, APP, DATABASE) {
             stage.sandbox.stop.check()?;
             if process.ended().is_some() || Instant::now() > deadline {
                 let log = fs::read_to_string(&log).unwrap_or_default();
+                let log = log.get(..LOG_SHOWN).unwrap_or(&log);
                 return fail(format!("{} does not start: {e}\n{log}", stage.target.name));
             }
             std::thread::sleep(Duration::from_millis(50));

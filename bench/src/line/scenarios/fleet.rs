@@ -16,7 +16,7 @@ pub const SCENARIO: Scenario = Scenario {
     title: "Three instances before one server, one replaced under load",
     text: "Server with 60 connections, a pool of 40 in each instance, 120 clients without a pause, requests of 20 ms. Clients log \
            in anew every three seconds or so, wherever a load balancer sends them. One instance leaves the balancer, gets \
-           SIGTERM and ends; a second later another begins in its place. A session that was closed between two requests, or \
+           SIGTERM and ends; a second later another begins in its place. A balancer sends nobody to one that serves nobody. A session that was closed between two requests, or \
            with 57P01 before the first word of a reply, is no error: its client goes elsewhere. \
            Unused counts what is more than two below the line.",
     max_connections: 60,
@@ -52,7 +52,7 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
     let steady = Instant::now();
     stage.wait(stage.main_part())?;
     let rolled = Instant::now();
-    let drained = roll(stage, &mut poolers, &places, wish)?;
+    let (drained, begun) = roll(stage, &mut poolers, &places, wish)?;
     stage.wait(stage.main_part() + Duration::from_secs(2))?;
     let end = Instant::now();
     let samples = running.stop()?;
@@ -96,17 +96,19 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
             samples.between(rolled, end).quantile_ms(0.99),
         ),
         figure("time to end, s", drained),
+        figure("time until the new instance serves, s", begun),
         figure("clients that went elsewhere without an error", moved as f64),
     ])
 }
 
-/// The last instance leaves and is replaced. The seconds that it took to end; `None` when it did not.
+/// The last instance leaves and is replaced. The seconds until it has ended, and until the new one serves; `None` where
+/// that does not happen.
 fn roll(
     stage: &Stage<'_>,
     poolers: &mut Vec<Pooler>,
     places: &Places,
     wish: Wish,
-) -> Result<Option<f64>, Failure> {
+) -> Result<(Option<f64>, Option<f64>), Failure> {
     let Some(mut old) = poolers.pop() else {
         return fail("no instance to replace");
     };
@@ -120,8 +122,18 @@ fn roll(
     }
     drop(old);
     stage.wait(Duration::from_secs(1))?;
-    let new = Pooler::start_beside(stage, wish)?;
-    places.add(new.address);
-    poolers.push(new);
-    Ok(drained)
+    let asked = Instant::now();
+    match Pooler::start_beside(stage, wish) {
+        Ok(new) => {
+            let begun = asked.elapsed().as_secs_f64();
+            places.add(new.address);
+            poolers.push(new);
+            Ok((drained, Some(begun)))
+        }
+        Err(why) => {
+            stage.sandbox.stop.check()?;
+            eprintln!("    {why}");
+            Ok((drained, None))
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Scenario, Stage, group, sleeps};
 use crate::Failure;
 use crate::line::figure::{Figure, Goal, errors, figure};
-use crate::line::load::{self, Group, Pace};
+use crate::line::load::{self, Group, Pace, Samples};
 use crate::line::settings::{Pooler, Size, Wish};
 
 /// See its text.
@@ -59,10 +59,13 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
     stage.wait(WATCHED)?;
     let end = Instant::now();
     let after = after.stop()?;
-    let samples = running.stop()?.between(from, fell);
+    let all = running.stop()?;
     let seconds = (fell - from).as_secs_f64();
-    let answered = |s: &&load::Sample| s.trouble.is_none() && s.tried <= ANSWERED;
-    let good = samples.0.iter().filter(answered).count() as f64 / seconds;
+    // Work done in that time, whenever it was asked for.
+    let answered = |s: &&load::Sample| s.tried <= ANSWERED;
+    let in_time = Samples(all.0.iter().filter(answered).cloned().collect());
+    let good = in_time.ended_between(from, seconds) as f64 / seconds;
+    let samples = all.between(from, fell);
     let late = samples.0.iter().filter(|s| s.tried > ANSWERED).count();
     Ok(vec![
         figure("goodput, share of the peak", good / peak_rate).goal(Goal::AtLeast(0.95)),

@@ -28,7 +28,7 @@ cargo xtask bench line [OPTIONS]
   --plimsoll PATH     the program to measure
   --pgbouncer CMD     repeatable; CMD is a path, or words split at spaces
   --scenario NAME     only this one; repeatable: oversized, leak, noisy, overload, fleet, zipf
-  --seconds N         length of a scenario's main part, default 5
+  --seconds N         length of a scenario's main part, default 4
   --rounds N          default 3; figures are medians over rounds
   --markdown FILE     where to write the section (default docs/benchmarks.md); - for nowhere
   --pg-bin DIR        PostgreSQL's programs
@@ -53,7 +53,7 @@ pub fn parse(words: &[String]) -> Result<Options, Failure> {
         plimsoll: PathBuf::new(),
         pgbouncers: Vec::new(),
         scenarios: BTreeSet::new(),
-        seconds: 5,
+        seconds: 4,
         rounds: 3,
         markdown: Some("docs/benchmarks.md".into()),
         pg_bin: None,

@@ -12,7 +12,7 @@ use crate::line::settings::{Pooler, Size, Wish};
 pub const SCENARIO: Scenario = Scenario {
     name: "leak",
     title: "30 clients of one application begin and never end",
-    text: "Pool of 20, defaults. Eight clients of one application ask for 5 ms of work every 20 ms, and two of another think for \
+    text: "Pool of 20, longest wait 20 s. Eight clients of one application ask for 5 ms of work every 20 ms, and two of another think for \
            three seconds between BEGIN and COMMIT, as they should not but may. Then the 30 come, each with BEGIN and an INSERT. \
            Watched for 15 seconds. Times count from the moment that they come.",
     max_connections: 100,
@@ -20,12 +20,18 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 const WATCHED: Duration = Duration::from_secs(15);
+/// A little longer, so that nobody is refused for the wait while it is watched, and a round ends soon.
+const WAIT: Duration = Duration::from_secs(20);
 const LEAK: &str = "leaky/2.1";
 /// A literal of the leak's statement, which may be seen nowhere.
 const LITERAL: &str = "marker-4711";
 
 fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
-    let pooler = Pooler::start(stage, Wish::pool(Size::Fixed(20)))?;
+    let wish = Wish {
+        wait: WAIT,
+        ..Wish::pool(Size::Fixed(20))
+    };
+    let pooler = Pooler::start(stage, wish)?;
     let work = sleeps(Duration::from_millis(5));
     let others = group(&pooler, "shop", 8, &[&work], Duration::from_millis(20));
     let ask = |sql: &str| Step::Ask(sql.into());

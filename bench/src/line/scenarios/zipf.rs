@@ -16,7 +16,7 @@ pub const SCENARIO: Scenario = Scenario {
     text: "300 users with a pool of 20 each. The nth most popular sends a 1/n of what the first sends, at random moments, \
            requests of 20 ms, together 1,000 a second (20 connections busy on average), and nobody waits longer than 30 s. \
            A time counts from the moment when a request was due. PgBouncer gets the line as `max_db_connections`. \
-           The first ten seconds do not count.",
+           The first eight seconds do not count.",
     max_connections: 100,
     play,
 };
@@ -24,9 +24,9 @@ pub const SCENARIO: Scenario = Scenario {
 /// Of all pools together, per second.
 const RATE: f64 = 1000.0;
 const HOLD: Duration = Duration::from_millis(20);
-const WARM: Duration = Duration::from_secs(10);
+const WARM: Duration = Duration::from_secs(8);
 /// The main part is longer by this: rare pools have few requests.
-const LONGER: Duration = Duration::from_secs(9);
+const LONGER: Duration = Duration::from_secs(8);
 /// The most popular pools, and the least popular.
 const POPULAR: usize = 10;
 const RARE: usize = 240;

@@ -25,6 +25,7 @@ impl Goal {
         match self {
             Goal::AtMost(most) => format!("≤ {}", digits(most)),
             Goal::AtLeast(least) => format!("≥ {}", digits(least)),
+            Goal::Never(0.0) => "= 0 in each round".into(),
             Goal::Never(most) => format!("≤ {} in each round", digits(most)),
         }
     }
@@ -61,9 +62,13 @@ pub fn figure(what: &str, value: impl Into<Option<f64>>) -> Figure {
     }
 }
 
-/// The number of errors, and which.
+/// The number of errors among all, and which.
 pub fn errors(what: &str, samples: &Samples) -> Figure {
-    figure(what, samples.bad() as f64).note(samples.troubles())
+    let note = match samples.bad() {
+        0 => format!("of {}", samples.0.len()),
+        _ => format!("of {}: {}", samples.0.len(), samples.troubles()),
+    };
+    figure(what, samples.bad() as f64).note(note)
 }
 
 impl Figure {

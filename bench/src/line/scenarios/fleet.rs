@@ -73,9 +73,7 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
     let rate = calm.good() as f64 / (rolled - steady).as_secs_f64();
     let moved: usize = samples.0.iter().map(|s| s.moved).sum();
     Ok(vec![
-        errors("failed requests", &samples)
-            .note(format!("of {}; {}", samples.0.len(), samples.troubles()))
-            .goal(Goal::Never(0.0)),
+        errors("failed requests", &samples).goal(Goal::Never(0.0)),
         figure("most connections of all together", f64::from(seen.most()))
             .note(format!("{} looks", seen.looks.len()))
             .goal(Goal::Never(f64::from(stage.budget()))),

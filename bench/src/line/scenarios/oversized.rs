@@ -60,9 +60,7 @@ fn play(stage: &Stage<'_>) -> Result<Vec<Figure>, Failure> {
     let free = free.map(|s| s.least_free(stage.slots())).min();
     let of_auto = auto.map(|(_, rate, _)| rate / busy.best().1);
     Ok(vec![
-        errors("client errors", &all)
-            .note(format!("of {}; {}", all.0.len(), all.troubles()))
-            .goal(Goal::Never(0.0)),
+        errors("client errors", &all).goal(Goal::Never(0.0)),
         figure("most connections at the server", most.map(f64::from))
             .goal(Goal::Never(f64::from(stage.budget()))),
         logins(|s| s.ordinary, "failed logins of another application"),

@@ -288,6 +288,7 @@ impl Flows {
 
     /// A client gives back what it held for so long. Only while others of its
     /// flow wait does anybody need to know: an idle pool pays nothing for it.
+    #[inline]
     pub fn returned(&mut self, id: u32, hold: Duration) {
         let flow = &mut self.flows[id as usize];
         if flow.heap_at != NIL {
@@ -296,6 +297,7 @@ impl Flows {
         self.release(id);
     }
 
+    #[inline]
     pub fn release(&mut self, id: u32) {
         let flow = &mut self.flows[id as usize];
         debug_assert!(flow.held > 0, "a flow returned more than it held");

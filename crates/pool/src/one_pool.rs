@@ -55,6 +55,9 @@ pub(crate) struct Pool {
     pub squeeze: Option<Squeeze>,
     /// In the upstream's list of pools that want to open and may not.
     pub hungry: bool,
+    /// Its first connection, opened after a long wait, is at work on what had
+    /// queued until then; that it is not enough cannot be said earlier.
+    pub caught_up_at: Time,
     /// No idle connection is due to be closed before this.
     pub next_scan: Time,
     /// No waiter reaches its deadline before this; kept where flows have
@@ -86,6 +89,7 @@ impl Pool {
             failure: None,
             squeeze: None,
             hungry: false,
+            caught_up_at: Time::ZERO,
             next_scan: Time::FAR,
             next_late: Time::FAR,
             wait: Histogram::new(),
@@ -206,6 +210,13 @@ impl Pool {
                 .arrived
                 .after(self.settings.wait_timeout?),
         )
+    }
+
+    /// Since when the first waiter waits for whom nothing is being opened.
+    pub fn lacking_since(&self) -> Option<Time> {
+        let covered = self.count(ConnState::Opening) as usize;
+        let first = self.queue.queued_by_age().nth(covered)?;
+        Some(self.queue.get(first).arrived)
     }
 
     /// When the reserve may be used, if there is one and somebody waits.

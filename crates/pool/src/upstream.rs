@@ -1,7 +1,7 @@
 //! One database server: lending and taking back.
 //!
 //! `steps` are the parts that these are made of, `opening` decides when
-//! connections are opened and evicted, `admin` holds what operators and
+//! connections are opened, `sharing` who makes room, `admin` holds what operators and
 //! settings change, `ticking` what time alone changes, `budgeting` follows the
 //! line, and `check` states what must hold after each of them.
 
@@ -11,6 +11,7 @@ mod check;
 mod fault;
 mod leasing;
 mod opening;
+mod sharing;
 mod shedding;
 mod sizing;
 mod steps;
@@ -26,7 +27,8 @@ use fault::Fault;
 #[cfg(feature = "plant")]
 pub use fault::Fault;
 use opening::OUTAGE_GAP;
-pub use opening::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX};
+pub use opening::RETRY_DELAY_MAX;
+pub use sharing::{BORROW_IDLE, EVICT_PAUSE};
 use shedding::Outlook;
 pub(crate) use sizing::Meter;
 pub use sizing::{Resized, Service};
@@ -82,6 +84,13 @@ pub struct Upstream {
     /// Hungry pools without any connection whose clients' patience has ended,
     /// as of the last tick.
     starving: u32,
+    /// A pool with so many connections gives up the next that is returned to it;
+    /// [`u32::MAX`]: none does.
+    giving: u32,
+    /// Slots given away while pools starved: decides whose turn is next.
+    turns: u32,
+    /// No idle connection was found for another pool; not looked again before.
+    next_look: Time,
     /// Nothing is due before this: a lower bound of the next tick.
     wake: Time,
     shutdown: bool,
@@ -115,6 +124,9 @@ impl Upstream {
             hungry: VecDeque::new(),
             next_evict: Time::ZERO,
             starving: 0,
+            giving: u32::MAX,
+            turns: 0,
+            next_look: Time::ZERO,
             wake: Time::FAR,
             shutdown: false,
             reached: false,
@@ -243,7 +255,7 @@ impl Upstream {
         self.detach(now, i);
         match close
             .or_else(|| self.unfit(now, i))
-            .or_else(|| self.starved(now, i))
+            .or_else(|| self.given_up(now, i))
         {
             Some(reason) => {
                 self.set_state(now, i, State::Closing);

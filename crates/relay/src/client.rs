@@ -98,6 +98,8 @@ pub(crate) struct Client {
 pub(crate) struct Extra {
     /// Named prepared statements.
     pub(crate) prepared: BTreeMap<Box<[u8]>, Named>,
+    /// The lease in which a server last got a name as it came, or 0.
+    pub(crate) names_lease: u64,
     /// The unnamed statement, for a Bind that comes in a later batch.
     pub(crate) unnamed: Option<Arc<Statement>>,
     /// Portals bound from statements that change the session.
@@ -114,6 +116,16 @@ pub(crate) struct Extra {
     pub(crate) tls: Box<str>,
     /// It asked for replication.
     pub(crate) replication: bool,
+}
+
+impl Extra {
+    /// A named statement exists from now on.
+    pub(crate) fn remember(&mut self, parse: &ClientParse) {
+        if parse.lease != 0 {
+            self.names_lease = parse.lease;
+        }
+        self.prepared.insert(parse.name.clone(), parse.named());
+    }
 }
 
 /// A named prepared statement of a client.
@@ -179,7 +191,11 @@ impl Client {
 
     /// The statement of this name, if the server knows it by that in this lease.
     pub(crate) fn named_there(&self, name: &[u8], lease: u64) -> Option<&Arc<Statement>> {
-        let named = self.ext.as_ref()?.prepared.get(name)?;
+        let ext = self.ext.as_ref()?;
+        if ext.names_lease != lease {
+            return None;
+        }
+        let named = ext.prepared.get(name)?;
         (named.lease == lease && !name.is_empty()).then_some(&named.statement)
     }
 

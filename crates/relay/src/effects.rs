@@ -303,7 +303,7 @@ fn forget_statements(client: &mut Client, server: &mut Server) {
                 parsed = true;
             }
             Expect::Parse(Some(p)) | Expect::LocalParse(p) => {
-                ext.prepared.insert(p.name.clone(), p.named());
+                ext.remember(p);
             }
             // Should it be skipped, there is nothing left to give back.
             Expect::LocalClose(place) | Expect::Close(place) => {
@@ -379,7 +379,14 @@ fn roll_back_to(client: &mut Client, server: &mut Server, name: &str) {
 }
 
 /// ReadyForQuery "idle": a transaction that is still tracked ended by itself.
+#[inline]
 pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
+    if client.ext.is_some() {
+        extended_over(client, server);
+    }
+}
+
+fn extended_over(client: &mut Client, server: &mut Server) {
     let Some(ext) = client.ext.as_mut() else {
         return;
     };
@@ -392,10 +399,10 @@ pub(crate) fn transaction_over(client: &mut Client, server: &mut Server) {
         Some(_) => commit(client),
         None => {}
     }
-    if let Some(ext) = client.ext.as_mut()
-        && ext.own_schema != 0
-        && !ext.pins.has_temporary()
-    {
+    let Some(ext) = client.ext.as_mut() else {
+        return;
+    };
+    if ext.own_schema != 0 && !ext.pins.has_temporary() {
         ext.own_schema = 0;
     }
 }
@@ -406,7 +413,7 @@ pub(crate) fn remember_parse(client: &mut Client, parse: &mut ClientParse) {
     if parse.name.is_empty() {
         parse.before = ext.unnamed.replace(Arc::clone(&parse.statement));
     } else {
-        ext.prepared.insert(parse.name.clone(), parse.named());
+        ext.remember(parse);
     }
 }
 

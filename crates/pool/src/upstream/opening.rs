@@ -1,5 +1,6 @@
-//! When connections are opened, and who must make room.
+//! When connections are opened.
 
+use super::sharing::{EVICT_PAUSE, caught_up_at};
 use super::{Fault, Upstream};
 use crate::action::Action;
 use crate::figures::ConnState;
@@ -9,11 +10,6 @@ use crate::queue::Pick;
 use events::{CloseReason, PoolId, Time, WorkerId};
 use std::time::Duration;
 
-/// A connection idle for so long may be closed for a pool that has none left;
-/// earlier for a pool whose clients would be refused before that.
-pub const BORROW_IDLE: Duration = Duration::from_secs(2);
-/// At most one connection of an upstream is closed for another pool in this time.
-pub const EVICT_PAUSE: Duration = Duration::from_millis(100);
 /// Pauses after refused logins stop growing here, unless `login_retry` is longer.
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(15);
 /// Not even `login_retry = 0` tries faster than this.
@@ -21,7 +17,7 @@ const RETRY_DELAY_MIN: Duration = Duration::from_millis(20);
 
 /// Whether a pool may open a connection now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Room {
+pub(super) enum Room {
     Yes,
     /// Not before this time.
     Later(Time),
@@ -67,8 +63,8 @@ impl Upstream {
         self.assign_idle(now, p);
         while self.demand(p) > 0 {
             match self.room(now, p) {
-                Room::Yes if !self.hungry.is_empty() && !self.at(p).hungry => {
-                    // Others wait for the same budget longer.
+                Room::Yes if !self.hungry.is_empty() => {
+                    // Others may wait for the same budget longer.
                     self.starve(p);
                     self.feed(now);
                     return;
@@ -94,6 +90,7 @@ impl Upstream {
 
     /// Budget came free, or grew: the hungry pools get it in turn.
     pub(super) fn feed(&mut self, now: Time) {
+        self.feed_in_turns(now);
         let mut fruitless = 0;
         while fruitless < self.hungry.len() && self.charged < self.line && self.may_connect() {
             let Some(p) = self.hungry.pop_front() else {
@@ -122,36 +119,7 @@ impl Upstream {
         }
     }
 
-    /// Forgets who is hungry no more, and evicts for the first for whom that helps.
-    pub(super) fn evict_for_hungry(&mut self, now: Time) {
-        for _ in 0..self.hungry.len() {
-            let Some(p) = self.hungry.pop_front() else {
-                break;
-            };
-            self.at_mut(p as usize).hungry = false;
-            if self.demand(p as usize) > 0 {
-                self.starve(p as usize);
-            }
-        }
-        self.starving = self
-            .hungry
-            .iter()
-            .filter(|p| self.starves(now, **p))
-            .count() as u32;
-        for at in 0..self.hungry.len() {
-            let Some(p) = self.hungry.get(at).map(|p| *p as usize) else {
-                return;
-            };
-            if now < self.next_evict {
-                return;
-            }
-            if self.room(now, p) == Room::Shared {
-                self.evict_for(now, p);
-            }
-        }
-    }
-
-    fn starve(&mut self, p: usize) {
+    pub(super) fn starve(&mut self, p: usize) {
         let pool = self.at_mut(p);
         if !std::mem::replace(&mut pool.hungry, true) {
             self.hungry.push_back(p as u32);
@@ -184,7 +152,7 @@ impl Upstream {
     }
 
     /// Connections that pool `p` lacks.
-    fn demand(&self, p: usize) -> u32 {
+    pub(super) fn demand(&self, p: usize) -> u32 {
         let pool = self.at(p);
         if self.shutdown || pool.mode != Mode::Open {
             return 0;
@@ -196,11 +164,11 @@ impl Upstream {
         waiting.max(pool.min().saturating_sub(pool.live()))
     }
 
-    fn may_connect(&self) -> bool {
+    pub(super) fn may_connect(&self) -> bool {
         self.opening < self.settings.connects_max.max(1)
     }
 
-    fn room(&self, now: Time, p: usize) -> Room {
+    pub(super) fn room(&self, now: Time, p: usize) -> Room {
         let pool = self.at(p);
         if let Some(failure) = &pool.failure {
             if now < failure.retry_at {
@@ -241,7 +209,11 @@ impl Upstream {
         let worker = self.worker_for_open(p);
         self.know_worker(worker);
         let i = self.conns.insert(now, p as u32, worker);
-        *self.at_mut(p).count_mut(ConnState::Opening) += 1;
+        let pool = self.at_mut(p);
+        if pool.charged() == 0 {
+            pool.caught_up_at = caught_up_at(pool, now);
+        }
+        *pool.count_mut(ConnState::Opening) += 1;
         self.on_worker[worker.0 as usize] += 1;
         self.count_caps(p, |cap| {
             cap.charged += 1;
@@ -282,84 +254,6 @@ impl Upstream {
             .enumerate()
             .min_by_key(|(_, count)| **count);
         WorkerId(fewest.map_or(0, |(worker, _)| worker as u16))
-    }
-
-    /// Closes the connection idle for longest of another pool, so that `p` may
-    /// open one. Not below that pool's minimum, not before `p`'s patience ends,
-    /// and not faster than [`EVICT_PAUSE`].
-    fn evict_for(&mut self, now: Time, p: usize) {
-        // What is being closed already will do.
-        if now < self.next_evict || self.closing >= self.demand(p) || self.at(p).queue.queued() == 0
-        {
-            return;
-        }
-        let mut victim: Option<(Time, u32)> = None;
-        for q in 0..self.pools.len() {
-            if q != p && self.helps(q, p) {
-                victim = victim.into_iter().chain(self.longest_idle(q)).min();
-            }
-        }
-        if let Some((since, i)) = victim
-            && since.after(self.patience(p)) <= now
-        {
-            self.counters.evictions += 1;
-            self.next_evict = now.after(EVICT_PAUSE);
-            self.detach(now, i);
-            self.close(now, i, CloseReason::Evicted);
-        }
-    }
-
-    /// How long a connection must be idle, or a client of `p` have waited, before
-    /// another pool gives up a connection for `p`. Half of the longest wait at
-    /// most: in the other half the connection is to be closed and one opened.
-    fn patience(&self, p: usize) -> Duration {
-        match self.at(p).wait_timeout_min() {
-            Some(wait) => BORROW_IDLE.min(wait / 2),
-            None => BORROW_IDLE,
-        }
-    }
-
-    /// Whether a connection less in pool `q` gives `p` what it lacks: `q` is
-    /// above its minimum and shares every full cap of `p`.
-    fn helps(&self, q: usize, p: usize) -> bool {
-        let Some(Some(giver)) = self.pools.get(q) else {
-            return false;
-        };
-        !self.is_monitor(q)
-            && giver.live() > giver.min()
-            && self.at(p).settings.caps.iter().all(|cap| {
-                let full = self
-                    .caps
-                    .get(cap.0 as usize)
-                    .is_some_and(|cap| cap.charged >= cap.limit);
-                !full || giver.settings.caps.contains(cap)
-            })
-    }
-
-    /// A pool that has no connection at all, and whose clients' patience has
-    /// ended, gets the slot of a connection that is just returned: a
-    /// pool that is always busy never has an idle one to borrow. It may be the
-    /// giver's last one; the two then take turns.
-    pub(super) fn starved(&mut self, now: Time, i: u32) -> Option<CloseReason> {
-        if self.starving <= self.closing || now < self.next_evict {
-            return None;
-        }
-        let q = self.conns.get(i).pool as usize;
-        self.hungry
-            .iter()
-            .find(|p| self.starves(now, **p) && self.helps(q, **p as usize))?;
-        self.counters.evictions += 1;
-        self.next_evict = now.after(EVICT_PAUSE);
-        Some(CloseReason::Evicted)
-    }
-
-    fn starves(&self, now: Time, p: u32) -> bool {
-        let pool = self.at(p as usize);
-        let oldest = pool.queue.queued_by_age().next();
-        pool.charged() == 0
-            && oldest
-                .is_some_and(|i| pool.queue.get(i).arrived.after(self.patience(p as usize)) <= now)
-            && self.room(now, p as usize) == Room::Shared
     }
 
     /// The connection of pool `p` that is idle for longest, with its time.

@@ -23,7 +23,7 @@ impl Upstream {
             }
         }
         self.feed(now);
-        self.evict_for_hungry(now);
+        self.share(now);
         #[cfg(debug_assertions)]
         if self.conns.end() < 64 && !cfg!(test) {
             debug_assert_eq!(self.check_invariants(), Ok(()));

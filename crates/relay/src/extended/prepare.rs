@@ -288,16 +288,21 @@ impl Hub {
                 .is_some_and(|server| !server.prepared.has(statement))
     }
 
+    /// Names that are not known go to the server as they are.
+    fn passes(&self, slot: u32) -> bool {
+        let session = || {
+            let link = self.clients.get(slot)?.link;
+            Some(self.servers.get(link)?.pool.mode == PoolMode::Session)
+        };
+        self.directory.settings.prepared_max == 0 || session().unwrap_or(false)
+    }
+
     /// The statement behind a client's name, or `Err` with what to answer.
     pub(super) fn statement(
         &mut self,
         slot: u32,
         name: &[u8],
     ) -> Result<Option<Arc<Statement>>, Report> {
-        let passes = self.directory.settings.prepared_max == 0
-            || self
-                .linked_server(slot)
-                .is_some_and(|s| s.pool.mode == PoolMode::Session);
         let Some(client) = self.clients.get(slot) else {
             return Ok(None);
         };
@@ -314,7 +319,7 @@ impl Hub {
         match ext.and_then(|e| e.prepared.get(name)) {
             Some(named) => Ok(Some(Arc::clone(&named.statement))),
             // SQL's PREPARE made it at the server, or nobody did: the server knows.
-            None if passes || !name.starts_with(b"plimsoll_") => Ok(None),
+            None if !name.starts_with(b"plimsoll_") || self.passes(slot) => Ok(None),
             None => Err(Report::error("26000", "prepared statement does not exist")),
         }
     }

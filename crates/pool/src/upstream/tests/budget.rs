@@ -173,6 +173,48 @@ fn a_pool_without_any_connection_gets_one_from_a_pool_that_is_never_idle() {
     assert_eq!(s.up.figures(B, s.now).opening, 1);
 }
 
+/// A giver that has waiters of its own, and may have more, does not take the
+/// slot back.
+#[test]
+fn the_slot_that_a_busy_pool_gave_up_goes_to_the_pool_that_starved() {
+    let mut s = Stage::new(2, &[plain(9), plain(9)]);
+    s.busy(A, 0, 2);
+    for slot in 0..9 {
+        s.ask(A, 0, slot);
+    }
+    s.ask(B, 0, 100);
+    s.at(2200);
+    assert_eq!(s.back(0), "close evicted");
+    s.closed(0);
+    assert_eq!(s.says(), "open s0 on w0");
+    assert_eq!(s.up.figures(B, s.now).opening, 1);
+}
+
+/// The pool with the most gives first; one whose connections do not come back
+/// holds nobody up.
+#[test]
+fn the_pool_with_the_most_connections_gives_first() {
+    let starved = |most_return: bool| {
+        let c = PoolId(2);
+        let mut s = Stage::new(6, &[plain(9), plain(9), plain(9)]);
+        let most = s.busy(A, 0, 4);
+        let few = s.busy(B, 0, 2);
+        s.ask(A, 0, 1);
+        s.ask(B, 0, 2);
+        s.ask(c, 0, 3);
+        s.at(2050);
+        assert_eq!(s.back(few[0]), "kept");
+        s.says();
+        if most_return {
+            return s.back(most[0]);
+        }
+        s.at(2350);
+        s.back(few[1])
+    };
+    assert_eq!(starved(true), "close evicted");
+    assert_eq!(starved(false), "close evicted");
+}
+
 #[test]
 fn a_cap_is_shared_by_the_pools_that_name_it() {
     let mut s = Stage::new(100, &[]);

@@ -182,17 +182,19 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
             _ => return fail(format!("unknown option {word}; --help lists them")),
         }
     }
-    if let Some(kind) = options
-        .without
-        .iter()
-        .find(|k| !["floor", "haproxy", "direct"].contains(&k.as_str()))
-    {
-        return fail(format!("--without {kind}: floor, haproxy or direct"));
-    }
+    known_kinds(&options.without)?;
     if options.pgbouncers.is_empty() {
         options.pgbouncers.push("pgbouncer".into());
     }
     Ok(options)
+}
+
+fn known_kinds(without: &[String]) -> Result<(), Failure> {
+    let known = ["floor", "haproxy", "direct"];
+    match without.iter().find(|k| !known.contains(&k.as_str())) {
+        Some(kind) => fail(format!("--without {kind}: floor, haproxy or direct")),
+        None => Ok(()),
+    }
 }
 
 fn parse_floor(words: &[String]) -> Result<floor::Options, Failure> {

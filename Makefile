@@ -12,7 +12,7 @@ help:
 	@echo "make deps    find PostgreSQL, or install it with the system's package manager"
 	@echo "make clean   remove what was built"
 	@echo
-	@echo "ARGS='--seconds 10' make demo ends by itself."
+	@echo "ARGS='--seconds 30' make demo ends by itself."
 	@echo "PGBIN=/path/to/postgresql/bin chooses a PostgreSQL. As root all works too."
 
 demo: deps

@@ -184,7 +184,7 @@ fn rounds(
 
 fn head(options: &Options, names: &[&str], version: &str, busy: &[f64]) -> String {
     format!(
-        "## The load line\n\n{} · {} · PostgreSQL {version} · {}\n\n    cargo xtask bench line {}\n\n\
+        "{} · {} · PostgreSQL {version} · {}\n\n    cargo xtask bench line {}\n\n\
          Each program in turn before the same private server, {} interleaved round{}, {} s for each scenario's main part; load \
          average before the runs: median {:.1}. A goal is Plimsoll's. Figures are medians over the rounds; where a goal says \
          \"in each round\", the worst round. Plimsoll runs with its defaults but for the addresses, the pool's size, \

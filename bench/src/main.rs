@@ -137,9 +137,15 @@ fn bench(options: &Options) -> Result<(), Failure> {
     println!("{section}");
     if let Some(file) = &options.markdown {
         let mark = match (options.callgrind, options.scale) {
+            _ if options.line_cost => "line-cost",
             (true, _) => "instructions",
             (_, true) => "scale",
             _ => "data-path",
+        };
+        // It stands under a heading of its own.
+        let section = match options.line_cost {
+            true => section.replacen("## Instructions per transaction\n\n", "", 1),
+            false => section,
         };
         report::write_section(file, mark, &section)?;
         eprintln!("Written: {} and {}", file.display(), options.json.display());
@@ -176,6 +182,15 @@ fn targets(options: &Options, sandbox: &Sandbox) -> Result<Vec<Target>, Failure>
             plimsoll.with(1, IDLE_BESIDE),
         ]);
         return Ok(targets);
+    }
+    if options.line_cost {
+        let program = options
+            .plimsoll
+            .as_ref()
+            .ok_or("--line-cost wants --plimsoll")?;
+        let copy = sandbox.copy_program(program, "plimsoll")?;
+        let plimsoll = Target::new(Kind::Plimsoll, vec![copy])?;
+        return Ok(vec![plimsoll.guarded(false), plimsoll.guarded(true)]);
     }
     for command in &options.pgbouncers {
         let mut words = command.split_whitespace().map(PathBuf::from);
@@ -354,6 +369,9 @@ fn count(
     results: &mut Results,
 ) -> Result<(), Failure> {
     let wanted = |cell: &Cell| {
+        if options.line_cost && cell.workload == Workload::Login {
+            return false;
+        }
         let name = cell.to_string();
         options.filters.is_empty()
             || options

@@ -22,6 +22,7 @@ cargo xtask bench [OPTIONS]
   --cells TEXT        only cells whose name contains TEXT; repeatable
   --idle A,B,…        idle clients for the memory figures (default 1000,5000; 0 leaves them out)
   --callgrind         count instructions per transaction instead (needs valgrind)
+  --line-cost         with --plimsoll: instructions with all of the load line on, and off
   --repeat N          with --callgrind: counts per cell, default 2
   --scale             Plimsoll with itself instead: two workers beside one, and one beside 10,000 idle clients
   --sizing            the automatic pool size beside fixed ones instead, about 8 minutes
@@ -71,6 +72,8 @@ pub struct Options {
     pub filters: Vec<String>,
     /// Idle clients, ascending.
     pub idle: Vec<usize>,
+    /// Whether to count what the load line costs, in instructions.
+    pub line_cost: bool,
     /// Whether to count instructions.
     pub callgrind: bool,
     /// Whether Plimsoll is compared with itself: workers, idle clients.
@@ -133,6 +136,7 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
         minutes: 150,
         filters: Vec::new(),
         idle: vec![1000, 5000],
+        line_cost: false,
         callgrind: false,
         scale: false,
         sizing: false,
@@ -155,6 +159,7 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
         match word.as_str() {
             "--quick" => {}
             "--callgrind" => options.callgrind = true,
+            "--line-cost" => (options.callgrind, options.line_cost) = (true, true),
             "--scale" => options.scale = true,
             "--sizing" => options.sizing = true,
             "--plimsoll" => options.plimsoll = Some(value()?.into()),
@@ -177,17 +182,19 @@ fn parse_bench(words: &[String]) -> Result<Options, Failure> {
             _ => return fail(format!("unknown option {word}; --help lists them")),
         }
     }
-    if let Some(kind) = options
-        .without
-        .iter()
-        .find(|k| !["floor", "haproxy", "direct"].contains(&k.as_str()))
-    {
-        return fail(format!("--without {kind}: floor, haproxy or direct"));
-    }
+    known_kinds(&options.without)?;
     if options.pgbouncers.is_empty() {
         options.pgbouncers.push("pgbouncer".into());
     }
     Ok(options)
+}
+
+fn known_kinds(without: &[String]) -> Result<(), Failure> {
+    let known = ["floor", "haproxy", "direct"];
+    match without.iter().find(|k| !known.contains(&k.as_str())) {
+        Some(kind) => fail(format!("--without {kind}: floor, haproxy or direct")),
+        None => Ok(()),
+    }
 }
 
 fn parse_floor(words: &[String]) -> Result<floor::Options, Failure> {

@@ -45,6 +45,8 @@ pub struct Target {
     pub workers: Option<u32>,
     /// Clients that are logged in beside the load, and say nothing.
     pub idle: usize,
+    /// All of the load line on, or off; `None`: as it comes.
+    pub guarded: Option<bool>,
 }
 
 impl Target {
@@ -63,7 +65,18 @@ impl Target {
             command,
             workers: None,
             idle: 0,
+            guarded: None,
         })
+    }
+
+    /// The same program with all of the load line on, or with all of it off.
+    pub fn guarded(&self, on: bool) -> Self {
+        Self {
+            name: format!("{}, load line {}", self.name, if on { "on" } else { "off" }),
+            workers: Some(1),
+            guarded: Some(on),
+            ..self.clone()
+        }
     }
 
     /// The same program with that many workers, beside that many idle clients.
@@ -299,10 +312,26 @@ fn pgbouncer_ini(
 
 /// The same settings in Plimsoll's own form, which has a number of workers.
 fn plimsoll_toml(target: &Target, listen: SocketAddr, server: SocketAddr, users: &str) -> String {
+    let (size, line) = match target.guarded {
+        None => (SERVERS.to_string(), String::new()),
+        Some(true) => (
+            "\"auto\"".into(),
+            format!(
+                "[server]\nmonitor_user = \"{USER}\"\n\
+                 [guards]\nreclaim = \"enforce\"\nshed = \"enforce\"\nauto_size = \"enforce\"\n"
+            ),
+        ),
+        Some(false) => (
+            SERVERS.to_string(),
+            "[leaks]\nstatement_text = \"off\"\n\
+             [guards]\nreclaim = \"off\"\nshed = \"off\"\nauto_size = \"off\"\n"
+                .into(),
+        ),
+    };
     format!(
-        "[listen]\ntcp = [\"{listen}\"]\n\
+        "{line}[listen]\ntcp = [\"{listen}\"]\n\
          [auth]\ntype = \"trust\"\nuser_file = \"{users}\"\n\
-         [pool]\nmode = \"transaction\"\nsize = {SERVERS}\n\
+         [pool]\nmode = \"transaction\"\nsize = {size}\n\
          [clients]\nmax = {CLIENTS_MAX}\n\
          [process]\nworkers = {}\n\
          [database.{DATABASE}]\nhost = \"{}\"\nport = {}\n",
@@ -344,6 +373,7 @@ mod tests {
             command: Vec::new(),
             workers: None,
             idle: 0,
+            guarded: None,
         }
     }
 

@@ -378,6 +378,9 @@ fn counts_table(text: &mut String, results: &Results) {
     );
     let _ = writeln!(text, "|---|{}", "---|".repeat(results.targets.len()));
     for cell in crate::callgrind::cells().iter().map(Cell::to_string) {
+        if !results.counts.iter().any(|c| c.cell == cell) {
+            continue;
+        }
         let mut row = format!("| {cell} |");
         for target in &results.targets {
             let found = results

@@ -114,9 +114,9 @@ pub struct BudgetFigures {
     pub state: BudgetState,
     /// A monitor session is to read it.
     pub monitored: bool,
-    /// Most connections that this instance may open now, its monitor session included.
+    /// Most connections that this instance may open now, beside its monitor session.
     pub line: u32,
-    /// Connections charged to it, in any state.
+    /// Connections charged to it, in any state, without the monitor's.
     pub charged: u32,
     /// Of these, being opened.
     pub opening: u32,

@@ -40,6 +40,9 @@ pub const REPORT_MAX: usize = 1024;
 const REPORT_AGE: Duration = Duration::from_secs(3);
 /// Others wait only when the oldest of them has waited for so long.
 const WAIT_MIN: Duration = Duration::from_millis(500);
+/// Or when somebody waited at each look for so long: with a connection or two left
+/// nobody waits long, and all are slow.
+const QUEUE_STANDS: Duration = Duration::from_secs(5);
 /// A reclaim that was asked for and not heard of since is forgotten.
 const ASKED_MAX: Duration = Duration::from_secs(15);
 /// Applications with counters of their own.
@@ -189,6 +192,8 @@ pub(crate) struct Leaks {
     reports: Vec<Report>,
     suspects: BTreeMap<(u32, u32), Suspect>,
     floor: Floor,
+    /// Since when somebody waited at each look.
+    waited_since: Option<Time>,
     figures: LeakFigures,
 }
 
@@ -216,6 +221,10 @@ impl Leaks {
         view: &View<'_>,
     ) -> Vec<Verdict> {
         self.floor.see(view.now, view.lent);
+        self.waited_since = match view.waiting {
+            0 => None,
+            _ => self.waited_since.or(Some(view.now)),
+        };
         self.reports
             .retain(|report| report.worker != worker && view.now.since(report.at) <= REPORT_AGE);
         if view.mode == GuardMode::Off {
@@ -374,7 +383,10 @@ impl Leaks {
 
     /// Of all suspects the oldest that may go, as many as clients wait.
     fn choose(&mut self, mut found: Vec<Verdict>, view: &View<'_>) -> Vec<Verdict> {
-        if view.waiting == 0 || view.oldest_wait < WAIT_MIN {
+        let stands = self
+            .waited_since
+            .is_some_and(|at| view.now.since(at) >= QUEUE_STANDS);
+        if view.waiting == 0 || view.oldest_wait < WAIT_MIN && !stands {
             return Vec::new();
         }
         let under_way = self.suspects.values().filter(|s| s.asked.is_some()).count();

@@ -100,10 +100,18 @@ impl Registry {
 
     /// One row per server, and none for the pools of monitor sessions.
     pub(crate) fn budgets(&self, now: Time, snapshot: &mut Snapshot) {
-        let mut places = self.places().iter();
+        let places = self.places();
+        let mut each = places.iter();
         snapshot
             .pools
-            .retain(|_| places.next().is_none_or(|place| !place.monitor));
+            .retain(|_| each.next().is_none_or(|place| !place.monitor));
+        // Leases name their pool by its row.
+        snapshot.leases.retain_mut(|lease| {
+            let at = lease.pool as usize;
+            let before = places.get(..at).unwrap_or_default();
+            lease.pool -= before.iter().filter(|place| place.monitor).count() as u32;
+            !places.get(at).is_some_and(|place| place.monitor)
+        });
         snapshot.budgets = self.upstreams().iter().map(|u| row(u, now)).collect();
     }
 }

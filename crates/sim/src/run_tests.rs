@@ -89,7 +89,7 @@ fn scenario(seed: u64, ops: u64, calm: bool) -> Scenario {
 }
 
 /// The same, of scenarios with administrators, timeouts, roles and drains.
-const WIDER_REGRESSIONS: [(u64, &str); 24] = [
+const WIDER_REGRESSIONS: [(u64, &str); 25] = [
     (
         1_006_498,
         "the simulator did not wait for requests sent ahead, each refused at its own deadline",
@@ -170,6 +170,10 @@ const WIDER_REGRESSIONS: [(u64, &str); 24] = [
     (
         1_010_121,
         "the same, seen as 42P05, with Closes to make room",
+    ),
+    (
+        40_004_272,
+        "the checker took the end of an earlier session's cancel request for this one's",
     ),
 ];
 

@@ -1,16 +1,20 @@
 //! `plimsoll demo`: a private PostgreSQL, the pooler before it, traffic through it.
 //!
 //! ```text
-//!   four applications, 74 clients ──► pooler (line 10) ──► private PostgreSQL
-//!              figures ◄── snapshots ──┘                         │
-//!     most server connections ever ◄── sampler, pg_stat_activity ┘
+//!   five applications, 79 clients ──► pooler ──► private PostgreSQL
+//!     figures, leases ◄── snapshots ──┘  └ line ◄──┘       │
+//!         most server connections ever ◄── pg_stat_activity┘
 //! ```
+//!
+//! One pool asks for more than the server has, and one application leaks. All
+//! settings but the pools' sizes and the monitor's user are the defaults.
 
 pub(super) mod client;
 mod sampler;
 mod screen;
 mod traffic;
 mod view;
+mod watch;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,7 +24,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use config::{ListenAddress, Overrides, Plan, PoolSize, UrlOptions};
+use config::{ListenAddress, Plan, PoolSize, Secret, UrlOptions, User};
 use control::Control;
 use events::snapshot::Snapshot;
 use proxy::{Handle, Proxy};
@@ -30,27 +34,33 @@ use signal_hook::iterator::Signals;
 use crate::cli::DemoArgs;
 use crate::sandbox::{Options, Sandbox};
 use crate::serve;
-use client::{Address, Target};
+use client::{Address, Client, Target};
 use sampler::Sampler;
 use screen::Screen;
 use traffic::{PRODUCTS, Traffic};
 use view::{App, Picture};
+use watch::Watch;
 
 /// The login of everything here: the server is private and soon gone.
 const USER: &str = "demo";
 const PASSWORD: &str = "demo";
 /// The user of the second pool, at the server only.
 const REPORTER: &str = "reporter";
+/// Reads the line from the server.
+const MONITOR: &str = "monitor";
 /// What PostgreSQL allows, superusers among them.
 const MAX_CONNECTIONS: u32 = 20;
-/// The line: below what both pools together may ask for, so that it is seen to hold.
-const LINE: u32 = 10;
-const SHOP_SIZE: u32 = 8;
-const REPORTS_SIZE: u32 = 4;
+/// Far more than there is, so that the line is seen to hold.
+const SHOP_SIZE: u32 = 50;
+const REPORTS_SIZE: u32 = 3;
+/// Longest wait for the first reading of the line.
+const READING_MAX: Duration = Duration::from_secs(10);
 /// Most clients: the traffic's, and room for a curious person.
 const CLIENTS_MAX: u32 = 200;
-/// From one picture to the next.
-const TICK: Duration = Duration::from_secs(1);
+/// From one look at the snapshot to the next.
+const LOOK: Duration = Duration::from_millis(250);
+/// Looks from one picture to the next: a second.
+const LOOKS: u32 = 4;
 /// Pictures that rates and quantiles look back over.
 const LOOK_BACK: usize = 5;
 
@@ -65,45 +75,62 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     fill(&sandbox)?;
     let pooler = Pooler::start(plan(&sandbox)?)?;
     screen.say(&introduction(pooler.address, pooler.control.local_addr()))?;
-
     let target = |database| Target {
         address: Address::Tcp(pooler.address),
         user: USER,
         password: PASSWORD,
         database,
     };
+    // Before the first reading: to the pooler it is one of the others.
     let sampler = Sampler::start(&sandbox, &[USER, REPORTER])?;
+    await_the_line(&pooler.handle, &target("shop"))?;
     let mut traffic = Traffic::start(&target("shop"), &target("reports"))
         .context("cannot start the traffic's threads")?;
     let limit = args.seconds.map(|s| Duration::from_secs(u64::from(s)));
-    let show = Show {
+    let mut show = Show {
         handle: &pooler.handle,
         traffic: &traffic,
         sampler: &sampler,
         started: Instant::now(),
+        console: console(pooler.address),
+        leaks: Watch::default(),
     };
     let ran = show.until_the_end(limit, &ended, &mut screen);
-    let seconds = show.started.elapsed().as_secs();
+    let last = pooler.handle.snapshot(true);
+    show.leaks.see(&last);
+    let mut last = show.picture(&last, &last);
     traffic.stop();
-    let mut last = figures(&traffic, &sampler);
-    last.seconds = seconds;
+    last.count(&traffic, &sampler);
     let first_error = traffic.first_error();
     let samples = sampler.samples();
     sampler.stop();
     pooler.stop();
+    let remains = sandbox.psql("shop", REMAINS);
     drop(sandbox);
     ran?;
+    let remains = remains.context("the forgotten transactions' rows could not be counted")?;
+    let remains = remains.trim();
     screen.say(&format!("\n{}", last.summary(samples)))?;
+    screen.say(&format!("rows left by leaks  {remains}\n"))?;
     if let Some(error) = first_error {
         screen.say(&format!("first error         {error}\n"))?;
     }
-    let good = last.errors() == 0 && samples > 0 && last.at_server_max <= LINE;
+    screen.say(NEXT)?;
+    let good = last.errors() == 0 && samples > 0 && last.held() && remains == "0";
     Ok(if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
+
+/// What forgotten transactions wrote and nobody may ever see.
+const REMAINS: &str = "select count(*) from redeemed where code like 'LOST-%'";
+
+/// What to try after it.
+const NEXT: &str = "\nNext: run it again, and while it runs look from another terminal, with the\n\
+     first lines' commands, at SHOW LEASES, SHOW BUDGET and SHOW GUARDS in the console\n\
+     and at plimsoll_leak and plimsoll_budget in the metrics.\n";
 
 /// A message comes with the first signal that asks for an end. Called before
 /// the first thread, so that none of them gets a signal that is not watched.
@@ -128,13 +155,16 @@ fn watch_for_the_end() -> anyhow::Result<Receiver<()>> {
 fn fill(sandbox: &Sandbox) -> anyhow::Result<()> {
     sandbox.create_user(USER, PASSWORD, "")?;
     sandbox.create_user(REPORTER, PASSWORD, "")?;
+    sandbox.create_user(MONITOR, PASSWORD, "in role pg_read_all_stats")?;
     sandbox.create_database("shop", USER)?;
     sandbox.psql(
         "shop",
         &format!(
             "create table products (id int primary key, price int not null, stock int not null);\n\
              insert into products select n, n % 90 + 10, 100 from generate_series(1, {PRODUCTS}) n;\n\
+             create table redeemed (code text not null, customer int not null);\n\
              alter table products owner to {USER};\n\
+             alter table redeemed owner to {USER};\n\
              grant select on products to {REPORTER};"
         ),
     )?;
@@ -142,16 +172,13 @@ fn fill(sandbox: &Sandbox) -> anyhow::Result<()> {
 }
 
 /// Two pools before one server: `shop`, and `reports` with a user of its own.
+/// The line is read from the server; the guards act, as in any new plimsoll.toml.
 fn plan(sandbox: &Sandbox) -> anyhow::Result<Plan> {
     let options = UrlOptions {
         listen: vec![ListenAddress {
             host: "127.0.0.1".to_owned(),
             port: 0,
         }],
-        overrides: Overrides {
-            line: Some(LINE),
-            ..Overrides::default()
-        },
         ..UrlOptions::default()
     };
     let url = sandbox.url(USER, PASSWORD, "shop");
@@ -159,6 +186,12 @@ fn plan(sandbox: &Sandbox) -> anyhow::Result<Plan> {
         config::from_url_with(&url, &options).map_err(|e| anyhow::anyhow!("{}", e.render()))?;
     plan.max_client_conn = CLIENTS_MAX;
     plan.admin_users = vec![USER.to_owned()];
+    plan.monitor.user = Some(MONITOR.to_owned());
+    let monitor = User {
+        secret: Some(Secret(PASSWORD.to_owned())),
+        ..User::default()
+    };
+    plan.users.insert(MONITOR.to_owned(), monitor);
     let mut reports = plan
         .databases
         .first()
@@ -174,13 +207,40 @@ fn plan(sandbox: &Sandbox) -> anyhow::Result<Plan> {
     Ok(plan)
 }
 
-/// What a person may want to type while it runs.
+/// A first client makes the pooler read the line. The traffic waits for that,
+/// as it would for any connection; so does the count at the server.
+fn await_the_line(handle: &Handle, target: &Target) -> anyhow::Result<()> {
+    let mut client = Client::connect(target, "plimsoll demo")
+        .and_then(|mut client| client.query("select 1").map(|_| client))
+        .map_err(|e| anyhow::anyhow!("the pooler does not serve: {e}"))?;
+    let until = Instant::now() + READING_MAX;
+    while Instant::now() < until {
+        let snapshot = handle.snapshot(false);
+        if snapshot.budgets.iter().all(|b| b.state == "known") {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+        client.query("select 1").ok();
+    }
+    anyhow::bail!("the pooler could not read the server's limits")
+}
+
+fn console(address: SocketAddr) -> String {
+    format!("psql postgres://{USER}:{PASSWORD}@{address}/pgbouncer")
+}
+
+/// What a person may want to type while it runs, and what there is to see.
 fn introduction(address: SocketAddr, metrics: SocketAddr) -> String {
     format!(
         "Connect    psql postgres://{USER}:{PASSWORD}@{address}/shop\n\
-         Console    psql postgres://{USER}:{PASSWORD}@{address}/pgbouncer -c 'show pools'\n\
+         Console    {} -c 'show leases'\n\
          Metrics    curl http://{metrics}/metrics\n\
-         End        Ctrl-C\n\n"
+         Line       pool shop asks for {SHOP_SIZE}; PostgreSQL has {MAX_CONNECTIONS}\n\
+         Leaks      coupons/2.4.1 forgets COMMIT after 11 s, then every 20 s; leases silent\n\
+         \x20          for 5 s (reclaim_after), or 2 s once their habits are known, are taken\n\
+         \x20          back while others wait\n\
+         End        Ctrl-C\n\n",
+        console(address)
     )
 }
 
@@ -222,60 +282,72 @@ struct Show<'a> {
     traffic: &'a Traffic,
     sampler: &'a Sampler,
     started: Instant,
+    console: String,
+    leaks: Watch,
 }
 
 impl Show<'_> {
     /// A picture every second, until the time is over or a signal comes.
     fn until_the_end(
-        &self,
+        &mut self,
         limit: Option<Duration>,
         ended: &Receiver<()>,
         screen: &mut Screen,
     ) -> anyhow::Result<()> {
         let mut past = VecDeque::from([Arc::new(self.handle.snapshot(false))]);
-        let mut ticks = 1;
+        let mut looks = 1;
         loop {
-            let next = TICK * ticks;
+            let next = LOOK * looks;
             let due = limit.map_or(next, |limit| limit.min(next));
             match ended.recv_timeout(due.saturating_sub(self.started.elapsed())) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            let now = Arc::new(self.handle.snapshot(false));
-            screen.show(&self.picture(past.front().unwrap_or(&now), &now))?;
-            past.push_back(now);
-            if past.len() > LOOK_BACK {
-                past.pop_front();
+            // With the leases' statements.
+            let now = Arc::new(self.handle.snapshot(true));
+            for told in self.leaks.see(&now) {
+                screen.note(self.started.elapsed().as_secs(), &told)?;
             }
-            if limit.is_some_and(|limit| self.started.elapsed() >= limit) {
+            let over = limit.is_some_and(|limit| self.started.elapsed() >= limit);
+            if over || looks % LOOKS == 0 {
+                screen.show(&self.picture(past.front().unwrap_or(&now), &now))?;
+                past.push_back(now);
+                if past.len() > LOOK_BACK {
+                    past.pop_front();
+                }
+            }
+            if over {
                 return Ok(());
             }
-            ticks += 1;
+            looks += 1;
         }
     }
 
     fn picture(&self, before: &Snapshot, now: &Snapshot) -> Picture {
-        let mut picture = figures(self.traffic, self.sampler);
-        picture.seconds = self.started.elapsed().as_secs();
+        let mut picture = Picture {
+            seconds: self.started.elapsed().as_secs(),
+            console: self.console.clone(),
+            leaks: self.leaks.clone(),
+            ..Picture::default()
+        };
+        picture.count(self.traffic, self.sampler);
         picture.fold(before, now);
         picture
     }
 }
 
-/// What the traffic and PostgreSQL say; the pooler's own figures come beside it.
-fn figures(traffic: &Traffic, sampler: &Sampler) -> Picture {
-    let app = |app: &traffic::Application| App {
-        name: app.name,
-        clients: app.clients,
-        transactions: app.transactions(),
-        errors: app.errors(),
-        habit: app.habit,
-    };
-    Picture {
-        line: LINE,
-        at_server: sampler.now(),
-        at_server_max: sampler.most(),
-        applications: traffic.applications().map(app).into(),
-        ..Picture::default()
+impl Picture {
+    /// What the traffic and PostgreSQL say; the pooler's own figures stand beside it.
+    fn count(&mut self, traffic: &Traffic, sampler: &Sampler) {
+        let app = |app: &traffic::Application| App {
+            name: app.name,
+            clients: app.clients,
+            transactions: app.transactions(),
+            errors: app.errors(),
+            habit: app.habit,
+        };
+        self.at_server = sampler.now();
+        self.at_server_max = sampler.most();
+        self.applications = traffic.applications().map(app).into();
     }
 }

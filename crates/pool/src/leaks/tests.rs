@@ -19,6 +19,7 @@ struct Stage {
     now: Time,
     size: u32,
     waiting: u32,
+    oldest_wait: Duration,
     others: bool,
 }
 
@@ -29,6 +30,7 @@ impl Stage {
             now: Time::from_micros(1_000_000_000_000),
             size,
             waiting: 100,
+            oldest_wait: SECOND,
             others: true,
         }
     }
@@ -90,7 +92,7 @@ impl Stage {
             size: self.size,
             lent: leases.len() as u32,
             waiting: self.waiting,
-            oldest_wait: SECOND,
+            oldest_wait: self.oldest_wait,
             holds: &|_, _| true,
             others_wait: &|_| others,
         };
@@ -187,6 +189,31 @@ fn the_oldest_go_first_and_no_more_than_wait() {
     assert_eq!(slots, [5, 6, 7]);
     s.waiting = 0;
     assert_eq!(s.report(leases).len(), 0);
+}
+
+/// One connection is left, and serves all others in turn: nobody waits for
+/// long, and everybody is slow.
+#[test]
+fn a_queue_that_never_empties_is_a_wait_too() {
+    let mut s = Stage::new(7);
+    s.oldest_wait = Duration::from_millis(450);
+    let class = class("shop", 7);
+    let mut gone = 0;
+    for second in 6..12 {
+        let leases = s.leases(&class, 0, 6, second * SECOND);
+        gone += s.report(leases).len();
+        assert_eq!(gone, if second < 11 { 0 } else { 6 }, "after {second} s");
+        s.pass(SECOND);
+    }
+    // A look at which nobody waits begins it anew.
+    let mut s = Stage::new(7);
+    s.oldest_wait = Duration::from_millis(450);
+    for second in 6..20 {
+        s.waiting = if second % 4 == 0 { 0 } else { 30 };
+        let leases = s.leases(&class, 0, 6, second * SECOND);
+        assert_eq!(s.report(leases).len(), 0, "after {second} s");
+        s.pass(SECOND);
+    }
 }
 
 #[test]

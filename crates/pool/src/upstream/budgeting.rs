@@ -112,8 +112,8 @@ impl Upstream {
         BudgetFigures {
             state: self.budget_state(),
             monitored: self.budget.settings().is_some(),
-            line: self.line,
-            charged: self.charged,
+            line: self.line.saturating_sub(self.monitors()),
+            charged: self.charged.saturating_sub(self.monitors()),
             opening: self.opening,
             closing: self.closing,
             stated: self.settings.line,

@@ -18,13 +18,18 @@ impl Upstream {
     /// once there are none any more. Leases that look forgotten are taken back
     /// by [`Action::Reclaim`].
     pub fn silent(&mut self, now: Time, worker: WorkerId, pool: PoolId, leases: Vec<SilentLease>) {
-        let conns = &self.conns;
+        let (conns, line) = (&self.conns, self.line);
         let Some(Some(at)) = self.pools.get_mut(pool.0 as usize) else {
             return;
         };
         let mut leaks = std::mem::take(&mut at.leaks);
         let mode = at.settings.guards.mode(Guard::Reclaim);
         let figures = at.figures(now);
+        // What it has got is all that it can get, where clients wait for more.
+        let can_have = match figures.waiting {
+            0 => line,
+            _ => at.live(),
+        };
         let flows = &at.queue.flows;
         let verdicts = leaks.report(
             worker,
@@ -33,7 +38,7 @@ impl Upstream {
                 now,
                 settings: at.settings.leaks,
                 mode,
-                size: at.limit(),
+                size: at.limit().min(can_have),
                 lent: figures.lent,
                 waiting: figures.waiting,
                 oldest_wait: figures.oldest_wait,

@@ -74,6 +74,8 @@ pub(crate) struct Client {
     /// Cancel requests of its own under way, and when the last one ended.
     pub(crate) cancels: u32,
     pub(crate) cancel_end: u64,
+    /// Counts its sessions: a cancel request belongs to one.
+    pub(crate) session: u64,
     pub(crate) tokens: u64,
     pub(crate) stalled: bool,
     pub(crate) wrong_password: bool,
@@ -139,6 +141,7 @@ impl Client {
             progress: 0,
             cancels: 0,
             cancel_end: 0,
+            session: 0,
             tokens: 0,
             stalled: false,
             wrong_password: false,
@@ -189,6 +192,7 @@ impl Client {
         self.pending.clear();
         self.outgoing.clear();
         self.key = None;
+        self.session += 1;
         self.cancels = 0;
         self.cancel_end = 0;
         self.stalled = false;

@@ -340,12 +340,15 @@ impl World {
         l.down.done = true;
         l.up.done = true;
         l.up.clear();
-        let cancel = l.cancel;
+        let (cancel, session) = (l.cancel, l.session);
         self.maybe_free_link(link);
         let c = &mut self.clients[client as usize];
         if cancel {
-            c.cancels = c.cancels.saturating_sub(1);
-            c.cancel_end = self.now;
+            // One of an earlier session says nothing of this one's.
+            if session == c.session {
+                c.cancels = c.cancels.saturating_sub(1);
+                c.cancel_end = self.now;
+            }
             return;
         }
         if c.link.map(|(l, _)| l) != Some(link) {

@@ -29,6 +29,7 @@ impl World {
             used: true,
             client,
             cancel,
+            session: self.clients[client as usize].session,
             worker: w as u16,
             slot: Some(slot),
             up: Pipe::new(self.s.buffer),

@@ -120,6 +120,8 @@ pub(crate) struct ClientLink {
     pub(crate) client: u32,
     /// It carries a cancel request only.
     pub(crate) cancel: bool,
+    /// The client's session that it was opened in.
+    pub(crate) session: u64,
     pub(crate) worker: u16,
     /// Its slot in the hub, until the hub forgets it.
     pub(crate) slot: Option<u32>,

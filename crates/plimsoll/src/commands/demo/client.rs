@@ -66,6 +66,16 @@ impl fmt::Display for ClientError {
     }
 }
 
+impl ClientError {
+    /// The SQLSTATE of an error reply.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            ClientError::Server(code, _) => Some(code),
+            _ => None,
+        }
+    }
+}
+
 impl From<io::Error> for ClientError {
     fn from(error: io::Error) -> ClientError {
         ClientError::Io(error)
@@ -84,8 +94,21 @@ impl From<wire::scram::ScramError> for ClientError {
     }
 }
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait Stream: Read + Write + Send {
+    fn set_silence_max(&self, span: Duration) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn set_silence_max(&self, span: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(span))
+    }
+}
+
+impl Stream for UnixStream {
+    fn set_silence_max(&self, span: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(span))
+    }
+}
 
 /// A logged-in session. Dropping it says good-bye.
 pub struct Client {
@@ -103,15 +126,11 @@ impl Client {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(SILENCE_MAX))?;
                 Box::new(stream)
             }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(SILENCE_MAX))?;
-                Box::new(stream)
-            }
+            Address::Unix(path) => Box::new(UnixStream::connect(path)?),
         };
+        stream.set_silence_max(SILENCE_MAX)?;
         let mut client = Client {
             stream,
             input: Vec::new(),
@@ -159,6 +178,20 @@ impl Client {
         front::sync(&mut self.output);
         self.send()?;
         self.until_ready()
+    }
+
+    /// Says nothing for a while and listens whether the other side ends the
+    /// session: then with the reason.
+    pub fn listen(&mut self, span: Duration) -> Result<(), ClientError> {
+        self.stream.set_silence_max(span)?;
+        let heard = self.message();
+        self.stream.set_silence_max(SILENCE_MAX)?;
+        match heard {
+            Ok((tag::back::ERROR, body)) if is_fatal(&body) => Err(server_error(&body)),
+            Ok(_) => Ok(()),
+            Err(ClientError::Io(e)) if is_silence(&e) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn send(&mut self) -> Result<(), ClientError> {
@@ -281,6 +314,12 @@ impl Drop for Client {
         front::terminate(&mut self.output);
         self.send().ok();
     }
+}
+
+/// The read timeout passed.
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut)
 }
 
 fn unexpected(kind: u8, body: &[u8]) -> ClientError {

@@ -50,6 +50,14 @@ impl Screen {
         print(&text)
     }
 
+    /// What has just happened. A terminal's picture shows it by itself.
+    pub fn note(&mut self, seconds: u64, text: &str) -> io::Result<()> {
+        match self {
+            Screen::Terminal { .. } => Ok(()),
+            Screen::Lines => print(&format!("{seconds:>3} s  {text}\n")),
+        }
+    }
+
     /// Text below the picture.
     pub fn say(&mut self, text: &str) -> io::Result<()> {
         if let Screen::Terminal { lines, .. } = self {

@@ -1,5 +1,8 @@
-//! The demonstration's traffic: four applications with habits of their own,
-//! more clients together than the pooler has server connections.
+//! The demonstration's traffic: five applications with habits of their own,
+//! more clients together than the pooler has server connections. One of them
+//! forgets to end its transactions at times.
+
+mod coupons;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,19 +17,21 @@ pub const PRODUCTS: u64 = 1000;
 /// Clients of the web shop: short transactions, prepared statements.
 const WEB_CLIENTS: u32 = 24;
 /// Clients of the reporting job: slow queries, in a pool of their own.
-const REPORT_CLIENTS: u32 = 4;
+const REPORT_CLIENTS: u32 = 3;
 /// Clients of the worker: all at once, then silence.
 const WORKER_CLIENTS: u32 = 16;
 /// Connections that hardly ever say anything.
 const IDLE_CLIENTS: u32 = 30;
 /// From one burst of the worker to the next.
-const BURST_EVERY: Duration = Duration::from_secs(3);
+const BURST_EVERY: Duration = Duration::from_secs(5);
 /// Jobs of each worker client in a burst.
-const BURST_JOBS: u32 = 12;
+const BURST_JOBS: u32 = 4;
 /// Transactions of a web session before it connects anew.
 const WEB_TURNS: u32 = 200;
 /// Pause after an error, so that a broken pooler is not flooded.
 const AFTER_ERROR: Duration = Duration::from_millis(250);
+/// SQLSTATE of the end of a session whose lease was taken back.
+const TAKEN_BACK: &str = "25P03";
 /// A thread here needs little more than its read buffer.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -44,6 +49,8 @@ pub struct Application {
     transactions: AtomicU64,
     /// Requests and logins that failed. Written by its threads.
     errors: AtomicU64,
+    /// It leaks: a session that is taken back is no error of the pooler's.
+    leaks: bool,
 }
 
 impl Application {
@@ -55,6 +62,14 @@ impl Application {
             turns,
             transactions: AtomicU64::new(0),
             errors: AtomicU64::new(0),
+            leaks: false,
+        }
+    }
+
+    fn that_leaks(self) -> Application {
+        Application {
+            leaks: true,
+            ..self
         }
     }
 
@@ -75,6 +90,7 @@ struct Shared {
     reports: Application,
     worker: Application,
     idle: Application,
+    coupons: Application,
     started: Instant,
     stop: AtomicBool,
     /// Guards nothing but the sleep of those who wait for `stop`.
@@ -98,6 +114,9 @@ impl Shared {
     }
 
     fn failed(&self, app: &Application, error: &ClientError) {
+        if app.leaks && error.code() == Some(TAKEN_BACK) {
+            return;
+        }
         app.errors.fetch_add(1, Ordering::Relaxed);
         self.first_error
             .lock()
@@ -118,8 +137,9 @@ impl Traffic {
         let shared = Arc::new(Shared {
             web: Application::new("shop web", "short transactions", WEB_CLIENTS, WEB_TURNS),
             reports: Application::new("reporting job", "slow queries", REPORT_CLIENTS, u32::MAX),
-            worker: Application::new("order worker", "bursts every 3 s", WORKER_CLIENTS, 1),
+            worker: Application::new("order worker", "bursts every 5 s", WORKER_CLIENTS, 1),
             idle: Application::new("chat", "connected and idle", IDLE_CLIENTS, u32::MAX),
+            coupons: coupons::application(),
             started: Instant::now(),
             stop: AtomicBool::new(false),
             sleeping: Mutex::new(()),
@@ -139,15 +159,18 @@ impl Traffic {
         for number in 0..WORKER_CLIENTS {
             traffic.spawn(shop, |s| &s.worker, number, work)?;
         }
+        for number in 0..coupons::CLIENTS {
+            traffic.spawn(shop, |s| &s.coupons, number, coupons::redeem)?;
+        }
         let (shared, target) = (Arc::clone(&traffic.shared), shop.clone());
         traffic.thread(move || sit_idle(&shared, &target))?;
         Ok(traffic)
     }
 
     /// The applications, in the order in which they are shown.
-    pub fn applications(&self) -> [&Application; 4] {
+    pub fn applications(&self) -> [&Application; 5] {
         let s = &*self.shared;
-        [&s.web, &s.worker, &s.idle, &s.reports]
+        [&s.web, &s.worker, &s.idle, &s.reports, &s.coupons]
     }
 
     /// The first error of any application.
@@ -286,7 +309,7 @@ fn work(shared: &Shared, session: &mut Session) -> Result<(), ClientError> {
             break;
         }
         let product = session.chance.below(PRODUCTS) + 1;
-        let sql = format!("select stock, pg_sleep(0.03) from products where id = {product}");
+        let sql = format!("select stock, pg_sleep(0.1) from products where id = {product}");
         session.client.query(&sql)?;
         session.count();
     }

@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
-use events::snapshot::{PoolRow, Snapshot};
+use events::Time;
+use events::snapshot::{BudgetRow, PoolRow, Snapshot};
 use events::{CloseReason, Histogram, RefuseReason};
+
+use super::watch::Watch;
 
 /// Width of the bar that shows the line, in characters.
 const BAR: u32 = 30;
@@ -13,8 +16,12 @@ const BAR: u32 = 30;
 pub struct Picture {
     /// Seconds since the traffic began.
     pub seconds: u64,
-    /// The line: most server connections that the pooler may open.
-    pub line: u32,
+    /// The pooler's time, to which the leaks' times relate.
+    pub at: Time,
+    /// How to reach the console.
+    pub console: String,
+    /// The line, as the pooler read it from the server.
+    pub line: Line,
     /// Server connections as PostgreSQL itself counts them.
     pub at_server: u32,
     /// Most of them ever seen.
@@ -27,6 +34,29 @@ pub struct Picture {
     pub closes: Vec<(&'static str, u64)>,
     /// Refused clients by reason, those that occurred.
     pub refusals: Vec<(&'static str, u64)>,
+    /// What is known of leaks.
+    pub leaks: Watch,
+}
+
+/// The line with its parts.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// Most server connections that the pooler may open.
+    pub line: u32,
+    /// The server's `max_connections`.
+    pub max_connections: u32,
+    /// Of these, for superusers and other roles.
+    pub reserved: u32,
+    /// What others use.
+    pub others: u32,
+    /// The pooler's own session that reads all this.
+    pub monitors: u32,
+    /// Left free for whoever logs in.
+    pub headroom: u32,
+    /// The pool that asks for most.
+    pub largest: String,
+    /// How much that is.
+    pub asked: u32,
 }
 
 /// A pool now, and in the last seconds.
@@ -89,9 +119,52 @@ impl Pool {
     }
 }
 
+impl Line {
+    fn of(row: &BudgetRow, pools: &[PoolRow]) -> Line {
+        let largest = pools.iter().max_by_key(|pool| pool.size);
+        Line {
+            // Without the monitor's own session, as its parts are.
+            line: row.fleet_line,
+            max_connections: row.max_connections,
+            reserved: row.superuser_reserved + row.reserved + row.provider_reserved,
+            others: row.others,
+            monitors: row.monitors,
+            headroom: row.headroom,
+            largest: largest.map_or_else(String::new, |pool| pool.database.clone()),
+            asked: row.largest_pool,
+        }
+    }
+
+    fn parts(&self) -> String {
+        format!(
+            "{} = max_connections {} - reserved {} - others {} - monitor {} - headroom {}",
+            self.line,
+            self.max_connections,
+            self.reserved,
+            self.others,
+            self.monitors,
+            self.headroom
+        )
+    }
+
+    fn asked(&self, held: bool) -> String {
+        format!(
+            "pool {} asks for {}, the line is {}: {}",
+            self.largest,
+            self.asked,
+            self.line,
+            held_word(held)
+        )
+    }
+}
+
 impl Picture {
-    /// Takes over what a snapshot says: pools, closes, refusals.
+    /// Takes over what a snapshot says: the line, pools, closes, refusals.
     pub fn fold(&mut self, before: &Snapshot, now: &Snapshot) {
+        self.at = now.at;
+        if let Some(budget) = now.budgets.first() {
+            self.line = Line::of(budget, &now.pools);
+        }
         let seconds = now.at.since(before.at).as_secs_f64();
         let nothing = PoolRow::default();
         for row in &now.pools {
@@ -117,19 +190,33 @@ impl Picture {
         self.applications.iter().map(|app| app.errors).sum()
     }
 
-    /// The screen: lines of at most 80 columns, with colours or without.
+    /// PostgreSQL never counted more than the line allowed.
+    pub fn held(&self) -> bool {
+        self.at_server_max <= self.leaks.line_most
+    }
+
+    fn refused(&self) -> u64 {
+        self.refusals.iter().map(|(_, n)| n).sum()
+    }
+
+    /// The screen: at most 23 lines of at most 80 columns, with colours or without.
     pub fn screen(&self, color: bool) -> Vec<String> {
         let paint = Paint(color);
         let mut lines = vec![
-            paint.bold(&format!("{} s of traffic", self.seconds)),
+            paint.bold(&format!(
+                "{} s of traffic; console: {}",
+                self.seconds, self.console
+            )),
             String::new(),
             format!(
                 "line  [{}]  {} of {} server connections, most ever {}",
-                bar(self.at_server, self.line),
+                bar(self.at_server, self.line.line),
                 self.at_server,
-                self.line,
+                self.line.line,
                 self.at_server_max
             ),
+            format!("      {}", self.line.parts()),
+            format!("      {}", self.line.asked(self.held())),
             String::new(),
             "             clients      servers       per      wait          service   longest"
                 .to_owned(),
@@ -142,16 +229,52 @@ impl Picture {
         lines.push(paint.bold("application    clients transactions errors"));
         lines.extend(self.applications.iter().map(|app| app_line(app, paint)));
         lines.push(String::new());
+        lines.extend(self.leak_lines(paint));
         lines.push(format!("closed    {}", counts(&self.closes)));
         lines.push(format!("refused   {}", counts(&self.refusals)));
         lines
+    }
+
+    /// The figures, and what stands or what was taken back last.
+    fn leak_lines(&self, paint: Paint) -> [String; 3] {
+        let leaks = &self.leaks;
+        // Waits while a leak stood, and all others.
+        let figures = format!(
+            "leaks     named {}, taken back {}, others refused {}; p99 wait {}, else {}",
+            leaks.named,
+            leaks.taken_back,
+            self.refused(),
+            time(leaks.waits_with.quantile_micros(0.99)),
+            time(leaks.waits_without.quantile_micros(0.99))
+        );
+        let statement = |text: &str| format!("          {}", cut(text, 70));
+        match (&leaks.standing, &leaks.last) {
+            (Some(found), _) => {
+                let head = cut(&format!("now       {}", found.head()), 80);
+                [
+                    cut(&figures, 80),
+                    paint.red(&head),
+                    statement(&found.statement),
+                ]
+            }
+            (None, Some(last)) => {
+                let ago = format!("{} s ago", self.at.since(last.at).as_secs());
+                let head = cut(&format!("{ago:<9} {}", last.head()), 80);
+                [
+                    cut(&figures, 80),
+                    paint.green(&head),
+                    statement(&last.statement),
+                ]
+            }
+            (None, None) => [figures, "          none yet".to_owned(), String::new()],
+        }
     }
 
     /// One line, for a file or a pipe.
     pub fn line(&self) -> String {
         let mut text = format!(
             "{:>3} s  line={} at_server={}",
-            self.seconds, self.line, self.at_server
+            self.seconds, self.line.line, self.at_server
         );
         for pool in &self.pools {
             // Writing to a String cannot fail.
@@ -174,9 +297,11 @@ impl Picture {
         }
         let (closes, refusals) = (counts(&self.closes), counts(&self.refusals));
         let errors = self.errors();
+        let (named, taken_back) = (self.leaks.named, self.leaks.taken_back);
         let _ = write!(
             text,
-            " | closed {closes} | refused {refusals} | errors={errors}"
+            " | leaks named={named} taken_back={taken_back} | closed {closes} | refused {refusals} \
+             | errors={errors}"
         );
         text
     }
@@ -186,22 +311,50 @@ impl Picture {
         let transactions: u64 = self.applications.iter().map(|app| app.transactions).sum();
         let per_second = transactions / self.seconds.max(1);
         let clients: u32 = self.applications.iter().map(|app| app.clients).sum();
-        let held = if self.at_server_max <= self.line {
-            "held"
-        } else {
-            "CROSSED"
+        let leaks = &self.leaks;
+        let last = match &leaks.last {
+            Some(last) => format!("the last leak       {}\n", last.text()),
+            None => String::new(),
         };
         format!(
             "transactions        {transactions} in {} s, {per_second} per second\n\
              errors              {}\n\
              clients             {clients}\n\
              server connections  {} at most, as PostgreSQL counted them {samples} times\n\
-             line                {}: {held}\n",
+             line                {}: {}; pool {} asked for {}\n\
+             its parts           {}\n\
+             leaks               named {}, taken back {}, others refused {}\n\
+             {last}\
+             waits               {} while a leak stood; {} otherwise\n",
             self.seconds,
             self.errors(),
             self.at_server_max,
-            self.line
+            self.line.line,
+            held_word(self.held()),
+            self.line.largest,
+            self.line.asked,
+            self.line.parts(),
+            leaks.named,
+            leaks.taken_back,
+            self.refused(),
+            waits(&leaks.waits_with),
+            waits(&leaks.waits_without),
         )
+    }
+}
+
+fn held_word(held: bool) -> &'static str {
+    if held { "held" } else { "CROSSED" }
+}
+
+fn waits(waits: &Histogram) -> String {
+    match waits.count() {
+        0 => "none".to_owned(),
+        _ => format!(
+            "p99 {}, longest {}",
+            time(waits.quantile_micros(0.99)),
+            time(waits.max_micros())
+        ),
     }
 }
 
@@ -287,6 +440,10 @@ impl Paint {
 
     fn yellow(self, text: &str) -> String {
         self.with("33", text)
+    }
+
+    fn green(self, text: &str) -> String {
+        self.with("32", text)
     }
 
     fn red(self, text: &str) -> String {

@@ -74,6 +74,19 @@ fn a_leak_is_taken_back_while_others_wait_and_no_more_than_wait() {
     assert_eq!(figures.applications, [("shop".into(), 1, 0)]);
 }
 
+/// A pool may ask for far more than it can have: three of its three are a pattern.
+#[test]
+fn a_quarter_is_one_of_what_the_pool_can_have() {
+    let mut s = Stage::new(3, &[with_mode(50, GuardMode::Enforce)]);
+    s.busy(A, 0, 3);
+    let lent = holders(&s);
+    s.at(1000);
+    assert_eq!(s.ask_as(A, "u\0other", 0, 1), "queued");
+    s.at(7000);
+    silent(&mut s, &lent, 1);
+    assert_eq!(s.says().matches("reclaim").count(), 1);
+}
+
 #[test]
 fn a_guard_that_watches_names_each_suspect_once() {
     let mut s = Stage::new(10, &[with_mode(6, GuardMode::Observe)]);

@@ -51,6 +51,7 @@ pub use draft::{Dialect, Overrides};
 pub use error::{ERRORS_MAX, Error, Errors};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
+pub use rows::LINE_MAX;
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
 pub use url::{UrlOptions, from_url, from_url_with};

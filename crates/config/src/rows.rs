@@ -56,7 +56,7 @@ const HBA: &str = "PgBouncer reads it with `auth_type = hba` only, which is refu
 const DNS: &str = "names are looked up again at each new connection";
 const SYSLOG: &str = "logs go to standard error or to `logfile`";
 /// Most that the line may be stated as.
-pub(crate) const LINE_MAX: u32 = 100_000;
+pub const LINE_MAX: u32 = 100_000;
 const PACKETS: Kind = Count {
     min: 0,
     max: i32::MAX as u32,

@@ -118,7 +118,12 @@ pub(crate) fn compiled(plan: &config::Plan, size: PoolSize, per_query: bool) -> 
             auto: None,
         },
         PoolSize::Auto => {
-            let line = plan.line.max(1);
+            // A line that the server tells is not known here; what a pool can have
+            // under it bounds the size all the same.
+            let line = match (&plan.monitor.user, plan.line_stated) {
+                (Some(_), false) => config::LINE_MAX,
+                _ => plan.line.max(1),
+            };
             let ceiling = plan.auto.ceiling.unwrap_or(line).min(line);
             let fixed = match plan.default_pool_size {
                 PoolSize::Fixed(n) => n,

@@ -162,7 +162,7 @@ impl Upstream {
     /// line and its caps, and what others have idle above their minimum.
     fn room_for(&self, p: usize, spare_of_all: u32) -> u32 {
         let pool = self.at(p);
-        let line = self.settings.line.saturating_sub(self.charged);
+        let line = self.line.saturating_sub(self.charged);
         let elsewhere = spare_of_all.saturating_sub(spare(pool));
         let of_caps = pool.settings.caps.iter().filter_map(|cap| {
             let cap = self.caps.get(cap.0 as usize)?;

@@ -6,7 +6,7 @@ use crate::figures::BudgetState;
 use events::FlowId;
 
 /// A stage whose server has a monitor, in the pool with the last id.
-fn watched(pools: &[PoolSettings]) -> (Stage, PoolId) {
+pub(super) fn watched(pools: &[PoolSettings]) -> (Stage, PoolId) {
     let mut s = Stage::new(90, pools);
     let settings = BudgetSettings {
         instance: 7,
@@ -17,7 +17,7 @@ fn watched(pools: &[PoolSettings]) -> (Stage, PoolId) {
 }
 
 /// The monitor session takes connection `s{n}`, and reads until it has nothing to ask.
-fn reads(s: &mut Stage, monitor: PoolId, n: u32, max: u32, others: u32) {
+pub(super) fn reads(s: &mut Stage, monitor: PoolId, n: u32, max: u32, others: u32) {
     if s.up.conn(s.conn(n)).unwrap().lease.is_none() {
         s.opened(n);
         let granted =

@@ -180,3 +180,15 @@ fn a_reload_while_the_guard_only_watches_leaves_the_size_where_it_is() {
     s.up.configure_pool(s.now, A, auto(GuardMode::Enforce));
     assert_eq!(s.size(), grown);
 }
+
+/// The stated line is 90; the server has room for seven.
+#[test]
+fn a_size_stays_below_the_line_that_the_server_has() {
+    let (mut s, monitor) = super::monitor::watched(&[auto(GuardMode::Enforce)]);
+    s.ask(A, 0, 1);
+    super::monitor::reads(&mut s, monitor, 0, 20, 4);
+    assert_eq!(s.up.line(), 8);
+    s.drain();
+    s.half_seconds(60, 100);
+    assert!((2..=8).contains(&s.size()), "{}", s.size());
+}

@@ -43,7 +43,19 @@ pub(crate) fn check_steps() -> Vec<Step> {
         Step::cargo(
             "doc",
             90,
-            &["doc", "--workspace", "--no-deps", "--profile", PROFILE],
+            &[
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--profile",
+                PROFILE,
+                "--lib",
+                "--bin=xtask",
+                "--bin=plimsoll-bench",
+                // With them cargo picks the features that clippy's run picked,
+                // and builds no dependency a second time.
+                "--examples",
+            ],
         )
         .env("RUSTDOCFLAGS", "-D warnings"),
     ]

@@ -186,9 +186,10 @@ fn a_reload_while_the_guard_only_watches_leaves_the_size_where_it_is() {
 fn a_size_stays_below_the_line_that_the_server_has() {
     let (mut s, monitor) = super::monitor::watched(&[auto(GuardMode::Enforce)]);
     s.ask(A, 0, 1);
+    assert!(matches!(s.up.poll(), Some(Action::Open { .. })), "its own");
     super::monitor::reads(&mut s, monitor, 0, 20, 4);
+    s.half_seconds(1, 1);
     assert_eq!(s.up.line(), 8);
-    s.drain();
     s.half_seconds(60, 100);
     assert!((2..=8).contains(&s.size()), "{}", s.size());
 }

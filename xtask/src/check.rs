@@ -28,7 +28,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         // The tests' profile, so that build scripts and macros are built once.
         Step::cargo(
             "clippy",
-            200,
+            210,
             &[
                 "clippy",
                 "--workspace",
@@ -42,7 +42,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         ),
         Step::cargo(
             "doc",
-            90,
+            60,
             &[
                 "doc",
                 "--workspace",

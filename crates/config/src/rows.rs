@@ -433,7 +433,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("error_detail", "session.error_detail", Choice(ERROR_DETAILS), "own", "own", PerCheckout, (word ErrorDetail error_detail), "Whom refusals name: the client's own pool, or also who holds most of its connections."),
     ours!("guard_reclaim", "guards.reclaim", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own RECLAIM), "Take connections back from leaks while others wait."),
     ours!("guard_shed", "guards.shed", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own SHED), "Refuse clients at once whose predicted wait is longer than their deadline by a quarter of it."),
-    ours!("guard_auto_size", "guards.auto_size", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_SIZE), "Move the size of pools with `size = \"auto\"`."),
+    ours!("guard_auto_size", "guards.auto_size", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_SIZE), "Move the size of pools with `size = \"auto\"`, and of those whose stated size is at least twice what the server can give."),
     Setting {
         support: NotYet(LATER),
         ..ours!("guard_auto_revert", "guards.auto_revert", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_REVERT), "Take back a change of settings that hurts.")

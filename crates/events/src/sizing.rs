@@ -13,16 +13,20 @@ pub enum SizeReason {
     Needed,
     /// The size was not used for minutes.
     Unused,
+    /// The stated size is far more than the server can give, and is searched for
+    /// below that; or it fits the server again, and holds.
+    ServerCapacity,
 }
 
 impl SizeReason {
     /// Every reason, in the order of the counters.
-    pub const ALL: [SizeReason; 5] = [
+    pub const ALL: [SizeReason; 6] = [
         SizeReason::ClientsWait,
         SizeReason::NoGain,
         SizeReason::LatencyOnly,
         SizeReason::Needed,
         SizeReason::Unused,
+        SizeReason::ServerCapacity,
     ];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -35,6 +39,7 @@ impl SizeReason {
             SizeReason::LatencyOnly => "latency_only",
             SizeReason::Needed => "needed",
             SizeReason::Unused => "unused",
+            SizeReason::ServerCapacity => "server_capacity",
         }
     }
 }

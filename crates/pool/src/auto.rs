@@ -158,10 +158,30 @@ pub struct Auto {
     last: Option<SizeChange>,
 }
 
+impl SizeChange {
+    /// What the server can give decides, no traffic.
+    pub(crate) fn of_capacity(at: Time, from: u32, to: u32) -> SizeChange {
+        SizeChange {
+            at,
+            from,
+            to,
+            reason: SizeReason::ServerCapacity,
+            queued: 0.0,
+            held: 0.0,
+            rate: 0.0,
+        }
+    }
+}
+
 impl Auto {
     /// A controller that knows nothing yet.
     pub fn new(settings: AutoSettings) -> Auto {
-        let size = settings.start();
+        Auto::starting_at(settings, 0)
+    }
+
+    /// The same for a pool that has `used` connections already: no fewer.
+    pub(crate) fn starting_at(settings: AutoSettings, used: u32) -> Auto {
+        let size = settings.start().max(used.min(settings.most()));
         Auto {
             settings,
             size,
@@ -201,6 +221,14 @@ impl Auto {
         self.proven = self.proven.min(settings.most());
         self.trial = None;
         self.forget();
+    }
+
+    /// The search begins below a stated size that the server cannot give.
+    pub(crate) fn begins_below(&mut self, now: Time, stated: u32) -> SizeChange {
+        let change = SizeChange::of_capacity(now, stated, self.size);
+        self.changes[change.reason as usize] += 1;
+        self.last = Some(change);
+        change
     }
 
     /// Whether a size is under trial now.

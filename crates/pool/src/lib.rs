@@ -77,7 +77,7 @@ pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use rules::{FlowRule, FlowRules, WEIGHT_MAX};
-pub use settings::{CapId, PoolSettings, UpstreamSettings};
+pub use settings::{BEYOND, CapId, PoolSettings, UpstreamSettings};
 #[cfg(feature = "plant")]
 pub use upstream::Fault;
 pub use upstream::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX, Resized, Service, Upstream};

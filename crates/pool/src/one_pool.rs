@@ -1,12 +1,12 @@
 //! One pool: its settings, its connections by state, its queue.
 
-use crate::auto::Auto;
+use crate::auto::{Auto, AutoSettings, SizeChange};
 use crate::budget::Squeeze;
 use crate::figures::{ConnState, PoolFigures};
 use crate::leaks::Leaks;
 use crate::list::List;
 use crate::queue::Queue;
-use crate::settings::PoolSettings;
+use crate::settings::{BEYOND, PoolSettings};
 use crate::upstream::Meter;
 use events::{Guard, GuardMode, Histogram, Time};
 use std::sync::Arc;
@@ -68,6 +68,13 @@ pub(crate) struct Pool {
     pub grants: u64,
     pub handovers: u64,
     pub leaks: Leaks,
+    /// The size as the settings state it.
+    pub asked: u32,
+    /// That size is far beyond what the server has; and what the log was told.
+    pub oversized: bool,
+    pub told_oversized: bool,
+    /// Where the search stood when it ended.
+    pub searched: u32,
     /// Sizes the pool, when its settings say so.
     pub sizer: Option<Box<Auto>>,
     /// The size is the sizer's, not the settings'.
@@ -79,7 +86,11 @@ impl Pool {
     pub fn new(settings: PoolSettings) -> Pool {
         let mut queue = Queue::new();
         queue.flows.set_rules(&settings.rules);
-        let mut pool = Pool {
+        Pool {
+            asked: settings.size,
+            oversized: false,
+            told_oversized: false,
+            searched: 0,
             settings,
             mode: Mode::Open,
             disabled: false,
@@ -100,27 +111,60 @@ impl Pool {
             sizer: None,
             sized: false,
             meter: Meter::default(),
-        };
-        pool.apply_sizer();
-        pool
+        }
     }
 
-    /// After new settings: what an automatic size had learned stays.
-    pub fn apply_sizer(&mut self) {
-        let Some(auto) = self.settings.auto else {
-            (self.sizer, self.sized) = (None, false);
+    /// After new settings, or when the server's `capacity` is another one: what
+    /// an automatic size had learned stays.
+    pub fn apply_sizer(&mut self, capacity: Option<u32>) {
+        let Some(bounds) = self.bounds(capacity) else {
+            if self.sizer.take().is_some() {
+                self.searched = std::mem::replace(&mut self.settings.size, self.asked);
+            }
+            self.sized = false;
             return;
         };
         match &mut self.sizer {
-            Some(sizer) if *sizer.settings() == auto => {}
-            Some(sizer) => sizer.configure(auto),
-            None => self.sizer = Some(Box::new(Auto::new(auto))),
+            Some(sizer) if *sizer.settings() == bounds => {}
+            Some(sizer) => sizer.configure(bounds),
+            // Whoever is served now is not cut off.
+            None => self.sizer = Some(Box::new(Auto::starting_at(bounds, self.live()))),
         }
         if let Some(sizer) = &self.sizer
             && self.settings.guards.mode(Guard::AutoSize) == GuardMode::Enforce
         {
             (self.settings.size, self.sized) = (sizer.size(), true);
         }
+    }
+
+    /// Within what the pool sizes itself, if it does. A size that was found far
+    /// beyond the server counts as that until it fits: a line between the two
+    /// would be crossed again and again.
+    fn bounds(&mut self, capacity: Option<u32>) -> Option<AutoSettings> {
+        let beyond = match self.settings.auto {
+            Some(_) => None,
+            None => self.settings.beyond,
+        };
+        self.oversized = match (beyond, capacity) {
+            (None, _) => false,
+            (Some(_), None) => self.oversized,
+            (Some(_), Some(capacity)) if self.oversized => self.asked > capacity,
+            (Some(_), Some(capacity)) => self.asked >= capacity.saturating_mul(BEYOND),
+        };
+        self.settings.auto.or(beyond.filter(|_| self.oversized))
+    }
+
+    /// What the log was not told yet: a size taken for a bound of the search, or
+    /// that it holds again.
+    pub fn oversize_to_tell(&mut self, now: Time) -> Option<SizeChange> {
+        if self.told_oversized == self.oversized {
+            return None;
+        }
+        self.told_oversized = self.oversized;
+        let Some(sizer) = self.sizer.as_mut().filter(|_| self.oversized) else {
+            return Some(SizeChange::of_capacity(now, self.searched, self.asked));
+        };
+        Some(sizer.begins_below(now, self.asked))
     }
 
     pub fn count(&self, state: ConnState) -> u32 {
@@ -170,8 +214,18 @@ impl Pool {
         self.settings.size.saturating_add(self.settings.reserve)
     }
 
+    /// The same by the settings.
+    pub fn asked_limit(&self) -> u32 {
+        let size = match self.settings.auto {
+            Some(_) => self.settings.size,
+            None => self.asked,
+        };
+        size.saturating_add(self.settings.reserve)
+    }
+
     /// New settings, for waiters that are there too.
     pub fn configure(&mut self, settings: PoolSettings) {
+        self.asked = settings.size;
         self.settings = settings;
         self.queue.flows.set_rules(&self.settings.rules);
         self.next_late = Time::ZERO;

@@ -12,6 +12,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CapId(pub u32);
 
+/// A stated size so many times what the server could give at best is no measured
+/// one: the pool searches below it. Twice, since a number near the server's own
+/// may be meant, and the line holds in any case.
+pub const BEYOND: u32 = 2;
+
 /// Settings of one pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
@@ -20,6 +25,10 @@ pub struct PoolSettings {
     /// The size moves by itself within these bounds; `size` then holds where
     /// the guard does not act.
     pub auto: Option<AutoSettings>,
+    /// `size` moves by itself within these bounds while it is [`BEYOND`] times
+    /// what the server could give at best, or more: no person has measured
+    /// such a number. Not used beside `auto`.
+    pub beyond: Option<AutoSettings>,
     /// Connections kept open even when idle; never more than `size` count.
     pub min: u32,
     /// Further connections allowed once a client waited `reserve_after`.
@@ -51,6 +60,7 @@ impl Default for PoolSettings {
         PoolSettings {
             size: 20,
             auto: None,
+            beyond: None,
             min: 0,
             reserve: 0,
             reserve_after: Duration::from_secs(5),

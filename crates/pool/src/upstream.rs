@@ -63,6 +63,8 @@ pub struct Upstream {
     /// The budget's limits: nothing is opened at or above the first, what is
     /// above the second is closed. Both include the monitor session.
     line: u32,
+    /// What the server could give at best, as the pools know it.
+    capacity: Option<u32>,
     keep: u32,
     /// The pool of the monitor session.
     monitor: Option<usize>,
@@ -111,6 +113,7 @@ impl Upstream {
         Upstream {
             budget: Budget::new(settings.line),
             line: settings.line,
+            capacity: Some(settings.line),
             keep: settings.line,
             monitor: None,
             settings,

@@ -172,6 +172,7 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
     PoolSettings {
         size: sized.size,
         auto: sized.auto,
+        beyond: sized.beyond,
         min: database.min_pool_size.unwrap_or(plan.min_pool_size),
         reserve: reserve.unwrap_or(plan.reserve_pool_size),
         reserve_after: plan.reserve_pool_timeout,

@@ -3,7 +3,7 @@
 use crate::port::Common;
 use config::PoolSize;
 use events::sizing::{AdviceRow, SizingRow};
-use events::{PoolId, Time, UpstreamId};
+use events::{PoolId, SizeReason, Time, UpstreamId};
 use pool::{Auto, Record, Resized, SizeChange};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -63,7 +63,10 @@ fn line(c: &Common, of: UpstreamId, pool: PoolId, kept: &Kept, change: &SizeChan
     else {
         return;
     };
-    let undo = format!("set pool_size = {} for this database", kept.from);
+    let undo = match change.reason {
+        SizeReason::ServerCapacity => "set guards.auto_size = \"observe\"".to_owned(),
+        _ => format!("set pool_size = {} for this database", kept.from),
+    };
     tracing::info!(
         database = %place.info.database,
         user = %place.info.user,
@@ -116,6 +119,8 @@ pub(crate) fn compiled(plan: &config::Plan, size: PoolSize, per_query: bool) -> 
         PoolSize::Fixed(n) => Compiled {
             size: n.max(1),
             auto: None,
+            // A session keeps its connection: fewer of them are not more work done.
+            beyond: (!per_query).then(|| bounds(plan, n, per_query)),
         },
         PoolSize::Auto => {
             // A line that the server tells is not known here; what a pool can have
@@ -124,22 +129,28 @@ pub(crate) fn compiled(plan: &config::Plan, size: PoolSize, per_query: bool) -> 
                 (Some(_), false) => config::LINE_MAX,
                 _ => plan.line.max(1),
             };
-            let ceiling = plan.auto.ceiling.unwrap_or(line).min(line);
             let fixed = match plan.default_pool_size {
                 PoolSize::Fixed(n) => n,
                 PoolSize::Auto => OBSERVED_SIZE,
             };
-            let auto = pool::AutoSettings {
-                floor: plan.auto.floor.clamp(1, ceiling),
-                ceiling,
-                server_cores: plan.auto.server_cores,
-                per_query,
-            };
+            let auto = bounds(plan, line, per_query);
             Compiled {
-                size: fixed.clamp(auto.floor, ceiling),
+                size: fixed.clamp(auto.floor, auto.ceiling),
                 auto: Some(auto),
+                beyond: None,
             }
         }
+    }
+}
+
+/// Within what a pool searches for its size, at most `most`.
+fn bounds(plan: &config::Plan, most: u32, per_query: bool) -> pool::AutoSettings {
+    let ceiling = plan.auto.ceiling.unwrap_or(most).min(most).max(1);
+    pool::AutoSettings {
+        floor: plan.auto.floor.clamp(1, ceiling),
+        ceiling,
+        server_cores: plan.auto.server_cores,
+        per_query,
     }
 }
 
@@ -151,4 +162,5 @@ const OBSERVED_SIZE: u32 = 20;
 pub(crate) struct Compiled {
     pub(crate) size: u32,
     pub(crate) auto: Option<pool::AutoSettings>,
+    pub(crate) beyond: Option<pool::AutoSettings>,
 }

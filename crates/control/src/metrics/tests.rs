@@ -39,7 +39,7 @@ fn snapshot() -> Snapshot {
         sizing: Some(SizingRow {
             floor: 4,
             ceiling: 90,
-            changes: [7, 2, 1, 1, 0],
+            changes: [7, 2, 1, 1, 0, 0],
             ..SizingRow::default()
         }),
         ..PoolRow::default()

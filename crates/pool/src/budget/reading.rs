@@ -47,6 +47,15 @@ pub struct Parts {
     pub line: u32,
 }
 
+impl Parts {
+    /// Connections that the server could give if nobody else had any. `None`
+    /// before the first reading.
+    pub(crate) fn at_best(&self) -> Option<u32> {
+        let kept = self.superuser_reserved + self.reserved + self.provider_reserved;
+        (self.max_connections > 0).then(|| self.max_connections.saturating_sub(kept))
+    }
+}
+
 /// One instance of the fleet, as it states itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Member {

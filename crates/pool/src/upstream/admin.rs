@@ -17,7 +17,9 @@ impl Upstream {
     /// A further pool. The id of a removed pool may be used again.
     pub fn add_pool(&mut self, settings: PoolSettings) -> PoolId {
         let free = self.pools.iter().position(Option::is_none);
-        let pool = Some(Pool::new(each_cap_once(settings)));
+        let mut pool = Pool::new(each_cap_once(settings));
+        pool.apply_sizer(self.capacity);
+        let pool = Some(pool);
         let p = match free {
             Some(p) => {
                 self.pools[p] = pool;
@@ -59,8 +61,9 @@ impl Upstream {
         } else {
             self.at_mut(p).configure(settings);
         }
+        let capacity = self.capacity;
         let pool = self.at_mut(p);
-        pool.apply_sizer();
+        pool.apply_sizer(capacity);
         if let Some(size) = kept {
             pool.settings.size = size;
         }

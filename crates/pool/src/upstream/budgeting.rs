@@ -128,7 +128,7 @@ impl Upstream {
             read_at: self.budget.read_at(),
             full: self.counters.full,
             evictions: self.counters.evictions,
-            largest_pool: pools().map(Pool::limit).max().unwrap_or(0),
+            largest_pool: pools().map(Pool::asked_limit).max().unwrap_or(0),
             minimums: pools().map(Pool::min).sum(),
         }
     }
@@ -209,6 +209,7 @@ impl Upstream {
         self.take_limits();
         let (grew, fell) = (self.line > line, self.keep < keep);
         self.wake_at(self.budget.next());
+        self.heed_capacity(now);
         if fell {
             self.shed_idle(now);
         }

@@ -3,6 +3,7 @@
 use super::Upstream;
 use crate::advice::Record;
 use crate::auto::{AUTO_PERIOD, Auto, Sample, SizeChange};
+use crate::budget::Sight;
 use crate::conns::State;
 use crate::figures::ConnState;
 use crate::one_pool::{Mode, Pool};
@@ -97,6 +98,7 @@ impl Upstream {
             if pool.hold.count() == 0 && pool.charged() == 0 && pool.queue.len() == 0 {
                 continue;
             }
+            self.tell_oversize(now, p);
             let ages = self.ages(now, p);
             let room = self.room_for(p, spare);
             let sample = sample(now, self.at_mut(p), ages, room);
@@ -106,6 +108,55 @@ impl Upstream {
             {
                 self.resize(now, p, &sample);
             }
+        }
+    }
+
+    /// Pools whose stated size is far more than the server has size themselves.
+    pub(super) fn heed_capacity(&mut self, now: Time) {
+        let read = self.budget.parts().at_best();
+        let stated =
+            (!matches!(self.budget.sight(), Sight::Asking(_))).then_some(self.settings.line);
+        let capacity = read.or(stated);
+        if capacity == self.capacity {
+            return;
+        }
+        self.capacity = capacity;
+        let (mut grew, mut fell) = (false, false);
+        for pool in self.pools.iter_mut().flatten() {
+            let before = pool.settings.size;
+            pool.apply_sizer(capacity);
+            grew |= pool.settings.size > before;
+            fell |= pool.settings.size < before;
+        }
+        if fell {
+            self.shed_idle(now);
+        }
+        for p in 0..self.pools.len() {
+            if grew && self.pools[p].is_some() {
+                self.pump(now, p);
+            }
+        }
+    }
+
+    /// The log learns when a stated size is taken for a bound, and when no more.
+    fn tell_oversize(&mut self, now: Time, p: usize) {
+        let pool = self.at_mut(p);
+        let mode = pool.settings.guards.mode(Guard::AutoSize);
+        if mode == GuardMode::Off {
+            return;
+        }
+        if let Some(change) = pool.oversize_to_tell(now) {
+            self.tell(p, change, mode);
+        }
+    }
+
+    fn tell(&mut self, p: usize, change: SizeChange, mode: GuardMode) {
+        if self.resized.len() < TOLD_MAX {
+            self.resized.push_back(Resized {
+                pool: PoolId(p as u32),
+                change,
+                acted: mode == GuardMode::Enforce,
+            });
         }
     }
 
@@ -120,15 +171,8 @@ impl Upstream {
             GuardMode::Enforce => sizer.observe(now, sample),
         };
         let Some(change) = change else { return };
-        let acted = mode == GuardMode::Enforce;
-        if self.resized.len() < TOLD_MAX {
-            self.resized.push_back(Resized {
-                pool: PoolId(p as u32),
-                change,
-                acted,
-            });
-        }
-        if !acted {
+        self.tell(p, change, mode);
+        if mode != GuardMode::Enforce {
             return;
         }
         let pool = self.at_mut(p);

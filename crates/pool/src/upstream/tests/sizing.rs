@@ -193,3 +193,88 @@ fn a_size_stays_below_the_line_that_the_server_has() {
     s.half_seconds(60, 100);
     assert!((2..=8).contains(&s.size()), "{}", s.size());
 }
+
+fn stated(size: u32, mode: GuardMode) -> PoolSettings {
+    PoolSettings {
+        auto: None,
+        beyond: Some(AutoSettings {
+            ceiling: size,
+            ..BOUNDS
+        }),
+        size,
+        ..auto(mode)
+    }
+}
+
+impl Stage {
+    fn told(&mut self) -> Vec<(u32, u32, SizeReason, bool)> {
+        let mut all = Vec::new();
+        while let Some(r) = self.up.poll_resized() {
+            all.push((r.change.from, r.change.to, r.change.reason, r.acted));
+        }
+        all
+    }
+}
+
+#[test]
+fn a_size_far_beyond_the_server_is_searched_for_below_the_line() {
+    let mut s = Stage::new(40, &[stated(500, GuardMode::Enforce)]);
+    assert_eq!(s.size(), 2, "the floor");
+    s.half_seconds(60, 100);
+    assert!((30..=40).contains(&s.size()), "{}", s.size());
+    let told = s.told();
+    let first = (500, 2, SizeReason::ServerCapacity, true);
+    assert_eq!(told[0], first);
+    let twice = told.iter().filter(|t| t.2 == first.2);
+    assert_eq!(twice.count(), 1);
+}
+
+#[test]
+fn a_size_a_little_beyond_the_server_is_only_clipped() {
+    let mut s = Stage::new(40, &[stated(79, GuardMode::Enforce)]);
+    s.half_seconds(10, 100);
+    assert_eq!(s.size(), 79);
+    assert_eq!(s.up.charged(), 40);
+    assert_eq!(s.told(), []);
+}
+
+#[test]
+fn a_guard_that_observes_leaves_a_size_beyond_the_server_and_says_what_it_would_do() {
+    let mut s = Stage::new(40, &[stated(500, GuardMode::Observe)]);
+    s.half_seconds(10, 100);
+    assert_eq!(s.size(), 500);
+    assert_eq!(s.up.charged(), 40);
+    assert_eq!(s.told(), [(500, 2, SizeReason::ServerCapacity, false)]);
+}
+
+/// The server restarts with more; then its line is lowered while 60 are at work.
+#[test]
+fn the_server_s_own_limit_decides_and_nobody_who_is_served_is_cut_off() {
+    let mut s = Stage::new(40, &[stated(500, GuardMode::Enforce)]);
+    s.half_seconds(10, 2);
+    s.told();
+    let line = |line| UpstreamSettings {
+        line,
+        ..UpstreamSettings::default()
+    };
+    s.up.configure(s.now, line(499));
+    assert_eq!(s.size(), 2, "still beyond");
+    s.up.configure(s.now, line(500));
+    assert_eq!(s.size(), 500);
+    s.half_seconds(2, 60);
+    assert_eq!(s.told(), [(2, 500, SizeReason::ServerCapacity, true)]);
+    s.up.configure(s.now, line(251));
+    assert_eq!(s.size(), 500, "not twice as many");
+    s.up.configure(s.now, line(250));
+    assert_eq!(s.size(), 60);
+}
+
+#[test]
+fn only_a_reading_says_what_the_server_has() {
+    let (mut s, monitor) = super::monitor::watched(&[stated(150, GuardMode::Enforce)]);
+    s.ask(A, 0, 1);
+    assert!(matches!(s.up.poll(), Some(Action::Open { .. })), "its own");
+    assert_eq!(s.size(), 150, "not known yet");
+    super::monitor::reads(&mut s, monitor, 0, 20, 4);
+    assert_eq!(s.size(), 2);
+}

@@ -1,0 +1,126 @@
+//! From files to a report.
+
+use crate::facts::Facts;
+use crate::files::{Files, Kind};
+use crate::finding::{Finding, Severity};
+use crate::place::{FileId, Place, Position, position};
+use crate::{read, rules, suppress};
+
+/// What the caller states beside the files.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `max_connections` of the server that all pools lead to, where no file
+    /// and no live server says it.
+    pub max_connections: Option<u64>,
+    /// Connections that something else uses.
+    pub others: u64,
+    /// Connections that the application needs at its peak, where known.
+    pub demand: Option<u64>,
+}
+
+/// What was found, in the order of files and lines.
+#[derive(Clone, Debug)]
+pub struct Report {
+    files: Files,
+    kinds: Vec<Kind>,
+    facts: Facts,
+    findings: Vec<Finding>,
+}
+
+/// Checks all files together.
+pub fn check(files: &Files, options: &Options) -> Report {
+    let mut facts = Facts::default();
+    let mut kinds = Vec::new();
+    for (id, file) in files.iter() {
+        let kind = match &file.text {
+            Ok(text) => Kind::of(&file.path, text),
+            Err(why) => {
+                facts.broken.push((Place::whole(id), why.clone()));
+                Kind::Unknown
+            }
+        };
+        if let Ok(text) = &file.text {
+            read::read(kind, id, &file.path, text, &mut facts);
+        }
+        kinds.push(kind);
+    }
+    let mut findings = rules::run(&facts, options);
+    suppress::apply(files, &mut findings);
+    findings.sort_by(|a, b| {
+        let key = |f: &Finding| (f.place.file, f.place.range.start);
+        key(a).cmp(&key(b)).then(a.rule.id.cmp(b.rule.id))
+    });
+    findings.dedup_by(|a, b| {
+        a.rule.id == b.rule.id && a.place == b.place && a.message == b.message
+    });
+    Report {
+        files: files.clone(),
+        kinds,
+        facts,
+        findings,
+    }
+}
+
+impl Report {
+    /// All findings, the suppressed ones too.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Those that nobody accepted.
+    pub fn open(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.suppressed.is_none())
+    }
+
+    /// The worst open finding.
+    pub fn worst(&self) -> Option<Severity> {
+        self.open().map(|f| f.severity).max()
+    }
+
+    /// What the files say.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What was read.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// What a file is.
+    pub fn kind(&self, file: FileId) -> Kind {
+        let kind = self.kinds.get(file.0 as usize);
+        kind.copied().unwrap_or(Kind::Unknown)
+    }
+
+    /// Where a place is; `None` when the file as a whole is meant. Secrets in
+    /// the source line are masked.
+    pub fn position(&self, place: &Place) -> Option<Position> {
+        if place.range.is_empty() && place.range.start == 0 {
+            return None;
+        }
+        let text = self.files.text(place.file)?;
+        let mut position = position(text, &place.range);
+        self.mask(place, text, &mut position);
+        Some(position)
+    }
+
+    /// Puts `…` in place of each secret on the line.
+    fn mask(&self, place: &Place, text: &str, shown: &mut Position) {
+        let line = |at: usize| text.get(..at).map_or(0, |t| t.matches('\n').count());
+        for secret in self.facts.secrets.iter().filter(|s| s.place.file == place.file) {
+            let Some(word) = text.get(secret.place.range.clone()) else {
+                continue;
+            };
+            let touches = line(secret.place.range.start) < shown.line
+                && line(secret.place.range.end) + 1 >= shown.line;
+            if !touches || word.is_empty() {
+                continue;
+            }
+            match word.contains('\n') {
+                true => shown.source = "…".to_owned(),
+                false => shown.source = shown.source.replace(word, "…"),
+            }
+        }
+    }
+}

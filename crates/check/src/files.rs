@@ -1,0 +1,220 @@
+//! The files to check, and what each of them is.
+
+use crate::place::FileId;
+use std::path::{Path, PathBuf};
+
+/// Larger files are not read: no settings file is. They get a finding.
+pub const FILE_BYTES_MAX: usize = 4 << 20;
+
+/// One file.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub path: PathBuf,
+    /// `Err`: why there is no text, in words.
+    pub text: Result<String, String>,
+}
+
+/// The files of one check. What stands in several of them is added up.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    list: Vec<File>,
+}
+
+impl Files {
+    /// Adds a file's content.
+    pub fn add(&mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
+        let content: Vec<u8> = content.into();
+        let text = if content.len() > FILE_BYTES_MAX {
+            Err(format!("larger than {} MiB", FILE_BYTES_MAX >> 20))
+        } else if content.contains(&0) {
+            Err("binary, not text".to_owned())
+        } else {
+            String::from_utf8(content).map_err(|_| "not UTF-8 text".to_owned())
+        };
+        self.push(path.into(), text);
+    }
+
+    /// Adds a file that could not be read, with the reason in words.
+    pub fn add_unreadable(&mut self, path: impl Into<PathBuf>, why: impl Into<String>) {
+        self.push(path.into(), Err(why.into()));
+    }
+
+    fn push(&mut self, path: PathBuf, text: Result<String, String>) {
+        self.list.push(File { path, text });
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FileId, &File)> {
+        (0_u32..).map(FileId).zip(&self.list)
+    }
+
+    /// The path of a file.
+    pub fn path(&self, file: FileId) -> &Path {
+        self.list
+            .get(file.0 as usize)
+            .map_or(Path::new(""), |f| &f.path)
+    }
+
+    /// The text of a file, where it has one.
+    pub fn text(&self, file: FileId) -> Option<&str> {
+        self.list.get(file.0 as usize)?.text.as_deref().ok()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// None at all.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+/// What a file is, by its name and by what stands in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Kind {
+    Plimsoll,
+    PgBouncer,
+    PgCat,
+    PgDog,
+    Odyssey,
+    Postgres,
+    Python,
+    JavaScript,
+    RailsDatabase,
+    SpringProperties,
+    SpringYaml,
+    Compose,
+    Kubernetes,
+    Prisma,
+    Go,
+    Environment,
+    /// None of these, or not what its name suggests: left alone.
+    Unknown,
+}
+
+impl Kind {
+    /// A word for lists: "pgbouncer.ini".
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Plimsoll => "plimsoll.toml",
+            Kind::PgBouncer => "pgbouncer.ini",
+            Kind::PgCat => "pgcat.toml",
+            Kind::PgDog => "pgdog.toml",
+            Kind::Odyssey => "odyssey.conf",
+            Kind::Postgres => "postgresql.conf",
+            Kind::Python => "Python",
+            Kind::JavaScript => "JavaScript",
+            Kind::RailsDatabase => "Rails database.yml",
+            Kind::SpringProperties => "Spring properties",
+            Kind::SpringYaml => "Spring YAML",
+            Kind::Compose => "Docker Compose",
+            Kind::Kubernetes => "Kubernetes manifest",
+            Kind::Prisma => "Prisma schema",
+            Kind::Go => "Go",
+            Kind::Environment => "environment file",
+            Kind::Unknown => "unknown",
+        }
+    }
+
+    /// By name first, then by content; a name alone is not believed.
+    pub fn of(path: &Path, text: &str) -> Kind {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        let name = name.to_ascii_lowercase();
+        let extension = name.rsplit_once('.').map_or("", |(_, e)| e);
+        match extension {
+            "ini" if is_pgbouncer(text) => Kind::PgBouncer,
+            "toml" => of_toml(&name, text),
+            "conf" => of_conf(&name, text),
+            "py" => Kind::Python,
+            "js" | "mjs" | "cjs" | "ts" => Kind::JavaScript,
+            "go" => Kind::Go,
+            "prisma" if has(text, &["datasource "]) => Kind::Prisma,
+            "properties" => Kind::SpringProperties,
+            "yml" | "yaml" => of_yaml(&name, text),
+            "env" => Kind::Environment,
+            _ if name.starts_with(".env") => Kind::Environment,
+            _ if is_pgbouncer(text) => Kind::PgBouncer,
+            _ => Kind::Unknown,
+        }
+    }
+}
+
+fn of_toml(name: &str, text: &str) -> Kind {
+    if name.contains("pgcat") || begins(text, &["[pools."]) {
+        Kind::PgCat
+    } else if name.contains("pgdog") || begins(text, &["[[databases]]"]) {
+        Kind::PgDog
+    } else if name.contains("plimsoll") || begins(text, &["[database.", "[listen]", "[pool]"]) {
+        Kind::Plimsoll
+    } else {
+        Kind::Unknown
+    }
+}
+
+fn of_conf(name: &str, text: &str) -> Kind {
+    if is_pgbouncer(text) {
+        Kind::PgBouncer
+    } else if begins(text, &["storage ", "database \"", "database default"]) && text.contains('{') {
+        Kind::Odyssey
+    } else if name.contains("postgresql")
+        || begins(text, &["max_connections", "#max_connections", "shared_buffers"])
+    {
+        Kind::Postgres
+    } else {
+        Kind::Unknown
+    }
+}
+
+fn of_yaml(name: &str, text: &str) -> Kind {
+    if begins(text, &["apiVersion:"]) && text.contains("kind:") {
+        Kind::Kubernetes
+    } else if begins(text, &["services:"]) {
+        Kind::Compose
+    } else if name.starts_with("database.") || text.contains("adapter: postg") {
+        Kind::RailsDatabase
+    } else if begins(text, &["spring:", "spring."]) || name.starts_with("application") {
+        Kind::SpringYaml
+    } else {
+        Kind::Unknown
+    }
+}
+
+fn is_pgbouncer(text: &str) -> bool {
+    begins(text, &["[pgbouncer]", "[databases]", "%include "])
+}
+
+/// A line begins with one of these.
+fn begins(text: &str, all: &[&str]) -> bool {
+    let mut lines = text.lines().map(str::trim_start);
+    lines.any(|line| all.iter().any(|word| line.starts_with(word)))
+}
+
+fn has(text: &str, all: &[&str]) -> bool {
+    all.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_what_its_content_says() {
+        for (path, text, kind) in [
+            ("a/pgbouncer.ini", "[pgbouncer]\n", Kind::PgBouncer),
+            ("setup.ini", "[tool]\nx = 1\n", Kind::Unknown),
+            ("plimsoll.toml", "[pool]\nsize = 1\n", Kind::Plimsoll),
+            ("Cargo.toml", "[package]\n", Kind::Unknown),
+            ("nginx.conf", "worker_processes 4;\n", Kind::Unknown),
+            ("custom.conf", "max_connections = 100\n", Kind::Postgres),
+            ("deploy.yaml", "apiVersion: apps/v1\nkind: Deployment\n", Kind::Kubernetes),
+            ("compose.yml", "services:\n  web: {}\n", Kind::Compose),
+            ("application.yml", "spring:\n", Kind::SpringYaml),
+            (".env.production", "A=1\n", Kind::Environment),
+            ("mkdocs.yml", "site_name: x\n", Kind::Unknown),
+        ] {
+            assert_eq!(Kind::of(Path::new(path), text), kind, "{path}");
+        }
+    }
+}

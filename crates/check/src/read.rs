@@ -5,6 +5,7 @@ mod ini;
 mod pgbouncer;
 mod plimsoll;
 mod postgres;
+mod url;
 
 use crate::facts::Facts;
 use crate::files::Kind;

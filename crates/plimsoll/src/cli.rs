@@ -29,6 +29,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Show what a running pooler may do by itself, or switch it to watching
     Guards(GuardsArgs),
+    /// Say whether settings would take the site down, before they do
+    Check(CheckArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -254,6 +256,81 @@ pub struct ReachArgs {
     /// For people or for machines
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub format: LogFormat,
+}
+
+/// What to check, and how to say it.
+///
+/// Reads the settings of poolers, servers, applications and deployments, alone and
+/// against each other. Nothing is run and nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll check pgbouncer.ini postgresql.conf\n  \
+    plimsoll check deploy/ --max-connections 200\n  \
+    plimsoll check --format sarif . > plimsoll.sarif\n\n\
+    Reads plimsoll.toml, pgbouncer.ini, postgresql.conf, Django, SQLAlchemy, HikariCP, Rails, Go,\n\
+    node-postgres, Prisma, pgcat.toml, pgdog.toml, odyssey.conf, .env, docker-compose, Kubernetes.\n\
+    A finding is accepted by a comment with a reason:  plimsoll: allow(RULE) the reason\n\n\
+    Exit codes: 0 nothing, 1 findings, 2 could not run.")]
+pub struct CheckArgs {
+    /// Files, or directories that hold some
+    #[arg(value_name = "FILE", required_unless_present = "rules")]
+    pub files: Vec<PathBuf>,
+    /// The server's max_connections, where no file says it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub max_connections: Option<u64>,
+    /// Connections that something else uses on that server
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub others: u64,
+    /// Connections that are in use at the peak: a smaller pool is an error
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub demand: Option<u64>,
+    /// For people, programs, code review or GitHub Actions
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+    /// From which severity on the exit code is 1
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Warning)]
+    pub fail_on: FailOn,
+    /// Colours; auto heeds NO_COLOR and the terminal
+    #[arg(long = "color", value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub colour: Colour,
+    /// List the rules
+    #[arg(long)]
+    pub rules: bool,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum CheckFormat {
+    /// As a compiler does.
+    Text,
+    /// One object.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+/// What makes a check fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum FailOn {
+    /// Errors only.
+    Error,
+    /// Warnings too.
+    Warning,
+    /// Anything.
+    Note,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 fn time(text: &str) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! One module for each command. Each has `pub fn run(args)`, which returns the
 //! exit code, or an error for `main` to print.
 
+mod check;
 mod completions;
 mod demo;
 mod guards;
@@ -17,6 +18,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Guards(args) => guards::run(args),
+        Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(args),
     }
 }

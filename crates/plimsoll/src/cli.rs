@@ -284,6 +284,9 @@ pub struct CheckArgs {
     /// Connections that are in use at the peak: a smaller pool is an error
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub demand: Option<u64>,
+    /// The settings that serve now, file or directory: large changes are findings
+    #[arg(long, value_name = "FILE")]
+    pub before: Vec<PathBuf>,
     /// For people, programs, code review or GitHub Actions
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
     pub format: CheckFormat,

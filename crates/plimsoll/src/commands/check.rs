@@ -29,11 +29,20 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             "no settings file was found there: name one, or a directory that holds some",
         ));
     }
-    let options = Options {
+    let mut options = Options {
         max_connections: args.max_connections,
         others: args.others,
         demand: args.demand,
+        before: None,
     };
+    if !args.before.is_empty() {
+        match walk::files(&args.before) {
+            Ok(before) => {
+                options.before = Some(::check::check(&before, &Options::default()).facts().clone());
+            }
+            Err(error) => return Ok(could_not(&format!("{error:#}"))),
+        }
+    }
     let report = ::check::check(&files, &options);
     print(&shown(&report, args))?;
     Ok(ExitCode::from(verdict(&report, args.fail_on)))

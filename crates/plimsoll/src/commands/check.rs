@@ -2,11 +2,11 @@
 
 mod walk;
 
+use super::print;
 use crate::cli::{CheckArgs, CheckFormat, Colour, FailOn};
-use anyhow::bail;
 use ::check::render::{self, Style};
 use ::check::{Options, RULES, Report, Severity};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Found what would hurt.
@@ -110,16 +110,6 @@ fn rules(format: CheckFormat) -> String {
         ));
     }
     out
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // A pager that was closed is no failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => bail!("cannot write the report: {error}"),
-        Ok(()) => Ok(()),
-    }
 }
 
 #[expect(clippy::print_stderr, reason = "a person or a CI log reads it")]

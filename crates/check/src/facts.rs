@@ -113,6 +113,12 @@ pub enum Tool {
     Compose,
     Kubernetes,
     Environment,
+    Psycopg,
+    Asyncpg,
+    Gunicorn,
+    Sequelize,
+    Knex,
+    PostgresJs,
 }
 
 impl Tool {
@@ -136,6 +142,12 @@ impl Tool {
             Tool::Compose => "Docker Compose",
             Tool::Kubernetes => "Kubernetes",
             Tool::Environment => "environment file",
+            Tool::Psycopg => "psycopg",
+            Tool::Asyncpg => "asyncpg",
+            Tool::Gunicorn => "Gunicorn",
+            Tool::Sequelize => "Sequelize",
+            Tool::Knex => "Knex",
+            Tool::PostgresJs => "postgres.js",
         }
     }
 }
@@ -232,6 +244,14 @@ pub struct Pool {
     pub needs: Vec<(Feature, Place)>,
     /// Where it connects to.
     pub target: Target,
+}
+
+impl Pool {
+    /// Each thread of a process has such a pool of its own: Django where no
+    /// pool is configured, which keeps one connection for each thread.
+    pub fn per_thread(&self) -> bool {
+        self.tool == Tool::Django && self.min.is_none() && !self.size.is_stated()
+    }
 }
 
 /// A PostgreSQL server's own limits.
@@ -341,6 +361,9 @@ pub struct Facts {
     pub servers: Vec<Server>,
     /// What runs how often.
     pub workloads: Vec<Workload>,
+    /// How long a request may take until its worker is killed, by whom:
+    /// Gunicorn's `timeout`.
+    pub requests: Vec<(Tool, Value<Wait>)>,
     /// Secrets in files.
     pub secrets: Vec<Secret>,
     /// Keys that nothing reads.

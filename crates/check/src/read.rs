@@ -1,10 +1,12 @@
 //! Readers: one per dialect. Each knows its tool's keys and defaults, and
 //! judges nothing.
 
+mod code;
 mod ini;
 mod pgbouncer;
 mod plimsoll;
 mod postgres;
+mod prisma;
 mod url;
 
 use crate::facts::Facts;
@@ -18,6 +20,10 @@ pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mu
         Kind::PgBouncer => pgbouncer::read(file, text, facts),
         Kind::Plimsoll => plimsoll::read(file, path, text, facts),
         Kind::Postgres => postgres::read(file, text, facts),
+        Kind::Python => code::python(file, path, text, facts),
+        Kind::JavaScript => code::javascript(file, text, facts),
+        Kind::Go => code::go(file, text, facts),
+        Kind::Prisma => prisma::read(file, text, facts),
         _ => {}
     }
 }

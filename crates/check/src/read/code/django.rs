@@ -272,8 +272,8 @@ fn plain(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Facts
     );
     let own = match inner.said("pool") {
         Said::Absent => None,
-        // A map is no scalar.
-        Said::Unknown => Some(inner.inner("pool")?),
+        // A map is no scalar; an empty one is no pool for Django.
+        Said::Unknown => Some(inner.inner("pool")?).filter(|own| !own.is_empty()),
         Said::Is(found) => match found.bool() {
             Some(true) => Some(Options::none(options.code, Tool::Django)),
             Some(false) => None,
@@ -281,7 +281,7 @@ fn plain(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Facts
             None => return None,
         },
     };
-    let mut found = match &own {
+    let found = match &own {
         None => {
             let size = Value::default(Limit::Of(1), NO_POOL);
             let mut found = pool(Tool::Django, database.alias.clone(), database.place.clone(), size);
@@ -298,14 +298,6 @@ fn plain(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Facts
             psycopg(database.alias.clone(), database.place.clone(), Tool::Django, own, facts)?
         }
     };
-    // An empty map is no pool for Django.
-    if let (Some(own), Some(expr)) = (&own, inner.get("pool"))
-        && own.keys().next().is_none()
-        && matches!(options.code.behind(expr).what, What::Map(_))
-    {
-        found.size = Value::default(Limit::Of(1), NO_POOL);
-        found.min = None;
-    }
     if let Some(age) = age
         && let (Some(place), false) = (age.place(), age.value == Wait::For(Duration::ZERO))
     {

@@ -89,6 +89,11 @@ impl<'e, 'a> Options<'e, 'a> {
         Options { tool, ..self }
     }
 
+    /// Certainly nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.whole && self.entries.is_empty()
+    }
+
     pub fn entry(&self, key: &str) -> Option<&'e Entry> {
         let mut all = self.entries.iter();
         all.find(|e| e.key.as_deref() == Some(key)).copied()

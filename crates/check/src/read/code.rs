@@ -12,6 +12,7 @@
 
 mod django;
 mod django_keys;
+mod django_later;
 mod drivers;
 mod features;
 mod go_dsn;
@@ -103,7 +104,6 @@ enum What {
     Text(Text),
     Bool(bool),
     Null,
-    List(Vec<Expr>),
     Map(Vec<Entry>),
     /// A name, with dots: `os.environ`.
     Name(String),
@@ -286,7 +286,7 @@ impl<'a> Code<'a> {
                 binary(operator, left, right, &expr.place)
             }
             What::Call(call) => self.worth(call, depth).unwrap_or(unknown),
-            What::List(_) | What::Map(_) | What::Other => unknown,
+            What::Map(_) | What::Other => unknown,
         }
     }
 
@@ -388,7 +388,9 @@ impl<'a> Code<'a> {
         let mut at = expr;
         for _ in 0..FOLLOW_MAX {
             let What::Name(name) = &at.what else { break };
-            let Some(value) = self.constant(name) else { break };
+            let Some(value) = self.constant(name) else {
+                break;
+            };
             at = value;
         }
         at

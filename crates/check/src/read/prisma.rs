@@ -1,9 +1,7 @@
 //! Prisma's schema, and the parameters of its URLs.
 
 use super::url;
-use crate::facts::{
-    Facts, Feature, Limit, Odd, Pool, Secret, Target, Timeouts, Tool, Value, Wait,
-};
+use crate::facts::{Facts, Feature, Limit, Odd, Pool, Secret, Target, Timeouts, Tool, Value, Wait};
 use crate::place::{FileId, Place};
 use std::time::Duration;
 
@@ -44,7 +42,11 @@ struct Block<'a> {
 
 impl<'a> Block<'a> {
     fn opens(line: &'a str) -> Option<Block<'a>> {
-        let name = line.strip_prefix("datasource ")?.trim().strip_suffix('{')?.trim();
+        let name = line
+            .strip_prefix("datasource ")?
+            .trim()
+            .strip_suffix('{')?
+            .trim();
         Some(Block {
             name,
             provider: "",
@@ -83,7 +85,9 @@ impl<'a> Block<'a> {
 /// environments, which do not see who uses a variable.
 #[allow(dead_code, reason = "for the readers of environments")]
 pub(crate) fn is_prisma_url(text: &str) -> bool {
-    ["connection_limit=", "pool_timeout=", "pgbouncer="].iter().any(|word| text.contains(word))
+    ["connection_limit=", "pool_timeout=", "pgbouncer="]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// The pool behind a URL; `text` stands at `place`, byte by byte.
@@ -111,7 +115,12 @@ pub(crate) fn pool_of_url(
         Some((_, value, place)) => match value.parse::<u64>() {
             Ok(n) => Value::stated(Limit::Of(n), place.clone()),
             Err(_) => {
-                odd(place, "`connection_limit` is a whole number".to_owned(), "", facts);
+                odd(
+                    place,
+                    "`connection_limit` is a whole number".to_owned(),
+                    "",
+                    facts,
+                );
                 return None;
             }
         },
@@ -122,12 +131,20 @@ pub(crate) fn pool_of_url(
             return Some(default);
         };
         let Ok(seconds) = value.parse::<u64>() else {
-            odd(place, format!("`{key}` is a whole number of seconds"), "", facts);
+            odd(
+                place,
+                format!("`{key}` is a whole number of seconds"),
+                "",
+                facts,
+            );
             return None;
         };
         if seconds >= 5_000 && seconds % 1_000 == 0 && key != "max_connection_lifetime" {
             let meant = format!("write {} for {seconds} ms", seconds / 1_000);
-            let what = format!("`{key}` is in seconds: {seconds} means {} minutes", seconds / 60);
+            let what = format!(
+                "`{key}` is in seconds: {seconds} means {} minutes",
+                seconds / 60
+            );
             odd(place, what, &meant, facts);
         }
         Some(Value::stated(wait(seconds), place.clone()))

@@ -5,11 +5,12 @@
 //! from 5.1, it is psycopg's pool.
 
 use super::django_keys::{CONNECTION, ENTRY, LIBPQ, POOL, POOLISH};
+use super::django_later::{DATABASES_MAX, Written, extras};
 use super::options::{
-    Options, Said, Unit, Zero, address, default_forever, default_s, limit_above_zero, limit_always, pool,
-    startup,
+    Options, Said, Unit, Zero, address, default_forever, default_s, limit_above_zero, limit_always,
+    pool, startup,
 };
-use super::{Code, Entry, Found, POOLS_MAX, Scalar, What};
+use super::{Code, Entry, Found, Scalar, What};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Target, Tool, Unread, Value, Wait};
 use crate::place::Place;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
                 let Some((entries, _)) = code.map(&assignment.value) else {
                     continue;
                 };
-                for entry in entries.into_iter().take(POOLS_MAX) {
+                for entry in entries.into_iter().take(DATABASES_MAX) {
                     database(code, entry, &written, facts);
                 }
             }
@@ -53,7 +54,7 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
                     key_place: assignment.place.clone(),
                     value: assignment.value.clone(),
                 };
-                if facts.pools.len() - first < POOLS_MAX {
+                if facts.pools.len() - first < DATABASES_MAX {
                     database(code, &entry, &written, facts);
                 }
             }
@@ -66,53 +67,12 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
     }
 }
 
-/// Keys that are set after the fact: `DATABASES["default"]["CONN_MAX_AGE"] = 60`,
-/// `DATABASES["default"].update(...)`.
-struct Written {
-    alias: String,
-    entry: Entry,
-}
-
-fn extras(code: &Code<'_>) -> Vec<Written> {
-    let mut all = Vec::new();
-    for assignment in &code.assignments {
-        if let [root, alias, key] = assignment.path.as_slice()
-            && root == "DATABASES"
-        {
-            all.push(Written {
-                alias: alias.clone(),
-                entry: Entry {
-                    key: Some(key.clone()),
-                    key_place: assignment.place.clone(),
-                    value: assignment.value.clone(),
-                },
-            });
-        }
-    }
-    let updates = code.calls.iter().filter_map(|call| {
-        let alias = call.function.strip_prefix("DATABASES.")?.strip_suffix(".update")?;
-        Some((alias, call))
-    });
-    for (alias, call) in updates {
-        let maps = call.arguments.iter().filter_map(|a| match &a.what {
-            What::Map(entries) => Some(entries),
-            _ => None,
-        });
-        for entry in maps.flatten().chain(&call.named) {
-            all.push(Written {
-                alias: alias.to_owned(),
-                entry: entry.clone(),
-            });
-        }
-    }
-    all.truncate(POOLS_MAX);
-    all
-}
-
 /// Reads one entry, with what is written to it elsewhere.
 fn database(code: &Code<'_>, entry: &Entry, written: &[Written], facts: &mut Facts) {
     let Some(alias) = &entry.key else { return };
-    let later = written.iter().filter(|w| w.alias == *alias);
+    let later = written
+        .iter()
+        .filter(|w| w.alias == *alias || w.alias.is_empty());
     let mut entries = Vec::new();
     let mut url = None;
     let mut from_url = false;
@@ -132,7 +92,7 @@ fn database(code: &Code<'_>, entry: &Entry, written: &[Written], facts: &mut Fac
         }
         _ => return,
     }
-    entries.extend(later.map(|w| w.entry.clone()));
+    later.for_each(|w| w.add_to(&mut entries));
     let options = Options::named(code, Tool::Django, &entries);
     let database = Database {
         alias: alias.clone(),
@@ -174,12 +134,13 @@ fn alone(code: &Code<'_>, written: &[Written], facts: &mut Facts) {
     };
     let mut done: Vec<&str> = Vec::new();
     for w in written {
-        if stated(&w.alias) || done.contains(&w.alias.as_str()) {
+        if w.alias.is_empty() || stated(&w.alias) || done.contains(&w.alias.as_str()) {
             continue;
         }
         done.push(&w.alias);
         let later = written.iter().filter(|other| other.alias == w.alias);
-        let entries: Vec<Entry> = later.map(|w| w.entry.clone()).collect();
+        let mut entries = Vec::new();
+        later.for_each(|w| w.add_to(&mut entries));
         let database = Database {
             alias: w.alias.clone(),
             place: w.entry.key_place.clone(),
@@ -207,7 +168,10 @@ fn engine(database: &Database<'_, '_>) -> Option<Engine> {
         return database.from_url.then_some(Engine::Plain);
     };
     let name = text.text.as_str();
-    if !["postg", "psql", "timescale"].iter().any(|word| name.contains(word)) {
+    if !["postg", "psql", "timescale"]
+        .iter()
+        .any(|word| name.contains(word))
+    {
         return None;
     }
     Some(match name {
@@ -244,9 +208,13 @@ fn one(database: &Database<'_, '_>, facts: &mut Facts) {
     };
     let Some(mut pool) = found else { return };
     pool.target = stated.unwrap_or(Target {
-        host: options.text("HOST").and_then(|(t, _)| known(t.filled, t.text)),
+        host: options
+            .text("HOST")
+            .and_then(|(t, _)| known(t.filled, t.text)),
         port: port(options),
-        database: options.text("NAME").and_then(|(t, _)| known(t.filled, t.text)),
+        database: options
+            .text("NAME")
+            .and_then(|(t, _)| known(t.filled, t.text)),
     });
     around(database, &inner, &mut pool, facts);
     facts.pools.push(pool);
@@ -258,7 +226,10 @@ fn known(filled: bool, text: String) -> Option<String> {
 
 fn port(options: &Options<'_, '_>) -> Option<u16> {
     let found = options.code.scalar(options.get("PORT")?);
-    found.number().filter(|n| (1.0..65_536.0).contains(n)).map(|n| n as u16)
+    found
+        .number()
+        .filter(|n| (1.0..65_536.0).contains(n))
+        .map(|n| n as u16)
 }
 
 /// Django's own engine, with psycopg's pool or with none.
@@ -284,7 +255,12 @@ fn plain(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Facts
     let found = match &own {
         None => {
             let size = Value::default(Limit::Of(1), NO_POOL);
-            let mut found = pool(Tool::Django, database.alias.clone(), database.place.clone(), size);
+            let mut found = pool(
+                Tool::Django,
+                database.alias.clone(),
+                database.place.clone(),
+                size,
+            );
             found.timeouts.lifetime = age;
             return Some(found);
         }
@@ -295,7 +271,13 @@ fn plain(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Facts
                 "psycopg's ConnectionPool has no such argument, and Django does not start",
                 facts,
             );
-            psycopg(database.alias.clone(), database.place.clone(), Tool::Django, own, facts)?
+            psycopg(
+                database.alias.clone(),
+                database.place.clone(),
+                Tool::Django,
+                own,
+                facts,
+            )?
         }
     };
     if let Some(age) = age
@@ -325,7 +307,10 @@ pub(super) fn psycopg(
             value: Limit::Of(min.value),
             origin: min.origin.clone(),
         },
-        false => Value::default(Limit::Of(4), "psycopg_pool's default: as many as min_size, 4"),
+        false => Value::default(
+            Limit::Of(4),
+            "psycopg_pool's default: as many as min_size, 4",
+        ),
     };
     let size = own.count("max_size", as_min, limit_always, facts)?;
     let mut found = pool(tool, name, place, size);
@@ -346,14 +331,25 @@ fn queue_pool(database: &Database<'_, '_>, facts: &mut Facts) -> Option<Pool> {
     };
     let size = Value::default(Limit::Of(10), DEFAULT);
     let size = own.count("POOL_SIZE", size, limit_above_zero, facts)?;
-    let mut found = pool(Tool::Django, database.alias.clone(), database.place.clone(), size);
+    let mut found = pool(
+        Tool::Django,
+        database.alias.clone(),
+        database.place.clone(),
+        size,
+    );
     let extra = Value::default(Limit::Of(10), DEFAULT);
-    let below_zero = |n: f64| if n < 0.0 { Limit::Unlimited } else { limit_always(n) };
+    let below_zero = |n: f64| {
+        if n < 0.0 {
+            Limit::Unlimited
+        } else {
+            limit_always(n)
+        }
+    };
     found.extra = own.count("MAX_OVERFLOW", extra, below_zero, facts);
     found.min = Some(Value::default(0, DEFAULT));
     let seconds = (Unit::Seconds, Zero::None);
     found.timeouts.wait = own.time("TIMEOUT", seconds, default_s(30, DEFAULT), facts);
-    found.timeouts.lifetime = own.time("RECYCLE", seconds, default_s(3_600, DEFAULT), facts);
+    found.timeouts.lifetime = own.time("RECYCLE", seconds, default_s(900, DEFAULT), facts);
     Some(found)
 }
 
@@ -361,7 +357,12 @@ fn gevent(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Fact
     const DEFAULT: &str = "django-db-geventpool's default";
     let size = Value::default(Limit::Of(4), DEFAULT);
     let size = inner.count("MAX_CONNS", size, limit_above_zero, facts)?;
-    let mut found = pool(Tool::Django, database.alias.clone(), database.place.clone(), size);
+    let mut found = pool(
+        Tool::Django,
+        database.alias.clone(),
+        database.place.clone(),
+        size,
+    );
     found.min = Some(Value::default(0, DEFAULT));
     found.timeouts.wait = default_forever("django-db-geventpool: waits without an end");
     Some(found)
@@ -378,7 +379,7 @@ fn around(
     let seconds = (Unit::Seconds, Zero::Forever);
     pool.timeouts.connect = inner.time("connect_timeout", seconds, None, facts);
     if let Some((text, place)) = inner.text("options") {
-        startup(Tool::Django, &text.text, &place, &mut pool.timeouts, facts);
+        startup(Tool::Django, &text, &place, &mut pool.timeouts, facts);
         pool.needs.push((Feature::SessionSettings, place));
     }
     if !options.is_true("DISABLE_SERVER_SIDE_CURSORS") {

@@ -19,8 +19,11 @@ pub(super) const ENTRY: &[&str] = &[
 ];
 
 /// Those of them that hurt when they stand somewhere else.
-pub(super) const CONNECTION: &[&str] =
-    &["CONN_MAX_AGE", "CONN_HEALTH_CHECKS", "DISABLE_SERVER_SIDE_CURSORS"];
+pub(super) const CONNECTION: &[&str] = &[
+    "CONN_MAX_AGE",
+    "CONN_HEALTH_CHECKS",
+    "DISABLE_SERVER_SIDE_CURSORS",
+];
 
 /// Of `OPTIONS["pool"]`: arguments of psycopg_pool's ConnectionPool.
 pub(super) const POOL: &[&str] = &[

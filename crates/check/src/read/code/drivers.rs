@@ -2,8 +2,7 @@
 
 use super::django::psycopg;
 use super::options::{
-    Options, Said, Unit, Zero, address, default_forever, default_s, limit_always, pool,
-    server_time,
+    Options, Said, Unit, Zero, address, default_forever, default_s, limit_always, pool, server_time,
 };
 use super::{Call, Code, Expr, POOLS_MAX, Scalar};
 use crate::facts::{Facts, Feature, Limit, Pool, Tool, Value, Wait};
@@ -86,9 +85,8 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
     let psycopg3 = code.mentions(&["psycopg_pool"]);
     let psycopg2 = code.mentions(&["psycopg2"]);
     let asyncpg = code.mentions(&["asyncpg"]);
-    let may_be = |call: &&Call| {
-        call.last().ends_with("ConnectionPool") || call.last() == "create_pool"
-    };
+    let may_be =
+        |call: &&Call| call.last().ends_with("ConnectionPool") || call.last() == "create_pool";
     for call in code.calls.iter().filter(may_be).take(POOLS_MAX) {
         // Other libraries have pools of these names: redis, urllib3, aiomysql.
         let foreign = ["redis", "mysql", "urllib", "http"];
@@ -98,12 +96,8 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
         }
         let found = match call.last() {
             "ConnectionPool" | "AsyncConnectionPool" if psycopg3 => three(code, call, facts),
-            "NullConnectionPool" | "AsyncNullConnectionPool" if psycopg3 => {
-                null(code, call, facts)
-            }
-            "SimpleConnectionPool" | "ThreadedConnectionPool" if psycopg2 => {
-                two(code, call, facts)
-            }
+            "NullConnectionPool" | "AsyncNullConnectionPool" if psycopg3 => null(code, call, facts),
+            "SimpleConnectionPool" | "ThreadedConnectionPool" if psycopg2 => two(code, call, facts),
             "create_pool" if asyncpg => of_asyncpg(code, call, facts),
             _ => None,
         };
@@ -129,8 +123,19 @@ fn three(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         "psycopg's ConnectionPool has no such argument and raises TypeError",
         facts,
     );
-    let mut found = psycopg(call.name_or("pool"), call.place.clone(), Tool::Psycopg, &own, facts)?;
-    dsn(code, own.get("conninfo").or(call.arguments.first()), &mut found, facts);
+    let mut found = psycopg(
+        call.name_or("pool"),
+        call.place.clone(),
+        Tool::Psycopg,
+        &own,
+        facts,
+    )?;
+    dsn(
+        code,
+        own.get("conninfo").or(call.arguments.first()),
+        &mut found,
+        facts,
+    );
     threshold(&own, call, &mut found);
     Some(found)
 }
@@ -144,7 +149,8 @@ fn threshold(own: &Options<'_, '_>, call: &Call, pool: &mut Pool) {
         None => own.said("kwargs") != Said::Absent,
     };
     if !is_off {
-        pool.needs.push((Feature::PreparedStatements, call.place.clone()));
+        pool.needs
+            .push((Feature::PreparedStatements, call.place.clone()));
     }
 }
 
@@ -158,10 +164,25 @@ fn null(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         super::options::limit_above_zero,
         facts,
     )?;
-    let mut found = pool(Tool::Psycopg, call.name_or("pool"), call.place.clone(), size);
+    let mut found = pool(
+        Tool::Psycopg,
+        call.name_or("pool"),
+        call.place.clone(),
+        size,
+    );
     let seconds = (Unit::Seconds, Zero::None);
-    found.timeouts.wait = own.time("timeout", seconds, default_s(30, "psycopg_pool's default"), facts);
-    dsn(code, own.get("conninfo").or(call.arguments.first()), &mut found, facts);
+    found.timeouts.wait = own.time(
+        "timeout",
+        seconds,
+        default_s(30, "psycopg_pool's default"),
+        facts,
+    );
+    dsn(
+        code,
+        own.get("conninfo").or(call.arguments.first()),
+        &mut found,
+        facts,
+    );
     Some(found)
 }
 
@@ -179,7 +200,12 @@ fn two(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         value: Limit::Of(max.value),
         origin: max.origin,
     };
-    let mut found = pool(Tool::Psycopg, call.name_or("pool"), call.place.clone(), size);
+    let mut found = pool(
+        Tool::Psycopg,
+        call.name_or("pool"),
+        call.place.clone(),
+        size,
+    );
     found.min = number("minconn", 0);
     // getconn raises PoolError at once when all are taken.
     found.timeouts.wait = Some(Value::default(
@@ -187,7 +213,12 @@ fn two(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         "psycopg2: an exhausted pool raises PoolError at once",
     ));
     own.secret("password", facts);
-    dsn(code, own.get("dsn").or(call.arguments.get(2)), &mut found, facts);
+    dsn(
+        code,
+        own.get("dsn").or(call.arguments.get(2)),
+        &mut found,
+        facts,
+    );
     Some(found)
 }
 
@@ -201,7 +232,12 @@ fn of_asyncpg(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
     );
     let size = Value::default(Limit::Of(10), ASYNCPG);
     let size = own.count("max_size", size, limit_always, facts)?;
-    let mut found = pool(Tool::Asyncpg, call.name_or("pool"), call.place.clone(), size);
+    let mut found = pool(
+        Tool::Asyncpg,
+        call.name_or("pool"),
+        call.place.clone(),
+        size,
+    );
     found.min = own.least("min_size", Value::default(10, ASYNCPG), facts);
     let seconds = (Unit::Seconds, Zero::Forever);
     let t = &mut found.timeouts;
@@ -218,7 +254,9 @@ fn of_asyncpg(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
                 server_time(Tool::Asyncpg, key, &text.text, &value.place, t, facts);
             }
             if key != "application_name" {
-                found.needs.push((Feature::SessionSettings, entry.key_place.clone()));
+                found
+                    .needs
+                    .push((Feature::SessionSettings, entry.key_place.clone()));
             }
         }
     }
@@ -228,10 +266,17 @@ fn of_asyncpg(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         Said::Unknown => true,
     };
     if !is_off {
-        found.needs.push((Feature::PreparedStatements, call.place.clone()));
+        found
+            .needs
+            .push((Feature::PreparedStatements, call.place.clone()));
     }
     own.secret("password", facts);
-    dsn(code, own.get("dsn").or(call.arguments.first()), &mut found, facts);
+    dsn(
+        code,
+        own.get("dsn").or(call.arguments.first()),
+        &mut found,
+        facts,
+    );
     Some(found)
 }
 

@@ -120,14 +120,23 @@ mod tests {
         for (text, feature) in [
             ("LISTEN jobs", Some(Feature::Listen)),
             ("  select pg_advisory_lock(1)", Some(Feature::AdvisoryLocks)),
-            ("SELECT pg_try_advisory_lock_shared($1)", Some(Feature::AdvisoryLocks)),
+            (
+                "SELECT pg_try_advisory_lock_shared($1)",
+                Some(Feature::AdvisoryLocks),
+            ),
             ("SELECT pg_advisory_xact_lock(1)", None),
             ("SELECT pg_try_advisory_xact_lock(1)", None),
             ("set search_path to shop", Some(Feature::SessionSettings)),
             ("SET LOCAL search_path TO shop", None),
             ("SET TRANSACTION READ ONLY", None),
-            ("CREATE TEMP TABLE t (x int)", Some(Feature::TemporaryTables)),
-            ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", Some(Feature::ServerSideCursors)),
+            (
+                "CREATE TEMP TABLE t (x int)",
+                Some(Feature::TemporaryTables),
+            ),
+            (
+                "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+                Some(Feature::ServerSideCursors),
+            ),
             ("UPDATE t SET a = 1", None),
             ("listen", None),
             ("", None),

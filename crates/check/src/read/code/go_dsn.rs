@@ -30,8 +30,12 @@ impl Dsn {
     pub fn is_simple(&self) -> bool {
         let mode = self.parameter("default_query_exec_mode");
         mode.is_some_and(|(mode, _)| mode != "cache_statement")
-            || self.parameter("prefer_simple_protocol").is_some_and(|(v, _)| v == "true")
-            || self.parameter("statement_cache_mode").is_some_and(|(v, _)| v == "describe")
+            || self
+                .parameter("prefer_simple_protocol")
+                .is_some_and(|(v, _)| v == "true")
+            || self
+                .parameter("statement_cache_mode")
+                .is_some_and(|(v, _)| v == "describe")
     }
 }
 
@@ -122,7 +126,9 @@ fn words(text: &Text, found: &Found, facts: &mut Facts) -> Option<Parts> {
         port: known("port").and_then(|port| port.parse().ok()),
         database: known("dbname"),
     };
-    let parameters = all.into_iter().map(|(key, value, place)| (key.to_owned(), value, place));
+    let parameters = all
+        .into_iter()
+        .map(|(key, value, place)| (key.to_owned(), value, place));
     Some((target, parameters.collect()))
 }
 
@@ -136,7 +142,9 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
         let unit = match unit {
             "ns" => 1e-9,

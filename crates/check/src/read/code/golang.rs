@@ -42,7 +42,11 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
     }
     let postgres = code.mentions(&["postgres", "lib/pq", "pgx"]);
     let alone = opens.is_empty() && (postgres || !code.mentions(&["mysql", "sqlite", "sqlserver"]));
-    for (group, _) in groups.iter().zip(&taken).filter(|(_, taken)| alone && !**taken) {
+    for (group, _) in groups
+        .iter()
+        .zip(&taken)
+        .filter(|(_, taken)| alone && !**taken)
+    {
         sql(code, None, Some(group), facts);
     }
     pgxpool(code, facts);
@@ -74,19 +78,30 @@ struct Group<'e> {
 }
 
 fn opens<'e>(code: &'e Code<'_>) -> Vec<Open<'e>> {
-    let opening = ["Open", "Connect", "MustConnect", "MustOpen", "ConnectContext", "OpenDB"];
+    let opening = [
+        "Open",
+        "Connect",
+        "MustConnect",
+        "MustOpen",
+        "ConnectContext",
+        "OpenDB",
+    ];
+    let packages = [
+        "sql", "sqlx", "gorm", "otelsql", "apmsql", "sqltrace", "ocsql", "nrsql",
+    ];
     let named = |c: &&Call| {
         let (package, name) = c.function.rsplit_once('.').unwrap_or(("", &c.function));
         let package = package.rsplit('.').next().unwrap_or("");
-        let is_sql = package.contains("sql") && package != "mysql" && package != "pgsql";
-        (is_sql || package == "gorm") && opening.contains(&name)
+        packages.contains(&package) && opening.contains(&name)
     };
     let made = |call: &'e Call| {
         let text = |expr: &Expr| code.scalar(expr).text().map(|t| t.text.clone());
         // Some take a context first; `OpenDB` takes a connector.
-        let mut arguments = call.arguments.iter().take(3).skip_while(|a| {
-            call.last() == "ConnectContext" && text(a).is_none()
-        });
+        let mut arguments = call
+            .arguments
+            .iter()
+            .take(3)
+            .skip_while(|a| call.last() == "ConnectContext" && text(a).is_none());
         let first = arguments.next();
         let driver = match first.map(|expr| (&expr.what, text(expr))) {
             Some((What::Call(inner), _)) => of_gorm(code, &inner.function),
@@ -104,7 +119,12 @@ fn opens<'e>(code: &'e Code<'_>) -> Vec<Open<'e>> {
             },
         }
     };
-    code.calls.iter().filter(named).take(POOLS_MAX).map(made).collect()
+    code.calls
+        .iter()
+        .filter(named)
+        .take(POOLS_MAX)
+        .map(made)
+        .collect()
 }
 
 fn of_name(driver: &str) -> Driver {
@@ -134,8 +154,12 @@ fn hidden(code: &Code<'_>) -> Driver {
 }
 
 fn groups<'e>(code: &'e Code<'_>) -> Vec<Group<'e>> {
-    let setters =
-        ["SetMaxOpenConns", "SetMaxIdleConns", "SetConnMaxLifetime", "SetConnMaxIdleTime"];
+    let setters = [
+        "SetMaxOpenConns",
+        "SetMaxIdleConns",
+        "SetConnMaxLifetime",
+        "SetConnMaxIdleTime",
+    ];
     let mut all: Vec<Group<'e>> = Vec::new();
     for call in &code.calls {
         let Some((receiver, name)) = call.function.rsplit_once('.') else {
@@ -169,11 +193,24 @@ fn sql(code: &Code<'_>, open: Option<&Open<'_>>, group: Option<&Group<'_>>, fact
         let call = calls.find(|call| call.last() == name)?;
         call.arguments.first().map(|expr| code.scalar(expr))
     };
-    let lifetime = age("SetConnMaxLifetime", argument("SetConnMaxLifetime"), facts);
-    let idle = age("SetConnMaxIdleTime", argument("SetConnMaxIdleTime"), facts);
+    let lifetime = age(
+        Tool::GoSql,
+        "SetConnMaxLifetime",
+        argument("SetConnMaxLifetime"),
+        facts,
+    );
+    let idle = age(
+        Tool::GoSql,
+        "SetConnMaxIdleTime",
+        argument("SetConnMaxIdleTime"),
+        facts,
+    );
     let dsn = open.and_then(|open| dsn(code, Tool::GoSql, open.dsn?, facts));
     let size = match argument("SetMaxOpenConns") {
-        None => Value::default(Limit::Unlimited, "Go's default: SetMaxOpenConns is 0, no limit"),
+        None => Value::default(
+            Limit::Unlimited,
+            "Go's default: SetMaxOpenConns is 0, no limit",
+        ),
         Some(found) => match found.number() {
             Some(n) => Value::stated(limit_above_zero(n), found.place),
             None => return,
@@ -192,7 +229,9 @@ fn sql(code: &Code<'_>, open: Option<&Open<'_>>, group: Option<&Group<'_>>, fact
     found.min = match argument("SetMaxIdleConns") {
         // Go keeps 2, or fewer where fewer are allowed.
         None => Some(Value::default(most.min(2), SQL)),
-        Some(stated) => stated.number().map(|n| Value::stated(whole(n), stated.place)),
+        Some(stated) => stated
+            .number()
+            .map(|n| Value::stated(whole(n), stated.place)),
     };
     let never = |what| Some(Value::default(Wait::Forever, what));
     found.timeouts.lifetime = lifetime.unwrap_or(never("Go's default: connections live for ever"));
@@ -203,14 +242,19 @@ fn sql(code: &Code<'_>, open: Option<&Open<'_>>, group: Option<&Group<'_>>, fact
 }
 
 /// A time of Go. Outer `None`: not set here; inner: not known.
-fn age(name: &str, found: Option<Found>, facts: &mut Facts) -> Option<Option<Value<Wait>>> {
+fn age(
+    tool: Tool,
+    name: &str,
+    found: Option<Found>,
+    facts: &mut Facts,
+) -> Option<Option<Value<Wait>>> {
     let found = found?;
     let ns = match found.what {
         Scalar::Nanoseconds(ns) => ns,
         Scalar::Number(n) => {
             if n > 0.0 && n < MEANT_NS_MIN {
                 facts.odd.push(Odd {
-                    tool: Tool::GoSql,
+                    tool,
                     place: found.place.clone(),
                     what: format!("`{name}` is in nanoseconds: {n} means {n} ns"),
                     help: format!("write `{n} * time.Second`, or the unit that is meant"),
@@ -236,10 +280,12 @@ fn connected(code: &Code<'_>, dsn: Option<Dsn>, prepares: bool, pool: &mut Pool)
         pool.timeouts.connect = dsn.connect;
         pool.timeouts.statement = dsn.times.statement;
         pool.timeouts.idle_in_transaction = dsn.times.idle_in_transaction;
-        pool.needs.extend(dsn.settings.map(|place| (Feature::SessionSettings, place)));
+        pool.needs
+            .extend(dsn.settings.map(|place| (Feature::SessionSettings, place)));
     }
     if prepares && !is_simple {
-        pool.needs.push((Feature::PreparedStatements, pool.place.clone()));
+        pool.needs
+            .push((Feature::PreparedStatements, pool.place.clone()));
     }
 }
 
@@ -262,9 +308,9 @@ fn simple(code: &Code<'_>) -> bool {
 /// pgxpool: `ParseConfig` and what is assigned to it, or `New` with a DSN.
 fn pgxpool(code: &Code<'_>, facts: &mut Facts) {
     let of = |name: &'static str| {
-        code.calls.iter().filter(move |c| {
-            c.last() == name && c.function.contains("pgxpool")
-        })
+        code.calls
+            .iter()
+            .filter(move |c| c.last() == name && c.function.contains("pgxpool"))
     };
     let configs: Vec<&Call> = of("ParseConfig").take(POOLS_MAX).collect();
     for call in &configs {
@@ -273,12 +319,18 @@ fn pgxpool(code: &Code<'_>, facts: &mut Facts) {
             near && a.path.len() > 1 && a.path.first() == Some(&call.label)
         };
         let fields: Vec<&Assignment> = code.assignments.iter().filter(own).collect();
-        let dsn = call.arguments.first().and_then(|expr| dsn(code, Tool::Pgx, expr, facts));
+        let dsn = call
+            .arguments
+            .first()
+            .and_then(|expr| dsn(code, Tool::Pgx, expr, facts));
         pgx_pool(code, call, &fields, dsn, facts);
     }
     let direct = of("New").chain(of("Connect"));
     for call in direct.take(POOLS_MAX) {
-        let dsn = call.arguments.get(1).and_then(|expr| dsn(code, Tool::Pgx, expr, facts));
+        let dsn = call
+            .arguments
+            .get(1)
+            .and_then(|expr| dsn(code, Tool::Pgx, expr, facts));
         pgx_pool(code, call, &[], dsn, facts);
     }
 }
@@ -299,7 +351,10 @@ fn pgx_pool(
     // A field wins over the DSN. `Err`: stated, and not known.
     let count = |name: &str, key: &str| -> Result<Option<(f64, Place)>, ()> {
         match (field(name), parameter(key)) {
-            (Some(found), _) => found.number().map(|n| Some((n, found.place.clone()))).ok_or(()),
+            (Some(found), _) => found
+                .number()
+                .map(|n| Some((n, found.place.clone())))
+                .ok_or(()),
             (None, Some((text, place))) => text.parse().map(|n| Some((n, place))).map_err(|_| ()),
             (None, None) => Ok(None),
         }
@@ -321,10 +376,13 @@ fn pgx_pool(
         Err(()) => None,
     };
     let mut time = |name: &str, key: &str, default_s: u64| match field(name) {
-        Some(stated) => age(name, Some(stated), facts).flatten(),
+        Some(stated) => age(Tool::Pgx, name, Some(stated), facts).flatten(),
         None => match parameter(key) {
             Some((text, place)) => pgx_time(key, &text, place, facts),
-            None => Some(Value::default(Wait::For(Duration::from_secs(default_s)), PGX)),
+            None => Some(Value::default(
+                Wait::For(Duration::from_secs(default_s)),
+                PGX,
+            )),
         },
     };
     found.timeouts.lifetime = time("MaxConnLifetime", "pool_max_conn_lifetime", 3_600);
@@ -357,7 +415,8 @@ fn runtime(code: &Code<'_>, fields: &[&Assignment], pool: &mut Pool, facts: &mut
         let found = code.scalar(&field.value);
         match (config.as_str(), name.as_str(), rest) {
             ("ConnConfig", "ConnectTimeout", []) => {
-                pool.timeouts.connect = age("ConnectTimeout", Some(found), facts).flatten();
+                pool.timeouts.connect =
+                    age(Tool::Pgx, "ConnectTimeout", Some(found), facts).flatten();
             }
             ("ConnConfig", "RuntimeParams", [key]) => {
                 if let Some(text) = found.text() {
@@ -365,7 +424,8 @@ fn runtime(code: &Code<'_>, fields: &[&Assignment], pool: &mut Pool, facts: &mut
                     server_time(Tool::Pgx, key, &text.text, &found.place, t, facts);
                 }
                 if key != "application_name" {
-                    pool.needs.push((Feature::SessionSettings, field.place.clone()));
+                    pool.needs
+                        .push((Feature::SessionSettings, field.place.clone()));
                 }
             }
             _ => {}

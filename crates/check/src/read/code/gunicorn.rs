@@ -16,7 +16,7 @@ pub(super) fn read(code: &Code<'_>, path: &Path, facts: &mut Facts) {
     }
     let setting = |key: &str| {
         let mut all = code.assignments.iter();
-        let found = all.find(|a| a.scope == 0 && a.path.len() == 1 && a.path[0] == key)?;
+        let found = all.find(|a| a.scope == 0 && a.path == [key])?;
         Some((found.place.clone(), code.scalar(&found.value)))
     };
     let telling = ["workers", "threads", "timeout", "bind", "worker_class"];
@@ -37,9 +37,18 @@ pub(super) fn read(code: &Code<'_>, path: &Path, facts: &mut Facts) {
     if let Some(found) = &timeout
         && let Some(seconds) = found.number()
     {
-        odd_time(Tool::Gunicorn, "timeout", seconds, Unit::Seconds, &found.place, facts);
+        odd_time(
+            Tool::Gunicorn,
+            "timeout",
+            seconds,
+            Unit::Seconds,
+            &found.place,
+            facts,
+        );
         let value = wait(seconds, Unit::Seconds, Zero::Forever);
-        facts.requests.push((Tool::Gunicorn, Value::stated(value, found.place.clone())));
+        facts
+            .requests
+            .push((Tool::Gunicorn, Value::stated(value, found.place.clone())));
     }
     facts.workloads.push(Workload {
         tool: Tool::Gunicorn,

@@ -27,7 +27,11 @@ pub(super) fn number(literal: &str) -> Option<f64> {
     if let Some(hex) = plain.strip_prefix("0x") {
         return u32::from_str_radix(hex, 16).ok().map(f64::from);
     }
-    plain.trim_end_matches(['n', 'l']).parse().ok().filter(|n: &f64| n.is_finite())
+    plain
+        .trim_end_matches(['n', 'l'])
+        .parse()
+        .ok()
+        .filter(|n: &f64| n.is_finite())
 }
 
 #[cfg(test)]

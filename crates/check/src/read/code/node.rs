@@ -45,6 +45,7 @@ const KNOWN: &[&str] = &[
     "verify",
     "log",
     "onConnect",
+    "hooks",
 ];
 
 /// What people write instead, in small letters.
@@ -80,24 +81,33 @@ const POOLISH: &[&str] = &[
 
 /// Reads all pools of a file.
 pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
-    let packages = ["pg", "pg-pool", "@neondatabase/serverless", "@prisma/adapter-pg"];
+    let packages = [
+        "pg",
+        "pg-pool",
+        "@neondatabase/serverless",
+        "@prisma/adapter-pg",
+    ];
     let has_pg = packages.iter().any(|name| imports(code, name));
     let has_postgres = imports(code, "postgres");
     let may_be = |call: &&Call| {
         let last = call.last();
-        last.ends_with("Pool") || matches!(last, "PrismaPg" | "PrismaClient" | "postgres" | "sql")
+        is_class(last) || matches!(last, "PrismaClient" | "postgres")
     };
     for call in code.calls.iter().filter(may_be).take(POOLS_MAX) {
         let found = match call.last() {
             "PrismaClient" => prisma_client(code, call, facts),
             "postgres" if has_postgres => postgres_js(code, call, facts),
-            last if has_pg && (last.ends_with("Pool") || last == "PrismaPg") => {
-                node_pg(code, call, facts)
-            }
+            last if has_pg && is_class(last) => node_pg(code, call, facts),
             _ => None,
         };
         facts.pools.extend(found);
     }
+}
+
+/// `Pool`, `PgPool`; not `createPool`, which is somebody's own.
+fn is_class(name: &str) -> bool {
+    let is_pool = name.ends_with("Pool") && name.starts_with(char::is_uppercase);
+    is_pool || name == "PrismaPg"
 }
 
 /// The file names the package between quotes, as imports do.
@@ -132,7 +142,13 @@ fn sized(options: &Options<'_, '_>, call: &Call, facts: &mut Facts) -> Option<Po
         None if options.get("poolSize").is_some() => "poolSize",
         _ => "max",
     };
-    let above = |n: f64| if n > 0.0 { Limit::Of(whole(n)) } else { Limit::Of(10) };
+    let above = |n: f64| {
+        if n > 0.0 {
+            Limit::Of(whole(n))
+        } else {
+            Limit::Of(10)
+        }
+    };
     let size = options.count(key, Value::default(Limit::Of(10), DEFAULT), above, facts)?;
     let mut found = pool(Tool::NodePg, call.name_or("pool"), call.place.clone(), size);
     found.min = options.least("min", Value::default(0, DEFAULT), facts);
@@ -142,11 +158,10 @@ fn sized(options: &Options<'_, '_>, call: &Call, facts: &mut Facts) -> Option<Po
 /// The times that node-postgres reads, in milliseconds.
 pub(super) fn times(options: &Options<'_, '_>, facts: &mut Facts) -> Timeouts {
     let ms = (Unit::Milliseconds, Zero::Forever);
-    let never = |what| default_forever(what);
     let wait = options.time(
         "connectionTimeoutMillis",
         ms,
-        never("node-postgres's default: connectionTimeoutMillis is off"),
+        default_forever("node-postgres's default: connectionTimeoutMillis is off"),
         facts,
     );
     let key = match options.get("statement_timeout") {
@@ -159,13 +174,13 @@ pub(super) fn times(options: &Options<'_, '_>, facts: &mut Facts) -> Timeouts {
         statement: options.time(
             key,
             ms,
-            never("node-postgres's default: statement_timeout is off"),
+            default_forever("node-postgres's default: statement_timeout is off"),
             facts,
         ),
         idle_in_transaction: options.time(
             "idle_in_transaction_session_timeout",
             ms,
-            never("node-postgres's default: idle_in_transaction_session_timeout is off"),
+            default_forever("node-postgres's default: idle_in_transaction_session_timeout is off"),
             facts,
         ),
         idle: options.time("idleTimeoutMillis", ms, default_s(10, DEFAULT), facts),
@@ -176,11 +191,20 @@ pub(super) fn times(options: &Options<'_, '_>, facts: &mut Facts) -> Timeouts {
 /// Where it connects to, its secrets, and what it sets for its session.
 pub(super) fn around(options: &Options<'_, '_>, pool: &mut Pool, facts: &mut Facts) {
     options.secret("password", facts);
-    let text = |key: &str| options.text(key).filter(|(t, _)| !t.filled).map(|(t, _)| t.text);
-    let port = options.get("port").and_then(|expr| options.code.scalar(expr).number());
+    let text = |key: &str| {
+        options
+            .text(key)
+            .filter(|(t, _)| !t.filled)
+            .map(|(t, _)| t.text)
+    };
+    let port = options
+        .get("port")
+        .and_then(|expr| options.code.scalar(expr).number());
     pool.target.host = text("host");
     pool.target.database = text("database");
-    pool.target.port = port.filter(|n| (1.0..65_536.0).contains(n)).map(|n| n as u16);
+    pool.target.port = port
+        .filter(|n| (1.0..65_536.0).contains(n))
+        .map(|n| n as u16);
     let url = options.get("connectionString").or(options.get("url"));
     if let Some(expr) = url
         && let Some(address) = address(&options.code.scalar(expr), facts)
@@ -188,7 +212,7 @@ pub(super) fn around(options: &Options<'_, '_>, pool: &mut Pool, facts: &mut Fac
         pool.target = address.target;
     }
     if let Some((text, place)) = options.text("options") {
-        startup(pool.tool, &text.text, &place, &mut pool.timeouts, facts);
+        startup(pool.tool, &text, &place, &mut pool.timeouts, facts);
         pool.needs.push((Feature::SessionSettings, place));
     }
 }
@@ -198,7 +222,9 @@ fn prisma_client(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool
     let options = Options::of(code, Tool::Prisma, call.arguments.first()?)?;
     let sources = options.inner("datasources");
     let inner = sources.and_then(|all| all.keys().next().and_then(|(key, _)| all.inner(key)));
-    let url = options.get("datasourceUrl").or(inner.as_ref().and_then(|i| i.get("url")))?;
+    let url = options
+        .get("datasourceUrl")
+        .or(inner.as_ref().and_then(|i| i.get("url")))?;
     let found: Found = code.scalar(url);
     // Something is filled in: parameters may follow that are not seen here.
     let text = found.text().filter(|text| !text.filled && text.exact)?;
@@ -208,7 +234,10 @@ fn prisma_client(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool
 /// `postgres(url, {...})`: its times are seconds.
 fn postgres_js(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
     const DEFAULT: &str = "postgres.js's default";
-    let map = call.arguments.iter().find(|a| matches!(code.behind(a).what, What::Map(_)));
+    let map = call
+        .arguments
+        .iter()
+        .find(|a| matches!(code.behind(a).what, What::Map(_)));
     let options = match (map, call.arguments.len()) {
         (Some(map), _) => Options::of(code, Tool::PostgresJs, map)?,
         (None, 0 | 1) => Options::none(code, Tool::PostgresJs),
@@ -216,7 +245,12 @@ fn postgres_js(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> 
     };
     let above = |n: f64| Limit::Of(whole(n.max(1.0)));
     let size = options.count("max", Value::default(Limit::Of(10), DEFAULT), above, facts)?;
-    let mut found = pool(Tool::PostgresJs, call.name_or("sql"), call.place.clone(), size);
+    let mut found = pool(
+        Tool::PostgresJs,
+        call.name_or("sql"),
+        call.place.clone(),
+        size,
+    );
     let seconds = (Unit::Seconds, Zero::Forever);
     let t = &mut found.timeouts;
     t.connect = options.time("connect_timeout", seconds, default_s(30, DEFAULT), facts);
@@ -236,7 +270,9 @@ fn postgres_js(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> 
         Said::Unknown => true,
     };
     if !is_off {
-        found.needs.push((Feature::PreparedStatements, call.place.clone()));
+        found
+            .needs
+            .push((Feature::PreparedStatements, call.place.clone()));
     }
     Some(found)
 }

@@ -2,7 +2,7 @@
 //! are maps that say `dialect`, `client` or `type`, wherever they stand.
 
 use super::node::{around, imports, times};
-use super::options::{Options, Unit, Zero, address, default_s, limit_always, pool, whole};
+use super::options::{Options, Unit, Zero, address, default_s, limit_always, pool, secret, whole};
 use super::{Call, Code, POOLS_MAX, What};
 use crate::facts::{Facts, Limit, Pool, Timeouts, Tool, Value};
 use crate::place::Place;
@@ -26,8 +26,9 @@ const BESIDE: &[&str] = &[
     "maxpoolsize",
 ];
 
-const SEQUELIZE_POOL: &[&str] =
-    &["max", "min", "idle", "acquire", "evict", "maxUses", "validate"];
+const SEQUELIZE_POOL: &[&str] = &[
+    "max", "min", "idle", "acquire", "evict", "maxUses", "validate",
+];
 
 const KNEX_POOL: &[&str] = &[
     "min",
@@ -70,7 +71,9 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
         };
         let says = |key: &str| {
             let value = options.text(key);
-            value.filter(|(text, _)| POSTGRES.contains(&text.text.as_str())).map(|(_, p)| p)
+            value
+                .filter(|(text, _)| POSTGRES.contains(&text.text.as_str()))
+                .map(|(_, p)| p)
         };
         let label = match found.label.as_str() {
             "" => "default",
@@ -97,19 +100,34 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
 /// `new Sequelize("postgres://…", {...})` without a dialect.
 fn sequelize_url(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
     let first = call.arguments.first()?;
-    let map = call.arguments.iter().find(|a| matches!(code.behind(a).what, What::Map(_)));
+    let map = call
+        .arguments
+        .iter()
+        .find(|a| matches!(code.behind(a).what, What::Map(_)));
     let options = match map {
         Some(map) => Options::of(code, Tool::Sequelize, map)?,
         None => Options::none(code, Tool::Sequelize),
     };
     let found = code.scalar(first);
+    // `new Sequelize(database, user, password, options)`.
+    if let (Some(_), Some(third)) = (found.text(), call.arguments.get(2)) {
+        let password = code.scalar(third);
+        if let Some(text) = password.text() {
+            secret(text, &password, facts);
+        }
+    }
     let stated = options.get("dialect").is_some();
     let address = address(&found, facts);
     let hidden = found.text().is_none() && code.mentions(&["postgres", "'pg'", "\"pg\""]);
     if stated || !(address.is_some() || hidden && imports(code, "sequelize")) {
         return None;
     }
-    let mut pool = sequelize(&options, &call.name_or("sequelize"), call.place.clone(), facts)?;
+    let mut pool = sequelize(
+        &options,
+        &call.name_or("sequelize"),
+        call.place.clone(),
+        facts,
+    )?;
     if let Some(address) = address {
         pool.target = address.target;
     }
@@ -125,8 +143,18 @@ fn sequelize(
     const DEFAULT: &str = "Sequelize's default";
     let own = inner(options)?;
     options.unread(&[], BESIDE, "Sequelize reads it only inside `pool`", facts);
-    own.unread(SEQUELIZE_POOL, IN_POOL, "Sequelize's pool does not read it", facts);
-    let size = own.count("max", Value::default(Limit::Of(5), DEFAULT), limit_always, facts)?;
+    own.unread(
+        SEQUELIZE_POOL,
+        IN_POOL,
+        "Sequelize's pool does not read it",
+        facts,
+    );
+    let size = own.count(
+        "max",
+        Value::default(Limit::Of(5), DEFAULT),
+        limit_always,
+        facts,
+    )?;
     let mut found = pool(Tool::Sequelize, label.to_owned(), place, size);
     found.min = own.least("min", Value::default(0, DEFAULT), facts);
     let ms = (Unit::Milliseconds, Zero::None);
@@ -149,7 +177,12 @@ fn knex(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Facts) 
     let own = inner(&options)?;
     options.unread(&[], BESIDE, "Knex reads it only inside `pool`", facts);
     own.unread(KNEX_POOL, IN_POOL, "Knex's pool does not read it", facts);
-    let size = own.count("max", Value::default(Limit::Of(10), DEFAULT), limit_always, facts)?;
+    let size = own.count(
+        "max",
+        Value::default(Limit::Of(10), DEFAULT),
+        limit_always,
+        facts,
+    )?;
     let mut found = pool(Tool::Knex, label.to_owned(), place, size);
     found.min = own.least("min", Value::default(2, DEFAULT), facts);
     let ms = (Unit::Milliseconds, Zero::None);
@@ -175,7 +208,15 @@ fn knex(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Facts) 
 
 fn typeorm(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Facts) -> Option<Pool> {
     const DEFAULT: &str = "node-postgres's default, under TypeORM";
-    let telling = ["entities", "extra", "synchronize", "migrations", "host", "url", "poolSize"];
+    let telling = [
+        "entities",
+        "extra",
+        "synchronize",
+        "migrations",
+        "host",
+        "url",
+        "poolSize",
+    ];
     if !telling.iter().any(|key| options.get(key).is_some()) {
         return None;
     }
@@ -189,7 +230,13 @@ fn typeorm(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Fact
         Some(_) if extra.get("max").is_none() => (&options, "poolSize"),
         _ => (&extra, "max"),
     };
-    let above = |n: f64| if n > 0.0 { Limit::Of(whole(n)) } else { Limit::Of(10) };
+    let above = |n: f64| {
+        if n > 0.0 {
+            Limit::Of(whole(n))
+        } else {
+            Limit::Of(10)
+        }
+    };
     let size = from.count(key, Value::default(Limit::Of(10), DEFAULT), above, facts)?;
     let mut found = pool(Tool::NodePg, label.to_owned(), place, size);
     found.timeouts = times(&extra, facts);

@@ -2,9 +2,7 @@
 //! there but unknown, or a value with its place.
 
 use super::{Code, Entry, Expr, Found, Scalar, Text};
-use crate::facts::{
-    Facts, Limit, Odd, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait,
-};
+use crate::facts::{Facts, Limit, Odd, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait};
 use crate::place::Place;
 use crate::read::pgbouncer::distance;
 use crate::read::url;
@@ -109,7 +107,9 @@ impl<'e, 'a> Options<'e, 'a> {
     }
 
     pub fn keys(&self) -> impl Iterator<Item = (&'e str, &'e Entry)> {
-        self.entries.iter().filter_map(|e| Some((e.key.as_deref()?, *e)))
+        self.entries
+            .iter()
+            .filter_map(|e| Some((e.key.as_deref()?, *e)))
     }
 
     pub fn said(&self, key: &str) -> Said {
@@ -153,9 +153,7 @@ impl<'e, 'a> Options<'e, 'a> {
             Said::Is(found) => found,
         };
         match found.number() {
-            Some(n) if n.fract() == 0.0 && n.abs() < 1e9 => {
-                Some(Value::stated(of(n), found.place))
-            }
+            Some(n) if n.fract() == 0.0 && n.abs() < 1e9 => Some(Value::stated(of(n), found.place)),
             _ => {
                 facts.odd.push(Odd {
                     tool: self.tool,
@@ -221,6 +219,7 @@ impl<'e, 'a> Options<'e, 'a> {
             let lower = key.to_ascii_lowercase();
             let near = known
                 .iter()
+                .filter(|k| k.len().abs_diff(lower.len()) <= 2)
                 .map(|k| (distance(&lower, &k.to_ascii_lowercase()), *k))
                 .min()
                 .filter(|(far, near)| *far <= 2 && near.len() > 5);
@@ -293,7 +292,10 @@ pub(super) fn wait(number: f64, unit: Unit, zero: Zero) -> Wait {
 
 /// A default time.
 pub(super) fn default_s(seconds: u64, whose: &'static str) -> Option<Value<Wait>> {
-    Some(Value::default(Wait::For(Duration::from_secs(seconds)), whose))
+    Some(Value::default(
+        Wait::For(Duration::from_secs(seconds)),
+        whose,
+    ))
 }
 
 /// A default without an end.
@@ -310,17 +312,16 @@ pub(super) fn odd_time(
     place: &Place,
     facts: &mut Facts,
 ) {
-    let is_age = ["age", "life", "idle", "recycle"].iter().any(|w| {
-        key.to_ascii_lowercase().contains(w) && !key.contains("transaction")
-    });
+    let is_age = ["age", "life", "idle", "recycle"]
+        .iter()
+        .any(|w| key.to_ascii_lowercase().contains(w) && !key.contains("transaction"));
     let (what, help) = match unit {
         Unit::Milliseconds if number > 0.0 && number < MEANT_MS_MIN => (
             format!("`{key}` is in milliseconds: {number} means {number} ms"),
             format!("write {} for {number} seconds", number * 1_000.0),
         ),
         Unit::Seconds
-            if number % 1_000.0 == 0.0
-                && number > if is_age { AGE_S_MAX } else { WAIT_S_MAX } =>
+            if number % 1_000.0 == 0.0 && number > if is_age { AGE_S_MAX } else { WAIT_S_MAX } =>
         {
             (
                 format!("`{key}` is in seconds: {number} means {}", spoken(number)),
@@ -348,8 +349,20 @@ fn spoken(seconds: f64) -> String {
 
 /// Defaults of variables that are for a developer's own machine.
 const FOR_DEVELOPERS: &[&str] = &[
-    "postgres", "password", "passwd", "secret", "changeme", "change-me", "example", "test", "dev",
-    "root", "admin", "user", "app", "local",
+    "postgres",
+    "password",
+    "passwd",
+    "secret",
+    "changeme",
+    "change-me",
+    "example",
+    "test",
+    "dev",
+    "root",
+    "admin",
+    "user",
+    "app",
+    "local",
 ];
 
 /// Keeps the place of a password; its text goes nowhere.
@@ -381,17 +394,32 @@ pub(super) fn address(found: &Found, facts: &mut Facts) -> Option<Address> {
     let parsed = url::parse(&text.text, &found.place)?;
     if let Some(place) = parsed.password {
         let start = place.range.start - found.place.range.start;
-        let password = text.text.get(start..start + place.range.len()).unwrap_or("");
+        let password = text
+            .text
+            .get(start..start + place.range.len())
+            .unwrap_or("");
         let part = Text {
             text: password.to_owned(),
             exact: text.exact,
             filled: text.filled && password.contains(['{', '$']),
         };
         // Where the bytes do not lie one by one, the whole text is masked.
-        let place = if text.exact { place } else { found.place.clone() };
+        let place = if text.exact {
+            place
+        } else {
+            found.place.clone()
+        };
         let what = Scalar::Unknown;
         let is_default = found.is_default;
-        secret(&part, &Found { what, place, is_default }, facts);
+        secret(
+            &part,
+            &Found {
+                what,
+                place,
+                is_default,
+            },
+            facts,
+        );
     }
     let known = |part: &str| {
         let is_known = !part.is_empty() && !part.contains(['{', '$', '%', '<']);
@@ -438,13 +466,28 @@ pub(super) fn pool(tool: Tool, name: String, place: Place, size: Value<Limit>) -
 }
 
 /// libpq's `options`: `-c statement_timeout=30000`, in milliseconds or with a unit.
-pub(super) fn startup(tool: Tool, text: &str, place: &Place, times: &mut Timeouts, facts: &mut Facts) {
-    let words = text.split(|c: char| c.is_whitespace());
-    for word in words {
-        let word = word.strip_prefix("-c").or(word.strip_prefix("--")).unwrap_or(word);
+pub(super) fn startup(
+    tool: Tool,
+    text: &Text,
+    place: &Place,
+    times: &mut Timeouts,
+    facts: &mut Facts,
+) {
+    let mut offset = 0;
+    for raw in text.text.split_inclusive(char::is_whitespace) {
+        let end = offset + raw.trim_end().len();
+        offset += raw.len();
+        let word = raw.trim_end();
+        let word = word
+            .strip_prefix("-c")
+            .or(word.strip_prefix("--"))
+            .unwrap_or(word);
         let Some((key, value)) = word.split_once('=') else {
             continue;
         };
+        let start = place.range.start;
+        let exact = Place::new(place.file, start + end - value.len()..start + end);
+        let place = if text.exact { &exact } else { place };
         server_time(tool, key, value, place, times, facts);
     }
 }
@@ -464,7 +507,9 @@ pub(super) fn server_time(
         _ => return,
     };
     let value = value.trim_matches(['\'', '"', ' ']);
-    let digits = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
+    let digits = value
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(value.len());
     let (number, unit) = value.split_at(digits);
     let Ok(number) = number.parse::<f64>() else {
         return;
@@ -481,5 +526,8 @@ pub(super) fn server_time(
         "d" => number * 86_400_000.0,
         _ => return,
     };
-    *slot = Some(Value::stated(wait(ms, Unit::Milliseconds, Zero::Forever), place.clone()));
+    *slot = Some(Value::stated(
+        wait(ms, Unit::Milliseconds, Zero::Forever),
+        place.clone(),
+    ));
 }

@@ -1,8 +1,8 @@
 //! SQLAlchemy's engines, also as Flask and others configure them.
 
 use super::options::{
-    Address, Options, Said, Unit, Zero, address, default_forever, default_s, limit_above_zero, limit_always,
-    pool, server_time, startup,
+    Address, Options, Said, Unit, Zero, address, default_forever, default_s, limit_above_zero,
+    limit_always, pool, server_time, startup,
 };
 use super::{Call, Code, Entry, Expr, Found, POOLS_MAX, What};
 use crate::facts::{Facts, Feature, Limit, Pool, Tool, Unread, Value};
@@ -119,7 +119,10 @@ fn read_engine(engine: &Engine<'_, '_, '_>, facts: &mut Facts) {
     };
     let connect = engine.options.inner("connect_args");
     // Only SQLite has this argument.
-    if connect.as_ref().is_some_and(|c| c.get("check_same_thread").is_some()) {
+    if connect
+        .as_ref()
+        .is_some_and(|c| c.get("check_same_thread").is_some())
+    {
         return;
     }
     engine.options.unread(
@@ -151,7 +154,14 @@ fn read_engine(engine: &Engine<'_, '_, '_>, facts: &mut Facts) {
 /// The limits, by the class of the pool.
 fn sized(engine: &Engine<'_, '_, '_>, facts: &mut Facts) -> Option<Pool> {
     let options = engine.options;
-    let new = |size| pool(Tool::SqlAlchemy, engine.name.clone(), engine.place.clone(), size);
+    let new = |size| {
+        pool(
+            Tool::SqlAlchemy,
+            engine.name.clone(),
+            engine.place.clone(),
+            size,
+        )
+    };
     let class = options.get("poolclass").or(options.get("pool_class"));
     if let Some(class) = class {
         let What::Name(name) = &class.what else {
@@ -174,7 +184,13 @@ fn sized(engine: &Engine<'_, '_, '_>, facts: &mut Facts) -> Option<Pool> {
     let size = Value::default(Limit::Of(5), DEFAULT);
     let mut found = new(options.count("pool_size", size, limit_above_zero, facts)?);
     let extra = Value::default(Limit::Of(10), DEFAULT);
-    let below_zero = |n: f64| if n < 0.0 { Limit::Unlimited } else { limit_always(n) };
+    let below_zero = |n: f64| {
+        if n < 0.0 {
+            Limit::Unlimited
+        } else {
+            limit_always(n)
+        }
+    };
     found.extra = Some(options.count("max_overflow", extra, below_zero, facts)?);
     Some(found)
 }
@@ -238,12 +254,16 @@ fn built(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Where {
     }
     options.secret("password", facts);
     let text = |key: &str| options.text(key).map(|(text, _)| text.text);
-    let port = options.get("port").and_then(|expr| code.scalar(expr).number());
+    let port = options
+        .get("port")
+        .and_then(|expr| code.scalar(expr).number());
     Where::Postgres(Address {
         scheme: scheme.text.clone(),
         target: crate::facts::Target {
             host: text("host"),
-            port: port.filter(|n| (1.0..65_536.0).contains(n)).map(|n| n as u16),
+            port: port
+                .filter(|n| (1.0..65_536.0).contains(n))
+                .map(|n| n as u16),
             database: text("database"),
         },
         parameters: Vec::new(),
@@ -261,7 +281,7 @@ fn connection(connect: &Options<'_, '_>, pool: &mut Pool, facts: &mut Facts) {
     pool.timeouts.connect = connect.time(key, seconds, None, facts);
     pool.timeouts.statement = connect.time("command_timeout", seconds, None, facts);
     if let Some((text, place)) = connect.text("options") {
-        startup(Tool::SqlAlchemy, &text.text, &place, &mut pool.timeouts, facts);
+        startup(Tool::SqlAlchemy, &text, &place, &mut pool.timeouts, facts);
         pool.needs.push((Feature::SessionSettings, place));
     }
     // asyncpg's parameters of the session.
@@ -271,10 +291,18 @@ fn connection(connect: &Options<'_, '_>, pool: &mut Pool, facts: &mut Facts) {
     for (key, entry) in settings.keys() {
         let found = settings.code.scalar(&entry.value);
         if let Some(text) = found.text() {
-            server_time(Tool::SqlAlchemy, key, &text.text, &found.place, &mut pool.timeouts, facts);
+            server_time(
+                Tool::SqlAlchemy,
+                key,
+                &text.text,
+                &found.place,
+                &mut pool.timeouts,
+                facts,
+            );
         }
         if key != "application_name" {
-            pool.needs.push((Feature::SessionSettings, entry.key_place.clone()));
+            pool.needs
+                .push((Feature::SessionSettings, entry.key_place.clone()));
         }
     }
 }
@@ -287,13 +315,20 @@ fn prepared(
     pool: &mut Pool,
 ) {
     let Some(address) = address else { return };
-    let driver = address.scheme.split_once('+').map_or("", |(_, driver)| driver);
+    let driver = address
+        .scheme
+        .split_once('+')
+        .map_or("", |(_, driver)| driver);
     let is_off = match driver {
         "asyncpg" => connect.is_some_and(|c| match c.said("statement_cache_size") {
             Said::Is(found) => found.number() == Some(0.0),
-            Said::Absent => address.parameters.iter().any(|(k, v, _)| {
-                k == "prepared_statement_cache_size" && v == "0"
-            }) && c.get("prepared_statement_name_func").is_some(),
+            Said::Absent => {
+                address
+                    .parameters
+                    .iter()
+                    .any(|(k, v, _)| k == "prepared_statement_cache_size" && v == "0")
+                    && c.get("prepared_statement_name_func").is_some()
+            }
             Said::Unknown => true,
         }),
         "psycopg" | "psycopg_async" => connect.is_some_and(|c| match c.said("prepare_threshold") {
@@ -307,7 +342,8 @@ fn prepared(
     // What connect_args is, cannot be seen.
     let hidden = connect.is_none() && engine.options.get("connect_args").is_some();
     if !is_off && !hidden {
-        pool.needs.push((Feature::PreparedStatements, address.place.clone()));
+        pool.needs
+            .push((Feature::PreparedStatements, address.place.clone()));
     }
 }
 
@@ -316,7 +352,9 @@ fn flask(code: &Code<'_>, facts: &mut Facts) {
     let mut urls = Vec::new();
     let mut maps: Vec<(&Expr, Place)> = Vec::new();
     for assignment in &code.assignments {
-        let Some(key) = assignment.path.last() else { continue };
+        let Some(key) = assignment.path.last() else {
+            continue;
+        };
         match key.as_str() {
             FLASK_URI => urls.push(&assignment.value),
             FLASK_OPTIONS => maps.push((&assignment.value, assignment.place.clone())),
@@ -340,7 +378,9 @@ fn flask(code: &Code<'_>, facts: &mut Facts) {
     }
     let url = urls.iter().copied().find(|url| {
         let found = code.scalar(url);
-        found.text().is_some_and(|text| text.text.starts_with("postgres"))
+        found
+            .text()
+            .is_some_and(|text| text.text.starts_with("postgres"))
     });
     // Without options the defaults hold, where it is PostgreSQL at all.
     let none = Options::none(code, Tool::SqlAlchemy);

@@ -23,7 +23,11 @@ const ITEMS_MAX: usize = 20_000;
 const EXPRESSIONS_MAX: usize = 300_000;
 
 /// Reads the text. `Err`: why not, in words.
-pub(super) fn parse(language: Language, file: FileId, text: &str) -> Result<Code<'_>, &'static str> {
+pub(super) fn parse(
+    language: Language,
+    file: FileId,
+    text: &str,
+) -> Result<Code<'_>, &'static str> {
     if text.len() > CODE_BYTES_MAX {
         return Err("code of more than 1 MiB, which is no settings file");
     }
@@ -110,9 +114,14 @@ impl<'a> Walk<'a> {
             self.labels.pop();
         }
         match node.kind() {
-            "function_definition" | "function_declaration" | "arrow_function"
-            | "function_expression" | "method_definition" | "method_declaration"
-            | "func_literal" | "lambda" => self.enter(node, false),
+            "function_definition"
+            | "function_declaration"
+            | "arrow_function"
+            | "function_expression"
+            | "method_definition"
+            | "method_declaration"
+            | "func_literal"
+            | "lambda" => self.enter(node, false),
             "class_definition" | "class_declaration" | "class" => self.enter(node, true),
             "assignment" | "assignment_expression" => self.assign(node, "left", "right"),
             "variable_declarator" => self.assign(node, "name", "value"),
@@ -138,7 +147,10 @@ impl<'a> Walk<'a> {
                 }
             }
             "object" => self.object(node),
-            "identifier" => *self.code.names.entry(self.slice(node)).or_insert(0) += 1,
+            "identifier" => {
+                let name = self.slice(node);
+                *self.code.names.entry(name).or_insert(0) += 1;
+            }
             _ => {}
         }
     }
@@ -238,7 +250,15 @@ impl<'a> Walk<'a> {
                 "index_expression" => ("operand", at.child_by_field_name("index")?),
                 _ => return None,
             };
-            parts.push(self.key(part).to_owned());
+            // `a[b]`: which entry it is, only a run can tell.
+            let is_index = matches!(
+                at.kind(),
+                "subscript" | "subscript_expression" | "index_expression"
+            );
+            parts.push(match is_index && part.kind() == "identifier" {
+                true => String::new(),
+                false => self.key(part).to_owned(),
+            });
             at = at.child_by_field_name(inner)?;
         }
         None
@@ -300,24 +320,25 @@ impl<'a> Walk<'a> {
             "true" => What::Bool(true),
             "false" => What::Bool(false),
             "none" | "null" | "undefined" | "nil" => What::Null,
-            "string" | "template_string" | "interpreted_string_literal"
-            | "raw_string_literal" => return self.string(node),
+            "string" | "template_string" | "interpreted_string_literal" | "raw_string_literal" => {
+                return self.string(node);
+            }
             "concatenated_string" => self.concatenated(node),
             "identifier" | "attribute" | "member_expression" | "selector_expression" => {
                 What::Name(self.dotted(node))
             }
             "call" | "call_expression" | "new_expression" => self.call(node, depth),
             "dictionary" | "object" => What::Map(self.entries(node, depth)),
-            "list" | "tuple" | "array" | "set" => {
-                let all = children(node).into_iter().take(ITEMS_MAX);
-                What::List(all.map(|one| self.expr(one, depth + 1)).collect())
-            }
             "unary_operator" | "unary_expression" => self.unary(node, depth),
             "binary_operator" | "binary_expression" | "boolean_operator" => {
                 self.binary(node, depth)
             }
-            "parenthesized_expression" | "await" | "await_expression" | "as_expression"
-            | "satisfies_expression" | "non_null_expression" => {
+            "parenthesized_expression"
+            | "await"
+            | "await_expression"
+            | "as_expression"
+            | "satisfies_expression"
+            | "non_null_expression" => {
                 return match children(node).first() {
                     Some(inner) => self.expr(*inner, depth + 1),
                     None => self.expr_of(node, What::Other),
@@ -334,9 +355,8 @@ impl<'a> Walk<'a> {
             return self.expr_of(node, What::Other);
         };
         let text = self.slice(node).get(inside.clone()).unwrap_or("");
-        let fills = |child: &Node<'_>| {
-            matches!(child.kind(), "interpolation" | "template_substitution")
-        };
+        let fills =
+            |child: &Node<'_>| matches!(child.kind(), "interpolation" | "template_substitution");
         let start = node.start_byte();
         Expr {
             place: self.place(start + inside.start..start + inside.end),
@@ -375,7 +395,8 @@ impl<'a> Walk<'a> {
             None => {
                 let fields = ["attribute", "property", "field"];
                 let mut last = fields.iter().filter_map(|f| node.child_by_field_name(f));
-                last.next().map_or("()".to_owned(), |n| format!("().{}", self.slice(n)))
+                last.next()
+                    .map_or("()".to_owned(), |n| format!("().{}", self.slice(n)))
             }
         }
     }
@@ -415,16 +436,21 @@ impl<'a> Walk<'a> {
 
     fn entries(&mut self, node: Node<'_>, depth: usize) -> Vec<Entry> {
         let all = children(node).into_iter().take(ITEMS_MAX);
-        all.filter_map(|child| self.entry(child, depth + 1)).collect()
+        all.filter_map(|child| self.entry(child, depth + 1))
+            .collect()
     }
 
     /// `key: value`, `key=value`, `**base`, `...base`, or JavaScript's `{ key }`.
     fn entry(&mut self, node: Node<'_>, depth: usize) -> Option<Entry> {
         let (key, value) = match node.kind() {
-            "pair" => (node.child_by_field_name("key")?, node.child_by_field_name("value")?),
-            "keyword_argument" => {
-                (node.child_by_field_name("name")?, node.child_by_field_name("value")?)
-            }
+            "pair" => (
+                node.child_by_field_name("key")?,
+                node.child_by_field_name("value")?,
+            ),
+            "keyword_argument" => (
+                node.child_by_field_name("name")?,
+                node.child_by_field_name("value")?,
+            ),
             "dictionary_splat" | "spread_element" => {
                 return Some(Entry {
                     key: None,
@@ -443,7 +469,8 @@ impl<'a> Walk<'a> {
             _ => return None,
         };
         let quotes = usize::from(self.slice(key).starts_with(['"', '\'']));
-        let range = key.start_byte() + quotes..key.end_byte().saturating_sub(quotes);
+        let start = key.start_byte() + quotes;
+        let range = start..key.end_byte().saturating_sub(quotes).max(start);
         Some(Entry {
             key: Some(self.key(key).to_owned()),
             key_place: self.place(range),

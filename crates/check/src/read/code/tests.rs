@@ -17,7 +17,9 @@ fn python(text: &str) -> Vec<String> {
 }
 
 fn named(path: &str, text: &str) -> Vec<String> {
-    lines(text, |facts| super::python(FileId(0), Path::new(path), text, facts))
+    lines(text, |facts| {
+        super::python(FileId(0), Path::new(path), text, facts)
+    })
 }
 
 fn javascript(text: &str) -> Vec<String> {
@@ -34,9 +36,18 @@ fn lines(text: &str, read: impl FnOnce(&mut Facts)) -> Vec<String> {
     let slice = |place: &Place| text.get(place.range.clone()).unwrap_or("(no such place)");
     let mut all: Vec<String> = facts.pools.iter().map(|pool| shown(pool, text)).collect();
     for w in &facts.workloads {
-        let processes = w.processes.as_ref().map_or("?".to_owned(), |v| count(v, text));
-        let threads = w.threads.as_ref().map_or("?".to_owned(), |v| count(v, text));
-        all.push(format!("{} processes={processes} threads={threads}", w.tool.name()));
+        let processes = w
+            .processes
+            .as_ref()
+            .map_or("?".to_owned(), |v| count(v, text));
+        let threads = w
+            .threads
+            .as_ref()
+            .map_or("?".to_owned(), |v| count(v, text));
+        all.push(format!(
+            "{} processes={processes} threads={threads}",
+            w.tool.name()
+        ));
     }
     for (tool, value) in &facts.requests {
         all.push(format!("{} request={}", tool.name(), time(value, text)));
@@ -65,7 +76,11 @@ fn shown(pool: &Pool, text: &str) -> String {
         pool.name.clone(),
         format!("size={}", limit(&pool.size, text)),
     ];
-    words.extend(pool.extra.as_ref().map(|v| format!("extra={}", limit(v, text))));
+    words.extend(
+        pool.extra
+            .as_ref()
+            .map(|v| format!("extra={}", limit(v, text))),
+    );
     words.extend(pool.min.as_ref().map(|v| format!("min={}", count(v, text))));
     for (name, value) in [
         ("connect", &t.connect),
@@ -118,7 +133,9 @@ fn count(value: &Value<u64>, text: &str) -> String {
 /// In seconds.
 fn time(value: &Value<Wait>, text: &str) -> String {
     let shown = match value.value {
-        Wait::For(time) => format!("{:?}", time.as_secs_f64()).trim_end_matches(".0").to_owned(),
+        Wait::For(time) => format!("{:?}", time.as_secs_f64())
+            .trim_end_matches(".0")
+            .to_owned(),
         Wait::Forever => "∞".to_owned(),
     };
     at(value, shown, text)

@@ -41,8 +41,15 @@ fn deep_and_wide_texts_end() {
         "1+".repeat(deep),
         "'".repeat(deep),
         "`${".repeat(deep),
-        format!("DATABASES = {}1{}", "{'default':".repeat(500), "}".repeat(500)),
-        format!("engine = create_engine(url, {})", "pool_size=5,".repeat(deep)),
+        format!(
+            "DATABASES = {}1{}",
+            "{'default':".repeat(500),
+            "}".repeat(500)
+        ),
+        format!(
+            "engine = create_engine(url, {})",
+            "pool_size=5,".repeat(deep)
+        ),
         "create_engine(u)\n".repeat(5_000),
     ] {
         all(&text);
@@ -54,21 +61,41 @@ fn names_that_mean_each_other_end() {
     all("a = b\nb = a\nengine = create_engine(a, pool_size=b, **a)\nDATABASES = a\n");
     all("a = {**a}\nengine = create_engine(u, **a)\n");
     all("const a = {...a}; const { Pool } = require('pg'); new Pool(a);");
-    let chain: String = (0..200).map(|n| format!("x{n} = x{} + x{}\n", n + 1, n + 1)).collect();
-    all(&format!("{chain}x200 = 1\nengine = create_engine(u, pool_size=x0)\n"));
+    let chain: String = (0..200)
+        .map(|n| format!("x{n} = x{} + x{}\n", n + 1, n + 1))
+        .collect();
+    all(&format!(
+        "{chain}x200 = 1\nengine = create_engine(u, pool_size=x0)\n"
+    ));
 }
 
 #[test]
 fn numbers_beyond_all_sense_are_no_limits() {
-    for number in ["1e308", "-1e308", "9" .repeat(400).as_str(), "0.5", "2**999999", "1/0"] {
-        all(&format!("engine = create_engine(u, pool_size={number}, pool_timeout={number})"));
-        all(&format!("DATABASES = {{'default': {{'ENGINE': 'postgresql', 'CONN_MAX_AGE': {number}, 'PORT': {number}}}}}"));
-        all(&format!("func f() {{ db := sql.Open(\"pgx\", d); db.SetMaxOpenConns({number}); db.SetConnMaxLifetime({number}) }}"));
+    for number in [
+        "1e308",
+        "-1e308",
+        "9".repeat(400).as_str(),
+        "0.5",
+        "2**999999",
+        "1/0",
+    ] {
+        all(&format!(
+            "engine = create_engine(u, pool_size={number}, pool_timeout={number})"
+        ));
+        all(&format!(
+            "DATABASES = {{'default': {{'ENGINE': 'postgresql', 'CONN_MAX_AGE': {number}, 'PORT': {number}}}}}"
+        ));
+        all(&format!(
+            "func f() {{ db := sql.Open(\"pgx\", d); db.SetMaxOpenConns({number}); db.SetConnMaxLifetime({number}) }}"
+        ));
     }
 }
 
 #[test]
 fn large_code_is_refused_in_words() {
     let text = "x = 1\n".repeat(200_000);
-    assert_eq!(python(&text), ["broken: code of more than 1 MiB, which is no settings file"]);
+    assert_eq!(
+        python(&text),
+        ["broken: code of more than 1 MiB, which is no settings file"]
+    );
 }

@@ -27,6 +27,7 @@ mod sqlalchemy;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use crate::facts::Facts;
 use crate::place::{FileId, Place};

@@ -6,10 +6,8 @@
 
 use super::django_keys::{CONNECTION, ENTRY, LIBPQ, POOL, POOLISH};
 use super::django_later::{DATABASES_MAX, Written, extras};
-use super::options::{
-    Options, Said, Unit, Zero, address, default_forever, default_s, limit_above_zero, limit_always,
-    pool, startup,
-};
+use super::options::{Options, Said, address, limit_above_zero, limit_always, pool};
+use super::times::{Unit, Zero, default_forever, default_s, startup};
 use super::{Code, Entry, Found, Scalar, What};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Target, Tool, Unread, Value, Wait};
 use crate::place::Place;

@@ -1,9 +1,8 @@
 //! Pools of Python's drivers themselves: psycopg_pool, psycopg2.pool, asyncpg.
 
 use super::django::psycopg;
-use super::options::{
-    Options, Said, Unit, Zero, address, default_forever, default_s, limit_always, pool, server_time,
-};
+use super::options::{Options, Said, address, limit_above_zero, limit_always, pool, whole};
+use super::times::{Unit, Zero, default_forever, default_s, server_time};
 use super::{Call, Code, Expr, POOLS_MAX, Scalar};
 use crate::facts::{Facts, Feature, Limit, Pool, Tool, Value, Wait};
 use std::time::Duration;
@@ -161,7 +160,7 @@ fn null(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
     let size = own.count(
         "max_size",
         Value::default(Limit::Unlimited, DEFAULT),
-        super::options::limit_above_zero,
+        limit_above_zero,
         facts,
     )?;
     let mut found = pool(
@@ -193,7 +192,7 @@ fn two(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         let expr = own.get(key).or(call.arguments.get(at))?;
         let found = code.scalar(expr);
         let n = found.number().filter(|n| *n >= 0.0)?;
-        Some(Value::stated(super::options::whole(n), found.place))
+        Some(Value::stated(whole(n), found.place))
     };
     let max = number("maxconn", 1)?;
     let size = Value {

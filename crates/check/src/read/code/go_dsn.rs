@@ -1,7 +1,7 @@
 //! A Go program's data source name: a URL, or `key=value` words.
 
-use super::options::{Unit, address, odd_time, server_time, wait};
-use super::options::{Zero, secret};
+use super::options::{address, secret};
+use super::times::{Unit, Zero, odd_time, server_time, wait};
 use super::{Code, Expr, Found, Scalar, Text, What};
 use crate::facts::{Facts, Target, Timeouts, Tool, Value, Wait};
 use crate::place::Place;

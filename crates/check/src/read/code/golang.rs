@@ -4,7 +4,8 @@
 //! the same variable there; else to one in the file that has none.
 
 use super::go_dsn::{Dsn, dsn, duration};
-use super::options::{limit_above_zero, pool, server_time, whole};
+use super::options::{limit_above_zero, pool, whole};
+use super::times::server_time;
 use super::{Assignment, Call, Code, Expr, Found, POOLS_MAX, Scalar, What, last};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Tool, Value, Wait};
 use crate::place::Place;

@@ -1,7 +1,7 @@
 //! tree-sitter's grammars, and a bound for their work.
 
 use std::ops::ControlFlow;
-use tree_sitter::{ParseOptions, ParseState, Parser, Tree};
+use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Language {
@@ -10,8 +10,18 @@ pub(super) enum Language {
     Go,
 }
 
-/// The syntax tree; broken code has one too. `None`: it took too long.
-pub(super) fn tree(language: Language, text: &str) -> Option<Tree> {
+/// Larger code is no settings file.
+const CODE_BYTES_MAX: usize = 1 << 20;
+
+/// The syntax tree; broken code has one too. `Err`: why there is none, in words.
+pub(super) fn tree(language: Language, text: &str) -> Result<Tree, &'static str> {
+    if text.len() > CODE_BYTES_MAX {
+        return Err("code of more than 1 MiB, which is no settings file");
+    }
+    parse(language, text).ok_or("cannot be parsed within bounds")
+}
+
+fn parse(language: Language, text: &str) -> Option<Tree> {
     let grammar = match language {
         Language::Python => tree_sitter_python::LANGUAGE.into(),
         Language::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
@@ -34,4 +44,10 @@ pub(super) fn tree(language: Language, text: &str) -> Option<Tree> {
     let bytes = text.as_bytes();
     let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
     parser.parse_with_options(&mut read, None, Some(options))
+}
+
+/// The named nodes right under one.
+pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).collect()
 }

@@ -1,6 +1,7 @@
 //! gunicorn.conf.py: processes and threads.
 
-use super::options::{Unit, Zero, odd_time, wait, whole};
+use super::options::whole;
+use super::times::{Unit, Zero, odd_time, wait};
 use super::{Code, Found};
 use crate::facts::{Facts, Tool, Value, Workload};
 use crate::place::Place;

@@ -1,8 +1,7 @@
 //! Node's drivers: node-postgres, also under Prisma's adapter, and postgres.js.
 
-use super::options::{
-    Options, Said, Unit, Zero, address, default_forever, default_s, pool, startup, whole,
-};
+use super::options::{Options, Said, address, pool, whole};
+use super::times::{Unit, Zero, default_forever, default_s, startup};
 use super::{Call, Code, Found, POOLS_MAX, Scalar, What};
 use crate::facts::{Facts, Feature, Limit, Pool, Timeouts, Tool, Value};
 use crate::read::prisma;

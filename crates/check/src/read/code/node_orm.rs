@@ -2,7 +2,8 @@
 //! are maps that say `dialect`, `client` or `type`, wherever they stand.
 
 use super::node::{around, imports, times};
-use super::options::{Options, Unit, Zero, address, default_s, limit_always, pool, secret, whole};
+use super::options::{Options, address, limit_always, pool, secret, whole};
+use super::times::{Unit, Zero, default_s};
 use super::{Call, Code, POOLS_MAX, What};
 use crate::facts::{Facts, Limit, Pool, Timeouts, Tool, Value};
 use crate::place::Place;

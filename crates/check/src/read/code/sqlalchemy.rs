@@ -1,9 +1,7 @@
 //! SQLAlchemy's engines, also as Flask and others configure them.
 
-use super::options::{
-    Address, Options, Said, Unit, Zero, address, default_forever, default_s, limit_above_zero,
-    limit_always, pool, server_time, startup,
-};
+use super::options::{Address, Options, Said, address, limit_above_zero, limit_always, pool};
+use super::times::{Unit, Zero, default_forever, default_s, server_time, startup};
 use super::{Call, Code, Entry, Expr, Found, POOLS_MAX, What};
 use crate::facts::{Facts, Feature, Limit, Pool, Tool, Unread, Value};
 use crate::place::Place;

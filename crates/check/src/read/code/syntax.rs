@@ -2,16 +2,13 @@
 //! things differently and hardly ever different things alike, so one walk
 //! serves them all.
 
-use super::grammar::{Language, tree};
+use super::grammar::{Language, children, tree};
 use super::literals::{number, quoted};
 use super::{Assignment, Call, Code, Entry, Expr, Labelled, Text, What};
 use crate::place::{FileId, Place};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tree_sitter::{Node, Tree};
-
-/// Larger code is no settings file.
-const CODE_BYTES_MAX: usize = 1 << 20;
 
 /// Deeper expressions are no settings.
 const DEPTH_MAX: usize = 24;
@@ -28,10 +25,7 @@ pub(super) fn parse(
     file: FileId,
     text: &str,
 ) -> Result<Code<'_>, &'static str> {
-    if text.len() > CODE_BYTES_MAX {
-        return Err("code of more than 1 MiB, which is no settings file");
-    }
-    let tree = tree(language, text).ok_or("cannot be parsed within bounds")?;
+    let tree = tree(language, text)?;
     let mut walk = Walk {
         file,
         text,
@@ -503,9 +497,4 @@ impl<'a> Walk<'a> {
             Box::new(self.expr(right, depth + 1)),
         )
     }
-}
-
-fn children(node: Node<'_>) -> Vec<Node<'_>> {
-    let mut cursor = node.walk();
-    node.named_children(&mut cursor).collect()
 }

@@ -134,3 +134,57 @@ fn a_cut_against_what_serves_is_an_error() {
     assert!(out.contains("error[changed-much]"), "{out}");
     assert!(out.contains("may open 5 connections; before it was 50"), "{out}");
 }
+
+/// The command lines in an example: `plimsoll check …` in a script, or a list of words.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    for line in text.lines().filter(|l| !l.trim_start().starts_with('#')) {
+        let words: Vec<String> = if let Some((_, list)) = line.split_once("[\"plimsoll\", \"check\"") {
+            let list = list.split(']').next().unwrap_or_default();
+            list.split(',').map(|w| w.trim().trim_matches('"').to_owned()).collect()
+        } else if let Some((_, rest)) = line.split_once("plimsoll check") {
+            let rest = rest.split(['>', '|', '&']).next().unwrap_or_default();
+            rest.split_whitespace().map(str::to_owned).collect()
+        } else {
+            continue;
+        };
+        all.push(words.into_iter().filter(|w| !w.is_empty()).collect());
+    }
+    all
+}
+
+#[test]
+fn the_commands_of_the_deployment_examples_run() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/deploy");
+    let good = "[databases]\nshop = host=db user=app\n[pgbouncer]\npool_mode = transaction\nmax_db_connections = 40\n";
+    let mut count = 0;
+    for entry in fs::read_dir(examples).expect("examples").flatten() {
+        let text = fs::read_to_string(entry.path()).expect("text");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        for words in commands(&text) {
+            let place = Place::new(&format!("example-{count}"));
+            // The example's directories and files, here.
+            let local = |word: &String| match word.starts_with("--") || matches!(word.as_str(), "github" | "sarif") {
+                true => word.clone(),
+                false => format!("here/{}", word.trim_start_matches('/')),
+            };
+            let mut arguments: Vec<String> = words.iter().map(local).collect();
+            for path in arguments.iter().filter(|w| w.starts_with("here/")) {
+                match path.ends_with(".toml") {
+                    true => drop(place.file(path, "[listen]\naddress = \"127.0.0.1:6432\"\n[pool]\nsize = 10\n[auth]\ntype = \"trust\"\n[database.shop]\nhost = \"db\"\n")),
+                    false => drop(place.file(&format!("{path}/pgbouncer.ini"), good)),
+                }
+            }
+            if !arguments.iter().any(|w| w.starts_with("here/")) {
+                // The hook is given the changed files.
+                place.file("pgbouncer.ini", good);
+                arguments.push("pgbouncer.ini".to_owned());
+            }
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let (code, out, err) = check(&place.0, &arguments);
+            assert_eq!(code, 0, "{name}: {arguments:?}\n{out}{err}");
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "{count}");
+}

@@ -156,9 +156,12 @@ impl Call {
 
     /// What the pool is called: by its variable, else as given.
     fn name_or(&self, otherwise: &str) -> String {
-        match self.label.as_str() {
-            "" => otherwise.to_owned(),
-            label => label.to_owned(),
+        let name = last(&self.label);
+        let is_name = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$'));
+        match name {
+            "" | "exports" => otherwise.to_owned(),
+            name if is_name => name.to_owned(),
+            _ => otherwise.to_owned(),
         }
     }
 
@@ -295,6 +298,17 @@ impl<'a> Code<'a> {
     fn worth(&self, call: &Call, depth: usize) -> Option<Found> {
         let first = call.arguments.first();
         let follow = |expr: &Expr| self.follow(expr, depth + 1);
+        let function = call.function.to_ascii_lowercase();
+        if function.contains("env") || function == "config" {
+            if !matches!(first?.what, What::Text(_) | What::Name(_)) {
+                return None;
+            }
+            let found = follow(call.named("default").or(call.arguments.get(1))?);
+            return Some(Found {
+                is_default: true,
+                ..found
+            });
+        }
         match call.last() {
             "int" | "float" | "Number" | "parseInt" | "parseFloat" | "int32" | "int64"
             | "uint32" | "uint64" => {
@@ -303,27 +317,17 @@ impl<'a> Code<'a> {
                     Scalar::Nanoseconds(_) => return Some(found),
                     _ => found.number()?,
                 };
-                return Some(Found {
+                Some(Found {
                     what: Scalar::Number(number),
                     ..found
-                });
+                })
             }
-            "Duration" | "str" | "String" | "bool" | "Boolean" => return Some(follow(first?)),
+            "Duration" | "str" | "String" | "bool" | "Boolean" => Some(follow(first?)),
             // Pydantic's: the first argument is the default.
-            "Field" => return Some(follow(call.named("default").or(first)?)),
-            "timedelta" => return self.timedelta(call, depth),
-            _ => {}
+            "Field" => Some(follow(call.named("default").or(first)?)),
+            "timedelta" => self.timedelta(call, depth),
+            _ => None,
         }
-        let function = call.function.to_ascii_lowercase();
-        let reads_environment = function.contains("env") || function == "config";
-        if !reads_environment || !matches!(first?.what, What::Text(_) | What::Name(_)) {
-            return None;
-        }
-        let found = follow(call.named("default").or(call.arguments.get(1))?);
-        Some(Found {
-            is_default: true,
-            ..found
-        })
     }
 
     /// Python's, in seconds.

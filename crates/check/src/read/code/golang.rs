@@ -170,14 +170,14 @@ fn groups<'e>(code: &'e Code<'_>) -> Vec<Group<'e>> {
             continue;
         }
         let same = |g: &&mut Group<'_>| g.receiver == receiver && g.scope == call.scope;
-        match all.iter_mut().find(same) {
-            Some(group) => group.calls.push(call),
-            None if all.len() < POOLS_MAX => all.push(Group {
+        if let Some(group) = all.iter_mut().find(same) {
+            group.calls.push(call);
+        } else if all.len() < POOLS_MAX {
+            all.push(Group {
                 receiver,
                 scope: call.scope,
                 calls: vec![call],
-            }),
-            None => {}
+            });
         }
     }
     all

@@ -43,6 +43,23 @@ const ENTRIES_MAX: usize = 300;
 /// Most pools that are read from one file, by one reader.
 const POOLS_MAX: usize = 200;
 
+/// Words without which a file configures no pool.
+const TELLING: &[&str] = &[
+    "DATABASES",
+    "SQLALCHEMY_",
+    "create_engine",
+    "create_async_engine",
+    "ConnectionPool",
+    "create_pool",
+    "new Pool",
+    ".Pool(",
+    "Sequelize(",
+    "client: ",
+    "SetMaxOpenConns",
+    "sql.Open",
+    "pgxpool.",
+];
+
 /// Reads a Python file.
 pub(crate) fn python(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
     let Some(code) = parsed(grammar::Language::Python, file, text, facts) else {
@@ -56,7 +73,7 @@ pub(crate) fn python(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
     features::read(&code, &mut facts.pools[first..]);
 }
 
-/// Reads a JavaScript file; TypeScript as far as it looks like it.
+/// Reads a JavaScript or TypeScript file.
 pub(crate) fn javascript(file: FileId, text: &str, facts: &mut Facts) {
     let Some(code) = parsed(grammar::Language::JavaScript, file, text, facts) else {
         return;
@@ -85,8 +102,11 @@ fn parsed<'a>(
 ) -> Option<Code<'a>> {
     match syntax::parse(language, file, text) {
         Ok(code) => Some(code),
+        // A bundle or generated code is left alone, as whatever holds no pool.
         Err(why) => {
-            facts.broken.push((Place::whole(file), why.to_owned()));
+            if TELLING.iter().any(|word| text.contains(word)) {
+                facts.broken.push((Place::whole(file), why.to_owned()));
+            }
             None
         }
     }
@@ -157,7 +177,9 @@ impl Call {
     /// What the pool is called: by its variable, else as given.
     fn name_or(&self, otherwise: &str) -> String {
         let name = last(&self.label);
-        let is_name = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$'));
+        let is_name = name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$'));
         match name {
             "" | "exports" => otherwise.to_owned(),
             name if is_name => name.to_owned(),

@@ -10,13 +10,14 @@ pub(super) enum Language {
     Go,
 }
 
-/// Larger code is no settings file.
-const CODE_BYTES_MAX: usize = 1 << 20;
+/// Larger code is no settings file. Nonsense of this size takes two seconds at
+/// worst, and that grows with the square.
+const CODE_BYTES_MAX: usize = 256 << 10;
 
 /// The syntax tree; broken code has one too. `Err`: why there is none, in words.
 pub(super) fn tree(language: Language, text: &str) -> Result<Tree, &'static str> {
     if text.len() > CODE_BYTES_MAX {
-        return Err("code of more than 1 MiB, which is no settings file");
+        return Err("code of more than 256 KiB, which is no settings file");
     }
     parse(language, text).ok_or("cannot be parsed within bounds")
 }
@@ -24,15 +25,14 @@ pub(super) fn tree(language: Language, text: &str) -> Result<Tree, &'static str>
 fn parse(language: Language, text: &str) -> Option<Tree> {
     let grammar = match language {
         Language::Python => tree_sitter_python::LANGUAGE.into(),
-        Language::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
+        Language::JavaScript => tree_sitter_typescript::LANGUAGE_TSX.into(),
         Language::Go => tree_sitter_go::LANGUAGE.into(),
     };
     let mut parser = Parser::new();
     parser.set_language(&grammar).ok()?;
-    // Counted in calls of this callback, one for some hundred steps, since a
-    // clock would make the answer depend on the machine. Real code needs a
-    // hundredth of this; what errs at every byte does not get far.
-    let mut left = 20_000 + text.len() / 4;
+    // Counted in calls of this callback, one for a hundred steps, since a clock
+    // would make the answer depend on the machine. Real code needs a third of it.
+    let mut left = 2_000 + text.len() / 8;
     let mut progress = |_: &ParseState| match left.checked_sub(1) {
         Some(less) => {
             left = less;

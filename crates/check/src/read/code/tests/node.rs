@@ -1,3 +1,5 @@
+//! Node's drivers and mappers.
+
 use super::{javascript, table};
 
 const OFF: &str = "connect=~∞ wait=~∞ statement=~∞ idle_tx=~∞ idle=~10 life=~∞";

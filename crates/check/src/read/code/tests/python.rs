@@ -1,3 +1,5 @@
+//! SQLAlchemy, Python's drivers, Gunicorn.
+
 use super::{named, python, table};
 
 #[test]

@@ -68,6 +68,14 @@ module.exports = new Pool(config);
                     "odd <30>: `connectionTimeoutMillis` is in milliseconds: 30 means 30 ms",
                 ],
             ),
+            // A size that is not known hides nothing else.
+            (
+                "const { Pool } = require('pg');\nconst pool = new Pool({ max: config.max, password: 'hunter2', idleTimeoutMillis: 10 });",
+                &[
+                    "odd <10>: `idleTimeoutMillis` is in milliseconds: 10 means 10 ms",
+                    "secret <hunter2>",
+                ],
+            ),
             (
                 "const { Pool } = require('pg');\nconst pool = new Pool({ connectionString: 'postgres://app:hunter2@db/shop', connectionLimit: 50, idleTimeoutMilis: 1000 });",
                 &[

@@ -40,6 +40,19 @@ const FOLLOW_MAX: usize = 16;
 /// Most entries that a map has once its spreads are filled in.
 const ENTRIES_MAX: usize = 300;
 
+/// Names for numbers that are meant as "no limit".
+const ENDLESS: &[&str] = &[
+    "Infinity",
+    "Number.POSITIVE_INFINITY",
+    "Number.MAX_SAFE_INTEGER",
+    "Number.MAX_VALUE",
+    "math.inf",
+    "sys.maxsize",
+    "math.MaxInt",
+    "math.MaxInt32",
+    "math.MaxInt64",
+];
+
 /// Most pools that are read from one file, by one reader.
 const POOLS_MAX: usize = 200;
 
@@ -302,6 +315,9 @@ impl<'a> Code<'a> {
             What::Null => Found::new(Scalar::Null, &expr.place),
             What::Name(name) => match (nanoseconds(name), self.constant(name)) {
                 (Some(ns), _) => Found::new(Scalar::Nanoseconds(ns), &expr.place),
+                _ if ENDLESS.contains(&name.as_str()) => {
+                    Found::new(Scalar::Number(f64::INFINITY), &expr.place)
+                }
                 (None, Some(value)) => self.follow(value, depth + 1),
                 (None, None) => unknown,
             },

@@ -1,11 +1,23 @@
 //! Prisma's schema, and the parameters of its URLs.
 
 use super::url;
-use crate::facts::{Facts, Feature, Limit, Odd, Pool, Secret, Target, Timeouts, Tool, Value, Wait};
+use crate::facts::{
+    Facts, Feature, Limit, Odd, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait,
+};
 use crate::place::{FileId, Place};
 use std::time::Duration;
 
 const DEFAULT: &str = "Prisma's default before 7";
+
+/// Prisma's parameters of these words.
+const KNOWN: &[&str] = &[
+    "connection_limit",
+    "pool_timeout",
+    "connect_timeout",
+    "max_connection_lifetime",
+    "max_idle_connection_lifetime",
+    "single_use_connections",
+];
 
 /// Reads the `datasource` blocks of a schema.
 pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
@@ -104,6 +116,7 @@ pub(crate) fn pool_of_url(
             what: "a database user's password".to_owned(),
         });
     }
+    unread(&parsed, facts);
     let size = size(&parsed, facts);
     let timeouts = Timeouts {
         connect: time(&parsed, "connect_timeout", 5, facts),
@@ -141,6 +154,26 @@ pub(crate) fn pool_of_url(
             database: known(parsed.database),
         },
     })
+}
+
+/// Parameters that look like a pool's, and that Prisma does not read.
+fn unread(parsed: &url::Url<'_>, facts: &mut Facts) {
+    for (key, _, place) in &parsed.parameters {
+        let lower = key.to_ascii_lowercase();
+        let words = ["pool", "conn", "max_", "min_", "limit"];
+        let poolish = words.iter().any(|word| lower.contains(word));
+        if !poolish || KNOWN.contains(key) {
+            continue;
+        }
+        let end = place.range.start.saturating_sub(1);
+        facts.unread.push(Unread {
+            tool: Tool::Prisma,
+            place: Place::new(place.file, end.saturating_sub(key.len())..end),
+            key: (*key).to_owned(),
+            why: "Prisma has no such parameter".to_owned(),
+            help: "the pool's size is `connection_limit`, its wait `pool_timeout`".to_owned(),
+        });
+    }
 }
 
 fn parameter<'a>(parsed: &'a url::Url<'_>, key: &str) -> Option<(&'a str, &'a Place)> {
@@ -250,6 +283,14 @@ mod tests {
         let wait = pool.timeouts.wait.as_ref().unwrap();
         assert_eq!(wait.value, Wait::For(Duration::from_secs(10)));
         assert_eq!(pool.needs[0].0, Feature::PreparedStatements);
+    }
+
+    #[test]
+    fn parameters_of_other_tools_are_read_by_nothing() {
+        let text = schema("\"postgres://db/shop?schema=a&pool_size=30&sslmode=require\"");
+        let facts = facts(&text);
+        assert_eq!(&text[facts.unread[0].place.range.clone()], "pool_size");
+        assert_eq!(facts.unread.len(), 1);
     }
 
     #[test]

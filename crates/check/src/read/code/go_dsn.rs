@@ -3,10 +3,31 @@
 use super::options::{address, secret};
 use super::times::{Unit, Zero, odd_time, server_time, wait};
 use super::{Code, Expr, Found, Scalar, Text, What};
-use crate::facts::{Facts, Target, Timeouts, Tool, Value, Wait};
+use crate::facts::{Facts, Target, Timeouts, Tool, Unread, Value, Wait};
 use crate::place::Place;
 use crate::read::ini;
 use std::time::Duration;
+
+/// Of a DSN's parameters, those of pgxpool.
+const POOL_KEYS: &[&str] = &[
+    "pool_max_conns",
+    "pool_min_conns",
+    "pool_min_idle_conns",
+    "pool_max_conn_lifetime",
+    "pool_max_conn_lifetime_jitter",
+    "pool_max_conn_idle_time",
+    "pool_health_check_period",
+    "pool_ping_timeout",
+];
+
+/// What people write instead.
+const POOLISH: &[&str] = &[
+    "max_conns",
+    "max_connections",
+    "connection_limit",
+    "max_open_conns",
+    "maxconns",
+];
 
 /// What a DSN says.
 pub(super) struct Dsn {
@@ -54,6 +75,7 @@ pub(super) fn dsn(code: &Code<'_>, tool: Tool, expr: &Expr, facts: &mut Facts) -
         settings: None,
         parameters,
     };
+    unread(tool, &dsn.parameters, facts);
     for (key, value, place) in dsn.parameters.clone() {
         match key.as_str() {
             "connect_timeout" => {
@@ -72,6 +94,24 @@ pub(super) fn dsn(code: &Code<'_>, tool: Tool, expr: &Expr, facts: &mut Facts) -
         }
     }
     Some(dsn)
+}
+
+/// pgx hands what it does not know to the server, which refuses it.
+fn unread(tool: Tool, parameters: &[(String, String, Place)], facts: &mut Facts) {
+    for (key, _, place) in parameters {
+        let poolish = key.starts_with("pool_") || POOLISH.contains(&key.as_str());
+        if !poolish || POOL_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        let end = place.range.start.saturating_sub(1);
+        facts.unread.push(Unread {
+            tool,
+            place: Place::new(place.file, end.saturating_sub(key.len())..end),
+            key: key.clone(),
+            why: "no parameter of the driver: the server gets it and refuses to connect".to_owned(),
+            help: "pgxpool reads `pool_max_conns`; database/sql has SetMaxOpenConns".to_owned(),
+        });
+    }
 }
 
 /// The text, or the format of a `Sprintf`, in which something is filled in.

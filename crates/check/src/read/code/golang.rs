@@ -4,7 +4,7 @@
 //! the same variable there; else to one in the file that has none.
 
 use super::go_dsn::{Dsn, dsn, duration};
-use super::options::{limit_above_zero, pool, unknown, whole};
+use super::options::{limit_above_zero, limit_always, pool, unknown, whole};
 use super::times::server_time;
 use super::{Assignment, Call, Code, Expr, Found, POOLS_MAX, Scalar, What, last};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Tool, Value, Wait};
@@ -31,12 +31,13 @@ pub(super) fn read(code: &Code<'_>, facts: &mut Facts) {
             *flag = true;
         }
     }
+    // The others are set up elsewhere in the file: one function may serve several.
+    let free = taken.iter().enumerate().filter(|(_, taken)| !**taken);
+    let free: Vec<usize> = free.map(|(index, _)| index).collect();
+    let mut next = free.iter().chain(free.last().into_iter().cycle());
     for (open, own) in opens.iter().zip(&mut owned) {
         if own.is_none() {
-            *own = taken.iter().position(|taken| !taken);
-            if let Some(flag) = own.and_then(|index| taken.get_mut(index)) {
-                *flag = true;
-            }
+            *own = next.next().copied();
         }
         let group = own.and_then(|index| groups.get(index));
         sql(code, Some(open), group, facts);
@@ -363,7 +364,7 @@ fn pgx_pool(
     let max = count("MaxConns", "pool_max_conns");
     let is_known = max.is_ok();
     let size = match max {
-        Ok(Some((n, place))) => Value::stated(Limit::Of(whole(n)), place),
+        Ok(Some((n, place))) => Value::stated(limit_always(n), place),
         Ok(None) => Value::default(
             Limit::Of(4),
             "pgxpool's default: 4, or the number of processors where there are more",

@@ -3,7 +3,7 @@
 use super::options::{Options, Said, address, pool, unknown, whole};
 use super::times::{Unit, Zero, default_forever, default_s, startup};
 use super::{Call, Code, Found, POOLS_MAX, Scalar, What};
-use crate::facts::{Facts, Feature, Limit, Pool, Timeouts, Tool, Value};
+use crate::facts::{Facts, Feature, Limit, Pool, Timeouts, Tool, Value, Wait};
 use crate::read::prisma;
 
 const DEFAULT: &str = "node-postgres's default";
@@ -170,19 +170,26 @@ pub(super) fn times(options: &Options<'_, '_>, facts: &mut Facts) -> Timeouts {
         default_forever("node-postgres's default: connectionTimeoutMillis is off"),
         facts,
     );
-    let key = match options.get("statement_timeout") {
+    let statement_key = match options.get("statement_timeout") {
         None if options.get("query_timeout").is_some() => "query_timeout",
         _ => "statement_timeout",
     };
+    let off = default_forever("node-postgres's default: statement_timeout is off");
+    let statement = options.time(statement_key, ms, off, facts);
+    // The client's own end of waiting, where the server would work on.
+    let client = match options.get("query_timeout") {
+        Some(_) if statement_key == "statement_timeout" => {
+            options.time("query_timeout", ms, None, facts)
+        }
+        _ => None,
+    };
+    let stated = statement.as_ref().filter(|s| s.is_stated());
+    let shorter = |client: &Value<Wait>| stated.is_some_and(|s| client.value < s.value);
     Timeouts {
         connect: wait.clone(),
         wait,
-        statement: options.time(
-            key,
-            ms,
-            default_forever("node-postgres's default: statement_timeout is off"),
-            facts,
-        ),
+        request: client.filter(shorter),
+        statement: statement.clone(),
         idle_in_transaction: options.time(
             "idle_in_transaction_session_timeout",
             ms,

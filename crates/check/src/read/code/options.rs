@@ -19,6 +19,9 @@ pub(super) enum Said {
     Is(Found),
 }
 
+/// A count from here on bounds nothing: the largest numbers of a language.
+const ENDLESS_MIN: f64 = 1e9;
+
 /// The options of one pool.
 pub(super) struct Options<'e, 'a> {
     pub code: &'e Code<'a>,
@@ -128,7 +131,8 @@ impl<'e, 'a> Options<'e, 'a> {
             Said::Is(found) => found,
         };
         match found.number() {
-            Some(n) if n.fract() == 0.0 && n.abs() < 1e9 => Some(Value::stated(of(n), found.place)),
+            Some(n) if n >= ENDLESS_MIN => Some(Value::stated(Limit::Unlimited, found.place)),
+            Some(n) if n.fract() == 0.0 => Some(Value::stated(of(n), found.place)),
             _ => {
                 facts.odd.push(Odd {
                     tool: self.tool,
@@ -231,14 +235,17 @@ pub(super) fn whole(n: f64) -> u64 {
 /// Numbers above 0 are limits, the others none.
 pub(super) fn limit_above_zero(n: f64) -> Limit {
     match n > 0.0 {
-        true => Limit::Of(whole(n)),
+        true => limit_always(n),
         false => Limit::Unlimited,
     }
 }
 
-/// Every number is a limit.
+/// Every number is a limit, but those that are meant as none.
 pub(super) fn limit_always(n: f64) -> Limit {
-    Limit::Of(whole(n))
+    match n >= ENDLESS_MIN {
+        true => Limit::Unlimited,
+        false => Limit::Of(whole(n)),
+    }
 }
 
 /// Defaults of variables that are for a developer's own machine.

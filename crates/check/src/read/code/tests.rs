@@ -89,6 +89,7 @@ fn shown(pool: &Pool, text: &str) -> String {
         ("idle_tx", &t.idle_in_transaction),
         ("idle", &t.idle),
         ("life", &t.lifetime),
+        ("request", &t.request),
     ] {
         words.extend(value.as_ref().map(|v| format!("{name}={}", time(v, text))));
     }

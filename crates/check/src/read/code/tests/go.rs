@@ -53,6 +53,30 @@ fn setters_go_to_their_database() {
 }
 
 #[test]
+fn one_function_may_set_up_several() {
+    let text = "package db\nfunc tune(db *sql.DB, open int) {\n\tdb.SetMaxOpenConns(8)\n}\nfunc f() {\n\tw, _ := sql.Open(\"postgres\", a)\n\tr, _ := sql.Open(\"postgres\", b)\n\ttune(w, 1)\n\ttune(r, 2)\n}\n";
+    let expected = ["w", "r"].map(|name| format!("Go database/sql {name} size=8 min=~2 {NEVER}"));
+    assert_eq!(go(text), expected);
+    // How many is not known where it is handed over.
+    assert_eq!(go(&text.replace("(8)", "(open)")), [""; 0]);
+}
+
+#[test]
+fn words_of_other_drivers_are_read_by_nothing() {
+    let text = "package db\nvar pool, _ = pgxpool.New(ctx, \"postgres://db/shop?pool_max_connections=40\")\n";
+    assert_eq!(
+        go(text)[1],
+        "unread <pool_max_connections>: pgxpool reads `pool_max_conns`; database/sql has SetMaxOpenConns"
+    );
+    let text = "package db\nfunc f() {\n\tcfg, _ := pgxpool.ParseConfig(u)\n\tcfg.MaxConns = math.MaxInt32\n}\n";
+    assert!(
+        go(text)[0].contains("size=∞<math.MaxInt32>"),
+        "{:?}",
+        go(text)
+    );
+}
+
+#[test]
 fn a_number_without_a_unit_is_nanoseconds() {
     let body = "db, _ := sql.Open(\"postgres\", dsn)\ndb.SetMaxOpenConns(25)\ndb.SetConnMaxLifetime(30)\ndb.SetConnMaxIdleTime(time.Duration(n) * time.Second)";
     assert_eq!(

@@ -68,6 +68,12 @@ module.exports = new Pool(config);
                     "odd <30>: `connectionTimeoutMillis` is in milliseconds: 30 means 30 ms",
                 ],
             ),
+            (
+                "const { Pool } = require('pg');\nconst pool = new Pool({ max: Infinity, statement_timeout: 60000, query_timeout: 5000 });",
+                &[
+                    "node-postgres pool size=∞<Infinity> min=~0 connect=~∞ wait=~∞ statement=60<60000> idle_tx=~∞ idle=~10 life=~∞ request=5<5000>",
+                ],
+            ),
             // A size that is not known hides nothing else.
             (
                 "const { Pool } = require('pg');\nconst pool = new Pool({ max: config.max, password: 'hunter2', idleTimeoutMillis: 10 });",

@@ -16,7 +16,8 @@
 //! why = "one sentence"
 //! ```
 //!
-//! or `good = true`: no warning and no error may be found.
+//! or `good = true`: no warning and no error may be found. `before = "before"`
+//! names a directory with the settings that served until then.
 
 #![allow(clippy::print_stdout, reason = "the table is what this test is for")]
 
@@ -38,13 +39,17 @@ const NOT_HERE: [&str; 4] = ["unreadable", "changed-much", "values-differ", "dri
 /// A file and a line.
 type Spot = (String, usize);
 
+/// Paths inside a directory, and what stands there.
+type Contents = Vec<(String, Vec<u8>)>;
+
 struct Case {
     name: String,
     good: bool,
     allowed: Vec<String>,
     expected: Vec<Expected>,
-    /// Path inside the case, content.
-    files: Vec<(String, Vec<u8>)>,
+    files: Contents,
+    /// What served before.
+    before: Option<Contents>,
 }
 
 struct Expected {
@@ -188,11 +193,12 @@ fn judge(case: &Case, misses: &mut String) -> Tally {
 }
 
 fn run(case: &Case) -> Vec<Found> {
-    let mut files = Files::default();
-    for (path, content) in &case.files {
-        files.add(path, content.clone());
+    let mut options = Options::default();
+    if let Some(before) = &case.before {
+        let report = check::check(&files(before), &Options::default());
+        options.before = Some(report.facts().clone());
     }
-    let report = check::check(&files, &Options::default());
+    let report = check::check(&files(&case.files), &options);
     let found = report.open().map(|finding| {
         let path = report.files().path(finding.place.file);
         let position = report.position(&finding.place);
@@ -207,6 +213,14 @@ fn run(case: &Case) -> Vec<Found> {
         }
     });
     found.collect()
+}
+
+fn files(contents: &Contents) -> Files {
+    let mut files = Files::default();
+    for (path, content) in contents {
+        files.add(path, content.clone());
+    }
+    files
 }
 
 impl Expected {
@@ -299,13 +313,8 @@ fn case(root: &Path, directory: &Path) -> Case {
     let name = relative(root, directory);
     let text = std::fs::read_to_string(directory.join("expect.toml")).expect("expect.toml");
     let labels: DocumentMut = text.parse().unwrap_or_else(|e| panic!("{name}: {e}"));
-    let mut files = Vec::new();
-    walk(directory, &mut |path| {
-        if !path.ends_with("expect.toml") {
-            let content = std::fs::read(path).expect("a file of the corpus");
-            files.push((relative(directory, path), content));
-        }
-    });
+    let before = labels.get("before").and_then(Item::as_str);
+    let before = before.map(|path| directory.join(path));
     let findings = labels.get("finding").and_then(Item::as_array_of_tables);
     Case {
         good: labels.get("good").and_then(Item::as_bool).unwrap_or(false),
@@ -315,9 +324,23 @@ fn case(root: &Path, directory: &Path) -> Case {
             .flatten()
             .map(|table| expected(&name, table))
             .collect(),
-        files,
+        files: contents(directory, before.as_deref()),
+        before: before.map(|before| contents(&before, None)),
         name,
     }
+}
+
+/// What stands below `directory`, but not below `except`.
+fn contents(directory: &Path, except: Option<&Path>) -> Contents {
+    let mut all = Contents::new();
+    walk(directory, &mut |path| {
+        let excepted = except.is_some_and(|except| path.starts_with(except));
+        if !excepted && !path.ends_with("expect.toml") {
+            let content = std::fs::read(path).expect("a file of the corpus");
+            all.push((relative(directory, path), content));
+        }
+    });
+    all
 }
 
 fn expected(name: &str, table: &Table) -> Expected {

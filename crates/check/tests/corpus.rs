@@ -34,7 +34,12 @@ const CASES_PER_RULE_MIN: usize = 5;
 
 /// These need more than the files of one directory: a running value, another
 /// environment, a lock file, a file that cannot be read.
-const NOT_HERE: [&str; 4] = ["unreadable", "changed-much", "values-differ", "driver-fault"];
+const NOT_HERE: [&str; 4] = [
+    "unreadable",
+    "changed-much",
+    "values-differ",
+    "driver-fault",
+];
 
 /// A file and a line.
 type Spot = (String, usize);
@@ -92,8 +97,7 @@ fn the_checker_finds_what_hurts_and_leaves_the_rest_alone() {
     let recall = share(all.found, all.expected);
     let on_good = share(all.good_with_alarm, all.good);
     let on_bad = share(all.bad_with_alarm, all.bad);
-    let passed =
-        recall >= RECALL_MIN && on_good <= FALSE_ALARMS_MAX && on_bad <= FALSE_ALARMS_MAX;
+    let passed = recall >= RECALL_MIN && on_good <= FALSE_ALARMS_MAX && on_bad <= FALSE_ALARMS_MAX;
     if std::env::var_os("PLIMSOLL_CORPUS_REPORT").is_some() {
         println!("{misses}");
     }
@@ -129,7 +133,10 @@ fn the_labels_are_consistent() {
     let good = cases.iter().filter(|c| c.good).count();
     let bad = cases.len() - good;
     assert!(cases.len() >= CASES_MIN, "{} cases", cases.len());
-    assert!(good.abs_diff(bad) * 10 <= cases.len(), "{good} good, {bad} bad");
+    assert!(
+        good.abs_diff(bad) * 10 <= cases.len(),
+        "{good} good, {bad} bad"
+    );
 }
 
 #[test]
@@ -143,7 +150,11 @@ fn every_rule_has_its_page() {
         assert!(page.lines().count() <= 60, "{}: too long", rule.id);
         let link = format!("[{0}]({0}.md)", rule.id);
         assert!(index.contains(&link), "the index lacks {link}");
-        assert!(index.contains(rule.title), "the index lacks the title of {}", rule.id);
+        assert!(
+            index.contains(rule.title),
+            "the index lacks the title of {}",
+            rule.id
+        );
     }
 }
 
@@ -243,7 +254,10 @@ impl Tally {
 fn table(all: &Tally, dialects: &BTreeMap<String, Tally>) -> String {
     let mut out = format!(
         "{:18} {:>32} {:>32} {:>32}\n",
-        "dialect", "found of what hurts", "good cases with an alarm", "bad cases with another alarm"
+        "dialect",
+        "found of what hurts",
+        "good cases with an alarm",
+        "bad cases with another alarm"
     );
     let total = ("all".to_owned(), all);
     let rows = dialects.iter().map(|(name, tally)| (name.clone(), tally));
@@ -274,7 +288,11 @@ fn interval(hits: u64, all: u64) -> String {
 }
 
 fn share(hits: u64, all: u64) -> f64 {
-    if all == 0 { 0.0 } else { hits as f64 / all as f64 }
+    if all == 0 {
+        0.0
+    } else {
+        hits as f64 / all as f64
+    }
 }
 
 /// Wilson's score interval: it stays honest for small counts and for shares
@@ -285,7 +303,11 @@ fn wilson(hits: u64, all: u64) -> (f64, f64) {
     let middle = p + Z * Z / (2.0 * n);
     let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let whole = 1.0 + Z * Z / n;
-    ((middle - spread) / whole, (middle + spread) / whole)
+    let within = |share: f64| share.clamp(0.0, 1.0) + 0.0;
+    (
+        within((middle - spread) / whole),
+        within((middle + spread) / whole),
+    )
 }
 
 #[test]
@@ -346,7 +368,9 @@ fn contents(directory: &Path, except: Option<&Path>) -> Contents {
 fn expected(name: &str, table: &Table) -> Expected {
     let text = |key: &str| {
         let value = table.get(key).and_then(Item::as_str);
-        value.unwrap_or_else(|| panic!("{name}: no {key}")).to_owned()
+        value
+            .unwrap_or_else(|| panic!("{name}: no {key}"))
+            .to_owned()
     };
     let line = table.get("line").and_then(Item::as_integer).expect("line");
     let line = usize::try_from(line).expect("a line");

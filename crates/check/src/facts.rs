@@ -332,6 +332,15 @@ pub struct Odd {
     pub help: String,
 }
 
+/// An autoscaler: a workload may run that often.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scale {
+    /// The workload's name.
+    pub of: String,
+    /// Its most copies.
+    pub max: Value<u64>,
+}
+
 /// All that the files say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
@@ -341,6 +350,15 @@ pub struct Facts {
     pub servers: Vec<Server>,
     /// What runs how often.
     pub workloads: Vec<Workload>,
+    /// Which pool stands in the environment of which workload, by their
+    /// indices: such a pool exists once per process of that workload. Pools
+    /// that are not listed may belong to any.
+    pub within: Vec<(usize, usize)>,
+    /// Autoscalers; readers have applied them to the workloads that they name.
+    pub scales: Vec<Scale>,
+    /// Values that are the default of an environment variable: where the value
+    /// stands, and the variable that would replace it.
+    pub variables: Vec<(Place, String)>,
     /// Secrets in files.
     pub secrets: Vec<Secret>,
     /// Keys that nothing reads.

@@ -16,6 +16,8 @@ pub struct Options {
     pub others: u64,
     /// Connections that the application needs at its peak, where known.
     pub demand: Option<u64>,
+    /// What the settings that serve now say; see [`Report::facts`].
+    pub before: Option<Facts>,
 }
 
 /// What was found, in the order of files and lines.
@@ -44,7 +46,7 @@ pub fn check(files: &Files, options: &Options) -> Report {
         }
         kinds.push(kind);
     }
-    let mut findings = rules::run(&facts, options);
+    let mut findings = rules::run(files, &facts, options);
     suppress::apply(files, &mut findings);
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (f.place.file, f.place.range.start);

@@ -31,10 +31,13 @@ mod place;
 mod read;
 pub mod render;
 mod rules;
+pub mod size;
 mod suppress;
+mod template;
 
 pub use engine::{Options, Report, check};
 pub use files::{FILE_BYTES_MAX, Files, Kind};
 pub use finding::{Finding, Severity};
 pub use place::{FileId, Place, Position};
 pub use rules::{RULES, Rule};
+pub use template::{Numbers, TEMPLATES, Template};

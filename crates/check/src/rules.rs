@@ -1,5 +1,6 @@
 //! The rules: facts in, findings out. One file each family.
 
+mod changes;
 mod fleet;
 mod limits;
 mod sessions;
@@ -8,6 +9,7 @@ mod times;
 
 use crate::engine::Options;
 use crate::facts::Facts;
+use crate::files::Files;
 use crate::finding::{Finding, Severity};
 
 /// A rule. Its page is `docs/rules/ID.md`.
@@ -62,8 +64,12 @@ rules! {
 }
 
 /// Runs them all.
-pub(crate) fn run(facts: &Facts, options: &Options) -> Vec<Finding> {
+pub(crate) fn run(files: &Files, facts: &Facts, options: &Options) -> Vec<Finding> {
     let mut out = Vec::new();
+    if let Some(before) = &options.before {
+        changes::since(facts, before, &mut out);
+    }
+    changes::between(files, facts, &mut out);
     limits::run(facts, options, &mut out);
     fleet::run(facts, options, &mut out);
     times::run(facts, &mut out);

@@ -34,6 +34,7 @@ mod own;
 mod pgbouncer;
 mod plan;
 mod reference;
+pub mod rollout;
 mod rows;
 mod source;
 mod table;

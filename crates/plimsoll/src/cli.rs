@@ -29,6 +29,12 @@ pub enum Command {
     Demo(DemoArgs),
     /// Show what a running pooler may do by itself, or switch it to watching
     Guards(GuardsArgs),
+    /// Say whether settings would take the site down, before they do
+    Check(CheckArgs),
+    /// How many connections: from rates and times, with the reasoning
+    Size(SizeArgs),
+    /// Settings with sane limits, for a pooler, a server or an application
+    Template(TemplateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -254,6 +260,161 @@ pub struct ReachArgs {
     /// For people or for machines
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub format: LogFormat,
+}
+
+/// What the traffic asks for.
+///
+/// Hold time is from borrowing a connection to its return, not the time of a
+/// statement: SHOW LEASES and the histogram of hold times show it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll size --rate 400 --hold 20ms\n  \
+    plimsoll size --rate 400 --hold 20ms --processes 12 --surge 3 --max-connections 100 --cores 8\n\n\
+    Exit codes: 0 it fits (or no server was stated), 1 it does not.")]
+pub struct SizeArgs {
+    /// Transactions per second at the peak, over all copies
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub rate: f64,
+    /// How long each holds its connection, on average: 20ms, 1.5s
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub hold: std::time::Duration,
+    /// 99 of 100 wait no longer than this for a connection
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = span)]
+    pub wait: std::time::Duration,
+    /// 1 for random arrivals, 4 for strong bursts (variance over squared mean)
+    #[arg(long, value_name = "X", default_value = "1", value_parser = positive)]
+    pub spread: f64,
+    /// Growth to be ready for: 1.5 is half more traffic
+    #[arg(long, value_name = "X", default_value = "1", value_parser = positive)]
+    pub growth: f64,
+    /// Processes with a pool of their own, over all copies
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub processes: u64,
+    /// Further processes while a new version rolls out
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub surge: u64,
+    /// The server's max_connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub max_connections: Option<u64>,
+    /// Connections that others use of it
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub others: u64,
+    /// The server's processor cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub cores: Option<u64>,
+    /// For people or for programs
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches("/s").parse::<f64>() {
+        Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
+        _ => Err("write a number above 0".to_owned()),
+    }
+}
+
+fn span(text: &str) -> Result<std::time::Duration, String> {
+    match config::parse_duration(text) {
+        Some(time) if !time.is_zero() => Ok(time),
+        _ => Err("write a number and a unit, as 20ms or 1.5s".to_owned()),
+    }
+}
+
+/// Which settings.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll template                       the list\n  \
+    plimsoll template django > settings.py\n  \
+    plimsoll template pgbouncer --max-connections 200 --size 30")]
+pub struct TemplateArgs {
+    /// Which; without it: the list
+    #[arg(value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Connections of the pool: `plimsoll size` finds them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub size: Option<u64>,
+    /// The server's max_connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    pub max_connections: Option<u64>,
+}
+
+/// What to check, and how to say it.
+///
+/// Reads the settings of poolers, servers, applications and deployments, alone and
+/// against each other. Nothing is run and nothing is changed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    plimsoll check pgbouncer.ini postgresql.conf\n  \
+    plimsoll check deploy/ --max-connections 200\n  \
+    plimsoll check --format sarif . > plimsoll.sarif\n\n\
+    Reads plimsoll.toml, pgbouncer.ini, postgresql.conf, Django, SQLAlchemy, HikariCP, Rails, Go,\n\
+    node-postgres, Prisma, pgcat.toml, pgdog.toml, odyssey.conf, .env, docker-compose, Kubernetes.\n\
+    A finding is accepted by a comment with a reason:  plimsoll: allow(RULE) the reason\n\n\
+    Exit codes: 0 nothing, 1 findings, 2 could not run.")]
+pub struct CheckArgs {
+    /// Files, or directories that hold some
+    #[arg(value_name = "FILE", required_unless_present = "rules")]
+    pub files: Vec<PathBuf>,
+    /// The server's max_connections, where no file says it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub max_connections: Option<u64>,
+    /// Connections that something else uses on that server
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub others: u64,
+    /// Connections that are in use at the peak: a smaller pool is an error
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub demand: Option<u64>,
+    /// The settings that serve now, file or directory: large changes are findings
+    #[arg(long, value_name = "FILE")]
+    pub before: Vec<PathBuf>,
+    /// For people, programs, code review or GitHub Actions
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+    /// From which severity on the exit code is 1
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Warning)]
+    pub fail_on: FailOn,
+    /// Colours; auto heeds NO_COLOR and the terminal
+    #[arg(long = "color", value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+    pub colour: Colour,
+    /// List the rules
+    #[arg(long)]
+    pub rules: bool,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum CheckFormat {
+    /// As a compiler does.
+    Text,
+    /// One object.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+/// What makes a check fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum FailOn {
+    /// Errors only.
+    Error,
+    /// Warnings too.
+    Warning,
+    /// Anything.
+    Note,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 fn time(text: &str) -> Result<String, String> {

@@ -1,12 +1,17 @@
 //! One module for each command. Each has `pub fn run(args)`, which returns the
 //! exit code, or an error for `main` to print.
 
+mod check;
 mod completions;
 mod demo;
 mod guards;
 mod reach;
 mod run;
+mod size;
+mod template;
 
+use anyhow::Context;
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
@@ -17,6 +22,19 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Guards(args) => guards::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Size(args) => size::run(&args),
+        Command::Template(args) => template::run(&args),
         Command::Completions(args) => completions::run(args),
+    }
+}
+
+/// Prints what a command found out.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // A pager that was closed is no failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
     }
 }

@@ -1,0 +1,163 @@
+//! plimsoll.toml: the pooler's own reader says what is wrong in itself; what it
+//! means beside other files is read off the checked plan.
+
+use crate::facts::{
+    Facts, Limit, Mode, Origin, Pool, Secret, Target, Timeouts, Tool, Value, Wait,
+};
+use crate::place::{FileId, Place};
+use config::{Memory, Plan, PoolMode, PoolSize};
+use std::path::Path;
+use std::time::Duration;
+
+const DEFAULT: &str = "Plimsoll's default";
+
+/// Reads the file into the facts.
+pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
+    let known = Memory::default().file(path, text);
+    secrets(file, text, facts);
+    match config::load(path, &known) {
+        Ok(plan) => pools(file, text, &plan, facts),
+        Err(errors) => {
+            for error in errors.list() {
+                // Files beside this one are not here; whether they exist is
+                // another question than what this one says.
+                if error.message.starts_with("cannot read") {
+                    continue;
+                }
+                let place = place_at(file, text, error.line, error.column);
+                let help = match error.help.is_empty() {
+                    true => String::new(),
+                    false => format!(" ({})", error.help),
+                };
+                facts.broken.push((place, format!("{}{help}", error.message)));
+            }
+        }
+    }
+}
+
+/// A place from a line and a column, both from 1.
+fn place_at(file: FileId, text: &str, line: usize, column: usize) -> Place {
+    if line == 0 {
+        return Place::whole(file);
+    }
+    let mut offset = 0;
+    for (number, raw) in (1..).zip(text.split_inclusive('\n')) {
+        if number == line {
+            let mut chars = raw.char_indices().skip(column.saturating_sub(1));
+            let at = offset + chars.next().map_or(0, |(i, _)| i);
+            let end = offset + raw.trim_end().len();
+            return Place::new(file, at..end.max(at + 1));
+        }
+        offset += raw.len();
+    }
+    Place::whole(file)
+}
+
+/// Where `key` stands in `section`; the value, or the whole file.
+fn find(file: FileId, text: &str, section: &str, key: &str) -> Option<Place> {
+    let mut here = String::new();
+    let mut offset = 0;
+    for raw in text.split_inclusive('\n') {
+        let line = raw.trim();
+        let start = offset + (raw.len() - raw.trim_start().len());
+        offset += raw.len();
+        if let Some(name) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
+            here = name.trim().replace('"', "");
+            if here == section && key.is_empty() {
+                return Some(Place::new(file, start..start + line.len()));
+            }
+        } else if here == section
+            && let Some((name, value)) = line.split_once('=')
+            && name.trim() == key
+        {
+            let at = start + (line.len() - value.trim_start().len());
+            return Some(Place::new(file, at..start + line.len()));
+        }
+    }
+    None
+}
+
+fn secrets(file: FileId, text: &str, facts: &mut Facts) {
+    let mut offset = 0;
+    for raw in text.split_inclusive('\n') {
+        if let Some((key, value)) = raw.split_once('=')
+            && key.trim() == "password"
+            && super::url::is_secret(value.trim().trim_matches('"'))
+        {
+            let start = offset + raw.len() - value.trim_start().len();
+            facts.secrets.push(Secret {
+                place: Place::new(file, start..start + value.trim().len()),
+                what: "a password".to_owned(),
+            });
+        }
+        offset += raw.len();
+    }
+}
+
+fn pools(file: FileId, text: &str, plan: &Plan, facts: &mut Facts) {
+    let stated = |section: &str, key: &str| find(file, text, section, key);
+    fn value<T>(value: T, place: Option<Place>) -> Value<T> {
+        let origin = place.map_or(Origin::Default(DEFAULT), Origin::Stated);
+        Value { value, origin }
+    }
+    for database in &plan.databases {
+        let section = format!("database.{}", database.name);
+        let size = database.pool_size.unwrap_or(plan.default_pool_size);
+        let place = stated(&section, "pool_size").or_else(|| stated("pool", "size"));
+        let limit = match size {
+            PoolSize::Fixed(n) => Limit::Of(u64::from(n)),
+            // Within the line, whatever that is.
+            PoolSize::Auto => Limit::Of(u64::from(plan.auto.ceiling.unwrap_or(plan.line))),
+        };
+        let min = database.min_pool_size.unwrap_or(plan.min_pool_size);
+        let mode = match database.pool_mode.unwrap_or(plan.pool_mode) {
+            PoolMode::Session => Mode::Session,
+            PoolMode::Transaction => Mode::Transaction,
+            PoolMode::Statement => Mode::Statement,
+        };
+        facts.pools.push(Pool {
+            tool: Tool::Plimsoll,
+            name: database.name.clone(),
+            place: stated(&section, "").unwrap_or(Place::whole(file)),
+            size: value(limit, place),
+            extra: None,
+            min: Some(value(
+                u64::from(min),
+                stated(&section, "min_pool_size").or_else(|| stated("pool", "min_size")),
+            )),
+            // The line bounds all pools together.
+            cap: Some(value(
+                Limit::Of(u64::from(plan.line)),
+                stated("server", "line"),
+            )),
+            clients: None,
+            times: 1,
+            mode: Some(value(
+                mode,
+                stated(&section, "pool_mode").or_else(|| stated("pool", "mode")),
+            )),
+            keeps_prepared: Some(Value::default(true, DEFAULT)),
+            timeouts: Timeouts {
+                wait: Some(value(
+                    wait(database.wait_timeout.unwrap_or(plan.query_wait_timeout)),
+                    stated("pool", "wait_timeout"),
+                )),
+                idle: Some(value(
+                    wait(plan.server_idle_timeout),
+                    stated("pool", "idle_timeout"),
+                )),
+                lifetime: Some(value(
+                    wait(database.server_lifetime.unwrap_or(plan.server_lifetime)),
+                    stated("pool", "lifetime"),
+                )),
+                ..Timeouts::default()
+            },
+            needs: Vec::new(),
+            target: Target::default(),
+        });
+    }
+}
+
+fn wait(time: Option<Duration>) -> Wait {
+    time.map_or(Wait::Forever, Wait::For)
+}

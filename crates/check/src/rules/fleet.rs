@@ -1,0 +1,122 @@
+//! All copies of all pools together, against the server.
+
+use super::limits::{is_pooler, most};
+use super::{FLEET_OVER_SERVER, limits::place_of};
+use crate::engine::Options;
+use crate::facts::{Facts, Pool, Workload};
+use crate::finding::Finding;
+use crate::place::Place;
+
+/// Connections that ordinary users can have, and where that stands.
+pub(super) fn usable<'a>(facts: &'a Facts, options: &Options) -> Option<(u64, Option<&'a Place>)> {
+    let (all, place) = match (options.max_connections, facts.servers.first()) {
+        // PostgreSQL keeps three for superusers unless told otherwise.
+        (Some(max), _) => (max.saturating_sub(3), None),
+        (None, Some(server)) if facts.servers.len() == 1 => {
+            (server.usable(), server.max_connections.place())
+        }
+        _ => return None,
+    };
+    Some((all.saturating_sub(options.others), place))
+}
+
+/// How often one pool exists.
+struct Copies<'a> {
+    pool: &'a Pool,
+    workload: Option<&'a Workload>,
+    /// Connections of all copies together, with those of a rolling deploy.
+    sum: u64,
+}
+
+pub(super) fn run(facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
+    let Some((usable, server)) = usable(facts, options) else {
+        return;
+    };
+    // Behind a pooler the applications' pools hold clients, not server connections.
+    let poolers = facts.pools.iter().any(|p| is_pooler(p.tool));
+    let pools = facts.pools.iter().filter(|p| is_pooler(p.tool) == poolers);
+    let copies: Vec<Copies<'_>> = pools.filter_map(|pool| copies(pool, facts)).collect();
+    let sum = copies.iter().fold(0_u64, |all, c| all.saturating_add(c.sum));
+    // A single pool that is too large alone has its own finding.
+    let alone = copies.iter().any(|c| most(c.pool).number() > Some(usable));
+    let Some(largest) = copies.iter().max_by_key(|c| c.sum) else {
+        return;
+    };
+    if sum <= usable || alone {
+        return;
+    }
+    let terms: Vec<String> = copies.iter().map(term).collect();
+    let mut finding = Finding::new(
+        &FLEET_OVER_SERVER,
+        place_of(&largest.pool.size, largest.pool),
+        format!("all copies together may open {sum} connections; the server has {usable} for ordinary users"),
+    )
+    .why(format!(
+        "{}: the last copies to start, or to be replaced, find the server full",
+        terms.join(" + ")
+    ))
+    .help(format!(
+        "fewer per copy, or a pooler between them and the server; {usable} must cover the sum, rolling deploys included"
+    ))
+    .beside(server, "what the server has");
+    if let Some(workload) = largest.workload {
+        finding = finding.beside(workload.replicas.place(), "the copies");
+    }
+    out.push(finding);
+}
+
+fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Option<Copies<'a>> {
+    let one = most(pool).number()?;
+    let workload = workload_of(pool, facts);
+    let (instances, processes) = workload.map_or((1, 1), |w| {
+        let instances = w.replicas.value.saturating_add(w.surge.value);
+        (instances, w.processes.as_ref().map_or(1, |p| p.value))
+    });
+    // Processes of an application each have the pool; a pooler is one process.
+    let processes = if is_pooler(pool.tool) { 1 } else { processes };
+    let sum = one.saturating_mul(instances).saturating_mul(processes.max(1));
+    Some(Copies {
+        pool,
+        workload,
+        sum,
+    })
+}
+
+/// The workload that runs a pool: the only one, or the one in whose file it stands.
+fn workload_of<'a>(pool: &Pool, facts: &'a Facts) -> Option<&'a Workload> {
+    let mut own = facts
+        .workloads
+        .iter()
+        .filter(|w| w.place.file == pool.place.file);
+    if let (Some(one), None) = (own.next(), own.next()) {
+        return Some(one);
+    }
+    // Only workloads that can be meant: not the database's own.
+    let mut all = facts.workloads.iter().filter(|w| w.replicas.value > 0);
+    match (all.next(), all.next()) {
+        (Some(one), None) => Some(one),
+        _ => None,
+    }
+}
+
+fn term(copies: &Copies<'_>) -> String {
+    let one = most(copies.pool).number().unwrap_or(0);
+    let Some(w) = copies.workload else {
+        return format!("{} ({one})", copies.pool.name);
+    };
+    let processes = w.processes.as_ref().map_or(1, |p| p.value);
+    let surge = match w.surge.value {
+        0 => String::new(),
+        n => format!(" + {n} while rolling out"),
+    };
+    match processes > 1 && !is_pooler(copies.pool.tool) {
+        true => format!(
+            "{} ({} copies{surge} × {processes} processes × {one})",
+            copies.pool.name, w.replicas.value
+        ),
+        false => format!(
+            "{} ({} copies{surge} × {one})",
+            copies.pool.name, w.replicas.value
+        ),
+    }
+}

@@ -234,6 +234,29 @@ pub struct Pool {
     pub target: Target,
 }
 
+/// Environments as applications name them.
+const STAGES: &[&str] = &[
+    "development",
+    "dev",
+    "local",
+    "test",
+    "ci",
+    "staging",
+    "stage",
+    "preview",
+    "production",
+    "prod",
+];
+
+impl Pool {
+    /// The environment whose pool it is, where its name begins with one:
+    /// Rails' `production.primary`, Spring's `prod.dataSource`.
+    pub fn stage(&self) -> Option<&str> {
+        let first = self.name.split('.').next()?;
+        STAGES.contains(&first).then_some(first)
+    }
+}
+
 /// A PostgreSQL server's own limits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {

@@ -35,6 +35,9 @@ pub(super) fn run(facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
     // Behind a pooler the applications' pools hold clients, not server connections.
     let poolers = facts.pools.iter().any(|p| is_pooler(p.tool));
     let pools = facts.pools.iter().filter(|p| is_pooler(p.tool) == poolers);
+    // One file for all environments: they do not share a server.
+    let staged = facts.pools.iter().any(|p| is_production(p));
+    let pools = pools.filter(|p| !staged || p.stage().is_none() || is_production(p));
     let copies: Vec<Copies<'_>> = pools.filter_map(|pool| copies(pool, facts)).collect();
     let sum = copies.iter().fold(0_u64, |all, c| all.saturating_add(c.sum));
     // A single pool that is too large alone has its own finding.
@@ -65,6 +68,10 @@ pub(super) fn run(facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
     out.push(finding);
 }
 
+fn is_production(pool: &Pool) -> bool {
+    matches!(pool.stage(), Some("production" | "prod"))
+}
+
 fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Option<Copies<'a>> {
     let one = most(pool).number()?;
     let workload = workload_of(pool, facts);
@@ -82,8 +89,13 @@ fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Option<Copies<'a>> {
     })
 }
 
-/// The workload that runs a pool: the only one, or the one in whose file it stands.
+/// The workload that runs a pool: the one in whose environment it stands, the
+/// only one, or the one in whose file it stands.
 fn workload_of<'a>(pool: &Pool, facts: &'a Facts) -> Option<&'a Workload> {
+    let stands = |(at, _): &&(usize, usize)| facts.pools.get(*at).is_some_and(|p| std::ptr::eq(p, pool));
+    if let Some((_, workload)) = facts.within.iter().find(stands) {
+        return facts.workloads.get(*workload);
+    }
     let mut own = facts
         .workloads
         .iter()

@@ -17,12 +17,15 @@ mod plimsoll;
 mod pooler;
 mod postgres;
 mod rails;
+mod settle;
 mod spring;
 mod tables;
 mod template;
 mod url;
 mod value;
 mod yaml;
+
+pub(crate) use settle::settle;
 
 use crate::facts::Facts;
 use crate::files::Kind;

@@ -12,7 +12,7 @@ use crate::place::{FileId, Place};
 use std::path::Path;
 
 /// Variables of one environment.
-const VARIABLES_MAX: usize = 5_000;
+pub(crate) const VARIABLES_MAX: usize = 500;
 
 /// A variable as it is written.
 #[derive(Clone)]

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const DEFAULT: &str = "HikariCP's default";
+/// Keys that are compared with the known ones.
+const KEYS_MAX: usize = 200;
 
 /// A key as somebody wrote it, with its value.
 #[derive(Clone)]
@@ -111,7 +113,7 @@ pub(crate) fn pool(
 
 /// Keys that HikariCP does not have.
 fn unknown(keys: &Keys, facts: &mut Facts) {
-    for (key, entry) in keys {
+    for (key, entry) in keys.iter().take(KEYS_MAX) {
         if is_property(key) || key.contains('.') {
             continue;
         }

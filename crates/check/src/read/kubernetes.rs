@@ -5,24 +5,31 @@ mod embedded;
 mod operators;
 
 use super::container::{self, Container};
-use super::env::{Setting, secret_name};
+use super::env::{Setting, VARIABLES_MAX, secret_name};
 use super::url;
 use super::value::Word;
 use super::yaml::{self, Node, Yaml};
 use crate::facts::{Facts, Odd, Scale, Secret, Tool, Value};
 use crate::place::FileId;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 const DEFAULT: &str = "Kubernetes' default";
 const SURGE: &str = "Kubernetes' default: maxSurge 25%";
 /// Objects of one file.
-const OBJECTS_MAX: usize = 2_000;
+const OBJECTS_MAX: usize = 1_000;
+/// Containers of one pod.
+const CONTAINERS_MAX: usize = 20;
+/// Settings files in one file: each is read with all that stands in front of it.
+const EMBEDDED_MAX: usize = 32;
 
 /// One file: its objects, and what they refer to.
 struct Manifests<'a> {
     text: &'a str,
     /// Data of ConfigMaps and Secrets, by kind and name.
     data: BTreeMap<(String, String), Vec<Setting>>,
+    /// Settings files that were read.
+    embedded: Cell<usize>,
 }
 
 /// Reads the file into the facts.
@@ -33,6 +40,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     let mut manifests = Manifests {
         text,
         data: BTreeMap::new(),
+        embedded: Cell::new(0),
     };
     // What others refer to comes first, wherever it stands.
     for object in &objects {
@@ -141,13 +149,22 @@ impl Manifests<'_> {
         }
     }
 
+    fn embedded(&self, name: &str, value: &Node, facts: &mut Facts) -> bool {
+        if self.embedded.get() >= EMBEDDED_MAX {
+            return false;
+        }
+        let read = embedded::read(name, value, self.text, facts);
+        self.embedded.set(self.embedded.get() + usize::from(read));
+        read
+    }
+
     /// Settings files, and variables that cannot be seen to be used.
     fn config_map(&self, object: &Node, facts: &mut Facts) {
         let Some(data) = object.get("data") else { return };
         for (key, value) in data.entries() {
             let name = key.text().unwrap_or("");
             if let Yaml::Literal(_) = value.value {
-                embedded::read(name, value, self.text, facts);
+                self.embedded(name, value, facts);
             } else if let Some(word) = value.word() {
                 // A URL with a password stands here in clear.
                 super::address::read(&word, facts);
@@ -164,7 +181,7 @@ impl Manifests<'_> {
             for (key, value) in node.entries() {
                 let name = key.text().unwrap_or("");
                 let file = matches!(value.value, Yaml::Literal(_))
-                    && embedded::read(name, value, self.text, facts);
+                    && self.embedded(name, value, facts);
                 if let Some(word) = value.word().filter(|_| !file)
                     && url::is_secret(&word.text)
                     && word.variable.is_none()
@@ -188,7 +205,7 @@ impl Manifests<'_> {
         let (replicas, surge) = copies(object, &deployment, facts);
         let place = object.at(&["metadata", "name"]).map_or(&key.place, |n| &n.place);
         let several = containers.items().len() > 1;
-        for node in containers.items() {
+        for node in containers.items().iter().take(CONTAINERS_MAX) {
             let own = node.get("name").and_then(Node::text).unwrap_or("");
             let mut words = container::words(node.get("command"));
             words.extend(container::words(node.get("args")));
@@ -210,12 +227,13 @@ impl Manifests<'_> {
     /// `env` stands above `envFrom`.
     fn environment(&self, container: &Node) -> Vec<Setting> {
         let mut all = Vec::new();
-        for from in container.get("envFrom").map(Node::items).unwrap_or_default() {
+        for from in container.get("envFrom").map(Node::items).unwrap_or_default().iter().take(CONTAINERS_MAX) {
             let prefix = from.get("prefix").and_then(Node::text).unwrap_or("");
             for (field, kind) in [("configMapRef", "ConfigMap"), ("secretRef", "Secret")] {
                 let name = from.at(&[field, "name"]).and_then(Node::text);
                 let found = name.and_then(|n| self.data.get(&(kind.to_owned(), n.to_owned())));
-                all.extend(found.into_iter().flatten().map(|setting| Setting {
+                let found = found.into_iter().flatten().take(VARIABLES_MAX);
+                all.extend(found.map(|setting| Setting {
                     name: format!("{prefix}{}", setting.name),
                     ..setting.clone()
                 }));
@@ -241,13 +259,10 @@ impl Manifests<'_> {
 }
 
 fn secret(word: &Word, name: &str, facts: &mut Facts) {
-    let known = |s: &Secret| s.place == word.place;
-    if !facts.secrets.iter().any(known) {
-        facts.secrets.push(Secret {
-            place: word.place.clone(),
-            what: format!("`{name}`"),
-        });
-    }
+    facts.secrets.push(Secret {
+        place: word.place.clone(),
+        what: format!("`{name}`"),
+    });
 }
 
 /// The pod that an object runs.

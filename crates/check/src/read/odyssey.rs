@@ -12,6 +12,8 @@ use std::time::Duration;
 const DEFAULT: &str = "Odyssey's default";
 /// Words of a file.
 const WORDS_MAX: usize = 200_000;
+/// Blocks of one kind, at one place.
+const BLOCKS_MAX: usize = 500;
 /// Braces within braces.
 const DEPTH_MAX: usize = 16;
 
@@ -70,7 +72,8 @@ impl Block {
     /// The blocks that begin with this word.
     fn blocks(&self, kind: &str) -> Vec<&Block> {
         let blocks = self.entries.iter().filter_map(|entry| entry.block.as_ref());
-        blocks.filter(|b| b.head.first().is_some_and(|w| w.text == kind)).collect()
+        let named = blocks.filter(|b| b.head.first().is_some_and(|w| w.text == kind));
+        named.take(BLOCKS_MAX).collect()
     }
 
     /// The second word of a line that begins with this one.

@@ -8,6 +8,8 @@ use crate::place::FileId;
 use std::time::Duration;
 
 const DEFAULT: &str = "PgCat's default";
+/// Pools beyond these are not read.
+const POOLS_MAX: usize = 2_000;
 
 /// Reads the file: a pool for each user of each pool.
 pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
@@ -22,6 +24,9 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     }
     let pools = root.table("pools").map(|t| t.tables()).unwrap_or_default();
     for (name, pool) in pools {
+        if facts.pools.len() > POOLS_MAX {
+            break;
+        }
         pool.secrets(&["auth_query_password"], facts);
         misplaced(&pool, "pool", &["pool_size", "statement_timeout"], facts);
         let users = pool.table("users").map(|t| t.tables()).unwrap_or_default();

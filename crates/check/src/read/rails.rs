@@ -12,8 +12,9 @@ use crate::place::{FileId, Place};
 use std::time::Duration;
 
 const DEFAULT: &str = "Rails' default";
-/// Databases of one environment.
-const DATABASES_MAX: usize = 200;
+/// Databases of one environment, environments, and keys that are compared with
+/// the known ones.
+const ENTRIES_MAX: usize = 200;
 
 /// Reads the file. A pool is named after its environment: `production`, or
 /// `production.primary` where there are several databases.
@@ -23,7 +24,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     let Some(root) = tree.documents.first() else {
         return;
     };
-    for (key, node) in root.entries() {
+    for (key, node) in root.entries().into_iter().take(ENTRIES_MAX) {
         let name = key.text().unwrap_or("");
         // Templates for others, not environments.
         let template = matches!(name, "default" | "defaults" | "base" | "common");
@@ -34,7 +35,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
         let nested: Vec<_> = entries
             .iter()
             .filter(|(k, v)| v.is_map() && k.text() != Some("variables"))
-            .take(DATABASES_MAX)
+            .take(ENTRIES_MAX)
             .collect();
         if node.get("adapter").is_some() || node.get("url").is_some() || nested.is_empty() {
             database(name.to_owned(), key, node, facts);
@@ -231,7 +232,7 @@ const KNOWN: &[&str] = &[
 ];
 
 fn unread(node: &Node, facts: &mut Facts) {
-    for (key, _) in node.entries() {
+    for (key, _) in node.entries().into_iter().take(ENTRIES_MAX) {
         let name = key.text().unwrap_or("");
         let mut push = |place: &Place, why: &str, help: String| {
             facts.unread.push(Unread {

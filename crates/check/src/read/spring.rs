@@ -14,6 +14,8 @@ use std::path::Path;
 const DEPTH_MAX: usize = 24;
 /// Keys of a file.
 const KEYS_MAX: usize = 20_000;
+/// Documents with a profile, and data sources of one.
+const LAYERS_MAX: usize = 32;
 
 /// One document: canonical dotted path → what is written.
 type Flat = BTreeMap<String, Entry>;
@@ -111,7 +113,7 @@ fn layers(file: FileId, path: &Path, documents: Vec<Flat>, facts: &mut Facts) {
         }
     }
     read(file, of_file, &base, &base, facts);
-    for (profile, own) in profiles {
+    for (profile, own) in profiles.into_iter().take(LAYERS_MAX) {
         let mut all = base.clone();
         all.extend(own.clone());
         read(file, &profile, &all, &own, facts);
@@ -189,7 +191,7 @@ fn data_sources(own: &Flat) -> Vec<String> {
             },
         };
         let prefix = prefix.strip_suffix(".hikari").unwrap_or(prefix);
-        if !all.iter().any(|known| known == prefix) {
+        if all.len() < LAYERS_MAX && !all.iter().any(|known| known == prefix) {
             all.push(prefix.to_owned());
         }
     }

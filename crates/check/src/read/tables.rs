@@ -7,7 +7,7 @@ use crate::read::url::is_secret;
 use toml_edit::{Document, Item, TableLike, Value};
 
 /// Entries that are read of one table.
-const ENTRIES_MAX: usize = 5_000;
+const ENTRIES_MAX: usize = 500;
 
 /// A table, with the file that it stands in.
 #[derive(Clone, Copy)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// How often a default may be a reference again: `${A:-${B:-5}}`.
 const REFERENCES_MAX: usize = 4;
+/// Values that are noted as a variable's default.
+const VARIABLES_MAX: usize = 5_000;
 /// Below this many milliseconds somebody thought of another unit.
 pub(crate) const MILLISECONDS_MIN: u64 = 250;
 
@@ -156,7 +158,7 @@ impl Word {
     fn noted(self, facts: &mut Facts) -> Place {
         if let Some(name) = self.variable {
             let entry = (self.place.clone(), name);
-            if !facts.variables.contains(&entry) {
+            if facts.variables.len() < VARIABLES_MAX && !facts.variables.contains(&entry) {
                 facts.variables.push(entry);
             }
         }

@@ -50,3 +50,6 @@ pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mu
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod cut_tests;

@@ -50,7 +50,8 @@ pub(crate) fn read(word: &Word, facts: &mut Facts) -> Option<Address> {
         });
         shown.replace_range(range, "");
     }
-    let known = |part: &str| (!part.is_empty() && !part.contains(['$', '<', '{'])).then(|| part.to_owned());
+    let known =
+        |part: &str| (!part.is_empty() && !part.contains(['$', '<', '{'])).then(|| part.to_owned());
     Some(Address {
         jdbc: url.scheme.starts_with("jdbc:"),
         target: Target {
@@ -90,7 +91,12 @@ const SIZES: &[(&str, Tool)] = &[
 ];
 
 /// The pool that the parameters describe, where they do.
-pub(crate) fn pool(address: &Address, name: &str, place: &Place, facts: &mut Facts) -> Option<Pool> {
+pub(crate) fn pool(
+    address: &Address,
+    name: &str,
+    place: &Place,
+    facts: &mut Facts,
+) -> Option<Pool> {
     let (word, tool) = SIZES
         .iter()
         .find_map(|(key, tool)| address.parameter(key).map(|word| (word, *tool)))?;
@@ -103,10 +109,12 @@ pub(crate) fn pool(address: &Address, name: &str, place: &Place, facts: &mut Fac
             let wait = address.parameter("pool_timeout");
             let wait = wait.and_then(|w| w.time(tool, Unit::Seconds, facts));
             let ten = std::time::Duration::from_secs(10);
-            timeouts.wait = Some(wait.unwrap_or(Value::default(Wait::For(ten), "Prisma's default")));
+            timeouts.wait =
+                Some(wait.unwrap_or(Value::default(Wait::For(ten), "Prisma's default")));
             let mode = address.parameter("pgbouncer").and_then(Word::switch);
             if mode.is_none_or(|m| !m.value) {
-                pool.needs.push((Feature::PreparedStatements, place.clone()));
+                pool.needs
+                    .push((Feature::PreparedStatements, place.clone()));
             }
         }
         Tool::Pgx => {
@@ -117,7 +125,8 @@ pub(crate) fn pool(address: &Address, name: &str, place: &Place, facts: &mut Fac
             let simple = address.parameter("default_query_exec_mode");
             let simple = simple.is_some_and(|w| w.text.contains("simple") || w.text == "exec");
             if !simple {
-                pool.needs.push((Feature::PreparedStatements, place.clone()));
+                pool.needs
+                    .push((Feature::PreparedStatements, place.clone()));
             }
         }
         _ => {
@@ -139,7 +148,11 @@ pub(crate) fn session(
     needs: &mut Vec<(Feature, Place)>,
     facts: &mut Facts,
 ) {
-    let connect = if address.jdbc { "connectTimeout" } else { "connect_timeout" };
+    let connect = if address.jdbc {
+        "connectTimeout"
+    } else {
+        "connect_timeout"
+    };
     if let Some(word) = address.parameter(connect) {
         timeouts.connect = word.time(tool, Unit::Seconds, facts);
     }
@@ -202,7 +215,10 @@ mod tests {
         let text = "jdbc:postgresql://${HOST:db}:5432/shop?user=a&password=${PW:?x}";
         let address = read(&word(text), &mut facts).unwrap();
         assert!(address.jdbc);
-        assert_eq!((address.target.host, address.target.port), (None, Some(5432)));
+        assert_eq!(
+            (address.target.host, address.target.port),
+            (None, Some(5432))
+        );
         assert!(facts.secrets.is_empty());
         assert!(read(&word("redis://x/0"), &mut facts).is_none());
         assert!(read(&word("postgres://${"), &mut facts).is_some());

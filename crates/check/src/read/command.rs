@@ -99,7 +99,10 @@ const PROGRAMS: &[Program] = &[
 pub(crate) fn split(word: &Word) -> Vec<Word> {
     let mut all = Vec::new();
     let mut start = None;
-    let ends = word.text.char_indices().map(|(i, c)| (i, c.is_whitespace() || c == '"' || c == '\''));
+    let ends = word
+        .text
+        .char_indices()
+        .map(|(i, c)| (i, c.is_whitespace() || c == '"' || c == '\''));
     for (at, ends) in ends.chain([(word.text.len(), true)]) {
         match (ends, start) {
             (true, Some(from)) => {
@@ -202,7 +205,11 @@ fn settings(words: &[Word]) -> Vec<(String, Word)> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word.text == "-N" {
-            all.extend(words.next().map(|w| ("max_connections".to_owned(), w.clone())));
+            all.extend(
+                words
+                    .next()
+                    .map(|w| ("max_connections".to_owned(), w.clone())),
+            );
             continue;
         }
         let skip = match word.text.as_str() {
@@ -269,9 +276,14 @@ mod tests {
 
     #[test]
     fn postgres_is_told_its_settings() {
-        let text = "postgres -c max_connections=200 -cstatement_timeout=5s --shared-buffers=1GB -N 300";
+        let text =
+            "postgres -c max_connections=200 -cstatement_timeout=5s --shared-buffers=1GB -N 300";
         let found = read(&split(&word(text)), Tool::Compose, &mut Facts::default());
-        let pairs: Vec<_> = found.settings.iter().map(|(k, w)| (k.as_str(), w.text.as_str())).collect();
+        let pairs: Vec<_> = found
+            .settings
+            .iter()
+            .map(|(k, w)| (k.as_str(), w.text.as_str()))
+            .collect();
         assert_eq!(
             pairs,
             [

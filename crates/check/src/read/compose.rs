@@ -44,8 +44,12 @@ fn service(key: &Node, node: &Node, facts: &mut Facts) {
 }
 
 fn replicas(node: &Node, facts: &mut Facts) -> Value<u64> {
-    let stated = node.at(&["deploy", "replicas"]).or_else(|| node.get("scale"));
-    let count = stated.and_then(Node::word).and_then(|w| w.count(Tool::Compose, facts));
+    let stated = node
+        .at(&["deploy", "replicas"])
+        .or_else(|| node.get("scale"));
+    let count = stated
+        .and_then(Node::word)
+        .and_then(|w| w.count(Tool::Compose, facts));
     count.unwrap_or(Value::default(1, DEFAULT))
 }
 
@@ -57,7 +61,9 @@ fn surge(node: &Node, replicas: &Value<u64>, facts: &mut Facts) -> Value<u64> {
         return Value::default(0, "Docker stops a copy before it starts the next");
     };
     let at_once = node.at(&["deploy", "update_config", "parallelism"]);
-    let at_once = at_once.and_then(Node::word).and_then(|w| w.count(Tool::Compose, facts));
+    let at_once = at_once
+        .and_then(Node::word)
+        .and_then(|w| w.count(Tool::Compose, facts));
     let surge = match at_once.map_or(1, |n| n.value) {
         0 => replicas.value,
         n => n.min(replicas.value),

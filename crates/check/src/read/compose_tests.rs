@@ -72,7 +72,11 @@ fn services_are_servers_pools_and_workloads() {
     assert_eq!(&SHOP[pool.size.place().unwrap().range.clone()], "12");
     assert_eq!(pool.target.host.as_deref(), Some("pgbouncer"));
     assert_eq!(facts.within, [(0, 0), (1, 1)]);
-    let secrets: Vec<_> = facts.secrets.iter().map(|s| &SHOP[s.place.range.clone()]).collect();
+    let secrets: Vec<_> = facts
+        .secrets
+        .iter()
+        .map(|s| &SHOP[s.place.range.clone()])
+        .collect();
     assert_eq!(secrets, ["hunter2", "s3cret"]);
 }
 
@@ -86,7 +90,9 @@ fn defaults_and_what_is_kept_elsewhere() {
     assert_eq!(facts.variables[0].1, "DB_POOL");
     assert!(facts.secrets.is_empty());
     assert_eq!(facts.servers[0].max_connections.value, 100);
-    let own = super::tests::facts("services:\n  db:\n    image: postgres\n    command: postgres -c config_file=/etc/pg.conf\n");
+    let own = super::tests::facts(
+        "services:\n  db:\n    image: postgres\n    command: postgres -c config_file=/etc/pg.conf\n",
+    );
     assert!(own.servers.is_empty());
 }
 
@@ -99,7 +105,8 @@ fn surge_follows_the_order() {
         ("{order: start-first, parallelism: 0}", 5),
         ("{order: start-first, parallelism: 9}", 5),
     ] {
-        let text = format!("services:\n  a:\n    deploy: {{replicas: 5, update_config: {update}}}\n");
+        let text =
+            format!("services:\n  a:\n    deploy: {{replicas: 5, update_config: {update}}}\n");
         assert_eq!(facts(&text).workloads[0].surge.value, surge, "{update}");
     }
     let odd = facts("services:\n  a:\n    deploy: {replicas: three}\n");
@@ -108,9 +115,19 @@ fn surge_follows_the_order() {
 
 #[test]
 fn other_files_say_nothing() {
-    for text in ["", "services:", "services: [a, b]", "services:\n  a: 5", "services:\n- name: x", "jobs:\n  test:\n    services: {}"] {
+    for text in [
+        "",
+        "services:",
+        "services: [a, b]",
+        "services:\n  a: 5",
+        "services:\n- name: x",
+        "jobs:\n  test:\n    services: {}",
+    ] {
         let facts = facts(text);
-        assert!(facts.workloads.is_empty() && facts.broken.is_empty(), "{text}");
+        assert!(
+            facts.workloads.is_empty() && facts.broken.is_empty(),
+            "{text}"
+        );
     }
     assert_eq!(facts("services: {").broken.len(), 1);
 }

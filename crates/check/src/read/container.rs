@@ -19,7 +19,12 @@ pub(crate) struct Container<'a> {
 }
 
 /// Reads it, as one of `replicas` copies.
-pub(crate) fn read(container: Container<'_>, replicas: Value<u64>, surge: Value<u64>, facts: &mut Facts) {
+pub(crate) fn read(
+    container: Container<'_>,
+    replicas: Value<u64>,
+    surge: Value<u64>,
+    facts: &mut Facts,
+) {
     let image = container.image.and_then(Node::text).unwrap_or("");
     let image_name = image_name(image);
     let scene = Scene {
@@ -43,7 +48,9 @@ pub(crate) fn read(container: Container<'_>, replicas: Value<u64>, surge: Value<
         return;
     }
     let workload = facts.workloads.len();
-    facts.within.extend(found.pools.iter().map(|pool| (*pool, workload)));
+    facts
+        .within
+        .extend(found.pools.iter().map(|pool| (*pool, workload)));
     let stated = |v: &Option<Value<u64>>| v.as_ref().is_some_and(Value::is_stated);
     // A switch stands above a variable, a variable above a default.
     let or = |switch: Option<Value<u64>>, variable: Option<Value<u64>>| match stated(&switch) {
@@ -64,7 +71,11 @@ pub(crate) fn read(container: Container<'_>, replicas: Value<u64>, surge: Value<
 
 /// The server that `postgres -c …` starts. With a file of its own and no limit
 /// on the command line, its limit is not known here.
-pub(crate) fn server(place: &Place, settings: &[(String, Word)], facts: &mut Facts) -> Option<Server> {
+pub(crate) fn server(
+    place: &Place,
+    settings: &[(String, Word)],
+    facts: &mut Facts,
+) -> Option<Server> {
     let word = |key: &str| {
         let found = settings.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, word)| word)
@@ -74,19 +85,26 @@ pub(crate) fn server(place: &Place, settings: &[(String, Word)], facts: &mut Fac
         return None;
     }
     let mut server = env::database_server(place.clone(), max);
-    if let Some(n) = word("superuser_reserved_connections").and_then(|w| w.count(Tool::Postgres, facts)) {
+    if let Some(n) =
+        word("superuser_reserved_connections").and_then(|w| w.count(Tool::Postgres, facts))
+    {
         server.superuser_reserved = n;
     }
     if let Some(n) = word("reserved_connections").and_then(|w| w.count(Tool::Postgres, facts)) {
         server.reserved = n;
     }
     let mut time = |key: &str, slot: &mut Value<Wait>| {
-        if let Some(found) = word(key).and_then(|w| value::postgres_timeout(w, Tool::Postgres, facts)) {
+        if let Some(found) =
+            word(key).and_then(|w| value::postgres_timeout(w, Tool::Postgres, facts))
+        {
             *slot = found;
         }
     };
     time("statement_timeout", &mut server.statement);
-    time("idle_in_transaction_session_timeout", &mut server.idle_in_transaction);
+    time(
+        "idle_in_transaction_session_timeout",
+        &mut server.idle_in_transaction,
+    );
     Some(server)
 }
 
@@ -109,8 +127,14 @@ fn image_name(image: &str) -> String {
 
 fn is_postgres(name: &str) -> bool {
     let names = [
-        "postgres", "postgresql", "postgis", "timescaledb", "timescaledb-ha", "pgvector",
-        "postgresql-repmgr", "citus",
+        "postgres",
+        "postgresql",
+        "postgis",
+        "timescaledb",
+        "timescaledb-ha",
+        "pgvector",
+        "postgresql-repmgr",
+        "citus",
     ];
     names.contains(&name) || name.starts_with("spilo")
 }
@@ -118,13 +142,55 @@ fn is_postgres(name: &str) -> bool {
 /// Images that ask PostgreSQL for nothing, or for next to nothing.
 fn is_bystander(name: &str) -> bool {
     let names = [
-        "redis", "valkey", "memcached", "nginx", "httpd", "traefik", "caddy", "haproxy", "envoy",
-        "mysql", "mariadb", "mongo", "mongodb", "rabbitmq", "kafka", "zookeeper", "elasticsearch",
-        "opensearch", "kibana", "logstash", "prometheus", "alertmanager", "loki", "promtail",
-        "jaeger", "otel", "opentelemetry-collector", "minio", "mailhog", "mailpit", "adminer",
-        "pgadmin4", "vault", "consul", "etcd", "busybox", "alpine", "localstack", "node-exporter",
-        "postgres-exporter", "postgres_exporter", "pgbouncer-exporter", "redis-exporter",
-        "fluent-bit", "fluentd", "cadvisor", "selenium", "varnish", "nats",
+        "redis",
+        "valkey",
+        "memcached",
+        "nginx",
+        "httpd",
+        "traefik",
+        "caddy",
+        "haproxy",
+        "envoy",
+        "mysql",
+        "mariadb",
+        "mongo",
+        "mongodb",
+        "rabbitmq",
+        "kafka",
+        "zookeeper",
+        "elasticsearch",
+        "opensearch",
+        "kibana",
+        "logstash",
+        "prometheus",
+        "alertmanager",
+        "loki",
+        "promtail",
+        "jaeger",
+        "otel",
+        "opentelemetry-collector",
+        "minio",
+        "mailhog",
+        "mailpit",
+        "adminer",
+        "pgadmin4",
+        "vault",
+        "consul",
+        "etcd",
+        "busybox",
+        "alpine",
+        "localstack",
+        "node-exporter",
+        "postgres-exporter",
+        "postgres_exporter",
+        "pgbouncer-exporter",
+        "redis-exporter",
+        "fluent-bit",
+        "fluentd",
+        "cadvisor",
+        "selenium",
+        "varnish",
+        "nats",
     ];
     names.contains(&name)
 }

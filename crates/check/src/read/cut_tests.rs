@@ -86,9 +86,14 @@ fn a_file_may_end_anywhere() {
 
 #[test]
 fn any_character_may_be_another() {
+    let all = [
+        "\u{0}", "\"", "'", "{", "}", "[", ":", "\t", "\n", "&", "*", "|", "%", "ß", "-",
+    ];
+    let mut others = all.iter().cycle();
     for (kind, path, text) in ALL {
         for (at, c) in text.char_indices() {
-            for other in ["\u{0}", "\"", "'", "{", "}", "[", ":", "\t", "\n", "&", "*", "|", "%", "ß"] {
+            // In turn: all of them everywhere takes a dozen seconds.
+            for other in others.by_ref().take(2) {
                 let changed = format!("{}{other}{}", &text[..at], &text[at + c.len_utf8()..]);
                 let facts = facts(*kind, path, &changed);
                 for place in places(&facts) {

@@ -58,7 +58,9 @@ pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
         return;
     }
     let workload = facts.workloads.len();
-    facts.within.extend(found.pools.iter().map(|pool| (*pool, workload)));
+    facts
+        .within
+        .extend(found.pools.iter().map(|pool| (*pool, workload)));
     facts.workloads.push(Workload {
         tool: Tool::Environment,
         name: name.to_owned(),
@@ -253,7 +255,9 @@ fn pools(
     facts: &mut Facts,
 ) {
     let before = facts.pools.len();
-    let main = addresses.iter().find(|(s, _)| s.name.contains("DATABASE_URL"));
+    let main = addresses
+        .iter()
+        .find(|(s, _)| s.name.contains("DATABASE_URL"));
     let main = main.or_else(|| addresses.first()).map(|(_, a)| a);
     spring(scene, settings, facts);
     for (setting, address) in addresses {
@@ -264,7 +268,10 @@ fn pools(
         return;
     }
     // Rails' generated database.yml sizes its pool by the threads.
-    let rails = main.is_some().then(|| word(settings, &["RAILS_MAX_THREADS"])).flatten();
+    let rails = main
+        .is_some()
+        .then(|| word(settings, &["RAILS_MAX_THREADS"]))
+        .flatten();
     let own = word(settings, SIZES).map(|found| (found, Tool::Environment));
     let found = own.or(rails.map(|found| (found, Tool::Rails)));
     let Some(((setting, word_), tool)) = found else {
@@ -278,7 +285,9 @@ fn pools(
     let min = word(settings, MINIMUMS);
     pool.min = min.and_then(|(_, w)| w.count(tool, facts));
     let extra = word(settings, OVERFLOWS);
-    pool.extra = extra.and_then(|(_, w)| w.count(tool, facts)).map(value::at_most);
+    pool.extra = extra
+        .and_then(|(_, w)| w.count(tool, facts))
+        .map(value::at_most);
     pool.target = main.map_or_else(|| target(settings), |a| a.target.clone());
     if let Some(address) = main {
         address::session(address, tool, &mut pool.timeouts, &mut pool.needs, facts);
@@ -299,9 +308,21 @@ fn pools(
 pub(crate) fn target(settings: &[Setting]) -> Target {
     let text = |names: &[&str]| Some(word(settings, names)?.1.literal()?.text);
     Target {
-        host: text(&["DB_HOST", "DATABASE_HOST", "PGHOST", "POSTGRES_HOST", "POSTGRESQL_HOST"]),
-        port: text(&["DB_PORT", "DATABASE_PORT", "PGPORT", "POSTGRES_PORT", "POSTGRESQL_PORT"])
-            .and_then(|port| port.parse().ok()),
+        host: text(&[
+            "DB_HOST",
+            "DATABASE_HOST",
+            "PGHOST",
+            "POSTGRES_HOST",
+            "POSTGRESQL_HOST",
+        ]),
+        port: text(&[
+            "DB_PORT",
+            "DATABASE_PORT",
+            "PGPORT",
+            "POSTGRES_PORT",
+            "POSTGRESQL_PORT",
+        ])
+        .and_then(|port| port.parse().ok()),
         database: text(&["DB_NAME", "DATABASE_NAME", "PGDATABASE", "POSTGRES_DB"]),
     }
 }
@@ -366,8 +387,16 @@ pub(crate) fn secret_name(name: &str) -> Option<&'static str> {
         return Some("a password");
     }
     let key = [
-        "SECRET", "SECRET_KEY", "SECRET_KEY_BASE", "SECRET_ACCESS_KEY", "TOKEN", "API_KEY",
-        "APIKEY", "PRIVATE_KEY", "MASTER_KEY", "ENCRYPTION_KEY",
+        "SECRET",
+        "SECRET_KEY",
+        "SECRET_KEY_BASE",
+        "SECRET_ACCESS_KEY",
+        "TOKEN",
+        "API_KEY",
+        "APIKEY",
+        "PRIVATE_KEY",
+        "MASTER_KEY",
+        "ENCRYPTION_KEY",
     ];
     ends(&key).then_some("a secret key")
 }

@@ -25,7 +25,11 @@ fn a_rails_environment_says_pool_processes_and_threads() {
     assert_eq!((pool.tool, pool.size.value), (Tool::Rails, Limit::Of(10)));
     assert_eq!(pool.target.host.as_deref(), Some("db"));
     assert_eq!(facts.within, [(0, 0)]);
-    let secrets: Vec<_> = facts.secrets.iter().map(|s| &text[s.place.range.clone()]).collect();
+    let secrets: Vec<_> = facts
+        .secrets
+        .iter()
+        .map(|s| &text[s.place.range.clone()])
+        .collect();
     assert_eq!(secrets, ["s3cret", "0123456789abcdef"]);
     assert!(!format!("{facts:?}").contains("s3cret"));
     assert!(!format!("{facts:?}").contains("0123456789abcdef"));
@@ -37,27 +41,63 @@ fn pools_have_many_names() {
         ("DB_POOL_SIZE=20", Tool::Environment, 20),
         ("DB_MAX_OPEN_CONNS=20\nDB_HOST=db", Tool::Environment, 20),
         ("DATABASE_URL=postgres://u@h/d?pool=7", Tool::Rails, 7),
-        ("DATABASE_URL=postgres://u@h/d?connection_limit=3", Tool::Prisma, 3),
-        ("SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE=40", Tool::Hikari, 40),
-        ("SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE=40", Tool::Hikari, 40),
-        ("SPRING_DATASOURCE_URL=jdbc:postgresql://db/x", Tool::Hikari, 10),
-        ("PGBOUNCER_POOL_MODE=transaction\nPGBOUNCER_DEFAULT_POOL_SIZE=25", Tool::PgBouncer, 25),
-        ("POOL_MODE=transaction\nMAX_CLIENT_CONN=500", Tool::PgBouncer, 20),
+        (
+            "DATABASE_URL=postgres://u@h/d?connection_limit=3",
+            Tool::Prisma,
+            3,
+        ),
+        (
+            "SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE=40",
+            Tool::Hikari,
+            40,
+        ),
+        (
+            "SPRING_DATASOURCE_HIKARI_MAXIMUMPOOLSIZE=40",
+            Tool::Hikari,
+            40,
+        ),
+        (
+            "SPRING_DATASOURCE_URL=jdbc:postgresql://db/x",
+            Tool::Hikari,
+            10,
+        ),
+        (
+            "PGBOUNCER_POOL_MODE=transaction\nPGBOUNCER_DEFAULT_POOL_SIZE=25",
+            Tool::PgBouncer,
+            25,
+        ),
+        (
+            "POOL_MODE=transaction\nMAX_CLIENT_CONN=500",
+            Tool::PgBouncer,
+            20,
+        ),
     ] {
         let facts = facts(text);
         assert_eq!(facts.pools.len(), 1, "{text}");
         let pool = &facts.pools[0];
-        assert_eq!((pool.tool, pool.size.value), (tool, Limit::Of(size)), "{text}");
+        assert_eq!(
+            (pool.tool, pool.size.value),
+            (tool, Limit::Of(size)),
+            "{text}"
+        );
         assert!(facts.odd.is_empty() && facts.unread.is_empty(), "{text}");
     }
-    for text in ["DATABASE_URL=postgres://u@h/d", "RAILS_MAX_THREADS=5", "POOL_MODE=x", "PORT=1", "A"] {
+    for text in [
+        "DATABASE_URL=postgres://u@h/d",
+        "RAILS_MAX_THREADS=5",
+        "POOL_MODE=x",
+        "PORT=1",
+        "A",
+    ] {
         assert!(facts(text).pools.is_empty(), "{text}");
     }
 }
 
 #[test]
 fn a_pooler_has_its_limits() {
-    let facts = facts("POOL_MODE=transaction\nMAX_CLIENT_CONN=1000\nDEFAULT_POOL_SIZE=0\nMAX_DB_CONNECTIONS=50\nQUERY_WAIT_TIMEOUT=30\nDB_HOST=pg\n");
+    let facts = facts(
+        "POOL_MODE=transaction\nMAX_CLIENT_CONN=1000\nDEFAULT_POOL_SIZE=0\nMAX_DB_CONNECTIONS=50\nQUERY_WAIT_TIMEOUT=30\nDB_HOST=pg\n",
+    );
     let pool = &facts.pools[0];
     assert_eq!(pool.size.value, Limit::Unlimited);
     assert_eq!(pool.cap.as_ref().unwrap().value, Limit::Of(50));
@@ -99,7 +139,9 @@ fn what_is_kept_elsewhere_or_asked_for_is_no_secret() {
 
 #[test]
 fn any_text_is_read_without_panic() {
-    for text in ["", "=", "==", "export ", "export =", "A=\"", "A='x", "ü=ä #", "\r\n\r\n", "A = b"] {
+    for text in [
+        "", "=", "==", "export ", "export =", "A=\"", "A='x", "ü=ä #", "\r\n\r\n", "A = b",
+    ] {
         let _ = facts(text);
     }
 }

@@ -3,9 +3,7 @@
 use super::address::{self, Address};
 use super::pgbouncer::distance;
 use super::value::{self, Unit, Word};
-use crate::facts::{
-    Facts, Feature, Limit, Odd, Pool, Secret, Timeouts, Tool, Unread, Value, Wait,
-};
+use crate::facts::{Facts, Feature, Limit, Odd, Pool, Secret, Timeouts, Tool, Unread, Value, Wait};
 use crate::place::Place;
 use crate::read::url::is_secret;
 use std::collections::BTreeMap;
@@ -194,7 +192,10 @@ fn timeouts(keys: &Keys, facts: &mut Facts) -> Timeouts {
     Timeouts {
         connect: None,
         wait: time(keys, "connectiontimeout", for_ms(30_000), &refused, facts),
-        statement: Some(Value::default(Wait::Forever, "PostgreSQL's default: no limit")),
+        statement: Some(Value::default(
+            Wait::Forever,
+            "PostgreSQL's default: no limit",
+        )),
         idle_in_transaction: Some(Value::default(
             Wait::Forever,
             "PostgreSQL's default: no limit",
@@ -227,7 +228,8 @@ fn init_sql(sql: &Word, pool: &mut Pool, facts: &mut Facts) {
         let Some(rest) = statement.trim().strip_prefix("set ") else {
             continue;
         };
-        pool.needs.push((Feature::SessionSettings, sql.place.clone()));
+        pool.needs
+            .push((Feature::SessionSettings, sql.place.clone()));
         let rest = rest.trim().trim_start_matches("session ");
         let pair = rest.split_once('=').or_else(|| rest.split_once(" to "));
         let Some((key, text)) = pair else { continue };
@@ -261,30 +263,56 @@ fn driver(
     match prepare.as_ref().and_then(Word::literal) {
         Some(word) if word.text == "0" => {}
         Some(word) => pool.needs.push((Feature::PreparedStatements, word.place)),
-        None => pool.needs.push((Feature::PreparedStatements, place.clone())),
+        None => pool
+            .needs
+            .push((Feature::PreparedStatements, place.clone())),
     }
     if let Some(address) = address {
         pool.target = address.target.clone();
-        address::session(address, Tool::Hikari, &mut pool.timeouts, &mut pool.needs, facts);
+        address::session(
+            address,
+            Tool::Hikari,
+            &mut pool.timeouts,
+            &mut pool.needs,
+            facts,
+        );
     }
-    for name in ["socketTimeout", "loginTimeout", "connectTimeout", "cancelSignalTimeout"] {
-        let Some(word) = parameter(name) else { continue };
+    for name in [
+        "socketTimeout",
+        "loginTimeout",
+        "connectTimeout",
+        "cancelSignalTimeout",
+    ] {
+        let Some(word) = parameter(name) else {
+            continue;
+        };
         let Some(found) = word.time(Tool::Hikari, Unit::Seconds, facts) else {
             continue;
         };
-        let Wait::For(time) = found.value else { continue };
+        let Wait::For(time) = found.value else {
+            continue;
+        };
         if time >= Duration::from_secs(3600) {
             facts.odd.push(Odd {
                 tool: Tool::Hikari,
                 place: word.place.clone(),
-                what: format!("the JDBC driver reads `{name}` in seconds: {} seconds", time.as_secs()),
+                what: format!(
+                    "the JDBC driver reads `{name}` in seconds: {} seconds",
+                    time.as_secs()
+                ),
                 help: format!("for milliseconds write {}", time.as_secs() / 1000),
             });
         }
         let slot = match name {
             "connectTimeout" => &mut pool.timeouts.connect,
             // It ends the connection when the server is silent for so long.
-            "socketTimeout" if !pool.timeouts.statement.as_ref().is_some_and(Value::is_stated) => {
+            "socketTimeout"
+                if !pool
+                    .timeouts
+                    .statement
+                    .as_ref()
+                    .is_some_and(Value::is_stated) =>
+            {
                 &mut pool.timeouts.statement
             }
             _ => continue,

@@ -81,7 +81,10 @@ fn name(object: &Node) -> String {
 
 /// An autoscaler's most copies.
 fn scale(object: &Node, key: &str, default: Option<u64>, facts: &mut Facts) {
-    let Some(of) = object.at(&["spec", "scaleTargetRef", "name"]).and_then(Node::text) else {
+    let Some(of) = object
+        .at(&["spec", "scaleTargetRef", "name"])
+        .and_then(Node::text)
+    else {
         return;
     };
     let max = object.at(&["spec", key]).and_then(Node::word);
@@ -99,8 +102,14 @@ fn apply_scales(facts: &mut Facts) {
     for scale in &facts.scales {
         for workload in &mut facts.workloads {
             let own = workload.name == scale.of
-                || workload.name.strip_prefix(&scale.of).is_some_and(|rest| rest.starts_with('/'));
-            if workload.tool != Tool::Kubernetes || !own || workload.replicas.value >= scale.max.value {
+                || workload
+                    .name
+                    .strip_prefix(&scale.of)
+                    .is_some_and(|rest| rest.starts_with('/'));
+            if workload.tool != Tool::Kubernetes
+                || !own
+                || workload.replicas.value >= scale.max.value
+            {
                 continue;
             }
             workload.replicas = scale.max.clone();
@@ -120,10 +129,14 @@ impl Manifests<'_> {
     fn data(&mut self, object: &Node) {
         let mut all = Vec::new();
         for section in ["data", "stringData"] {
-            let Some(node) = object.get(section) else { continue };
+            let Some(node) = object.get(section) else {
+                continue;
+            };
             for (key, value) in node.entries() {
                 // What a Secret holds is not a setting to read.
-                let word = (kind(object) == "ConfigMap").then(|| value.word()).flatten();
+                let word = (kind(object) == "ConfigMap")
+                    .then(|| value.word())
+                    .flatten();
                 all.push(Setting {
                     name: key.text().unwrap_or("").to_owned(),
                     key: key.place.clone(),
@@ -138,8 +151,15 @@ impl Manifests<'_> {
     fn object(&self, object: &Node, facts: &mut Facts) {
         let group = object.get("apiVersion").and_then(Node::text).unwrap_or("");
         match kind(object) {
-            "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Rollout"
-            | "ReplicationController" | "Job" | "CronJob" | "Pod" => self.workload(object, facts),
+            "Deployment"
+            | "StatefulSet"
+            | "DaemonSet"
+            | "ReplicaSet"
+            | "Rollout"
+            | "ReplicationController"
+            | "Job"
+            | "CronJob"
+            | "Pod" => self.workload(object, facts),
             "ConfigMap" => self.config_map(object, facts),
             "Secret" => self.secret(object, facts),
             "Cluster" if group.contains("cnpg") => operators::cnpg_cluster(object, facts),
@@ -160,7 +180,9 @@ impl Manifests<'_> {
 
     /// Settings files, and variables that cannot be seen to be used.
     fn config_map(&self, object: &Node, facts: &mut Facts) {
-        let Some(data) = object.get("data") else { return };
+        let Some(data) = object.get("data") else {
+            return;
+        };
         for (key, value) in data.entries() {
             let name = key.text().unwrap_or("");
             if let Yaml::Literal(_) = value.value {
@@ -177,11 +199,13 @@ impl Manifests<'_> {
 
     fn secret(&self, object: &Node, facts: &mut Facts) {
         for section in ["stringData", "data"] {
-            let Some(node) = object.get(section) else { continue };
+            let Some(node) = object.get(section) else {
+                continue;
+            };
             for (key, value) in node.entries() {
                 let name = key.text().unwrap_or("");
-                let file = matches!(value.value, Yaml::Literal(_))
-                    && self.embedded(name, value, facts);
+                let file =
+                    matches!(value.value, Yaml::Literal(_)) && self.embedded(name, value, facts);
                 if let Some(word) = value.word().filter(|_| !file)
                     && url::is_secret(&word.text)
                     && word.variable.is_none()
@@ -193,7 +217,10 @@ impl Manifests<'_> {
     }
 
     fn workload(&self, object: &Node, facts: &mut Facts) {
-        let Some((key, _)) = object.pair("metadata").and_then(|(_, m)| m.pair("name")).or(object.pair("kind"))
+        let Some((key, _)) = object
+            .pair("metadata")
+            .and_then(|(_, m)| m.pair("name"))
+            .or(object.pair("kind"))
         else {
             return;
         };
@@ -203,7 +230,9 @@ impl Manifests<'_> {
         };
         let deployment = name(object);
         let (replicas, surge) = copies(object, &deployment, facts);
-        let place = object.at(&["metadata", "name"]).map_or(&key.place, |n| &n.place);
+        let place = object
+            .at(&["metadata", "name"])
+            .map_or(&key.place, |n| &n.place);
         let several = containers.items().len() > 1;
         for node in containers.items().iter().take(CONTAINERS_MAX) {
             let own = node.get("name").and_then(Node::text).unwrap_or("");
@@ -227,7 +256,13 @@ impl Manifests<'_> {
     /// `env` stands above `envFrom`.
     fn environment(&self, container: &Node) -> Vec<Setting> {
         let mut all = Vec::new();
-        for from in container.get("envFrom").map(Node::items).unwrap_or_default().iter().take(CONTAINERS_MAX) {
+        for from in container
+            .get("envFrom")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .take(CONTAINERS_MAX)
+        {
             let prefix = from.get("prefix").and_then(Node::text).unwrap_or("");
             for (field, kind) in [("configMapRef", "ConfigMap"), ("secretRef", "Secret")] {
                 let name = from.at(&[field, "name"]).and_then(Node::text);
@@ -240,7 +275,9 @@ impl Manifests<'_> {
             }
         }
         for node in container.get("env").map(Node::items).unwrap_or_default() {
-            let Some(name) = node.get("name") else { continue };
+            let Some(name) = node.get("name") else {
+                continue;
+            };
             let from = node.at(&["valueFrom", "configMapKeyRef"]);
             let from = from.and_then(|from| {
                 let map = from.get("name")?.text()?.to_owned();
@@ -281,7 +318,11 @@ fn copies(object: &Node, name: &str, facts: &mut Facts) -> (Value<u64>, Value<u6
         "CronJob" => object.at(&["spec", "jobTemplate", "spec"]),
         _ => object.get("spec"),
     };
-    let key = if kind.ends_with("Job") { "parallelism" } else { "replicas" };
+    let key = if kind.ends_with("Job") {
+        "parallelism"
+    } else {
+        "replicas"
+    };
     let word = spec.and_then(|s| s.get(key)).and_then(Node::word);
     let count = word.and_then(|w| w.count(Tool::Kubernetes, facts));
     let default = match kind {
@@ -289,7 +330,11 @@ fn copies(object: &Node, name: &str, facts: &mut Facts) -> (Value<u64>, Value<u6
         _ => DEFAULT,
     };
     let mut replicas = count.unwrap_or(Value::default(1, default));
-    let scaled = facts.scales.iter().filter(|s| s.of == name).max_by_key(|s| s.max.value);
+    let scaled = facts
+        .scales
+        .iter()
+        .filter(|s| s.of == name)
+        .max_by_key(|s| s.max.value);
     if let Some(scale) = scaled.filter(|s| s.max.value > replicas.value) {
         replicas = scale.max.clone();
     }
@@ -308,7 +353,9 @@ fn surge(object: &Node, kind: &str, replicas: u64, facts: &mut Facts) -> Value<u
     if let Some(node) = strategy.filter(|n| n.text() == Some("Recreate")) {
         return Value::stated(0, node.place.clone());
     }
-    let stated = update.and_then(|u| u.get("maxSurge")).filter(|_| rolls || kind == "DaemonSet");
+    let stated = update
+        .and_then(|u| u.get("maxSurge"))
+        .filter(|_| rolls || kind == "DaemonSet");
     if let Some(word) = stated.and_then(Node::word).and_then(|w| w.literal()) {
         let (text, share) = match word.text.strip_suffix('%') {
             Some(text) => (text, true),

@@ -74,9 +74,16 @@ fn a_deployment_runs_as_often_as_its_autoscaler_lets_it() {
     assert_eq!(pool.size.value, Limit::Of(16));
     assert_eq!(&SHOP[pool.size.place().unwrap().range.clone()], "16");
     assert_eq!(facts.within, [(0, 0)]);
-    let url = web.environment.iter().find(|v| v.name == "DATABASE_URL").unwrap();
+    let url = web
+        .environment
+        .iter()
+        .find(|v| v.name == "DATABASE_URL")
+        .unwrap();
     assert!(url.value.is_empty());
-    assert_eq!(&SHOP[facts.secrets[0].place.range.clone()], "postgres://app:s3cret@db/shop");
+    assert_eq!(
+        &SHOP[facts.secrets[0].place.range.clone()],
+        "postgres://app:s3cret@db/shop"
+    );
 }
 
 #[test]
@@ -84,13 +91,33 @@ fn surge_is_rounded_up_and_recreate_has_none() {
     for (kind, spec, replicas, surge) in [
         ("Deployment", "", 1, 1),
         ("Deployment", "replicas: 10", 10, 3),
-        ("Deployment", "replicas: 10\n  strategy: {rollingUpdate: {maxSurge: 2}}", 10, 2),
-        ("Deployment", "replicas: 10\n  strategy: {rollingUpdate: {maxSurge: 15%}}", 10, 2),
-        ("Deployment", "replicas: 10\n  strategy: {type: Recreate}", 10, 0),
+        (
+            "Deployment",
+            "replicas: 10\n  strategy: {rollingUpdate: {maxSurge: 2}}",
+            10,
+            2,
+        ),
+        (
+            "Deployment",
+            "replicas: 10\n  strategy: {rollingUpdate: {maxSurge: 15%}}",
+            10,
+            2,
+        ),
+        (
+            "Deployment",
+            "replicas: 10\n  strategy: {type: Recreate}",
+            10,
+            0,
+        ),
         ("StatefulSet", "replicas: 4", 4, 0),
         ("DaemonSet", "", 1, 0),
         ("Job", "parallelism: 6", 6, 0),
-        ("Deployment", "replicas: {{ .Values.replicas | default 4 }}", 4, 1),
+        (
+            "Deployment",
+            "replicas: {{ .Values.replicas | default 4 }}",
+            4,
+            1,
+        ),
         ("Deployment", "replicas: {{ .Values.replicas }}", 1, 1),
     ] {
         let text = format!(
@@ -99,7 +126,11 @@ fn surge_is_rounded_up_and_recreate_has_none() {
         let facts = facts(&text);
         assert_eq!(facts.workloads.len(), 1, "{text}");
         let found = &facts.workloads[0];
-        assert_eq!((found.replicas.value, found.surge.value), (replicas, surge), "{kind} {spec}");
+        assert_eq!(
+            (found.replicas.value, found.surge.value),
+            (replicas, surge),
+            "{kind} {spec}"
+        );
         assert!(facts.odd.is_empty());
     }
 }
@@ -123,7 +154,10 @@ fn settings_files_in_a_config_map_are_read_where_they_stand() {
     let [pool] = &facts.pools[..] else {
         panic!("{:?}", facts.pools)
     };
-    assert_eq!((pool.name.as_str(), pool.size.value), ("shop", Limit::Of(25)));
+    assert_eq!(
+        (pool.name.as_str(), pool.size.value),
+        ("shop", Limit::Of(25))
+    );
     assert_eq!(&text[pool.size.place().unwrap().range.clone()], "25");
     assert_eq!(pool.mode.as_ref().unwrap().value, Mode::Transaction);
 }
@@ -155,7 +189,15 @@ fn charts_that_are_no_yaml_yet_are_left_alone() {
 
 #[test]
 fn what_is_no_manifest_is_no_panic() {
-    for text in ["", "kind: Deployment", "kind: [Deployment]", "kind: List\nitems: 5", "kind: Secret\nstringData: x", "kind: ConfigMap\ndata:\n  a: |\n", "kind: ConfigMap\ndata:\n  postgresql.conf: |"] {
+    for text in [
+        "",
+        "kind: Deployment",
+        "kind: [Deployment]",
+        "kind: List\nitems: 5",
+        "kind: Secret\nstringData: x",
+        "kind: ConfigMap\ndata:\n  a: |\n",
+        "kind: ConfigMap\ndata:\n  postgresql.conf: |",
+    ] {
         assert!(facts(text).workloads.is_empty());
     }
     assert_eq!(facts("kind: [").broken.len(), 1);

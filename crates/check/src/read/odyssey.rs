@@ -3,9 +3,7 @@
 
 use super::url::is_secret;
 use super::value::{self, Unit, Word};
-use crate::facts::{
-    Facts, Limit, Mode, Odd, Pool, Secret, Target, Timeouts, Tool, Value, Wait,
-};
+use crate::facts::{Facts, Limit, Mode, Odd, Pool, Secret, Target, Timeouts, Tool, Value, Wait};
 use crate::place::{FileId, Place};
 use std::time::Duration;
 
@@ -36,8 +34,12 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
                 let named = |s: &&&Block| s.name() == word.text;
                 storages.iter().find(named)
             });
-            let local = storage.and_then(|s| s.word("type")).is_some_and(|w| w.text == "local");
-            let blocked = user.word("authentication").is_some_and(|w| w.text == "block");
+            let local = storage
+                .and_then(|s| s.word("type"))
+                .is_some_and(|w| w.text == "local");
+            let blocked = user
+                .word("authentication")
+                .is_some_and(|w| w.text == "block");
             if local || blocked {
                 continue;
             }
@@ -193,17 +195,26 @@ fn one(
     facts: &mut Facts,
 ) -> Option<Pool> {
     let place = user.head.first()?.place.clone();
-    let size = user.word("pool_size").and_then(|w| w.limit(Tool::Odyssey, facts));
-    let size = size.unwrap_or(Value::default(Limit::Unlimited, "Odyssey's default: no limit"));
+    let size = user
+        .word("pool_size")
+        .and_then(|w| w.limit(Tool::Odyssey, facts));
+    let size = size.unwrap_or(Value::default(
+        Limit::Unlimited,
+        "Odyssey's default: no limit",
+    ));
     let name = format!("{}.{}", database.name(), user.name());
     let mut pool = value::pool(Tool::Odyssey, name, place, size);
-    let min = user.word("min_pool_size").and_then(|w| w.count(Tool::Odyssey, facts));
+    let min = user
+        .word("min_pool_size")
+        .and_then(|w| w.count(Tool::Odyssey, facts));
     pool.min = Some(min.unwrap_or(Value::default(0, DEFAULT)));
     let max = user.word("client_max").or(clients);
     let max = max.and_then(|w| w.limit(Tool::Odyssey, facts));
     pool.clients = Some(max.unwrap_or(Value::default(Limit::Unlimited, DEFAULT)));
     pool.mode = Some(mode(user, facts));
-    let keeps = user.word("pool_reserve_prepared_statement").and_then(Word::switch);
+    let keeps = user
+        .word("pool_reserve_prepared_statement")
+        .and_then(Word::switch);
     pool.keeps_prepared = Some(keeps.unwrap_or(Value::default(false, DEFAULT)));
     pool.timeouts = timeouts(user, facts);
     let text = |key: &str| Some(storage?.word(key)?.text.clone());
@@ -237,7 +248,9 @@ fn mode(user: &Block, facts: &mut Facts) -> Value<Mode> {
 
 fn timeouts(user: &Block, facts: &mut Facts) -> Timeouts {
     let mut time = |key: &str, unit: Unit, default_s: u64| {
-        let stated = user.word(key).and_then(|w| w.time(Tool::Odyssey, unit, facts));
+        let stated = user
+            .word(key)
+            .and_then(|w| w.time(Tool::Odyssey, unit, facts));
         let default = value::wait(Duration::from_secs(default_s));
         Some(stated.unwrap_or(Value::default(default, DEFAULT)))
     };
@@ -252,7 +265,10 @@ fn timeouts(user: &Block, facts: &mut Facts) -> Timeouts {
         request: None,
     };
     if let Some(word) = user.word("pool_timeout")
-        && let Some(Value { value: Wait::For(wait), .. }) = &timeouts.wait
+        && let Some(Value {
+            value: Wait::For(wait),
+            ..
+        }) = &timeouts.wait
         && wait.as_millis() < u128::from(value::MILLISECONDS_MIN)
     {
         let ms = wait.as_millis();
@@ -320,7 +336,10 @@ database \"console\" {
         let [app, other] = &facts.pools[..] else {
             panic!("{:?}", facts.pools)
         };
-        assert_eq!((app.name.as_str(), app.size.value), ("shop.app", Limit::Of(100)));
+        assert_eq!(
+            (app.name.as_str(), app.size.value),
+            ("shop.app", Limit::Of(100))
+        );
         assert_eq!(&SHOP[app.size.place().unwrap().range.clone()], "100");
         assert_eq!(app.mode.as_ref().unwrap().value, Mode::Transaction);
         assert_eq!(app.target.host.as_deref(), Some("10.0.0.1"));
@@ -352,7 +371,20 @@ database \"console\" {
     #[test]
     fn any_text_is_read_without_panic() {
         let deep = "database \"a\" { ".repeat(5000);
-        for text in ["", "{", "}", "}}}}", "\"", "\"\\", "database", "database {", "user {{{", "#", "ü \"ö\" {", &deep] {
+        for text in [
+            "",
+            "{",
+            "}",
+            "}}}}",
+            "\"",
+            "\"\\",
+            "database",
+            "database {",
+            "user {{{",
+            "#",
+            "ü \"ö\" {",
+            &deep,
+        ] {
             let _ = facts(text);
         }
     }

@@ -19,8 +19,21 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     let root = Table::new(file, text, document.as_table());
     let general = root.table("general");
     if let Some(general) = general {
-        general.secrets(&["admin_password", "auth_query_password", "server_password"], facts);
-        misplaced(&general, "general", &["pool_size", "pool_mode", "min_pool_size", "statement_timeout"], facts);
+        general.secrets(
+            &["admin_password", "auth_query_password", "server_password"],
+            facts,
+        );
+        misplaced(
+            &general,
+            "general",
+            &[
+                "pool_size",
+                "pool_mode",
+                "min_pool_size",
+                "statement_timeout",
+            ],
+            facts,
+        );
     }
     let pools = root.table("pools").map(|t| t.tables()).unwrap_or_default();
     for (name, pool) in pools {
@@ -65,10 +78,14 @@ fn one(
         Some(_) => user.key("pool_size"),
         None => user.place(),
     };
-    let size = user.word("pool_size").and_then(|w| w.count(Tool::PgCat, facts));
+    let size = user
+        .word("pool_size")
+        .and_then(|w| w.count(Tool::PgCat, facts));
     let size = size.map_or(Value::default(Limit::Of(15), DEFAULT), value::at_most);
     let mut found = value::pool(Tool::PgCat, format!("{name}.{login}"), place, size);
-    let min = user.word("min_pool_size").and_then(|w| w.count(Tool::PgCat, facts));
+    let min = user
+        .word("min_pool_size")
+        .and_then(|w| w.count(Tool::PgCat, facts));
     found.min = Some(min.unwrap_or(Value::default(0, DEFAULT)));
     let nearer = |key: &str| user.word(key).or_else(|| pool.word(key));
     let either = |key: &str| match key {
@@ -85,7 +102,9 @@ fn one(
     }));
     let mut time = |key: &str, default_ms: u64| {
         let word = either(key);
-        let stated = word.as_ref().and_then(|w| w.time(Tool::PgCat, Unit::Milliseconds, facts));
+        let stated = word
+            .as_ref()
+            .and_then(|w| w.time(Tool::PgCat, Unit::Milliseconds, facts));
         if let Some(word) = &word {
             short(key, word, facts);
         }
@@ -201,7 +220,10 @@ database = \"shop\"
         let [pool] = &facts.pools[..] else {
             panic!("{:?}", facts.pools)
         };
-        assert_eq!((pool.name.as_str(), pool.size.value), ("shop.app", Limit::Of(25)));
+        assert_eq!(
+            (pool.name.as_str(), pool.size.value),
+            ("shop.app", Limit::Of(25))
+        );
         assert_eq!(&SHOP[pool.size.place().unwrap().range.clone()], "25");
         assert_eq!(pool.mode.as_ref().unwrap().value, Mode::Session);
         assert_eq!(pool.target.host.as_deref(), Some("10.0.0.1"));
@@ -210,7 +232,11 @@ database = \"shop\"
         assert_eq!(wait.value, Wait::For(Duration::from_secs(5)));
         let idle = pool.timeouts.idle_in_transaction.as_ref().unwrap();
         assert_eq!(idle.value, Wait::Forever);
-        let secrets: Vec<_> = facts.secrets.iter().map(|s| &SHOP[s.place.range.clone()]).collect();
+        let secrets: Vec<_> = facts
+            .secrets
+            .iter()
+            .map(|s| &SHOP[s.place.range.clone()])
+            .collect();
         assert_eq!(secrets, ["adm1n", "s3cret"]);
         assert_eq!(facts.odd.len(), 1);
         assert_eq!(&SHOP[facts.odd[0].place.range.clone()], "30");
@@ -218,15 +244,26 @@ database = \"shop\"
 
     #[test]
     fn settings_of_a_user_stand_nowhere_else() {
-        let facts = facts("[general]\npool_size = 5\n[pools.a]\npool_size = 9\n[pools.a.users.0]\nusername = \"u\"\n");
+        let facts = facts(
+            "[general]\npool_size = 5\n[pools.a]\npool_size = 9\n[pools.a.users.0]\nusername = \"u\"\n",
+        );
         assert_eq!(facts.unread.len(), 2);
         assert_eq!(facts.pools[0].size, Value::default(Limit::Of(15), DEFAULT));
-        assert_eq!(facts.pools[0].mode.as_ref().unwrap().value, Mode::Transaction);
+        assert_eq!(
+            facts.pools[0].mode.as_ref().unwrap().value,
+            Mode::Transaction
+        );
     }
 
     #[test]
     fn what_is_no_pgcat_file_is_no_panic() {
-        for text in ["", "pools = 5", "[pools]\na = 1", "[pools.a.users]\nb = 1", "[pools.a.users.0]\npool_size = []"] {
+        for text in [
+            "",
+            "pools = 5",
+            "[pools]\na = 1",
+            "[pools.a.users]\nb = 1",
+            "[pools.a.users.0]\npool_size = []",
+        ] {
             assert!(facts(text).broken.is_empty(), "{text}");
         }
         for text in ["[", "a = ", "a = \"", &"[".repeat(5000)] {

@@ -52,15 +52,25 @@ fn one(name: &str, general: Option<Table<'_>>, own: Table<'_>, facts: &mut Facts
     let min = word("min_pool_size", "min_pool_size");
     let min = min.and_then(|w| w.count(Tool::PgDog, facts));
     pool.min = Some(min.unwrap_or(Value::default(1, DEFAULT)));
-    pool.mode = Some(mode(word("pooler_mode", "pooler_mode"), Tool::PgDog, DEFAULT, facts));
+    pool.mode = Some(mode(
+        word("pooler_mode", "pooler_mode"),
+        Tool::PgDog,
+        DEFAULT,
+        facts,
+    ));
     let prepared = general.and_then(|g| g.word("prepared_statements"));
     pool.keeps_prepared = Some(match prepared {
-        Some(word) => Value::stated(!matches!(word.text.as_str(), "disabled" | "false"), word.place),
+        Some(word) => Value::stated(
+            !matches!(word.text.as_str(), "disabled" | "false"),
+            word.place,
+        ),
         None => Value::default(true, "PgDog's default: extended"),
     });
     let mut time = |key: &str, default_ms: u64| {
         let word = word(key, key);
-        let stated = word.as_ref().and_then(|w| w.time(Tool::PgDog, Unit::Milliseconds, facts));
+        let stated = word
+            .as_ref()
+            .and_then(|w| w.time(Tool::PgDog, Unit::Milliseconds, facts));
         if let Some(word) = &word {
             short(key, word, facts);
         }
@@ -83,7 +93,10 @@ fn one(name: &str, general: Option<Table<'_>>, own: Table<'_>, facts: &mut Facts
     pool.target = Target {
         host: own.word("host").map(|w| w.text),
         port: own.word("port").and_then(|w| w.text.parse().ok()),
-        database: own.word("database_name").or_else(|| own.word("name")).map(|w| w.text),
+        database: own
+            .word("database_name")
+            .or_else(|| own.word("name"))
+            .map(|w| w.text),
     };
     pool
 }
@@ -124,7 +137,10 @@ mod tests {
         let users = &facts.pools[1];
         assert_eq!(&text[users.place.range.clone()], "pool_size");
         assert_eq!(users.mode.as_ref().unwrap().value, Mode::Session);
-        assert_eq!((users.target.host.as_deref(), users.target.port), (Some("10.0.0.2"), Some(5433)));
+        assert_eq!(
+            (users.target.host.as_deref(), users.target.port),
+            (Some("10.0.0.2"), Some(5433))
+        );
         let statement = users.timeouts.statement.as_ref().unwrap();
         assert_eq!(statement.value, Wait::For(Duration::from_secs(30)));
         assert!(!users.keeps_prepared.as_ref().unwrap().value);
@@ -147,7 +163,13 @@ mod tests {
 
     #[test]
     fn what_is_no_pgdog_file_is_no_panic() {
-        for text in ["", "databases = 1", "[databases]", "[[general]]", "[[databases]]\nport = 99999999"] {
+        for text in [
+            "",
+            "databases = 1",
+            "[databases]",
+            "[[general]]",
+            "[[databases]]\nport = 99999999",
+        ] {
             let _ = facts(text);
         }
         assert_eq!(facts("[[databases]\n").broken.len(), 1);

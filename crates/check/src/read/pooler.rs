@@ -43,8 +43,19 @@ pub(crate) fn from_variables(
     let prefixed = settings.iter().any(|s| s.name.starts_with("PGBOUNCER_"));
     let named = |name: &str| settings.iter().any(|s| s.name == name);
     let plain = named("POOL_MODE") && (named("MAX_CLIENT_CONN") || named("DEFAULT_POOL_SIZE"));
-    let writes = ["DATABASE_URL", "DATABASE_URLS", "DB_HOST", "POSTGRESQL_HOST", "DATABASES_HOST"];
-    let sized = ["POOL_MODE", "DEFAULT_POOL_SIZE", "MAX_CLIENT_CONN", "MAX_DB_CONNECTIONS"];
+    let writes = [
+        "DATABASE_URL",
+        "DATABASE_URLS",
+        "DB_HOST",
+        "POSTGRESQL_HOST",
+        "DATABASES_HOST",
+    ];
+    let sized = [
+        "POOL_MODE",
+        "DEFAULT_POOL_SIZE",
+        "MAX_CLIENT_CONN",
+        "MAX_DB_CONNECTIONS",
+    ];
     // Without any of these the image runs a file that is mounted.
     let image = scene.image.contains("pgbouncer")
         && (prefixed || writes.iter().chain(&sized).any(|name| named(name)));
@@ -53,7 +64,10 @@ pub(crate) fn from_variables(
         return None;
     }
     let keys = settings.iter().filter_map(|setting| {
-        let name = setting.name.strip_prefix("PGBOUNCER_").unwrap_or(&setting.name);
+        let name = setting
+            .name
+            .strip_prefix("PGBOUNCER_")
+            .unwrap_or(&setting.name);
         Some((name.to_ascii_lowercase(), setting.word.as_ref()?))
     });
     let keys = Keys(keys.collect());

@@ -63,7 +63,9 @@ impl Keys<'_> {
 
     fn time(&self, key: &str, default: Wait, facts: &mut Facts) -> Option<Value<Wait>> {
         let word = self.word(key);
-        let found = word.as_ref().and_then(|w| w.time(Tool::Rails, Unit::Seconds, facts));
+        let found = word
+            .as_ref()
+            .and_then(|w| w.time(Tool::Rails, Unit::Seconds, facts));
         if let (Some(word), Some(Wait::For(time))) = (&word, found.as_ref().map(|v| v.value))
             && key == "checkout_timeout"
             && time >= Duration::from_secs(1000)
@@ -156,7 +158,10 @@ fn timeouts(keys: &Keys<'_>, facts: &mut Facts) -> Timeouts {
     let variable = |key: &str| variables.and_then(|v| v.get(key)).and_then(Node::word);
     let slots = [
         ("statement_timeout", &mut timeouts.statement),
-        ("idle_in_transaction_session_timeout", &mut timeouts.idle_in_transaction),
+        (
+            "idle_in_transaction_session_timeout",
+            &mut timeouts.idle_in_transaction,
+        ),
     ];
     for (key, slot) in slots {
         let found = variable(key).and_then(|w| value::postgres_timeout(&w, Tool::Rails, facts));
@@ -178,7 +183,8 @@ fn needs(keys: &Keys<'_>, key: &Node, pool: &mut Pool, facts: &mut Facts) {
             Some(switch) if !switch.value => {}
             Some(switch) => {
                 let place = switch.place().cloned();
-                pool.needs.push((feature, place.unwrap_or(key.place.clone())));
+                pool.needs
+                    .push((feature, place.unwrap_or(key.place.clone())));
             }
             None => pool.needs.push((feature, key.place.clone())),
         }
@@ -186,7 +192,8 @@ fn needs(keys: &Keys<'_>, key: &Node, pool: &mut Pool, facts: &mut Facts) {
     if let Some((key, node)) = keys.node.pair("variables")
         && !node.entries().is_empty()
     {
-        pool.needs.push((Feature::SessionSettings, key.place.clone()));
+        pool.needs
+            .push((Feature::SessionSettings, key.place.clone()));
     }
     if let Some(word) = keys.word("reaping_frequency") {
         word.time(Tool::Rails, Unit::Seconds, facts);
@@ -205,15 +212,39 @@ fn target(keys: &Keys<'_>) -> Target {
 
 /// Keys that Rails' PostgreSQL adapter passes over, though they look right.
 const MISTAKES: &[(&str, &str, &str)] = &[
-    ("timeout", "only SQLite's and MySQL's adapters read it", "`checkout_timeout` is the wait for a connection"),
-    ("pool_size", "Rails has no such setting", "`pool` (from 8.1 also `max_connections`)"),
+    (
+        "timeout",
+        "only SQLite's and MySQL's adapters read it",
+        "`checkout_timeout` is the wait for a connection",
+    ),
+    (
+        "pool_size",
+        "Rails has no such setting",
+        "`pool` (from 8.1 also `max_connections`)",
+    ),
     ("max_pool", "Rails has no such setting", "`pool`"),
     ("max_pool_size", "Rails has no such setting", "`pool`"),
-    ("pool_timeout", "Rails has no such setting", "`checkout_timeout`"),
+    (
+        "pool_timeout",
+        "Rails has no such setting",
+        "`checkout_timeout`",
+    ),
     ("wait_timeout", "gone since Rails 4", "`checkout_timeout`"),
-    ("statement_timeout", "Rails does not read it here", "put it under `variables:`"),
-    ("lock_timeout", "Rails does not read it here", "put it under `variables:`"),
-    ("idle_in_transaction_session_timeout", "Rails does not read it here", "put it under `variables:`"),
+    (
+        "statement_timeout",
+        "Rails does not read it here",
+        "put it under `variables:`",
+    ),
+    (
+        "lock_timeout",
+        "Rails does not read it here",
+        "put it under `variables:`",
+    ),
+    (
+        "idle_in_transaction_session_timeout",
+        "Rails does not read it here",
+        "put it under `variables:`",
+    ),
 ];
 
 /// What concerns the pool: for a slip of the pen.
@@ -248,7 +279,11 @@ fn unread(node: &Node, facts: &mut Facts) {
         } else if !KNOWN.contains(&name) && name.len() > 4 {
             let near = KNOWN.iter().find(|k| k.len() > 4 && distance(name, k) <= 2);
             if let Some(near) = near {
-                push(&key.place, "Rails has no such setting", format!("did you mean `{near}`?"));
+                push(
+                    &key.place,
+                    "Rails has no such setting",
+                    format!("did you mean `{near}`?"),
+                );
             }
         }
     }

@@ -40,7 +40,10 @@ fn the_generated_file_says_a_pool_per_environment() {
     let five = Wait::For(Duration::from_secs(5));
     assert_eq!(pool.timeouts.wait, Some(Value::default(five, DEFAULT)));
     let features: Vec<_> = pool.needs.iter().map(|(f, _)| *f).collect();
-    assert_eq!(features, [Feature::PreparedStatements, Feature::AdvisoryLocks]);
+    assert_eq!(
+        features,
+        [Feature::PreparedStatements, Feature::AdvisoryLocks]
+    );
     assert!(facts.secrets.is_empty() && facts.odd.is_empty() && facts.unread.is_empty());
     assert!(facts.broken.is_empty());
 }
@@ -62,14 +65,19 @@ fn each_setting_is_read_at_its_place() {
     assert_eq!(value(&pool.timeouts.idle_in_transaction), ms(10_000));
     let features: Vec<_> = pool.needs.iter().map(|(f, _)| *f).collect();
     assert_eq!(features, [Feature::SessionSettings]);
-    assert_eq!((pool.target.port, pool.target.host.as_deref()), (Some(6432), Some("pgbouncer")));
+    assert_eq!(
+        (pool.target.port, pool.target.host.as_deref()),
+        (Some(6432), Some("pgbouncer"))
+    );
     assert_eq!(&text[facts.secrets[0].place.range.clone()], "hunter2");
     assert!(facts.unread.is_empty(), "timeout is SQLite's");
 }
 
 #[test]
 fn a_url_stands_above_the_file() {
-    let facts = facts("production:\n  url: postgres://app:s3cret@db/shop?pool=20&prepared_statements=false\n  pool: 5\n");
+    let facts = facts(
+        "production:\n  url: postgres://app:s3cret@db/shop?pool=20&prepared_statements=false\n  pool: 5\n",
+    );
     let pool = &facts.pools[0];
     assert_eq!(pool.size.value, Limit::Of(20));
     assert_eq!(pool.target.host.as_deref(), Some("db"));
@@ -86,7 +94,11 @@ fn mistakes_are_odd_or_unread() {
         ("pool: many", "whole number", ""),
         ("checkout_timeout: 5000", "in seconds", ""),
         ("checkout_timeout: 5s", "plain number of seconds", ""),
-        ("variables: { statement_timeout: 30 }", "30 milliseconds", ""),
+        (
+            "variables: { statement_timeout: 30 }",
+            "30 milliseconds",
+            "",
+        ),
         ("timeout: 5000", "", "SQLite"),
         ("pool_size: 20", "", "no such setting"),
         ("chekout_timeout: 5", "", "no such setting"),
@@ -96,9 +108,17 @@ fn mistakes_are_odd_or_unread() {
     ] {
         let facts = facts(&format!("{base}{line}\n"));
         let said = facts.odd.first().map_or("", |o| o.what.as_str());
-        assert_eq!(said.contains(odd), !odd.is_empty() || said.is_empty(), "{line}: {said}");
+        assert_eq!(
+            said.contains(odd),
+            !odd.is_empty() || said.is_empty(),
+            "{line}: {said}"
+        );
         let said = facts.unread.first().map_or("", |u| u.why.as_str());
-        assert_eq!(said.contains(unread), !unread.is_empty() || said.is_empty(), "{line}: {said}");
+        assert_eq!(
+            said.contains(unread),
+            !unread.is_empty() || said.is_empty(),
+            "{line}: {said}"
+        );
         assert_eq!(facts.pools.len(), 1);
     }
     let unlimited = facts(&format!("{base}max_connections: -1\n"));
@@ -107,7 +127,15 @@ fn mistakes_are_odd_or_unread() {
 
 #[test]
 fn what_is_no_settings_file_is_no_panic() {
-    for text in ["", "- 1", "production:", "production: 5", "a: &a\n  <<: *a", "<%= x", "production:\n  pool: [1]"] {
+    for text in [
+        "",
+        "- 1",
+        "production:",
+        "production: 5",
+        "a: &a\n  <<: *a",
+        "<%= x",
+        "production:\n  pool: [1]",
+    ] {
         let _ = facts(text);
     }
     assert_eq!(facts("production: [").broken.len(), 1);

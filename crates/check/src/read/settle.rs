@@ -26,7 +26,9 @@ pub(crate) fn settle(facts: &mut Facts) {
                 facts.within.push((at, *workload));
             }
             let same = |(other, pool): &(usize, &Pool)| {
-                *other != at && pool.tool == Tool::Rails && pool.place.file == place.file
+                *other != at
+                    && pool.tool == Tool::Rails
+                    && pool.place.file == place.file
                     && pool.size.place() == Some(place)
             };
             let pools = facts.pools.iter().enumerate();
@@ -82,8 +84,20 @@ mod tests {
         let rails = "production:\n  adapter: postgresql\n  pool: <%= ENV.fetch(\"RAILS_MAX_THREADS\") { 5 } %>\n";
         let compose = "services:\n  web:\n    environment:\n      DATABASE_URL: postgres://u@db/x\n      RAILS_MAX_THREADS: 16\n    scale: 3\n  cron:\n    environment: {RAILS_MAX_THREADS: 2, DB_POOL: 4}\n";
         let mut facts = Facts::default();
-        crate::read::read(Kind::Compose, FileId(0), Path::new("c.yml"), compose, &mut facts);
-        crate::read::read(Kind::RailsDatabase, FileId(1), Path::new("d.yml"), rails, &mut facts);
+        crate::read::read(
+            Kind::Compose,
+            FileId(0),
+            Path::new("c.yml"),
+            compose,
+            &mut facts,
+        );
+        crate::read::read(
+            Kind::RailsDatabase,
+            FileId(1),
+            Path::new("d.yml"),
+            rails,
+            &mut facts,
+        );
         assert_eq!(facts.pools.len(), 3);
         settle(&mut facts);
         let names: Vec<_> = facts.pools.iter().map(|p| p.name.as_str()).collect();
@@ -96,7 +110,13 @@ mod tests {
     fn a_default_stays_where_nobody_sets_it() {
         let rails = "production:\n  adapter: postgresql\n  pool: <%= ENV.fetch(\"P\", 5) %>\n";
         let mut facts = Facts::default();
-        crate::read::read(Kind::RailsDatabase, FileId(0), Path::new("d.yml"), rails, &mut facts);
+        crate::read::read(
+            Kind::RailsDatabase,
+            FileId(0),
+            Path::new("d.yml"),
+            rails,
+            &mut facts,
+        );
         let before = facts.clone();
         settle(&mut facts);
         assert_eq!(facts, before);

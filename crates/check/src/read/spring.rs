@@ -60,7 +60,10 @@ pub(crate) fn read_properties(file: FileId, path: &Path, text: &str, facts: &mut
         let entry = Entry {
             written: last(key).to_owned(),
             key: Place::new(file, key_start..key_start + key.len()),
-            word: Word::new(value, Place::new(file, value_start..value_start + value.len())),
+            word: Word::new(
+                value,
+                Place::new(file, value_start..value_start + value.len()),
+            ),
         };
         if let Some(flat) = documents.last_mut() {
             flat.insert(canonical(key), entry);
@@ -127,8 +130,12 @@ fn read(file: FileId, profile: &str, all: &Flat, own: &Flat, facts: &mut Facts) 
     for prefix in data_sources(own) {
         let group = |flat: &Flat, under: &str| -> Keys {
             let under = format!("{under}.");
-            let inside = flat.range(under.clone()..).take_while(|(k, _)| k.starts_with(&under));
-            inside.map(|(k, e)| (k[under.len()..].to_owned(), e.clone())).collect()
+            let inside = flat
+                .range(under.clone()..)
+                .take_while(|(k, _)| k.starts_with(&under));
+            inside
+                .map(|(k, e)| (k[under.len()..].to_owned(), e.clone()))
+                .collect()
         };
         let mut keys = group(all, &format!("{prefix}.hikari"));
         let outer = group(all, &prefix);
@@ -139,7 +146,9 @@ fn read(file: FileId, profile: &str, all: &Flat, own: &Flat, facts: &mut Facts) 
             let direct = outer.iter().filter(|(k, _)| hikari::is_property(k));
             keys.extend(direct.map(|(k, e)| (k.clone(), e.clone())));
         }
-        let address = url.as_ref().and_then(|entry| address::read(&entry.word, facts));
+        let address = url
+            .as_ref()
+            .and_then(|entry| address::read(&entry.word, facts));
         let elsewhere = url.as_ref().is_some_and(|entry| {
             let text = &entry.word.text;
             text.starts_with("jdbc:") && !text.starts_with("jdbc:postgresql")
@@ -213,13 +222,25 @@ fn secret(entry: Option<&Entry>, facts: &mut Facts) {
 
 /// Pool settings that Spring does not hand to HikariCP.
 fn misplaced(all: &Flat, own: &Flat, facts: &mut Facts) {
-    let of_hikari = all.keys().any(|k| k.starts_with("spring.datasource.hikari."));
+    let of_hikari = all
+        .keys()
+        .any(|k| k.starts_with("spring.datasource.hikari."));
     let typed = all.get("spring.datasource.type");
     let other_pool = typed.is_some_and(|e| !e.word.text.contains("Hikari"));
     let old = [
-        "maxactive", "maxtotal", "maxidle", "minidle", "maxwait", "initialsize", "maxage",
-        "testonborrow", "testwhileidle", "validationquery", "removeabandoned",
-        "timebetweenevictionrunsmillis", "minevictableidletimemillis",
+        "maxactive",
+        "maxtotal",
+        "maxidle",
+        "minidle",
+        "maxwait",
+        "initialsize",
+        "maxage",
+        "testonborrow",
+        "testwhileidle",
+        "validationquery",
+        "removeabandoned",
+        "timebetweenevictionrunsmillis",
+        "minevictableidletimemillis",
     ];
     for (path, entry) in own {
         let unread = |why: &str, help: String| Unread {
@@ -231,18 +252,28 @@ fn misplaced(all: &Flat, own: &Flat, facts: &mut Facts) {
         };
         if path.starts_with("spring.hikari.") {
             let help = format!("move it to `spring.datasource.hikari.{}`", entry.written);
-            facts.unread.push(unread("Spring reads no `spring.hikari`", help));
+            facts
+                .unread
+                .push(unread("Spring reads no `spring.hikari`", help));
             continue;
         }
         if path.starts_with("server.tomcat.maxthreads") {
             let help = "`server.tomcat.threads.max`".to_owned();
-            facts.unread.push(unread("renamed in Spring Boot 2.3, gone since 2.5", help));
+            facts
+                .unread
+                .push(unread("renamed in Spring Boot 2.3, gone since 2.5", help));
             continue;
         }
         let Some(key) = path.strip_prefix("spring.datasource.") else {
             continue;
         };
-        let shared = ["username", "password", "driverclassname", "schema", "credentials"];
+        let shared = [
+            "username",
+            "password",
+            "driverclassname",
+            "schema",
+            "credentials",
+        ];
         let bound = all.contains_key("spring.datasource.jdbcurl") && !of_hikari;
         if bound {
             continue;
@@ -261,9 +292,13 @@ fn misplaced(all: &Flat, own: &Flat, facts: &mut Facts) {
         } else if (key.starts_with("tomcat.") || key.starts_with("dbcp2.")) && !other_pool {
             let why = match of_hikari {
                 true => "HikariCP is the pool; settings of another one are passed over",
-                false => "Spring Boot takes HikariCP unless `spring.datasource.type` says otherwise",
+                false => {
+                    "Spring Boot takes HikariCP unless `spring.datasource.type` says otherwise"
+                }
             };
-            facts.unread.push(unread(why, "use `spring.datasource.hikari`".to_owned()));
+            facts
+                .unread
+                .push(unread(why, "use `spring.datasource.hikari`".to_owned()));
         }
     }
 }
@@ -276,7 +311,9 @@ fn threads(profile: &str, own: &Flat, facts: &mut Facts) {
     let Some(threads) = entry.word.count(Tool::Hikari, facts) else {
         return;
     };
-    let named = own.get("spring.application.name").and_then(|e| e.word.literal());
+    let named = own
+        .get("spring.application.name")
+        .and_then(|e| e.word.literal());
     let name = named.map_or_else(|| name("application", profile), |w| w.text);
     facts.workloads.push(Workload {
         tool: Tool::Hikari,

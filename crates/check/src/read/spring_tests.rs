@@ -67,7 +67,10 @@ fn defaults_count() {
     );
     let pool = &facts.pools[0];
     assert_eq!(pool.name, "prod.dataSource");
-    assert_eq!(pool.size, Value::default(Limit::Of(10), "HikariCP's default"));
+    assert_eq!(
+        pool.size,
+        Value::default(Limit::Of(10), "HikariCP's default")
+    );
     assert_eq!(pool.min.as_ref().unwrap().value, 10);
     assert_eq!(pool.needs[0].0, Feature::PreparedStatements);
     assert_eq!(pool.timeouts.leak.as_ref().unwrap().value, Wait::Forever);
@@ -94,7 +97,11 @@ fn times_that_cannot_be_meant_are_odd() {
         let shown = &text[facts.odd[0].place.range.clone()];
         assert_eq!(shown, line.split('=').nth(1).unwrap().trim(), "{line}");
     }
-    for fine in ["connection-timeout=250", "max-lifetime=0", "idle-timeout=10000"] {
+    for fine in [
+        "connection-timeout=250",
+        "max-lifetime=0",
+        "idle-timeout=10000",
+    ] {
         let facts = properties("application.properties", &format!("{base}{fine}"));
         assert!(facts.odd.is_empty(), "{fine}");
     }
@@ -103,11 +110,17 @@ fn times_that_cannot_be_meant_are_odd() {
 #[test]
 fn settings_in_the_wrong_place_are_unread() {
     for (line, why) in [
-        ("spring.datasource.maximum-pool-size=50", "outside of `hikari`"),
+        (
+            "spring.datasource.maximum-pool-size=50",
+            "outside of `hikari`",
+        ),
         ("spring.datasource.max-active=50", "own name"),
         ("spring.datasource.tomcat.max-active=50", "HikariCP"),
         ("spring.hikari.maximum-pool-size=50", "`spring.hikari`"),
-        ("spring.datasource.hikari.max-pool-size=50", "no such property"),
+        (
+            "spring.datasource.hikari.max-pool-size=50",
+            "no such property",
+        ),
         ("server.tomcat.max-threads=50", "renamed"),
     ] {
         let text = format!("spring.datasource.hikari.minimum-idle=1\n{line}\n");
@@ -135,9 +148,13 @@ fn profiles_stand_on_the_base() {
 
 #[test]
 fn other_databases_and_several_sources() {
-    let facts = yaml("spring:\n  datasource:\n    url: jdbc:h2:mem:x\n    hikari:\n      maximum-pool-size: 2\n");
+    let facts = yaml(
+        "spring:\n  datasource:\n    url: jdbc:h2:mem:x\n    hikari:\n      maximum-pool-size: 2\n",
+    );
     assert!(facts.pools.is_empty());
-    let facts = yaml("app:\n  datasource:\n    orders:\n      jdbc-url: jdbc:postgresql://a/x\n      hikari:\n        maximum-pool-size: 2\n    users:\n      url: jdbc:postgresql://b/x\n");
+    let facts = yaml(
+        "app:\n  datasource:\n    orders:\n      jdbc-url: jdbc:postgresql://a/x\n      hikari:\n        maximum-pool-size: 2\n    users:\n      url: jdbc:postgresql://b/x\n",
+    );
     let names: Vec<_> = facts.pools.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["app.datasource.orders", "app.datasource.users"]);
 }
@@ -154,7 +171,15 @@ fn a_bean_of_its_own_reads_the_prefix_itself() {
 
 #[test]
 fn what_is_no_setting_is_no_panic() {
-    for text in ["", "=", "spring", "- a\n- b", "spring: [", "spring:\n  datasource: 5", "\u{0}=\u{1}"] {
+    for text in [
+        "",
+        "=",
+        "spring",
+        "- a\n- b",
+        "spring: [",
+        "spring:\n  datasource: 5",
+        "\u{0}=\u{1}",
+    ] {
         let _ = yaml(text);
         let _ = properties("application.properties", text);
     }

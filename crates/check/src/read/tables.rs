@@ -1,6 +1,6 @@
 //! TOML tables as words with places, for the readers of other poolers' files.
 
-use super::value::Word;
+use super::value::{Word, visible};
 use crate::facts::{Facts, Secret};
 use crate::place::{FileId, Place};
 use crate::read::url::is_secret;
@@ -22,9 +22,8 @@ pub(crate) fn parse(file: FileId, text: &str, facts: &mut Facts) -> Option<Docum
     match Document::parse(text.to_owned()) {
         Ok(document) => Some(document),
         Err(error) => {
-            let range = error.span().unwrap_or(0..0);
-            let end = range.end.clamp(range.start + 1, (range.start + 1).max(text.len()));
-            let place = Place::new(file, range.start..end);
+            let range = visible(text, error.span().unwrap_or(0..0));
+            let place = Place::new(file, range);
             facts.broken.push((place, error.message().to_owned()));
             None
         }
@@ -47,7 +46,11 @@ impl<'a> Table<'a> {
         let mut range = item.span()?;
         let raw = self.text.get(range.clone())?;
         if inner {
-            let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") { 3 } else { 1 };
+            let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") {
+                3
+            } else {
+                1
+            };
             if raw.len() >= 2 * quotes {
                 range = range.start + quotes..range.end - quotes;
             }
@@ -58,8 +61,13 @@ impl<'a> Table<'a> {
 
     /// A key's place.
     pub fn key(&self, key: &str) -> Place {
-        let found = self.table.get_key_value(key).and_then(|(key, _)| key.span());
-        found.map_or(Place::whole(self.file), |range| Place::new(self.file, range))
+        let found = self
+            .table
+            .get_key_value(key)
+            .and_then(|(key, _)| key.span());
+        found.map_or(Place::whole(self.file), |range| {
+            Place::new(self.file, range)
+        })
     }
 
     /// Where the table begins: its header, or its first key.
@@ -87,8 +95,12 @@ impl<'a> Table<'a> {
     /// `[[key]]`.
     pub fn list(&self, key: &str) -> Vec<Table<'a>> {
         let found = self.table.get(key).and_then(Item::as_array_of_tables);
-        let all = found.into_iter().flat_map(|array| array.iter()).take(ENTRIES_MAX);
-        all.map(|table| Table::new(self.file, self.text, table)).collect()
+        let all = found
+            .into_iter()
+            .flat_map(|array| array.iter())
+            .take(ENTRIES_MAX);
+        all.map(|table| Table::new(self.file, self.text, table))
+            .collect()
     }
 
     /// The host and port of the first of `[["host", 5432, "primary"], …]`.

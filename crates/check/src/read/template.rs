@@ -132,7 +132,10 @@ fn erb(body: &str) -> Option<(Range<usize>, Option<String>)> {
     let inner_end = body.len().checked_sub(2)?;
     let Some(env) = body.find("ENV") else {
         let (range, end) = literal(body, 3..inner_end)?;
-        let plain = body.get(end..inner_end)?.trim_matches([' ', '-']).is_empty();
+        let plain = body
+            .get(end..inner_end)?
+            .trim_matches([' ', '-'])
+            .is_empty();
         return plain.then_some((range, None));
     };
     let (name, after) = literal(body, env..inner_end)?;
@@ -140,7 +143,9 @@ fn erb(body: &str) -> Option<(Range<usize>, Option<String>)> {
     let between = body.get(after..range.start)?;
     let is_default = [",", "{", "||"].iter().any(|mark| between.contains(mark));
     let rest = body.get(end..inner_end)?;
-    let computed = ["+", "*", "/", " - ", "ENV", "?"].iter().any(|mark| rest.contains(mark));
+    let computed = ["+", "*", "/", " - ", "ENV", "?"]
+        .iter()
+        .any(|mark| rest.contains(mark));
     let name = body.get(name)?.to_owned();
     (is_default && !computed).then_some((range, Some(name)))
 }
@@ -198,15 +203,27 @@ mod tests {
                 Some("RAILS_MAX_THREADS"),
             ),
             ("pool: <%= ENV.fetch('P', 7) %>", "pool: 7", Some("P")),
-            ("pool: <%= ENV.fetch(\"P\", \"7\").to_i %>", "pool: 7", Some("P")),
+            (
+                "pool: <%= ENV.fetch(\"P\", \"7\").to_i %>",
+                "pool: 7",
+                Some("P"),
+            ),
             ("pool: <%= ENV['P'] || 7 %>", "pool: 7", Some("P")),
             ("pool: <%= 9 %>", "pool: 9", None),
             ("pool: <%= ENV['P'] %>", "pool: $_", None),
             ("pool: <%= ENV.fetch('P', 7).to_i * 2 %>", "pool: $_", None),
             ("u: a<%= ENV.fetch('P', 7) %>", "u: a$_", None),
             ("<% if x %>\na: 1\n<% end %>", "\na: 1\n", None),
-            ("replicas: {{ .Values.n | default 3 }}", "replicas: 3", Some("Values.n")),
-            ("replicas: {{ default 3 .Values.n }}", "replicas: 3", Some("Values.n")),
+            (
+                "replicas: {{ .Values.n | default 3 }}",
+                "replicas: 3",
+                Some("Values.n"),
+            ),
+            (
+                "replicas: {{ default 3 .Values.n }}",
+                "replicas: 3",
+                Some("Values.n"),
+            ),
             ("name: {{ .Release.Name }}-x", "name: $_-x", None),
             ("{{- if .Values.x }}\na: 1\n{{- end }}", "\na: 1\n", None),
             ("a: ü {{ über }} b", "a: ü $_ b", None),

@@ -24,6 +24,23 @@ pub(crate) struct Word {
     pub variable: Option<String>,
 }
 
+/// Where a parser stopped, as at least one whole character: an empty stretch
+/// would mean the file as a whole.
+pub(crate) fn visible(text: &str, range: Range<usize>) -> Range<usize> {
+    let boundary = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let last = text.chars().next_back().map_or(0, char::len_utf8);
+    let start = boundary(range.start).min(text.len() - last);
+    let first = text.get(start..).and_then(|t| t.chars().next());
+    let end = start + first.map_or(0, char::len_utf8);
+    start..boundary(range.end).max(end)
+}
+
 /// What a plain number of a time counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -80,7 +97,11 @@ impl Word {
     pub fn literal(&self) -> Option<Word> {
         let mut word = self.trimmed();
         for _ in 0..REFERENCES_MAX {
-            let Some(body) = word.text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
+            let Some(body) = word
+                .text
+                .strip_prefix("${")
+                .and_then(|t| t.strip_suffix('}'))
+            else {
                 break;
             };
             let (name, at) = reference(body)?;
@@ -333,11 +354,17 @@ mod tests {
     #[test]
     fn what_is_no_number_is_odd_and_what_is_not_known_is_not() {
         let mut facts = Facts::default();
-        assert_eq!(word("1_000").count(Tool::Rails, &mut facts).unwrap().value, 1000);
+        assert_eq!(
+            word("1_000").count(Tool::Rails, &mut facts).unwrap().value,
+            1000
+        );
         assert!(word("${X}").count(Tool::Rails, &mut facts).is_none());
         assert!(facts.odd.is_empty());
         for text in ["many", "-1", "10 connections", "99999999999999999999999"] {
-            assert!(word(text).count(Tool::Rails, &mut facts).is_none(), "{text}");
+            assert!(
+                word(text).count(Tool::Rails, &mut facts).is_none(),
+                "{text}"
+            );
         }
         assert_eq!(facts.odd.len(), 4);
         assert_eq!(facts.odd[0].place.range, 10..14);

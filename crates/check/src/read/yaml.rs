@@ -2,7 +2,7 @@
 //! what aliases unfold to; templates are taken out first.
 
 use super::template;
-use super::value::Word;
+use super::value::{Word, visible};
 use crate::place::{FileId, Place};
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +151,9 @@ pub(crate) fn parse(file: FileId, text: &str) -> Tree {
         let done = match event {
             Ok((event, span)) => {
                 let range = builder.range(&span);
-                builder.event(event, range.clone()).map_err(|why| (range, why))
+                builder
+                    .event(event, range.clone())
+                    .map_err(|why| (range, why))
             }
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
@@ -166,17 +168,6 @@ pub(crate) fn parse(file: FileId, text: &str) -> Tree {
     Tree {
         documents: builder.documents,
         mistake: mistake.filter(|_| !plain.templated),
-    }
-}
-
-/// An empty stretch would mean the file as a whole.
-fn visible(text: &str, range: Range<usize>) -> Range<usize> {
-    match range.is_empty() && !text.is_empty() {
-        true => {
-            let start = range.start.min(text.len() - 1);
-            start..start + 1
-        }
-        false => range,
     }
 }
 
@@ -241,11 +232,19 @@ impl Builder<'_> {
         };
         let mut place = Place::new(self.file, range.clone());
         // Trailing space and comments are no part of a plain scalar.
-        if style == ScalarStyle::Plain && range_text.len() > text.len() && range_text.starts_with(text) {
+        if style == ScalarStyle::Plain
+            && range_text.len() > text.len()
+            && range_text.starts_with(text)
+        {
             place.range.end = range.start + text.len();
         }
-        let at = self.defaults.partition_point(|(r, _)| r.start < place.range.start);
-        let default = self.defaults.get(at).filter(|(r, _)| r.end <= place.range.end);
+        let at = self
+            .defaults
+            .partition_point(|(r, _)| r.start < place.range.start);
+        let default = self
+            .defaults
+            .get(at)
+            .filter(|(r, _)| r.end <= place.range.end);
         Node {
             place,
             value,

@@ -46,7 +46,11 @@ fn merged_keys_are_found_and_own_ones_win() {
     let production = tree.documents[0].get("production").unwrap();
     assert_eq!(production.get("pool").unwrap().text(), Some("9"));
     assert_eq!(production.get("host").unwrap().text(), Some("db"));
-    let keys: Vec<_> = production.entries().iter().filter_map(|(k, _)| k.text()).collect();
+    let keys: Vec<_> = production
+        .entries()
+        .iter()
+        .filter_map(|(k, _)| k.text())
+        .collect();
     assert_eq!(keys, ["pool", "host"]);
 }
 
@@ -60,10 +64,18 @@ fn a_stream_has_several_documents() {
 
 #[test]
 fn a_default_in_a_template_keeps_its_place_and_its_variable() {
-    let text = "production:\n  pool: <%= ENV.fetch(\"THREADS\") { 5 } %>\n  host: \"<%= ENV['H'] %>\"\n";
+    let text =
+        "production:\n  pool: <%= ENV.fetch(\"THREADS\") { 5 } %>\n  host: \"<%= ENV['H'] %>\"\n";
     let tree = tree(text);
-    let word = tree.documents[0].at(&["production", "pool"]).unwrap().word().unwrap();
-    assert_eq!((word.text.as_str(), word.variable.as_deref()), ("5", Some("THREADS")));
+    let word = tree.documents[0]
+        .at(&["production", "pool"])
+        .unwrap()
+        .word()
+        .unwrap();
+    assert_eq!(
+        (word.text.as_str(), word.variable.as_deref()),
+        ("5", Some("THREADS"))
+    );
     assert_eq!(&text[word.place.range.clone()], "5");
     let host = tree.documents[0].at(&["production", "host"]).unwrap();
     assert!(host.word().unwrap().literal().is_none());
@@ -77,8 +89,10 @@ fn hostile_text_ends_with_a_mistake_and_no_panic() {
         let inner = vec![format!("*a{}", n - 1); 10].join(", ");
         laughs.push_str(&format!("a{n}: &a{n} [{inner}]\n"));
     }
+    let blocks: String = (0..70).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
     for (text, part) in [
-        (deep.as_str(), "nest"),
+        (blocks.as_str(), "nested deeper"),
+        (deep.as_str(), "recursion"),
         (laughs.as_str(), "values"),
         ("a: [1, 2", ""),
         ("a: *nowhere", ""),
@@ -87,7 +101,7 @@ fn hostile_text_ends_with_a_mistake_and_no_panic() {
         ("a: b: c: d", ""),
     ] {
         let tree = tree(text);
-        let (place, why) = tree.mistake.expect(&text[..text.len().min(30)]);
+        let (place, why) = tree.mistake.expect(part);
         assert!(place.range.end <= text.len() && !place.range.is_empty());
         assert!(why.contains(part), "{why}");
     }

@@ -36,7 +36,7 @@ pub(super) fn run(facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
     let poolers = facts.pools.iter().any(|p| is_pooler(p.tool));
     let pools = facts.pools.iter().filter(|p| is_pooler(p.tool) == poolers);
     // One file for all environments: they do not share a server.
-    let staged = facts.pools.iter().any(|p| is_production(p));
+    let staged = facts.pools.iter().any(is_production);
     let pools = pools.filter(|p| !staged || p.stage().is_none() || is_production(p));
     let copies: Vec<Copies<'_>> = pools.flat_map(|pool| copies(pool, facts)).collect();
     let sum = copies.iter().fold(0_u64, |all, c| all.saturating_add(c.sum));

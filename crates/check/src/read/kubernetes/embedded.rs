@@ -18,7 +18,12 @@ pub(super) fn read(name: &str, node: &Node, text: &str, facts: &mut Facts) -> bo
         false => Kind::of(Path::new(name), body),
     };
     match kind {
-        Kind::Unknown | Kind::Kubernetes | Kind::Compose | Kind::Python | Kind::JavaScript | Kind::Go => false,
+        Kind::Unknown
+        | Kind::Kubernetes
+        | Kind::Compose
+        | Kind::Python
+        | Kind::JavaScript
+        | Kind::Go => false,
         _ => {
             let mut alone = " ".repeat(range.start);
             if range.start > 0 {

@@ -35,7 +35,12 @@ pub(super) fn zalando(object: &Node, facts: &mut Facts) {
     let mode = mode.and_then(|w| Some(Value::stated(pooler::named(&w.text)?, w.place)));
     let size = value::at_most(cap);
     let title = format!("{}-pooler", name(object));
-    let mut pool = value::pool(Tool::PgBouncer, title.clone(), key.place.clone(), size.clone());
+    let mut pool = value::pool(
+        Tool::PgBouncer,
+        title.clone(),
+        key.place.clone(),
+        size.clone(),
+    );
     pool.cap = Some(size);
     pool.mode = Some(mode.unwrap_or(Value::default(Mode::Transaction, default)));
     pool.clients = Some(Value::default(Limit::Of(10_000), default));
@@ -51,7 +56,11 @@ pub(super) fn cnpg_pooler(object: &Node, facts: &mut Facts) {
     let parameters = node.get("parameters").map(words).unwrap_or_default();
     let mode = node.get("poolMode").and_then(Node::word);
     let pairs = parameters.iter().map(|(key, word)| (key.clone(), word));
-    let keys = pooler::Keys(pairs.chain(mode.iter().map(|w| ("pool_mode".to_owned(), w))).collect());
+    let keys = pooler::Keys(
+        pairs
+            .chain(mode.iter().map(|w| ("pool_mode".to_owned(), w)))
+            .collect(),
+    );
     let mut pool = pooler::pool(&name(object), &key.place, &keys, facts);
     let cluster = object.at(&["spec", "cluster", "name"]).and_then(Node::text);
     pool.target = target(cluster.unwrap_or("").to_owned());
@@ -70,7 +79,9 @@ fn target(cluster: String) -> Target {
 
 /// A pool that exists once in each instance.
 fn push(pool: crate::facts::Pool, name: String, instances: Value<u64>, facts: &mut Facts) {
-    facts.within.push((facts.pools.len(), facts.workloads.len()));
+    facts
+        .within
+        .push((facts.pools.len(), facts.workloads.len()));
     facts.workloads.push(Workload {
         tool: Tool::Kubernetes,
         name,
@@ -86,12 +97,16 @@ fn push(pool: crate::facts::Pool, name: String, instances: Value<u64>, facts: &m
 
 fn server(object: &Node, path: &[&str], facts: &mut Facts) {
     let settings = object.at(path).map(words).unwrap_or_default();
-    let place = object.at(&["metadata", "name"]).map_or(&object.place, |n| &n.place);
+    let place = object
+        .at(&["metadata", "name"])
+        .map_or(&object.place, |n| &n.place);
     let server = container::server(place, &settings, facts);
     facts.servers.extend(server);
 }
 
 fn words(node: &Node) -> Vec<(String, Word)> {
     let pairs = node.entries().into_iter();
-    pairs.filter_map(|(key, value)| Some((key.text()?.to_owned(), value.word()?))).collect()
+    pairs
+        .filter_map(|(key, value)| Some((key.text()?.to_owned(), value.word()?)))
+        .collect()
 }

@@ -6,6 +6,7 @@ mod command;
 mod compose;
 mod container;
 mod env;
+mod foreign;
 mod hikari;
 mod ini;
 mod kubernetes;

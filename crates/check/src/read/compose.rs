@@ -3,7 +3,7 @@
 use super::container::{self, Container};
 use super::env::Setting;
 use super::yaml::{self, Node};
-use crate::facts::{Facts, Tool, Value};
+use crate::facts::{Facts, Tool, Unread, Value};
 use crate::place::FileId;
 
 const DEFAULT: &str = "Docker Compose's default";
@@ -44,6 +44,15 @@ fn service(key: &Node, node: &Node, facts: &mut Facts) {
 }
 
 fn replicas(node: &Node, facts: &mut Facts) -> Value<u64> {
+    if let Some((key, _)) = node.pair("replicas") {
+        facts.unread.push(Unread {
+            tool: Tool::Compose,
+            place: key.place.clone(),
+            key: "replicas".to_owned(),
+            why: "a service has no such key; Compose refuses it, or runs one copy".to_owned(),
+            help: "put it under `deploy:`".to_owned(),
+        });
+    }
     let stated = node
         .at(&["deploy", "replicas"])
         .or_else(|| node.get("scale"));

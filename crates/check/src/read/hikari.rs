@@ -132,6 +132,8 @@ fn unknown(keys: &Keys, facts: &mut Facts) {
 
 /// What HikariCP does with a time that is too short.
 struct Floor {
+    /// It goes on with its default.
+    replaced: bool,
     below: u64,
     then: &'static str,
 }
@@ -161,6 +163,9 @@ fn time(
                 what: format!("{ms} means {ms} milliseconds here; {}", floor.then),
                 help: help(ms),
             });
+            if floor.replaced {
+                return Some(Value::default(default, DEFAULT));
+            }
         }
     }
     Some(found)
@@ -176,18 +181,22 @@ fn timeouts(keys: &Keys, facts: &mut Facts) -> Timeouts {
     let refused = Floor {
         below: value::MILLISECONDS_MIN,
         then: "HikariCP refuses to start below 250",
+        replaced: false,
     };
     let idle = Floor {
         below: 10_000,
         then: "HikariCP takes 10 minutes instead",
+        replaced: true,
     };
     let lifetime = Floor {
         below: 30_000,
         then: "HikariCP takes 30 minutes instead",
+        replaced: true,
     };
     let leak = Floor {
         below: 2_000,
         then: "HikariCP turns leak detection off below 2000",
+        replaced: true,
     };
     Timeouts {
         connect: None,
@@ -212,10 +221,12 @@ fn other_times(keys: &Keys, facts: &mut Facts) {
     let validation = Floor {
         below: value::MILLISECONDS_MIN,
         then: "HikariCP refuses to start below 250",
+        replaced: false,
     };
     let keepalive = Floor {
         below: 30_000,
         then: "HikariCP turns keep-alive off below 30000",
+        replaced: true,
     };
     time(keys, "validationtimeout", Wait::Forever, &validation, facts);
     time(keys, "keepalivetime", Wait::Forever, &keepalive, facts);

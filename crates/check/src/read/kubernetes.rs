@@ -5,14 +5,14 @@ mod embedded;
 mod operators;
 
 use super::container::{self, Container};
-use super::env::{Setting, VARIABLES_MAX, secret_name};
+use super::env::{self, Scene, Setting, VARIABLES_MAX};
 use super::url;
 use super::value::Word;
 use super::yaml::{self, Node, Yaml};
-use crate::facts::{Facts, Odd, Scale, Secret, Tool, Value};
+use crate::facts::{Facts, Odd, Scale, Secret, Tool, Unread, Value};
 use crate::place::FileId;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const DEFAULT: &str = "Kubernetes' default";
 const SURGE: &str = "Kubernetes' default: maxSurge 25%";
@@ -23,11 +23,39 @@ const CONTAINERS_MAX: usize = 20;
 /// Settings files in one file: each is read with all that stands in front of it.
 const EMBEDDED_MAX: usize = 32;
 
+/// What Secrets hold beside secrets.
+const PUBLIC: &[&str] = &[
+    "username",
+    "user",
+    "host",
+    "hostname",
+    "port",
+    "database",
+    "dbname",
+    "db_name",
+    "db_user",
+    "db_host",
+    "db_port",
+    "postgres_user",
+    "postgres_db",
+    "pguser",
+    "pghost",
+    "pgport",
+    "pgdatabase",
+    "type",
+    "engine",
+    "sslmode",
+    "ca.crt",
+    "tls.crt",
+];
+
 /// One file: its objects, and what they refer to.
 struct Manifests<'a> {
     text: &'a str,
     /// Data of ConfigMaps and Secrets, by kind and name.
     data: BTreeMap<(String, String), Vec<Setting>>,
+    /// ConfigMaps that containers of this file refer to.
+    used: BTreeSet<String>,
     /// Settings files that were read.
     embedded: Cell<usize>,
 }
@@ -40,12 +68,14 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     let mut manifests = Manifests {
         text,
         data: BTreeMap::new(),
+        used: BTreeSet::new(),
         embedded: Cell::new(0),
     };
     // What others refer to comes first, wherever it stands.
     for object in &objects {
         match kind(object) {
             "ConfigMap" | "Secret" => manifests.data(object),
+            _ if pod(object).is_some() => manifests.uses(object),
             "HorizontalPodAutoscaler" => scale(object, "maxReplicas", None, facts),
             "ScaledObject" => scale(object, "maxReplicaCount", Some(100), facts),
             _ => {}
@@ -148,6 +178,19 @@ impl Manifests<'_> {
         self.data.insert((kind, name(object)), all);
     }
 
+    fn uses(&mut self, object: &Node) {
+        let containers = pod(object).and_then(|pod| pod.get("containers"));
+        for container in containers.map(Node::items).unwrap_or_default() {
+            let list = |key: &str| container.get(key).map(Node::items).unwrap_or_default();
+            let whole = list("envFrom").iter();
+            let whole = whole.filter_map(|from| from.at(&["configMapRef", "name"]));
+            let single = list("env").iter();
+            let single = single.filter_map(|v| v.at(&["valueFrom", "configMapKeyRef", "name"]));
+            let names = whole.chain(single).filter_map(Node::text);
+            self.used.extend(names.map(str::to_owned));
+        }
+    }
+
     fn object(&self, object: &Node, facts: &mut Facts) {
         let group = object.get("apiVersion").and_then(Node::text).unwrap_or("");
         match kind(object) {
@@ -178,21 +221,26 @@ impl Manifests<'_> {
         read
     }
 
-    /// Settings files, and variables that cannot be seen to be used.
+    /// Settings files; and variables, where no workload of the file takes them.
     fn config_map(&self, object: &Node, facts: &mut Facts) {
+        let own = name(object);
+        let settings = self.data.get(&("ConfigMap".to_owned(), own.clone()));
+        if let (false, Some(settings)) = (self.used.contains(&own), settings) {
+            let place = object.at(&["metadata", "name"]);
+            let scene = Scene {
+                tool: Tool::Kubernetes,
+                name: &own,
+                place: place.map_or(&object.place, |n| &n.place),
+                image: "",
+            };
+            env::variables(&scene, settings, facts);
+        }
         let Some(data) = object.get("data") else {
             return;
         };
         for (key, value) in data.entries() {
-            let name = key.text().unwrap_or("");
             if let Yaml::Literal(_) = value.value {
-                self.embedded(name, value, facts);
-            } else if let Some(word) = value.word() {
-                // A URL with a password stands here in clear.
-                super::address::read(&word, facts);
-                if secret_name(name).is_some() && url::is_secret(&word.text) {
-                    secret(&word, name, facts);
-                }
+                self.embedded(key.text().unwrap_or(""), value, facts);
             }
         }
     }
@@ -206,6 +254,9 @@ impl Manifests<'_> {
                 let name = key.text().unwrap_or("");
                 let file =
                     matches!(value.value, Yaml::Literal(_)) && self.embedded(name, value, facts);
+                if PUBLIC.contains(&name.to_ascii_lowercase().as_str()) {
+                    continue;
+                }
                 if let Some(word) = value.word().filter(|_| !file)
                     && url::is_secret(&word.text)
                     && word.variable.is_none()
@@ -342,6 +393,26 @@ fn copies(object: &Node, name: &str, facts: &mut Facts) -> (Value<u64>, Value<u6
     (replicas, surge)
 }
 
+/// `maxSurge` outside of `rollingUpdate`.
+fn misplaced(object: &Node, kind: &str, facts: &mut Facts) {
+    if kind != "Deployment" {
+        return;
+    }
+    let places: [&[&str]; 2] = [&["spec", "strategy"], &["spec"]];
+    let found = places
+        .iter()
+        .filter_map(|path| object.at(path)?.pair("maxSurge"));
+    for (key, _) in found {
+        facts.unread.push(Unread {
+            tool: Tool::Kubernetes,
+            place: key.place.clone(),
+            key: "maxSurge".to_owned(),
+            why: "a Deployment reads it under `rollingUpdate`; the default of 25% holds".to_owned(),
+            help: "put it under `spec.strategy.rollingUpdate`".to_owned(),
+        });
+    }
+}
+
 fn surge(object: &Node, kind: &str, replicas: u64, facts: &mut Facts) -> Value<u64> {
     let rolls = ["Deployment", "Rollout"].contains(&kind);
     let update = match kind {
@@ -353,6 +424,7 @@ fn surge(object: &Node, kind: &str, replicas: u64, facts: &mut Facts) -> Value<u
     if let Some(node) = strategy.filter(|n| n.text() == Some("Recreate")) {
         return Value::stated(0, node.place.clone());
     }
+    misplaced(object, kind, facts);
     let stated = update
         .and_then(|u| u.get("maxSurge"))
         .filter(|_| rolls || kind == "DaemonSet");

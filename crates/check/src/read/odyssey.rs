@@ -85,6 +85,11 @@ impl Block {
         lines.find_map(|entry| entry.words.get(1))
     }
 
+    /// `default` serves whatever no other block names.
+    fn is_default(&self) -> bool {
+        self.name() == "default"
+    }
+
     fn name(&self) -> &str {
         self.head.get(1).map_or("", |w| &w.text)
     }
@@ -212,6 +217,11 @@ fn one(
     let max = max.and_then(|w| w.limit(Tool::Odyssey, facts));
     pool.clients = Some(max.unwrap_or(Value::default(Limit::Unlimited, DEFAULT)));
     pool.mode = Some(mode(user, facts));
+    if database.is_default() || user.is_default() {
+        // Every database or user that comes has such a pool of its own.
+        let none = "Odyssey bounds routes one by one";
+        pool.cap = Some(Value::default(Limit::Unlimited, none));
+    }
     let keeps = user
         .word("pool_reserve_prepared_statement")
         .and_then(Word::switch);

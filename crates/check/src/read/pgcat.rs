@@ -1,5 +1,6 @@
 //! pgcat.toml.
 
+use super::foreign;
 use super::pooler;
 use super::tables::{self, Table};
 use super::value::{self, Unit, Word};
@@ -19,6 +20,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     let root = Table::new(file, text, document.as_table());
     let general = root.table("general");
     if let Some(general) = general {
+        foreign::note(Tool::PgCat, general.keys(), KNOWN, OTHERS, facts);
         general.secrets(
             &["admin_password", "auth_query_password", "server_password"],
             facts,
@@ -41,15 +43,60 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
             break;
         }
         pool.secrets(&["auth_query_password"], facts);
+        foreign::note(Tool::PgCat, pool.keys(), KNOWN, OTHERS, facts);
         misplaced(&pool, "pool", &["pool_size", "statement_timeout"], facts);
         let users = pool.table("users").map(|t| t.tables()).unwrap_or_default();
         for (_, user) in users {
             user.secrets(&["password", "server_password"], facts);
+            foreign::note(Tool::PgCat, user.keys(), KNOWN, OTHERS, facts);
             let found = one(name, general, pool, user, facts);
             facts.pools.push(found);
         }
     }
 }
+
+/// PgCat's keys that concern connections.
+const KNOWN: &[&str] = &[
+    "pool_size",
+    "min_pool_size",
+    "pool_mode",
+    "statement_timeout",
+    "connect_timeout",
+    "idle_timeout",
+    "server_lifetime",
+    "idle_client_in_transaction_timeout",
+    "healthcheck_timeout",
+    "healthcheck_delay",
+    "shutdown_timeout",
+    "checkout_failure_limit",
+    "worker_threads",
+    "server_round_robin",
+    "prepared_statements",
+    "prepared_statements_cache_size",
+    "load_balancing_mode",
+    "server_username",
+    "server_password",
+];
+
+/// Other poolers' words, and what PgCat has for them.
+const OTHERS: &[(&str, &str)] = &[
+    ("query_wait_timeout", "`connect_timeout` bounds the wait"),
+    ("checkout_timeout", "`connect_timeout` bounds the wait"),
+    ("pool_timeout", "`connect_timeout` bounds the wait"),
+    ("query_timeout", "`statement_timeout` of a user"),
+    ("server_idle_timeout", "`idle_timeout`"),
+    ("server_connect_timeout", "`connect_timeout`"),
+    (
+        "idle_transaction_timeout",
+        "`idle_client_in_transaction_timeout`",
+    ),
+    ("default_pool_size", "`pool_size` of each user"),
+    ("max_pool_size", "`pool_size` of each user"),
+    ("reserve_pool_size", "a larger `pool_size`"),
+    ("max_db_connections", "the `pool_size` of each user"),
+    ("max_client_conn", "PgCat has no limit of clients"),
+    ("max_connections", "the `pool_size` of each user"),
+];
 
 /// Keys that PgCat reads only for a user.
 fn misplaced(table: &Table<'_>, what: &str, keys: &[&str], facts: &mut Facts) {

@@ -1,5 +1,6 @@
 //! pgdog.toml, and its users.toml.
 
+use super::foreign;
 use super::pgcat::mode;
 use super::tables::{self, Table};
 use super::value::{self, Unit, Word};
@@ -8,6 +9,59 @@ use crate::place::FileId;
 use std::time::Duration;
 
 const DEFAULT: &str = "PgDog's default";
+
+/// PgDog's keys that concern connections.
+const KNOWN: &[&str] = &[
+    "default_pool_size",
+    "pool_size",
+    "min_pool_size",
+    "pooler_mode",
+    "statement_timeout",
+    "query_timeout",
+    "connect_timeout",
+    "connect_attempts",
+    "checkout_timeout",
+    "idle_timeout",
+    "client_idle_timeout",
+    "client_idle_in_transaction_timeout",
+    "client_login_timeout",
+    "client_connection_recovery",
+    "connection_recovery",
+    "server_lifetime",
+    "server_lifetime_jitter",
+    "rollback_timeout",
+    "ban_timeout",
+    "shutdown_timeout",
+    "healthcheck_timeout",
+    "healthcheck_interval",
+    "idle_healthcheck_interval",
+    "idle_healthcheck_delay",
+    "healthcheck_port",
+    "prepared_statements",
+    "prepared_statements_limit",
+];
+
+/// Other poolers' words, and what PgDog has for them.
+const OTHERS: &[(&str, &str)] = &[
+    ("pool_mode", "`pooler_mode`"),
+    ("max_pool_size", "`pool_size`, or `default_pool_size`"),
+    ("query_wait_timeout", "`checkout_timeout`"),
+    ("pool_timeout", "`checkout_timeout`"),
+    ("server_idle_timeout", "`idle_timeout`"),
+    ("server_connect_timeout", "`connect_timeout`"),
+    (
+        "idle_transaction_timeout",
+        "`client_idle_in_transaction_timeout`",
+    ),
+    (
+        "idle_client_in_transaction_timeout",
+        "`client_idle_in_transaction_timeout`",
+    ),
+    ("max_client_conn", "PgDog has no limit of clients"),
+    ("max_db_connections", "the `pool_size` of each database"),
+    ("reserve_pool_size", "a larger `pool_size`"),
+    ("max_connections", "the `pool_size` of each database"),
+];
 
 /// Reads either file. A pool is a database's; users.toml makes one for each
 /// user that states a size of its own.
@@ -20,7 +74,11 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
         admin.secrets(&["password"], facts);
     }
     let general = root.table("general");
+    if let Some(general) = general {
+        foreign::note(Tool::PgDog, general.keys(), KNOWN, OTHERS, facts);
+    }
     for database in root.list("databases") {
+        foreign::note(Tool::PgDog, database.keys(), KNOWN, OTHERS, facts);
         database.secrets(&["password"], facts);
         let name = database.word("name").map_or(String::new(), |w| w.text);
         let found = one(&name, general, database, facts);

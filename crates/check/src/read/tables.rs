@@ -70,6 +70,13 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// All its keys, with their places.
+    pub fn keys(&self) -> impl Iterator<Item = (&'a str, Place)> + use<'a> {
+        let table = *self;
+        let names = self.table.iter().take(ENTRIES_MAX);
+        names.map(move |(name, _)| (name, table.key(name)))
+    }
+
     /// Where the table begins: its header, or its first key.
     pub fn place(&self) -> Place {
         let first = self.table.iter().next();

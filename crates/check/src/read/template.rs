@@ -138,8 +138,13 @@ fn erb(body: &str) -> Option<(Range<usize>, Option<String>)> {
             .is_empty();
         return plain.then_some((range, None));
     };
-    let (name, after) = literal(body, env..inner_end)?;
-    let (range, end) = literal(body, after..inner_end)?;
+    let (name, mut after) = literal(body, env..inner_end)?;
+    let (mut range, mut end) = literal(body, after..inner_end)?;
+    // `ENV["A"] || ENV.fetch("B", 5)`: the last default holds.
+    while body.get(after..range.start)?.contains("ENV") {
+        after = end;
+        (range, end) = literal(body, after..inner_end)?;
+    }
     let between = body.get(after..range.start)?;
     let is_default = [",", "{", "||"].iter().any(|mark| between.contains(mark));
     let rest = body.get(end..inner_end)?;
@@ -210,6 +215,12 @@ mod tests {
             ),
             ("pool: <%= ENV['P'] || 7 %>", "pool: 7", Some("P")),
             ("pool: <%= 9 %>", "pool: 9", None),
+            (
+                "pool: <%= ENV['P'] || ENV.fetch('Q', 4) %>",
+                "pool: 4",
+                Some("P"),
+            ),
+            ("pool: <%= ENV['P'] || ENV['Q'] %>", "pool: $_", None),
             ("pool: <%= ENV['P'] %>", "pool: $_", None),
             ("pool: <%= ENV.fetch('P', 7).to_i * 2 %>", "pool: $_", None),
             ("u: a<%= ENV.fetch('P', 7) %>", "u: a$_", None),

@@ -136,7 +136,7 @@ impl Word {
     pub fn limit(&self, tool: Tool, facts: &mut Facts) -> Option<Value<Limit>> {
         let count = self.count(tool, facts)?;
         let value = match count.value {
-            0 => Limit::Unlimited,
+            0 | ENDLESS.. => Limit::Unlimited,
             n => Limit::Of(n),
         };
         Some(Value {
@@ -310,10 +310,17 @@ pub(crate) fn pool(tool: Tool, name: impl Into<String>, place: Place, size: Valu
     }
 }
 
-/// A count as a limit: 0 means none at all.
+/// The largest number of many a language: nobody counts so far.
+const ENDLESS: u64 = i32::MAX as u64;
+
+/// A count as a limit: 0 means none at all, the largest integer no limit.
 pub(crate) fn at_most(count: Value<u64>) -> Value<Limit> {
+    let value = match count.value {
+        ENDLESS.. => Limit::Unlimited,
+        n => Limit::Of(n),
+    };
     Value {
-        value: Limit::Of(count.value),
+        value,
         origin: count.origin,
     }
 }

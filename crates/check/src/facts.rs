@@ -391,3 +391,12 @@ pub struct Facts {
     /// Mistakes that keep a file from being read: the place and the words.
     pub broken: Vec<(Place, String)>,
 }
+
+impl Facts {
+    /// The workloads in whose environment one of these pools stands.
+    pub(crate) fn linked(&self, pool: &Pool) -> Vec<&Workload> {
+        let is = |at: usize| self.pools.get(at).is_some_and(|p| std::ptr::eq(p, pool));
+        let links = self.within.iter().filter(|(at, _)| is(*at));
+        links.filter_map(|(_, w)| self.workloads.get(*w)).collect()
+    }
+}

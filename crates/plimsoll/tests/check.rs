@@ -171,7 +171,7 @@ fn the_commands_of_the_deployment_examples_run() {
             let mut arguments: Vec<String> = words.iter().map(local).collect();
             for path in arguments.iter().filter(|w| w.starts_with("here/")) {
                 match path.ends_with(".toml") {
-                    true => drop(place.file(path, "[listen]\naddress = \"127.0.0.1:6432\"\n[pool]\nsize = 10\n[auth]\ntype = \"trust\"\n[database.shop]\nhost = \"db\"\n")),
+                    true => drop(place.file(path, "[listen]\ntcp = [\"127.0.0.1:6432\"]\n[pool]\nsize = 10\n[auth]\ntype = \"trust\"\n[database.shop]\nhost = \"db\"\n")),
                     false => drop(place.file(&format!("{path}/pgbouncer.ini"), good)),
                 }
             }

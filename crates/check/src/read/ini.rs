@@ -6,14 +6,13 @@ use std::ops::Range;
 
 /// One line that says something.
 pub(crate) enum Line<'a> {
-    Section(&'a str, Place),
+    Section(&'a str),
     Pair {
         key: &'a str,
         value: &'a str,
         key_place: Place,
         value_place: Place,
     },
-    Other(Place),
 }
 
 /// The lines; comments (`#`, `;`) and empty ones are left out.
@@ -29,11 +28,10 @@ pub(crate) fn lines(file: FileId, text: &str) -> Vec<Line<'_>> {
             continue;
         }
         if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            all.push(Line::Section(name.trim(), place(start..start + line.len())));
+            all.push(Line::Section(name.trim()));
             continue;
         }
         let Some((key, value)) = line.split_once('=') else {
-            all.push(Line::Other(place(start..start + line.len())));
             continue;
         };
         let value_start = start + key.len() + 1 + (value.len() - value.trim_start().len());

@@ -21,7 +21,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     let mut users = 0_u64;
     for line in ini::lines(file, text) {
         match line {
-            Line::Section(name, _) => section = name,
+            Line::Section(name) => section = name,
             Line::Pair {
                 key,
                 value,
@@ -36,7 +36,6 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
                 "users" => users += 1,
                 _ => {}
             },
-            Line::Other(_) => {}
         }
     }
     for (name, value, place, value_place) in databases {

@@ -5,23 +5,42 @@ use crate::facts::{
     Facts, Limit, Mode, Origin, Pool, Secret, Target, Timeouts, Tool, Value, Wait,
 };
 use crate::place::{FileId, Place};
-use config::{Memory, Plan, PoolMode, PoolSize};
+use config::{Plan, PoolMode, PoolSize, Source};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 const DEFAULT: &str = "Plimsoll's default";
 
+/// This file; whatever it names beside it is there and says nothing.
+struct Alone<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source for Alone<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Ok(match path == self.path {
+            true => self.text.as_bytes().to_vec(),
+            false => Vec::new(),
+        })
+    }
+
+    fn env(&self, _name: &str) -> Option<String> {
+        Some("elsewhere".to_owned())
+    }
+}
+
 /// Reads the file into the facts.
 pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
-    let known = Memory::default().file(path, text);
     secrets(file, text, facts);
-    match config::load(path, &known) {
+    match config::load(path, &Alone { path, text }) {
         Ok(plan) => pools(file, text, &plan, facts),
         Err(errors) => {
             for error in errors.list() {
                 // Files beside this one are not here; whether they exist is
                 // another question than what this one says.
-                if error.message.starts_with("cannot read") {
+                if error.file != path {
                     continue;
                 }
                 let place = place_at(file, text, error.line, error.column);
@@ -123,7 +142,7 @@ fn pools(file: FileId, text: &str, plan: &Plan, facts: &mut Facts) {
             extra: None,
             min: Some(value(
                 u64::from(min),
-                stated(&section, "min_pool_size").or_else(|| stated("pool", "min_size")),
+                stated(&section, "min_pool_size").or_else(|| stated("pool", "min")),
             )),
             // The line bounds all pools together.
             cap: Some(value(
@@ -140,15 +159,15 @@ fn pools(file: FileId, text: &str, plan: &Plan, facts: &mut Facts) {
             timeouts: Timeouts {
                 wait: Some(value(
                     wait(database.wait_timeout.unwrap_or(plan.query_wait_timeout)),
-                    stated("pool", "wait_timeout"),
+                    stated("timeouts", "query_wait"),
                 )),
                 idle: Some(value(
                     wait(plan.server_idle_timeout),
-                    stated("pool", "idle_timeout"),
+                    stated("timeouts", "server_idle"),
                 )),
                 lifetime: Some(value(
                     wait(database.server_lifetime.unwrap_or(plan.server_lifetime)),
-                    stated("pool", "lifetime"),
+                    stated("timeouts", "server_lifetime"),
                 )),
                 ..Timeouts::default()
             },

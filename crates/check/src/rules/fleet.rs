@@ -39,7 +39,9 @@ pub(super) fn run(facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
     let staged = facts.pools.iter().any(is_production);
     let pools = pools.filter(|p| !staged || p.stage().is_none() || is_production(p));
     let copies: Vec<Copies<'_>> = pools.flat_map(|pool| copies(pool, facts)).collect();
-    let sum = copies.iter().fold(0_u64, |all, c| all.saturating_add(c.sum));
+    let sum = copies
+        .iter()
+        .fold(0_u64, |all, c| all.saturating_add(c.sum));
     // A single pool that is too large alone has its own finding.
     let alone = copies.iter().any(|c| most(c.pool).number() > Some(usable));
     let Some(largest) = copies.iter().max_by_key(|c| c.sum) else {
@@ -85,7 +87,9 @@ fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Vec<Copies<'a>> {
             (instances, w.processes.as_ref().map_or(1, |p| p.value))
         });
         let processes = if pooler { 1 } else { processes };
-        let sum = one.saturating_mul(instances).saturating_mul(processes.max(1));
+        let sum = one
+            .saturating_mul(instances)
+            .saturating_mul(processes.max(1));
         Copies {
             pool,
             workload,
@@ -98,12 +102,10 @@ fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Vec<Copies<'a>> {
 /// The workloads that run a pool: those in whose environment it stands, the
 /// only one, or the one in whose file it stands.
 fn workloads_of<'a>(pool: &Pool, facts: &'a Facts) -> Vec<Option<&'a Workload>> {
-    let stands = |at: usize| facts.pools.get(at).is_some_and(|p| std::ptr::eq(p, pool));
-    let links = facts.within.iter().filter(|(at, _)| stands(*at));
-    let linked: Vec<_> = links.map(|(_, w)| facts.workloads.get(*w)).collect();
+    let linked = facts.linked(pool);
     match linked.is_empty() {
         true => vec![workload_of(pool, facts)],
-        false => linked,
+        false => linked.into_iter().map(Some).collect(),
     }
 }
 

@@ -46,6 +46,7 @@ pub fn check(files: &Files, options: &Options) -> Report {
         }
         kinds.push(kind);
     }
+    read::settle(&mut facts);
     let mut findings = rules::run(files, &facts, options);
     suppress::apply(files, &mut findings);
     findings.sort_by(|a, b| {

@@ -144,7 +144,7 @@ impl Kind {
 fn of_toml(name: &str, text: &str) -> Kind {
     if name.contains("pgcat") || begins(text, &["[pools."]) {
         Kind::PgCat
-    } else if name.contains("pgdog") || begins(text, &["[[databases]]"]) {
+    } else if name.contains("pgdog") || begins(text, &["[[databases]]", "[[users]]"]) {
         Kind::PgDog
     } else if name.contains("plimsoll") || begins(text, &["[database.", "[listen]", "[pool]"]) {
         Kind::Plimsoll

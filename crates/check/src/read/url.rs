@@ -49,10 +49,15 @@ pub(crate) fn parse<'a>(text: &'a str, place: &Place) -> Option<Url<'a>> {
     })
 }
 
-/// A text that stands for itself: not empty, no `${VARIABLE}`, no `<placeholder>`.
+/// A text that stands for itself: not empty, no `${VARIABLE}`, no `<placeholder>`,
+/// no `changeme`.
 pub(crate) fn is_secret(text: &str) -> bool {
     let filled_in = ["$", "{{", "<", "%("];
-    !text.is_empty() && !filled_in.iter().any(|mark| text.starts_with(mark))
+    let lower = text.trim().to_ascii_lowercase();
+    let asks = ["changeme", "change-me", "change_me", "your", "replace", "xxx", "***", "…"];
+    !lower.is_empty()
+        && !filled_in.iter().any(|mark| text.starts_with(mark))
+        && !asks.iter().any(|word| lower.starts_with(word))
 }
 
 #[cfg(test)]

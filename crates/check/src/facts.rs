@@ -113,6 +113,12 @@ pub enum Tool {
     Compose,
     Kubernetes,
     Environment,
+    Psycopg,
+    Asyncpg,
+    Gunicorn,
+    Sequelize,
+    Knex,
+    PostgresJs,
 }
 
 impl Tool {
@@ -136,6 +142,12 @@ impl Tool {
             Tool::Compose => "Docker Compose",
             Tool::Kubernetes => "Kubernetes",
             Tool::Environment => "environment file",
+            Tool::Psycopg => "psycopg",
+            Tool::Asyncpg => "asyncpg",
+            Tool::Gunicorn => "Gunicorn",
+            Tool::Sequelize => "Sequelize",
+            Tool::Knex => "Knex",
+            Tool::PostgresJs => "postgres.js",
         }
     }
 }
@@ -254,6 +266,12 @@ impl Pool {
     pub fn stage(&self) -> Option<&str> {
         let first = self.name.split('.').next()?;
         STAGES.contains(&first).then_some(first)
+    }
+
+    /// Each thread of a process has such a pool of its own: Django where no
+    /// pool is configured, which keeps one connection for each thread.
+    pub fn per_thread(&self) -> bool {
+        self.tool == Tool::Django && self.min.is_none() && !self.size.is_stated()
     }
 }
 
@@ -382,6 +400,9 @@ pub struct Facts {
     /// Values that are the default of an environment variable: where the value
     /// stands, and the variable that would replace it.
     pub variables: Vec<(Place, String)>,
+    /// How long a request may take until its worker is killed, by whom:
+    /// Gunicorn's `timeout`.
+    pub requests: Vec<(Tool, Value<Wait>)>,
     /// Secrets in files.
     pub secrets: Vec<Secret>,
     /// Keys that nothing reads.

@@ -8,6 +8,7 @@ mod container;
 mod env;
 mod foreign;
 mod hikari;
+mod code;
 mod ini;
 mod kubernetes;
 mod odyssey;
@@ -22,6 +23,7 @@ mod settle;
 mod spring;
 mod tables;
 mod template;
+mod prisma;
 mod url;
 mod value;
 mod yaml;
@@ -48,6 +50,10 @@ pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mu
         Kind::Compose => compose::read(file, text, facts),
         Kind::Kubernetes => kubernetes::read(file, text, facts),
         Kind::Environment => env::read(file, path, text, facts),
+        Kind::Python => code::python(file, path, text, facts),
+        Kind::JavaScript => code::javascript(file, text, facts),
+        Kind::Go => code::go(file, text, facts),
+        Kind::Prisma => prisma::read(file, text, facts),
         _ => {}
     }
 }

@@ -1,0 +1,500 @@
+//! From text to [`Code`], with tree-sitter. The three grammars name the same
+//! things differently and hardly ever different things alike, so one walk
+//! serves them all.
+
+use super::grammar::{Language, children, tree};
+use super::literals::{number, quoted};
+use super::{Assignment, Call, Code, Entry, Expr, Labelled, Text, What};
+use crate::place::{FileId, Place};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use tree_sitter::{Node, Tree};
+
+/// Deeper expressions are no settings.
+const DEPTH_MAX: usize = 24;
+
+/// Most calls, assignments and maps that are kept of a file.
+const ITEMS_MAX: usize = 20_000;
+
+/// Most expressions that are kept of a file, counted when they are copied too.
+const EXPRESSIONS_MAX: usize = 300_000;
+
+/// Reads the text. `Err`: why not, in words.
+pub(super) fn parse(
+    language: Language,
+    file: FileId,
+    text: &str,
+) -> Result<Code<'_>, &'static str> {
+    let tree = tree(language, text)?;
+    let mut walk = Walk {
+        file,
+        text,
+        expressions: 0,
+        scopes: Vec::new(),
+        labels: Vec::new(),
+        code: Code {
+            text,
+            assignments: Vec::new(),
+            calls: Vec::new(),
+            maps: Vec::new(),
+            names: BTreeMap::new(),
+            constants: BTreeMap::new(),
+        },
+    };
+    walk.run(&tree);
+    Ok(walk.finish())
+}
+
+/// A stretch of the file that gives what is inside a property.
+struct Inside<T> {
+    end: usize,
+    value: T,
+}
+
+#[derive(Clone, Copy)]
+struct Scope {
+    start: usize,
+    is_class: bool,
+}
+
+struct Walk<'a> {
+    file: FileId,
+    text: &'a str,
+    expressions: usize,
+    scopes: Vec<Inside<Scope>>,
+    labels: Vec<Inside<&'a str>>,
+    code: Code<'a>,
+}
+
+impl<'a> Walk<'a> {
+    /// All nodes, parents first, without recursion.
+    fn run(&mut self, tree: &Tree) {
+        let mut cursor = tree.walk();
+        loop {
+            let node = cursor.node();
+            if node.is_named() {
+                self.visit(node);
+            }
+            if cursor.goto_first_child() {
+                continue;
+            }
+            while !cursor.goto_next_sibling() {
+                if !cursor.goto_parent() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Finds the names that are assigned once.
+    fn finish(mut self) -> Code<'a> {
+        let mut times: BTreeMap<String, (u32, usize)> = BTreeMap::new();
+        for (index, assignment) in self.code.assignments.iter().enumerate() {
+            if let [name] = assignment.path.as_slice() {
+                times.entry(name.clone()).or_insert((0, index)).0 += 1;
+            }
+        }
+        let once = times.into_iter().filter(|(_, (count, _))| *count == 1);
+        self.code.constants = once.map(|(name, (_, index))| (name, index)).collect();
+        self.code
+    }
+
+    fn visit(&mut self, node: Node<'_>) {
+        let start = node.start_byte();
+        while self.scopes.last().is_some_and(|s| s.end <= start) {
+            self.scopes.pop();
+        }
+        while self.labels.last().is_some_and(|l| l.end <= start) {
+            self.labels.pop();
+        }
+        match node.kind() {
+            "function_definition"
+            | "function_declaration"
+            | "arrow_function"
+            | "function_expression"
+            | "method_definition"
+            | "method_declaration"
+            | "func_literal"
+            | "lambda" => self.enter(node, false),
+            "class_definition" | "class_declaration" | "class" => self.enter(node, true),
+            "assignment" | "assignment_expression" => self.assign(node, "left", "right"),
+            "variable_declarator" => self.assign(node, "name", "value"),
+            "short_var_declaration" | "assignment_statement" => {
+                self.assign_several(node, "left", "right");
+            }
+            "const_spec" | "var_spec" => self.assign_several(node, "name", "value"),
+            "augmented_assignment" | "augmented_assignment_expression" => {
+                // The name changes, so it is no constant.
+                let left = node.child_by_field_name("left");
+                let other = self.expr_of(node, What::Other);
+                self.assigned(left, other);
+            }
+            "pair" => {
+                let label = node.child_by_field_name("key").map(|key| self.key(key));
+                self.label(node, label.unwrap_or_default());
+            }
+            "call" | "call_expression" | "new_expression" => {
+                if self.code.calls.len() < ITEMS_MAX
+                    && let What::Call(call) = self.call(node, 0)
+                {
+                    self.code.calls.push(*call);
+                }
+            }
+            "object" => self.object(node),
+            "identifier" => {
+                let name = self.slice(node);
+                *self.code.names.entry(name).or_insert(0) += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, node: Node<'_>, is_class: bool) {
+        let value = Scope {
+            start: node.start_byte(),
+            is_class,
+        };
+        self.scopes.push(Inside {
+            end: node.end_byte(),
+            value,
+        });
+        self.label(node, "");
+    }
+
+    fn label(&mut self, node: Node<'_>, value: &'a str) {
+        self.labels.push(Inside {
+            end: node.end_byte(),
+            value,
+        });
+    }
+
+    fn assign(&mut self, node: Node<'_>, left: &str, right: &str) {
+        let left = node.child_by_field_name(left);
+        self.label(node, left.map_or("", |left| self.slice(left)));
+        // `x: int` declares without a value.
+        if let Some(right) = node.child_by_field_name(right) {
+            let value = self.expr(right, 0);
+            self.assigned(left, value);
+        }
+    }
+
+    /// Go's `a, b := 1, 2` and `db, err := open()`.
+    fn assign_several(&mut self, node: Node<'_>, left: &str, right: &str) {
+        let names = self.listed(node, left);
+        let values = match node.child_by_field_name(right) {
+            Some(list) if list.kind() == "expression_list" => children(list),
+            Some(one) => vec![one],
+            None => Vec::new(),
+        };
+        self.label(node, names.first().map_or("", |name| self.slice(*name)));
+        for (index, name) in names.iter().enumerate() {
+            let value = match values.get(index) {
+                Some(value) => self.expr(*value, 0),
+                None => self.expr_of(node, What::Other),
+            };
+            self.assigned(Some(*name), value);
+        }
+    }
+
+    /// The nodes of a field, one by one: it may be repeated, or be a list.
+    fn listed<'t>(&self, node: Node<'t>, field: &str) -> Vec<Node<'t>> {
+        let mut cursor = node.walk();
+        let all = node.children_by_field_name(field, &mut cursor);
+        all.flat_map(|one| match one.kind() {
+            "expression_list" => children(one),
+            _ => vec![one],
+        })
+        .filter(|one| one.is_named())
+        .take(ITEMS_MAX)
+        .collect()
+    }
+
+    fn assigned(&mut self, left: Option<Node<'_>>, value: Expr) {
+        let Some(left) = left else { return };
+        let Some(path) = self.path(left) else { return };
+        if self.code.assignments.len() >= ITEMS_MAX {
+            return;
+        }
+        let scope = self.scopes.last().map(|s| s.value);
+        self.code.assignments.push(Assignment {
+            path,
+            place: self.place(left.byte_range()),
+            value,
+            scope: scope.map_or(0, |s| s.start),
+            in_class: scope.is_some_and(|s| s.is_class),
+        });
+    }
+
+    /// `a.b["c"]` as its parts.
+    fn path(&self, node: Node<'_>) -> Option<Vec<String>> {
+        let mut parts = Vec::new();
+        let mut at = node;
+        for _ in 0..DEPTH_MAX {
+            let (inner, part) = match at.kind() {
+                "identifier" | "property_identifier" | "this" => {
+                    parts.push(self.slice(at).to_owned());
+                    parts.reverse();
+                    return Some(parts);
+                }
+                "attribute" => ("object", at.child_by_field_name("attribute")?),
+                "member_expression" => ("object", at.child_by_field_name("property")?),
+                "selector_expression" => ("operand", at.child_by_field_name("field")?),
+                "subscript" => ("value", at.child_by_field_name("subscript")?),
+                "subscript_expression" => ("object", at.child_by_field_name("index")?),
+                "index_expression" => ("operand", at.child_by_field_name("index")?),
+                _ => return None,
+            };
+            // `a[b]`: which entry it is, only a run can tell.
+            let is_index = matches!(
+                at.kind(),
+                "subscript" | "subscript_expression" | "index_expression"
+            );
+            parts.push(match is_index && part.kind() == "identifier" {
+                true => String::new(),
+                false => self.key(part).to_owned(),
+            });
+            at = at.child_by_field_name(inner)?;
+        }
+        None
+    }
+
+    /// Keeps the objects that look like settings.
+    fn object(&mut self, node: Node<'_>) {
+        let telling = |key: &str| matches!(key, "client" | "dialect" | "type");
+        let is_telling = children(node).iter().any(|child| match child.kind() {
+            "pair" => {
+                let key = child.child_by_field_name("key");
+                key.is_some_and(|key| telling(self.key(key)))
+            }
+            "spread_element" => true,
+            _ => false,
+        });
+        if is_telling && self.code.maps.len() < ITEMS_MAX {
+            let map = self.expr(node, 0);
+            let label = self.labels.last().map_or("", |l| l.value).to_owned();
+            self.code.maps.push(Labelled { label, map });
+        }
+    }
+
+    fn place(&self, range: Range<usize>) -> Place {
+        Place::new(self.file, range)
+    }
+
+    fn slice(&self, node: Node<'_>) -> &'a str {
+        self.text.get(node.byte_range()).unwrap_or("")
+    }
+
+    /// A key: a name, or a text without its quotes. Anything else is empty.
+    fn key(&self, node: Node<'_>) -> &'a str {
+        match node.kind() {
+            "identifier" | "property_identifier" | "field_identifier" => self.slice(node),
+            _ => {
+                let inside = quoted(self.slice(node));
+                inside.map_or("", |range| self.slice(node).get(range).unwrap_or(""))
+            }
+        }
+    }
+
+    fn expr_of(&self, node: Node<'_>, what: What) -> Expr {
+        Expr {
+            place: self.place(node.byte_range()),
+            what,
+        }
+    }
+
+    fn expr(&mut self, node: Node<'_>, depth: usize) -> Expr {
+        self.expressions += 1;
+        if depth > DEPTH_MAX || self.expressions > EXPRESSIONS_MAX {
+            return self.expr_of(node, What::Other);
+        }
+        let what = match node.kind() {
+            "integer" | "float" | "number" | "int_literal" | "float_literal" => {
+                number(self.slice(node)).map_or(What::Other, What::Number)
+            }
+            "true" => What::Bool(true),
+            "false" => What::Bool(false),
+            "none" | "null" | "undefined" | "nil" => What::Null,
+            "string" | "template_string" | "interpreted_string_literal" | "raw_string_literal" => {
+                return self.string(node);
+            }
+            "concatenated_string" => self.concatenated(node),
+            "identifier" | "attribute" | "member_expression" | "selector_expression" => {
+                What::Name(self.dotted(node))
+            }
+            "call" | "call_expression" | "new_expression" => self.call(node, depth),
+            "dictionary" | "object" => What::Map(self.entries(node, depth)),
+            "unary_operator" | "unary_expression" => self.unary(node, depth),
+            "binary_operator" | "binary_expression" | "boolean_operator" => {
+                self.binary(node, depth)
+            }
+            "parenthesized_expression"
+            | "await"
+            | "await_expression"
+            | "as_expression"
+            | "satisfies_expression"
+            | "non_null_expression" => {
+                return match children(node).first() {
+                    Some(inner) => self.expr(*inner, depth + 1),
+                    None => self.expr_of(node, What::Other),
+                };
+            }
+            _ => What::Other,
+        };
+        self.expr_of(node, what)
+    }
+
+    /// A text; its place is what stands between the quotes.
+    fn string(&self, node: Node<'_>) -> Expr {
+        let Some(inside) = quoted(self.slice(node)) else {
+            return self.expr_of(node, What::Other);
+        };
+        let text = self.slice(node).get(inside.clone()).unwrap_or("");
+        let fills =
+            |child: &Node<'_>| matches!(child.kind(), "interpolation" | "template_substitution");
+        let start = node.start_byte();
+        Expr {
+            place: self.place(start + inside.start..start + inside.end),
+            what: What::Text(Text {
+                text: text.to_owned(),
+                exact: true,
+                filled: children(node).iter().any(fills),
+            }),
+        }
+    }
+
+    /// Python joins texts that follow each other.
+    fn concatenated(&self, node: Node<'_>) -> What {
+        let mut joined = Text {
+            text: String::new(),
+            exact: false,
+            filled: false,
+        };
+        for child in children(node) {
+            if child.kind() == "comment" {
+                continue;
+            }
+            let What::Text(part) = self.string(child).what else {
+                return What::Other;
+            };
+            joined.text.push_str(&part.text);
+            joined.filled |= part.filled;
+        }
+        What::Text(joined)
+    }
+
+    /// A name with dots. What is no name in it is `()`.
+    fn dotted(&self, node: Node<'_>) -> String {
+        match self.path(node) {
+            Some(path) => path.join("."),
+            None => {
+                let fields = ["attribute", "property", "field"];
+                let mut last = fields.iter().filter_map(|f| node.child_by_field_name(f));
+                last.next()
+                    .map_or("()".to_owned(), |n| format!("().{}", self.slice(n)))
+            }
+        }
+    }
+
+    fn call(&mut self, node: Node<'_>, depth: usize) -> What {
+        let function = ["function", "constructor"];
+        let mut function = function.iter().filter_map(|f| node.child_by_field_name(f));
+        let Some(function) = function.next() else {
+            return What::Other;
+        };
+        let mut call = Call {
+            function: self.dotted(function),
+            place: self.place(function.byte_range()),
+            arguments: Vec::new(),
+            named: Vec::new(),
+            label: self.labels.last().map_or("", |l| l.value).to_owned(),
+            scope: self.scopes.last().map_or(0, |s| s.value.start),
+        };
+        let arguments = node.child_by_field_name("arguments").map(children);
+        for argument in arguments.unwrap_or_default().into_iter().take(ITEMS_MAX) {
+            match argument.kind() {
+                "keyword_argument" | "dictionary_splat" => {
+                    call.named.extend(self.entry(argument, depth + 1));
+                }
+                "comment" => {}
+                _ => {
+                    let argument = self.expr(argument, depth + 1);
+                    call.arguments.push(argument);
+                }
+            }
+        }
+        match call.function.as_str() {
+            "dict" if call.arguments.is_empty() => What::Map(call.named),
+            _ => What::Call(Box::new(call)),
+        }
+    }
+
+    fn entries(&mut self, node: Node<'_>, depth: usize) -> Vec<Entry> {
+        let all = children(node).into_iter().take(ITEMS_MAX);
+        all.filter_map(|child| self.entry(child, depth + 1))
+            .collect()
+    }
+
+    /// `key: value`, `key=value`, `**base`, `...base`, or JavaScript's `{ key }`.
+    fn entry(&mut self, node: Node<'_>, depth: usize) -> Option<Entry> {
+        let (key, value) = match node.kind() {
+            "pair" => (
+                node.child_by_field_name("key")?,
+                node.child_by_field_name("value")?,
+            ),
+            "keyword_argument" => (
+                node.child_by_field_name("name")?,
+                node.child_by_field_name("value")?,
+            ),
+            "dictionary_splat" | "spread_element" => {
+                return Some(Entry {
+                    key: None,
+                    key_place: self.place(node.byte_range()),
+                    value: self.expr(*children(node).first()?, depth),
+                });
+            }
+            "shorthand_property_identifier" => {
+                let name = self.slice(node).to_owned();
+                return Some(Entry {
+                    key: Some(name.clone()),
+                    key_place: self.place(node.byte_range()),
+                    value: self.expr_of(node, What::Name(name)),
+                });
+            }
+            _ => return None,
+        };
+        let quotes = usize::from(self.slice(key).starts_with(['"', '\'']));
+        let start = key.start_byte() + quotes;
+        let range = start..key.end_byte().saturating_sub(quotes).max(start);
+        Some(Entry {
+            key: Some(self.key(key).to_owned()),
+            key_place: self.place(range),
+            value: self.expr(value, depth),
+        })
+    }
+
+    fn unary(&mut self, node: Node<'_>, depth: usize) -> What {
+        let inner = children(node).into_iter().next();
+        let Some(inner) = inner.map(|inner| self.expr(inner, depth + 1)) else {
+            return What::Other;
+        };
+        match (self.slice(node).bytes().next(), inner.what) {
+            (Some(b'-'), What::Number(n)) => What::Number(-n),
+            (Some(b'+'), what) => what,
+            _ => What::Other,
+        }
+    }
+
+    fn binary(&mut self, node: Node<'_>, depth: usize) -> What {
+        let field = |name| node.child_by_field_name(name);
+        let (Some(left), Some(operator), Some(right)) =
+            (field("left"), field("operator"), field("right"))
+        else {
+            return What::Other;
+        };
+        What::Binary(
+            self.slice(operator).to_owned(),
+            Box::new(self.expr(left, depth + 1)),
+            Box::new(self.expr(right, depth + 1)),
+        )
+    }
+}

@@ -53,7 +53,14 @@ pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
         place: settings.first().map_or(&place, |s| &s.key),
         image: "",
     };
+    let seen = facts.secrets.len();
     let found = variables(&scene, &settings, facts);
+    if is_example(name) {
+        let new = facts.secrets.split_off(seen);
+        facts
+            .secrets
+            .extend(new.into_iter().filter(|s| !is_filler(text, &s.place)));
+    }
     if found.processes.is_none() && found.threads.is_none() {
         return;
     }
@@ -71,6 +78,22 @@ pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
         threads: found.threads,
         environment: found.environment,
     });
+}
+
+/// A file to copy and fill in.
+fn is_example(name: &str) -> bool {
+    let words = ["example", "sample", "template", "dist", "defaults"];
+    words.iter().any(|word| name.contains(word))
+}
+
+/// What people write in such a file where a secret will stand.
+fn is_filler(text: &str, place: &Place) -> bool {
+    let fillers = [
+        "password", "passwd", "pass", "secret", "postgres", "user", "root", "admin", "test",
+        "example", "token", "todo", "none", "null",
+    ];
+    let written = text.get(place.range.clone()).unwrap_or("");
+    fillers.contains(&written.to_ascii_lowercase().as_str())
 }
 
 /// `export NAME="value" # comment`.

@@ -138,6 +138,27 @@ fn what_is_kept_elsewhere_or_asked_for_is_no_secret() {
 }
 
 #[test]
+fn an_example_holds_fillers_and_sometimes_a_secret() {
+    for (name, text, secrets) in [
+        (
+            ".env.example",
+            "DATABASE_URL=postgres://user:password@h/d",
+            0,
+        ),
+        (
+            ".env.example",
+            "DATABASE_URL=postgres://user:Zu8aeGh1@h/d",
+            1,
+        ),
+        (".env", "DATABASE_URL=postgres://user:password@h/d", 1),
+    ] {
+        let mut facts = Facts::default();
+        read(FileId(0), Path::new(name), text, &mut facts);
+        assert_eq!(facts.secrets.len(), secrets, "{name} {text}");
+    }
+}
+
+#[test]
 fn any_text_is_read_without_panic() {
     for text in [
         "", "=", "==", "export ", "export =", "A=\"", "A='x", "ü=ä #", "\r\n\r\n", "A = b",

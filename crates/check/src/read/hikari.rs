@@ -288,50 +288,38 @@ fn driver(
             facts,
         );
     }
-    for name in [
-        "socketTimeout",
-        "loginTimeout",
-        "connectTimeout",
-        "cancelSignalTimeout",
-    ] {
-        let Some(word) = parameter(name) else {
+    for name in ["socketTimeout", "loginTimeout", "connectTimeout"] {
+        let Some(found) = parameter(name).and_then(|word| seconds(name, &word, facts)) else {
             continue;
         };
-        let Some(found) = word.time(Tool::Hikari, Unit::Seconds, facts) else {
-            continue;
-        };
-        let Wait::For(time) = found.value else {
-            continue;
-        };
-        if time >= Duration::from_secs(3600) {
-            facts.odd.push(Odd {
-                tool: Tool::Hikari,
-                place: word.place.clone(),
-                what: format!(
-                    "the JDBC driver reads `{name}` in seconds: {} seconds",
-                    time.as_secs()
-                ),
-                help: format!("for milliseconds write {}", time.as_secs() / 1000),
-            });
-        }
-        let slot = match name {
-            "connectTimeout" => &mut pool.timeouts.connect,
+        let statement = &mut pool.timeouts.statement;
+        match name {
+            "connectTimeout" => pool.timeouts.connect = Some(found),
             // It ends the connection when the server is silent for so long.
-            "socketTimeout"
-                if !pool
-                    .timeouts
-                    .statement
-                    .as_ref()
-                    .is_some_and(Value::is_stated) =>
-            {
-                &mut pool.timeouts.statement
+            "socketTimeout" if !statement.as_ref().is_some_and(Value::is_stated) => {
+                *statement = Some(found);
             }
-            _ => continue,
-        };
-        *slot = Some(found);
+            _ => {}
+        }
     }
     if pool.timeouts.connect.is_none() {
         let ten = Wait::For(Duration::from_secs(10));
         pool.timeouts.connect = Some(Value::default(ten, "the JDBC driver's default"));
     }
+}
+
+/// A time of the driver, which reads seconds; `None`: off, or odd.
+fn seconds(name: &str, word: &Word, facts: &mut Facts) -> Option<Value<Wait>> {
+    let found = word.time(Tool::Hikari, Unit::Seconds, facts)?;
+    let time = found.value.time()?;
+    if time >= Duration::from_secs(3600) {
+        let s = time.as_secs();
+        facts.odd.push(Odd {
+            tool: Tool::Hikari,
+            place: word.place.clone(),
+            what: format!("the JDBC driver reads `{name}` in seconds: {s} seconds"),
+            help: format!("for milliseconds write {}", s / 1000),
+        });
+    }
+    Some(found)
 }

@@ -106,7 +106,22 @@ fn kind(object: &Node) -> &str {
 
 fn name(object: &Node) -> String {
     let name = object.at(&["metadata", "name"]).and_then(Node::text);
-    name.unwrap_or("").to_owned()
+    readable(name.unwrap_or(""))
+}
+
+/// Names that a template fills in later, for people: `…-web`.
+fn readable(name: &str) -> String {
+    let mut out = String::new();
+    for part in name.split('$').enumerate() {
+        match part {
+            (0, text) => out.push_str(text),
+            (_, text) => {
+                out.push('…');
+                out.push_str(text.trim_start_matches('_'));
+            }
+        }
+    }
+    out
 }
 
 /// An autoscaler's most copies.
@@ -286,7 +301,7 @@ impl Manifests<'_> {
             .map_or(&key.place, |n| &n.place);
         let several = containers.items().len() > 1;
         for node in containers.items().iter().take(CONTAINERS_MAX) {
-            let own = node.get("name").and_then(Node::text).unwrap_or("");
+            let own = readable(node.get("name").and_then(Node::text).unwrap_or(""));
             let mut words = container::words(node.get("command"));
             words.extend(container::words(node.get("args")));
             let container = Container {

@@ -184,6 +184,7 @@ fn charts_that_are_no_yaml_yet_are_left_alone() {
     let facts = facts(text);
     assert!(facts.broken.is_empty());
     assert_eq!(facts.pools[0].size.value, Limit::Of(12));
+    assert_eq!(facts.pools[0].name, "…");
     assert_eq!(facts.variables[0].1, "Values.pool");
 }
 

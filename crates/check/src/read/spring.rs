@@ -220,87 +220,87 @@ fn secret(entry: Option<&Entry>, facts: &mut Facts) {
     }
 }
 
+/// Settings of Spring Boot 1's pools, which stood under `spring.datasource` itself.
+const OLD: &[&str] = &[
+    "maxactive",
+    "maxtotal",
+    "maxidle",
+    "minidle",
+    "maxwait",
+    "initialsize",
+    "maxage",
+    "testonborrow",
+    "testwhileidle",
+    "validationquery",
+    "removeabandoned",
+    "timebetweenevictionrunsmillis",
+    "minevictableidletimemillis",
+];
+/// Properties of HikariCP that Spring takes from `spring.datasource` too.
+const SHARED: &[&str] = &[
+    "username",
+    "password",
+    "driverclassname",
+    "schema",
+    "credentials",
+];
+
 /// Pool settings that Spring does not hand to HikariCP.
 fn misplaced(all: &Flat, own: &Flat, facts: &mut Facts) {
-    let of_hikari = all
-        .keys()
-        .any(|k| k.starts_with("spring.datasource.hikari."));
-    let typed = all.get("spring.datasource.type");
-    let other_pool = typed.is_some_and(|e| !e.word.text.contains("Hikari"));
-    let old = [
-        "maxactive",
-        "maxtotal",
-        "maxidle",
-        "minidle",
-        "maxwait",
-        "initialsize",
-        "maxage",
-        "testonborrow",
-        "testwhileidle",
-        "validationquery",
-        "removeabandoned",
-        "timebetweenevictionrunsmillis",
-        "minevictableidletimemillis",
-    ];
     for (path, entry) in own {
-        let unread = |why: &str, help: String| Unread {
+        let Some((why, help)) = nobody_reads(path, entry, all) else {
+            continue;
+        };
+        facts.unread.push(Unread {
             tool: Tool::Hikari,
             place: entry.key.clone(),
             key: entry.written.clone(),
             why: why.to_owned(),
             help,
-        };
-        if path.starts_with("spring.hikari.") {
-            let help = format!("move it to `spring.datasource.hikari.{}`", entry.written);
-            facts
-                .unread
-                .push(unread("Spring reads no `spring.hikari`", help));
-            continue;
-        }
-        if path.starts_with("server.tomcat.maxthreads") {
-            let help = "`server.tomcat.threads.max`".to_owned();
-            facts
-                .unread
-                .push(unread("renamed in Spring Boot 2.3, gone since 2.5", help));
-            continue;
-        }
-        let Some(key) = path.strip_prefix("spring.datasource.") else {
-            continue;
-        };
-        let shared = [
-            "username",
-            "password",
-            "driverclassname",
-            "schema",
-            "credentials",
-        ];
-        let bound = all.contains_key("spring.datasource.jdbcurl") && !of_hikari;
-        if bound {
-            continue;
-        }
-        if hikari::is_property(key) && !shared.contains(&key) {
-            let help = format!("move it to `spring.datasource.hikari.{}`", entry.written);
-            facts.unread.push(unread(
-                "Spring does not hand this to HikariCP: it stands outside of `hikari`",
-                help,
-            ));
-        } else if old.contains(&key) && !other_pool {
-            facts.unread.push(unread(
-                "Spring Boot reads pool settings only under the pool's own name",
-                "use `spring.datasource.hikari`".to_owned(),
-            ));
-        } else if (key.starts_with("tomcat.") || key.starts_with("dbcp2.")) && !other_pool {
-            let why = match of_hikari {
-                true => "HikariCP is the pool; settings of another one are passed over",
-                false => {
-                    "Spring Boot takes HikariCP unless `spring.datasource.type` says otherwise"
-                }
-            };
-            facts
-                .unread
-                .push(unread(why, "use `spring.datasource.hikari`".to_owned()));
-        }
+        });
     }
+}
+
+/// Why nobody reads a key, and what to write instead.
+fn nobody_reads(path: &str, entry: &Entry, all: &Flat) -> Option<(&'static str, String)> {
+    let moved = || format!("move it to `spring.datasource.hikari.{}`", entry.written);
+    let hikari = || "use `spring.datasource.hikari`".to_owned();
+    if path.starts_with("spring.hikari.") {
+        return Some(("Spring reads no `spring.hikari`", moved()));
+    }
+    if path.starts_with("server.tomcat.maxthreads") {
+        let help = "`server.tomcat.threads.max`".to_owned();
+        return Some(("renamed in Spring Boot 2.3, gone since 2.5", help));
+    }
+    let key = path.strip_prefix("spring.datasource.")?;
+    let of_hikari = all
+        .range("spring.datasource.hikari.".to_owned()..)
+        .next()
+        .is_some_and(|(k, _)| k.starts_with("spring.datasource.hikari."));
+    // A bean of its own is bound to the prefix.
+    if all.contains_key("spring.datasource.jdbcurl") && !of_hikari {
+        return None;
+    }
+    if hikari::is_property(key) && !SHARED.contains(&key) {
+        let why = "Spring does not hand this to HikariCP: it stands outside of `hikari`";
+        return Some((why, moved()));
+    }
+    let typed = all.get("spring.datasource.type");
+    if typed.is_some_and(|e| !e.word.text.contains("Hikari")) {
+        return None;
+    }
+    if OLD.contains(&key) {
+        let why = "Spring Boot reads pool settings only under the pool's own name";
+        return Some((why, hikari()));
+    }
+    if !(key.starts_with("tomcat.") || key.starts_with("dbcp2.")) {
+        return None;
+    }
+    let why = match of_hikari {
+        true => "HikariCP is the pool; settings of another one are passed over",
+        false => "Spring Boot takes HikariCP unless `spring.datasource.type` says otherwise",
+    };
+    Some((why, hikari()))
 }
 
 /// Tomcat's threads, each of which asks for a connection.

@@ -104,59 +104,15 @@ pub(crate) fn pool_of_url(
             what: "a database user's password".to_owned(),
         });
     }
-    let parameter = |key: &str| parsed.parameters.iter().find(|(k, _, _)| *k == key);
-    let size = match parameter("connection_limit") {
-        None => Value::default(
-            Limit::Of(9),
-            "Prisma's default before 7: twice the processors and one, 9 on four processors",
-        ),
-        // A placeholder is not known here.
-        Some((_, value, _)) if value.contains(['$', '{', '<']) => return None,
-        Some((_, value, place)) => match value.parse::<u64>() {
-            Ok(n) => Value::stated(Limit::Of(n), place.clone()),
-            Err(_) => {
-                odd(
-                    place,
-                    "`connection_limit` is a whole number".to_owned(),
-                    "",
-                    facts,
-                );
-                return None;
-            }
-        },
-    };
-    let mut time = |key: &str, default_s: u64| {
-        let default = Value::default(wait(default_s), DEFAULT);
-        let Some((_, value, place)) = parameter(key) else {
-            return Some(default);
-        };
-        let Ok(seconds) = value.parse::<u64>() else {
-            odd(
-                place,
-                format!("`{key}` is a whole number of seconds"),
-                "",
-                facts,
-            );
-            return None;
-        };
-        if seconds >= 5_000 && seconds % 1_000 == 0 && key != "max_connection_lifetime" {
-            let meant = format!("write {} for {seconds} ms", seconds / 1_000);
-            let what = format!(
-                "`{key}` is in seconds: {seconds} means {} minutes",
-                seconds / 60
-            );
-            odd(place, what, &meant, facts);
-        }
-        Some(Value::stated(wait(seconds), place.clone()))
-    };
+    let size = size(&parsed, facts);
     let timeouts = Timeouts {
-        connect: time("connect_timeout", 5),
-        wait: time("pool_timeout", 10),
-        idle: time("max_idle_connection_lifetime", 300),
-        lifetime: time("max_connection_lifetime", 0),
+        connect: time(&parsed, "connect_timeout", 5, facts),
+        wait: time(&parsed, "pool_timeout", 10, facts),
+        idle: time(&parsed, "max_idle_connection_lifetime", 300, facts),
+        lifetime: time(&parsed, "max_connection_lifetime", 0, facts),
         ..Timeouts::default()
     };
-    let is_off = parameter("pgbouncer").is_some_and(|(_, value, _)| *value == "true");
+    let is_off = parameter(&parsed, "pgbouncer").is_some_and(|(value, _)| value == "true");
     let needs = match is_off {
         true => Vec::new(),
         false => vec![(Feature::PreparedStatements, place.clone())],
@@ -169,7 +125,7 @@ pub(crate) fn pool_of_url(
         tool: Tool::Prisma,
         name,
         place: place.clone(),
-        size,
+        size: size?,
         extra: None,
         min: None,
         cap: None,
@@ -185,6 +141,56 @@ pub(crate) fn pool_of_url(
             database: known(parsed.database),
         },
     })
+}
+
+fn parameter<'a>(parsed: &'a url::Url<'_>, key: &str) -> Option<(&'a str, &'a Place)> {
+    let mut all = parsed.parameters.iter();
+    let found = all.find(|(k, _, _)| *k == key);
+    found.map(|(_, value, place)| (*value, place))
+}
+
+/// `None`: not known here, or no number.
+fn size(parsed: &url::Url<'_>, facts: &mut Facts) -> Option<Value<Limit>> {
+    let Some((value, place)) = parameter(parsed, "connection_limit") else {
+        return Some(Value::default(
+            Limit::Of(9),
+            "Prisma's default before 7: twice the processors and one, 9 on four processors",
+        ));
+    };
+    if value.contains(['$', '{', '<']) {
+        return None;
+    }
+    let Ok(n) = value.parse::<u64>() else {
+        let what = "`connection_limit` is a whole number".to_owned();
+        odd(place, what, "", facts);
+        return None;
+    };
+    Some(Value::stated(Limit::Of(n), place.clone()))
+}
+
+fn time(
+    parsed: &url::Url<'_>,
+    key: &str,
+    default_s: u64,
+    facts: &mut Facts,
+) -> Option<Value<Wait>> {
+    let Some((value, place)) = parameter(parsed, key) else {
+        return Some(Value::default(wait(default_s), DEFAULT));
+    };
+    let Ok(seconds) = value.parse::<u64>() else {
+        let what = format!("`{key}` is a whole number of seconds");
+        odd(place, what, "", facts);
+        return None;
+    };
+    if seconds >= 5_000 && seconds % 1_000 == 0 && key != "max_connection_lifetime" {
+        let what = format!(
+            "`{key}` is in seconds: {seconds} means {} minutes",
+            seconds / 60
+        );
+        let help = format!("write {} for {seconds} ms", seconds / 1_000);
+        odd(place, what, &help, facts);
+    }
+    Some(Value::stated(wait(seconds), place.clone()))
 }
 
 /// 0 is off.
@@ -263,7 +269,7 @@ mod tests {
     fn wrong_numbers_are_odd_and_a_cut_off_block_counts() {
         let text = "datasource db {\nprovider = \"postgresql\"\nurl = \"postgres://a@db/x?connection_limit=many&pool_timeout=10000\"";
         let found = facts(text);
-        assert_eq!(found.odd.len(), 1);
+        assert_eq!((found.pools.len(), found.odd.len()), (0, 2));
         let text = text.replace("many", "3");
         let found = facts(&text);
         assert_eq!((found.pools.len(), found.odd.len()), (1, 1));

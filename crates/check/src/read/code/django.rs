@@ -6,7 +6,7 @@
 
 use super::django_keys::{CONNECTION, ENTRY, LIBPQ, POOL, POOLISH};
 use super::django_later::{DATABASES_MAX, Written, extras};
-use super::options::{Options, Said, address, limit_above_zero, limit_always, pool};
+use super::options::{Options, Said, address, limit_above_zero, limit_always, pool, unknown};
 use super::times::{Unit, Zero, default_forever, default_s, startup};
 use super::{Code, Entry, Found, Scalar, What};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Target, Tool, Unread, Value, Wait};
@@ -299,25 +299,29 @@ pub(super) fn psycopg(
     own: &Options<'_, '_>,
     facts: &mut Facts,
 ) -> Option<Pool> {
-    let min = own.least("min_size", Value::default(4, PSYCOPG), facts)?;
-    let as_min = match min.is_stated() {
-        true => Value {
+    let min = own.least("min_size", Value::default(4, PSYCOPG), facts);
+    let as_min = match &min {
+        Some(min) if min.is_stated() => Value {
             value: Limit::Of(min.value),
             origin: min.origin.clone(),
         },
-        false => Value::default(
+        _ => Value::default(
             Limit::Of(4),
             "psycopg_pool's default: as many as min_size, 4",
         ),
     };
-    let size = own.count("max_size", as_min, limit_always, facts)?;
-    let mut found = pool(tool, name, place, size);
-    found.min = Some(min);
+    // As many as a minimum that is not known, is not known either.
+    let needs_min = min.is_none() && own.get("max_size").is_none();
+    let size = own.count("max_size", as_min, limit_always, facts);
+    let size = size.filter(|_| !needs_min);
+    let is_known = size.is_some();
+    let mut found = pool(tool, name, place, size.unwrap_or(unknown()));
+    found.min = min;
     let seconds = (Unit::Seconds, Zero::None);
     found.timeouts.wait = own.time("timeout", seconds, default_s(30, PSYCOPG), facts);
     found.timeouts.lifetime = own.time("max_lifetime", seconds, default_s(3_600, PSYCOPG), facts);
     found.timeouts.idle = own.time("max_idle", seconds, default_s(600, PSYCOPG), facts);
-    Some(found)
+    is_known.then_some(found)
 }
 
 fn queue_pool(database: &Database<'_, '_>, facts: &mut Facts) -> Option<Pool> {

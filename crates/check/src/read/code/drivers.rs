@@ -1,7 +1,9 @@
 //! Pools of Python's drivers themselves: psycopg_pool, psycopg2.pool, asyncpg.
 
 use super::django::psycopg;
-use super::options::{Options, Said, address, limit_above_zero, limit_always, pool, whole};
+use super::options::{
+    Options, Said, address, limit_above_zero, limit_always, pool, unknown, whole,
+};
 use super::times::{Unit, Zero, default_forever, default_s, server_time};
 use super::{Call, Code, Expr, POOLS_MAX, Scalar};
 use crate::facts::{Facts, Feature, Limit, Pool, Tool, Value, Wait};
@@ -230,12 +232,13 @@ fn of_asyncpg(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         facts,
     );
     let size = Value::default(Limit::Of(10), ASYNCPG);
-    let size = own.count("max_size", size, limit_always, facts)?;
+    let size = own.count("max_size", size, limit_always, facts);
+    let is_known = size.is_some();
     let mut found = pool(
         Tool::Asyncpg,
         call.name_or("pool"),
         call.place.clone(),
-        size,
+        size.unwrap_or(unknown()),
     );
     found.min = own.least("min_size", Value::default(10, ASYNCPG), facts);
     let seconds = (Unit::Seconds, Zero::Forever);
@@ -276,7 +279,7 @@ fn of_asyncpg(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         &mut found,
         facts,
     );
-    Some(found)
+    is_known.then_some(found)
 }
 
 /// The wait is an argument of each `acquire`; the first that states one counts.

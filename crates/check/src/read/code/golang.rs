@@ -4,7 +4,7 @@
 //! the same variable there; else to one in the file that has none.
 
 use super::go_dsn::{Dsn, dsn, duration};
-use super::options::{limit_above_zero, pool, whole};
+use super::options::{limit_above_zero, pool, unknown, whole};
 use super::times::server_time;
 use super::{Assignment, Call, Code, Expr, Found, POOLS_MAX, Scalar, What, last};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Tool, Value, Wait};
@@ -360,15 +360,15 @@ fn pgx_pool(
             (None, None) => Ok(None),
         }
     };
-    let Ok(max) = count("MaxConns", "pool_max_conns") else {
-        return;
-    };
+    let max = count("MaxConns", "pool_max_conns");
+    let is_known = max.is_ok();
     let size = match max {
-        None => Value::default(
+        Ok(Some((n, place))) => Value::stated(Limit::Of(whole(n)), place),
+        Ok(None) => Value::default(
             Limit::Of(4),
             "pgxpool's default: 4, or the number of processors where there are more",
         ),
-        Some((n, place)) => Value::stated(Limit::Of(whole(n)), place),
+        Err(()) => unknown(),
     };
     let mut found = pool(Tool::Pgx, call.name_or("pool"), call.place.clone(), size);
     found.min = match count("MinConns", "pool_min_conns") {
@@ -390,7 +390,9 @@ fn pgx_pool(
     found.timeouts.idle = time("MaxConnIdleTime", "pool_max_conn_idle_time", 1_800);
     connected(code, dsn, true, &mut found);
     runtime(code, fields, &mut found, facts);
-    facts.pools.push(found);
+    if is_known {
+        facts.pools.push(found);
+    }
 }
 
 /// A time of the DSN has Go's units.

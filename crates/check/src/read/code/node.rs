@@ -1,6 +1,6 @@
 //! Node's drivers: node-postgres, also under Prisma's adapter, and postgres.js.
 
-use super::options::{Options, Said, address, pool, whole};
+use super::options::{Options, Said, address, pool, unknown, whole};
 use super::times::{Unit, Zero, default_forever, default_s, startup};
 use super::{Call, Code, Found, POOLS_MAX, Scalar, What};
 use crate::facts::{Facts, Feature, Limit, Pool, Timeouts, Tool, Value};
@@ -126,17 +126,18 @@ fn node_pg(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         None => Options::none(code, Tool::NodePg),
     };
     options.unread(KNOWN, POOLISH, "node-postgres does not read it", facts);
-    let mut found = sized(&options, call, facts)?;
+    let (mut found, is_known) = sized(&options, call, facts);
     found.timeouts = times(&options, facts);
     let seconds = (Unit::Seconds, Zero::Forever);
     let never = default_forever("node-postgres's default: maxLifetimeSeconds is off");
     found.timeouts.lifetime = options.time("maxLifetimeSeconds", seconds, never, facts);
     around(&options, &mut found, facts);
-    Some(found)
+    is_known.then_some(found)
 }
 
-/// The size of node-postgres; its 0 is no size, so the default holds.
-fn sized(options: &Options<'_, '_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
+/// The size of node-postgres, and whether it is known; its 0 is no size, so the
+/// default holds.
+fn sized(options: &Options<'_, '_>, call: &Call, facts: &mut Facts) -> (Pool, bool) {
     let key = match options.get("max") {
         None if options.get("poolSize").is_some() => "poolSize",
         _ => "max",
@@ -148,10 +149,16 @@ fn sized(options: &Options<'_, '_>, call: &Call, facts: &mut Facts) -> Option<Po
             Limit::Of(10)
         }
     };
-    let size = options.count(key, Value::default(Limit::Of(10), DEFAULT), above, facts)?;
-    let mut found = pool(Tool::NodePg, call.name_or("pool"), call.place.clone(), size);
+    let size = options.count(key, Value::default(Limit::Of(10), DEFAULT), above, facts);
+    let is_known = size.is_some();
+    let mut found = pool(
+        Tool::NodePg,
+        call.name_or("pool"),
+        call.place.clone(),
+        size.unwrap_or(unknown()),
+    );
     found.min = options.least("min", Value::default(0, DEFAULT), facts);
-    Some(found)
+    (found, is_known)
 }
 
 /// The times that node-postgres reads, in milliseconds.

@@ -2,7 +2,7 @@
 //! are maps that say `dialect`, `client` or `type`, wherever they stand.
 
 use super::node::{around, imports, times};
-use super::options::{Options, address, limit_always, pool, secret, whole};
+use super::options::{Options, address, limit_always, pool, secret, unknown, whole};
 use super::times::{Unit, Zero, default_s};
 use super::{Call, Code, POOLS_MAX, What};
 use crate::facts::{Facts, Limit, Pool, Timeouts, Tool, Value};
@@ -155,8 +155,14 @@ fn sequelize(
         Value::default(Limit::Of(5), DEFAULT),
         limit_always,
         facts,
-    )?;
-    let mut found = pool(Tool::Sequelize, label.to_owned(), place, size);
+    );
+    let is_known = size.is_some();
+    let mut found = pool(
+        Tool::Sequelize,
+        label.to_owned(),
+        place,
+        size.unwrap_or(unknown()),
+    );
     found.min = own.least("min", Value::default(0, DEFAULT), facts);
     let ms = (Unit::Milliseconds, Zero::None);
     found.timeouts.wait = own.time("acquire", ms, default_s(60, DEFAULT), facts);
@@ -165,7 +171,7 @@ fn sequelize(
         session(&driver, &mut found.timeouts, facts);
     }
     around(options, &mut found, facts);
-    Some(found)
+    is_known.then_some(found)
 }
 
 fn knex(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Facts) -> Option<Pool> {
@@ -183,8 +189,14 @@ fn knex(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Facts) 
         Value::default(Limit::Of(10), DEFAULT),
         limit_always,
         facts,
-    )?;
-    let mut found = pool(Tool::Knex, label.to_owned(), place, size);
+    );
+    let is_known = size.is_some();
+    let mut found = pool(
+        Tool::Knex,
+        label.to_owned(),
+        place,
+        size.unwrap_or(unknown()),
+    );
     found.min = own.least("min", Value::default(2, DEFAULT), facts);
     let ms = (Unit::Milliseconds, Zero::None);
     let t = &mut found.timeouts;
@@ -204,7 +216,7 @@ fn knex(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Facts) 
     {
         found.target = address.target;
     }
-    Some(found)
+    is_known.then_some(found)
 }
 
 fn typeorm(options: Options<'_, '_>, label: &str, place: Place, facts: &mut Facts) -> Option<Pool> {

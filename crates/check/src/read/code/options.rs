@@ -339,6 +339,12 @@ pub(super) fn address(found: &Found, facts: &mut Facts) -> Option<Address> {
     })
 }
 
+/// Stands for a size that only a run can tell, while the rest of the options
+/// is read for what is odd in it; such a pool is then left out.
+pub(super) fn unknown() -> Value<Limit> {
+    Value::default(Limit::Of(0), "not known")
+}
+
 /// A pool of an application with nothing but its size.
 pub(super) fn pool(tool: Tool, name: String, place: Place, size: Value<Limit>) -> Pool {
     Pool {

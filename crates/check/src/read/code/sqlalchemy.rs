@@ -1,10 +1,13 @@
 //! SQLAlchemy's engines, also as Flask and others configure them.
 
-use super::options::{Address, Options, Said, address, limit_above_zero, limit_always, pool};
+use super::options::{
+    Address, Options, Said, address, limit_above_zero, limit_always, pool, unknown,
+};
 use super::times::{Unit, Zero, default_forever, default_s, server_time, startup};
 use super::{Call, Code, Entry, Expr, Found, POOLS_MAX, What};
-use crate::facts::{Facts, Feature, Limit, Pool, Tool, Unread, Value};
+use crate::facts::{Facts, Feature, Limit, Pool, Tool, Unread, Value, Wait};
 use crate::place::Place;
+use std::time::Duration;
 
 const DEFAULT: &str = "SQLAlchemy's default";
 
@@ -96,6 +99,27 @@ struct Engine<'o, 'e, 'a> {
     options: &'o Options<'e, 'a>,
 }
 
+impl Engine<'_, '_, '_> {
+    fn pool(&self, size: Value<Limit>) -> Pool {
+        pool(
+            Tool::SqlAlchemy,
+            self.name.clone(),
+            self.place.clone(),
+            size,
+        )
+    }
+
+    /// The name of the pool's class, where one is stated.
+    fn class(&self) -> Option<&str> {
+        let options = self.options;
+        let class = options.get("poolclass").or(options.get("pool_class"))?;
+        match &class.what {
+            What::Name(name) => Some(super::last(name)),
+            _ => None,
+        }
+    }
+}
+
 /// Where the engine connects to.
 enum Where {
     Postgres(Address),
@@ -129,16 +153,20 @@ fn read_engine(engine: &Engine<'_, '_, '_>, facts: &mut Facts) {
         "create_engine has no such argument and raises TypeError",
         facts,
     );
-    let Some(mut pool) = sized(engine, facts) else {
-        return;
-    };
+    let sized = sized(engine, facts);
+    let is_known = sized.is_some();
+    let mut pool = sized.unwrap_or(engine.pool(unknown()));
     let options = engine.options;
-    let seconds = (Unit::Seconds, Zero::None);
-    if pool.size.value != Limit::Unlimited || options.get("poolclass").is_none() {
+    // Without a pool nobody waits for it, and no connection lives on.
+    if engine.class() == Some("NullPool") {
+        let closed = "SQLAlchemy's NullPool: closed after each use";
+        pool.timeouts.lifetime = Some(Value::default(Wait::For(Duration::ZERO), closed));
+    } else {
+        let seconds = (Unit::Seconds, Zero::None);
         pool.timeouts.wait = options.time("pool_timeout", seconds, default_s(30, DEFAULT), facts);
+        let never = default_forever("SQLAlchemy's default: pool_recycle is off");
+        pool.timeouts.lifetime = options.time("pool_recycle", seconds, never, facts);
     }
-    let never = default_forever("SQLAlchemy's default: pool_recycle is off");
-    pool.timeouts.lifetime = options.time("pool_recycle", seconds, never, facts);
     if let Some(connect) = &connect {
         connection(connect, &mut pool, facts);
     }
@@ -146,20 +174,15 @@ fn read_engine(engine: &Engine<'_, '_, '_>, facts: &mut Facts) {
     if let Some(address) = address {
         pool.target = address.target;
     }
-    facts.pools.push(pool);
+    if is_known {
+        facts.pools.push(pool);
+    }
 }
 
 /// The limits, by the class of the pool.
 fn sized(engine: &Engine<'_, '_, '_>, facts: &mut Facts) -> Option<Pool> {
     let options = engine.options;
-    let new = |size| {
-        pool(
-            Tool::SqlAlchemy,
-            engine.name.clone(),
-            engine.place.clone(),
-            size,
-        )
-    };
+    let new = |size| engine.pool(size);
     let class = options.get("poolclass").or(options.get("pool_class"));
     if let Some(class) = class {
         let What::Name(name) = &class.what else {

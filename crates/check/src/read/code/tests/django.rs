@@ -1,3 +1,5 @@
+//! Django's settings.
+
 use super::{python, table};
 
 const CURSORS: &str = "needs=ServerSideCursors";

@@ -1,3 +1,5 @@
+//! Go's setters and configs.
+
 use super::{go, table};
 
 const NEVER: &str = "idle=~∞ life=~∞";

@@ -1,3 +1,5 @@
+//! Node's drivers and mappers.
+
 use super::{javascript, table};
 
 const OFF: &str = "connect=~∞ wait=~∞ statement=~∞ idle_tx=~∞ idle=~10 life=~∞";
@@ -64,6 +66,14 @@ module.exports = new Pool(config);
                 &[
                     "node-postgres pool size=~10 min=~0 connect=0.03<30> wait=0.03<30> statement=∞<false> idle_tx=~∞ idle=∞<0> life=~∞",
                     "odd <30>: `connectionTimeoutMillis` is in milliseconds: 30 means 30 ms",
+                ],
+            ),
+            // A size that is not known hides nothing else.
+            (
+                "const { Pool } = require('pg');\nconst pool = new Pool({ max: config.max, password: 'hunter2', idleTimeoutMillis: 10 });",
+                &[
+                    "odd <10>: `idleTimeoutMillis` is in milliseconds: 10 means 10 ms",
+                    "secret <hunter2>",
                 ],
             ),
             (

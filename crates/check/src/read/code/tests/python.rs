@@ -1,3 +1,5 @@
+//! SQLAlchemy, Python's drivers, Gunicorn.
+
 use super::{named, python, table};
 
 #[test]
@@ -30,7 +32,7 @@ engine = create_engine(
             ),
             (
                 "engine = create_engine('postgresql+psycopg2://db/shop', poolclass=NullPool)",
-                &["SQLAlchemy engine size=∞<NullPool> life=~∞ to=db:?/shop"],
+                &["SQLAlchemy engine size=∞<NullPool> life=~0 to=db:?/shop"],
             ),
             ("engine = create_engine('sqlite:///x.db', pool_size=0)", &[]),
             ("engine = create_engine('mysql+pymysql://db/x')", &[]),
@@ -104,9 +106,16 @@ fn arguments_that_do_not_exist_and_wrong_units_are_said() {
                 &["odd <many>: `pool_size` is a whole number"],
             ),
             (
+                "e = create_engine('postgresql://a:hunter2@db/x', pool_size=settings.size, pool_timeout=30000)",
+                &[
+                    "odd <30000>: `pool_timeout` is in seconds: 30000 means 8.3 hours",
+                    "secret <hunter2>",
+                ],
+            ),
+            (
                 "e = create_engine(url, poolclass=NullPool, pool_size=5)",
                 &[
-                    "SQLAlchemy e size=∞<NullPool> life=~∞",
+                    "SQLAlchemy e size=∞<NullPool> life=~0",
                     "unread <pool_size>: remove it, or remove poolclass=NullPool",
                 ],
             ),

@@ -37,11 +37,18 @@ pub(super) fn origin<T>(value: &Value<T>) -> String {
     }
 }
 
+/// No server has so many: whoever writes it means that there is no limit.
+const ENDLESS: u64 = 100_000;
+
+fn is_endless(limit: Limit) -> bool {
+    limit >= Limit::Of(ENDLESS)
+}
+
 fn unlimited(pool: &Pool, out: &mut Vec<Finding>) {
     let extra = pool.extra.as_ref();
     let value = match (pool.size.value, extra) {
-        (Limit::Unlimited, _) => &pool.size,
-        (_, Some(extra)) if extra.value == Limit::Unlimited => extra,
+        (size, _) if is_endless(size) => &pool.size,
+        (_, Some(extra)) if is_endless(extra.value) => extra,
         _ => return,
     };
     // A limit over all of its pools bounds this one too.
@@ -106,10 +113,14 @@ fn minimum(pool: &Pool, out: &mut Vec<Finding>) {
     if min.value <= max || !min.is_stated() && !pool.size.is_stated() {
         return;
     }
+    let at_most = Value {
+        value: max,
+        origin: pool.size.origin.clone(),
+    };
     out.push(
         Finding::new(
             &MIN_ABOVE_MAX,
-            place_of(min, pool),
+            place_of(if min.is_stated() { min } else { &at_most }, pool),
             format!(
                 "the minimum of `{}` is {}{}, its maximum {max}{}",
                 pool.name,

@@ -63,7 +63,10 @@ fn slips(file: FileId, text: &str, facts: &mut Facts) {
         let Some((key, _, _)) = pair(raw) else {
             continue;
         };
-        let near = KNOWN.iter().map(|known| (distance(&key, known), *known)).min();
+        let near = KNOWN
+            .iter()
+            .map(|known| (distance(&key, known), *known))
+            .min();
         let Some((1..=2, near)) = near else { continue };
         facts.unread.push(Unread {
             tool: Tool::Postgres,
@@ -120,8 +123,13 @@ fn pair(raw: &str) -> Option<(String, String, std::ops::Range<usize>)> {
         }
     };
     let length = length.min(value.trim_end().len());
-    (!key.is_empty() && length > 0)
-        .then(|| (key.to_ascii_lowercase(), text.to_owned(), start..start + length))
+    (!key.is_empty() && length > 0).then(|| {
+        (
+            key.to_ascii_lowercase(),
+            text.to_owned(),
+            start..start + length,
+        )
+    })
 }
 
 type Keys = BTreeMap<String, (String, Place)>;
@@ -210,10 +218,19 @@ mod tests {
         let f = facts(text);
         let server = &f.servers[0];
         assert_eq!(server.max_connections.value, 200);
-        assert_eq!(&text[server.max_connections.place().unwrap().range.clone()], "200");
+        assert_eq!(
+            &text[server.max_connections.place().unwrap().range.clone()],
+            "200"
+        );
         assert_eq!(server.statement.value, Wait::For(Duration::from_secs(30)));
-        assert_eq!(server.idle_in_transaction.value, Wait::For(Duration::from_secs(300)));
-        assert_eq!(&text[server.statement.place().unwrap().range.clone()], "'30s'");
+        assert_eq!(
+            server.idle_in_transaction.value,
+            Wait::For(Duration::from_secs(300))
+        );
+        assert_eq!(
+            &text[server.statement.place().unwrap().range.clone()],
+            "'30s'"
+        );
         assert_eq!(server.usable(), 197);
         assert_eq!(f.odd, []);
     }
@@ -238,7 +255,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_panic() {
-        for text in ["=", "a", "a = '", "max_connections = '", "ü = ü", "\u{0}x = 1", "x='a"] {
+        for text in [
+            "=",
+            "a",
+            "a = '",
+            "max_connections = '",
+            "ü = ü",
+            "\u{0}x = 1",
+            "x='a",
+        ] {
             facts(text);
         }
         assert_eq!(facts("max_connections = many\n").odd.len(), 1);

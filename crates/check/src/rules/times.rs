@@ -19,7 +19,10 @@ pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
         .servers
         .iter()
         .any(|s| s.idle_in_transaction.value != Wait::Forever);
-    let server_statement = facts.servers.iter().any(|s| s.statement.value != Wait::Forever);
+    let server_statement = facts
+        .servers
+        .iter()
+        .any(|s| s.statement.value != Wait::Forever);
     for pool in &facts.pools {
         wait(pool, out);
         idle_transaction(pool, server_idle, out);
@@ -112,11 +115,31 @@ fn order(pool: &Pool, facts: &Facts, out: &mut Vec<Finding>) {
     let t = &pool.timeouts;
     let request = t.request.as_ref();
     let pairs = [
-        (t.wait.as_ref(), request, "the wait for a connection", "the request"),
+        (
+            t.wait.as_ref(),
+            request,
+            "the wait for a connection",
+            "the request",
+        ),
         (t.statement.as_ref(), request, "a statement", "the request"),
-        (t.idle.as_ref(), t.lifetime.as_ref(), "the idle time of a connection", "its lifetime"),
-        (t.leak.as_ref(), t.lifetime.as_ref(), "the leak threshold", "the life of a connection"),
-        (stated(&t.connect), t.wait.as_ref(), "an attempt to connect", "the wait for a connection"),
+        (
+            t.idle.as_ref(),
+            t.lifetime.as_ref(),
+            "the idle time of a connection",
+            "its lifetime",
+        ),
+        (
+            t.leak.as_ref(),
+            t.lifetime.as_ref(),
+            "the leak threshold",
+            "the life of a connection",
+        ),
+        (
+            stated(&t.connect),
+            t.wait.as_ref(),
+            "an attempt to connect",
+            "the wait for a connection",
+        ),
     ];
     for (inner, outer, inner_name, outer_name) in pairs {
         pair(pool, inner, outer, (inner_name, outer_name), out);
@@ -125,13 +148,25 @@ fn order(pool: &Pool, facts: &Facts, out: &mut Vec<Finding>) {
     let cuts = matches!(pool.tool, Tool::Plimsoll | Tool::PgBouncer | Tool::PgCat);
     for server in facts.servers.iter().filter(|_| cuts) {
         let names = ("a statement at the server", "a statement at the pooler");
-        pair(pool, Some(&server.statement), stated(&t.statement), names, out);
+        pair(
+            pool,
+            Some(&server.statement),
+            stated(&t.statement),
+            names,
+            out,
+        );
     }
     // The pooler's wait must end before the application gives up on it.
     if is_pooler(pool.tool) {
         for app in facts.pools.iter().filter(|p| !is_pooler(p.tool)) {
             let names = ("the pooler's wait", "the application's request");
-            pair(pool, t.wait.as_ref(), app.timeouts.request.as_ref(), names, out);
+            pair(
+                pool,
+                t.wait.as_ref(),
+                app.timeouts.request.as_ref(),
+                names,
+                out,
+            );
         }
     }
 }

@@ -138,10 +138,6 @@ fn secrets(file: FileId, text: &str, facts: &mut Facts) {
 
 fn pools(file: FileId, text: &str, plan: &Plan, facts: &mut Facts) {
     let stated = |section: &str, key: &str| find(file, text, section, key);
-    fn value<T>(value: T, place: Option<Place>) -> Value<T> {
-        let origin = place.map_or(Origin::Default(DEFAULT), Origin::Stated);
-        Value { value, origin }
-    }
     for database in &plan.databases {
         let section = format!("database.{}", database.name);
         let size = database.pool_size.unwrap_or(plan.default_pool_size);
@@ -179,38 +175,39 @@ fn pools(file: FileId, text: &str, plan: &Plan, facts: &mut Facts) {
                 stated(&section, "pool_mode").or_else(|| stated("pool", "mode")),
             )),
             keeps_prepared: Some(Value::default(true, DEFAULT)),
-            timeouts: Timeouts {
-                wait: Some(value(
-                    wait(database.wait_timeout.unwrap_or(plan.query_wait_timeout)),
-                    stated("timeouts", "query_wait"),
-                )),
-                idle: Some(value(
-                    wait(plan.server_idle_timeout),
-                    stated("timeouts", "server_idle"),
-                )),
-                lifetime: Some(value(
-                    wait(database.server_lifetime.unwrap_or(plan.server_lifetime)),
-                    stated("timeouts", "server_lifetime"),
-                )),
-                idle_in_transaction: Some(value(
-                    wait(plan.idle_transaction_timeout),
-                    stated("timeouts", "idle_transaction"),
-                )),
-                leak: Some(value(
-                    match plan.guards.mode(Guard::Reclaim) {
-                        GuardMode::Off => Wait::Forever,
-                        _ => Wait::For(plan.leaks.after),
-                    },
-                    stated("guards", "reclaim"),
-                )),
-                ..Timeouts::default()
-            },
+            timeouts: timeouts(file, text, plan, database),
             needs: Vec::new(),
             target: Target::default(),
         });
     }
 }
 
-fn wait(time: Option<Duration>) -> Wait {
-    time.map_or(Wait::Forever, Wait::For)
+fn timeouts(file: FileId, text: &str, plan: &Plan, database: &config::Database) -> Timeouts {
+    let time = |time: Option<Duration>, key: &str| {
+        let place = find(file, text, "timeouts", key);
+        Some(value(time.map_or(Wait::Forever, Wait::For), place))
+    };
+    let reclaim = match plan.guards.mode(Guard::Reclaim) {
+        GuardMode::Off => Wait::Forever,
+        GuardMode::Observe | GuardMode::Enforce => Wait::For(plan.leaks.after),
+    };
+    Timeouts {
+        wait: time(
+            database.wait_timeout.unwrap_or(plan.query_wait_timeout),
+            "query_wait",
+        ),
+        idle_in_transaction: time(plan.idle_transaction_timeout, "idle_transaction"),
+        idle: time(plan.server_idle_timeout, "server_idle"),
+        lifetime: time(
+            database.server_lifetime.unwrap_or(plan.server_lifetime),
+            "server_lifetime",
+        ),
+        leak: Some(value(reclaim, find(file, text, "guards", "reclaim"))),
+        ..Timeouts::default()
+    }
+}
+
+fn value<T>(value: T, place: Option<Place>) -> Value<T> {
+    let origin = place.map_or(Origin::Default(DEFAULT), Origin::Stated);
+    Value { value, origin }
 }

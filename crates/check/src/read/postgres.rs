@@ -1,4 +1,4 @@
-//! postgresql.conf.
+//! Reads postgresql.conf: the limits of a server, as far as its file says them.
 
 use super::pgbouncer::distance;
 use super::url::is_secret;

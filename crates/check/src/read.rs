@@ -2,13 +2,13 @@
 //! judges nothing.
 
 mod address;
+mod code;
 mod command;
 mod compose;
 mod container;
 mod env;
 mod foreign;
 mod hikari;
-mod code;
 mod ini;
 mod kubernetes;
 mod odyssey;
@@ -18,12 +18,12 @@ mod pgdog;
 mod plimsoll;
 mod pooler;
 mod postgres;
+mod prisma;
 mod rails;
 mod settle;
 mod spring;
 mod tables;
 mod template;
-mod prisma;
 mod url;
 mod value;
 mod yaml;

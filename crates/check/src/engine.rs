@@ -46,15 +46,15 @@ pub fn check(files: &Files, options: &Options) -> Report {
         }
         kinds.push(kind);
     }
+    read::settle(&mut facts);
     let mut findings = rules::run(files, &facts, options);
     suppress::apply(files, &mut findings);
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (f.place.file, f.place.range.start);
         key(a).cmp(&key(b)).then(a.rule.id.cmp(b.rule.id))
     });
-    findings.dedup_by(|a, b| {
-        a.rule.id == b.rule.id && a.place == b.place && a.message == b.message
-    });
+    findings
+        .dedup_by(|a, b| a.rule.id == b.rule.id && a.place == b.place && a.message == b.message);
     Report {
         files: files.clone(),
         kinds,
@@ -110,7 +110,12 @@ impl Report {
     /// Puts `…` in place of each secret on the line.
     fn mask(&self, place: &Place, text: &str, shown: &mut Position) {
         let line = |at: usize| text.get(..at).map_or(0, |t| t.matches('\n').count());
-        for secret in self.facts.secrets.iter().filter(|s| s.place.file == place.file) {
+        for secret in self
+            .facts
+            .secrets
+            .iter()
+            .filter(|s| s.place.file == place.file)
+        {
             let Some(word) = text.get(secret.place.range.clone()) else {
                 continue;
             };

@@ -246,7 +246,28 @@ pub struct Pool {
     pub target: Target,
 }
 
+/// Environments as applications name them.
+const STAGES: &[&str] = &[
+    "development",
+    "dev",
+    "local",
+    "test",
+    "ci",
+    "staging",
+    "stage",
+    "preview",
+    "production",
+    "prod",
+];
+
 impl Pool {
+    /// The environment whose pool it is, where its name begins with one:
+    /// Rails' `production.primary`, Spring's `prod.dataSource`.
+    pub fn stage(&self) -> Option<&str> {
+        let first = self.name.split('.').next()?;
+        STAGES.contains(&first).then_some(first)
+    }
+
     /// Each thread of a process has such a pool of its own: Django where no
     /// pool is configured, which keeps one connection for each thread.
     pub fn per_thread(&self) -> bool {
@@ -352,6 +373,15 @@ pub struct Odd {
     pub help: String,
 }
 
+/// An autoscaler: a workload may run that often.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scale {
+    /// The workload's name.
+    pub of: String,
+    /// Its most copies.
+    pub max: Value<u64>,
+}
+
 /// All that the files say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
@@ -361,6 +391,15 @@ pub struct Facts {
     pub servers: Vec<Server>,
     /// What runs how often.
     pub workloads: Vec<Workload>,
+    /// Which pool stands in the environment of which workload, by their
+    /// indices: such a pool exists once per process of that workload. Pools
+    /// that are not listed may belong to any.
+    pub within: Vec<(usize, usize)>,
+    /// Autoscalers; readers have applied them to the workloads that they name.
+    pub scales: Vec<Scale>,
+    /// Values that are the default of an environment variable: where the value
+    /// stands, and the variable that would replace it.
+    pub variables: Vec<(Place, String)>,
     /// How long a request may take until its worker is killed, by whom:
     /// Gunicorn's `timeout`.
     pub requests: Vec<(Tool, Value<Wait>)>,
@@ -372,4 +411,13 @@ pub struct Facts {
     pub odd: Vec<Odd>,
     /// Mistakes that keep a file from being read: the place and the words.
     pub broken: Vec<(Place, String)>,
+}
+
+impl Facts {
+    /// The workloads in whose environment one of these pools stands.
+    pub(crate) fn linked(&self, pool: &Pool) -> Vec<&Workload> {
+        let is = |at: usize| self.pools.get(at).is_some_and(|p| std::ptr::eq(p, pool));
+        let links = self.within.iter().filter(|(at, _)| is(*at));
+        links.filter_map(|(_, w)| self.workloads.get(*w)).collect()
+    }
 }

@@ -144,7 +144,7 @@ impl Kind {
 fn of_toml(name: &str, text: &str) -> Kind {
     if name.contains("pgcat") || begins(text, &["[pools."]) {
         Kind::PgCat
-    } else if name.contains("pgdog") || begins(text, &["[[databases]]"]) {
+    } else if name.contains("pgdog") || begins(text, &["[[databases]]", "[[users]]"]) {
         Kind::PgDog
     } else if name.contains("plimsoll") || begins(text, &["[database.", "[listen]", "[pool]"]) {
         Kind::Plimsoll
@@ -159,7 +159,10 @@ fn of_conf(name: &str, text: &str) -> Kind {
     } else if begins(text, &["storage ", "database \"", "database default"]) && text.contains('{') {
         Kind::Odyssey
     } else if name.contains("postgresql")
-        || begins(text, &["max_connections", "#max_connections", "shared_buffers"])
+        || begins(
+            text,
+            &["max_connections", "#max_connections", "shared_buffers"],
+        )
     {
         Kind::Postgres
     } else {
@@ -208,7 +211,11 @@ mod tests {
             ("Cargo.toml", "[package]\n", Kind::Unknown),
             ("nginx.conf", "worker_processes 4;\n", Kind::Unknown),
             ("custom.conf", "max_connections = 100\n", Kind::Postgres),
-            ("deploy.yaml", "apiVersion: apps/v1\nkind: Deployment\n", Kind::Kubernetes),
+            (
+                "deploy.yaml",
+                "apiVersion: apps/v1\nkind: Deployment\n",
+                Kind::Kubernetes,
+            ),
             ("compose.yml", "services:\n  web: {}\n", Kind::Compose),
             ("application.yml", "spring:\n", Kind::SpringYaml),
             (".env.production", "A=1\n", Kind::Environment),

@@ -1,13 +1,34 @@
 //! Readers: one per dialect. Each knows its tool's keys and defaults, and
 //! judges nothing.
 
+mod address;
 mod code;
+mod command;
+mod compose;
+mod container;
+mod env;
+mod foreign;
+mod hikari;
 mod ini;
+mod kubernetes;
+mod odyssey;
 mod pgbouncer;
+mod pgcat;
+mod pgdog;
 mod plimsoll;
+mod pooler;
 mod postgres;
 mod prisma;
+mod rails;
+mod settle;
+mod spring;
+mod tables;
+mod template;
 mod url;
+mod value;
+mod yaml;
+
+pub(crate) use settle::settle;
 
 use crate::facts::Facts;
 use crate::files::Kind;
@@ -20,6 +41,15 @@ pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mu
         Kind::PgBouncer => pgbouncer::read(file, text, facts),
         Kind::Plimsoll => plimsoll::read(file, path, text, facts),
         Kind::Postgres => postgres::read(file, text, facts),
+        Kind::PgCat => pgcat::read(file, text, facts),
+        Kind::PgDog => pgdog::read(file, text, facts),
+        Kind::Odyssey => odyssey::read(file, text, facts),
+        Kind::RailsDatabase => rails::read(file, text, facts),
+        Kind::SpringProperties => spring::read_properties(file, path, text, facts),
+        Kind::SpringYaml => spring::read_yaml(file, path, text, facts),
+        Kind::Compose => compose::read(file, text, facts),
+        Kind::Kubernetes => kubernetes::read(file, text, facts),
+        Kind::Environment => env::read(file, path, text, facts),
         Kind::Python => code::python(file, path, text, facts),
         Kind::JavaScript => code::javascript(file, text, facts),
         Kind::Go => code::go(file, text, facts),
@@ -27,3 +57,6 @@ pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mu
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod cut_tests;

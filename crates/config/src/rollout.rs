@@ -254,7 +254,14 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
         (S::Staging { serves: true, .. }, I::Judged(Verdict::Worse)) if !nature.now => {
             revert(Why::Hurts)
         }
-        (S::Staging { step, of, serves: true }, I::Judged(_)) if step < of => stage(step + 1, of),
+        (
+            S::Staging {
+                step,
+                of,
+                serves: true,
+            },
+            I::Judged(_),
+        ) if step < of => stage(step + 1, of),
         (S::Staging { serves: true, .. }, I::Judged(_)) => (S::Watching, Task::Watch),
         (S::Staging { .. } | S::Watching, I::RollbackAsked) => revert(Why::Person),
 
@@ -296,7 +303,10 @@ fn predicted(nature: Nature) -> (State, Task) {
 
 fn stage(step: u8, of: u8) -> (State, Task) {
     let serves = false;
-    (State::Staging { step, of, serves }, Task::Serve { step, of })
+    (
+        State::Staging { step, of, serves },
+        Task::Serve { step, of },
+    )
 }
 
 fn revert(why: Why) -> (State, Task) {

@@ -9,7 +9,8 @@ struct Place(PathBuf);
 
 impl Place {
     fn new(name: &str) -> Place {
-        let path = std::env::temp_dir().join(format!("plimsoll-check-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("plimsoll-check-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).expect("a directory");
         Place(path)
     }
@@ -67,7 +68,10 @@ fn other_formats_carry_the_same_findings() {
     for (format, words) in [
         ("json", "\"rule\":\"wait-unbounded\""),
         ("sarif", "\"ruleId\":\"wait-unbounded\""),
-        ("github", "::warning file=pgbouncer.ini,line=6,col=22,title=wait-unbounded::"),
+        (
+            "github",
+            "::warning file=pgbouncer.ini,line=6,col=22,title=wait-unbounded::",
+        ),
     ] {
         let (code, out, _) = check(&place.0, &["--format", format, "."]);
         assert_eq!(code, 1);
@@ -112,42 +116,59 @@ fn a_file_that_cannot_be_read_is_a_finding_and_the_others_are_checked() {
 fn a_suppression_needs_a_reason() {
     let place = Place::new("suppress");
     let with = |comment: &str| UNBOUNDED.replace("query_wait", &format!("{comment}\nquery_wait"));
-    place.file("pgbouncer.ini", with("# plimsoll: allow(wait-unbounded) a batch system: waiting is its work"));
+    place.file(
+        "pgbouncer.ini",
+        with("# plimsoll: allow(wait-unbounded) a batch system: waiting is its work"),
+    );
     let (_, out, _) = check(&place.0, &["pgbouncer.ini"]);
     assert!(!out.contains("wait-unbounded"), "{out}");
     assert!(out.contains("1 suppressed with a reason"), "{out}");
     place.file("pgbouncer.ini", with("# plimsoll: allow(wait-unbounded)"));
     let (_, out, _) = check(&place.0, &["pgbouncer.ini"]);
-    assert!(out.contains("wait-unbounded") && out.contains("gives no reason"), "{out}");
+    assert!(
+        out.contains("wait-unbounded") && out.contains("gives no reason"),
+        "{out}"
+    );
 }
 
 #[test]
 fn a_cut_against_what_serves_is_an_error() {
     let place = Place::new("before");
     let with = |size: u32| {
-        format!("[databases]\nshop = host=db user=app\n[pgbouncer]\nmax_db_connections = 100\ndefault_pool_size = {size}\n")
+        format!(
+            "[databases]\nshop = host=db user=app\n[pgbouncer]\nmax_db_connections = 100\ndefault_pool_size = {size}\n"
+        )
     };
     place.file("old/pgbouncer.ini", with(50));
     place.file("new/pgbouncer.ini", with(5));
-    let (code, out, _) = check(&place.0, &["new/pgbouncer.ini", "--before", "old/pgbouncer.ini"]);
+    let (code, out, _) = check(
+        &place.0,
+        &["new/pgbouncer.ini", "--before", "old/pgbouncer.ini"],
+    );
     assert_eq!(code, 1);
     assert!(out.contains("error[changed-much]"), "{out}");
-    assert!(out.contains("may open 5 connections; before it was 50"), "{out}");
+    assert!(
+        out.contains("may open 5 connections; before it was 50"),
+        "{out}"
+    );
 }
 
 /// The command lines in an example: `plimsoll check …` in a script, or a list of words.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for line in text.lines().filter(|l| !l.trim_start().starts_with('#')) {
-        let words: Vec<String> = if let Some((_, list)) = line.split_once("[\"plimsoll\", \"check\"") {
-            let list = list.split(']').next().unwrap_or_default();
-            list.split(',').map(|w| w.trim().trim_matches('"').to_owned()).collect()
-        } else if let Some((_, rest)) = line.split_once("plimsoll check") {
-            let rest = rest.split(['>', '|', '&']).next().unwrap_or_default();
-            rest.split_whitespace().map(str::to_owned).collect()
-        } else {
-            continue;
-        };
+        let words: Vec<String> =
+            if let Some((_, list)) = line.split_once("[\"plimsoll\", \"check\"") {
+                let list = list.split(']').next().unwrap_or_default();
+                list.split(',')
+                    .map(|w| w.trim().trim_matches('"').to_owned())
+                    .collect()
+            } else if let Some((_, rest)) = line.split_once("plimsoll check") {
+                let rest = rest.split(['>', '|', '&']).next().unwrap_or_default();
+                rest.split_whitespace().map(str::to_owned).collect()
+            } else {
+                continue;
+            };
         all.push(words.into_iter().filter(|w| !w.is_empty()).collect());
     }
     all
@@ -164,7 +185,9 @@ fn the_commands_of_the_deployment_examples_run() {
         for words in commands(&text) {
             let place = Place::new(&format!("example-{count}"));
             // The example's directories and files, here.
-            let local = |word: &String| match word.starts_with("--") || matches!(word.as_str(), "github" | "sarif") {
+            let local = |word: &String| match word.starts_with("--")
+                || matches!(word.as_str(), "github" | "sarif")
+            {
                 true => word.clone(),
                 false => format!("here/{}", word.trim_start_matches('/')),
             };

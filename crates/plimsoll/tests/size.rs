@@ -20,7 +20,15 @@ fn a_size_comes_with_its_reasons() {
     assert_eq!(code, 0, "{out}");
     assert!(out.starts_with("14 connections"), "{out}");
     assert!(out.contains("8.0 connections in use on average"), "{out}");
-    let few = ["size", "--rate", "400", "--hold", "1s", "--max-connections", "100"];
+    let few = [
+        "size",
+        "--rate",
+        "400",
+        "--hold",
+        "1s",
+        "--max-connections",
+        "100",
+    ];
     let (code, out) = plimsoll(&few);
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("the demand does not fit"), "{out}");
@@ -29,7 +37,14 @@ fn a_size_comes_with_its_reasons() {
 
 #[test]
 fn a_template_is_filled_in_and_an_unknown_one_names_the_others() {
-    let (code, out) = plimsoll(&["template", "pgbouncer", "--size", "30", "--max-connections", "200"]);
+    let (code, out) = plimsoll(&[
+        "template",
+        "pgbouncer",
+        "--size",
+        "30",
+        "--max-connections",
+        "200",
+    ]);
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("default_pool_size = 30"), "{out}");
     assert!(!out.contains('@'), "{out}");

@@ -49,7 +49,10 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
 /// Keys that neither PgBouncer nor Plimsoll has.
 fn known(key: &str, place: &Place, facts: &mut Facts) {
     let all = config::settings();
-    if all.iter().any(|setting| setting.key == key && setting.in_pgbouncer) {
+    if all
+        .iter()
+        .any(|setting| setting.key == key && setting.in_pgbouncer)
+    {
         return;
     }
     let near = all
@@ -113,7 +116,11 @@ fn pool(
         })
     };
     let size = limit(either("pool_size", "default_pool_size"), Limit::Of(20), odd);
-    let cap = limit(either("max_db_connections", "max_db_connections"), Limit::Unlimited, odd);
+    let cap = limit(
+        either("max_db_connections", "max_db_connections"),
+        Limit::Unlimited,
+        odd,
+    );
     let reserve = count(either("reserve_pool_size", "reserve_pool_size"), odd);
     let clients = count(keys.get("max_client_conn").cloned(), odd);
     let forced = own("user").is_some();
@@ -122,24 +129,31 @@ fn pool(
         name: name.to_owned(),
         place,
         size,
-        extra: Some(reserve.map_or(Value::default(Limit::Of(0), DEFAULT), |v| Value {
-            value: Limit::Of(v.value),
-            origin: v.origin,
-        })),
+        extra: Some(
+            reserve.map_or(Value::default(Limit::Of(0), DEFAULT), |v| Value {
+                value: Limit::Of(v.value),
+                origin: v.origin,
+            }),
+        ),
         min: Some(
             count(either("min_pool_size", "min_pool_size"), odd)
                 .unwrap_or(Value::default(0, DEFAULT)),
         ),
         cap: Some(cap),
-        clients: Some(clients.map_or(Value::default(Limit::Of(100), DEFAULT), |v| Value {
-            value: Limit::Of(v.value),
-            origin: v.origin,
-        })),
+        clients: Some(
+            clients.map_or(Value::default(Limit::Of(100), DEFAULT), |v| Value {
+                value: Limit::Of(v.value),
+                origin: v.origin,
+            }),
+        ),
         times: if forced { 1 } else { users.max(1) },
         mode: Some(mode(either("pool_mode", "pool_mode"))),
         keeps_prepared: Some(
             count(keys.get("max_prepared_statements").cloned(), odd).map_or(
-                Value::default(true, "PgBouncer's default since 1.24: max_prepared_statements = 200"),
+                Value::default(
+                    true,
+                    "PgBouncer's default since 1.24: max_prepared_statements = 200",
+                ),
                 |v| Value {
                     value: v.value > 0,
                     origin: v.origin,
@@ -188,9 +202,9 @@ fn mode(found: Option<(&str, Place)>) -> Value<Mode> {
 /// The times of `[pgbouncer]`, with their defaults in seconds; 0 is off.
 fn timeouts(keys: &Keys<'_>) -> Timeouts {
     let time = |key: &str, default_s: f64| {
-        let stated = keys.get(key).and_then(|(text, place)| {
-            Some(Value::stated(wait(seconds(text)?), place.clone()))
-        });
+        let stated = keys
+            .get(key)
+            .and_then(|(text, place)| Some(Value::stated(wait(seconds(text)?), place.clone())));
         Some(stated.unwrap_or(Value::default(wait(default_s), DEFAULT)))
     };
     Timeouts {
@@ -214,7 +228,9 @@ fn wait(seconds: f64) -> Wait {
 
 /// PgBouncer reads seconds, with or without a fraction, and no unit.
 fn seconds(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0)
+    text.parse()
+        .ok()
+        .filter(|s: &f64| s.is_finite() && *s >= 0.0)
 }
 
 /// Times with a unit: PgBouncer reads none.

@@ -2,10 +2,11 @@
 //! means beside other files is read off the checked plan.
 
 use crate::facts::{
-    Facts, Limit, Mode, Origin, Pool, Secret, Target, Timeouts, Tool, Value, Wait,
+    Facts, Limit, Mode, Odd, Origin, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait,
 };
 use crate::place::{FileId, Place};
 use config::{Plan, PoolMode, PoolSize, Source};
+use events::{Guard, GuardMode};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +23,8 @@ impl Source for Alone<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         Ok(match path == self.path {
             true => self.text.as_bytes().to_vec(),
-            false => Vec::new(),
+            // A line of a user file, and a password as well.
+            false => b"\"elsewhere\" \"elsewhere\"\n".to_vec(),
         })
     }
 
@@ -37,20 +39,41 @@ pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
     match config::load(path, &Alone { path, text }) {
         Ok(plan) => pools(file, text, &plan, facts),
         Err(errors) => {
-            for error in errors.list() {
-                // Files beside this one are not here; whether they exist is
-                // another question than what this one says.
-                if error.file != path {
-                    continue;
-                }
+            // Files beside this one are not here; whether they exist is
+            // another question than what this one says.
+            let own = errors.list().iter().filter(|error| error.file == path);
+            let parses = toml_edit::Document::parse(text).is_ok();
+            for error in own {
                 let place = place_at(file, text, error.line, error.column);
-                let help = match error.help.is_empty() {
-                    true => String::new(),
-                    false => format!(" ({})", error.help),
-                };
-                facts.broken.push((place, format!("{}{help}", error.message)));
+                refused(error, place, parses, facts);
             }
         }
+    }
+}
+
+/// What the pooler refuses: a key, a value, or a text that is no TOML.
+fn refused(error: &config::Error, place: Place, parses: bool, facts: &mut Facts) {
+    let (what, help) = (error.message.clone(), error.help.clone());
+    if parses && what.starts_with("unknown key") {
+        let key = what.split('`').nth(1).unwrap_or_default().to_owned();
+        facts.unread.push(Unread {
+            tool: Tool::Plimsoll,
+            place,
+            key,
+            why: "Plimsoll refuses a key that it does not know".to_owned(),
+            help,
+        });
+    } else if parses && error.line > 0 {
+        facts.odd.push(Odd {
+            tool: Tool::Plimsoll,
+            place,
+            what,
+            help,
+        });
+    } else if help.is_empty() {
+        facts.broken.push((place, what));
+    } else {
+        facts.broken.push((place, format!("{what} ({help})")));
     }
 }
 
@@ -115,10 +138,6 @@ fn secrets(file: FileId, text: &str, facts: &mut Facts) {
 
 fn pools(file: FileId, text: &str, plan: &Plan, facts: &mut Facts) {
     let stated = |section: &str, key: &str| find(file, text, section, key);
-    fn value<T>(value: T, place: Option<Place>) -> Value<T> {
-        let origin = place.map_or(Origin::Default(DEFAULT), Origin::Stated);
-        Value { value, origin }
-    }
     for database in &plan.databases {
         let section = format!("database.{}", database.name);
         let size = database.pool_size.unwrap_or(plan.default_pool_size);
@@ -156,27 +175,39 @@ fn pools(file: FileId, text: &str, plan: &Plan, facts: &mut Facts) {
                 stated(&section, "pool_mode").or_else(|| stated("pool", "mode")),
             )),
             keeps_prepared: Some(Value::default(true, DEFAULT)),
-            timeouts: Timeouts {
-                wait: Some(value(
-                    wait(database.wait_timeout.unwrap_or(plan.query_wait_timeout)),
-                    stated("timeouts", "query_wait"),
-                )),
-                idle: Some(value(
-                    wait(plan.server_idle_timeout),
-                    stated("timeouts", "server_idle"),
-                )),
-                lifetime: Some(value(
-                    wait(database.server_lifetime.unwrap_or(plan.server_lifetime)),
-                    stated("timeouts", "server_lifetime"),
-                )),
-                ..Timeouts::default()
-            },
+            timeouts: timeouts(file, text, plan, database),
             needs: Vec::new(),
             target: Target::default(),
         });
     }
 }
 
-fn wait(time: Option<Duration>) -> Wait {
-    time.map_or(Wait::Forever, Wait::For)
+fn timeouts(file: FileId, text: &str, plan: &Plan, database: &config::Database) -> Timeouts {
+    let time = |time: Option<Duration>, key: &str| {
+        let place = find(file, text, "timeouts", key);
+        Some(value(time.map_or(Wait::Forever, Wait::For), place))
+    };
+    let reclaim = match plan.guards.mode(Guard::Reclaim) {
+        GuardMode::Off => Wait::Forever,
+        GuardMode::Observe | GuardMode::Enforce => Wait::For(plan.leaks.after),
+    };
+    Timeouts {
+        wait: time(
+            database.wait_timeout.unwrap_or(plan.query_wait_timeout),
+            "query_wait",
+        ),
+        idle_in_transaction: time(plan.idle_transaction_timeout, "idle_transaction"),
+        idle: time(plan.server_idle_timeout, "server_idle"),
+        lifetime: time(
+            database.server_lifetime.unwrap_or(plan.server_lifetime),
+            "server_lifetime",
+        ),
+        leak: Some(value(reclaim, find(file, text, "guards", "reclaim"))),
+        ..Timeouts::default()
+    }
+}
+
+fn value<T>(value: T, place: Option<Place>) -> Value<T> {
+    let origin = place.map_or(Origin::Default(DEFAULT), Origin::Stated);
+    Value { value, origin }
 }

@@ -1,6 +1,8 @@
-//! postgresql.conf.
+//! Reads postgresql.conf: the limits of a server, as far as its file says them.
 
-use crate::facts::{Facts, Odd, Server, Tool, Value, Wait};
+use super::pgbouncer::distance;
+use super::url::is_secret;
+use crate::facts::{Facts, Odd, Secret, Server, Tool, Unread, Value, Wait};
 use crate::place::{FileId, Place};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,11 +30,69 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
         statement: time(&keys, "statement_timeout", odd),
         idle_in_transaction: time(&keys, "idle_in_transaction_session_timeout", odd),
     };
+    if let Some((text, place)) = keys.get("primary_conninfo") {
+        secret(text, place, facts);
+    }
+    slips(file, text, facts);
     // A file that sets something else says nothing about the server's limits.
     if keys.is_empty() {
         return;
     }
     facts.servers.push(server);
+}
+
+/// Keys that bound something, and often stand in such files.
+const KNOWN: [&str; 8] = [
+    "max_connections",
+    "superuser_reserved_connections",
+    "reserved_connections",
+    "statement_timeout",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
+    "idle_session_timeout",
+    "lock_timeout",
+];
+
+/// Slips of the pen in the keys that matter here. The server has hundreds of
+/// others, so nothing else is said to be unknown.
+fn slips(file: FileId, text: &str, facts: &mut Facts) {
+    let mut offset = 0;
+    for raw in text.split_inclusive('\n') {
+        let at = offset + raw.len() - raw.trim_start().len();
+        offset += raw.len();
+        let Some((key, _, _)) = pair(raw) else {
+            continue;
+        };
+        let near = KNOWN
+            .iter()
+            .map(|known| (distance(&key, known), *known))
+            .min();
+        let Some((1..=2, near)) = near else { continue };
+        facts.unread.push(Unread {
+            tool: Tool::Postgres,
+            place: Place::new(file, at..at + key.len()),
+            key,
+            why: "PostgreSQL has no such setting and does not start".to_owned(),
+            help: format!("did you mean `{near}`?"),
+        });
+    }
+}
+
+/// The password of `primary_conninfo`.
+fn secret(conninfo: &str, place: &Place, facts: &mut Facts) {
+    let Some(at) = conninfo.find("password=") else {
+        return;
+    };
+    let word = conninfo.get(at + "password=".len()..).unwrap_or("");
+    let word = word.split_whitespace().next().unwrap_or("");
+    if is_secret(word) {
+        // The text stands behind a quote.
+        let start = place.range.start + 1 + at + "password=".len();
+        facts.secrets.push(Secret {
+            place: Place::new(place.file, start..start + word.len()),
+            what: "a replication user's password".to_owned(),
+        });
+    }
 }
 
 /// Key, value without quotes, and where the value stands in the line.
@@ -63,8 +123,13 @@ fn pair(raw: &str) -> Option<(String, String, std::ops::Range<usize>)> {
         }
     };
     let length = length.min(value.trim_end().len());
-    (!key.is_empty() && length > 0)
-        .then(|| (key.to_ascii_lowercase(), text.to_owned(), start..start + length))
+    (!key.is_empty() && length > 0).then(|| {
+        (
+            key.to_ascii_lowercase(),
+            text.to_owned(),
+            start..start + length,
+        )
+    })
 }
 
 type Keys = BTreeMap<String, (String, Place)>;
@@ -153,12 +218,32 @@ mod tests {
         let f = facts(text);
         let server = &f.servers[0];
         assert_eq!(server.max_connections.value, 200);
-        assert_eq!(&text[server.max_connections.place().unwrap().range.clone()], "200");
+        assert_eq!(
+            &text[server.max_connections.place().unwrap().range.clone()],
+            "200"
+        );
         assert_eq!(server.statement.value, Wait::For(Duration::from_secs(30)));
-        assert_eq!(server.idle_in_transaction.value, Wait::For(Duration::from_secs(300)));
-        assert_eq!(&text[server.statement.place().unwrap().range.clone()], "'30s'");
+        assert_eq!(
+            server.idle_in_transaction.value,
+            Wait::For(Duration::from_secs(300))
+        );
+        assert_eq!(
+            &text[server.statement.place().unwrap().range.clone()],
+            "'30s'"
+        );
         assert_eq!(server.usable(), 197);
         assert_eq!(f.odd, []);
+    }
+
+    #[test]
+    fn slips_and_passwords_are_seen() {
+        let text = "max_connection = 300\nlock_timeout = 5s\n\
+                    primary_conninfo = 'host=a password=s3cret x=y'\n";
+        let f = facts(text);
+        assert_eq!(f.unread.len(), 1);
+        assert_eq!(&text[f.unread[0].place.range.clone()], "max_connection");
+        assert_eq!(&text[f.secrets[0].place.range.clone()], "s3cret");
+        assert_eq!(facts("primary_conninfo = 'passfile=/x'\n").secrets, []);
     }
 
     #[test]
@@ -170,7 +255,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_panic() {
-        for text in ["=", "a", "a = '", "max_connections = '", "ü = ü", "\u{0}x = 1", "x='a"] {
+        for text in [
+            "=",
+            "a",
+            "a = '",
+            "max_connections = '",
+            "ü = ü",
+            "\u{0}x = 1",
+            "x='a",
+        ] {
             facts(text);
         }
         assert_eq!(facts("max_connections = many\n").odd.len(), 1);

@@ -19,7 +19,13 @@ pub(crate) struct Url<'a> {
 /// Parses `text`, which stands at the beginning of `place`. `None`: no database URL.
 pub(crate) fn parse<'a>(text: &'a str, place: &Place) -> Option<Url<'a>> {
     let (scheme, rest) = text.split_once("://")?;
-    let schemes = ["postgres", "postgresql", "jdbc:postgresql", "pgsql", "postgis"];
+    let schemes = [
+        "postgres",
+        "postgresql",
+        "jdbc:postgresql",
+        "pgsql",
+        "postgis",
+    ];
     let family = scheme.split('+').next().unwrap_or(scheme);
     if !schemes.contains(&family) {
         return None;
@@ -49,10 +55,24 @@ pub(crate) fn parse<'a>(text: &'a str, place: &Place) -> Option<Url<'a>> {
     })
 }
 
-/// A text that stands for itself: not empty, no `${VARIABLE}`, no `<placeholder>`.
+/// A text that stands for itself: not empty, no `${VARIABLE}`, no `<placeholder>`,
+/// no `changeme`.
 pub(crate) fn is_secret(text: &str) -> bool {
     let filled_in = ["$", "{{", "<", "%("];
-    !text.is_empty() && !filled_in.iter().any(|mark| text.starts_with(mark))
+    let lower = text.trim().to_ascii_lowercase();
+    let asks = [
+        "changeme",
+        "change-me",
+        "change_me",
+        "your",
+        "replace",
+        "xxx",
+        "***",
+        "…",
+    ];
+    !lower.is_empty()
+        && !filled_in.iter().any(|mark| text.starts_with(mark))
+        && !asks.iter().any(|word| lower.starts_with(word))
 }
 
 #[cfg(test)]
@@ -68,10 +88,16 @@ mod tests {
     fn a_url_has_parts_and_places() {
         let text = "postgresql+asyncpg://app:s3cret@db:6432/shop?pool_timeout=5&ssl=on";
         let u = url(text).unwrap();
-        assert_eq!((u.scheme, u.user, u.host), ("postgresql+asyncpg", "app", "db"));
+        assert_eq!(
+            (u.scheme, u.user, u.host),
+            ("postgresql+asyncpg", "app", "db")
+        );
         assert_eq!((u.port, u.database), (Some(6432), "shop"));
         assert_eq!(&text[u.password.unwrap().range], "s3cret");
-        assert_eq!((u.parameters[0].0, u.parameters[0].1), ("pool_timeout", "5"));
+        assert_eq!(
+            (u.parameters[0].0, u.parameters[0].1),
+            ("pool_timeout", "5")
+        );
     }
 
     #[test]

@@ -13,7 +13,10 @@ pub fn json(report: &Report) -> String {
         .iter()
         .map(|(id, file)| {
             let path = quoted(&file.path.display().to_string());
-            format!("{{\"path\":{path},\"kind\":{}}}", quoted(report.kind(id).label()))
+            format!(
+                "{{\"path\":{path},\"kind\":{}}}",
+                quoted(report.kind(id).label())
+            )
         })
         .collect();
     let worst = report

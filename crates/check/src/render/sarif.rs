@@ -19,7 +19,11 @@ pub fn sarif(report: &Report) -> String {
             )
         })
         .collect();
-    let results: Vec<String> = report.findings().iter().map(|f| result(report, f)).collect();
+    let results: Vec<String> = report
+        .findings()
+        .iter()
+        .map(|f| result(report, f))
+        .collect();
     format!(
         "{{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\",\"version\":\"2.1.0\",\"runs\":[{{\
          \"tool\":{{\"driver\":{{\"name\":\"plimsoll\",\"version\":{},\"rules\":[{}]}}}},\

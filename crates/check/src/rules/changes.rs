@@ -136,7 +136,12 @@ mod tests {
 
     #[test]
     fn a_third_is_far_and_a_half_is_not() {
-        for (was, is, far) in [(30, 10, true), (30, 15, false), (10, 30, true), (10, 10, false)] {
+        for (was, is, far) in [
+            (30, 10, true),
+            (30, 15, false),
+            (10, 30, true),
+            (10, 10, false),
+        ] {
             assert_eq!(is_far(Limit::Of(was), Limit::Of(is)), far, "{was} {is}");
         }
         assert!(is_far(Limit::Of(9), Limit::Unlimited));
@@ -145,7 +150,10 @@ mod tests {
     #[test]
     fn an_environment_is_a_word_of_the_path() {
         let found = environment(Path::new("deploy/prod/pgbouncer.ini"));
-        assert_eq!(found, Some(("deploy/*/pgbouncer.ini".to_owned(), "prod".to_owned())));
+        assert_eq!(
+            found,
+            Some(("deploy/*/pgbouncer.ini".to_owned(), "prod".to_owned()))
+        );
         assert_eq!(environment(Path::new("products/pgbouncer.ini")), None);
     }
 }

@@ -35,8 +35,13 @@ pub(super) fn run(facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
     // Behind a pooler the applications' pools hold clients, not server connections.
     let poolers = facts.pools.iter().any(|p| is_pooler(p.tool));
     let pools = facts.pools.iter().filter(|p| is_pooler(p.tool) == poolers);
-    let copies: Vec<Copies<'_>> = pools.filter_map(|pool| copies(pool, facts)).collect();
-    let sum = copies.iter().fold(0_u64, |all, c| all.saturating_add(c.sum));
+    // One file for all environments: they do not share a server.
+    let staged = facts.pools.iter().any(is_production);
+    let pools = pools.filter(|p| !staged || p.stage().is_none() || is_production(p));
+    let copies: Vec<Copies<'_>> = pools.flat_map(|pool| copies(pool, facts)).collect();
+    let sum = copies
+        .iter()
+        .fold(0_u64, |all, c| all.saturating_add(c.sum));
     // A single pool that is too large alone has its own finding.
     let alone = copies.iter().any(|c| most(c.pool).number() > Some(usable));
     let Some(largest) = copies.iter().max_by_key(|c| c.sum) else {
@@ -65,24 +70,46 @@ pub(super) fn run(facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
     out.push(finding);
 }
 
-fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Option<Copies<'a>> {
-    let one = most(pool).number()?;
-    let workload = workload_of(pool, facts);
-    let (instances, processes) = workload.map_or((1, 1), |w| {
-        let instances = w.replicas.value.saturating_add(w.surge.value);
-        (instances, w.processes.as_ref().map_or(1, |p| p.value))
-    });
-    // Processes of an application each have the pool; a pooler is one process.
-    let processes = if is_pooler(pool.tool) { 1 } else { processes };
-    let sum = one.saturating_mul(instances).saturating_mul(processes.max(1));
-    Some(Copies {
-        pool,
-        workload,
-        sum,
-    })
+fn is_production(pool: &Pool) -> bool {
+    matches!(pool.stage(), Some("production" | "prod"))
 }
 
-/// The workload that runs a pool: the only one, or the one in whose file it stands.
+/// A pool that several workloads run counts once for each.
+fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Vec<Copies<'a>> {
+    let Some(one) = most(pool).number() else {
+        return Vec::new();
+    };
+    // Processes of an application each have the pool; a pooler is one process.
+    let pooler = is_pooler(pool.tool);
+    let all = workloads_of(pool, facts).into_iter().map(|workload| {
+        let (instances, processes) = workload.map_or((1, 1), |w| {
+            let instances = w.replicas.value.saturating_add(w.surge.value);
+            (instances, w.processes.as_ref().map_or(1, |p| p.value))
+        });
+        let processes = if pooler { 1 } else { processes };
+        let sum = one
+            .saturating_mul(instances)
+            .saturating_mul(processes.max(1));
+        Copies {
+            pool,
+            workload,
+            sum,
+        }
+    });
+    all.collect()
+}
+
+/// The workloads that run a pool: those in whose environment it stands, the
+/// only one, or the one in whose file it stands.
+fn workloads_of<'a>(pool: &Pool, facts: &'a Facts) -> Vec<Option<&'a Workload>> {
+    let linked = facts.linked(pool);
+    match linked.is_empty() {
+        true => vec![workload_of(pool, facts)],
+        false => linked.into_iter().map(Some).collect(),
+    }
+}
+
+/// The only workload, or the only one in whose file a pool stands.
 fn workload_of<'a>(pool: &Pool, facts: &'a Facts) -> Option<&'a Workload> {
     let mut own = facts
         .workloads

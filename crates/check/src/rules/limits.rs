@@ -1,8 +1,6 @@
 //! A pool by itself: no limit, a limit beyond the server, a limit below need.
 
-use super::{
-    LIMIT_MISSING, LIMIT_UNLIMITED, MIN_ABOVE_MAX, POOL_TOO_SMALL, SIZE_OVER_SERVER,
-};
+use super::{LIMIT_MISSING, LIMIT_UNLIMITED, MIN_ABOVE_MAX, POOL_TOO_SMALL, SIZE_OVER_SERVER};
 use crate::engine::Options;
 use crate::facts::{Facts, Limit, Mode, Origin, Pool, Tool, Value};
 use crate::finding::{Finding, Severity};
@@ -39,15 +37,25 @@ pub(super) fn origin<T>(value: &Value<T>) -> String {
     }
 }
 
+/// No server has so many: whoever writes it means that there is no limit.
+const ENDLESS: u64 = 100_000;
+
+fn is_endless(limit: Limit) -> bool {
+    limit >= Limit::Of(ENDLESS)
+}
+
 fn unlimited(pool: &Pool, out: &mut Vec<Finding>) {
     let extra = pool.extra.as_ref();
     let value = match (pool.size.value, extra) {
-        (Limit::Unlimited, _) => &pool.size,
-        (_, Some(extra)) if extra.value == Limit::Unlimited => extra,
+        (size, _) if is_endless(size) => &pool.size,
+        (_, Some(extra)) if is_endless(extra.value) => extra,
         _ => return,
     };
     // A limit over all of its pools bounds this one too.
-    let capped = pool.cap.as_ref().is_some_and(|cap| cap.value != Limit::Unlimited);
+    let capped = pool
+        .cap
+        .as_ref()
+        .is_some_and(|cap| cap.value != Limit::Unlimited);
     if capped {
         return;
     }
@@ -105,10 +113,14 @@ fn minimum(pool: &Pool, out: &mut Vec<Finding>) {
     if min.value <= max || !min.is_stated() && !pool.size.is_stated() {
         return;
     }
+    let at_most = Value {
+        value: max,
+        origin: pool.size.origin.clone(),
+    };
     out.push(
         Finding::new(
             &MIN_ABOVE_MAX,
-            place_of(min, pool),
+            place_of(if min.is_stated() { min } else { &at_most }, pool),
             format!(
                 "the minimum of `{}` is {}{}, its maximum {max}{}",
                 pool.name,
@@ -179,7 +191,8 @@ fn too_small(pool: &Pool, facts: &Facts, options: &Options, out: &mut Vec<Findin
     let Some(most) = most(pool).number() else {
         return;
     };
-    let finding = |message: String| Finding::new(&POOL_TOO_SMALL, place_of(&pool.size, pool), message);
+    let finding =
+        |message: String| Finding::new(&POOL_TOO_SMALL, place_of(&pool.size, pool), message);
     if most == 0 {
         out.push(
             finding(format!("`{}` may open no connection at all", pool.name))
@@ -202,7 +215,15 @@ fn too_small(pool: &Pool, facts: &Facts, options: &Options, out: &mut Vec<Findin
     if is_pooler(pool.tool) {
         return lends_few(pool, most, out);
     }
+    let linked = facts.linked(pool);
+    let may_run = |w: &crate::facts::Workload| {
+        linked.is_empty() || linked.iter().any(|known| std::ptr::eq(*known, w))
+    };
     let threads = facts.workloads.iter().filter_map(|w| {
+        // A servlet container has more threads than connections by design.
+        if w.tool == Tool::Hikari || !may_run(w) {
+            return None;
+        }
         let threads = w.threads.as_ref()?;
         (threads.value > most).then_some((threads, w))
     });

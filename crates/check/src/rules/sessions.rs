@@ -38,10 +38,16 @@ pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
     }
 }
 
-/// By database name, where both say one; a `*` serves every name.
+/// By the pooler's own host name, where a manifest tells it; else by database
+/// name, where both say one. `*` and `default` serve every name.
 fn leads_to(app: &Pool, pooler: &Pool) -> bool {
+    if app.target.host.as_ref() == Some(&pooler.name) {
+        return true;
+    }
+    // PgCat's and Odyssey's pools are `database.user`.
+    let served = pooler.name.split('.').next().unwrap_or("");
     match &app.target.database {
-        Some(name) => pooler.name == *name || pooler.name == "*",
+        Some(name) => pooler.name == *name || [name.as_str(), "*", "default"].contains(&served),
         None => true,
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
         .servers
         .iter()
         .any(|s| s.idle_in_transaction.value != Wait::Forever);
-    let server_statement = facts.servers.iter().any(|s| s.statement.value != Wait::Forever);
+    let server_statement = facts
+        .servers
+        .iter()
+        .any(|s| s.statement.value != Wait::Forever);
     for pool in &facts.pools {
         wait(pool, out);
         idle_transaction(pool, server_idle, out);
@@ -59,7 +62,9 @@ fn idle_transaction(pool: &Pool, by_server: bool, out: &mut Vec<Finding>) {
     let Some(value) = off(&pool.timeouts.idle_in_transaction) else {
         return;
     };
-    if by_server || pool.tool == Tool::Plimsoll {
+    // Plimsoll finds such leases by learning, unless that is off.
+    let learns = pool.tool == Tool::Plimsoll && off(&pool.timeouts.leak).is_none();
+    if by_server || learns {
         return;
     }
     let severity = match value.is_stated() {
@@ -99,24 +104,69 @@ fn statement(pool: &Pool, by_server: bool, out: &mut Vec<Finding>) {
     }
 }
 
+/// Only what somebody wrote.
+fn stated(value: &Option<Value<Wait>>) -> Option<&Value<Wait>> {
+    value.as_ref().filter(|v| v.is_stated())
+}
+
 /// A request waits for a connection, then for its statement: each outer time
 /// must be longer than the inner one, or its error is never seen.
 fn order(pool: &Pool, facts: &Facts, out: &mut Vec<Finding>) {
     let t = &pool.timeouts;
     let request = t.request.as_ref();
     let pairs = [
-        (t.wait.as_ref(), request, "the wait for a connection", "the request"),
+        (
+            t.wait.as_ref(),
+            request,
+            "the wait for a connection",
+            "the request",
+        ),
         (t.statement.as_ref(), request, "a statement", "the request"),
-        (t.idle.as_ref(), t.lifetime.as_ref(), "the idle time of a connection", "its lifetime"),
+        (
+            t.idle.as_ref(),
+            t.lifetime.as_ref(),
+            "the idle time of a connection",
+            "its lifetime",
+        ),
+        (
+            t.leak.as_ref(),
+            t.lifetime.as_ref(),
+            "the leak threshold",
+            "the life of a connection",
+        ),
+        (
+            stated(&t.connect),
+            t.wait.as_ref(),
+            "an attempt to connect",
+            "the wait for a connection",
+        ),
     ];
     for (inner, outer, inner_name, outer_name) in pairs {
         pair(pool, inner, outer, (inner_name, outer_name), out);
+    }
+    // The server ends a statement in order; what gives up before it loses the connection.
+    let cuts = matches!(pool.tool, Tool::Plimsoll | Tool::PgBouncer | Tool::PgCat);
+    for server in facts.servers.iter().filter(|_| cuts) {
+        let names = ("a statement at the server", "a statement at the pooler");
+        pair(
+            pool,
+            Some(&server.statement),
+            stated(&t.statement),
+            names,
+            out,
+        );
     }
     // The pooler's wait must end before the application gives up on it.
     if is_pooler(pool.tool) {
         for app in facts.pools.iter().filter(|p| !is_pooler(p.tool)) {
             let names = ("the pooler's wait", "the application's request");
-            pair(pool, t.wait.as_ref(), app.timeouts.request.as_ref(), names, out);
+            pair(
+                pool,
+                t.wait.as_ref(),
+                app.timeouts.request.as_ref(),
+                names,
+                out,
+            );
         }
     }
 }
@@ -158,18 +208,26 @@ fn pair(
     );
 }
 
+/// How long a connection that nobody uses is kept: whatever ends it first.
+fn resting(pool: &Pool) -> Wait {
+    let time = |value: &Option<Value<Wait>>| value.as_ref().map_or(Wait::Forever, |v| v.value);
+    time(&pool.timeouts.idle).min(time(&pool.timeouts.lifetime))
+}
+
 fn idle(pool: &Pool, out: &mut Vec<Finding>) {
     let t = &pool.timeouts;
-    if let Some(idle) = &t.idle
-        && let Some(time) = idle.value.time()
-        && time > FIREWALL
-        && idle.is_stated()
+    if let Some(idle) = t.idle.as_ref().filter(|idle| idle.is_stated())
+        && resting(pool) > Wait::For(FIREWALL)
     {
+        let how_long = match resting(pool) {
+            Wait::For(time) => format!("for {}", shown(time)),
+            Wait::Forever => "for ever".to_owned(),
+        };
         out.push(
             Finding::new(
                 &IDLE_BEYOND_FIREWALL,
                 place_of(idle, pool),
-                format!("`{}` keeps idle connections for {}", pool.name, shown(time)),
+                format!("`{}` keeps idle connections {how_long}", pool.name),
             )
             .why("firewalls and load balancers forget silent connections after minutes up to an hour; the first request on such a one hangs")
             .help("10 minutes, or less than the firewall's own time"),
@@ -177,7 +235,7 @@ fn idle(pool: &Pool, out: &mut Vec<Finding>) {
     }
     let never = off(&t.idle).is_some() || t.idle.is_none();
     if let Some(lifetime) = off(&t.lifetime)
-        && never
+        && (never || lifetime.is_stated())
     {
         out.push(
             Finding::new(
@@ -221,17 +279,31 @@ fn leak(pool: &Pool, out: &mut Vec<Finding>) {
 
 /// The server's own: only what somebody switched off.
 fn servers(facts: &Facts, out: &mut Vec<Finding>) {
+    let stated_off = |value: &Value<Wait>| match value.value {
+        Wait::Forever => value.place().cloned(),
+        Wait::For(_) => None,
+    };
     for server in &facts.servers {
-        let value = &server.idle_in_transaction;
-        if let (Wait::Forever, Some(place)) = (value.value, value.place()) {
+        if let Some(place) = stated_off(&server.idle_in_transaction) {
             out.push(
                 Finding::new(
                     &IDLE_TRANSACTION_UNBOUNDED,
-                    place.clone(),
+                    place,
                     "the server lets a transaction in which nothing happens last for ever",
                 )
                 .why("a forgotten COMMIT keeps its connection and its locks; a few of them drain every pool before this server")
                 .help("some minutes, such as 5min"),
+            );
+        }
+        if let Some(place) = stated_off(&server.statement) {
+            out.push(
+                Finding::new(
+                    &STATEMENT_UNBOUNDED,
+                    place,
+                    "the server stops no statement, however long it runs",
+                )
+                .why("one slow plan keeps connections for as long as it runs")
+                .help("ALTER ROLE … SET statement_timeout for the application; not for migrations, which take hours"),
             );
         }
     }

@@ -18,7 +18,9 @@ fn way(nature: Nature, inputs: &[Input]) -> Vec<String> {
         let (after, _) = next(nature, state, *input).unwrap_or_else(|e| panic!("{e}"));
         state = after;
         all.push(match state {
-            State::Staging { step, of, serves } => format!("{step}/{of}{}", if serves { "!" } else { "" }),
+            State::Staging { step, of, serves } => {
+                format!("{step}/{of}{}", if serves { "!" } else { "" })
+            }
             State::Reverting(why) | State::RolledBack(why) | State::Refused(why) => {
                 format!("{} {}", state.label(), why.label())
             }
@@ -49,38 +51,100 @@ fn a_tightening_goes_step_by_step() {
     assert_eq!(
         way(nature(), &steps),
         [
-            "checking", "predicting", "1/4", "1/4!", "2/4", "2/4!", "3/4", "3/4!", "4/4", "4/4!",
-            "watching", "applied"
+            "checking",
+            "predicting",
+            "1/4",
+            "1/4!",
+            "2/4",
+            "2/4!",
+            "3/4",
+            "3/4!",
+            "4/4",
+            "4/4!",
+            "watching",
+            "applied"
         ]
     );
 }
 
 #[test]
 fn a_loosening_a_person_s_order_and_an_identity_have_shorter_ways() {
-    let loosens = Nature { loosens: true, ..nature() };
-    assert_eq!(way(loosens, &[Checked(true), Serves]), ["checking", "1/1", "1/1!"]);
-    let now = Nature { now: true, ..nature() };
+    let loosens = Nature {
+        loosens: true,
+        ..nature()
+    };
     assert_eq!(
-        way(now, &[Checked(true), Serves, Judged(Worse), Judged(Worse), WatchEnded]),
+        way(loosens, &[Checked(true), Serves]),
+        ["checking", "1/1", "1/1!"]
+    );
+    let now = Nature {
+        now: true,
+        ..nature()
+    };
+    assert_eq!(
+        way(
+            now,
+            &[
+                Checked(true),
+                Serves,
+                Judged(Worse),
+                Judged(Worse),
+                WatchEnded
+            ]
+        ),
         ["checking", "1/1", "1/1!", "watching", "watching", "applied"],
         "what a person ordered is not taken back"
     );
-    let identity = Nature { class: Class::Identity, ..nature() };
-    assert_eq!(way(identity, &[Checked(true), Probed(true)]), ["checking", "probing", "1/1"]);
-    assert_eq!(way(identity, &[Checked(true), Probed(false)])[2], "refused probe");
-    let restart = Nature { class: Class::RestartOnly, now: true, ..nature() };
+    let identity = Nature {
+        class: Class::Identity,
+        ..nature()
+    };
+    assert_eq!(
+        way(identity, &[Checked(true), Probed(true)]),
+        ["checking", "probing", "1/1"]
+    );
+    assert_eq!(
+        way(identity, &[Checked(true), Probed(false)])[2],
+        "refused probe"
+    );
+    let restart = Nature {
+        class: Class::RestartOnly,
+        now: true,
+        ..nature()
+    };
     assert_eq!(way(restart, &[Checked(true)])[1], "refused restart_only");
 }
 
 #[test]
 fn what_hurts_goes_back() {
     assert_eq!(way(nature(), &[Checked(false)])[1], "refused check");
-    assert_eq!(way(nature(), &[Checked(true), Predicted(Worse)])[2], "refused prediction");
-    let forced = Nature { forced: true, ..nature() };
-    let hurt = [Checked(true), Predicted(Worse), Serves, Judged(Worse), ServeFailed, Serves];
+    assert_eq!(
+        way(nature(), &[Checked(true), Predicted(Worse)])[2],
+        "refused prediction"
+    );
+    let forced = Nature {
+        forced: true,
+        ..nature()
+    };
+    let hurt = [
+        Checked(true),
+        Predicted(Worse),
+        Serves,
+        Judged(Worse),
+        ServeFailed,
+        Serves,
+    ];
     assert_eq!(
         way(forced, &hurt),
-        ["checking", "predicting", "1/4", "1/4!", "reverting hurts", "reverting hurts", "rolled_back hurts"]
+        [
+            "checking",
+            "predicting",
+            "1/4",
+            "1/4!",
+            "reverting hurts",
+            "reverting hurts",
+            "rolled_back hurts"
+        ]
     );
     let asked = [Checked(true), Predicted(Fine), RollbackAsked, Serves];
     assert_eq!(way(nature(), &asked)[4], "rolled_back person");
@@ -88,7 +152,12 @@ fn what_hurts_goes_back() {
 
 fn natures() -> Vec<Nature> {
     let mut all = Vec::new();
-    for class in [Class::PerCheckout, Class::Capacity, Class::Identity, Class::RestartOnly] {
+    for class in [
+        Class::PerCheckout,
+        Class::Capacity,
+        Class::Identity,
+        Class::RestartOnly,
+    ] {
         for bits in 0..8 {
             all.push(Nature {
                 class,
@@ -102,7 +171,13 @@ fn natures() -> Vec<Nature> {
 }
 
 fn inputs() -> Vec<Input> {
-    let mut all = vec![Serves, ServeFailed, WatchEnded, RollbackAsked, Input::Restarted];
+    let mut all = vec![
+        Serves,
+        ServeFailed,
+        WatchEnded,
+        RollbackAsked,
+        Input::Restarted,
+    ];
     all.extend([true, false].map(Checked));
     all.extend([true, false].map(Probed));
     for verdict in [Fine, Worse, Unknown] {
@@ -134,7 +209,8 @@ fn reachable(nature: Nature) -> Vec<State> {
 fn a_kill_anywhere_leads_to_an_end() {
     for nature in natures() {
         for state in reachable(nature) {
-            let (mut state, mut task) = next(nature, state, Input::Restarted).expect("always legal");
+            let (mut state, mut task) =
+                next(nature, state, Input::Restarted).expect("always legal");
             let mut steps = 0;
             while !state.is_end() {
                 let answer = match task {
@@ -205,6 +281,13 @@ fn what_does_not_belong_is_refused_by_name() {
     let error = next(nature(), State::Applied, Serves).unwrap_err();
     assert_eq!(error.to_string(), "Serves while applied");
     assert!(next(nature(), State::Checking, Judged(Fine)).is_err());
-    let not_yet = State::Staging { step: 1, of: 4, serves: false };
-    assert!(next(nature(), not_yet, Judged(Fine)).is_err(), "not judged before it serves");
+    let not_yet = State::Staging {
+        step: 1,
+        of: 4,
+        serves: false,
+    };
+    assert!(
+        next(nature(), not_yet, Judged(Fine)).is_err(),
+        "not judged before it serves"
+    );
 }

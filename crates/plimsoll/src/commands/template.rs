@@ -19,15 +19,23 @@ pub fn run(args: &TemplateArgs) -> anyhow::Result<ExitCode> {
     };
     let Some(template) = Template::of(kind) else {
         let kinds: Vec<&str> = TEMPLATES.iter().map(|t| t.kind).collect();
-        bail!("there is no template `{kind}`; there are {}", kinds.join(", "));
+        bail!(
+            "there is no template `{kind}`; there are {}",
+            kinds.join(", ")
+        );
     };
     let usual = Numbers::default();
     let max = args.max_connections.unwrap_or(usual.max_connections);
     // Less what PostgreSQL keeps for superusers, and room for people and migrations.
-    let line = max.saturating_sub(3).saturating_sub((max / 6).max(5)).max(1);
+    let line = max
+        .saturating_sub(3)
+        .saturating_sub((max / 6).max(5))
+        .max(1);
     let size = args.size.unwrap_or(usual.size.min(line));
     if size > line {
-        bail!("{size} connections do not fit a server with max_connections = {max}: at most {line}");
+        bail!(
+            "{size} connections do not fit a server with max_connections = {max}: at most {line}"
+        );
     }
     print(&template.filled(&Numbers {
         size,

@@ -1,8 +1,8 @@
 //! The files that are meant: named ones always, in directories those that are
 //! settings by name and content.
 
-use anyhow::{Context, bail};
 use ::check::{FILE_BYTES_MAX, Files, Kind};
+use anyhow::{Context, bail};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};

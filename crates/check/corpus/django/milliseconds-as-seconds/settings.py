@@ -1,0 +1,19 @@
+import os
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "stock",
+        "USER": "stock",
+        "PASSWORD": os.environ["DB_PASSWORD"],
+        "HOST": "stock-db",
+        "OPTIONS": {
+            "connect_timeout": 5000,
+            "pool": {
+                "min_size": 2,
+                "max_size": 10,
+                "timeout": 10,
+            },
+        },
+    }
+}

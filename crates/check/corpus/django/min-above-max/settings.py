@@ -1,0 +1,18 @@
+import os
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "booking",
+        "USER": "booking",
+        "PASSWORD": os.environ["DB_PASSWORD"],
+        "HOST": "db.internal",
+        "OPTIONS": {
+            "pool": {
+                "min_size": 20,
+                "max_size": 10,
+                "timeout": 10,
+            },
+        },
+    }
+}

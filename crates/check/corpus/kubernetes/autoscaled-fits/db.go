@@ -1,0 +1,21 @@
+package feed
+
+import (
+	"database/sql"
+	"os"
+	"time"
+
+	_ "github.com/lib/pq"
+)
+
+func Open() (*sql.DB, error) {
+	db, err := sql.Open("postgres", os.Getenv("DATABASE_URL"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(10)
+	db.SetMaxIdleConns(5)
+	db.SetConnMaxLifetime(30 * time.Minute)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	return db, nil
+}

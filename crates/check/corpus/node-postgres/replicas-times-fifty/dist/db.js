@@ -1,0 +1,7 @@
+const { Pool } = require('pg');
+module.exports = new Pool({
+  connectionString: process.env.DATABASE_URL,
+  max: 50,
+  connectionTimeoutMillis: 5000,
+  idleTimeoutMillis: 30000,
+});

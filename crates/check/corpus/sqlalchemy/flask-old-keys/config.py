@@ -1,0 +1,10 @@
+import os
+
+# Flask-SQLAlchemy 3.1
+
+
+class Config:
+    SQLALCHEMY_DATABASE_URI = os.environ["DATABASE_URL"]
+    SQLALCHEMY_TRACK_MODIFICATIONS = False
+    SQLALCHEMY_POOL_SIZE = 20
+    SQLALCHEMY_MAX_OVERFLOW = 10

@@ -1,0 +1,10 @@
+import os
+from sqlalchemy import create_engine
+
+engine = create_engine(
+    os.environ["DATABASE_URL"],
+    pool_size=0,
+    pool_timeout=10,
+    pool_recycle=1800,
+    pool_pre_ping=True,
+)

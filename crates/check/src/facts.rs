@@ -269,9 +269,11 @@ impl Pool {
     }
 
     /// Each thread of a process has such a pool of its own: Django where no
-    /// pool is configured, which keeps one connection for each thread.
+    /// pool is configured, SQLAlchemy's NullPool before a pooler. Both take one
+    /// connection for each thread that asks.
     pub fn per_thread(&self) -> bool {
-        self.tool == Tool::Django && self.min.is_none() && !self.size.is_stated()
+        let no_pool = matches!(self.tool, Tool::Django | Tool::SqlAlchemy);
+        no_pool && !self.size.is_stated() && self.min.is_none() && self.extra.is_none()
     }
 }
 

@@ -109,6 +109,17 @@ impl Engine<'_, '_, '_> {
         )
     }
 
+    /// Its URL says that a pooler bounds what reaches the server.
+    fn is_before_pooler(&self) -> bool {
+        let code = self.options.code;
+        let Some(url) = self.url else { return false };
+        [url, code.behind(url)].iter().any(|expr| {
+            let source = code.text.get(expr.place.range.clone()).unwrap_or("");
+            let source = source.to_ascii_lowercase();
+            POOLERS.iter().any(|word| source.contains(word))
+        })
+    }
+
     /// The name of the pool's class, where one is stated.
     fn class(&self) -> Option<&str> {
         let options = self.options;
@@ -119,6 +130,14 @@ impl Engine<'_, '_, '_> {
         }
     }
 }
+
+/// Words by which a URL, or the variable that holds it, names a pooler; its
+/// usual ports are among them.
+const POOLERS: &[&str] = &[
+    "bouncer", "pooler", "pgcat", "pgdog", "odyssey", "plimsoll", ":6432", ":6543",
+];
+
+const BEFORE_POOLER: &str = "SQLAlchemy's NullPool before a pooler: one connection for each thread";
 
 /// Where the engine connects to.
 enum Where {
@@ -166,6 +185,12 @@ fn read_engine(engine: &Engine<'_, '_, '_>, facts: &mut Facts) {
         pool.timeouts.wait = options.time("pool_timeout", seconds, default_s(30, DEFAULT), facts);
         let never = default_forever("SQLAlchemy's default: pool_recycle is off");
         pool.timeouts.lifetime = options.time("pool_recycle", seconds, never, facts);
+        // What is never replaced, and not tried before use, may rest for ever.
+        let off = pool.timeouts.lifetime.as_ref();
+        let off = off.filter(|age| age.is_stated() && age.value == Wait::Forever);
+        if !options.is_true("pool_pre_ping") {
+            pool.timeouts.idle = off.cloned();
+        }
     }
     if let Some(connect) = &connect {
         connection(connect, &mut pool, facts);
@@ -192,7 +217,10 @@ fn sized(engine: &Engine<'_, '_, '_>, facts: &mut Facts) -> Option<Pool> {
             "QueuePool" | "AsyncAdaptedQueuePool" | "FallbackAsyncAdaptedQueuePool" => {}
             "NullPool" => {
                 refused(options, facts);
-                return Some(new(Value::stated(Limit::Unlimited, class.place.clone())));
+                return Some(new(match engine.is_before_pooler() {
+                    true => Value::default(Limit::Of(1), BEFORE_POOLER),
+                    false => Value::stated(Limit::Unlimited, class.place.clone()),
+                }));
             }
             "StaticPool" => return Some(new(Value::stated(Limit::Of(1), class.place.clone()))),
             _ => return None,

@@ -34,6 +34,18 @@ engine = create_engine(
                 "engine = create_engine('postgresql+psycopg2://db/shop', poolclass=NullPool)",
                 &["SQLAlchemy engine size=∞<NullPool> life=~0 to=db:?/shop"],
             ),
+            (
+                "engine = create_engine(os.environ['PGBOUNCER_URL'], poolclass=NullPool)",
+                &["SQLAlchemy engine size=~1 life=~0"],
+            ),
+            (
+                "engine = create_engine(url, pool_recycle=-1)",
+                &["SQLAlchemy engine size=~5 extra=~10 wait=~30 idle=∞<-1> life=∞<-1>"],
+            ),
+            (
+                "engine = create_engine(url, pool_recycle=-1, pool_pre_ping=True)",
+                &["SQLAlchemy engine size=~5 extra=~10 wait=~30 life=∞<-1>"],
+            ),
             ("engine = create_engine('sqlite:///x.db', pool_size=0)", &[]),
             ("engine = create_engine('mysql+pymysql://db/x')", &[]),
             (

@@ -40,6 +40,14 @@ impl<T> Value<T> {
         }
     }
 
+    /// The same, said otherwise.
+    pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Value<U> {
+        Value {
+            value: of(self.value),
+            origin: self.origin,
+        }
+    }
+
     /// The place, where somebody wrote it.
     pub fn place(&self) -> Option<&Place> {
         match &self.origin {

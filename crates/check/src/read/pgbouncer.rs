@@ -86,6 +86,32 @@ pub(crate) fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
+/// One line of `[databases]`, and the settings that hold where it says nothing.
+struct Entry<'a> {
+    words: &'a [(&'a str, String, Place)],
+    keys: &'a Keys<'a>,
+}
+
+impl<'a> Entry<'a> {
+    fn own(&self, key: &str) -> Option<(&'a str, Place)> {
+        let found = self.words.iter().find(|(k, _, _)| *k == key);
+        found.map(|(_, value, place)| (value.as_str(), place.clone()))
+    }
+
+    fn either(&self, own: &str, general: &str) -> Option<(&'a str, Place)> {
+        self.own(own).or_else(|| self.keys.get(general).cloned())
+    }
+
+    fn target(&self) -> Target {
+        let text = |key| self.own(key).map(|(v, _)| v.to_owned());
+        Target {
+            host: text("host"),
+            port: self.own("port").and_then(|(v, _)| v.parse().ok()),
+            database: text("dbname"),
+        }
+    }
+}
+
 fn pool(
     name: &str,
     words: &[(&str, String, Place)],
@@ -94,79 +120,45 @@ fn pool(
     users: u64,
     facts: &mut Facts,
 ) -> Pool {
-    let own = |key: &str| {
-        let found = words.iter().find(|(k, _, _)| *k == key);
-        found.map(|(_, value, place)| (value.as_str(), place.clone()))
-    };
-    let either = |own_key: &str, key: &str| own(own_key).or_else(|| keys.get(key).cloned());
-    if let Some((_, place)) = own("password") {
+    let entry = Entry { words, keys };
+    if let Some((_, place)) = entry.own("password") {
         facts.secrets.push(Secret {
             place,
             what: "a database user's password".to_owned(),
         });
     }
-    let odd = &mut facts.odd;
-    let limit = |found: Option<(&str, Place)>, default: Limit, odd: &mut Vec<Odd>| {
-        count(found, odd).map_or(Value::default(default, DEFAULT), |v| Value {
-            value: match v.value {
-                0 => Limit::Unlimited,
-                n => Limit::Of(n),
-            },
-            origin: v.origin,
-        })
+    let mut number =
+        |found, default| count(found, &mut facts.odd).unwrap_or(Value::default(default, DEFAULT));
+    let or_all = |n| match n {
+        0 => Limit::Unlimited,
+        n => Limit::Of(n),
     };
-    let size = limit(either("pool_size", "default_pool_size"), Limit::Of(20), odd);
-    let cap = limit(
-        either("max_db_connections", "max_db_connections"),
-        Limit::Unlimited,
-        odd,
-    );
-    let reserve = count(either("reserve_pool_size", "reserve_pool_size"), odd);
-    let clients = count(keys.get("max_client_conn").cloned(), odd);
-    let forced = own("user").is_some();
+    let size = number(entry.either("pool_size", "default_pool_size"), 20);
+    let reserve = number(entry.either("reserve_pool_size", "reserve_pool_size"), 0);
+    let min = number(entry.either("min_pool_size", "min_pool_size"), 0);
+    let cap = number(entry.either("max_db_connections", "max_db_connections"), 0);
+    let clients = number(keys.get("max_client_conn").cloned(), 100);
+    let prepared = number(keys.get("max_prepared_statements").cloned(), 200);
     Pool {
         tool: Tool::PgBouncer,
         name: name.to_owned(),
         place,
-        size,
-        extra: Some(
-            reserve.map_or(Value::default(Limit::Of(0), DEFAULT), |v| Value {
-                value: Limit::Of(v.value),
-                origin: v.origin,
-            }),
-        ),
-        min: Some(
-            count(either("min_pool_size", "min_pool_size"), odd)
-                .unwrap_or(Value::default(0, DEFAULT)),
-        ),
-        cap: Some(cap),
-        clients: Some(
-            clients.map_or(Value::default(Limit::Of(100), DEFAULT), |v| Value {
-                value: Limit::Of(v.value),
-                origin: v.origin,
-            }),
-        ),
-        times: if forced { 1 } else { users.max(1) },
-        mode: Some(mode(either("pool_mode", "pool_mode"))),
-        keeps_prepared: Some(
-            count(keys.get("max_prepared_statements").cloned(), odd).map_or(
-                Value::default(
-                    true,
-                    "PgBouncer's default since 1.24: max_prepared_statements = 200",
-                ),
-                |v| Value {
-                    value: v.value > 0,
-                    origin: v.origin,
-                },
-            ),
-        ),
+        size: size.map(or_all),
+        extra: Some(reserve.map(Limit::Of)),
+        min: Some(min),
+        cap: Some(cap.map(or_all)),
+        clients: Some(clients.map(Limit::Of)),
+        times: if entry.own("user").is_some() {
+            1
+        } else {
+            users.max(1)
+        },
+        mode: Some(mode(entry.either("pool_mode", "pool_mode"))),
+        // 200 by default since 1.24.
+        keeps_prepared: Some(prepared.map(|n| n > 0)),
         timeouts: timeouts(keys),
         needs: Vec::new(),
-        target: Target {
-            host: own("host").map(|(v, _)| v.to_owned()),
-            port: own("port").and_then(|(v, _)| v.parse().ok()),
-            database: own("dbname").map(|(v, _)| v.to_owned()),
-        },
+        target: entry.target(),
     }
 }
 
@@ -213,7 +205,8 @@ fn timeouts(keys: &Keys<'_>) -> Timeouts {
         statement: time("query_timeout", 0.0),
         idle_in_transaction: time("idle_transaction_timeout", 0.0),
         idle: time("server_idle_timeout", 600.0),
-        lifetime: time("server_lifetime", 3600.0),
+        // 0 is no "never" there.
+        lifetime: time("server_lifetime", 3600.0).filter(|v| v.value != Wait::Forever),
         leak: None,
         request: None,
     }
@@ -237,6 +230,14 @@ fn seconds(text: &str) -> Option<f64> {
 fn times(keys: &Keys<'_>, facts: &mut Facts) {
     for (key, (text, place)) in keys {
         let is_time = key.ends_with("_timeout") || *key == "server_lifetime";
+        if *key == "server_lifetime" && seconds(text) == Some(0.0) {
+            facts.odd.push(Odd {
+                tool: Tool::PgBouncer,
+                place: place.clone(),
+                what: "`server_lifetime = 0` closes each connection after one use".to_owned(),
+                help: "write an age in seconds, such as 3600; there is no \"never\"".to_owned(),
+            });
+        }
         if is_time && seconds(text).is_none() {
             facts.odd.push(Odd {
                 tool: Tool::PgBouncer,

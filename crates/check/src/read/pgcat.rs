@@ -1,4 +1,4 @@
-//! pgcat.toml.
+//! pgcat.toml: pools of databases with their users; times in milliseconds.
 
 use super::foreign;
 use super::pooler;

@@ -1,3 +1,5 @@
+//! Ways of a change, and what holds for all of them.
+
 use super::*;
 use std::collections::BTreeSet;
 

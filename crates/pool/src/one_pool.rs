@@ -118,8 +118,9 @@ impl Pool {
     /// an automatic size had learned stays.
     pub fn apply_sizer(&mut self, capacity: Option<u32>) {
         let Some(bounds) = self.bounds(capacity) else {
-            if self.sizer.take().is_some() {
-                self.searched = std::mem::replace(&mut self.settings.size, self.asked);
+            if let Some(sizer) = self.sizer.take() {
+                self.searched = sizer.size();
+                self.settings.size = self.asked;
             }
             self.sized = false;
             return;

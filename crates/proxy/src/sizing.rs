@@ -64,7 +64,9 @@ fn line(c: &Common, of: UpstreamId, pool: PoolId, kept: &Kept, change: &SizeChan
         return;
     };
     let undo = match change.reason {
-        SizeReason::ServerCapacity => "set guards.auto_size = \"observe\"".to_owned(),
+        SizeReason::ServerCapacity if change.to < change.from => {
+            "set guards.auto_size = \"observe\"".to_owned()
+        }
         _ => format!("set pool_size = {} for this database", kept.from),
     };
     tracing::info!(

@@ -10,6 +10,7 @@
 //! What cannot be read off as plain data is unknown, and unknown is never
 //! taken for the tool's default: such a pool, or such a time, is left out.
 
+mod arithmetic;
 mod django;
 mod django_keys;
 mod django_later;
@@ -313,7 +314,7 @@ impl<'a> Code<'a> {
             What::Text(text) => Found::new(Scalar::Text(text.clone()), &expr.place),
             What::Bool(b) => Found::new(Scalar::Bool(*b), &expr.place),
             What::Null => Found::new(Scalar::Null, &expr.place),
-            What::Name(name) => match (nanoseconds(name), self.constant(name)) {
+            What::Name(name) => match (arithmetic::nanoseconds(name), self.constant(name)) {
                 (Some(ns), _) => Found::new(Scalar::Nanoseconds(ns), &expr.place),
                 _ if ENDLESS.contains(&name.as_str()) => {
                     Found::new(Scalar::Number(f64::INFINITY), &expr.place)
@@ -324,7 +325,7 @@ impl<'a> Code<'a> {
             What::Binary(operator, left, right) => {
                 let left = self.follow(left, depth + 1);
                 let right = self.follow(right, depth + 1);
-                binary(operator, left, right, &expr.place)
+                arithmetic::binary(operator, left, right, &expr.place)
             }
             What::Call(call) => self.worth(call, depth).unwrap_or(unknown),
             What::Map(_) | What::Other => unknown,
@@ -447,60 +448,4 @@ impl<'a> Code<'a> {
 /// What stands behind the last dot.
 fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
-}
-
-fn binary(operator: &str, left: Found, right: Found, place: &Place) -> Found {
-    use Scalar::{Nanoseconds, Null, Number, Unknown};
-    let unknown = Found::new(Unknown, place);
-    if matches!(operator, "or" | "||" | "??") {
-        // What is not known here comes from outside; the other side is its default.
-        return match left.what {
-            Unknown | Null => Found {
-                is_default: true,
-                ..right
-            },
-            _ => left,
-        };
-    }
-    let is_default = left.is_default || right.is_default;
-    // Go multiplies a count by a unit; two units never.
-    let (a, b, timed) = match (left.what, right.what) {
-        (Number(a), Number(b)) => (a, b, false),
-        (Nanoseconds(a), Number(b)) | (Number(a), Nanoseconds(b)) => (a, b, true),
-        (Nanoseconds(a), Nanoseconds(b)) if operator != "*" => (a, b, operator != "/"),
-        _ => return unknown,
-    };
-    let result = match operator {
-        "*" => a * b,
-        "+" => a + b,
-        "-" => a - b,
-        "/" if b != 0.0 => a / b,
-        "//" if b != 0.0 => (a / b).floor(),
-        "**" => a.powf(b),
-        _ => return unknown,
-    };
-    if !result.is_finite() {
-        return unknown;
-    }
-    Found {
-        what: match timed {
-            true => Nanoseconds(result),
-            false => Number(result),
-        },
-        place: place.clone(),
-        is_default,
-    }
-}
-
-/// Go's units of time.
-fn nanoseconds(name: &str) -> Option<f64> {
-    Some(match name {
-        "time.Nanosecond" => 1.0,
-        "time.Microsecond" => 1e3,
-        "time.Millisecond" => 1e6,
-        "time.Second" => 1e9,
-        "time.Minute" => 60e9,
-        "time.Hour" => 3_600e9,
-        _ => return None,
-    })
 }

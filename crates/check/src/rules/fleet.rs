@@ -3,7 +3,7 @@
 use super::limits::{is_pooler, most};
 use super::{FLEET_OVER_SERVER, limits::place_of};
 use crate::engine::Options;
-use crate::facts::{Facts, Pool, Workload};
+use crate::facts::{Facts, Pool, Value, Workload};
 use crate::finding::Finding;
 use crate::place::Place;
 
@@ -75,6 +75,17 @@ fn is_production(pool: &Pool) -> bool {
 }
 
 /// A pool that several workloads run counts once for each.
+/// How often one copy of a workload has the pool: in each process, and where
+/// there is no pool at all, in each thread.
+fn per_copy(pool: &Pool, workload: &Workload) -> u64 {
+    let count = |of: &Option<Value<u64>>| of.as_ref().map_or(1, |n| n.value.max(1));
+    let threads = match pool.per_thread() {
+        true => count(&workload.threads),
+        false => 1,
+    };
+    count(&workload.processes).saturating_mul(threads)
+}
+
 fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Vec<Copies<'a>> {
     let Some(one) = most(pool).number() else {
         return Vec::new();
@@ -84,7 +95,7 @@ fn copies<'a>(pool: &'a Pool, facts: &'a Facts) -> Vec<Copies<'a>> {
     let all = workloads_of(pool, facts).into_iter().map(|workload| {
         let (instances, processes) = workload.map_or((1, 1), |w| {
             let instances = w.replicas.value.saturating_add(w.surge.value);
-            (instances, w.processes.as_ref().map_or(1, |p| p.value))
+            (instances, per_copy(pool, w))
         });
         let processes = if pooler { 1 } else { processes };
         let sum = one
@@ -131,14 +142,19 @@ fn term(copies: &Copies<'_>) -> String {
     let Some(w) = copies.workload else {
         return format!("{} ({one})", copies.pool.name);
     };
-    let processes = w.processes.as_ref().map_or(1, |p| p.value);
+    let processes = per_copy(copies.pool, w);
+    let each = if copies.pool.per_thread() {
+        "threads"
+    } else {
+        "processes"
+    };
     let surge = match w.surge.value {
         0 => String::new(),
         n => format!(" + {n} while rolling out"),
     };
     match processes > 1 && !is_pooler(copies.pool.tool) {
         true => format!(
-            "{} ({} copies{surge} × {processes} processes × {one})",
+            "{} ({} copies{surge} × {processes} {each} × {one})",
             copies.pool.name, w.replicas.value
         ),
         false => format!(

@@ -188,7 +188,7 @@ pub(super) fn most(pool: &Pool) -> Limit {
 
 /// Threads of one process that each want a connection, or a stated demand.
 fn too_small(pool: &Pool, facts: &Facts, options: &Options, out: &mut Vec<Finding>) {
-    let Some(most) = most(pool).number() else {
+    let Some(most) = most(pool).number().filter(|_| !pool.per_thread()) else {
         return;
     };
     let finding =

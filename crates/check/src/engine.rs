@@ -124,9 +124,18 @@ impl Report {
             if !touches || word.is_empty() {
                 continue;
             }
-            match word.contains('\n') {
-                true => shown.source = "…".to_owned(),
-                false => shown.source = shown.source.replace(word, "…"),
+            if word.contains('\n') {
+                (shown.source, shown.before, shown.length) = ("…".to_owned(), 0, 1);
+                continue;
+            }
+            shown.source = shown.source.replace(word, "…");
+            // The line is shorter now, and how long a secret is, is one too.
+            let (at, here) = (&secret.place.range, &place.range);
+            if at.end <= here.start && line(at.start) + 1 == shown.line {
+                let gone = word.chars().count().saturating_sub(1);
+                shown.before = shown.before.saturating_sub(gone);
+            } else if at.start < here.end && here.start < at.end {
+                shown.length = 1;
             }
         }
     }

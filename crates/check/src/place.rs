@@ -34,8 +34,10 @@ pub struct Position {
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
-    /// The line's text, without its end.
+    /// The line's text, without its end; secrets masked.
     pub source: String,
+    /// Characters of `source` before those to underline.
+    pub before: usize,
     /// Characters to underline, at least one.
     pub length: usize,
 }
@@ -51,9 +53,11 @@ pub(crate) fn position(text: &str, range: &Range<usize>) -> Position {
     let line_start = before.rfind('\n').map_or(0, |n| n + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |n| start + n);
     let marked = &text[start..end.min(line_end).max(start)];
+    let column = text[line_start..start].chars().count() + 1;
     Position {
+        before: column - 1,
+        column,
         line: before.bytes().filter(|b| *b == b'\n').count() + 1,
-        column: text[line_start..start].chars().count() + 1,
         source: text[line_start..line_end]
             .trim_end()
             .chars()

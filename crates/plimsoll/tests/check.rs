@@ -58,6 +58,10 @@ fn findings_come_as_a_compiler_s_and_show_no_secret() {
     assert!(out.contains("6 | query_wait_timeout = 0"), "{out}");
     assert!(out.contains("warning[secret-in-file]"), "{out}");
     assert!(!out.contains("hunter2"), "{out}");
+    assert!(
+        out.contains("\n  |                         ^ \n"),
+        "no length of it: {out}"
+    );
     assert!(!out.contains('\u{1b}'), "no colours into a pipe");
 }
 

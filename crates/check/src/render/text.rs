@@ -85,7 +85,7 @@ fn spot(report: &Report, place: &Place, words: &str, style: Style, out: &mut Str
     let number = p.line.to_string();
     let gutter = " ".repeat(number.len());
     let _ = writeln!(out, "{gutter}--> {path}:{}:{}", p.line, p.column);
-    let before = p.column - 1;
+    let before = p.before;
     let shown = p.source.chars().count();
     if before > shown {
         return;

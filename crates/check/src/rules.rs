@@ -58,7 +58,6 @@ rules! {
     SECRET_IN_FILE "secret-in-file" Warning "a secret stands in the file";
     VALUE_ODD "value-odd" Error "a value cannot mean what was meant";
     KEY_UNREAD "key-unread" Warning "nothing reads this setting";
-    DRIVER_FAULT "driver-fault" Warning "this version of a driver has a known fault in its connection handling";
     UNREADABLE "unreadable" Error "the file could not be read";
     SUPPRESSION "suppression" Warning "a suppression does not hold";
 }

@@ -153,7 +153,7 @@ fn one(
             .as_ref()
             .and_then(|w| w.time(Tool::PgCat, Unit::Milliseconds, facts));
         if let Some(word) = &word {
-            short(key, word, facts);
+            value::short(Tool::PgCat, key, word, facts);
         }
         let default = value::wait(Duration::from_millis(default_ms));
         Some(stated.unwrap_or(Value::default(default, DEFAULT)))
@@ -171,22 +171,6 @@ fn one(
     };
     found.target = target(&pool);
     found
-}
-
-/// Milliseconds that look like seconds.
-fn short(key: &str, word: &Word, facts: &mut Facts) {
-    let Some(n) = word.literal().and_then(|w| value::number(&w.text)) else {
-        return;
-    };
-    let known = facts.odd.iter().any(|odd| odd.place == word.place);
-    if (1..value::MILLISECONDS_MIN).contains(&n) && !known {
-        facts.odd.push(Odd {
-            tool: Tool::PgCat,
-            place: word.place.clone(),
-            what: format!("`{key}` is in milliseconds: {n} milliseconds"),
-            help: format!("for {n} seconds write {}", n * 1000),
-        });
-    }
 }
 
 /// The first shard's first server.

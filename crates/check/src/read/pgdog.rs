@@ -3,8 +3,8 @@
 use super::foreign;
 use super::pgcat::mode;
 use super::tables::{self, Table};
-use super::value::{self, Unit, Word};
-use crate::facts::{Facts, Limit, Odd, Pool, Target, Timeouts, Tool, Value};
+use super::value::{self, Unit};
+use crate::facts::{Facts, Limit, Pool, Target, Timeouts, Tool, Value};
 use crate::place::FileId;
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn one(name: &str, general: Option<Table<'_>>, own: Table<'_>, facts: &mut Facts
             .as_ref()
             .and_then(|w| w.time(Tool::PgDog, Unit::Milliseconds, facts));
         if let Some(word) = &word {
-            short(key, word, facts);
+            value::short(Tool::PgDog, key, word, facts);
         }
         let default = value::wait(Duration::from_millis(default_ms));
         Some(stated.unwrap_or(Value::default(default, DEFAULT)))
@@ -157,22 +157,6 @@ fn one(name: &str, general: Option<Table<'_>>, own: Table<'_>, facts: &mut Facts
             .map(|w| w.text),
     };
     pool
-}
-
-/// Milliseconds that look like seconds.
-fn short(key: &str, word: &Word, facts: &mut Facts) {
-    let Some(n) = word.literal().and_then(|w| value::number(&w.text)) else {
-        return;
-    };
-    let known = facts.odd.iter().any(|odd| odd.place == word.place);
-    if (1..value::MILLISECONDS_MIN).contains(&n) && !known {
-        facts.odd.push(Odd {
-            tool: Tool::PgDog,
-            place: word.place.clone(),
-            what: format!("`{key}` is in milliseconds: {n} milliseconds"),
-            help: format!("for {n} seconds write {}", n * 1000),
-        });
-    }
 }
 
 #[cfg(test)]

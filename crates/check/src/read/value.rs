@@ -290,6 +290,22 @@ pub(crate) fn options(text: &str) -> Vec<(String, String)> {
     pairs.collect()
 }
 
+/// Milliseconds that look like seconds.
+pub(crate) fn short(tool: Tool, key: &str, word: &Word, facts: &mut Facts) {
+    let Some(n) = word.literal().and_then(|w| number(&w.text)) else {
+        return;
+    };
+    let known = facts.odd.iter().any(|odd| odd.place == word.place);
+    if (1..MILLISECONDS_MIN).contains(&n) && !known {
+        facts.odd.push(Odd {
+            tool,
+            place: word.place.clone(),
+            what: format!("`{key}` is in milliseconds: {n} milliseconds"),
+            help: format!("for {n} seconds write {}", n * 1000),
+        });
+    }
+}
+
 /// A pool of which only the size is known yet.
 pub(crate) fn pool(tool: Tool, name: impl Into<String>, place: Place, size: Value<Limit>) -> Pool {
     Pool {

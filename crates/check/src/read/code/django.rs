@@ -6,11 +6,12 @@
 
 use super::django_keys::{CONNECTION, ENTRY, LIBPQ, POOL, POOLISH};
 use super::django_later::{DATABASES_MAX, Written, extras};
-use super::options::{Options, Said, address, limit_above_zero, limit_always, pool, unknown};
+use super::options::{Options, Said, address, limit_above_zero, limit_always, unknown};
 use super::times::{Unit, Zero, default_forever, default_s, startup};
 use super::{Code, Entry, Found, Scalar, What};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Target, Tool, Unread, Value, Wait};
 use crate::place::Place;
+use crate::read::value::pool;
 use std::time::Duration;
 
 const NO_POOL: &str = "Django without a pool: one connection for each thread";

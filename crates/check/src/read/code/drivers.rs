@@ -1,12 +1,11 @@
 //! Pools of Python's drivers themselves: psycopg_pool, psycopg2.pool, asyncpg.
 
 use super::django::psycopg;
-use super::options::{
-    Options, Said, address, limit_above_zero, limit_always, pool, unknown, whole,
-};
+use super::options::{Options, Said, address, limit_above_zero, limit_always, unknown, whole};
 use super::times::{Unit, Zero, default_forever, default_s, server_time};
 use super::{Call, Code, Expr, POOLS_MAX, Scalar};
 use crate::facts::{Facts, Feature, Limit, Pool, Tool, Value, Wait};
+use crate::read::value::pool;
 use std::time::Duration;
 
 const ASYNCPG: &str = "asyncpg's default";

@@ -4,11 +4,12 @@
 //! the same variable there; else to one in the file that has none.
 
 use super::go_dsn::{Dsn, dsn, duration};
-use super::options::{limit_above_zero, limit_always, pool, unknown, whole};
+use super::options::{limit_above_zero, limit_always, unknown, whole};
 use super::times::server_time;
 use super::{Assignment, Call, Code, Expr, Found, POOLS_MAX, Scalar, What, last};
 use crate::facts::{Facts, Feature, Limit, Odd, Pool, Tool, Value, Wait};
 use crate::place::Place;
+use crate::read::value::pool;
 use std::time::Duration;
 
 const SQL: &str = "Go's default";

@@ -1,10 +1,11 @@
 //! Node's drivers: node-postgres, also under Prisma's adapter, and postgres.js.
 
-use super::options::{Options, Said, address, pool, unknown, whole};
+use super::options::{Options, Said, address, unknown, whole};
 use super::times::{Unit, Zero, default_forever, default_s, startup};
 use super::{Call, Code, Found, POOLS_MAX, Scalar, What};
 use crate::facts::{Facts, Feature, Limit, Pool, Timeouts, Tool, Value, Wait};
 use crate::read::prisma;
+use crate::read::value::pool;
 
 const DEFAULT: &str = "node-postgres's default";
 

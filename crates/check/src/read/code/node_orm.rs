@@ -2,11 +2,12 @@
 //! are maps that say `dialect`, `client` or `type`, wherever they stand.
 
 use super::node::{around, imports, times};
-use super::options::{Options, address, limit_always, pool, secret, unknown, whole};
+use super::options::{Options, address, limit_always, secret, unknown, whole};
 use super::times::{Unit, Zero, default_s};
 use super::{Call, Code, POOLS_MAX, What};
 use crate::facts::{Facts, Limit, Pool, Timeouts, Tool, Value};
 use crate::place::Place;
+use crate::read::value::pool;
 
 const POSTGRES: &[&str] = &["pg", "postgres", "postgresql", "pg-native", "pgnative"];
 

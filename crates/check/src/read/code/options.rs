@@ -3,7 +3,7 @@
 
 use super::times::{Unit, Zero, odd_time, wait};
 use super::{Code, Entry, Expr, Found, Scalar, Text};
-use crate::facts::{Facts, Limit, Odd, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait};
+use crate::facts::{Facts, Limit, Odd, Secret, Target, Tool, Unread, Value, Wait};
 use crate::place::Place;
 use crate::read::pgbouncer::distance;
 use crate::read::url;
@@ -350,24 +350,4 @@ pub(super) fn address(found: &Found, facts: &mut Facts) -> Option<Address> {
 /// is read for what is odd in it; such a pool is then left out.
 pub(super) fn unknown() -> Value<Limit> {
     Value::default(Limit::Of(0), "not known")
-}
-
-/// A pool of an application with nothing but its size.
-pub(super) fn pool(tool: Tool, name: String, place: Place, size: Value<Limit>) -> Pool {
-    Pool {
-        tool,
-        name,
-        place,
-        size,
-        extra: None,
-        min: None,
-        cap: None,
-        clients: None,
-        times: 1,
-        mode: None,
-        keeps_prepared: None,
-        timeouts: Timeouts::default(),
-        needs: Vec::new(),
-        target: Target::default(),
-    }
 }

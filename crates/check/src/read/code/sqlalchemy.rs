@@ -1,12 +1,11 @@
 //! SQLAlchemy's engines, also as Flask and others configure them.
 
-use super::options::{
-    Address, Options, Said, address, limit_above_zero, limit_always, pool, unknown,
-};
+use super::options::{Address, Options, Said, address, limit_above_zero, limit_always, unknown};
 use super::times::{Unit, Zero, default_forever, default_s, server_time, startup};
 use super::{Call, Code, Entry, Expr, Found, POOLS_MAX, What};
 use crate::facts::{Facts, Feature, Limit, Pool, Tool, Unread, Value, Wait};
 use crate::place::Place;
+use crate::read::value::pool;
 use std::time::Duration;
 
 const DEFAULT: &str = "SQLAlchemy's default";

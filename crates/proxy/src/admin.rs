@@ -13,16 +13,16 @@ use crate::port::{Common, ConsoleJob, act};
 use crate::registry::{Place, Registry, UpstreamCell};
 use crate::worker::{Worker, waker_token};
 use config::Plan;
-use events::{ClientId, WorkerId};
+use events::{ClientId, Guard, GuardCounts, GuardMode, WorkerId};
 pub(crate) use figures::Figures;
 use figures::Period;
 use relay::{Hub, Seeds};
-pub use reload::{Reload, ReloadError};
+pub use reload::{Keeper, NoFile, ReloadError};
 use reload::{channel_binding, client_tls, server_tls};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -54,14 +54,21 @@ pub struct Handle {
 
 struct Inner {
     common: Arc<Common>,
-    reload: Reload,
-    /// One reload at a time.
+    keeper: Box<dyn Keeper>,
+    /// One change of what serves at a time.
     reloading: Mutex<()>,
     addresses: Vec<SocketAddr>,
     sockets: Vec<PathBuf>,
     mock_seed: [u8; 32],
     draining: AtomicBool,
     stopping: AtomicBool,
+    /// Why the settings keep the instance from being ready. Set by whoever keeps
+    /// the settings, read by probes.
+    held_back: Mutex<Option<String>>,
+    /// RELOADs of the console that have no answer yet.
+    reloads: AtomicU32,
+    /// What the guards over settings did; the pools count theirs themselves.
+    decisions: Mutex<GuardCounts>,
     versions: AtomicU64,
     period: Mutex<Period>,
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
@@ -78,7 +85,7 @@ impl Proxy {
     ///
     /// # Errors
     /// A socket that cannot be opened, certificates that cannot be read, too few files.
-    pub fn start(plan: Plan, reload: Reload) -> Result<Proxy, StartError> {
+    pub fn start(plan: Plan, keeper: Box<dyn Keeper>) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
         let listeners = listen::open(&plan).map_err(StartError)?;
@@ -102,13 +109,16 @@ impl Proxy {
         let mock_seed = random();
         let inner = Inner {
             common: Arc::clone(&common),
-            reload,
+            keeper,
             reloading: Mutex::new(()),
             addresses: listeners.iter().filter_map(tcp_address).collect(),
             sockets: listeners.iter().filter_map(unix_path).collect(),
             mock_seed,
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            held_back: Mutex::default(),
+            reloads: AtomicU32::new(0),
+            decisions: Mutex::default(),
             versions: AtomicU64::new(0),
             period: Mutex::default(),
             watched: Mutex::default(),
@@ -417,6 +427,32 @@ impl Handle {
         {
             return Err("draining".into());
         }
-        Ok(())
+        match &*self.lock(&self.inner.held_back) {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the instance from being ready, with a reason that holds no secret;
+    /// `None` lets it be. Clients that come all the same are served.
+    pub fn hold_back(&self, reason: Option<String>) {
+        *self.lock(&self.inner.held_back) = reason;
+    }
+
+    /// A guard over settings came to its decision.
+    pub fn note_decision(&self, guard: Guard, mode: GuardMode) {
+        self.lock(&self.inner.decisions).decided(guard, mode);
+    }
+
+    pub(crate) fn decisions(&self) -> GuardCounts {
+        *self.lock(&self.inner.decisions)
+    }
+
+    pub(crate) fn reloads_under_way(&self) -> &AtomicU32 {
+        &self.inner.reloads
+    }
+
+    fn lock<'a, T>(&self, what: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
+        what.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

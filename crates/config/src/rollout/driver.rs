@@ -441,9 +441,13 @@ impl Driver {
         self.actions.push_back(Action::Note { version, text });
     }
 
-    /// The guard's mode in what serves: a change cannot switch off its own judge.
+    /// The guard's mode in what served before: a change cannot switch off its own
+    /// judge. The one switch can.
     fn guard_mode(&self) -> GuardMode {
-        self.current.plan.guards.mode(Guard::AutoRevert)
+        let set = self.current.plan.guards;
+        let off = self.latest.as_ref().is_some_and(|s| s.guards.off.is_some());
+        let holds = if off { set.observing() } else { set };
+        holds.mode(Guard::AutoRevert)
     }
 
     fn remember(&mut self, snapshot: &Arc<Snapshot>) {

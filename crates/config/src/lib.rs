@@ -36,6 +36,7 @@ mod plan;
 mod reference;
 pub mod rollout;
 mod rows;
+mod secrets;
 mod source;
 mod table;
 mod text;
@@ -53,6 +54,7 @@ pub use error::{ERRORS_MAX, Error, Errors};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
+pub use secrets::{MASKED, Refused, Reread, masked, reread, secret_files, with_secrets_of};
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
 pub use url::{UrlOptions, from_url, from_url_with};
@@ -85,11 +87,8 @@ pub fn parse_duration(text: &str) -> Option<std::time::Duration> {
 
 /// By the extension; another name is decided by what the file holds.
 fn dialect(path: &Path, source: &dyn Source) -> Result<Dialect, Errors> {
-    let extension = path.extension().map(|e| e.to_ascii_lowercase());
-    match extension.as_deref().and_then(|e| e.to_str()) {
-        Some("toml") => return Ok(Dialect::Toml),
-        Some("ini") => return Ok(Dialect::Ini),
-        _ => {}
+    if let Some(dialect) = dialect_of_name(path) {
+        return Ok(dialect);
     }
     let text = text::read(
         path,
@@ -98,6 +97,19 @@ fn dialect(path: &Path, source: &dyn Source) -> Result<Dialect, Errors> {
         "the settings file",
         None,
     )?;
+    Ok(dialect_of_text(&text))
+}
+
+fn dialect_of_name(path: &Path) -> Option<Dialect> {
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    match extension.as_deref().and_then(|e| e.to_str()) {
+        Some("toml") => Some(Dialect::Toml),
+        Some("ini") => Some(Dialect::Ini),
+        _ => None,
+    }
+}
+
+fn dialect_of_text(text: &str) -> Dialect {
     let of_pgbouncer = [
         "[pgbouncer]",
         "[databases]",
@@ -108,7 +120,7 @@ fn dialect(path: &Path, source: &dyn Source) -> Result<Dialect, Errors> {
     let is_ini = text
         .lines()
         .any(|l| of_pgbouncer.iter().any(|s| l.trim_start().starts_with(s)));
-    Ok(if is_ini { Dialect::Ini } else { Dialect::Toml })
+    if is_ini { Dialect::Ini } else { Dialect::Toml }
 }
 
 #[cfg(test)]

@@ -33,5 +33,6 @@ pub mod log;
 pub mod metrics;
 mod process;
 mod server;
+pub mod watch;
 
 pub use server::{Control, Health, Source, start};

@@ -110,19 +110,24 @@ pub fn keep_fixed(old: &Plan, new: &mut Plan) -> Vec<Change> {
     }
     let mut kept = diff(old, new);
     kept.retain(|c| c.class == Class::RestartOnly);
+    take_fixed(old, new);
+    kept
+}
+
+/// Puts what only a restart changes of one plan into another.
+pub fn take_fixed(from: &Plan, to: &mut Plan) {
     for setting in settings().iter().filter(|s| s.class == Class::RestartOnly) {
         if let Some(access) = setting.access {
-            (access.set)(new, (access.get)(old));
+            (access.set)(to, (access.get)(from));
         }
         // Ports stand beside the addresses, and are not in the list's words.
-        let running = old.shown.iter().find(|s| s.key == setting.key);
-        let shown = new.shown.iter_mut().find(|s| s.key == setting.key);
-        if let (Some(running), Some(shown)) = (running, shown) {
-            shown.clone_from(running);
+        let theirs = from.shown.iter().find(|s| s.key == setting.key);
+        let shown = to.shown.iter_mut().find(|s| s.key == setting.key);
+        if let (Some(theirs), Some(shown)) = (theirs, shown) {
+            shown.clone_from(theirs);
         }
     }
-    new.listen.clone_from(&old.listen);
-    kept
+    to.listen.clone_from(&from.listen);
 }
 
 fn or_none(text: &str) -> &str {

@@ -49,7 +49,7 @@ mod value;
 use std::path::Path;
 
 pub use change::with_key;
-pub use diff::{Change, Direction, check_reload, diff, keep_fixed};
+pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};
 pub use error::{ERRORS_MAX, Error, Errors};
 pub use keeping::{Keeping, SettingsSource};

@@ -29,10 +29,12 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+pub mod api;
 pub mod log;
 pub mod metrics;
 mod process;
 mod server;
+pub mod settings;
 pub mod watch;
 
 pub use server::{Control, Health, Source, start};

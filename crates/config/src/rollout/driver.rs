@@ -287,23 +287,12 @@ impl Driver {
     /// # Errors
     /// Why it is not begun; nothing has changed then.
     pub fn propose(&mut self, now: Time, proposal: Proposal) -> Result<Nature, Refusal> {
-        let changes = diff(&self.current.plan, &proposal.plan);
-        let guarded = self.guard_mode() == GuardMode::Enforce;
-        // Without the guard nothing is staged: it would be taken back by nobody.
-        let nature = nature(&changes, proposal.now || !guarded, proposal.forced);
-        match &self.open {
-            Some(open) if !proposal.now && nature.tightens => {
-                return Err(Refusal::Busy {
-                    version: open.proposal.version,
-                    state: open.state,
-                });
-            }
-            Some(open) if open.proposal.version == proposal.version => {
-                return Err(Refusal::Same);
-            }
-            None if changes.is_empty() => return Err(Refusal::Same),
-            Some(_) => self.supersede(now),
-            None => {}
+        if let Some(refusal) = self.refusal(&proposal.plan, proposal.now) {
+            return Err(refusal);
+        }
+        let nature = self.nature(&proposal);
+        if self.open.is_some() {
+            self.supersede(now);
         }
         let (state, task) = begin();
         self.overlays.clear();
@@ -318,6 +307,26 @@ impl Driver {
         });
         self.entered(task, String::new());
         Ok(nature)
+    }
+
+    /// Why a proposal of this plan would not be begun.
+    pub fn refusal(&self, plan: &Plan, now: bool) -> Option<Refusal> {
+        let changes = diff(&self.current.plan, plan);
+        match &self.open {
+            Some(open) if !now && nature(&changes, now, false).tightens => Some(Refusal::Busy {
+                version: open.proposal.version,
+                state: open.state,
+            }),
+            None if changes.is_empty() => Some(Refusal::Same),
+            _ => None,
+        }
+    }
+
+    fn nature(&self, proposal: &Proposal) -> Nature {
+        let changes = diff(&self.current.plan, &proposal.plan);
+        // Without the guard nothing is staged: it would be taken back by nobody.
+        let guarded = self.guard_mode() == GuardMode::Enforce;
+        nature(&changes, proposal.now || !guarded, proposal.forced)
     }
 
     /// The open change gives way. What follows may yet be refused, so the old
@@ -372,6 +381,11 @@ impl Driver {
         if self.overlays.len() < OVERLAYS_MAX {
             self.overlays.push((key.to_owned(), value.to_owned()));
         }
+    }
+
+    /// The file was read again: what the console SET is over.
+    pub fn clear_overlays(&mut self) {
+        self.overlays.clear();
     }
 
     /// Secrets were read anew: what serves and what shall serve have new ones.

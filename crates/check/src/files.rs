@@ -1,5 +1,6 @@
 //! The files to check, and what each of them is.
 
+use crate::live::Live;
 use crate::place::FileId;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ pub(crate) struct File {
     pub path: PathBuf,
     /// `Err`: why there is no text, in words.
     pub text: Result<String, String>,
+    /// A running server's answers; `text` is their listing.
+    pub live: Option<Live>,
 }
 
 /// The files of one check. What stands in several of them is added up.
@@ -39,8 +42,21 @@ impl Files {
         self.push(path.into(), Err(why.into()));
     }
 
+    /// Adds a running server, as it described itself.
+    pub fn add_live(&mut self, live: Live) {
+        self.list.push(File {
+            path: PathBuf::from(format!("{} (pg_settings)", live.label)),
+            text: Ok(live.text()),
+            live: Some(live),
+        });
+    }
+
     fn push(&mut self, path: PathBuf, text: Result<String, String>) {
-        self.list.push(File { path, text });
+        self.list.push(File {
+            path,
+            text,
+            live: None,
+        });
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FileId, &File)> {
@@ -90,6 +106,7 @@ pub enum Kind {
     Prisma,
     Go,
     Environment,
+    LiveServer,
     /// None of these, or not what its name suggests: left alone.
     Unknown,
 }
@@ -114,6 +131,7 @@ impl Kind {
             Kind::Prisma => "Prisma schema",
             Kind::Go => "Go",
             Kind::Environment => "environment file",
+            Kind::LiveServer => "PostgreSQL server",
             Kind::Unknown => "unknown",
         }
     }

@@ -11,6 +11,7 @@ mod foreign;
 mod hikari;
 mod ini;
 mod kubernetes;
+mod live;
 mod odyssey;
 mod pgbouncer;
 mod pgcat;
@@ -28,6 +29,7 @@ mod url;
 mod value;
 mod yaml;
 
+pub(crate) use live::read as live;
 pub(crate) use settle::settle;
 
 use crate::facts::Facts;

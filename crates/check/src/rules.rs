@@ -3,6 +3,7 @@
 mod changes;
 mod fleet;
 mod limits;
+mod servers;
 mod sessions;
 mod texts;
 mod times;
@@ -58,6 +59,7 @@ rules! {
     SECRET_IN_FILE "secret-in-file" Warning "a secret stands in the file";
     VALUE_ODD "value-odd" Error "a value cannot mean what was meant";
     KEY_UNREAD "key-unread" Warning "nothing reads this setting";
+    SERVER_DIFFERS "server-differs" Warning "the server runs with other settings than its files say";
     UNREADABLE "unreadable" Error "the file could not be read";
     SUPPRESSION "suppression" Warning "a suppression does not hold";
 }
@@ -73,6 +75,7 @@ pub(crate) fn run(files: &Files, facts: &Facts, options: &Options) -> Vec<Findin
     fleet::run(facts, options, &mut out);
     times::run(facts, &mut out);
     sessions::run(facts, &mut out);
+    servers::run(facts, &mut out);
     texts::run(facts, &mut out);
     out
 }

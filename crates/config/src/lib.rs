@@ -55,7 +55,7 @@ pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
-pub use url::{UrlOptions, from_url, from_url_with};
+pub use url::{ServerUrl, UrlOptions, from_url, from_url_with, server_from_url};
 pub use userlist::parse_user_file;
 pub use value::Kind;
 

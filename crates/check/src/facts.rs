@@ -409,6 +409,33 @@ pub struct Scale {
     pub max: Value<u64>,
 }
 
+/// Where packages come from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Ecosystem {
+    PyPi,
+    Npm,
+    Gem,
+    Go,
+    Maven,
+    NuGet,
+}
+
+/// A driver or pool in a lock file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Package {
+    /// From where.
+    pub ecosystem: Ecosystem,
+    /// Its name there.
+    pub name: &'static str,
+    /// Its version, without a `v`.
+    pub version: String,
+    /// Where the version stands.
+    pub place: Place,
+    /// The file says what is used, not only what was once looked at.
+    pub surely: bool,
+}
+
 /// A server runs with other settings than its files say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -465,6 +492,8 @@ pub struct Facts {
     pub unread: Vec<Unread>,
     /// Values that cannot be meant.
     pub odd: Vec<Odd>,
+    /// Drivers and pools in lock files.
+    pub packages: Vec<Package>,
     /// Where servers and their files do not agree.
     pub differs: Vec<Differs>,
     /// Mistakes that keep a file from being read: the place and the words.

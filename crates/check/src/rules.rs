@@ -1,12 +1,15 @@
 //! The rules: facts in, findings out. One file each family.
 
 mod changes;
+mod drivers;
 mod fleet;
 mod limits;
 mod servers;
 mod sessions;
 mod texts;
 mod times;
+
+pub(crate) use drivers::watched;
 
 use crate::engine::Options;
 use crate::facts::Facts;
@@ -56,6 +59,7 @@ rules! {
     TRANSACTION_POOLING "transaction-pooling" Error "the application needs its session, and the pooler lends by transaction";
     CHANGED_MUCH "changed-much" Error "a limit changed by a large factor";
     VALUES_DIFFER "values-differ" Note "environments that should be alike are not";
+    DRIVER_FAULT "driver-fault" Warning "this version of a driver or pool has a known fault in its handling of connections";
     SECRET_IN_FILE "secret-in-file" Warning "a secret stands in the file";
     VALUE_ODD "value-odd" Error "a value cannot mean what was meant";
     KEY_UNREAD "key-unread" Warning "nothing reads this setting";
@@ -76,6 +80,7 @@ pub(crate) fn run(files: &Files, facts: &Facts, options: &Options) -> Vec<Findin
     times::run(facts, &mut out);
     sessions::run(facts, &mut out);
     servers::run(facts, &mut out);
+    drivers::run(facts, &mut out);
     texts::run(facts, &mut out);
     out
 }

@@ -1,5 +1,6 @@
 //! `plimsoll check --database` against a real PostgreSQL, and against hosts
 //! that are none.
+#![allow(clippy::disallowed_methods)] // Threads and time: a test of IO.
 
 use plimsoll::sandbox::{Options, Sandbox, ServerTls, wait_until};
 use std::fs;

@@ -103,16 +103,17 @@ fn differences(file: FileId, text: &str, live: &Live, facts: &mut Facts) {
                 written,
                 why: why.clone(),
             }),
-            (None, Some(running)) if is_other(&line.value, &running.value) => {
-                // A role's or a database's own value stands above the file's.
-                if running.is_default() || running.source == "configuration file" {
-                    facts.differs.push(Differs::Reload {
-                        place,
-                        name: line.name.clone(),
-                        written: line.value.clone(),
-                        running: running.value.clone(),
-                    });
-                }
+            // A role's or a database's own value stands above the file's.
+            (None, Some(running))
+                if is_other(&line.value, &running.value)
+                    && (running.is_default() || running.source == "configuration file") =>
+            {
+                facts.differs.push(Differs::Reload {
+                    place,
+                    name: line.name.clone(),
+                    written: line.value.clone(),
+                    running: running.value.clone(),
+                });
             }
             _ => {}
         }

@@ -59,7 +59,7 @@ pub use rows::LINE_MAX;
 pub use secrets::{MASKED, Refused, Reread, masked, reread, secret_files, with_secrets_of};
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
-pub use url::{UrlOptions, from_url, from_url_with};
+pub use url::{ServerUrl, UrlOptions, from_url, from_url_with, server_from_url};
 pub use userlist::parse_user_file;
 pub use value::Kind;
 

@@ -275,8 +275,7 @@ fn of_ini(path: &Path, text: &str) -> Vec<Range<usize>> {
             }
         }
         if !whole {
-            let from = line.find('=').map_or(0, |at| at + 1);
-            hidden.push(start + from..start + line.len());
+            hidden.push(start..start + line.len());
         }
     }
     hidden

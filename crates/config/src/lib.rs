@@ -54,7 +54,9 @@ pub use error::{ERRORS_MAX, Error, Errors};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
-pub use secrets::{MASKED, Refused, Reread, masked, reread, secret_files, with_secrets_of};
+pub use secrets::{
+    MASKED, Refused, Reread, SecretFault, masked, reread, secret_files, with_secrets_of,
+};
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
 pub use url::{UrlOptions, from_url, from_url_with};

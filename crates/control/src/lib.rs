@@ -32,6 +32,7 @@
 pub mod log;
 pub mod metrics;
 mod process;
+pub mod secrets;
 mod server;
 pub mod watch;
 

@@ -26,8 +26,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         metrics_listen: args.metrics,
         guards: args.guards.map(GuardWord::mode),
     };
+    let disk = proxy::Disk::default();
     let (plan, source, sandbox) = if let Some(file) = &args.source.file {
-        let Some(plan) = load_or_explain(file, &overrides) else {
+        let Some(plan) = load_or_explain(file, &overrides, &disk) else {
             return Ok(ExitCode::FAILURE);
         };
         (plan, Source::File(file.clone(), overrides), None)
@@ -52,9 +53,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let fixed = matches!(source, Source::Fixed);
     let sandboxed = sandbox.is_some();
     let reload: proxy::Reload = match source {
-        Source::File(file, overrides) => Box::new(move || {
-            load(&file, &overrides).map_err(|e| proxy::ReloadError { lines: e.lines() })
-        }),
+        Source::File(file, overrides) => {
+            let disk = disk.clone();
+            Box::new(move || {
+                let plan = load(&file, &overrides, &disk);
+                plan.map_err(|e| proxy::ReloadError { lines: e.lines() })
+            })
+        }
         Source::Fixed => Box::new(|| Err("there is no settings file to read again".into())),
     };
     let started = Box::new(move |handle: &proxy::Handle| {
@@ -66,6 +71,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let served = serve::run(Serve {
         plan,
         reload,
+        disk,
         started,
     });
     drop(sandbox);
@@ -99,25 +105,16 @@ enum Source {
     Fixed,
 }
 
-/// Reads files for the settings' reader.
-struct Disk;
-
-impl config::Source for Disk {
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        std::fs::read(path)
-    }
-
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
+pub(super) fn load(
+    file: &Path,
+    overrides: &Overrides,
+    disk: &proxy::Disk,
+) -> Result<Plan, config::Errors> {
+    config::load_with(file, disk, overrides)
 }
 
-pub(super) fn load(file: &Path, overrides: &Overrides) -> Result<Plan, config::Errors> {
-    config::load_with(file, &Disk, overrides)
-}
-
-fn load_or_explain(file: &Path, overrides: &Overrides) -> Option<Plan> {
-    explained(load(file, overrides))
+fn load_or_explain(file: &Path, overrides: &Overrides, disk: &proxy::Disk) -> Option<Plan> {
+    explained(load(file, overrides, disk))
 }
 
 #[expect(

@@ -56,7 +56,9 @@ pub use keeping::{Keeping, SettingsSource};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
-pub use secrets::{MASKED, Refused, Reread, masked, reread, secret_files, with_secrets_of};
+pub use secrets::{
+    MASKED, Refused, Reread, SecretFault, masked, reread, secret_files, with_secrets_of,
+};
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
 pub use url::{ServerUrl, UrlOptions, from_url, from_url_with, server_from_url};

@@ -18,7 +18,7 @@ use crate::text::{SECRET_BYTES_MAX, USERS_BYTES_MAX, read_secret};
 use crate::userlist::parse_user_file;
 
 pub use mask::{MASKED, masked};
-pub use reread::{Refused, Reread, reread};
+pub use reread::{Refused, Reread, SecretFault, reread};
 
 /// All files of a plan that hold secrets or certificates: the user file,
 /// password files, and the TLS files of both sides. Sorted, each once.

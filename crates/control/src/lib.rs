@@ -33,6 +33,7 @@ pub mod api;
 pub mod log;
 pub mod metrics;
 mod process;
+pub mod secrets;
 mod server;
 pub mod settings;
 pub mod watch;

@@ -9,6 +9,7 @@ mod encode;
 mod guards;
 mod leases;
 mod pools;
+mod secrets;
 
 pub use crate::process::Process;
 pub use encode::Format;
@@ -43,6 +44,7 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     about(&mut encoder, snapshot, facts, folded);
     reasons(&mut encoder, snapshot);
     guards::families(&mut encoder, &snapshot.guards, snapshot.at);
+    secrets::families(&mut encoder, &snapshot.secrets);
     workers(&mut encoder, &snapshot.workers);
     budget::families(&mut encoder, &snapshot.budgets);
     pools::gauges(&mut encoder, &pools);

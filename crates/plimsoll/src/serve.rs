@@ -17,6 +17,8 @@ pub struct Serve {
     pub plan: Plan,
     /// Reads them again.
     pub keeper: Box<dyn Keeper>,
+    /// What they were read with; secrets are read again by it.
+    pub disk: proxy::Disk,
     /// Called once when clients can connect, with the first address.
     pub started: Box<dyn FnOnce(&Handle)>,
 }
@@ -27,9 +29,11 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     // Before the first thread, so that none of them misses a signal.
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("cannot watch for signals")?;
-    let proxy = Proxy::start(serve.plan, serve.keeper)?;
+    let proxy = Proxy::start_with(serve.plan, serve.keeper, serve.disk)?;
     let handle = proxy.handle();
     let control = start_control(metrics, &handle)?;
+    let keeper = control::secrets::watch(Arc::new(Rotation(handle.clone())))
+        .context("cannot start a thread")?;
     if let Some(path) = &pid_file {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write the PID file {}", path.display()))?;
@@ -53,6 +57,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     proxy.join();
     closer.close();
     let _ = watcher.join();
+    keeper.stop();
     if let Some(control) = control {
         control.stop();
     }
@@ -99,6 +104,24 @@ impl control::Source for Figures {
         self.handle
             .ready()
             .map_or_else(Health::Bad, |()| Health::Good)
+    }
+}
+
+/// What the watch over secrets needs of the data plane.
+struct Rotation(Handle);
+
+impl control::secrets::Plane for Rotation {
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        self.0.secret_files()
+    }
+
+    fn changed(&self, files: &[std::path::PathBuf]) {
+        // What came of it is in the log and in the figures.
+        drop(self.0.refresh_files(files));
+    }
+
+    fn tick(&self) {
+        drop(self.0.refresh_due());
     }
 }
 

@@ -11,6 +11,7 @@ use crate::listen::{self, Listener};
 use crate::mail::{Mail, Mailbox, Target};
 use crate::port::{Common, ConsoleJob, act};
 use crate::registry::{Place, Registry, UpstreamCell};
+use crate::secrets::{Disk, Material, Secrets};
 use crate::worker::{Worker, waker_token};
 use config::Plan;
 use events::{ClientId, Guard, GuardCounts, GuardMode, WorkerId};
@@ -18,7 +19,6 @@ pub(crate) use figures::Figures;
 use figures::Period;
 use relay::{Hub, Seeds};
 pub use reload::{Keeper, NoFile, ReloadError};
-use reload::{channel_binding, client_tls, server_tls};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,11 +55,8 @@ pub struct Handle {
 struct Inner {
     common: Arc<Common>,
     keeper: Box<dyn Keeper>,
-    /// One change of what serves at a time.
-    reloading: Mutex<()>,
     addresses: Vec<SocketAddr>,
     sockets: Vec<PathBuf>,
-    mock_seed: [u8; 32],
     draining: AtomicBool,
     stopping: AtomicBool,
     /// Why the settings keep the instance from being ready. Set by whoever keeps
@@ -86,13 +83,24 @@ impl Proxy {
     /// # Errors
     /// A socket that cannot be opened, certificates that cannot be read, too few files.
     pub fn start(plan: Plan, keeper: Box<dyn Keeper>) -> Result<Proxy, StartError> {
+        Proxy::start_with(plan, keeper, Disk::default())
+    }
+
+    /// As [`Proxy::start`]; secrets are read again by `disk`, which knows what
+    /// commands printed when the plan was read.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(plan: Plan, keeper: Box<dyn Keeper>, disk: Disk) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
         let listeners = listen::open(&plan).map_err(StartError)?;
         let count = plan.workers.unwrap_or_else(listen::workers).clamp(1, 64);
-        let client_tls = client_tls(&plan).map_err(StartError)?;
-        let server_tls = server_tls(&plan).map_err(StartError)?;
+        let tls = Material::read(&plan).map_err(StartError)?;
+        tls.warn();
+        let (client_tls, server_tls) = (tls.client_tls(), tls.server_config());
         let (polls, mailboxes) = loops(count)?;
+        let mock_seed = random();
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
         let instance = u32::from_le_bytes(random());
         let registry = Registry::new(Arc::clone(&plan), server_tls, count, instance);
@@ -100,20 +108,18 @@ impl Proxy {
             registry: RwLock::new(registry),
             mailboxes,
             clock: Clock::start(),
+            secrets: Secrets::new(disk, mock_seed, tls),
             console,
             #[cfg(test)]
             panic_in: Mutex::new(None),
         });
         let helpers = Helpers::start(&common)
             .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
-        let mock_seed = random();
         let inner = Inner {
             common: Arc::clone(&common),
             keeper,
-            reloading: Mutex::new(()),
             addresses: listeners.iter().filter_map(tcp_address).collect(),
             sockets: listeners.iter().filter_map(unix_path).collect(),
-            mock_seed,
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             held_back: Mutex::default(),
@@ -127,7 +133,7 @@ impl Proxy {
         let handle = Handle {
             inner: Arc::new(inner),
         };
-        let binding = channel_binding(&plan).map_err(StartError)?;
+        let binding = client_tls.as_ref().and_then(|c| c.binding.clone());
         let directory = Arc::new(compile::directory(&plan, mock_seed, binding));
         let (hash, key) = (u64::from_le_bytes(random()), random());
         let mut listeners = Some(listeners);
@@ -238,8 +244,7 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 impl Handle {
-    /// What the workers share; tests plant faults there.
-    #[cfg(test)]
+    /// What the workers share.
     pub(crate) fn common(&self) -> &Common {
         &self.inner.common
     }

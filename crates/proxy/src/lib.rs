@@ -1,7 +1,7 @@
 //! The data plane with IO: event loops, sockets, TLS and timers that drive `relay`.
 //!
 //! It decides nothing that `relay` and `pool` can decide. It never parses a
-//! message (beyond the answer to SSLRequest) and never touches the disk. The
+//! message (beyond the answer to SSLRequest), and its workers never touch the disk. The
 //! one invariant: everything that a dispatch wants written is written, or kept
 //! for that peer, before the next dispatch reads.
 //!
@@ -35,6 +35,7 @@ mod mail;
 mod outgoing;
 mod port;
 mod registry;
+mod secrets;
 mod sizing;
 mod socket;
 mod sync;
@@ -44,3 +45,4 @@ mod users;
 mod worker;
 
 pub use admin::{Handle, Keeper, NoFile, Proxy, ReloadError, StartError};
+pub use secrets::{Disk, Refreshed};

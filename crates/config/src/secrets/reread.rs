@@ -16,6 +16,8 @@ pub struct Reread {
     pub changed: Vec<String>,
     /// What could not be used.
     pub refused: Vec<Refused>,
+    /// Every place that was read, in the words of [`Refused::place`].
+    pub places: Vec<String>,
 }
 
 /// A secret that was not taken; the one before still holds.
@@ -23,8 +25,51 @@ pub struct Reread {
 pub struct Refused {
     /// Where it is kept, in words.
     pub place: String,
+    /// What kind of fault it is.
+    pub fault: SecretFault,
     /// One line: what is wrong with it. Never a part of it.
     pub why: String,
+}
+
+/// Why a secret was not taken, for figures and alerts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum SecretFault {
+    /// The file is absent, or cannot be read.
+    Unreadable,
+    /// It is empty, or names nobody any more.
+    Empty,
+    /// It is not of the form that it must have.
+    Malformed,
+    /// The command did not run, failed, or took too long.
+    Command,
+    /// A private key that is not its certificate's.
+    KeyMismatch,
+    /// A certificate that has expired, while the one in force has not.
+    Expired,
+}
+
+impl SecretFault {
+    /// Every kind.
+    pub const ALL: [SecretFault; 6] = [
+        SecretFault::Unreadable,
+        SecretFault::Empty,
+        SecretFault::Malformed,
+        SecretFault::Command,
+        SecretFault::KeyMismatch,
+        SecretFault::Expired,
+    ];
+
+    /// Its name in logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            SecretFault::Unreadable => "unreadable",
+            SecretFault::Empty => "empty",
+            SecretFault::Malformed => "malformed",
+            SecretFault::Command => "command",
+            SecretFault::KeyMismatch => "key_mismatch",
+            SecretFault::Expired => "expired",
+        }
+    }
 }
 
 /// Reads what `asked` names of a plan's secrets again, each by itself: a bad
@@ -45,18 +90,21 @@ pub fn reread(plan: &Plan, source: &dyn Source, asked: &dyn Fn(&SecretRef) -> bo
         plan: plan.clone(),
         changed: Vec::new(),
         refused: Vec::new(),
+        places: Vec::new(),
     };
     if asked(&SecretRef::UserFile) {
         out.users(source);
     }
     // Many databases may share one place: it is read once.
     let mut known = BTreeMap::new();
+    let places = &mut out.places;
     let mut read = |from: &Option<SecretRef>, refused: &mut Vec<Refused>| {
         let from = from.as_ref()?;
         if *from == SecretRef::UserFile || !asked(from) {
             return None;
         }
         let secret = known.entry(from.clone()).or_insert_with(|| {
+            places.push(described(from));
             read_reference(from, source, None)
                 .map_err(|errors| refused.push(refusal(described(from), &errors)))
                 .ok()
@@ -86,6 +134,7 @@ impl Reread {
             return;
         };
         let place = format!("user file {}", file.display());
+        self.places.push(place.clone());
         let listed = match user_file(&file, source, None) {
             Ok(listed) => listed,
             Err(errors) => return self.refused.push(refusal(place, &errors)),
@@ -98,6 +147,7 @@ impl Reread {
         if listed.is_empty() && from_file(&self.plan) {
             return self.refused.push(Refused {
                 place,
+                fault: SecretFault::Empty,
                 why: "it names no user any more: it was cut or emptied".to_owned(),
             });
         }
@@ -117,7 +167,17 @@ impl Reread {
 }
 
 fn refusal(place: String, errors: &Errors) -> Refused {
+    let first = errors.list().first().map_or("", |e| e.message.as_str());
+    let fault = if first.starts_with("cannot read") {
+        SecretFault::Unreadable
+    } else if first.ends_with("is empty") {
+        SecretFault::Empty
+    } else if first.starts_with("password_command") && !first.contains("prints no") {
+        SecretFault::Command
+    } else {
+        SecretFault::Malformed
+    };
     let why = errors.list().first().map(|e| e.line()).unwrap_or_default();
     let why = why.trim_start_matches(": ").to_owned();
-    Refused { place, why }
+    Refused { place, fault, why }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use events::sizing::SizingRow;
-use events::snapshot::Address;
+use events::snapshot::{Address, CertificateRow, SecretFigures};
 use events::{LeaseRow, LeaseState};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -55,7 +55,21 @@ fn snapshot() -> Snapshot {
         panics: 1,
         handovers: 5,
     };
+    let certificate = |side, role, expires_at| CertificateRow {
+        side,
+        role,
+        file: format!("/tls/{side}.pem"),
+        expires_at,
+    };
     Snapshot {
+        secrets: SecretFigures {
+            rotations: vec![("password", 2), ("certificate", 1)],
+            refused: vec![("unreadable", 0), ("key_mismatch", 3)],
+            certificates: vec![
+                certificate("client", "own", 1_900_000_000),
+                certificate("server", "authority", -5),
+            ],
+        },
         version: 12,
         at: events::Time::from_micros(5_500_000),
         pools: vec![shop, odd],

@@ -26,8 +26,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         metrics_listen: args.metrics,
         guards: args.guards.map(GuardWord::mode),
     };
+    let disk = proxy::Disk::default();
     let (plan, source, sandbox) = if let Some(file) = &args.source.file {
-        let Some(plan) = load_or_explain(file, &overrides) else {
+        let Some(plan) = load_or_explain(file, &overrides, &disk) else {
             return Ok(ExitCode::FAILURE);
         };
         (plan, Source::File(file.clone(), overrides), None)
@@ -52,7 +53,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let fixed = matches!(source, Source::Fixed);
     let sandboxed = sandbox.is_some();
     let keeper: Box<dyn proxy::Keeper> = match source {
-        Source::File(file, overrides) => Box::new(FromFile { file, overrides }),
+        Source::File(file, overrides) => Box::new(FromFile {
+            file,
+            overrides,
+            disk: disk.clone(),
+        }),
         Source::Fixed => Box::new(proxy::NoFile),
     };
     let started = Box::new(move |handle: &proxy::Handle| {
@@ -64,6 +69,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let served = serve::run(Serve {
         plan,
         keeper,
+        disk,
         started,
     });
     drop(sandbox);
@@ -74,11 +80,12 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 struct FromFile {
     file: PathBuf,
     overrides: Overrides,
+    disk: proxy::Disk,
 }
 
 impl proxy::Keeper for FromFile {
     fn reload(&self, handle: &proxy::Handle, _: &str) -> Result<Vec<String>, proxy::ReloadError> {
-        let plan = load(&self.file, &self.overrides)
+        let plan = load(&self.file, &self.overrides, &self.disk)
             .map_err(|e| proxy::ReloadError { lines: e.lines() })?;
         Ok(handle.adopt(plan)?)
     }
@@ -111,25 +118,16 @@ enum Source {
     Fixed,
 }
 
-/// Reads files for the settings' reader.
-struct Disk;
-
-impl config::Source for Disk {
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        std::fs::read(path)
-    }
-
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
+pub(super) fn load(
+    file: &Path,
+    overrides: &Overrides,
+    disk: &proxy::Disk,
+) -> Result<Plan, config::Errors> {
+    config::load_with(file, disk, overrides)
 }
 
-pub(super) fn load(file: &Path, overrides: &Overrides) -> Result<Plan, config::Errors> {
-    config::load_with(file, &Disk, overrides)
-}
-
-fn load_or_explain(file: &Path, overrides: &Overrides) -> Option<Plan> {
-    explained(load(file, overrides))
+fn load_or_explain(file: &Path, overrides: &Overrides, disk: &proxy::Disk) -> Option<Plan> {
+    explained(load(file, overrides, disk))
 }
 
 #[expect(

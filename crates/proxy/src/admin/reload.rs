@@ -1,10 +1,11 @@
 //! RELOAD and SET: all of the settings change, or none.
 
 use super::Handle;
+use crate::compile;
 use crate::mail::Mail;
 use crate::port::act;
-use crate::{compile, tls};
-use config::{Plan, SslMode};
+use crate::secrets::Material;
+use config::Plan;
 use std::sync::{Arc, PoisonError};
 
 /// Who keeps the settings: RELOAD asks it, SET tells it.
@@ -95,7 +96,9 @@ impl Handle {
     pub fn adopt(&self, plan: Plan) -> Result<Vec<String>, String> {
         let _one = self
             .inner
-            .reloading
+            .common
+            .secrets
+            .changing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.apply(plan)
@@ -109,7 +112,9 @@ impl Handle {
     pub fn set(&self, key: &str, value: &str, actor: &str) -> Result<Vec<String>, String> {
         let one = self
             .inner
-            .reloading
+            .common
+            .secrets
+            .changing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let (plan, said) = config::with_key(&self.plan(), key, value).map_err(|e| e.render())?;
@@ -131,9 +136,7 @@ impl Handle {
             })
             .collect();
         // Everything that can fail comes before the first change.
-        let client_tls = client_tls(&plan)?;
-        let server_tls = server_tls(&plan)?;
-        let binding = channel_binding(&plan)?;
+        let tls = Material::read(&plan)?;
         let fixed: Vec<String> = config::diff(&self.plan(), &plan)
             .into_iter()
             .filter(|c| c.class == config::Class::RestartOnly)
@@ -146,13 +149,18 @@ impl Handle {
             ));
         }
         let plan = Arc::new(plan);
-        let directory = Arc::new(compile::directory(&plan, self.inner.mock_seed, binding));
         let common = &self.inner.common;
+        let client_tls = tls.client_tls();
+        let binding = client_tls.as_ref().and_then(|c| c.binding.clone());
+        let seed = common.secrets.mock_seed;
+        let directory = Arc::new(compile::directory(&plan, seed, binding));
         let (changed, upstreams) = {
             let mut registry = common.write();
-            let changed = registry.reconfigure(common.clock.now(), plan, server_tls);
+            let changed = registry.reconfigure(common.clock.now(), plan, tls.server_config());
             (changed, registry.upstreams().to_vec())
         };
+        tls.warn();
+        common.secrets.reloaded(tls);
         for mailbox in &common.mailboxes {
             mailbox.post(Mail::Settings(
                 Arc::clone(&directory),
@@ -175,31 +183,4 @@ impl Handle {
         }
         Ok(kept)
     }
-}
-
-pub(super) fn client_tls(plan: &Plan) -> Result<Option<Arc<rustls::ServerConfig>>, String> {
-    if plan.client_tls.mode == SslMode::Disable {
-        return Ok(None);
-    }
-    tls::server_config(&plan.client_tls, &|path| std::fs::read(path))
-        .map(Some)
-        .map_err(|e| e.to_string())
-}
-
-/// TLS towards servers; the files are read here, at the start and at each
-/// reload, and never for a connection.
-pub(super) fn server_tls(plan: &Plan) -> Result<Option<Arc<rustls::ClientConfig>>, String> {
-    if plan.server_tls.mode == SslMode::Disable {
-        return Ok(None);
-    }
-    tls::client_config(&plan.server_tls, &|path| std::fs::read(path))
-        .map(Some)
-        .map_err(|e| format!("TLS towards servers: {e}"))
-}
-
-pub(super) fn channel_binding(plan: &Plan) -> Result<Option<Vec<u8>>, String> {
-    if plan.client_tls.mode == SslMode::Disable {
-        return Ok(None);
-    }
-    tls::own_binding(&plan.client_tls, &|path| std::fs::read(path)).map_err(|e| e.to_string())
 }

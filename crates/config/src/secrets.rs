@@ -100,6 +100,26 @@ pub fn with_secrets_of(plan: &mut Plan, from: &Plan) -> Vec<String> {
     missing
 }
 
+/// Puts the secrets of `from` into `plan` where both keep it in the same place
+/// outside the settings (a file, a variable, a command): those that were read
+/// last. What the settings themselves say stays.
+pub fn freshen(plan: &mut Plan, from: &Plan) {
+    for database in &mut plan.databases {
+        let known = from.databases.iter().find(|d| d.name == database.name);
+        if let Some(known) = known.filter(|d| d.password_from.is_some()) {
+            let theirs = Some((&known.password, &known.password_from));
+            put(&mut database.password, &database.password_from, theirs);
+        }
+    }
+    for (name, user) in &mut plan.users {
+        let known = from.users.get(name);
+        if let Some(known) = known.filter(|u| u.secret_from.is_some()) {
+            let theirs = Some((&known.secret, &known.secret_from));
+            put(&mut user.secret, &user.secret_from, theirs);
+        }
+    }
+}
+
 fn put(
     ours: &mut Option<Secret>,
     kept: &Option<SecretRef>,

@@ -28,8 +28,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use asks::{
-    Applied, ApplyAsk, Ask, AskError, ChangeLine, HistoryLine, Planned, Reply, RollbackAsk,
-    Status, VersionText, history, version_text,
+    Applied, ApplyAsk, Ask, AskError, ChangeLine, HistoryLine, Planned, Reply, RollbackAsk, Status,
+    VersionText, history, version_text,
 };
 pub use boot::{BootError, Prepared, prepare};
 
@@ -109,8 +109,6 @@ pub enum Command {
         /// Who.
         actor: String,
     },
-    /// Secrets were read anew: the plan in force has others.
-    Refreshed,
     /// What came of a task that another thread did.
     Told(Answer),
     /// The process ends.

@@ -116,7 +116,10 @@ impl Keeper {
     }
 
     fn serve(&mut self, version: u64, plan: &Plan) {
-        let (input, note) = match self.data.adopt(plan.clone()) {
+        // A rotation may have come since the plan was read.
+        let mut plan = plan.clone();
+        config::freshen(&mut plan, &self.data.plan());
+        let (input, note) = match self.data.adopt(plan) {
             Ok(notes) => {
                 self.notes.clone_from(&notes);
                 (Input::Serves, notes.join("; "))
@@ -126,7 +129,10 @@ impl Keeper {
         let open = self.driver.open();
         let back = open.is_some_and(|o| matches!(o.state, State::Reverting(_)));
         if back && input == Input::ServeFailed {
-            tracing::error!(error = note, "the old settings do not serve yet; tried again");
+            tracing::error!(
+                error = note,
+                "the old settings do not serve yet; tried again"
+            );
             let answer = Answer {
                 version,
                 input,
@@ -266,7 +272,14 @@ impl Keeper {
         };
         let hash = short(&content.hash).to_owned();
         let origin_word = origin.label();
-        tracing::info!(version, hash, origin = origin_word, actor, reason, "new settings");
+        tracing::info!(
+            version,
+            hash,
+            origin = origin_word,
+            actor,
+            reason,
+            "new settings"
+        );
         // The change that gives way ends before this one begins.
         let at = self.now();
         let proposal = Proposal {

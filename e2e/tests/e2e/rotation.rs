@@ -514,7 +514,10 @@ fn the_certificate_that_clients_see() {
         pooler.log().contains("settings reloaded").then_some(())
     });
     assert_eq!(psql(&pooler, &only_new).as_deref(), Ok("in"));
-    never_logged(&pooler, &["PRIVATE KEY", PASSWORD]);
+    // A line from the middle of the key in service.
+    let key = std::fs::read_to_string(&key_file).expect("read");
+    let secret = key.lines().nth(1).expect("a line of the key");
+    never_logged(&pooler, &[secret, PASSWORD]);
 }
 
 #[test]
@@ -550,13 +553,9 @@ fn the_authority_of_servers() {
             rotations(&pooler, "certificate") == 2
         });
         go_on(seen, 200);
-        for bad in ["garbage\n", ""] {
-            let before = refusals(&pooler, "malformed");
+        for (bad, reason) in [("garbage\n", "malformed"), ("", "empty")] {
             replace(&ca_file, bad);
-            let what = "a refusal";
-            soon(what, || {
-                refusals(&pooler, "malformed") > before || refusals(&pooler, "") > before
-            });
+            soon("a refusal", || refusals(&pooler, reason) == 1);
             go_on(seen, 100);
         }
     });

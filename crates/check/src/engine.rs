@@ -34,6 +34,11 @@ pub fn check(files: &Files, options: &Options) -> Report {
     let mut facts = Facts::default();
     let mut kinds = Vec::new();
     for (id, file) in files.iter() {
+        if let (Some(live), Ok(text)) = (&file.live, &file.text) {
+            read::live(id, text, live, &mut facts);
+            kinds.push(Kind::LiveServer);
+            continue;
+        }
         let kind = match &file.text {
             Ok(text) => Kind::of(&file.path, text),
             Err(why) => {

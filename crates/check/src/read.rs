@@ -11,7 +11,9 @@ mod foreign;
 mod hikari;
 mod ini;
 mod kubernetes;
+mod live;
 mod odyssey;
+mod packages;
 mod pgbouncer;
 mod pgcat;
 mod pgdog;
@@ -28,6 +30,8 @@ mod url;
 mod value;
 mod yaml;
 
+pub(crate) use live::read as live;
+pub(crate) use packages::{is_one as is_packages, numbers as version_numbers};
 pub(crate) use settle::settle;
 
 use crate::facts::Facts;
@@ -53,6 +57,7 @@ pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mu
         Kind::Python => code::python(file, path, text, facts),
         Kind::JavaScript => code::javascript(file, text, facts),
         Kind::Go => code::go(file, text, facts),
+        Kind::Packages => packages::read(file, path, text, facts),
         Kind::Prisma => prisma::read(file, text, facts),
         _ => {}
     }

@@ -29,6 +29,7 @@ mod entries;
 mod error;
 mod guards;
 mod ini;
+mod keeping;
 mod lines;
 mod own;
 mod pgbouncer;
@@ -48,9 +49,10 @@ mod value;
 use std::path::Path;
 
 pub use change::with_key;
-pub use diff::{Change, check_reload, diff, keep_fixed};
+pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};
 pub use error::{ERRORS_MAX, Error, Errors};
+pub use keeping::{Keeping, SettingsSource};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
@@ -59,7 +61,7 @@ pub use secrets::{
 };
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
-pub use url::{UrlOptions, from_url, from_url_with};
+pub use url::{ServerUrl, UrlOptions, from_url, from_url_with, server_from_url};
 pub use userlist::parse_user_file;
 pub use value::Kind;
 

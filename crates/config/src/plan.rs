@@ -2,6 +2,7 @@
 //!
 //! A plan in hand is valid; the only way to one is through this crate's readers.
 
+use crate::keeping::Keeping;
 use events::Guards;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -336,6 +337,8 @@ pub struct Plan {
     pub listen_backlog: u32,
     /// Address of /metrics, /livez and /readyz; `None`: none.
     pub metrics_listen: Option<SocketAddr>,
+    /// How the settings themselves are kept.
+    pub keeping: Keeping,
     /// Worker threads; `None`: from the CPU quota.
     pub workers: Option<u16>,
     /// Port that names the unix socket, `.s.PGSQL.PORT`.

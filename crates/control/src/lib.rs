@@ -29,11 +29,13 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+pub mod api;
 pub mod log;
 pub mod metrics;
 mod process;
 pub mod secrets;
 mod server;
+pub mod settings;
 pub mod watch;
 
 pub use server::{Control, Health, Source, start};

@@ -347,6 +347,7 @@ pub struct TemplateArgs {
 #[command(after_help = "Examples:\n  \
     plimsoll check pgbouncer.ini postgresql.conf\n  \
     plimsoll check deploy/ --max-connections 200\n  \
+    plimsoll check deploy/ --database postgres://app@db.internal/shop\n  \
     plimsoll check --format sarif . > plimsoll.sarif\n\n\
     Reads plimsoll.toml, pgbouncer.ini, postgresql.conf, Django, SQLAlchemy, HikariCP, Rails, Go,\n\
     node-postgres, Prisma, pgcat.toml, pgdog.toml, odyssey.conf, .env, docker-compose, Kubernetes.\n\
@@ -354,8 +355,14 @@ pub struct TemplateArgs {
     Exit codes: 0 nothing, 1 findings, 2 could not run.")]
 pub struct CheckArgs {
     /// Files, or directories that hold some
-    #[arg(value_name = "FILE", required_unless_present = "rules")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["rules", "database"])]
     pub files: Vec<PathBuf>,
+    /// Ask a running server for its limits and timeouts, instead of a postgresql.conf
+    ///
+    /// As the application's own user: then the role's settings count, and what other
+    /// users hold now. The password may stand in PGPASSWORD.
+    #[arg(long, value_name = "URL")]
+    pub database: Option<DatabaseUrl>,
     /// The server's max_connections, where no file says it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub max_connections: Option<u64>,

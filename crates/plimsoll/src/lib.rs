@@ -18,6 +18,7 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod cli;
+mod client;
 pub mod commands;
 pub mod sandbox;
 pub mod serve;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use config::Plan;
 use control::{Control, Health};
 use events::snapshot::Snapshot;
-use proxy::{Handle, Proxy, Reload};
+use proxy::{Handle, Keeper, Proxy};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ pub struct Serve {
     /// The settings.
     pub plan: Plan,
     /// Reads them again.
-    pub reload: Reload,
+    pub keeper: Box<dyn Keeper>,
     /// What they were read with; secrets are read again by it.
     pub disk: proxy::Disk,
     /// Called once when clients can connect, with the first address.
@@ -29,7 +29,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     // Before the first thread, so that none of them misses a signal.
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("cannot watch for signals")?;
-    let proxy = Proxy::start_with(serve.plan, serve.reload, serve.disk)?;
+    let proxy = Proxy::start_with(serve.plan, serve.keeper, serve.disk)?;
     let handle = proxy.handle();
     let control = start_control(metrics, &handle)?;
     let keeper = control::secrets::watch(Arc::new(Rotation(handle.clone())))
@@ -132,7 +132,12 @@ fn watch(handle: &Handle, signals: &mut Signals) {
     for signal in signals.forever() {
         match signal {
             // The outcome is in the log.
-            SIGHUP => drop(handle.reload()),
+            SIGHUP => {
+                // A change in steps takes seconds; other signals are heard meanwhile.
+                let handle = handle.clone();
+                let reload = std::thread::Builder::new().name("reload".into());
+                drop(reload.spawn(move || drop(handle.reload("SIGHUP"))));
+            }
             SIGUSR1 => drop(handle.pause(None)),
             SIGUSR2 => drop(handle.resume(None)),
             SIGQUIT => handle.stop_now(),

@@ -14,15 +14,15 @@ use crate::registry::{Place, Registry, UpstreamCell};
 use crate::secrets::{Disk, Material, Secrets};
 use crate::worker::{Worker, waker_token};
 use config::Plan;
-use events::{ClientId, WorkerId};
+use events::{ClientId, Guard, GuardCounts, GuardMode, WorkerId};
 pub(crate) use figures::Figures;
 use figures::Period;
 use relay::{Hub, Seeds};
-pub use reload::{Reload, ReloadError};
+pub use reload::{Keeper, NoFile, ReloadError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -54,11 +54,18 @@ pub struct Handle {
 
 struct Inner {
     common: Arc<Common>,
-    reload: Reload,
+    keeper: Box<dyn Keeper>,
     addresses: Vec<SocketAddr>,
     sockets: Vec<PathBuf>,
     draining: AtomicBool,
     stopping: AtomicBool,
+    /// Why the settings keep the instance from being ready. Set by whoever keeps
+    /// the settings, read by probes.
+    held_back: Mutex<Option<String>>,
+    /// RELOADs of the console that have no answer yet.
+    reloads: AtomicU32,
+    /// What the guards over settings did; the pools count theirs themselves.
+    decisions: Mutex<GuardCounts>,
     versions: AtomicU64,
     period: Mutex<Period>,
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
@@ -75,8 +82,8 @@ impl Proxy {
     ///
     /// # Errors
     /// A socket that cannot be opened, certificates that cannot be read, too few files.
-    pub fn start(plan: Plan, reload: Reload) -> Result<Proxy, StartError> {
-        Proxy::start_with(plan, reload, Disk::default())
+    pub fn start(plan: Plan, keeper: Box<dyn Keeper>) -> Result<Proxy, StartError> {
+        Proxy::start_with(plan, keeper, Disk::default())
     }
 
     /// As [`Proxy::start`]; secrets are read again by `disk`, which knows what
@@ -84,7 +91,7 @@ impl Proxy {
     ///
     /// # Errors
     /// The same.
-    pub fn start_with(plan: Plan, reload: Reload, disk: Disk) -> Result<Proxy, StartError> {
+    pub fn start_with(plan: Plan, keeper: Box<dyn Keeper>, disk: Disk) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
         let listeners = listen::open(&plan).map_err(StartError)?;
@@ -110,11 +117,14 @@ impl Proxy {
             .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
         let inner = Inner {
             common: Arc::clone(&common),
-            reload,
+            keeper,
             addresses: listeners.iter().filter_map(tcp_address).collect(),
             sockets: listeners.iter().filter_map(unix_path).collect(),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            held_back: Mutex::default(),
+            reloads: AtomicU32::new(0),
+            decisions: Mutex::default(),
             versions: AtomicU64::new(0),
             period: Mutex::default(),
             watched: Mutex::default(),
@@ -422,6 +432,32 @@ impl Handle {
         {
             return Err("draining".into());
         }
-        Ok(())
+        match &*self.lock(&self.inner.held_back) {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the instance from being ready, with a reason that holds no secret;
+    /// `None` lets it be. Clients that come all the same are served.
+    pub fn hold_back(&self, reason: Option<String>) {
+        *self.lock(&self.inner.held_back) = reason;
+    }
+
+    /// A guard over settings came to its decision.
+    pub fn note_decision(&self, guard: Guard, mode: GuardMode) {
+        self.lock(&self.inner.decisions).decided(guard, mode);
+    }
+
+    pub(crate) fn decisions(&self) -> GuardCounts {
+        *self.lock(&self.inner.decisions)
+    }
+
+    pub(crate) fn reloads_under_way(&self) -> &AtomicU32 {
+        &self.inner.reloads
+    }
+
+    fn lock<'a, T>(&self, what: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
+        what.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

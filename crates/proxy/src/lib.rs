@@ -15,7 +15,7 @@
 //!
 //! ```no_run
 //! let plan: config::Plan = config::from_url("postgres://app:secret@127.0.0.1/app").unwrap();
-//! let proxy = proxy::Proxy::start(plan, Box::new(|| Err("no file to read again".into()))).unwrap();
+//! let proxy = proxy::Proxy::start(plan, Box::new(proxy::NoFile)).unwrap();
 //! println!("{:?}", proxy.handle().addresses());
 //! ```
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // IO, time and threads live here.
@@ -44,5 +44,5 @@ pub mod tls;
 mod users;
 mod worker;
 
-pub use admin::{Handle, Proxy, Reload, ReloadError, StartError};
+pub use admin::{Handle, Keeper, NoFile, Proxy, ReloadError, StartError};
 pub use secrets::{Disk, Refreshed};

@@ -399,6 +399,9 @@ pub(crate) fn database_server(place: Place, max_connections: Option<Value<u64>>)
         reserved: Value::default(0, default),
         statement: Value::default(Wait::Forever, default),
         idle_in_transaction: Value::default(Wait::Forever, default),
+        live: false,
+        own_limit: None,
+        others: 0,
     }
 }
 

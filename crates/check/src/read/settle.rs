@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 /// environment sets, and links them to those workloads. A pool that was only
 /// guessed from the same variable is taken away.
 pub(crate) fn settle(facts: &mut Facts) {
+    super::live::between(facts);
     let mut guessed = BTreeSet::new();
     for at in 0..facts.pools.len() {
         let Some(name) = variable(facts, at) else {

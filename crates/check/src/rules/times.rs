@@ -277,8 +277,27 @@ fn leak(pool: &Pool, out: &mut Vec<Finding>) {
     );
 }
 
-/// The server's own: only what somebody switched off.
+/// The server's own: what somebody switched off; of a running one, also what
+/// nobody switched on.
 fn servers(facts: &Facts, out: &mut Vec<Finding>) {
+    for server in facts.servers.iter().filter(|s| s.live) {
+        let value = &server.idle_in_transaction;
+        if value.value == Wait::Forever && !value.is_stated() {
+            out.push(
+                Finding::new(
+                    &IDLE_TRANSACTION_UNBOUNDED,
+                    server.place.clone(),
+                    format!(
+                        "the server lets a transaction in which nothing happens last for ever{}",
+                        origin(value)
+                    ),
+                )
+                .severity(Severity::Note)
+                .why("a forgotten COMMIT keeps its connection and its locks; a few of them drain every pool before this server")
+                .help("idle_in_transaction_session_timeout of some minutes, for the server or the application's role"),
+            );
+        }
+    }
     let stated_off = |value: &Value<Wait>| match value.value {
         Wait::Forever => value.place().cloned(),
         Wait::For(_) => None,

@@ -3,9 +3,9 @@
 //! It asks the pooler's own console, so it needs no state and no token: over
 //! the unix socket the user that the pooler runs as, over TCP an admin user.
 
-use super::demo::client::{Address, Client, ClientError, TargetOf};
 use super::run::load;
 use crate::cli::{GuardsAction, GuardsArgs, GuardsOffArgs, LogFormat, ReachArgs};
+use crate::client::{Address, Client, ClientError, TargetOf};
 use anyhow::{Context, bail};
 use config::{Overrides, Plan};
 use std::net::{SocketAddr, ToSocketAddrs};

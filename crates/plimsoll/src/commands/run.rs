@@ -52,15 +52,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let introduced = plan.clone();
     let fixed = matches!(source, Source::Fixed);
     let sandboxed = sandbox.is_some();
-    let reload: proxy::Reload = match source {
-        Source::File(file, overrides) => {
-            let disk = disk.clone();
-            Box::new(move || {
-                let plan = load(&file, &overrides, &disk);
-                plan.map_err(|e| proxy::ReloadError { lines: e.lines() })
-            })
-        }
-        Source::Fixed => Box::new(|| Err("there is no settings file to read again".into())),
+    let keeper: Box<dyn proxy::Keeper> = match source {
+        Source::File(file, overrides) => Box::new(FromFile {
+            file,
+            overrides,
+            disk: disk.clone(),
+        }),
+        Source::Fixed => Box::new(proxy::NoFile),
     };
     let started = Box::new(move |handle: &proxy::Handle| {
         if fixed {
@@ -70,12 +68,27 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     });
     let served = serve::run(Serve {
         plan,
-        reload,
+        keeper,
         disk,
         started,
     });
     drop(sandbox);
     served
+}
+
+/// Settings of one file, taken as they are.
+struct FromFile {
+    file: PathBuf,
+    overrides: Overrides,
+    disk: proxy::Disk,
+}
+
+impl proxy::Keeper for FromFile {
+    fn reload(&self, handle: &proxy::Handle, _: &str) -> Result<Vec<String>, proxy::ReloadError> {
+        let plan = load(&self.file, &self.overrides, &self.disk)
+            .map_err(|e| proxy::ReloadError { lines: e.lines() })?;
+        Ok(handle.adopt(plan)?)
+    }
 }
 
 /// How to connect, for who started without a file. A password is shown only

@@ -8,8 +8,30 @@ use crate::secrets::Material;
 use config::Plan;
 use std::sync::{Arc, PoisonError};
 
-/// Reads the settings again, for RELOAD.
-pub type Reload = Box<dyn Fn() -> Result<Plan, ReloadError> + Send + Sync>;
+/// Who keeps the settings: RELOAD asks it, SET tells it.
+pub trait Keeper: Send + Sync {
+    /// RELOAD, or SIGHUP: reads the settings again, and lets all of them serve
+    /// ([`Handle::adopt`]) or none. Returns what there is to say.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    fn reload(&self, handle: &Handle, actor: &str) -> Result<Vec<String>, ReloadError>;
+
+    /// A key was SET in the console, and serves.
+    fn was_set(&self, key: &str, value: &str, actor: &str) {
+        let _ = (key, value, actor);
+    }
+}
+
+/// Settings that came from no file.
+#[derive(Debug)]
+pub struct NoFile;
+
+impl Keeper for NoFile {
+    fn reload(&self, _handle: &Handle, _actor: &str) -> Result<Vec<String>, ReloadError> {
+        Err("there is no settings file to read again".into())
+    }
+}
 
 /// Why a reload changed nothing.
 #[derive(Debug)]
@@ -38,31 +60,26 @@ impl std::fmt::Display for ReloadError {
 
 impl Handle {
     /// Reads the settings again and takes all of them, or none. Returns what
-    /// waits for a restart (pgbouncer.ini only; plimsoll.toml is refused then).
+    /// there is to say, such as what waits for a restart (pgbouncer.ini only;
+    /// plimsoll.toml is refused then).
     ///
     /// # Errors
     /// What is wrong with the file; the old settings still serve.
-    pub fn reload(&self) -> Result<Vec<String>, ReloadError> {
-        let _one = self
-            .inner
-            .common
-            .secrets
-            .changing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let result = (self.inner.reload)().and_then(|plan| Ok(self.apply(plan)?));
+    pub fn reload(&self, actor: &str) -> Result<Vec<String>, ReloadError> {
+        let result = self.inner.keeper.reload(self, actor);
         match &result {
             Ok(notes) => {
                 for note in notes {
                     tracing::warn!("{note}");
                 }
-                tracing::info!("settings reloaded");
+                tracing::info!(actor, "settings reloaded");
             }
             Err(error) => {
                 for line in &error.lines {
                     tracing::error!(error = line, "a mistake in the settings");
                 }
                 tracing::error!(
+                    actor,
                     mistakes = error.lines.len(),
                     "the settings were not reloaded; the old ones still serve"
                 );
@@ -71,13 +88,29 @@ impl Handle {
         result
     }
 
+    /// Lets these settings serve, all of them or none. Returns what waits for a
+    /// restart (of a plan from pgbouncer.ini).
+    ///
+    /// # Errors
+    /// Why they cannot; the old settings still serve.
+    pub fn adopt(&self, plan: Plan) -> Result<Vec<String>, String> {
+        let _one = self
+            .inner
+            .common
+            .secrets
+            .changing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.apply(plan)
+    }
+
     /// Changes one key of pgbouncer.ini until the file is read again. Returns
     /// what there is to say about it.
     ///
     /// # Errors
     /// Why the value is refused; nothing has changed then.
-    pub fn set(&self, key: &str, value: &str) -> Result<Vec<String>, String> {
-        let _one = self
+    pub fn set(&self, key: &str, value: &str, actor: &str) -> Result<Vec<String>, String> {
+        let one = self
             .inner
             .common
             .secrets
@@ -86,7 +119,9 @@ impl Handle {
             .unwrap_or_else(PoisonError::into_inner);
         let (plan, said) = config::with_key(&self.plan(), key, value).map_err(|e| e.render())?;
         self.apply(plan)?;
-        tracing::info!(key, "a setting was changed in the console");
+        drop(one);
+        tracing::info!(key, actor, "a setting was changed in the console");
+        self.inner.keeper.was_set(key, value, actor);
         Ok(said)
     }
 

@@ -47,6 +47,8 @@ pub struct Refreshed {
 pub(crate) struct Asked<'a> {
     pub(crate) secrets: &'a dyn Fn(&SecretRef) -> bool,
     pub(crate) tls: bool,
+    /// Nothing tells that anything changed: a fault that is known is not said again.
+    pub(crate) again: bool,
 }
 
 /// What all threads share of secrets. Its locks are held for moments: never
@@ -64,7 +66,7 @@ struct State {
     tls: Material,
     rotations: [u64; 2],
     refused: BTreeMap<SecretFault, u64>,
-    /// Faults in force by place, so that each is said and counted once.
+    /// Faults in force by place, so that none is said for every refused login.
     faults: BTreeMap<String, String>,
     /// The password of a pool before the one of now, and when it was replaced.
     previous: BTreeMap<PoolKey, (Box<str>, Instant)>,
@@ -120,9 +122,9 @@ impl Secrets {
 
 impl State {
     /// Notes a fault. `true`: it is a new one.
-    fn at_fault(&mut self, place: &str, fault: SecretFault, why: &str) -> bool {
+    fn at_fault(&mut self, place: &str, fault: SecretFault, why: &str, again: bool) -> bool {
         let before = self.faults.insert(place.to_owned(), why.to_owned());
-        let new = before.as_deref() != Some(why);
+        let new = !again || before.as_deref() != Some(why);
         if new {
             *self.refused.entry(fault).or_default() += 1;
         }
@@ -189,7 +191,7 @@ fn take(common: &Common, asked: &Asked<'_>, found: Found) -> Refreshed {
     if asked.tls {
         read.extend([TLS_CLIENTS, TLS_SERVERS].map(str::to_owned));
     }
-    note(common, &read, &faults, &mut out);
+    note(common, &read, asked.again, &faults, &mut out);
     let passwords = !found.reread.changed.is_empty();
     if passwords || !certificates.is_empty() {
         let mut state = common.secrets.state();
@@ -231,10 +233,11 @@ fn pick<T>(found: Option<Result<Option<Side<T>>, Fault>>, before: &Option<Side<T
     }
 }
 
-/// Says each fault once, and forgets those that are over.
+/// Says what is at fault, and forgets what is over.
 fn note(
     common: &Common,
     read: &[String],
+    again: bool,
     faults: &[(String, SecretFault, String)],
     out: &mut Refreshed,
 ) {
@@ -245,7 +248,7 @@ fn note(
         .retain(|place, _| !read.contains(place) || faulty(place));
     for (place, fault, why) in faults {
         out.refused.push(format!("{place}: {why}"));
-        if state.at_fault(place, *fault, why) {
+        if state.at_fault(place, *fault, why, again) {
             tracing::error!(
                 place,
                 reason = fault.label(),
@@ -318,6 +321,7 @@ impl crate::Handle {
         self.refresh(&Asked {
             secrets: &|_| true,
             tls: true,
+            again: false,
         })
     }
 
@@ -337,6 +341,7 @@ impl crate::Handle {
                 SecretRef::Env(_) | SecretRef::Command(_) => false,
             },
             tls: of_tls(&plan.client_tls) || of_tls(&plan.server_tls),
+            again: false,
         })
     }
 
@@ -353,6 +358,7 @@ impl crate::Handle {
         self.refresh(&Asked {
             secrets: &due,
             tls: false,
+            again: true,
         })
     }
 

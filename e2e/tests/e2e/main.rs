@@ -20,5 +20,6 @@ mod leases;
 mod limits;
 mod queue;
 mod reload;
+mod rotation;
 mod takeover;
 mod tls;

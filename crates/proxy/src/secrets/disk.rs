@@ -20,6 +20,8 @@ const PRINTED_MAX: u64 = 64 << 10;
 const RUN_MAX: Duration = Duration::from_secs(10);
 /// An answer this young is used again: many databases may share one command.
 const FRESH: Duration = Duration::from_secs(5);
+/// A younger answer is not doubted: the command has just run.
+const JUST_RUN: Duration = Duration::from_secs(1);
 /// Most commands whose answers are kept.
 const COMMANDS_MAX: usize = 10_000;
 /// Pause between two looks whether a command that closed its output has ended.
@@ -62,7 +64,7 @@ impl Disk {
     /// The next reading of this command runs it, unless it has just run.
     pub(crate) fn doubt(&self, command: &SecretCommand) {
         self.answers()
-            .retain(|known, answer| known != command || answer.at.elapsed() < FRESH);
+            .retain(|known, answer| known != command || answer.at.elapsed() < JUST_RUN);
     }
 
     /// The answer of this command ends soon, or there is none.

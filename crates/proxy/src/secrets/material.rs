@@ -134,7 +134,10 @@ fn side<T>(
         fault: kind(&error),
         why: format!("{what}{error}"),
     };
-    let config = build(tls, &|path| files.read(path)).map_err(fault)?;
+    let config = match build(tls, &|path| files.read(path)) {
+        Ok(config) => config,
+        Err(error) => return Err(files.empty(what).unwrap_or_else(|| fault(error))),
+    };
     let mut certificates = Vec::new();
     for (role, path) in [(OWN, &tls.cert_file), ("authority", &tls.ca_file)] {
         let Some(path) = path.as_ref().filter(|p| files.has(p)) else {
@@ -180,6 +183,16 @@ impl Files {
 
     fn has(&self, path: &Path) -> bool {
         self.0.borrow().contains_key(path)
+    }
+
+    /// A file that was cut to nothing says more than what could not be parsed.
+    fn empty(&self, what: &str) -> Option<Fault> {
+        let files = self.0.borrow();
+        let (path, _) = files.iter().find(|(_, bytes)| bytes.is_empty())?;
+        Some(Fault {
+            fault: SecretFault::Empty,
+            why: format!("{what}{}: the file is empty", path.display()),
+        })
     }
 
     fn print(&self) -> [u8; 32] {

@@ -116,6 +116,7 @@ fn read_again(common: &Common, from: &SecretRef) {
         &Asked {
             secrets: &|other| other == from,
             tls: false,
+            again: true,
         },
     );
 }

@@ -118,7 +118,7 @@ pub struct Request {
     pub pool: u16,
     /// The flow's number in [`PoolShape::flows`].
     pub flow: u16,
-    /// Who asked: a number that is the client's own.
+    /// Who asked: a number that is the client's own, in all windows of a server.
     pub client: u32,
     /// Time in the queue, microseconds.
     pub wait_us: u32,

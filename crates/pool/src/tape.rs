@@ -10,7 +10,6 @@
 use crate::list::NIL;
 use events::shape::{End, REQUESTS_MAX, Request, Start, Window};
 use events::{ClientId, Time};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Windows that are kept.
@@ -240,18 +239,15 @@ impl Tape {
         let reel = self.reels.get(*self.order.get(at)?)?;
         let micros =
             |span: Duration| u32::try_from(span.as_micros().min(u32::MAX.into())).unwrap_or(0);
-        let mut clients: BTreeMap<u32, u32> = BTreeMap::new();
         let mut requests = Vec::with_capacity(reel.entries.len());
         for entry in &reel.entries {
-            let number = clients.len() as u32;
             let over = entry.ended.min(now);
             let granted = entry.granted.min(over);
             requests.push(Request {
                 asked_us: micros(entry.asked.since(reel.began)),
                 pool: entry.pool as u16,
                 flow: flow(entry.pool, entry.flow),
-                // Numbers of this window alone: they lead to nobody.
-                client: *clients.entry(entry.client).or_insert(number),
+                client: entry.client,
                 wait_us: micros(granted.since(entry.asked)),
                 hold_us: micros(over.since(granted)),
                 in_use: entry.in_use,

@@ -147,8 +147,7 @@ impl Registry {
 
     /// The settings of a database by the name that clients use.
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
-        let named = |n: &str| self.plan.databases.iter().find(|d| d.name == n);
-        named(name).or_else(|| named("*"))
+        self.plan.database(name)
     }
 
     /// Where a login leads, when nothing has to be made or learned for it.
@@ -364,15 +363,15 @@ impl Registry {
         let mut settings = compile::pool_settings(&plan, database, user);
         settings.rules = Arc::clone(&self.rules);
         settings.guards = self.guards();
-        if let Some(limit) = database.max_db_connections.or(plan.max_db_connections) {
+        let effective = plan.effective(database, user);
+        if let Some(limit) = effective.database_max {
             let cap = *self
                 .database_caps
                 .entry((upstream.id, name.to_owned()))
                 .or_insert_with(|| upstream.lock().add_cap(limit));
             settings.caps.push(cap);
         }
-        let of_user = plan.users.get(user).and_then(|u| u.max_user_connections);
-        if let Some(limit) = of_user.or(plan.max_user_connections) {
+        if let Some(limit) = effective.user_max {
             let cap = *self
                 .user_caps
                 .entry((upstream.id, user.to_owned()))

@@ -4,6 +4,7 @@ use super::Handle;
 use crate::registry::{Place, UpstreamCell};
 use events::shape::{POOLS_MAX, REQUESTS_MAX, ServerShape, Shape, Window};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Handle {
@@ -52,8 +53,18 @@ impl Handle {
             shape.windows.extend(window.map(|w| renumbered(w, number)));
         }
         shape.windows.retain(|window| !window.requests.is_empty());
+        number_clients(&mut shape.windows);
         shape.pools = pools.into_iter().map(|(_, pool)| pool).collect();
         shape
+    }
+}
+
+/// Numbers in the order of appearance: they lead to nobody, and are short.
+fn number_clients(windows: &mut [Window]) {
+    let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+    for request in windows.iter_mut().flat_map(|w| &mut w.requests) {
+        let next = numbers.len() as u32;
+        request.client = *numbers.entry(request.client).or_insert(next);
     }
 }
 

@@ -31,6 +31,7 @@
 
 pub mod log;
 pub mod metrics;
+pub mod predict;
 mod process;
 mod server;
 

@@ -37,6 +37,9 @@ pub enum Command {
     Template(TemplateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Answer one question about other settings, for the pooler itself
+    #[command(hide = true)]
+    PredictWorker,
 }
 
 /// Where the settings of `run` come from: exactly one source.

@@ -27,6 +27,7 @@ mod world;
 
 pub use choice::{Choice, PoolChoice};
 pub use judge::{Doubt, Harm, Verdict};
+pub use pool::FlowRule as Rule;
 
 use curve::Beyond;
 use events::shape::ServerShape;
@@ -118,8 +119,9 @@ pub struct Part {
     pub old: Figures,
     /// With the others.
     pub new: Figures,
-    /// Most connections lent at once with the others.
-    pub in_use_max: u32,
+    /// Most connections lent at once, in the replay of the settings that held and
+    /// with the others.
+    pub in_use_max: (u32, u32),
 }
 
 /// What a change of settings does to one pool.
@@ -240,7 +242,11 @@ impl Stage<'_> {
         let level = self.model.levels.get(self.at)?;
         let seen = level.seen.get(pool).filter(|seen| seen.requests() > 0)?;
         let requests = seen.requests() as f64;
-        let tallies = after.0.iter().flat_map(|(_, runs)| runs);
+        let most = |played: &Played| {
+            let runs = played.0.iter().flat_map(|(_, runs)| runs);
+            let tallies = runs.filter_map(|run| run.get(pool));
+            tallies.map(|t| t.in_use_max).max().unwrap_or(0)
+        };
         Some(Part {
             share: level.weight,
             recorded: Recorded {
@@ -254,11 +260,7 @@ impl Stage<'_> {
             },
             old: figures(before, pool, old),
             new: figures(after, pool, new),
-            in_use_max: tallies
-                .filter_map(|run| run.get(pool))
-                .map(|t| t.in_use_max)
-                .max()
-                .unwrap_or(0),
+            in_use_max: (most(before), most(after)),
         })
     }
 }

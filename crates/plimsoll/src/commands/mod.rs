@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod guards;
+mod predict_worker;
 mod reach;
 mod run;
 mod size;
@@ -26,6 +27,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Size(args) => size::run(&args),
         Command::Template(args) => template::run(&args),
         Command::Completions(args) => completions::run(args),
+        Command::PredictWorker => predict_worker::run(),
     }
 }
 

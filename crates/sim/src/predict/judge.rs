@@ -175,8 +175,10 @@ fn doubts(
         return None;
     }
     let seen = part.recorded;
-    if part.in_use_max as f64 > f64::from(seen.in_use_max) * GROWTH + 1.0 {
-        return Some(Doubt::Beyond(part.in_use_max, seen.in_use_max));
+    let (before, after) = part.in_use_max;
+    let known = seen.in_use_max.max(before);
+    if f64::from(after) > f64::from(known) * GROWTH + 1.0 {
+        return Some(Doubt::Beyond(after, seen.in_use_max));
     }
     if seen.exhausted > EXHAUSTED_SHARE {
         return Some(Doubt::Exhausted(seen.exhausted));

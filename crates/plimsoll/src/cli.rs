@@ -52,6 +52,9 @@ pub enum Command {
     Status(StatusArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Answer one question about other settings, for the pooler itself
+    #[command(hide = true)]
+    PredictWorker,
 }
 
 /// Where the settings of `run` come from: exactly one source.

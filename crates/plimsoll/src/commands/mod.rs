@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod guards;
+mod predict_worker;
 mod reach;
 mod run;
 mod settings;
@@ -32,6 +33,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
         Command::Completions(args) => completions::run(args),
+        Command::PredictWorker => predict_worker::run(),
     }
 }
 

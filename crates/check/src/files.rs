@@ -118,6 +118,8 @@ pub enum Kind {
     Prisma,
     Go,
     Environment,
+    Kustomize,
+    HelmValues,
     Packages,
     LiveServer,
     /// None of these, or not what its name suggests: left alone.
@@ -144,6 +146,8 @@ impl Kind {
             Kind::Prisma => "Prisma schema",
             Kind::Go => "Go",
             Kind::Environment => "environment file",
+            Kind::Kustomize => "Kustomize overlay",
+            Kind::HelmValues => "Helm values",
             Kind::Packages => "lock file",
             Kind::LiveServer => "PostgreSQL server",
             Kind::Unknown => "unknown",
@@ -206,7 +210,9 @@ fn of_conf(name: &str, text: &str) -> Kind {
 }
 
 fn of_yaml(name: &str, text: &str) -> Kind {
-    if begins(text, &["apiVersion:"]) && text.contains("kind:") {
+    if name.starts_with("kustomization.") {
+        Kind::Kustomize
+    } else if begins(text, &["apiVersion:"]) && text.contains("kind:") {
         Kind::Kubernetes
     } else if begins(text, &["services:"]) {
         Kind::Compose
@@ -214,6 +220,9 @@ fn of_yaml(name: &str, text: &str) -> Kind {
         Kind::RailsDatabase
     } else if begins(text, &["spring:", "spring."]) || name.starts_with("application") {
         Kind::SpringYaml
+    } else if name.contains("values") && has(text, &["replicaCount:", "replicas:", "autoscaling:"])
+    {
+        Kind::HelmValues
     } else {
         Kind::Unknown
     }

@@ -34,6 +34,7 @@ mod value;
 mod yaml;
 
 pub(crate) use around::Around;
+pub(crate) use code::ruby_tells;
 pub(crate) use live::read as live;
 pub(crate) use packages::{is_one as is_packages, numbers as version_numbers};
 pub(crate) use settle::settle;
@@ -77,6 +78,7 @@ pub(crate) fn read_among(
         Kind::Python => code::python(file, path, text, facts),
         Kind::JavaScript => code::javascript(file, text, facts),
         Kind::Go => code::go(file, text, facts),
+        Kind::Ruby => code::ruby(file, path, text, facts),
         Kind::Packages => packages::read(file, path, text, facts),
         Kind::Prisma => prisma::read(file, text, facts),
         _ => {}

@@ -20,5 +20,6 @@
 pub mod cli;
 mod client;
 pub mod commands;
+mod fetch;
 pub mod sandbox;
 pub mod serve;

@@ -299,21 +299,34 @@ pub struct ReachArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     plimsoll size --rate 400 --hold 20ms\n  \
-    plimsoll size --rate 400 --hold 20ms --processes 12 --surge 3 --max-connections 100 --cores 8\n\n\
+    plimsoll size --rate 400 --hold 20ms --processes 12 --surge 3 --max-connections 100 --cores 8\n  \
+    plimsoll size --metrics http://127.0.0.1:9930/metrics --for 5m\n  \
+    plimsoll size --metrics before.txt --metrics after.txt\n\n\
     Exit codes: 0 it fits (or no server was stated), 1 it does not.")]
 pub struct SizeArgs {
     /// Transactions per second at the peak, over all copies
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub rate: f64,
+    #[arg(long, value_name = "N", value_parser = positive, required_unless_present = "metrics", requires = "hold")]
+    pub rate: Option<f64>,
     /// How long each holds its connection, on average: 20ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = span)]
-    pub hold: std::time::Duration,
+    #[arg(long, value_name = "TIME", value_parser = span, required_unless_present = "metrics", requires = "rate")]
+    pub hold: Option<std::time::Duration>,
+    /// Measure: the metrics page of a running pooler, read twice, or a saved one
+    ///
+    /// http://127.0.0.1:9930/metrics, or a file; two files, in their order, are what
+    /// happened between them
+    #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["rate", "hold"], num_args = 1)]
+    pub metrics: Vec<String>,
+    /// How long lies between the two readings of a page: at the peak, some minutes
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = measured)]
+    pub span: std::time::Duration,
     /// 99 of 100 wait no longer than this for a connection
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = span)]
     pub wait: std::time::Duration,
     /// 1 for random arrivals, 4 for strong bursts (variance over squared mean)
-    #[arg(long, value_name = "X", default_value = "1", value_parser = positive)]
-    pub spread: f64,
+    ///
+    /// Without it 1, or with --metrics what the hold times say
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub spread: Option<f64>,
     /// Growth to be ready for: 1.5 is half more traffic
     #[arg(long, value_name = "X", default_value = "1", value_parser = positive)]
     pub growth: f64,
@@ -341,6 +354,16 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.trim_end_matches("/s").parse::<f64>() {
         Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
         _ => Err("write a number above 0".to_owned()),
+    }
+}
+
+/// Longer than a day nobody waits for an answer.
+fn measured(text: &str) -> Result<std::time::Duration, String> {
+    match span(text) {
+        Ok(time) if time > std::time::Duration::from_secs(86_400) => {
+            Err("at most a day".to_owned())
+        }
+        other => other,
     }
 }
 

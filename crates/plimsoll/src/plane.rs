@@ -2,6 +2,7 @@
 
 use crate::client::connect_server;
 use config::{Database, Plan, ServerUrl};
+use control::predict::{Request, own_program};
 use control::settings::Prediction;
 use control::settings::keeper::{Command, DataPlane};
 use events::snapshot::Snapshot;
@@ -15,6 +16,10 @@ use std::time::Duration;
 const PROBES_MAX: usize = 16;
 /// Longest attempt to reach one.
 const PROBE_MAX: Duration = Duration::from_secs(5);
+/// Longest prediction.
+const PREDICT_MAX: Duration = Duration::from_secs(10);
+/// Pools whose prediction is put into words.
+const POOLS_SAID: usize = 3;
 /// Longest RELOAD: a change in steps, each at its longest, with its prediction.
 const RELOAD_MAX: Duration = Duration::from_secs(120);
 
@@ -43,10 +48,12 @@ impl DataPlane for Plane {
         Ok(notes.join("; "))
     }
 
-    fn predict(&self, _old: &Plan, _new: &Plan) -> Prediction {
+    fn predict(&self, old: &Plan, new: &Plan) -> Prediction {
+        let request = Request::new(&self.0.shape(), old, new);
+        let answer = control::predict::run(&own_program(), &request, PREDICT_MAX);
         Prediction {
-            verdict: config::rollout::Verdict::Unknown,
-            text: "no traffic is recorded yet".to_owned(),
+            verdict: answer.verdict,
+            text: in_words(&answer),
         }
     }
 
@@ -56,6 +63,23 @@ impl DataPlane for Plane {
 
     fn note_decision(&self, guard: Guard, mode: GuardMode) {
         self.0.note_decision(guard, mode);
+    }
+}
+
+/// The pools that matter, the worst first, in one line.
+fn in_words(answer: &control::predict::Prediction) -> String {
+    if let Some(problem) = &answer.problem {
+        return problem.clone();
+    }
+    let mut pools: Vec<_> = answer.pools.iter().collect();
+    pools.sort_by_key(|pool| pool.verdict != answer.verdict);
+    let said = pools.iter().take(POOLS_SAID);
+    let said: Vec<String> = said
+        .map(|pool| format!("{}/{}: {}", pool.database, pool.user, pool.text))
+        .collect();
+    match pools.len().saturating_sub(POOLS_SAID) {
+        0 => said.join("; "),
+        more => format!("{}; and {more} pools more", said.join("; ")),
     }
 }
 

@@ -26,11 +26,17 @@ const MARKER: &str = "Marker-7f3a";
 
 /// Settings with this pool size, and further lines before the sections of databases.
 fn text(dir: &Path, port: u16, size: &str, more: &str) -> String {
+    std::fs::write(dir.join("pw"), PASSWORD).expect("written");
+    // A secret that stands in the file itself, where a test asks for it.
+    let inline = match more.contains("# inline") {
+        true => format!("[[user]]\nname = \"carl\"\npassword = \"{MARKER}\"\n"),
+        false => String::new(),
+    };
     format!(
         "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{dir}\"\n[auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
-         [server]\nline = 60\n[state]\ndirectory = \"{dir}/state\"\n{more}\n[pool]\nsize = {size}\n\
-         [database.app]\nhost = \"127.0.0.1\"\nport = {server}\nuser = \"postgres\"\npassword = \"{PASSWORD}\"\n\
-         [[user]]\nname = \"app\"\n[[user]]\nname = \"admin\"\npassword = \"{MARKER}\"\n",
+         [server]\nline = 60\n{more}\n[pool]\nsize = {size}\n\
+         [database.app]\nhost = \"127.0.0.1\"\nport = {server}\nuser = \"postgres\"\npassword_file = \"{dir}/pw\"\n\
+         [[user]]\nname = \"app\"\n[[user]]\nname = \"admin\"\npassword_file = \"{dir}/pw\"\n{inline}",
         dir = dir.display(),
         server = server().port(),
     )
@@ -151,7 +157,8 @@ impl Guarded {
 
 fn launch(binary: &Path, file: &Path, dir: &Dir) -> Process {
     let mut command = Command::new(binary);
-    command.arg("run").arg(file);
+    let state = dir.path().join("state");
+    command.arg("run").arg(file).arg("--state").arg(state);
     Process::start(&mut command, &dir.path().join("log"), None).expect("it starts")
 }
 
@@ -342,10 +349,10 @@ fn an_overwritten_file_is_held_and_only_apply_changes_it() {
 
 #[test]
 fn the_way_back_is_short_and_drops_nobody() {
-    let guarded = Guarded::start("20", "");
+    let guarded = Guarded::start("20", "# inline");
     let mut client = guarded.client();
     client.query("set application_name = 'kept'").expect("set");
-    let file = guarded.new_file("40", "");
+    let file = guarded.new_file("40", "# inline");
     assert!(guarded.say(&["apply", &file, "--yes"]).0);
     assert_eq!(guarded.size(), "40");
     let asked = Instant::now();

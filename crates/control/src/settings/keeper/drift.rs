@@ -72,11 +72,7 @@ impl Keeper {
         let mut content = match read {
             Ok(content) => content,
             Err(errors) => {
-                let first = errors
-                    .list()
-                    .first()
-                    .map(|e| e.render())
-                    .unwrap_or_default();
+                let first = errors.lines().into_iter().next().unwrap_or_default();
                 return self.drifted(format!(
                     "the settings file has mistakes, version {version} serves on: {first}"
                 ));
@@ -86,7 +82,9 @@ impl Keeper {
             return self.back_again(content);
         }
         if self.proposed.values().any(|open| open.hash == content.hash) {
-            return; // It is on its way already.
+            // It is on its way already.
+            self.drift = None;
+            return;
         }
         self.fix(&mut content.plan);
         match (self.drift_guard(), self.source()) {

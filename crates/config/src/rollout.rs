@@ -19,10 +19,12 @@
 //!               RolledBack ◄───────────┘ (by Reverting)
 //! ```
 
+mod beside;
 mod driver;
 mod judge;
 pub(crate) mod steps;
 
+pub use beside::{AtStart, Beside, OnChange, at_start, on_change};
 pub use driver::{Action, Answer, Current, Driver, Ended, Open, Origin, Proposal, Refusal};
 pub use judge::{Grounds, Judge, JudgeSettings, Judgement};
 pub use steps::{STEPS, between, nature};

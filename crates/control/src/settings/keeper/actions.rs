@@ -232,10 +232,15 @@ impl Keeper {
 
     /// Where changes come from, with `auto` resolved.
     pub(super) fn source(&self) -> SettingsSource {
-        match self.current.plan.keeping.source {
-            SettingsSource::Auto if self.options.container => SettingsSource::Deploy,
-            SettingsSource::Auto => SettingsSource::Store,
-            said => said,
+        match self
+            .current
+            .plan
+            .keeping
+            .source
+            .is_deploy(self.options.container)
+        {
+            true => SettingsSource::Deploy,
+            false => SettingsSource::Store,
         }
     }
 

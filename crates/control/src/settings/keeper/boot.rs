@@ -18,8 +18,10 @@ use crate::settings::content::{Content, short};
 use crate::settings::gate;
 use crate::settings::store::{NewVersion, Store, StoreError, VersionRow, now_ms};
 use crate::watch::{BYTES_MAX, Watch, read_bounded};
-use config::rollout::{Current, Driver, JudgeSettings, Origin, Proposal, State};
-use config::{Class, Errors, Plan, SettingsSource};
+use config::rollout::{
+    AtStart, Beside, Current, Driver, JudgeSettings, Origin, Proposal, State, at_start,
+};
+use config::{Errors, Plan};
 use events::{Guard, GuardMode};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -266,49 +268,46 @@ impl Prepared {
     /// There is a history: what does the file say beside it?
     fn beside(mut self, file: Result<Content, Errors>) -> Result<Prepared, BootError> {
         let guard = self.serves.plan.guards.mode(Guard::Drift);
-        let file = match file {
-            Ok(content) if content.hash == self.serves.hash => {
+        let rejected = match &file {
+            Ok(content) => self.store.rejected(&content.hash)?,
+            Err(_) => None,
+        };
+        let beside = Beside {
+            serves: &self.serves.plan,
+            file: file.as_ref().ok().map(|content| &content.plan),
+            same: file.as_ref().is_ok_and(|c| c.hash == self.serves.hash),
+            deploy: self
+                .serves
+                .plan
+                .keeping
+                .source
+                .is_deploy(self.options.container),
+            rejected,
+        };
+        match (at_start(guard, &beside), file) {
+            (AtStart::Same, Ok(content)) => self.serves = content,
+            (AtStart::Adopt, Ok(content)) => {
+                let why = "changed before the start";
+                self.version = adopt(&mut self.store, &content, why, &mut self.said);
                 self.serves = content;
-                return Ok(self);
             }
-            Ok(content) => content,
-            Err(errors) if guard != GuardMode::Enforce => {
-                return Err(BootError::Mistakes(errors, None));
+            (AtStart::Gate, Ok(content)) => {
+                // What only a restart changes changes now; the rest goes through the gate.
+                config::take_fixed(&content.plan, &mut self.serves.plan);
+                self.file = Some(content);
             }
-            Err(errors) => {
+            (AtStart::Rejected(version, state), _) => {
+                self.drift = Some(rejected_text(version, state, self.version));
+            }
+            (AtStart::Stop, Err(errors)) => return Err(BootError::Mistakes(errors, None)),
+            (_, Err(errors)) => {
                 let first = errors.lines().into_iter().next().unwrap_or_default();
                 self.drift = Some(format!(
                     "the settings file has mistakes, version {} serves: {first}",
                     self.version
                 ));
-                return Ok(self);
             }
-        };
-        let changes = config::diff(&self.serves.plan, &file.plan);
-        let only_restart = changes.iter().all(|c| c.class == Class::RestartOnly);
-        if guard != GuardMode::Enforce || only_restart {
-            // Nothing of it could be judged, or nobody wants it judged.
-            self.version = adopt(
-                &mut self.store,
-                &file,
-                "changed before the start",
-                &mut self.said,
-            );
-            self.serves = file;
-            return Ok(self);
-        }
-        let deploy = match self.serves.plan.keeping.source {
-            SettingsSource::Auto => self.options.container,
-            source => source == SettingsSource::Deploy,
-        };
-        if !deploy {
-            self.drift = Some(held_text(self.version));
-        } else if let Some((version, state)) = self.store.rejected(&file.hash)? {
-            self.drift = Some(rejected_text(version, state, self.version));
-        } else {
-            // What only a restart changes changes now; the rest goes through the gate.
-            config::take_fixed(&file.plan, &mut self.serves.plan);
-            self.file = Some(file);
+            (_, Ok(_)) => self.drift = Some(held_text(self.version)),
         }
         Ok(self)
     }

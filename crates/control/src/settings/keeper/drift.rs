@@ -7,7 +7,7 @@ use crate::settings::content::Content;
 use crate::settings::store::now_ms;
 use crate::watch::Kind;
 use config::SettingsSource;
-use config::rollout::Origin;
+use config::rollout::{OnChange, Origin, on_change};
 use events::{Guard, GuardMode};
 use std::path::PathBuf;
 
@@ -78,27 +78,22 @@ impl Keeper {
                 ));
             }
         };
-        if content.hash == self.current.hash {
-            return self.back_again(content);
-        }
-        if self.proposed.values().any(|open| open.hash == content.hash) {
-            // It is on its way already.
-            self.drift = None;
-            return;
-        }
+        let same = content.hash == self.current.hash;
+        let underway = self.proposed.values().any(|open| open.hash == content.hash);
+        let deploy = self.source() == SettingsSource::Deploy;
         self.fix(&mut content.plan);
-        match (self.drift_guard(), self.source()) {
-            (GuardMode::Off, _) => {}
-            (GuardMode::Observe, _) => {
+        match on_change(self.drift_guard(), same, underway, deploy) {
+            OnChange::Back => self.back_again(content),
+            OnChange::Underway => self.drift = None,
+            OnChange::Ignored => {}
+            OnChange::Told => {
                 self.data.note_decision(Guard::Drift, GuardMode::Observe);
                 self.drifted(format!(
                     "the settings file was changed: RELOAD takes it; version {version} serves (guards.drift only watches)"
                 ));
             }
-            (GuardMode::Enforce, SettingsSource::Deploy) => {
-                self.gate_the_file(content, Origin::File);
-            }
-            (GuardMode::Enforce, _) => {
+            OnChange::Gate => self.gate_the_file(content, Origin::File),
+            OnChange::Held => {
                 self.data.note_decision(Guard::Drift, GuardMode::Enforce);
                 self.drifted(held_text(version));
                 self.restore();

@@ -36,6 +36,7 @@ mod run;
 pub mod scenario;
 mod script;
 pub mod session;
+pub mod settings;
 pub mod sizing;
 pub mod stats;
 pub mod world;

@@ -1,0 +1,449 @@
+//! What must hold at every moment, judged from what was written down and what
+//! the workers serve; never from what the driver believes.
+
+use super::plane::Plane;
+use config::rollout::{Nature, Origin, STEPS, State, Why, between};
+use config::{Plan, PoolSize, with_key};
+use events::{Guard, GuardMode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Actions that one drain of the driver's queue may bring.
+pub(super) const ACTIONS_MAX: usize = 24;
+
+/// What a version is, as it was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub plan: Arc<Plan>,
+    pub hash: u64,
+    pub origin: Origin,
+    /// A person's order to skip all guards.
+    pub now: bool,
+}
+
+/// The change that was written down last and has no end.
+#[derive(Clone, Debug)]
+struct Open {
+    version: u64,
+    nature: Nature,
+    state: State,
+    /// What served when it began.
+    base: Arc<Plan>,
+}
+
+/// The checker.
+#[derive(Debug)]
+pub(super) struct Checker {
+    /// Stands for a plan that nobody knows.
+    nothing: Arc<Plan>,
+    /// The first promise that was broken.
+    pub broken: Option<String>,
+    pub asked: BTreeMap<u64, Asked>,
+    current: u64,
+    open: Option<Open>,
+    overlays: Vec<(String, String)>,
+    /// Versions that all workers have served wholly.
+    whole: BTreeSet<u64>,
+    /// Texts that were turned down, and by which version.
+    convicted: BTreeMap<u64, u64>,
+    /// The last adoption was refused: the one before still holds.
+    refused: bool,
+    /// From one state to the next.
+    pub edges: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+/// A plan without its secrets, and without what is only told of it.
+pub(super) fn bare(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for database in &mut plan.databases {
+        database.password = None;
+    }
+    for user in plan.users.values_mut() {
+        user.secret = None;
+    }
+    plan.warnings.clear();
+    plan.shown.clear();
+    plan
+}
+
+impl Checker {
+    /// Before anything has happened.
+    pub fn new(nothing: Arc<Plan>) -> Checker {
+        Checker {
+            nothing,
+            broken: None,
+            asked: BTreeMap::new(),
+            current: 0,
+            open: None,
+            overlays: Vec::new(),
+            whole: BTreeSet::new(),
+            convicted: BTreeMap::new(),
+            refused: false,
+            edges: BTreeMap::new(),
+        }
+    }
+
+    pub fn fail(&mut self, what: impl Into<String>) {
+        if self.broken.is_none() {
+            self.broken = Some(what.into());
+        }
+    }
+
+    /// A process begins: this serves.
+    pub fn booted(&mut self, version: u64, asked: Asked) {
+        self.current = version;
+        self.asked.insert(version, asked);
+        self.whole.insert(version);
+        self.overlays.clear();
+        self.open = None;
+        self.refused = false;
+    }
+
+    /// A change is taken up after a kill.
+    pub fn resumed(&mut self, version: u64, nature: Nature, state: State, asked: Asked) {
+        let base = self.plan_of(self.current);
+        self.asked.insert(version, asked);
+        self.open = Some(Open {
+            version,
+            nature,
+            state,
+            base,
+        });
+    }
+
+    fn plan_of(&self, version: u64) -> Arc<Plan> {
+        let asked = self.asked.get(&version);
+        Arc::clone(asked.map_or(&self.nothing, |asked| &asked.plan))
+    }
+
+    /// A version is about to be proposed.
+    pub fn asks(&mut self, version: u64, asked: Asked, guard: GuardMode) {
+        let alone = matches!(asked.origin, Origin::Boot | Origin::File);
+        if alone && guard == GuardMode::Enforce && self.convicted.contains_key(&asked.hash) {
+            let before = self.convicted.get(&asked.hash);
+            self.fail(format!(
+                "the file alone began version {version}, turned down before as {before:?}"
+            ));
+        }
+        self.asked.insert(version, asked);
+    }
+
+    /// The console's SET is on its way.
+    pub fn overlay(&mut self, key: &str, value: &str) {
+        self.overlays.retain(|(known, _)| known != key);
+        self.overlays.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// What the console SET, to be put back where a reading is refused.
+    pub fn take_overlays(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.overlays)
+    }
+
+    pub fn put_overlays(&mut self, overlays: Vec<(String, String)>) {
+        self.overlays = overlays;
+    }
+
+    /// A state was entered, before anything is done about it.
+    pub fn recorded(&mut self, version: u64, nature: Nature, state: State, plane: &Plane) {
+        let before = match &self.open {
+            Some(open) if open.version == version => Some(open.state),
+            Some(open) => {
+                // A person's way back writes to a version that has ended.
+                if !state.is_end() {
+                    let other = open.version;
+                    self.fail(format!("version {version} began while {other} is open"));
+                }
+                return;
+            }
+            None => None,
+        };
+        if before.is_none() && state.is_end() {
+            return;
+        }
+        let label = before.map_or("", State::label);
+        *self.edges.entry((label, state.label())).or_default() += 1;
+        self.legal(version, nature, before, state);
+        self.taken_back(version, nature, state);
+        let base = match &self.open {
+            Some(open) => Arc::clone(&open.base),
+            None => Arc::clone(plane.workers.first().unwrap_or(&self.nothing)),
+        };
+        if matches!(state, State::Staging { step: 1, .. })
+            && !matches!(before, Some(State::Staging { .. }))
+        {
+            self.overlays.clear();
+        }
+        self.open = (!state.is_end()).then_some(Open {
+            version,
+            nature,
+            state,
+            base,
+        });
+        if state == State::Applied {
+            self.current = version;
+        }
+    }
+
+    fn legal(&mut self, version: u64, nature: Nature, before: Option<State>, state: State) {
+        use State as S;
+        let good = match (before, state) {
+            (_, S::Staging { of, .. }) if nature.tightens && !nature.now && of != STEPS => {
+                // What was whole before a kill is whole again at once.
+                before == Some(S::Watching) && of == 1
+            }
+            (None, S::Checking) => true,
+            (
+                Some(S::Staging { step, of, serves }),
+                S::Staging {
+                    step: s,
+                    of: o,
+                    serves: now,
+                },
+            ) => {
+                let forward = s == step + 1 && serves && !now;
+                let same = s == step && !serves && now;
+                // After a kill a change that only gives room begins anew.
+                let again = s == 1 && o == 1 && !now;
+                (of == o && (forward || same)) || again
+            }
+            (Some(_), S::Staging { step, serves, .. }) => step == 1 && !serves,
+            (Some(S::Staging { step, of, serves }), S::Watching | S::Applied) => {
+                step == of && serves
+            }
+            (Some(S::Watching), S::Applied) => true,
+            (_, S::Watching | S::Applied) => false,
+            (Some(S::Checking | S::Predicting | S::Probing), S::Refused(_)) => true,
+            (_, S::Refused(_)) => false,
+            (before, S::Reverting(_)) => {
+                matches!(
+                    before,
+                    Some(S::Staging { .. } | S::Watching | S::Reverting(_))
+                )
+            }
+            (Some(S::Reverting(was)), S::RolledBack(why)) => was == why,
+            (Some(S::Staging { .. }), S::RolledBack(why)) => why == Why::Superseded,
+            (_, S::RolledBack(_)) => false,
+            (Some(_), S::Checking | S::Predicting | S::Probing) => true,
+            (None, _) => false,
+        };
+        if !good {
+            self.fail(format!(
+                "version {version} went from {before:?} to {state:?}"
+            ));
+        }
+    }
+
+    fn taken_back(&mut self, version: u64, nature: Nature, state: State) {
+        let asked = self.asked.get(&version).is_some_and(|a| a.now);
+        let (State::Reverting(why) | State::RolledBack(why) | State::Refused(why)) = state else {
+            return;
+        };
+        let alone = matches!(
+            why,
+            Why::Hurts | Why::Killed | Why::Prediction | Why::Check | Why::Probe
+        );
+        if asked && alone {
+            self.fail(format!(
+                "a person's order {version} was taken back: {why:?}"
+            ));
+        }
+        if asked && !nature.now {
+            self.fail(format!("a person's order {version} is not known as one"));
+        }
+    }
+
+    /// A state is on disk.
+    pub fn written(&mut self, version: u64, state: State, current: Option<u64>) {
+        let hash = self.asked.get(&version).map(|a| a.hash);
+        match (state, hash) {
+            (State::Refused(why) | State::RolledBack(why), Some(hash)) if why.convicts() => {
+                self.convicted.insert(hash, version);
+            }
+            (State::Applied, Some(hash)) => drop(self.convicted.remove(&hash)),
+            _ => {}
+        }
+        self.current_was_whole(current);
+    }
+
+    /// The version that the journal calls current has served wholly.
+    pub fn current_was_whole(&mut self, current: Option<u64>) {
+        if let Some(current) = current.filter(|c| !self.whole.contains(c)) {
+            self.fail(format!(
+                "the journal's current version {current} never served wholly"
+            ));
+        }
+    }
+
+    fn overlaid(&self, plan: &Plan) -> Plan {
+        let mut plan = plan.clone();
+        for (key, value) in &self.overlays {
+            if let Ok((with, _)) = with_key(&plan, key, value) {
+                plan = with;
+            }
+        }
+        plan
+    }
+
+    /// What all workers serve when nothing is in between.
+    fn target(&self) -> Plan {
+        let current = self.plan_of(self.current);
+        match &self.open {
+            Some(open) => match open.state {
+                State::Staging { step, of, .. } => {
+                    self.overlaid(&between(&current, &self.plan_of(open.version), step, of))
+                }
+                State::Watching => self.overlaid(&self.plan_of(open.version)),
+                _ => self.overlaid(&current),
+            },
+            None => self.overlaid(&current),
+        }
+    }
+
+    /// A worker serves another plan from now on.
+    pub fn took(&mut self, plan: &Plan, worker: usize) {
+        let served = bare(plan);
+        let target = bare(&self.target());
+        if served != target {
+            let current = bare(&self.overlaid(&self.plan_of(self.current)));
+            if served != current {
+                let state = self.open.as_ref().map(|o| (o.version, o.state));
+                let found = differs(&target, &served);
+                return self.fail(format!(
+                    "worker {worker} serves neither version {} nor a step of {state:?}: {found}",
+                    self.current
+                ));
+            }
+        }
+        self.room(plan);
+    }
+
+    /// No step gives less room than its own share, and what gives more gives it at once.
+    fn room(&mut self, served: &Plan) {
+        let Some(open) = self.open.clone() else {
+            return;
+        };
+        let State::Staging { step, of, .. } = open.state else {
+            return;
+        };
+        if !self.overlays.is_empty() {
+            return;
+        }
+        let (old, new) = (self.plan_of(self.current), self.plan_of(open.version));
+        let (old, new) = (rooms(&old), rooms(&new));
+        let base = rooms(&open.base);
+        let share = f64::from(step) / f64::from(of);
+        for (key, at) in rooms(served) {
+            let (Some(was), Some(shall)) = (old.get(&key), new.get(&key)) else {
+                continue;
+            };
+            let least = match shall < was {
+                true if was.is_finite() && *shall > 0.0 => was * (shall / was).powf(share),
+                true => *shall,
+                // Both what served and what shall serve have at least this.
+                false => shall.min(*base.get(&key).unwrap_or(shall)).min(*was),
+            };
+            if at + 1e-6 < least || at > was.max(*shall) + 1e-6 {
+                self.fail(format!(
+                    "{key} is {at} at step {step} of {of} from {was} to {shall}"
+                ));
+            }
+            if !open.nature.tightens
+                && base
+                    .get(&key)
+                    .is_some_and(|base| at + 1e-6 < base.min(*shall))
+            {
+                self.fail(format!("{key} fell to {at} on the way to more room"));
+            }
+        }
+    }
+
+    /// An adoption ended: whole, or refused.
+    pub fn adopted(&mut self, good: bool, plane: &Plane) {
+        self.refused = !good;
+        let first = plane.workers.first();
+        if plane.workers.iter().any(|w| Some(w) != first) {
+            return self.fail("some workers serve other settings than others");
+        }
+        if good
+            && let Some(open) = &self.open
+            && matches!(open.state, State::Staging { step, of, .. } if step == of)
+        {
+            self.whole.insert(open.version);
+        }
+    }
+
+    /// The driver has nothing to do at the moment.
+    pub fn rests(&mut self, plane: &Plane, actions: usize) {
+        if actions > ACTIONS_MAX {
+            self.fail(format!("{actions} actions at once"));
+        }
+        if self.refused {
+            return;
+        }
+        let target = bare(&self.target());
+        for (at, worker) in plane.workers.iter().enumerate() {
+            let served = bare(worker);
+            if served != target {
+                let found = differs(&target, &served);
+                let state = self.open.as_ref().map(|o| (o.version, o.state));
+                let current = self.current;
+                return self.fail(format!(
+                    "worker {at} does not serve what is written down ({current}, {state:?}): {found}"
+                ));
+            }
+        }
+    }
+
+    /// Inputs have ceased, and everything works.
+    pub fn ends(&mut self, plane: &Plane, open: bool) {
+        if open || self.open.is_some() {
+            let state = self.open.as_ref().map(|o| (o.version, o.state));
+            return self.fail(format!("a change came to no end: {state:?}"));
+        }
+        self.refused = false;
+        self.rests(plane, 0);
+    }
+
+    /// The guard of drift that holds, by what serves.
+    pub fn guard(&self, plane: &Plane) -> GuardMode {
+        let set = self.plan_of(self.current).guards;
+        let holds = if plane.off { set.observing() } else { set };
+        holds.mode(Guard::Drift)
+    }
+}
+
+/// Room that clients have, by the name of the setting; off is endless.
+fn rooms(plan: &Plan) -> BTreeMap<String, f64> {
+    let mut all = BTreeMap::new();
+    let time = |t: Option<std::time::Duration>| t.map_or(f64::INFINITY, |t| t.as_secs_f64());
+    all.insert("line".to_owned(), f64::from(plan.line));
+    all.insert("clients".to_owned(), f64::from(plan.max_client_conn));
+    all.insert("queue".to_owned(), f64::from(plan.queue_max));
+    all.insert("query_wait".to_owned(), time(plan.query_wait_timeout));
+    all.insert("query".to_owned(), time(plan.query_timeout));
+    for database in &plan.databases {
+        let held = plan.effective(database, "u");
+        if let PoolSize::Fixed(n) = held.size {
+            all.insert(format!("{}'s size", database.name), f64::from(n));
+        }
+        if let PoolSize::Fixed(n) = plan.default_pool_size {
+            all.insert("size".to_owned(), f64::from(n));
+        }
+        all.insert(format!("{}'s wait", database.name), time(held.wait_timeout));
+    }
+    all
+}
+
+/// The first settings in which two plans differ.
+fn differs(expected: &Plan, found: &Plan) -> String {
+    let changes = config::diff(expected, found);
+    let said: Vec<String> = changes
+        .iter()
+        .take(3)
+        .map(|c| format!("{} {} ≠ {}", c.key, c.old, c.new))
+        .collect();
+    match said.is_empty() {
+        true => "it cannot be said in which setting".to_owned(),
+        false => said.join(", "),
+    }
+}

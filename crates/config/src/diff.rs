@@ -163,7 +163,8 @@ fn databases(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
         let before = find(old, name).and_then(|at| old.databases.get(at));
         let after = find(new, name).and_then(|at| new.databases.get(at));
         let prefix = format!("database.{name}");
-        entry(changes, &prefix, DATABASE_KEYS, (old, before), (new, after));
+        let keys: Keys<_> = (DATABASE_KEYS, steps::general);
+        entry(changes, &prefix, keys, (old, before), (new, after));
         let secret = |d: &crate::plan::Database| d.password.clone();
         secrets(
             changes,
@@ -179,7 +180,8 @@ fn users(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
     for name in names {
         let (before, after) = (old.users.get(name), new.users.get(name));
         let prefix = format!("user.{name}");
-        entry(changes, &prefix, USER_KEYS, (old, before), (new, after));
+        let keys: Keys<_> = (USER_KEYS, steps::widest);
+        entry(changes, &prefix, keys, (old, before), (new, after));
         let secret = |u: &crate::plan::User| u.secret.clone();
         secrets(
             changes,
@@ -195,23 +197,21 @@ fn applications(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
     for name in both.collect::<BTreeSet<&String>>() {
         let (before, after) = (old.applications.get(name), new.applications.get(name));
         let prefix = format!("application.{name}");
-        keys_of(
-            changes,
-            &prefix,
-            APPLICATION_KEYS,
-            (old, before),
-            (new, after),
-        );
+        let keys: Keys<_> = (APPLICATION_KEYS, steps::general);
+        keys_of(changes, &prefix, keys, (old, before), (new, after));
     }
 }
+
+/// The keys of an entry, and what holds where it does not say one.
+type Keys<T> = (&'static [EntryKey<T>], steps::Fallback);
 
 /// An entry, if it is there, and the settings that it stands in.
 type Within<'a, T> = (&'a Plan, Option<&'a T>);
 
-fn entry<T>(
+fn entry<T: 'static>(
     changes: &mut Vec<Change>,
     prefix: &str,
-    keys: &[EntryKey<T>],
+    keys: Keys<T>,
     old: Within<'_, T>,
     new: Within<'_, T>,
 ) {
@@ -221,19 +221,20 @@ fn entry<T>(
     keys_of(changes, prefix, keys, old, new);
 }
 
-fn keys_of<T>(
+fn keys_of<T: 'static>(
     changes: &mut Vec<Change>,
     prefix: &str,
-    keys: &[EntryKey<T>],
+    keys: Keys<T>,
     old: Within<'_, T>,
     new: Within<'_, T>,
 ) {
+    let (keys, fallback) = keys;
     for key in keys.iter().filter(|k| !k.toml.is_empty()) {
         let own = |t: Option<&T>| t.and_then(|t| (key.get)(t));
         let text = |t: Option<&T>| own(t).map(|v| words(key.kind, &v)).unwrap_or_default();
         // An entry that says nothing has the general value.
         let room = |(plan, t): Within<'_, T>| {
-            t.and_then(|t| (key.get)(t).or_else(|| steps::general(key.toml, plan)))
+            t.and_then(|t| (key.get)(t).or_else(|| fallback(key.toml, plan)))
         };
         let direction = match (room(old), room(new)) {
             (Some(before), Some(after)) => steps::direction(key.toml, key.class, &before, &after),

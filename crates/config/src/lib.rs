@@ -59,7 +59,8 @@ pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
 pub use secrets::{
-    MASKED, Refused, Reread, SecretFault, freshen, masked, reread, secret_files, with_secrets_of,
+    MASKED, Refused, Reread, SecretFault, freshen, masked, renew, reread, secret_files,
+    with_secrets_of,
 };
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};

@@ -295,7 +295,9 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
             I::Superseded,
         ) if step == of => end(S::Applied),
         // Whoever supersedes it lets the old values serve first.
-        (S::Staging { .. } | S::Reverting(_), I::Superseded) => end(S::RolledBack(Why::Superseded)),
+        (S::Staging { .. }, I::Superseded) => end(S::RolledBack(Why::Superseded)),
+        // What spoke against it still does.
+        (S::Reverting(why), I::Superseded) => end(S::RolledBack(why)),
 
         (S::Staging { step, of, .. }, I::Serves) => {
             let serves = true;

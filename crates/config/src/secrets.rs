@@ -120,6 +120,29 @@ pub fn freshen(plan: &mut Plan, from: &Plan) {
     }
 }
 
+/// As [`freshen`], and what `from` does not know in its place is read again: it
+/// may have been rotated since the plan was read. Commands are not run: they
+/// take their time, and a server that refuses their secret has them run.
+pub fn renew(plan: &mut Plan, from: &Plan, source: &dyn Source) {
+    freshen(plan, from);
+    let of_databases = plan.databases.iter().filter_map(|d| {
+        let known = from.databases.iter().find(|k| k.name == d.name);
+        let place = d.password_from.as_ref()?;
+        (known.and_then(|k| k.password_from.as_ref()) != Some(place)).then_some(place)
+    });
+    let of_users = plan.users.iter().filter_map(|(name, user)| {
+        let known = from.users.get(name).and_then(|k| k.secret_from.as_ref());
+        let place = user.secret_from.as_ref()?;
+        (known != Some(place)).then_some(place)
+    });
+    let unknown: BTreeSet<SecretRef> = of_databases.chain(of_users).cloned().collect();
+    let asked =
+        |place: &SecretRef| !matches!(place, SecretRef::Command(_)) && unknown.contains(place);
+    if unknown.iter().any(asked) {
+        *plan = reread(plan, source, &asked).plan;
+    }
+}
+
 fn put(
     ours: &mut Option<Secret>,
     kept: &Option<SecretRef>,

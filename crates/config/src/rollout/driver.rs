@@ -25,6 +25,10 @@ const LOOK: Duration = Duration::from_millis(200);
 const LOOK_WATCHING: Duration = Duration::from_secs(1);
 /// While nothing is open: for the comparison with before.
 const LOOK_IDLE: Duration = Duration::from_secs(10);
+/// Between two tries of a way back that nobody waits for.
+const LOOK_OWING: Duration = Duration::from_secs(1);
+/// A prediction or a probe that has not answered for so long never will.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// How far back "before" reaches, at least.
 const BEFORE: Duration = Duration::from_secs(30);
 /// Settings of the console that are kept until the file is read again.
@@ -231,6 +235,9 @@ pub struct Driver {
     /// A guard that only watches, or a person's order: it has spoken already.
     spoken: bool,
     overlays: Vec<(String, String)>,
+    /// A change that gave way, whose steps may still serve: the old values are
+    /// tried until they do.
+    owes: Option<u64>,
     older: Option<Arc<Snapshot>>,
     middle: Option<Arc<Snapshot>>,
     latest: Option<Arc<Snapshot>>,
@@ -247,6 +254,7 @@ impl Driver {
             judge: None,
             spoken: false,
             overlays: Vec::new(),
+            owes: None,
             older: None,
             middle: None,
             latest: None,
@@ -272,6 +280,7 @@ impl Driver {
     /// How long until the next look is wanted.
     pub fn look_after(&self, now: Time) -> Duration {
         match &self.open {
+            None if self.owes.is_some() => LOOK_OWING,
             None => LOOK_IDLE,
             Some(open) => match open.state {
                 State::Watching if spent(open.since, now) > self.settings.step_max => LOOK_WATCHING,
@@ -294,8 +303,10 @@ impl Driver {
         if self.open.is_some() {
             self.supersede(now);
         }
+        if proposal.origin == Origin::Rollback {
+            self.convict(proposal.version);
+        }
         let (state, task) = begin();
-        self.overlays.clear();
         self.judge = None;
         self.spoken = false;
         self.open = Some(Open {
@@ -345,11 +356,31 @@ impl Driver {
         let Some(open) = &self.open else { return };
         let begun = matches!(open.state, State::Staging { .. } | State::Reverting(_));
         if begun && !open.state.is_whole() {
-            let version = open.proposal.version;
+            self.owes = Some(open.proposal.version);
+            self.serve_owed();
+        }
+        self.step(now, Input::Superseded, String::new());
+    }
+
+    /// Lets the old values serve in place of what a change that gave way left.
+    fn serve_owed(&mut self) {
+        if let Some(version) = self.owes {
             let plan = self.overlaid((*self.current.plan).clone());
             self.actions.push_back(Action::Serve { version, plan });
         }
-        self.step(now, Input::Superseded, String::new());
+    }
+
+    /// A person takes back what serves: a restart must not try it again, and
+    /// that is known before anything is done.
+    fn convict(&mut self, by: u64) {
+        let version = self.current.version;
+        self.actions.push_back(Action::Record {
+            version,
+            from: version,
+            nature: Nature::default(),
+            state: State::RolledBack(Why::Person),
+            note: format!("version {by} takes its place"),
+        });
     }
 
     /// After a new start: the change that the journal left open. What serves is
@@ -369,7 +400,13 @@ impl Driver {
     pub fn answer(&mut self, now: Time, answer: Answer) {
         let open = self.open.as_ref();
         if open.is_some_and(|o| o.proposal.version == answer.version) {
+            if answer.input == Input::Serves {
+                // Whatever was left behind is replaced.
+                self.owes = None;
+            }
             self.step(now, answer.input, answer.note);
+        } else if self.owes == Some(answer.version) && answer.input == Input::Serves {
+            self.owes = None;
         }
     }
 
@@ -380,6 +417,11 @@ impl Driver {
             self.step(now, Input::RollbackAsked, note.to_owned());
         }
         open
+    }
+
+    /// What the console SET and still holds.
+    pub fn overlays(&self) -> &[(String, String)] {
+        &self.overlays
     }
 
     /// The console has SET a key: it holds until a version begins to serve that
@@ -408,6 +450,7 @@ impl Driver {
     pub fn look(&mut self, snapshot: &Arc<Snapshot>) {
         let now = snapshot.at;
         self.remember(snapshot);
+        self.wait_no_longer(now);
         let Some(open) = &self.open else {
             return;
         };
@@ -434,6 +477,27 @@ impl Driver {
         if watching.is_some_and(|o| spent(o.since, now) >= self.settings.watch) {
             self.step(now, Input::WatchEnded, String::new());
         }
+    }
+
+    /// What never answers holds nothing up: a way back is tried again, a
+    /// prediction is unknown, a probe has failed.
+    fn wait_no_longer(&mut self, now: Time) {
+        let state = self.open.as_ref().map(|o| (o.state, o.since));
+        if !matches!(
+            state,
+            Some((State::Staging { .. } | State::Reverting(_), _))
+        ) {
+            self.serve_owed();
+        }
+        let input = match state {
+            Some((State::Predicting, since)) if spent(since, now) > ANSWER_MAX => {
+                Input::Predicted(Verdict::Unknown)
+            }
+            Some((State::Probing, since)) if spent(since, now) > ANSWER_MAX => Input::Probed(false),
+            _ => return,
+        };
+        let note = format!("no answer came in {} s", ANSWER_MAX.as_secs());
+        self.step(now, input, note);
     }
 
     fn worse(&mut self, now: Time, note: String, by_person: bool) {
@@ -489,6 +553,11 @@ impl Driver {
         match next(open.nature, open.state, input) {
             Ok((state, task)) => {
                 let same = state == open.state;
+                let staged = |s| matches!(s, State::Staging { .. });
+                if staged(state) && !staged(open.state) {
+                    // It was read from a file, and begins to serve.
+                    self.overlays.clear();
+                }
                 if !same {
                     open.state = state;
                     open.since = now;

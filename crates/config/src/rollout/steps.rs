@@ -8,7 +8,7 @@
 use super::Nature;
 use crate::diff::{Change, Direction};
 use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS};
-use crate::plan::{Plan, PoolSize};
+use crate::plan::{Database, Plan, PoolSize};
 use crate::table::{Class, settings};
 use crate::value::Value;
 use std::time::Duration;
@@ -122,36 +122,47 @@ pub fn between(old: &Plan, new: &Plan, step: u8, of: u8) -> Plan {
             shown.value = value;
         }
     }
+    let general_now = plan.clone();
     for database in &mut plan.databases {
         let was = old.databases.iter().find(|d| d.name == database.name);
         if let Some(was) = was {
+            let new: (_, Fallback) = (new, general);
             entries(DATABASE_KEYS, (old, was), new, database, share);
         }
+        hold(database, was, &general_now, new);
     }
     for (name, user) in &mut plan.users {
         if let Some(was) = old.users.get(name) {
-            entries(USER_KEYS, (old, was), new, user, share);
+            entries(USER_KEYS, (old, was), (new, widest), user, share);
         }
     }
     for (name, application) in &mut plan.applications {
         if let Some(was) = old.applications.get(name) {
+            let new: (_, Fallback) = (new, general);
             entries(APPLICATION_KEYS, (old, was), new, application, share);
         }
     }
     plan
 }
 
+/// What holds for an entry that does not say it itself.
+pub(crate) type Fallback = fn(&str, &Plan) -> Option<Value>;
+
 fn entries<T>(
     keys: &[EntryKey<T>],
     (old_plan, old): (&Plan, &T),
-    new_plan: &Plan,
+    (new_plan, fallback): (&Plan, Fallback),
     entry: &mut T,
     share: f64,
 ) {
     for key in keys.iter().filter(|k| !k.toml.is_empty()) {
-        // Without a value of its own an entry has the general one.
-        let before = (key.get)(old).or_else(|| general(key.toml, old_plan));
-        let after = (key.get)(entry).or_else(|| general(key.toml, new_plan));
+        let (was, shall) = ((key.get)(old), (key.get)(entry));
+        if was.is_none() && shall.is_none() {
+            // The general value moves, and this with it.
+            continue;
+        }
+        let before = was.or_else(|| fallback(key.toml, old_plan));
+        let after = shall.or_else(|| fallback(key.toml, new_plan));
         if let (Some(before), Some(after)) = (before, after)
             && direction(key.toml, key.class, &before, &after) == Direction::Tightens
         {
@@ -159,6 +170,41 @@ fn entries<T>(
             let _ = (key.set)(entry, mixed(&before, &after, share));
         }
     }
+}
+
+/// A database that shall have the general value does not follow it on a way
+/// that is not its own.
+fn hold(database: &mut Database, was: Option<&Database>, now: &Plan, new: &Plan) {
+    for key in DATABASE_KEYS.iter().filter(|k| !k.toml.is_empty()) {
+        let (at, shall) = (general(key.toml, now), general(key.toml, new));
+        let follows = was.is_some_and(|was| (key.get)(was).is_none());
+        if (key.get)(database).is_none()
+            && !follows
+            && at != shall
+            && let Some(shall) = shall
+        {
+            let _ = (key.set)(database, shall);
+        }
+    }
+}
+
+/// What holds for a user that does not say it itself: of its pools, the one
+/// with the most room.
+pub(crate) fn widest(toml: &str, plan: &Plan) -> Option<Value> {
+    let mut widest = general(toml, plan)?;
+    if matches!(toml, "pool_size" | "reserve_pool_size" | "wait_timeout")
+        && let Some(key) = DATABASE_KEYS.iter().find(|k| k.toml == toml)
+    {
+        for own in plan.databases.iter().filter_map(|d| (key.get)(d)) {
+            match (room(&own), room(&widest)) {
+                // Nobody knows how large an automatic size has grown.
+                (None, _) => return Some(own),
+                (Some(own_room), Some(known)) if own_room > known => widest = own,
+                _ => {}
+            }
+        }
+    }
+    Some(widest)
 }
 
 /// The general setting that holds for an entry that does not say its own.

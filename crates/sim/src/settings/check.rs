@@ -189,7 +189,7 @@ impl Checker {
         let good = match (before, state) {
             (_, S::Staging { of, .. }) if nature.tightens && !nature.now && of != STEPS => {
                 // What was whole before a kill is whole again at once.
-                before == Some(S::Watching) && of == 1
+                of == 1 && matches!(before, Some(S::Watching | S::Staging { of: 1, .. }))
             }
             (None, S::Checking) => true,
             (
@@ -329,6 +329,7 @@ impl Checker {
             return;
         }
         let (old, new) = (self.plan_of(self.current), self.plan_of(open.version));
+        let asked = [Arc::clone(&old), Arc::clone(&new)];
         let (old, new) = (rooms(&old), rooms(&new));
         let base = rooms(&open.base);
         let share = f64::from(step) / f64::from(of);
@@ -342,7 +343,12 @@ impl Checker {
                 // Both what served and what shall serve have at least this.
                 false => shall.min(*base.get(&key).unwrap_or(shall)).min(*was),
             };
-            if at + 1e-6 < least || at > was.max(*shall) + 1e-6 {
+            // A user's own size holds in all databases: the widest leads.
+            let most = match own(&key, &asked) {
+                true => f64::INFINITY,
+                false => was.max(*shall),
+            };
+            if at + 1e-6 < least || at > most + 1e-6 {
                 self.fail(format!(
                     "{key} is {at} at step {step} of {of} from {was} to {shall}"
                 ));
@@ -412,6 +418,14 @@ impl Checker {
     }
 }
 
+/// A size of a pool whose user has one of its own.
+fn own(key: &str, plans: &[Arc<Plan>]) -> bool {
+    let user = key.strip_suffix("'s size").and_then(|k| k.split_once('/'));
+    let sized =
+        |plan: &Plan, name: &str| plan.users.get(name).is_some_and(|u| u.pool_size.is_some());
+    user.is_some_and(|(_, name)| plans.iter().any(|plan| sized(plan, name)))
+}
+
 /// Room that clients have, by the name of the setting; off is endless.
 fn rooms(plan: &Plan) -> BTreeMap<String, f64> {
     let mut all = BTreeMap::new();
@@ -421,15 +435,23 @@ fn rooms(plan: &Plan) -> BTreeMap<String, f64> {
     all.insert("queue".to_owned(), f64::from(plan.queue_max));
     all.insert("query_wait".to_owned(), time(plan.query_wait_timeout));
     all.insert("query".to_owned(), time(plan.query_timeout));
+    if let PoolSize::Fixed(n) = plan.default_pool_size {
+        all.insert("size".to_owned(), f64::from(n));
+    }
     for database in &plan.databases {
-        let held = plan.effective(database, "u");
-        if let PoolSize::Fixed(n) = held.size {
-            all.insert(format!("{}'s size", database.name), f64::from(n));
+        for user in ["u", "anna", "carl", "web"] {
+            let held = plan.effective(database, user);
+            if let PoolSize::Fixed(n) = held.size {
+                let own = plan.users.get(user).is_some_and(|u| u.pool_size.is_some());
+                let own = if own { ", its own" } else { "" };
+                all.insert(
+                    format!("{}/{user}'s size{own}", database.name),
+                    f64::from(n),
+                );
+            }
         }
-        if let PoolSize::Fixed(n) = plan.default_pool_size {
-            all.insert("size".to_owned(), f64::from(n));
-        }
-        all.insert(format!("{}'s wait", database.name), time(held.wait_timeout));
+        let wait = plan.effective(database, "u").wait_timeout;
+        all.insert(format!("{}'s wait", database.name), time(wait));
     }
     all
 }

@@ -62,6 +62,15 @@ impl Disk {
         Ok(Content { plan, text, hash })
     }
 
+    /// Puts the secrets of what serves into a plan, and reads those that it lacks.
+    pub fn renew(&self, plan: &mut Plan, serves: &Plan) {
+        let reader = Reader {
+            disk: self,
+            text: &[],
+        };
+        config::renew(plan, serves, &reader);
+    }
+
     /// The secrets of a plan, read again.
     pub fn reread(&self, plan: &Plan) -> Plan {
         let reader = Reader {

@@ -21,9 +21,14 @@ pub(super) struct Change {
     pub state: State,
 }
 
-/// The disk is full.
+/// Why nothing was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Full;
+pub(super) enum NotWritten {
+    /// The disk is full.
+    Full,
+    /// No version has this number.
+    Unknown,
+}
 
 /// What the state directory holds.
 #[derive(Clone, Debug, Default)]
@@ -42,16 +47,16 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    fn write(&mut self) -> Result<(), Full> {
+    fn write(&mut self) -> Result<(), NotWritten> {
         if self.full {
-            return Err(Full);
+            return Err(NotWritten::Full);
         }
         self.writes += 1;
         Ok(())
     }
 
     /// A new version, with a number above all that are known.
-    pub fn add(&mut self, version: Version, above: u64) -> Result<u64, Full> {
+    pub fn add(&mut self, version: Version, above: u64) -> Result<u64, NotWritten> {
         self.write()?;
         self.last = self.last.max(above) + 1;
         self.versions.insert(self.last, version);
@@ -64,11 +69,11 @@ impl Journal {
     }
 
     /// A change entered a state. A number that no version has cannot be written.
-    pub fn enter(&mut self, version: u64, change: Change) -> Result<(), Full> {
-        if !self.versions.contains_key(&version) {
-            return Err(Full);
-        }
+    pub fn enter(&mut self, version: u64, change: Change) -> Result<(), NotWritten> {
         self.write()?;
+        if !self.versions.contains_key(&version) {
+            return Err(NotWritten::Unknown);
+        }
         let known = self.changes.get(&version).copied();
         let row = match known {
             Some(known) => Change {
@@ -85,7 +90,7 @@ impl Journal {
     }
 
     /// A first version without a change.
-    pub fn adopt(&mut self, version: u64) -> Result<(), Full> {
+    pub fn adopt(&mut self, version: u64) -> Result<(), NotWritten> {
         self.write()?;
         self.make_current(version);
         Ok(())
@@ -96,22 +101,24 @@ impl Journal {
         self.applied.push(version);
     }
 
-    /// The newest change without an end.
-    pub fn open(&self) -> Option<(u64, Change)> {
-        let open = self.changes.iter().rev().find(|(_, c)| !c.state.is_end());
-        open.map(|(version, change)| (*version, *change))
+    /// The changes without an end, the newest first.
+    pub fn opens(&self) -> Vec<(u64, Change)> {
+        let open = self.changes.iter().rev().filter(|(_, c)| !c.state.is_end());
+        open.map(|(version, change)| (*version, *change)).collect()
     }
 
-    /// The newest change to these texts was turned down.
+    /// The newest change to these texts that says something of them turned them down.
     pub fn rejected(&self, hash: u64) -> Option<(u64, State)> {
         let of_hash = |v: &u64| self.versions.get(v).is_some_and(|v| v.hash == hash);
-        let (version, change) = self.changes.iter().rev().find(|(v, _)| of_hash(v))?;
-        match change.state {
-            State::Refused(why) | State::RolledBack(why) if why.convicts() => {
-                Some((*version, change.state))
-            }
-            _ => None,
-        }
+        let newest = self.changes.iter().rev().find(|(v, change)| {
+            of_hash(v)
+                && match change.state {
+                    State::Refused(why) | State::RolledBack(why) => why.convicts(),
+                    state => state == State::Applied,
+                }
+        });
+        let (version, change) = newest?;
+        (change.state != State::Applied).then_some((*version, change.state))
     }
 
     /// What was current before `version`, with other texts.

@@ -6,7 +6,7 @@
 
 use super::check::Asked;
 use super::disk::Content;
-use super::journal::{Change, Version};
+use super::journal::{Change, NotWritten, Version};
 use super::world::{Fault, Step, World};
 use config::Plan;
 use config::rollout::{
@@ -14,7 +14,7 @@ use config::rollout::{
     OnChange, Origin, Proposal, Refusal, State, Verdict, Why, at_start, on_change,
 };
 use events::{Guard, GuardMode, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ const POLL: Duration = Duration::from_secs(1);
 /// Restores of the settings file, at most, in [`RESTORES_IN`].
 const RESTORES_MAX: usize = 3;
 const RESTORES_IN: Duration = Duration::from_secs(600);
+
+/// States that wait for room on the disk.
+const UNWRITTEN_MAX: usize = 1_000;
 
 /// How a change is asked for.
 #[derive(Clone, Copy, Default, Debug)]
@@ -58,6 +61,8 @@ pub(super) struct Keeper {
     pub file_waits: bool,
     restores: Vec<Time>,
     pub retry: Option<(Time, Answer)>,
+    /// States that the disk had no room for, in their order.
+    unwritten: VecDeque<(u64, Change)>,
     /// Answers of tasks that run apart.
     pub tasks: Vec<(Time, Answer)>,
 }
@@ -97,6 +102,7 @@ impl Keeper {
             file_waits: false,
             restores: Vec::new(),
             retry: None,
+            unwritten: VecDeque::new(),
             tasks: Vec::new(),
         };
         keeper.resume(w)?;
@@ -108,12 +114,19 @@ impl Keeper {
     }
 
     fn resume(&mut self, w: &mut World) -> Step {
-        let Some((version, change)) = w.journal.open() else {
+        let current = self.driver.current().version;
+        let mut left = w.journal.opens();
+        // The newest that stands on what serves; the others have lost their ground.
+        let at = left.iter().position(|(_, change)| change.from == current);
+        let taken = at.map(|at| left.remove(at));
+        for (version, change) in left {
+            w.hit("boot: changes closed that stand on nothing");
+            let back = State::RolledBack(Why::Killed);
+            self.enter(w, version, change.from, change.nature, back)?;
+        }
+        let Some((version, change)) = taken else {
             return Ok(());
         };
-        if change.from != self.driver.current().version {
-            return Ok(());
-        }
         let row = w.journal.versions.get(&version).cloned();
         let content = row.as_ref().and_then(|row| self.stored(w, &row.text).ok());
         let Some((row, content)) = row.zip(content) else {
@@ -224,15 +237,28 @@ impl Keeper {
             nature,
             state,
         };
-        match w.journal.enter(version, change) {
-            Ok(()) => w.check.written(version, state, w.journal.current),
-            Err(_) => w.hit("journal: states that were not written"),
+        if self.unwritten.len() < UNWRITTEN_MAX {
+            self.unwritten.push_back((version, change));
         }
+        self.write_down(w);
         if w.fault == Some(Fault::CurrentTooEarly) && matches!(state, State::Staging { .. }) {
             w.journal.current = Some(version);
             w.check.current_was_whole(Some(version));
         }
         w.point()
+    }
+
+    /// In their order: a later state must not stand without an earlier one.
+    fn write_down(&mut self, w: &mut World) {
+        while let Some((version, change)) = self.unwritten.front().copied() {
+            match w.journal.enter(version, change) {
+                Ok(()) => w.check.written(version, change.state, w.journal.current),
+                Err(NotWritten::Full) => return w.hit("journal: states that were not written"),
+                // Its version never was: nothing of it can be.
+                Err(NotWritten::Unknown) => {}
+            }
+            self.unwritten.pop_front();
+        }
     }
 
     fn answer(&mut self, w: &World, version: u64, input: Input) {
@@ -277,7 +303,7 @@ impl Keeper {
     fn serve(&mut self, w: &mut World, version: u64, plan: &Plan) -> Step {
         let mut plan = plan.clone();
         if w.fault != Some(Fault::OldSecrets) {
-            config::freshen(&mut plan, &w.plane.plan);
+            w.disk.renew(&mut plan, &w.plane.plan);
         }
         if w.fault == Some(Fault::SkipsSteps)
             && let Some(open) = self.driver.open()
@@ -373,11 +399,11 @@ impl Keeper {
             origin,
             text: content.text.clone(),
         };
-        let version = match w.journal.add(row, 0) {
+        let version = match w.journal.add(row, self.above(w)) {
             Ok(version) => version,
             Err(_) if manner.now => {
                 w.hit("journal: orders without a version");
-                self.driver.current().version + 1
+                self.above(w) + 1
             }
             Err(_) => {
                 w.unchanged(&before, &self.shown(w));
@@ -409,6 +435,13 @@ impl Keeper {
         w.hit("changes begun");
         self.act(w)?;
         Ok(Ok(version))
+    }
+
+    /// The highest number that was ever given: none is given twice.
+    fn above(&self, w: &World) -> u64 {
+        let open = self.driver.open().map_or(0, |o| o.proposal.version);
+        open.max(self.driver.current().version)
+            .max(w.journal.last())
     }
 
     /// What a refused proposal must not change.
@@ -486,14 +519,11 @@ impl Keeper {
             now: true,
             ..Manner::default()
         };
-        let bad = current;
         let version = match self.propose(w, content, Origin::Rollback, manner)? {
             Ok(version) => version,
             Err(no) => return Ok(Err(no)),
         };
         w.hit("rollbacks to a version");
-        let back = State::RolledBack(Why::Person);
-        self.enter(w, bad, bad, Nature::default(), back)?;
         if !self.is_deploy(w) && !row.text.contains(config::MASKED) {
             self.write_when_applied(w, version, row.text.into_bytes());
         }
@@ -518,9 +548,9 @@ impl Keeper {
         };
         if content.hash == self.current.hash && self.driver.open().is_none() {
             w.hit("reloads of the same version");
-            self.driver.clear_overlays();
             let kept = w.check.take_overlays();
             if w.adopt(content.plan.clone())?.is_ok() {
+                self.driver.clear_overlays();
                 self.driver.refresh(|_| content.plan.clone());
                 self.current = content;
             } else {
@@ -555,7 +585,7 @@ impl Keeper {
             origin: Origin::Set,
             text: self.current.text.clone(),
         };
-        let _ = w.journal.add(row, 0);
+        let _ = w.journal.add(row, self.above(w));
         w.point()
     }
 
@@ -610,6 +640,7 @@ impl Keeper {
             w.hit("files back with other secrets");
             let kept = w.check.take_overlays();
             if w.adopt(content.plan.clone())?.is_ok() {
+                self.driver.clear_overlays();
                 self.driver.refresh(|_| content.plan.clone());
                 self.current = content;
             } else {
@@ -693,6 +724,7 @@ impl Keeper {
             self.act(w)?;
         }
         if self.next_poll <= w.now {
+            self.write_down(w);
             self.poll_files(w)?;
         }
         self.until_next(w);
@@ -756,11 +788,11 @@ fn adopt(w: &mut World, content: &Content) -> Step<u64> {
         text: content.text.clone(),
     };
     let Ok(version) = w.journal.add(row, 0) else {
-        return Ok(1);
+        return Ok(w.journal.last() + 1);
     };
     w.point()?;
     if w.journal.adopt(version).is_err() {
-        return Ok(1);
+        return Ok(version);
     }
     w.point()?;
     Ok(version)

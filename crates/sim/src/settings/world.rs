@@ -270,7 +270,7 @@ impl World {
         });
         if let Some(keeper) = &process {
             self.check.ends(&self.plane, keeper.driver.open().is_some());
-            if let Some((version, change)) = self.journal.open() {
+            if let Some((version, change)) = self.journal.opens().first().copied() {
                 let state = change.state;
                 self.check.fail(format!(
                     "version {version} is left {state:?} in the journal"

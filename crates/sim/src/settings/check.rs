@@ -4,7 +4,7 @@
 use super::plane::Plane;
 use config::rollout::{Nature, Origin, STEPS, State, Why, between};
 use config::{Plan, PoolSize, with_key};
-use events::{Guard, GuardMode};
+use events::GuardMode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -48,6 +48,8 @@ pub(super) struct Checker {
     convicted: BTreeMap<u64, u64>,
     /// The last adoption was refused: the one before still holds.
     refused: bool,
+    /// What was judged good, while nothing was written down since.
+    judged: Option<Arc<Plan>>,
     /// From one state to the next.
     pub edges: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -79,6 +81,7 @@ impl Checker {
             whole: BTreeSet::new(),
             convicted: BTreeMap::new(),
             refused: false,
+            judged: None,
             edges: BTreeMap::new(),
         }
     }
@@ -91,6 +94,7 @@ impl Checker {
 
     /// A process begins: this serves.
     pub fn booted(&mut self, version: u64, asked: Asked) {
+        self.judged = None;
         self.current = version;
         self.asked.insert(version, asked);
         self.whole.insert(version);
@@ -101,6 +105,7 @@ impl Checker {
 
     /// A change is taken up after a kill.
     pub fn resumed(&mut self, version: u64, nature: Nature, state: State, asked: Asked) {
+        self.judged = None;
         let base = self.plan_of(self.current);
         self.asked.insert(version, asked);
         self.open = Some(Open {
@@ -130,21 +135,25 @@ impl Checker {
 
     /// The console's SET is on its way.
     pub fn overlay(&mut self, key: &str, value: &str) {
+        self.judged = None;
         self.overlays.retain(|(known, _)| known != key);
         self.overlays.push((key.to_owned(), value.to_owned()));
     }
 
     /// What the console SET, to be put back where a reading is refused.
     pub fn take_overlays(&mut self) -> Vec<(String, String)> {
+        self.judged = None;
         std::mem::take(&mut self.overlays)
     }
 
     pub fn put_overlays(&mut self, overlays: Vec<(String, String)>) {
+        self.judged = None;
         self.overlays = overlays;
     }
 
     /// A state was entered, before anything is done about it.
     pub fn recorded(&mut self, version: u64, nature: Nature, state: State, plane: &Plane) {
+        self.judged = None;
         let before = match &self.open {
             Some(open) if open.version == version => Some(open.state),
             Some(open) => {
@@ -365,6 +374,7 @@ impl Checker {
 
     /// An adoption ended: whole, or refused.
     pub fn adopted(&mut self, good: bool, plane: &Plane) {
+        self.judged = None;
         self.refused = !good;
         let first = plane.workers.first();
         if plane.workers.iter().any(|w| Some(w) != first) {
@@ -386,6 +396,10 @@ impl Checker {
         if self.refused {
             return;
         }
+        let judged = self.judged.as_ref();
+        if judged.is_some_and(|good| plane.workers.iter().all(|w| Arc::ptr_eq(w, good))) {
+            return;
+        }
         let target = bare(&self.target());
         for (at, worker) in plane.workers.iter().enumerate() {
             let served = bare(worker);
@@ -398,6 +412,7 @@ impl Checker {
                 ));
             }
         }
+        self.judged = plane.workers.first().cloned();
     }
 
     /// Inputs have ceased, and everything works.
@@ -408,13 +423,6 @@ impl Checker {
         }
         self.refused = false;
         self.rests(plane, 0);
-    }
-
-    /// The guard of drift that holds, by what serves.
-    pub fn guard(&self, plane: &Plane) -> GuardMode {
-        let set = self.plan_of(self.current).guards;
-        let holds = if plane.off { set.observing() } else { set };
-        holds.mode(Guard::Drift)
     }
 }
 

@@ -7,6 +7,7 @@
 use super::check::Asked;
 use super::disk::Content;
 use super::journal::{Change, NotWritten, Version};
+use super::plane::Refuses;
 use super::world::{Fault, Step, World};
 use config::Plan;
 use config::rollout::{
@@ -61,6 +62,8 @@ pub(super) struct Keeper {
     pub file_waits: bool,
     restores: Vec<Time>,
     pub retry: Option<(Time, Answer)>,
+    /// The highest number that this process gave: none is given twice.
+    numbered: u64,
     /// States that the disk had no room for, in their order.
     unwritten: VecDeque<(u64, Change)>,
     /// Answers of tasks that run apart.
@@ -102,6 +105,7 @@ impl Keeper {
             file_waits: false,
             restores: Vec::new(),
             retry: None,
+            numbered: version,
             unwritten: VecDeque::new(),
             tasks: Vec::new(),
         };
@@ -241,6 +245,9 @@ impl Keeper {
             self.unwritten.push_back((version, change));
         }
         self.write_down(w);
+        if !self.unwritten.is_empty() {
+            w.hit("journal: states that had to wait");
+        }
         if w.fault == Some(Fault::CurrentTooEarly) && matches!(state, State::Staging { .. }) {
             w.journal.current = Some(version);
             w.check.current_was_whole(Some(version));
@@ -253,7 +260,7 @@ impl Keeper {
         while let Some((version, change)) = self.unwritten.front().copied() {
             match w.journal.enter(version, change) {
                 Ok(()) => w.check.written(version, change.state, w.journal.current),
-                Err(NotWritten::Full) => return w.hit("journal: states that were not written"),
+                Err(NotWritten::Full) => return,
                 // Its version never was: nothing of it can be.
                 Err(NotWritten::Unknown) => {}
             }
@@ -313,7 +320,13 @@ impl Keeper {
         }
         let input = match w.adopt(plan)? {
             Ok(()) => Input::Serves,
-            Err(_) => Input::ServeFailed,
+            Err(Refuses::Restart) => {
+                w.check.fail(format!(
+                    "version {version} needs a restart and was not refused for it"
+                ));
+                Input::ServeFailed
+            }
+            Err(Refuses::Once) => Input::ServeFailed,
         };
         let open = self.driver.open();
         let back = open.is_some_and(|o| matches!(o.state, State::Reverting(_)));
@@ -399,11 +412,11 @@ impl Keeper {
             origin,
             text: content.text.clone(),
         };
-        let version = match w.journal.add(row, self.above(w)) {
+        let version = match w.journal.add(row, self.numbered) {
             Ok(version) => version,
             Err(_) if manner.now => {
                 w.hit("journal: orders without a version");
-                self.above(w) + 1
+                self.numbered.max(w.journal.last()) + 1
             }
             Err(_) => {
                 w.unchanged(&before, &self.shown(w));
@@ -411,6 +424,7 @@ impl Keeper {
                 return Ok(Err(No::History));
             }
         };
+        self.numbered = version;
         w.point()?;
         let asked = Asked {
             plan: Arc::clone(&plan),
@@ -435,13 +449,6 @@ impl Keeper {
         w.hit("changes begun");
         self.act(w)?;
         Ok(Ok(version))
-    }
-
-    /// The highest number that was ever given: none is given twice.
-    fn above(&self, w: &World) -> u64 {
-        let open = self.driver.open().map_or(0, |o| o.proposal.version);
-        open.max(self.driver.current().version)
-            .max(w.journal.last())
     }
 
     /// What a refused proposal must not change.
@@ -585,7 +592,9 @@ impl Keeper {
             origin: Origin::Set,
             text: self.current.text.clone(),
         };
-        let _ = w.journal.add(row, self.above(w));
+        if let Ok(version) = w.journal.add(row, self.numbered) {
+            self.numbered = version;
+        }
         w.point()
     }
 

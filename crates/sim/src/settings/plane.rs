@@ -111,20 +111,29 @@ impl Plane {
     }
 }
 
+/// Why a plan does not serve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refuses {
+    /// This time, for a certificate that cannot be read.
+    Once,
+    /// It needs a restart.
+    Restart,
+}
+
 impl World {
     /// Lets a plan serve, whole, or says why not: as the proxy does it.
-    pub fn adopt(&mut self, mut plan: Plan) -> Step<Result<(), String>> {
+    pub fn adopt(&mut self, mut plan: Plan) -> Step<Result<(), Refuses>> {
         config::keep_fixed(&self.plane.plan, &mut plan);
         if self.rng.permille(self.weather.refuses) {
             self.hit("adoptions refused: at random");
             self.check.adopted(false, &self.plane);
-            return Ok(Err("a certificate cannot be read".to_owned()));
+            return Ok(Err(Refuses::Once));
         }
         let changes = config::diff(&self.plane.plan, &plan);
         if changes.iter().any(|c| c.class == Class::RestartOnly) {
             self.hit("adoptions refused: restart only");
             self.check.adopted(false, &self.plane);
-            return Ok(Err("restart only".to_owned()));
+            return Ok(Err(Refuses::Restart));
         }
         let plan = Arc::new(plan);
         self.plane.plan = Arc::clone(&plan);

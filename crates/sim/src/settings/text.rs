@@ -68,7 +68,7 @@ impl Entry {
             name,
             host: rng.below(3) as u32,
             port: 5432,
-            password: *pick(rng, &[0, 0, 0, 1, 2, 2]),
+            password: *pick(rng, &[0, 0, 0, 0, 0, 0, 1, 2, 2, 2]),
             size: maybe(rng),
             reserve: None,
             wait: None,
@@ -110,6 +110,10 @@ impl Shape {
         let mut next = self.clone();
         for _ in 0..*pick(rng, &[1, 1, 1, 2, 3]) {
             next.edit(rng);
+        }
+        // Nobody leaves for long what needs a restart.
+        if rng.permille(300) {
+            (next.listen, next.workers) = (6432, 2);
         }
         next
     }
@@ -166,7 +170,7 @@ impl Shape {
             0..3 => database.size = maybe(rng),
             3 => database.host = rng.below(4) as u32,
             4 => database.port = *pick(rng, &[5432, 5433]),
-            5 => database.password = *pick(rng, &[0, 0, 0, 1, 2, 2]),
+            5 => database.password = *pick(rng, &[0, 0, 0, 0, 0, 0, 1, 2, 2, 2]),
             6 => database.wait = maybe(rng),
             _ => database.max = maybe(rng),
         }

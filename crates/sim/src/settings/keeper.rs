@@ -133,11 +133,13 @@ impl Keeper {
         };
         let row = w.journal.versions.get(&version).cloned();
         let content = row.as_ref().and_then(|row| self.stored(w, &row.text).ok());
-        let Some((row, content)) = row.zip(content) else {
+        let Some((row, mut content)) = row.zip(content) else {
             let back = State::RolledBack(Why::Killed);
             w.hit("boot: texts cannot be read any more");
             return self.enter(w, version, change.from, change.nature, back);
         };
+        // What only a restart changes has changed by now, or never will.
+        config::take_fixed(&self.current.plan, &mut content.plan);
         w.hit(match change.state {
             State::Staging { .. } => "boot: taken up while staging",
             State::Watching => "boot: taken up while watching",

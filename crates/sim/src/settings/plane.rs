@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Checkouts of a pool, a second.
 const RATE: u64 = 50;
 /// Checkouts that one look folds at most.
-const FOLDED_MAX: u64 = 300;
+const FOLDED_MAX: u64 = 100;
 
 /// What serves.
 #[derive(Debug)]

@@ -40,9 +40,6 @@ fn main() -> ExitCode {
         all
     });
     print!("{counts}");
-    for (seed, what) in &failures {
-        println!("seed {seed}: {what}");
-    }
     if let Some((seed, _)) = failures.first() {
         let report = traced(*seed, setup);
         let trace = report.failure.map(|f| f.trace).unwrap_or_default();
@@ -84,7 +81,10 @@ fn some(
         }
         let report = run(seed, setup);
         all.0.add(&report.counts);
-        all.1.extend(report.failure.map(|f| (seed, f.what)));
+        if let Some(failure) = report.failure {
+            println!("seed {seed}: {}", failure.what);
+            all.1.push((seed, failure.what));
+        }
         if let Some(begun) = loud
             && said.elapsed() > PROGRESS
         {

@@ -235,6 +235,8 @@ pub struct Driver {
     /// A guard that only watches, or a person's order: it has spoken already.
     spoken: bool,
     overlays: Vec<(String, String)>,
+    /// Those from before a version that is about to serve: over once it does.
+    parked: Vec<(String, String)>,
     /// A change that gave way, whose steps may still serve: the old values are
     /// tried until they do.
     owes: Option<u64>,
@@ -254,6 +256,7 @@ impl Driver {
             judge: None,
             spoken: false,
             overlays: Vec::new(),
+            parked: Vec::new(),
             owes: None,
             older: None,
             middle: None,
@@ -427,10 +430,7 @@ impl Driver {
     /// The console has SET a key: it holds until a version begins to serve that
     /// was read from a file, also through the steps of an open change.
     pub fn overlay(&mut self, key: &str, value: &str) {
-        self.overlays.retain(|(known, _)| known != key);
-        if self.overlays.len() < OVERLAYS_MAX {
-            self.overlays.push((key.to_owned(), value.to_owned()));
-        }
+        put(&mut self.overlays, key, value);
     }
 
     /// The file was read again: what the console SET is over.
@@ -554,9 +554,20 @@ impl Driver {
             Ok((state, task)) => {
                 let same = state == open.state;
                 let staged = |s| matches!(s, State::Staging { .. });
-                if staged(state) && !staged(open.state) {
-                    // It was read from a file, and begins to serve.
-                    self.overlays.clear();
+                match state {
+                    // It was read from a file, and is about to serve.
+                    State::Staging { serves: false, .. } if !staged(open.state) => {
+                        self.parked = std::mem::take(&mut self.overlays);
+                    }
+                    State::Staging { .. } => self.parked.clear(),
+                    // It never did.
+                    _ => {
+                        let since = std::mem::take(&mut self.overlays);
+                        self.overlays = std::mem::take(&mut self.parked);
+                        for (key, value) in since {
+                            put(&mut self.overlays, &key, &value);
+                        }
+                    }
                 }
                 if !same {
                     open.state = state;
@@ -653,6 +664,13 @@ impl Driver {
             }
         }
         Arc::new(plan)
+    }
+}
+
+fn put(overlays: &mut Vec<(String, String)>, key: &str, value: &str) {
+    overlays.retain(|(known, _)| known != key);
+    if overlays.len() < OVERLAYS_MAX {
+        overlays.push((key.to_owned(), value.to_owned()));
     }
 }
 

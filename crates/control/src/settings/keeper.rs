@@ -14,13 +14,13 @@ mod writing;
 
 use super::content::{Content, Secrets};
 use super::gate::Prediction;
-use super::store::Store;
+use super::store::{ChangeRow, Store};
 use crate::watch::Watch;
 use config::rollout::{Answer, Driver};
 use config::{Overrides, Plan};
 use events::snapshot::Snapshot;
 use events::{Guard, GuardMode, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -157,8 +157,11 @@ struct Keeper {
     notes: Vec<String>,
     /// What waits for a restart, of the settings read last.
     kept: Vec<String>,
-    /// What the console SET since.
-    temporary: Vec<String>,
+    /// The highest number of a version that this process gave: none is given twice.
+    numbered: u64,
+    /// States that the disk had no room for, in their order.
+    unwritten: VecDeque<ChangeRow>,
+    unwritten_said: bool,
     me: SyncSender<Command>,
 }
 
@@ -220,6 +223,7 @@ impl Keeper {
             self.act();
         }
         if self.next_poll <= now {
+            self.write_down();
             self.poll_files();
             self.next_poll = Instant::now() + self.watch.pause();
         }

@@ -95,6 +95,18 @@ pub struct NewVersion<'a> {
     pub temporary: bool,
     /// Path and text without secrets of each settings file.
     pub files: &'a [(PathBuf, String)],
+    /// Its number is higher than this one: another was given without being written.
+    pub above: u64,
+}
+
+impl StoreError {
+    /// Another try will not do: what the row refers to is not there.
+    pub fn is_lasting(&self) -> bool {
+        let StoreError::Sqlite(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+    }
 }
 
 impl Store {
@@ -205,7 +217,9 @@ impl Store {
     pub fn add_version(&mut self, new: &NewVersion<'_>) -> Stored<u64> {
         let write = self.db.transaction()?;
         write.execute(
-            "INSERT INTO version (hash, at, origin, actor, reason, temporary, files) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO version (id, hash, at, origin, actor, reason, temporary, files)
+             VALUES (1 + MAX(?8, COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'version'), 0)),
+                     ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 new.hash,
                 now_ms(),
@@ -214,6 +228,7 @@ impl Store {
                 new.reason,
                 new.temporary,
                 rows::files_text(new.files),
+                new.above as i64,
             ],
         )?;
         let id = write.last_insert_rowid();
@@ -325,18 +340,27 @@ impl Store {
         Ok(all.collect::<Result<_, _>>()?)
     }
 
-    /// The change that has no end yet.
+    /// The highest number that was given to a version; 0: none.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn open_change(&self) -> Stored<Option<ChangeRow>> {
-        let found = self.db.query_row(
+    pub fn last(&self) -> Stored<u64> {
+        let query = "SELECT seq FROM sqlite_sequence WHERE name = 'version'";
+        let found: Option<i64> = self.db.query_row(query, [], |row| row.get(0)).optional()?;
+        Ok(found.unwrap_or(0) as u64)
+    }
+
+    /// The changes that have no end yet, the newest first.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn open_changes(&self) -> Stored<Vec<ChangeRow>> {
+        let mut statement = self.db.prepare(
             "SELECT version, from_version, nature, state, detail, note, began, at FROM change
-             WHERE state NOT IN ('applied', 'rolled_back', 'refused') ORDER BY version DESC LIMIT 1",
-            [],
-            rows::change,
-        );
-        Ok(found.optional()?)
+             WHERE state NOT IN ('applied', 'rolled_back', 'refused') ORDER BY version DESC LIMIT 1000",
+        )?;
+        let all = statement.query_map([], rows::change)?;
+        Ok(all.collect::<Result<_, _>>()?)
     }
 
     /// Why the newest change to these texts was turned down, where it was, and
@@ -345,25 +369,24 @@ impl Store {
     /// # Errors
     /// SQLite's.
     pub fn rejected(&self, hash: &str) -> Stored<Option<(u64, State)>> {
-        let newest: Option<(i64, String, String)> = self
-            .db
-            .query_row(
-                "SELECT change.version, change.state, change.detail FROM change JOIN version ON version.id = change.version
-                 WHERE version.hash = ?1 ORDER BY change.version DESC LIMIT 1",
-                [hash],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-            )
-            .optional()?;
-        let Some((version, word, detail)) = newest else {
-            return Ok(None);
-        };
-        let state = state_from(&word, &detail);
-        Ok(match state {
-            Some(state @ (State::Refused(why) | State::RolledBack(why))) if why.convicts() => {
-                Some((version as u64, state))
+        let mut statement = self.db.prepare(
+            "SELECT change.version, change.state, change.detail FROM change JOIN version ON version.id = change.version
+             WHERE version.hash = ?1 AND change.state IN ('applied', 'rolled_back', 'refused') ORDER BY change.version DESC",
+        )?;
+        let mut rows = statement.query([hash])?;
+        while let Some(row) = rows.next()? {
+            let (version, word, detail): (i64, String, String) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            match state_from(&word, &detail) {
+                Some(State::Applied) => return Ok(None),
+                Some(state @ (State::Refused(why) | State::RolledBack(why))) if why.convicts() => {
+                    return Ok(Some((version as u64, state)));
+                }
+                // Superseded or killed: it says nothing of the texts.
+                _ => {}
             }
-            _ => None,
-        })
+        }
+        Ok(None)
     }
 
     /// The version that served before `version` did, for `rollback` without a number.

@@ -42,6 +42,8 @@ pub(super) struct Checker {
     current: u64,
     open: Option<Open>,
     overlays: Vec<(String, String)>,
+    /// Those from before a version whose first step was written down.
+    before: Vec<(String, String)>,
     /// Versions that all workers have served wholly.
     whole: BTreeSet<u64>,
     /// Texts that were turned down, and by which version.
@@ -78,6 +80,7 @@ impl Checker {
             current: 0,
             open: None,
             overlays: Vec::new(),
+            before: Vec::new(),
             whole: BTreeSet::new(),
             convicted: BTreeMap::new(),
             refused: false,
@@ -99,6 +102,7 @@ impl Checker {
         self.asked.insert(version, asked);
         self.whole.insert(version);
         self.overlays.clear();
+        self.before.clear();
         self.open = None;
         self.refused = false;
     }
@@ -177,10 +181,22 @@ impl Checker {
             Some(open) => Arc::clone(&open.base),
             None => Arc::clone(plane.workers.first().unwrap_or(&self.nothing)),
         };
-        if matches!(state, State::Staging { step: 1, .. })
-            && !matches!(before, Some(State::Staging { .. }))
-        {
-            self.overlays.clear();
+        match state {
+            State::Staging {
+                step: 1,
+                serves: false,
+                ..
+            } if !matches!(before, Some(State::Staging { .. })) => {
+                self.before = std::mem::take(&mut self.overlays);
+            }
+            State::Staging { .. } => self.before.clear(),
+            _ => {
+                let since = std::mem::take(&mut self.overlays);
+                self.overlays = std::mem::take(&mut self.before);
+                for (key, value) in since {
+                    self.overlay(&key, &value);
+                }
+            }
         }
         self.open = (!state.is_end()).then_some(Open {
             version,

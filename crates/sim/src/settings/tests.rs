@@ -61,7 +61,7 @@ const PLANTED: [(Fault, &str); 11] = [
     (Fault::ResumedAsApplied, "went from"),
     (Fault::SkipsSteps, "serves neither version"),
     (Fault::TriesAgain, "the file alone began version"),
-    (Fault::ForgetsSet, "does not serve what is written down"),
+    (Fault::ForgetsSet, "serves neither version"),
     (Fault::NoSecondTry, "a change came to no end"),
     (Fault::OrdersTakenBack, "a person's order"),
     (Fault::OldSecrets, "brought back an old secret"),

@@ -3,12 +3,15 @@
 use super::{AskError, Command, Content, Keeper, RETRY};
 use crate::settings::content::short;
 use crate::settings::gate;
-use crate::settings::store::{NewVersion, state_words};
+use crate::settings::store::{ChangeRow, NewVersion, now_ms, state_words};
 use config::rollout::{Action, Answer, Ended, Input, Origin, Proposal, State, Verdict};
 use config::{Plan, SettingsSource};
 use events::{Guard, GuardMode};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// States that wait for room on the disk.
+const UNWRITTEN_MAX: usize = 1_000;
 
 /// How a change is asked for.
 #[derive(Clone, Copy, Default)]
@@ -35,11 +38,16 @@ impl Keeper {
                 } => {
                     let (word, detail) = state_words(state);
                     tracing::info!(version, state = word, detail, note, "change of settings");
-                    // What cannot be written is the less known to the next
-                    // process; what serves is decided by what was written last.
-                    if let Err(error) = self.store.enter(version, from, nature, state, &note) {
-                        tracing::error!(%error, version, "a state of a change was not written down");
-                    }
+                    let change = ChangeRow {
+                        version,
+                        from,
+                        nature,
+                        state,
+                        note,
+                        began_ms: now_ms(),
+                        at_ms: now_ms(),
+                    };
+                    self.enter(change);
                 }
                 Action::Check(proposal) => self.check(&proposal),
                 Action::Predict { version, old, new } => self.apart(version, move |data| {
@@ -62,6 +70,39 @@ impl Keeper {
                 Action::Ended(ended) => self.ended(&ended),
             }
         }
+    }
+
+    /// Writes a state down. What cannot be written now is written later, in its
+    /// order: a new process must not go on from a state that was left long ago.
+    pub(super) fn enter(&mut self, change: ChangeRow) {
+        if self.unwritten.len() < UNWRITTEN_MAX {
+            self.unwritten.push_back(change);
+        }
+        self.write_down();
+    }
+
+    /// What was not written down yet. It is said once.
+    pub(super) fn write_down(&mut self) {
+        while let Some(change) = self.unwritten.front() {
+            let (version, state) = (change.version, change.state);
+            let written =
+                self.store
+                    .enter(version, change.from, change.nature, state, &change.note);
+            match written {
+                Ok(()) => {}
+                Err(error) if error.is_lasting() => {
+                    tracing::error!(%error, version, "a state of a change is never written down");
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.unwritten_said, true) {
+                        tracing::error!(%error, version, "a state of a change is not written down yet");
+                    }
+                    return;
+                }
+            }
+            self.unwritten.pop_front();
+        }
+        self.unwritten_said = false;
     }
 
     fn answer(&mut self, version: u64, input: Input, note: String) {
@@ -118,7 +159,7 @@ impl Keeper {
     fn serve(&mut self, version: u64, plan: &Plan) {
         // A rotation may have come since the plan was read.
         let mut plan = plan.clone();
-        config::freshen(&mut plan, &self.data.plan());
+        config::renew(&mut plan, &self.data.plan(), &*self.options.secrets);
         let (input, note) = match self.data.adopt(plan) {
             Ok(notes) => {
                 self.notes.clone_from(&notes);
@@ -265,16 +306,18 @@ impl Keeper {
             reason,
             temporary: manner.temporary,
             files: &content.files,
+            above: self.numbered,
         };
         let version = match self.store.add_version(&new) {
             Ok(version) => version,
             // A person in an emergency is faster than a full disk.
             Err(error) if manner.now => {
                 tracing::error!(%error, "the history is not written; the change is made all the same");
-                self.driver.current().version + 1
+                self.numbered.max(self.store.last().unwrap_or(0)) + 1
             }
             Err(error) => return Err(AskError::of_store(&error)),
         };
+        self.numbered = version;
         let hash = short(&content.hash).to_owned();
         let origin_word = origin.label();
         tracing::info!(
@@ -295,7 +338,6 @@ impl Keeper {
             forced: manner.forced,
         };
         self.proposed.insert(version, content);
-        self.temporary.clear();
         if let Err(refusal) = self.driver.propose(at, proposal) {
             self.proposed.remove(&version);
             return Err(AskError::of_refusal(refusal));

@@ -9,7 +9,7 @@ use super::{
 use crate::settings::content::Content;
 use crate::settings::gate;
 use crate::settings::store::{NewVersion, VersionRow};
-use config::rollout::{Nature, Origin, State, Verdict, Why, nature};
+use config::rollout::{Nature, Origin, State, Verdict, nature};
 use config::{Plan, SettingsSource};
 use events::{Guard, GuardMode};
 use std::path::PathBuf;
@@ -184,18 +184,15 @@ impl Keeper {
             temporary: self.source() == SettingsSource::Deploy,
             ..Manner::default()
         };
-        let bad = self.driver.current().version;
+        // What served is turned down by the driver: a restart does not try it again.
         let version = self.propose(content, Origin::Rollback, (&ask.actor, &reason), manner)?;
-        // A person took it back: a restart does not try it again.
-        let back = State::RolledBack(Why::Person);
-        let nature = Nature::default();
-        if let Err(error) = self.store.enter(bad, bad, nature, back, &note) {
-            tracing::error!(%error, version = bad, "a state of a change was not written down");
-        }
         if self.source() == SettingsSource::Store {
             self.write_stored(version, &row);
         }
-        Ok(Applied { version, from: bad })
+        Ok(Applied {
+            version,
+            from: current,
+        })
     }
 
     /// A version of the history, with the secrets of today.
@@ -235,10 +232,9 @@ impl Keeper {
         let same_version = content.hash == self.current.hash && self.driver.open().is_none();
         if same_version {
             // Secrets and certificates may be new, and SET ends here.
-            self.driver.clear_overlays();
-            self.temporary.clear();
             let adopted = self.data.adopt(content.plan.clone());
             if adopted.is_ok() {
+                self.driver.clear_overlays();
                 self.driver.refresh(|_| content.plan.clone());
                 self.current = content;
             }
@@ -302,11 +298,6 @@ impl Keeper {
     fn was_set(&mut self, key: &str, value: &str, actor: &str) {
         self.driver.overlay(key, value);
         let line = format!("{key} = {value}");
-        if !self.temporary.contains(&line) {
-            self.temporary
-                .retain(|l| !l.starts_with(&format!("{key} = ")));
-            self.temporary.push(line.clone());
-        }
         let new = NewVersion {
             hash: &self.current.hash,
             origin: Origin::Set,
@@ -314,9 +305,11 @@ impl Keeper {
             reason: &line,
             temporary: true,
             files: &self.current.files,
+            above: self.numbered,
         };
-        if let Err(error) = self.store.add_version(&new) {
-            tracing::error!(%error, key, "a SET was not written down");
+        match self.store.add_version(&new) {
+            Ok(version) => self.numbered = version,
+            Err(error) => tracing::error!(%error, key, "a SET was not written down"),
         }
     }
 
@@ -335,7 +328,9 @@ impl Keeper {
             drift: self.drift.as_ref().map(|d| d.text.clone()),
             drift_since_ms: self.drift.as_ref().map(|d| d.since_ms),
             held_back: self.held_back.clone(),
-            temporary: self.temporary.clone(),
+            temporary: (self.driver.overlays().iter())
+                .map(|(key, value)| format!("{key} = {value}"))
+                .collect(),
         }
     }
 }

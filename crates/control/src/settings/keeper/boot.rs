@@ -16,14 +16,14 @@
 use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running, StateDirectory};
 use crate::settings::content::{Content, short};
 use crate::settings::gate;
-use crate::settings::store::{NewVersion, Store, StoreError, VersionRow, now_ms};
+use crate::settings::store::{ChangeRow, NewVersion, Store, StoreError, VersionRow, now_ms};
 use crate::watch::{BYTES_MAX, Watch, read_bounded};
 use config::rollout::{
-    AtStart, Beside, Current, Driver, JudgeSettings, Origin, Proposal, State, at_start,
+    AtStart, Beside, Current, Driver, JudgeSettings, Origin, Proposal, State, Why, at_start,
 };
 use config::{Errors, Plan};
 use events::{Guard, GuardMode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -170,15 +170,19 @@ fn adopt(store: &mut Store, content: &Content, why: &str, said: &mut Vec<String>
         reason: why,
         temporary: false,
         files: &content.files,
+        above: 0,
     };
-    let adopted = store.add_version(&new).and_then(|version| {
-        store.adopt(version, why)?;
-        Ok(version)
-    });
-    adopted.unwrap_or_else(|error| {
+    let added = store.add_version(&new);
+    // A number that no version of the history has.
+    let version = match &added {
+        Ok(version) => *version,
+        Err(_) => store.last().unwrap_or(0) + 1,
+    };
+    let adopted = added.and_then(|version| store.adopt(version, why));
+    if let Err(error) = adopted {
         said.push(format!("the history is not written: {error}"));
-        1
-    })
+    }
+    version
 }
 
 fn adopt_baseline(options: &Options, store: &mut Store, said: &mut Vec<String>) {
@@ -358,7 +362,9 @@ impl Prepared {
             retry: None,
             notes: Vec::new(),
             kept: Vec::new(),
-            temporary: Vec::new(),
+            numbered: self.version,
+            unwritten: VecDeque::new(),
+            unwritten_said: false,
             me: self.commands.clone(),
             data,
         };
@@ -386,23 +392,30 @@ impl Keeper {
         if let Some(drift) = &self.drift {
             tracing::warn!(undo = "plimsoll status", "{}", drift.text);
         }
-        let open = match self.store.open_change() {
-            Ok(Some(open)) if open.from == self.driver.current().version => open,
-            _ => return,
-        };
+        let mut left = self.store.open_changes().unwrap_or_default();
+        // The newest that stands on what serves; the others have lost their ground.
+        let current = self.driver.current().version;
+        let at = left.iter().position(|open| open.from == current);
+        let taken = at.map(|at| left.remove(at));
+        for change in left {
+            self.enter(ChangeRow {
+                state: State::RolledBack(Why::Killed),
+                note: "another version serves".to_owned(),
+                ..change
+            });
+        }
+        let Some(open) = taken else { return };
         let row = self.store.version(open.version).ok().flatten();
         let content = row.as_ref().and_then(|row| self.stored_content(row).ok());
-        let Some((row, content)) = row.zip(content) else {
-            let back = State::RolledBack(config::rollout::Why::Killed);
-            let note = "its texts cannot be read any more";
-            if let Err(error) = self
-                .store
-                .enter(open.version, open.from, open.nature, back, note)
-            {
-                tracing::error!(%error, "a state of a change was not written down");
-            }
-            return;
+        let Some((row, mut content)) = row.zip(content) else {
+            return self.enter(ChangeRow {
+                state: State::RolledBack(Why::Killed),
+                note: "its texts cannot be read any more".to_owned(),
+                ..open
+            });
         };
+        // What only a restart changes has changed by now, or never will.
+        config::take_fixed(&self.current.plan, &mut content.plan);
         tracing::warn!(
             version = open.version,
             "a change was under way when the last process ended"

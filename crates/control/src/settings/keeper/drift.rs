@@ -110,6 +110,7 @@ impl Keeper {
             match self.data.adopt(content.plan.clone()) {
                 Ok(_) => {
                     tracing::info!("secrets of the settings file were read again");
+                    self.driver.clear_overlays();
                     self.driver.refresh(|_| content.plan.clone());
                     self.current = content;
                 }

@@ -30,6 +30,7 @@ fn add(store: &mut Store, hash: &str) -> u64 {
             reason: "ticket 7",
             temporary: false,
             files: &files,
+            above: 0,
         })
         .expect("written")
 }
@@ -62,7 +63,7 @@ fn what_was_written_is_there_for_the_next_process() {
     drop(store);
     let store = Store::open(&dir.0).expect("opened");
     assert_eq!(store.current().expect("read"), Some(first));
-    let open = store.open_change().expect("read").expect("one");
+    let open = store.open_changes().expect("read").remove(0);
     assert_eq!((open.version, open.from, open.state), (second, first, HALF));
     assert!(open.nature.tightens && !open.nature.now);
     let row = store.version(second).expect("read").expect("there");

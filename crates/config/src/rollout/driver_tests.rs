@@ -16,6 +16,10 @@ struct Shell {
     waits: fn(u32) -> (u32, u64),
     checked: bool,
     predicted: Verdict,
+    /// Predictions are never answered.
+    silent: bool,
+    /// So many adoptions from now on are refused.
+    refuses: u32,
     said: Vec<String>,
     /// Sizes that served, in their order.
     sizes: Vec<u32>,
@@ -58,6 +62,8 @@ impl Shell {
             waits,
             checked: true,
             predicted: Verdict::Fine,
+            silent: false,
+            refuses: 0,
             said: Vec::new(),
             sizes: Vec::new(),
         };
@@ -108,8 +114,13 @@ impl Shell {
                     continue;
                 }
                 Action::Check(proposal) => (proposal.version, Input::Checked(self.checked)),
+                Action::Predict { .. } if self.silent => continue,
                 Action::Predict { version, .. } => (version, Input::Predicted(self.predicted)),
                 Action::Probe { version, .. } => (version, Input::Probed(true)),
+                Action::Serve { version, .. } if self.refuses > 0 => {
+                    self.refuses -= 1;
+                    (version, Input::ServeFailed)
+                }
                 Action::Serve { version, plan } => {
                     self.sizes.push(size(&plan));
                     self.serves = plan;
@@ -239,6 +250,52 @@ fn what_supersedes_and_is_refused_leaves_the_old_values_whole() {
 }
 
 #[test]
+fn a_way_back_of_what_gave_way_is_tried_until_it_serves() {
+    let mut shell = Shell::new("size = 50", enough_is_ten);
+    shell.propose(2, "size = 30", false, false).expect("begun");
+    assert_eq!(shell.sizes, [45]);
+    (shell.checked, shell.refuses) = (false, 2);
+    shell.propose(3, "size = 60", false, false).expect("begun");
+    assert!(shell.driver.open().is_none());
+    assert_eq!(shell.sizes, [45], "the step still serves");
+    for _ in 0..2 {
+        shell.look(shell.driver.look_after(shell.now));
+    }
+    assert_eq!(shell.sizes, [45, 50]);
+    shell.look(Duration::from_secs(10));
+    assert_eq!(shell.sizes, [45, 50], "once is enough");
+}
+
+#[test]
+fn a_prediction_that_never_comes_holds_nothing_up() {
+    let mut shell = Shell::new("size = 80", enough_is_ten);
+    shell.silent = true;
+    shell.propose(2, "size = 20", false, false).expect("begun");
+    let took = shell.finish();
+    assert!(took < ANSWER_MAX + Duration::from_secs(120), "{took:?}");
+    assert_eq!(shell.driver.current().version, 2);
+}
+
+#[test]
+fn what_a_person_takes_back_is_turned_down_before_anything_is_done() {
+    let mut shell = Shell::new("size = 50", enough_is_ten);
+    shell.propose(2, "size = 60", false, false).expect("begun");
+    shell.said.clear();
+    let proposal = Proposal {
+        version: 3,
+        plan: plan("size = 50"),
+        origin: Origin::Rollback,
+        now: true,
+        forced: false,
+    };
+    shell.driver.propose(shell.now, proposal).expect("begun");
+    shell.act();
+    let order = ["v2 applied", "end v2", "v2 rolled_back", "v3 checking"];
+    assert_eq!(shell.said[..4], order);
+    assert_eq!(shell.sizes, [60, 50]);
+}
+
+#[test]
 fn a_person_s_order_stays_and_is_told_once_that_it_hurts() {
     let mut shell = Shell::new("size = 50", enough_is_ten);
     shell.propose(2, "size = 5", true, false).expect("begun");
@@ -319,6 +376,29 @@ fn what_the_console_set_holds_through_steps_and_the_way_back() {
     let seven = Some(Duration::from_secs(7));
     assert_eq!(shell.serves.query_wait_timeout, seven);
     assert_eq!(size(&shell.serves), 50);
+
+    // What is refused, or never served, ends no SET; what serves does.
+    let proposal = |version| Proposal {
+        version,
+        plan: ini(20),
+        origin: Origin::Reload,
+        now: false,
+        forced: false,
+    };
+    shell.checked = false;
+    shell.driver.propose(shell.now, proposal(3)).expect("begun");
+    shell.act();
+    assert_eq!(shell.driver.overlays().len(), 1);
+    (shell.checked, shell.refuses) = (true, 1);
+    shell.driver.propose(shell.now, proposal(4)).expect("begun");
+    shell.act();
+    assert!(shell.driver.open().is_none());
+    assert_eq!(shell.serves.query_wait_timeout, seven);
+    assert_eq!(shell.driver.overlays().len(), 1);
+    shell.driver.propose(shell.now, proposal(5)).expect("begun");
+    shell.act();
+    assert!(shell.driver.overlays().is_empty());
+    assert_ne!(shell.serves.query_wait_timeout, seven);
 }
 
 #[test]

@@ -296,6 +296,39 @@ mod tests {
     }
 
     #[test]
+    fn a_database_that_ends_at_the_general_value_does_not_follow_its_way() {
+        let old = plan("[pool]\nsize = 120\n[database.jobs]\nhost = \"db\"\npool_size = 20");
+        let new = plan("[pool]\nsize = 20\n[database.jobs]\nhost = \"db\"");
+        let at = between(&old, &new, 1, STEPS);
+        let size = |name: &str| at.effective(at.database(name).expect("there"), "u").size;
+        assert_eq!(size("app"), PoolSize::Fixed(77));
+        assert_eq!(
+            size("jobs"),
+            PoolSize::Fixed(20),
+            "it was 20 and shall be 20"
+        );
+    }
+
+    #[test]
+    fn a_user_without_a_size_gets_none_on_the_way() {
+        let user = "\n[[user]]\nname = \"anna\"\nmax_clients = 5";
+        let jobs = "\n[database.jobs]\nhost = \"db\"\npool_size = 60";
+        let old = plan(&format!("[pool]\nsize = 50{jobs}{user}"));
+        let new = plan(&format!("[pool]\nsize = 5{jobs}{user}"));
+        let at = between(&old, &new, 1, STEPS);
+        let size = |plan: &Plan| {
+            plan.effective(plan.database("jobs").expect("there"), "anna")
+                .size
+        };
+        assert_eq!(size(&at), PoolSize::Fixed(60));
+        // One that comes to have its own begins at the widest of its pools.
+        let own = plan(&format!("[pool]\nsize = 50{jobs}{user}\npool_size = 5"));
+        let changes = diff(&old, &own);
+        assert!(nature(&changes, false, false).tightens);
+        assert_eq!(size(&between(&old, &own, 1, STEPS)), PoolSize::Fixed(33));
+    }
+
+    #[test]
     fn what_a_change_does_is_told_by_its_values() {
         let base = "[pool]\nsize = 20\n[timeouts]\nquery_wait = \"30s\"";
         let table = [

@@ -159,6 +159,20 @@ fn what_hurts_goes_back() {
     assert_eq!(way(nature(), &asked)[4], "rolled_back person");
 }
 
+#[test]
+fn what_gives_way_on_its_way_back_keeps_its_reason() {
+    let hurt = [Checked(true), Predicted(Fine), Serves, Judged(Worse)];
+    let with = [&hurt[..], &[Input::Superseded]].concat();
+    assert_eq!(way(nature(), &with)[5], "rolled_back hurts");
+    assert_eq!(
+        way(
+            nature(),
+            &[Checked(true), Predicted(Fine), Input::Superseded]
+        )[3],
+        "rolled_back superseded"
+    );
+}
+
 fn natures() -> Vec<Nature> {
     let mut all = Vec::new();
     for bits in 0..32 {

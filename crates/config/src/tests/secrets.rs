@@ -152,3 +152,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_does_not_serve_is_read_again_before_it_does() {
+    let text = |names: &[&str]| {
+        let of = |name: &&str| {
+            format!(
+                "[database.{name}]\nhost = \"h\"\nuser = \"u\"\npassword_file = \"{name}.pw\"\n"
+            )
+        };
+        names.iter().map(of).collect::<String>()
+    };
+    let files = |names: &[&str], secret: &str| {
+        let all = ["app", "jobs"].into_iter();
+        let files = Memory::default().file("p.toml", text(names));
+        all.fold(files, |files, name| {
+            files.file(format!("{name}.pw"), secret)
+        })
+    };
+    let read = |files: &Memory| load("p.toml".as_ref(), files).expect("good");
+    let mut old = read(&files(&["app", "jobs"], "old"));
+    let serves = read(&files(&["app"], "served"));
+    crate::renew(&mut old, &serves, &files(&[], "new"));
+    let secret = |name: &str| {
+        old.database(name)
+            .and_then(|d| d.password.clone())
+            .map(|s| s.0)
+    };
+    assert_eq!(secret("app").as_deref(), Some("served"));
+    assert_eq!(secret("jobs").as_deref(), Some("new"));
+}

@@ -47,6 +47,20 @@ fn many_seeds_hold() {
     assert!(all.hit("texts accepted") > all.reloads / 3);
 }
 
+/// Seeds that broke a promise once, and which.
+const REGRESSIONS: [(u64, &str); 1] = [(
+    1087,
+    "a step that never served ended what the console had SET",
+)];
+
+#[test]
+fn what_failed_once_holds() {
+    for (seed, what) in REGRESSIONS {
+        let failure = run(seed, Setup::default()).failure.map(|f| f.what);
+        assert_eq!(failure, None, "seed {seed}: {what}");
+    }
+}
+
 /// Seeds of the gate: some seconds.
 const SEEDS: u64 = 16;
 

@@ -449,6 +449,14 @@ impl Handle {
         *self.lock(&self.inner.held_back) = reason;
     }
 
+    /// States to the fleet's other instances, where a monitor session meets them,
+    /// which settings this one turned down: the first 24 bits of their hash.
+    pub fn state_rejected(&self, hash: Option<u32>) {
+        for upstream in self.upstreams() {
+            upstream.lock().state_rejected(hash);
+        }
+    }
+
     /// A guard over settings came to its decision.
     pub fn note_decision(&self, guard: Guard, mode: GuardMode) {
         self.lock(&self.inner.decisions).decided(guard, mode);

@@ -192,6 +192,7 @@ impl Keeper {
             if let Some(content) = proposed {
                 self.current = content;
             }
+            self.unproven = false;
             self.hold_back(None);
             self.watch.set_paths(self.watched());
             if let Some(text) = text {

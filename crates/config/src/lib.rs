@@ -57,7 +57,8 @@ pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
 pub use secrets::{
-    MASKED, Refused, Reread, SecretFault, masked, reread, secret_files, with_secrets_of,
+    MASKED, Refused, Reread, SecretFault, keep_secrets, masked, reread, secret_files,
+    with_secrets_of,
 };
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};

@@ -89,15 +89,42 @@ pub fn with_secrets_of(plan: &mut Plan, from: &Plan) -> Vec<String> {
             missing.push(format!("user {name}"));
         }
     }
-    if plan.auth_file.is_some() && plan.auth_file == from.auth_file {
-        let listed = from.users.iter().filter_map(|(name, user)| {
-            let secret = user.secret.clone()?;
-            (user.secret_from == Some(SecretRef::UserFile)).then(|| (name.clone(), secret))
-        });
-        let listed: BTreeMap<String, Secret> = listed.collect();
-        put_users(plan, listed);
-    }
+    keep_users(plan, from);
     missing
+}
+
+/// As [`with_secrets_of`], of secrets only that both plans keep in the same
+/// place. What the settings themselves say stays as `plan` says it.
+pub fn keep_secrets(plan: &mut Plan, running: &Plan) {
+    for database in &mut plan.databases {
+        let same = |d: &&crate::plan::Database| d.name == database.name;
+        let known = running.databases.iter().find(same);
+        let theirs = known.map(|d| (&d.password, &d.password_from));
+        if database.password_from.is_some() {
+            put(&mut database.password, &database.password_from, theirs);
+        }
+    }
+    for (name, user) in &mut plan.users {
+        let theirs = running.users.get(name);
+        let theirs = theirs.map(|u| (&u.secret, &u.secret_from));
+        if user.secret_from.is_some() {
+            put(&mut user.secret, &user.secret_from, theirs);
+        }
+    }
+    keep_users(plan, running);
+}
+
+/// The users of the same user file.
+fn keep_users(plan: &mut Plan, from: &Plan) {
+    if plan.auth_file.is_none() || plan.auth_file != from.auth_file {
+        return;
+    }
+    let listed = from.users.iter().filter_map(|(name, user)| {
+        let secret = user.secret.clone()?;
+        (user.secret_from == Some(SecretRef::UserFile)).then(|| (name.clone(), secret))
+    });
+    let listed: BTreeMap<String, Secret> = listed.collect();
+    put_users(plan, listed);
 }
 
 fn put(

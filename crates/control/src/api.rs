@@ -236,7 +236,10 @@ async fn ask<T: Serialize + Send + 'static>(
     let reply: Reply<T> = Box::new(move |answer| drop(tell.send(answer)));
     let command = Command::Ask(make(reply));
     if commands.try_send(command).is_err() {
-        return failed(StatusCode::SERVICE_UNAVAILABLE, "the keeper of the settings is busy");
+        return failed(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the keeper of the settings is busy",
+        );
     }
     match told.await {
         Ok(Ok(answer)) => json(StatusCode::OK, &answer),

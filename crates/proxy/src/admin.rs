@@ -91,7 +91,11 @@ impl Proxy {
     ///
     /// # Errors
     /// The same.
-    pub fn start_with(plan: Plan, keeper: Box<dyn Keeper>, disk: Disk) -> Result<Proxy, StartError> {
+    pub fn start_with(
+        plan: Plan,
+        keeper: Box<dyn Keeper>,
+        disk: Disk,
+    ) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
         let listeners = listen::open(&plan).map_err(StartError)?;

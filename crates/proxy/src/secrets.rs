@@ -102,11 +102,9 @@ impl Secrets {
         self.state().tls.clone()
     }
 
-    /// A reload read everything anew: nothing is at fault.
+    /// A reload read certificates too.
     pub(crate) fn reloaded(&self, tls: Material) {
-        let mut state = self.state();
-        state.tls = tls;
-        state.faults.clear();
+        self.state().tls = tls;
     }
 
     pub(crate) fn figures(&self) -> SecretFigures {
@@ -210,6 +208,16 @@ fn take(common: &Common, asked: &Asked<'_>, found: Found) -> Refreshed {
         tls.warn();
     }
     out
+}
+
+/// Faults of TLS that a reload met; what is in service stays. In words.
+pub(crate) fn kept(common: &Common, faults: &[(&'static str, Fault)]) -> Vec<String> {
+    let fault = |(place, f): &(&str, Fault)| ((*place).to_owned(), f.fault, f.why.clone());
+    let faults: Vec<_> = faults.iter().map(fault).collect();
+    let mut out = Refreshed::default();
+    let read = [TLS_CLIENTS, TLS_SERVERS].map(str::to_owned);
+    note(common, &read, true, &faults, &mut out);
+    out.refused
 }
 
 enum Picked<T> {
@@ -357,6 +365,15 @@ impl crate::Handle {
         }
         self.refresh(&Asked {
             secrets: &due,
+            tls: false,
+            again: true,
+        })
+    }
+
+    /// Of a reload, which has read certificates already.
+    pub(crate) fn refresh_passwords(&self) -> Refreshed {
+        self.refresh(&Asked {
+            secrets: &|_| true,
             tls: false,
             again: true,
         })

@@ -135,14 +135,18 @@ impl Client {
         }
         match serde_json::from_slice(&answer) {
             Ok(error) => Err(ClientError::Refused(error)),
-            Err(_) => Err(broken("it is not understood; is it another version?".to_owned())),
+            Err(_) => Err(broken(
+                "it is not understood; is it another version?".to_owned(),
+            )),
         }
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Answer<(bool, Bytes)> {
         let nobody = |error| ClientError::Nobody(self.path.clone(), error);
         let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
-        let socket = tokio::net::UnixStream::connect(&self.path).await.map_err(nobody)?;
+        let socket = tokio::net::UnixStream::connect(&self.path)
+            .await
+            .map_err(nobody)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
             .await
             .map_err(broken)?;
@@ -157,7 +161,10 @@ impl Client {
         let response = sender.send_request(request).await.map_err(broken)?;
         let good = response.status().is_success();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-        let body = body.collect().await.map_err(|e| ClientError::Broken(e.to_string()))?;
+        let body = body
+            .collect()
+            .await
+            .map_err(|e| ClientError::Broken(e.to_string()))?;
         drop(sender);
         let _ = driven.await;
         Ok((good, body.to_bytes()))

@@ -153,14 +153,21 @@ mod tests {
         };
         let of = |password: &str, size: u32| {
             let main = text(password, size);
-            let given = [("/x/p.ini", main.as_str()), ("/x/more.ini", "server_lifetime = 60\n")];
+            let given = [
+                ("/x/p.ini", main.as_str()),
+                ("/x/more.ini", "server_lifetime = 60\n"),
+            ];
             content(&given, Memory::default()).unwrap_or_else(|e| panic!("{}", e.render()))
         };
         let first = of("hunter2", 20);
         assert_eq!(first.files.len(), 2);
         assert!(!format!("{:?}", first.files).contains("hunter2"));
         assert_eq!(first.hash.len(), 64);
-        assert_eq!(first.hash, of("another", 20).hash, "a rotation is no version");
+        assert_eq!(
+            first.hash,
+            of("another", 20).hash,
+            "a rotation is no version"
+        );
         assert_ne!(first.hash, of("hunter2", 21).hash);
         // The stored texts make the same plan, but for the secret.
         let stored = Content::of(
@@ -180,6 +187,10 @@ mod tests {
     fn mistakes_are_the_reader_s_own() {
         let error = content(&[("/x/p.toml", "[pool]\nszie = 3\n")], Memory::default());
         let error = error.err().expect("a mistake");
-        assert!(error.render().contains("did you mean `size`"), "{}", error.render());
+        assert!(
+            error.render().contains("did you mean `size`"),
+            "{}",
+            error.render()
+        );
     }
 }

@@ -28,8 +28,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use asks::{
-    Applied, ApplyAsk, Ask, AskError, ChangeLine, HistoryLine, Planned, Reply, RollbackAsk,
-    Status, VersionText, history, version_text,
+    Applied, ApplyAsk, Ask, AskError, ChangeLine, HistoryLine, Planned, Reply, RollbackAsk, Status,
+    VersionText, history, version_text,
 };
 pub use boot::{BootError, Prepared, prepare};
 

@@ -135,8 +135,8 @@ impl Store {
     /// Why it cannot be read.
     pub fn read_only(directory: &Path) -> Stored<Store> {
         let path = directory.join(FILE);
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY
-            | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags =
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if !path.exists() {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(StoreError::Io(path, missing));
@@ -161,12 +161,16 @@ impl Store {
 
     fn prepare(&self, path: &Path) -> Stored<()> {
         self.db.busy_timeout(BUSY)?;
-        let schema: i64 = self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let schema: i64 = self
+            .db
+            .query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if schema > SCHEMA {
             return Err(StoreError::Newer(schema));
         }
         // A file that is no database shows itself here, before anything is written.
-        let sound: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        let sound: String = self
+            .db
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if sound != "ok" {
             let what = std::io::Error::other(format!("damaged: {sound}"));
             return Err(StoreError::Io(path.to_owned(), what));
@@ -174,7 +178,8 @@ impl Store {
         let _: String = self
             .db
             .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        self.db.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        self.db
+            .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
         if schema < SCHEMA {
             if schema > 0 {
                 let backup = path.with_extension(format!("db.schema-{schema}"));
@@ -278,7 +283,11 @@ impl Store {
     pub fn current(&self) -> Stored<Option<u64>> {
         let text: Option<i64> = self
             .db
-            .query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'current'", [], |row| row.get(0))
+            .query_row(
+                "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'current'",
+                [],
+                |row| row.get(0),
+            )
             .optional()?;
         Ok(text.map(|n| n as u64))
     }
@@ -309,9 +318,9 @@ impl Store {
     /// # Errors
     /// SQLite's.
     pub fn events(&self, version: u64) -> Stored<Vec<EventRow>> {
-        let mut statement = self
-            .db
-            .prepare("SELECT at, what, text FROM event WHERE version = ?1 ORDER BY id LIMIT 1000")?;
+        let mut statement = self.db.prepare(
+            "SELECT at, what, text FROM event WHERE version = ?1 ORDER BY id LIMIT 1000",
+        )?;
         let all = statement.query_map([version as i64], rows::event)?;
         Ok(all.collect::<Result<_, _>>()?)
     }
@@ -391,7 +400,10 @@ fn event(write: &Transaction<'_>, version: u64, what: &str, text: &str) -> Store
         "INSERT INTO event (version, at, what, text) VALUES (?1, ?2, ?3, ?4)",
         params![version as i64, now_ms(), what, text],
     )?;
-    write.execute("DELETE FROM event WHERE id <= ?1 - ?2", params![write.last_insert_rowid(), EVENTS_MAX])?;
+    write.execute(
+        "DELETE FROM event WHERE id <= ?1 - ?2",
+        params![write.last_insert_rowid(), EVENTS_MAX],
+    )?;
     Ok(())
 }
 
@@ -409,7 +421,11 @@ fn lock(directory: &Path) -> Stored<File> {
             .create(directory)
             .map_err(io(directory))?;
     }
-    let mode = directory.metadata().map_err(io(directory))?.permissions().mode();
+    let mode = directory
+        .metadata()
+        .map_err(io(directory))?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
         let closed = std::fs::Permissions::from_mode(0o700);
         // Whoever cannot close it is no owner, and SQLite will say the rest.

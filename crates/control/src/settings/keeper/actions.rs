@@ -126,7 +126,10 @@ impl Keeper {
         let open = self.driver.open();
         let back = open.is_some_and(|o| matches!(o.state, State::Reverting(_)));
         if back && input == Input::ServeFailed {
-            tracing::error!(error = note, "the old settings do not serve yet; tried again");
+            tracing::error!(
+                error = note,
+                "the old settings do not serve yet; tried again"
+            );
             let answer = Answer {
                 version,
                 input,
@@ -266,7 +269,14 @@ impl Keeper {
         };
         let hash = short(&content.hash).to_owned();
         let origin_word = origin.label();
-        tracing::info!(version, hash, origin = origin_word, actor, reason, "new settings");
+        tracing::info!(
+            version,
+            hash,
+            origin = origin_word,
+            actor,
+            reason,
+            "new settings"
+        );
         // The change that gives way ends before this one begins.
         let at = self.now();
         let proposal = Proposal {

@@ -71,7 +71,10 @@ impl Keeper {
     pub(super) fn fix(&mut self, plan: &mut Plan) {
         let kept = config::keep_fixed(&self.current.plan, plan);
         let said = |c: &config::Change| {
-            format!("{} changes with a restart only; {} still holds", c.key, c.old)
+            format!(
+                "{} changes with a restart only; {} still holds",
+                c.key, c.old
+            )
         };
         self.kept = kept.iter().map(said).collect();
     }
@@ -116,7 +119,9 @@ impl Keeper {
             reply(Ok(planned));
         };
         // Without a thread the asker sees its connection end.
-        let _ = std::thread::Builder::new().name("settings-plan".into()).spawn(work);
+        let _ = std::thread::Builder::new()
+            .name("settings-plan".into())
+            .spawn(work);
     }
 
     fn apply(&mut self, ask: &ApplyAsk) -> Result<Applied, AskError> {
@@ -156,7 +161,10 @@ impl Keeper {
         // `rollback 7` where 7 serves means: away from 7.
         let target = match ask.version.filter(|v| *v != current) {
             Some(version) => Some(version),
-            None => self.store.before(current).map_err(|e| AskError::of_store(&e))?,
+            None => self
+                .store
+                .before(current)
+                .map_err(|e| AskError::of_store(&e))?,
         };
         let target = target.ok_or_else(|| {
             AskError::new(
@@ -165,7 +173,10 @@ impl Keeper {
                 "plimsoll history lists them",
             )
         })?;
-        let row = self.store.version(target).map_err(|e| AskError::of_store(&e))?;
+        let row = self
+            .store
+            .version(target)
+            .map_err(|e| AskError::of_store(&e))?;
         let row = row.ok_or_else(|| unknown_version(target))?;
         let content = self.stored_content(&row)?;
         let reason = format!("to version {target}: {}", ask.reason);
@@ -190,8 +201,16 @@ impl Keeper {
 
     /// A version of the history, with the secrets of today.
     pub(super) fn stored_content(&mut self, row: &VersionRow) -> Result<Content, AskError> {
-        let path = row.files.first().map_or(&self.options.path, |(path, _)| path);
-        let read = Content::of(path, &row.files, &self.options.overrides, &self.options.secrets);
+        let path = row
+            .files
+            .first()
+            .map_or(&self.options.path, |(path, _)| path);
+        let read = Content::of(
+            path,
+            &row.files,
+            &self.options.overrides,
+            &self.options.secrets,
+        );
         let mut content = read.map_err(|errors| AskError::of_mistakes(&errors))?;
         let missing = config::with_secrets_of(&mut content.plan, &self.current.plan);
         if !missing.is_empty() {
@@ -230,7 +249,12 @@ impl Keeper {
         }
         let by = (actor, "");
         match self.propose(content, Origin::Reload, by, Manner::default()) {
-            Ok(version) if self.driver.open().is_some_and(|o| o.proposal.version == version) => {
+            Ok(version)
+                if self
+                    .driver
+                    .open()
+                    .is_some_and(|o| o.proposal.version == version) =>
+            {
                 self.wait_for(version, reply);
             }
             // It came to its end at once.
@@ -266,7 +290,11 @@ impl Keeper {
             return vec!["the change was refused".to_owned()];
         };
         let line = HistoryLine::of(&row, None);
-        let mut lines = vec![format!("{} ({})", line.state.replace('_', " "), line.detail)];
+        let mut lines = vec![format!(
+            "{} ({})",
+            line.state.replace('_', " "),
+            line.detail
+        )];
         lines.extend((!line.note.is_empty()).then_some(line.note));
         lines
     }
@@ -276,7 +304,8 @@ impl Keeper {
         self.driver.overlay(key, value);
         let line = format!("{key} = {value}");
         if !self.temporary.contains(&line) {
-            self.temporary.retain(|l| !l.starts_with(&format!("{key} = ")));
+            self.temporary
+                .retain(|l| !l.starts_with(&format!("{key} = ")));
             self.temporary.push(line.clone());
         }
         let new = NewVersion {
@@ -355,9 +384,7 @@ fn way(nature: Nature, guard: GuardMode) -> String {
             "a login at the new address, then at once; watched, and taken back where it hurts"
         }
         (_, GuardMode::Enforce, false, true) => "four steps, judged between them",
-        (_, GuardMode::Enforce, false, false) => {
-            "at once; watched, and taken back where it hurts"
-        }
+        (_, GuardMode::Enforce, false, false) => "at once; watched, and taken back where it hurts",
         _ => "at once; watched, not taken back (guards.auto_revert is not enforce)",
     };
     text.to_owned()

@@ -272,7 +272,10 @@ impl HistoryLine {
 pub fn history(store: &Store, most: u32) -> Result<Vec<HistoryLine>, StoreError> {
     let current = store.current()?;
     let rows = store.versions(most)?;
-    Ok(rows.iter().map(|row| HistoryLine::of(row, current)).collect())
+    Ok(rows
+        .iter()
+        .map(|row| HistoryLine::of(row, current))
+        .collect())
 }
 
 /// One version, from wherever the history is kept.
@@ -288,6 +291,9 @@ pub fn version_text(store: &Store, id: u64) -> Result<Option<VersionText>, Store
     Ok(Some(VersionText {
         line,
         files: row.files,
-        events: events.into_iter().map(|e| (e.at_ms, e.what, e.text)).collect(),
+        events: events
+            .into_iter()
+            .map(|e| (e.at_ms, e.what, e.text))
+            .collect(),
     }))
 }

@@ -13,7 +13,7 @@
 //!
 //! Where the guard of drift does not enforce, the file serves as it is.
 
-use super::{Command, COMMANDS_MAX, DataPlane, Drift, Keeper, Options, Running, StateDirectory};
+use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running, StateDirectory};
 use crate::settings::content::{Content, short};
 use crate::settings::gate;
 use crate::settings::store::{NewVersion, Store, StoreError, VersionRow, now_ms};
@@ -85,7 +85,12 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
     let mut prepared = match (file, current) {
         (Err(errors), None) => return Err(BootError::Mistakes(errors)),
         (Ok(content), None) => Prepared {
-            version: adopt(&mut store, &content, "no history: taken as it is", &mut said),
+            version: adopt(
+                &mut store,
+                &content,
+                "no history: taken as it is",
+                &mut said,
+            ),
             held_back: unready(&content, &mut said),
             serves: content,
             file: None,
@@ -114,7 +119,12 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
             prepared.beside(file)?
         }
     };
-    let files: Vec<PathBuf> = prepared.serves.files.iter().map(|(p, _)| p.clone()).collect();
+    let files: Vec<PathBuf> = prepared
+        .serves
+        .files
+        .iter()
+        .map(|(p, _)| p.clone())
+        .collect();
     let path = prepared.options.path.clone();
     prepared.watch.set_paths(files.into_iter().chain([path]));
     Ok(prepared)
@@ -178,7 +188,10 @@ fn adopt_baseline(options: &Options, store: &mut Store, said: &mut Vec<String>) 
     });
     match content {
         Ok(content) => drop(adopt(store, &content, "the baseline", said)),
-        Err(error) => said.push(format!("the baseline {} is not used: {error}", baseline.display())),
+        Err(error) => said.push(format!(
+            "the baseline {} is not used: {error}",
+            baseline.display()
+        )),
     }
 }
 
@@ -250,7 +263,11 @@ impl Prepared {
             Ok(content) => content,
             Err(errors) if guard != GuardMode::Enforce => return Err(BootError::Mistakes(errors)),
             Err(errors) => {
-                let first = errors.list().first().map(|e| e.render()).unwrap_or_default();
+                let first = errors
+                    .list()
+                    .first()
+                    .map(|e| e.render())
+                    .unwrap_or_default();
                 self.drift = Some(format!(
                     "the settings file has mistakes, version {} serves: {first}",
                     self.version
@@ -262,7 +279,12 @@ impl Prepared {
         let only_restart = changes.iter().all(|c| c.class == Class::RestartOnly);
         if guard != GuardMode::Enforce || only_restart {
             // Nothing of it could be judged, or nobody wants it judged.
-            self.version = adopt(&mut self.store, &file, "changed before the start", &mut self.said);
+            self.version = adopt(
+                &mut self.store,
+                &file,
+                "changed before the start",
+                &mut self.said,
+            );
             self.serves = file;
             return Ok(self);
         }
@@ -365,12 +387,18 @@ impl Keeper {
         let Some((row, content)) = row.zip(content) else {
             let back = State::RolledBack(config::rollout::Why::Killed);
             let note = "its texts cannot be read any more";
-            if let Err(error) = self.store.enter(open.version, open.from, open.nature, back, note) {
+            if let Err(error) = self
+                .store
+                .enter(open.version, open.from, open.nature, back, note)
+            {
                 tracing::error!(%error, "a state of a change was not written down");
             }
             return;
         };
-        tracing::warn!(version = open.version, "a change was under way when the last process ended");
+        tracing::warn!(
+            version = open.version,
+            "a change was under way when the last process ended"
+        );
         let proposal = Proposal {
             version: open.version,
             plan: Arc::new(content.plan.clone()),
@@ -380,7 +408,8 @@ impl Keeper {
         };
         self.proposed.insert(open.version, content);
         self.look();
-        self.driver.resume(self.now(), proposal, open.nature, open.state);
+        self.driver
+            .resume(self.now(), proposal, open.nature, open.state);
         self.act();
     }
 }
@@ -398,4 +427,3 @@ pub(super) fn rejected_text(version: u64, state: State, serves: u64) -> String {
         "the settings file says what was {word} as version {version} ({detail}): version {serves} serves; change the file, or `plimsoll apply` it"
     )
 }
-

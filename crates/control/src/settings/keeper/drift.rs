@@ -64,7 +64,11 @@ impl Keeper {
         let mut content = match read {
             Ok(content) => content,
             Err(errors) => {
-                let first = errors.list().first().map(|e| e.render()).unwrap_or_default();
+                let first = errors
+                    .list()
+                    .first()
+                    .map(|e| e.render())
+                    .unwrap_or_default();
                 return self.drifted(format!(
                     "the settings file has mistakes, version {version} serves on: {first}"
                 ));
@@ -168,7 +172,11 @@ impl Keeper {
         if self.drift.as_ref().is_some_and(|d| d.text == text) {
             return;
         }
-        tracing::warn!(guard = Guard::Drift.label(), undo = "plimsoll status", "{text}");
+        tracing::warn!(
+            guard = Guard::Drift.label(),
+            undo = "plimsoll status",
+            "{text}"
+        );
         let version = self.driver.current().version;
         self.write_note(version, "drift", &text);
         self.drift = Some(Drift {

@@ -63,7 +63,8 @@ impl Keeper {
             return;
         }
         let now = Instant::now();
-        self.restores.retain(|at| now.duration_since(*at) < RESTORES_IN);
+        self.restores
+            .retain(|at| now.duration_since(*at) < RESTORES_IN);
         let path = &self.options.path;
         let why_not = if self.restores.len() >= RESTORES_MAX {
             Some("it was written back three times in ten minutes; somebody writes it each time")

@@ -217,7 +217,11 @@ pub(super) fn nature_text(nature: Nature) -> String {
         (nature.now, "now"),
         (nature.forced, "forced"),
     ];
-    let set: Vec<&str> = words.iter().filter(|(on, _)| *on).map(|(_, w)| *w).collect();
+    let set: Vec<&str> = words
+        .iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, w)| *w)
+        .collect();
     set.join(" ")
 }
 

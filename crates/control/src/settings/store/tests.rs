@@ -39,7 +39,9 @@ fn enter(store: &mut Store, version: u64, from: u64, state: State) {
         tightens: true,
         ..Nature::default()
     };
-    store.enter(version, from, nature, state, "why").expect("written");
+    store
+        .enter(version, from, nature, state, "why")
+        .expect("written");
 }
 
 const HALF: State = State::Staging {
@@ -64,9 +66,20 @@ fn what_was_written_is_there_for_the_next_process() {
     assert_eq!((open.version, open.from, open.state), (second, first, HALF));
     assert!(open.nature.tightens && !open.nature.now);
     let row = store.version(second).expect("read").expect("there");
-    assert_eq!(row.files, [(PathBuf::from("/etc/p.toml"), "# bb\n".to_owned())]);
-    assert_eq!((row.actor.as_str(), row.reason.as_str()), ("anna@shop", "ticket 7"));
-    let events: Vec<String> = store.events(second).expect("read").into_iter().map(|e| e.what).collect();
+    assert_eq!(
+        row.files,
+        [(PathBuf::from("/etc/p.toml"), "# bb\n".to_owned())]
+    );
+    assert_eq!(
+        (row.actor.as_str(), row.reason.as_str()),
+        ("anna@shop", "ticket 7")
+    );
+    let events: Vec<String> = store
+        .events(second)
+        .expect("read")
+        .into_iter()
+        .map(|e| e.what)
+        .collect();
     assert_eq!(events, ["checking", "staging 2/4 serves"]);
 }
 
@@ -86,7 +99,11 @@ fn every_state_reads_as_it_was_written() {
         State::Applied,
     ];
     for why in Why::ALL {
-        all.extend([State::Reverting(why), State::RolledBack(why), State::Refused(why)]);
+        all.extend([
+            State::Reverting(why),
+            State::RolledBack(why),
+            State::Refused(why),
+        ]);
     }
     for state in all {
         let (word, detail) = state_words(state);
@@ -106,7 +123,11 @@ fn a_version_that_was_turned_down_is_known_until_it_is_applied() {
     assert_eq!(found, Some((bad, State::RolledBack(Why::Hurts))));
     let killed = add(&mut store, "cc");
     enter(&mut store, killed, first, State::RolledBack(Why::Killed));
-    assert_eq!(store.rejected("cc").expect("read"), None, "not its own fault");
+    assert_eq!(
+        store.rejected("cc").expect("read"),
+        None,
+        "not its own fault"
+    );
     let again = add(&mut store, "bb");
     enter(&mut store, again, first, State::Applied);
     assert_eq!(store.rejected("bb").expect("read"), None);
@@ -131,7 +152,8 @@ fn what_cannot_be_understood_is_left_alone() {
     drop(Store::open(&dir.0).expect("begun"));
     let path = dir.0.join(FILE);
     let db = Connection::open(&path).expect("opened");
-    db.execute_batch("PRAGMA user_version = 99").expect("written");
+    db.execute_batch("PRAGMA user_version = 99")
+        .expect("written");
     drop(db);
     let Err(error) = Store::open(&dir.0) else {
         panic!("a newer schema");
@@ -151,6 +173,9 @@ fn the_directory_is_its_owner_s_alone() {
     use std::os::unix::fs::PermissionsExt;
     let dir = Dir::new("mode");
     drop(Store::open(&dir.0).expect("begun"));
-    let mode = std::fs::metadata(&dir.0).expect("there").permissions().mode();
+    let mode = std::fs::metadata(&dir.0)
+        .expect("there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o700);
 }

@@ -124,6 +124,8 @@ pub enum Tool {
     Psycopg,
     Asyncpg,
     Gunicorn,
+    Puma,
+    Sequel,
     Sequelize,
     Knex,
     PostgresJs,
@@ -153,6 +155,8 @@ impl Tool {
             Tool::Psycopg => "psycopg",
             Tool::Asyncpg => "asyncpg",
             Tool::Gunicorn => "Gunicorn",
+            Tool::Puma => "Puma",
+            Tool::Sequel => "Sequel",
             Tool::Sequelize => "Sequelize",
             Tool::Knex => "Knex",
             Tool::PostgresJs => "postgres.js",
@@ -338,6 +342,8 @@ pub struct Workload {
     pub tool: Tool,
     /// Its name.
     pub name: String,
+    /// The server program that its command starts, or whose own file it is.
+    pub runs: Option<&'static str>,
     /// Where it is declared.
     pub place: Place,
     /// Copies.

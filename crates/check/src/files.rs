@@ -117,7 +117,10 @@ pub enum Kind {
     Kubernetes,
     Prisma,
     Go,
+    Ruby,
     Environment,
+    Kustomize,
+    HelmValues,
     Packages,
     LiveServer,
     /// None of these, or not what its name suggests: left alone.
@@ -143,7 +146,10 @@ impl Kind {
             Kind::Kubernetes => "Kubernetes manifest",
             Kind::Prisma => "Prisma schema",
             Kind::Go => "Go",
+            Kind::Ruby => "Ruby",
             Kind::Environment => "environment file",
+            Kind::Kustomize => "Kustomize overlay",
+            Kind::HelmValues => "Helm values",
             Kind::Packages => "lock file",
             Kind::LiveServer => "PostgreSQL server",
             Kind::Unknown => "unknown",
@@ -165,6 +171,7 @@ impl Kind {
             "py" => Kind::Python,
             "js" | "mjs" | "cjs" | "ts" => Kind::JavaScript,
             "go" => Kind::Go,
+            "rb" if crate::read::ruby_tells(path, text) => Kind::Ruby,
             "prisma" if has(text, &["datasource "]) => Kind::Prisma,
             "properties" => Kind::SpringProperties,
             "yml" | "yaml" => of_yaml(&name, text),
@@ -206,7 +213,9 @@ fn of_conf(name: &str, text: &str) -> Kind {
 }
 
 fn of_yaml(name: &str, text: &str) -> Kind {
-    if begins(text, &["apiVersion:"]) && text.contains("kind:") {
+    if name.starts_with("kustomization.") {
+        Kind::Kustomize
+    } else if begins(text, &["apiVersion:"]) && text.contains("kind:") {
         Kind::Kubernetes
     } else if begins(text, &["services:"]) {
         Kind::Compose
@@ -214,6 +223,9 @@ fn of_yaml(name: &str, text: &str) -> Kind {
         Kind::RailsDatabase
     } else if begins(text, &["spring:", "spring."]) || name.starts_with("application") {
         Kind::SpringYaml
+    } else if name.contains("values") && has(text, &["replicaCount:", "replicas:", "autoscaling:"])
+    {
+        Kind::HelmValues
     } else {
         Kind::Unknown
     }

@@ -28,6 +28,7 @@ pub mod facts;
 mod files;
 mod finding;
 mod live;
+pub mod measured;
 mod place;
 mod read;
 pub mod render;

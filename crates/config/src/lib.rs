@@ -25,6 +25,7 @@ mod change;
 mod connstr;
 mod diff;
 mod draft;
+mod effective;
 mod entries;
 mod error;
 mod guards;
@@ -51,14 +52,14 @@ use std::path::Path;
 pub use change::with_key;
 pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};
+pub use effective::Effective;
 pub use error::{ERRORS_MAX, Error, Errors};
 pub use keeping::{Keeping, SettingsSource};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
 pub use secrets::{
-    MASKED, Refused, Reread, SecretFault, keep_secrets, masked, reread, secret_files,
-    with_secrets_of,
+    MASKED, Refused, Reread, SecretFault, freshen, masked, reread, secret_files, with_secrets_of,
 };
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};

@@ -82,6 +82,15 @@ impl State {
         )
     }
 
+    /// All of the new values hold.
+    pub fn is_whole(self) -> bool {
+        match self {
+            State::Staging { step, of, serves } => serves && step == of,
+            State::Watching | State::Applied => true,
+            _ => false,
+        }
+    }
+
     /// The word in log, journal and page.
     pub fn label(self) -> &'static str {
         match self {
@@ -273,10 +282,18 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
         (S::Checking | S::Predicting | S::Probing, I::Superseded) => {
             end(S::Refused(Why::Superseded))
         }
+        // All of it serves: the next change begins where this one ended.
+        (S::Watching, I::Superseded) => end(S::Applied),
+        (
+            S::Staging {
+                step,
+                of,
+                serves: true,
+            },
+            I::Superseded,
+        ) if step == of => end(S::Applied),
         // Whoever supersedes it lets the old values serve first.
-        (S::Staging { .. } | S::Watching | S::Reverting(_), I::Superseded) => {
-            end(S::RolledBack(Why::Superseded))
-        }
+        (S::Staging { .. } | S::Reverting(_), I::Superseded) => end(S::RolledBack(Why::Superseded)),
 
         (S::Staging { step, of, .. }, I::Serves) => {
             let serves = true;

@@ -93,25 +93,25 @@ pub fn with_secrets_of(plan: &mut Plan, from: &Plan) -> Vec<String> {
     missing
 }
 
-/// As [`with_secrets_of`], of secrets only that both plans keep in the same
-/// place. What the settings themselves say stays as `plan` says it.
-pub fn keep_secrets(plan: &mut Plan, running: &Plan) {
+/// Puts the secrets of `from` into `plan` where both keep it in the same place
+/// outside the settings (a file, a variable, a command): those that were read
+/// last. What the settings themselves say stays.
+pub fn freshen(plan: &mut Plan, from: &Plan) {
     for database in &mut plan.databases {
-        let same = |d: &&crate::plan::Database| d.name == database.name;
-        let known = running.databases.iter().find(same);
-        let theirs = known.map(|d| (&d.password, &d.password_from));
-        if database.password_from.is_some() {
+        let known = from.databases.iter().find(|d| d.name == database.name);
+        if let Some(known) = known.filter(|d| d.password_from.is_some()) {
+            let theirs = Some((&known.password, &known.password_from));
             put(&mut database.password, &database.password_from, theirs);
         }
     }
     for (name, user) in &mut plan.users {
-        let theirs = running.users.get(name);
-        let theirs = theirs.map(|u| (&u.secret, &u.secret_from));
-        if user.secret_from.is_some() {
+        let known = from.users.get(name);
+        if let Some(known) = known.filter(|u| u.secret_from.is_some()) {
+            let theirs = Some((&known.secret, &known.secret_from));
             put(&mut user.secret, &user.secret_from, theirs);
         }
     }
-    keep_users(plan, running);
+    keep_users(plan, from);
 }
 
 /// The users of the same user file.

@@ -32,6 +32,7 @@
 pub mod api;
 pub mod log;
 pub mod metrics;
+pub mod predict;
 mod process;
 pub mod secrets;
 mod server;

@@ -20,5 +20,7 @@
 pub mod cli;
 mod client;
 pub mod commands;
+mod fetch;
+mod plane;
 pub mod sandbox;
 pub mod serve;

@@ -1,7 +1,10 @@
 //! The wiring of a serving process: data plane, control plane, signals.
 
+use crate::plane::Plane;
 use anyhow::Context;
 use config::Plan;
+use control::api::Api;
+use control::settings::keeper::{Prepared, Running};
 use control::{Control, Health};
 use events::snapshot::Snapshot;
 use proxy::{Handle, Keeper, Proxy};
@@ -19,6 +22,8 @@ pub struct Serve {
     pub keeper: Box<dyn Keeper>,
     /// What they were read with; secrets are read again by it.
     pub disk: proxy::Disk,
+    /// Keeps the settings, where they come from a file.
+    pub prepared: Option<Prepared>,
     /// Called once when clients can connect, with the first address.
     pub started: Box<dyn FnOnce(&Handle)>,
 }
@@ -32,12 +37,13 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let proxy = Proxy::start_with(serve.plan, serve.keeper, serve.disk)?;
     let handle = proxy.handle();
     let control = start_control(metrics, &handle)?;
-    let keeper = control::secrets::watch(Arc::new(Rotation(handle.clone())))
+    let rotation = control::secrets::watch(Arc::new(Rotation(handle.clone())))
         .context("cannot start a thread")?;
     if let Some(path) = &pid_file {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write the PID file {}", path.display()))?;
     }
+    let kept = start_keeper(serve.prepared, &handle)?;
     for address in handle.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -57,7 +63,13 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     proxy.join();
     closer.close();
     let _ = watcher.join();
-    keeper.stop();
+    if let Some((running, api)) = kept {
+        if let Some(api) = api {
+            api.stop();
+        }
+        running.stop();
+    }
+    rotation.stop();
     if let Some(control) = control {
         control.stop();
     }
@@ -66,6 +78,38 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The keeper of the settings, and the API where there is a place for it.
+fn start_keeper(
+    prepared: Option<Prepared>,
+    handle: &Handle,
+) -> anyhow::Result<Option<(Running, Option<Api>)>> {
+    let Some(prepared) = prepared else {
+        return Ok(None);
+    };
+    let plan = handle.plan();
+    let directory = plan.unix_socket_dir.as_deref();
+    let path = control::api::socket_path(prepared.directory(), directory, plan.unix_socket_port);
+    let running = prepared
+        .start(Arc::new(Plane(handle.clone())))
+        .context("cannot start a thread")?;
+    let Some(path) = path else {
+        tracing::warn!("no place for the API: name a unix socket or a state directory");
+        return Ok(Some((running, None)));
+    };
+    let api = match control::api::start(&path, running.commands()) {
+        Ok(api) => {
+            tracing::info!(socket = %path.display(), "API");
+            Some(api)
+        }
+        // Clients are served all the same, and the console is there.
+        Err(error) => {
+            tracing::error!(%error, socket = %path.display(), "the API does not listen");
+            None
+        }
+    };
+    Ok(Some((running, api)))
 }
 
 /// The metrics listener, where the settings ask for one.

@@ -2,6 +2,7 @@
 
 mod figures;
 mod reload;
+mod shape;
 
 use crate::compile;
 use crate::console;

@@ -159,27 +159,20 @@ pub(crate) fn monitor_info(
 }
 
 pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> PoolSettings {
-    let of_user = plan.users.get(user);
-    let size = of_user
-        .and_then(|u| u.pool_size)
-        .or(database.pool_size)
-        .unwrap_or(plan.default_pool_size);
-    let per_query = pool_mode(plan, database, user) == config::PoolMode::Session;
-    let sized = crate::sizing::compiled(plan, size, per_query);
-    let reserve = of_user
-        .and_then(|u| u.reserve_pool_size)
-        .or(database.reserve_pool_size);
+    let effective = plan.effective(database, user);
+    let per_query = effective.mode == config::PoolMode::Session;
+    let sized = crate::sizing::compiled(plan, effective.size, per_query);
     PoolSettings {
         size: sized.size,
         auto: sized.auto,
         beyond: sized.beyond,
-        min: database.min_pool_size.unwrap_or(plan.min_pool_size),
-        reserve: reserve.unwrap_or(plan.reserve_pool_size),
-        reserve_after: plan.reserve_pool_timeout,
-        wait_timeout: database.wait_timeout.unwrap_or(plan.query_wait_timeout),
-        queue_max: plan.queue_max,
-        idle_timeout: plan.server_idle_timeout,
-        lifetime: database.server_lifetime.unwrap_or(plan.server_lifetime),
+        min: effective.min,
+        reserve: effective.reserve,
+        reserve_after: effective.reserve_after,
+        wait_timeout: effective.wait_timeout,
+        queue_max: effective.queue_max,
+        idle_timeout: effective.idle_timeout,
+        lifetime: effective.lifetime,
         caps: Vec::new(),
         guards: plan.guards,
         rules: Arc::default(),
@@ -210,11 +203,6 @@ pub(crate) fn flow_rules(plan: &Plan) -> FlowRules {
         }
     }
     rules
-}
-
-fn pool_mode(plan: &Plan, database: &Database, user: &str) -> config::PoolMode {
-    let of_user = plan.users.get(user).and_then(|u| u.pool_mode);
-    of_user.or(database.pool_mode).unwrap_or(plan.pool_mode)
 }
 
 /// What the settings themselves know of `user`.
@@ -264,7 +252,7 @@ pub(crate) fn pool_info(
     auth: ServerAuth,
     size: u32,
 ) -> PoolInfo {
-    let mode = pool_mode(plan, database, user);
+    let mode = plan.effective(database, user).mode;
     let mut parameters = ParamSet::default();
     for (name, value) in &database.parameters {
         parameters.set(

@@ -264,6 +264,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
         ["GUARDS"] => guards::table(&handle.guards_row(), handle.clock_now()),
+        ["SHAPE"] => shape(handle),
         ["LISTS"] => columns::lists(&figures(), &plan),
         ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
         ["STATE"] => state(&figures()),
@@ -285,6 +286,15 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
             out
         }
     }
+}
+
+/// The traffic's shape: a row for each line of its text.
+fn shape(handle: &Handle) -> Vec<u8> {
+    let mut table = Table::new(&[("shape", 25)]);
+    for line in handle.shape().to_text().lines() {
+        table.row(&[Some(line.to_owned())]);
+    }
+    table.finish("SHOW")
 }
 
 fn state(figures: &Figures) -> Vec<u8> {
@@ -312,7 +322,7 @@ fn help() -> Vec<u8> {
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
                  \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
-                 \tSHOW BUDGET|ADVICE\n\
+                 \tSHOW BUDGET|ADVICE|SHAPE\n\
                  \tSHOW GUARDS\n\
                  \tRELOAD\n\
                  \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\

@@ -147,7 +147,7 @@ impl Registry {
 
     /// The settings of a database by the name that clients use.
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
-        find(&self.plan, name)
+        self.plan.database(name)
     }
 
     /// Where a login leads, when nothing has to be made or learned for it.
@@ -384,15 +384,15 @@ impl Registry {
         let mut settings = compile::pool_settings(&plan, database, user);
         settings.rules = Arc::clone(&self.rules);
         settings.guards = self.guards();
-        if let Some(limit) = database.max_db_connections.or(plan.max_db_connections) {
+        let effective = plan.effective(database, user);
+        if let Some(limit) = effective.database_max {
             let cap = *self
                 .database_caps
                 .entry((upstream.id, name.to_owned()))
                 .or_insert_with(|| upstream.lock().add_cap(limit));
             settings.caps.push(cap);
         }
-        let of_user = plan.users.get(user).and_then(|u| u.max_user_connections);
-        if let Some(limit) = of_user.or(plan.max_user_connections) {
+        if let Some(limit) = effective.user_max {
             let cap = *self
                 .user_caps
                 .entry((upstream.id, user.to_owned()))
@@ -458,7 +458,7 @@ impl Registry {
         self.server_tls = server_tls;
         let mut rotated = Rotated::default();
         for place in &mut self.places {
-            let database = find(&plan, &place.info.database);
+            let database = plan.database(&place.info.database);
             let auth = match (database, place.monitor) {
                 (Some(database), false) => {
                     compile::server_auth(&plan, database, &place.info.user, None)
@@ -560,12 +560,6 @@ pub(crate) struct Rotated {
     pub(crate) changed: Vec<Arc<PoolInfo>>,
     /// The secrets that they had before.
     pub(crate) before: Vec<(PoolKey, Box<str>)>,
-}
-
-/// The settings of a database by the name that clients use.
-fn find<'a>(plan: &'a Plan, name: &str) -> Option<&'a Database> {
-    let named = |n: &str| plan.databases.iter().find(|d| d.name == n);
-    named(name).or_else(|| named("*"))
 }
 
 /// What a reload changed for the workers.

@@ -31,6 +31,7 @@ pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
         idle(pool, out);
         leak(pool, out);
     }
+    requests(facts, out);
     servers(facts, out);
 }
 
@@ -167,6 +168,39 @@ fn order(pool: &Pool, facts: &Facts, out: &mut Vec<Finding>) {
                 names,
                 out,
             );
+        }
+    }
+}
+
+/// The application server's own end of a request, against what a request waits
+/// for. Only what somebody wrote on both sides, and where one such end is known.
+fn requests(facts: &Facts, out: &mut Vec<Finding>) {
+    let mut ends = facts
+        .requests
+        .iter()
+        .filter(|(_, end)| end.value != Wait::Forever);
+    let (Some((tool, end)), None) = (ends.next(), ends.next()) else {
+        return;
+    };
+    for pool in &facts.pools {
+        let own = match tool {
+            Tool::Rails => matches!(pool.tool, Tool::Rails | Tool::Sequel),
+            _ => matches!(
+                pool.tool,
+                Tool::Django | Tool::SqlAlchemy | Tool::Psycopg | Tool::Environment
+            ),
+        };
+        let t = &pool.timeouts;
+        if own || is_pooler(pool.tool) {
+            let names = (
+                "the wait for a connection",
+                "the application server's request",
+            );
+            pair(pool, stated(&t.wait), Some(end), names, out);
+        }
+        if own {
+            let names = ("a statement", "the application server's request");
+            pair(pool, stated(&t.statement), Some(end), names, out);
         }
     }
 }

@@ -311,8 +311,9 @@ impl Driver {
 
     /// Why a proposal of this plan would not be begun.
     pub fn refusal(&self, plan: &Plan, now: bool) -> Option<Refusal> {
-        let changes = diff(&self.current.plan, plan);
+        let changes = diff(self.base(), plan);
         match &self.open {
+            Some(open) if open.state.is_whole() && changes.is_empty() => Some(Refusal::Same),
             Some(open) if !now && nature(&changes, now, false).tightens => Some(Refusal::Busy {
                 version: open.proposal.version,
                 state: open.state,
@@ -322,21 +323,28 @@ impl Driver {
         }
     }
 
+    /// What a next change would begin from: an open one that serves whole is
+    /// kept, the steps of another are not.
+    fn base(&self) -> &Plan {
+        match &self.open {
+            Some(open) if open.state.is_whole() => &open.proposal.plan,
+            _ => &self.current.plan,
+        }
+    }
+
     fn nature(&self, proposal: &Proposal) -> Nature {
-        let changes = diff(&self.current.plan, &proposal.plan);
+        let changes = diff(self.base(), &proposal.plan);
         // Without the guard nothing is staged: it would be taken back by nobody.
         let guarded = self.guard_mode() == GuardMode::Enforce;
         nature(&changes, proposal.now || !guarded, proposal.forced)
     }
 
-    /// The open change gives way. What follows may yet be refused, so the old
-    /// values serve first, whole.
+    /// The open change gives way: one that serves whole stays, of another the
+    /// old values serve first, since what follows may yet be refused.
     fn supersede(&mut self, now: Time) {
         let Some(open) = &self.open else { return };
-        if matches!(
-            open.state,
-            State::Staging { .. } | State::Watching | State::Reverting(_)
-        ) {
+        let begun = matches!(open.state, State::Staging { .. } | State::Reverting(_));
+        if begun && !open.state.is_whole() {
             let version = open.proposal.version;
             let plan = self.overlaid((*self.current.plan).clone());
             self.actions.push_back(Action::Serve { version, plan });

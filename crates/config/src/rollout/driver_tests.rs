@@ -215,6 +215,19 @@ fn more_room_acts_at_once_even_where_a_cut_is_under_way() {
 }
 
 #[test]
+fn a_second_rescue_begins_where_the_first_one_ended() {
+    let mut shell = Shell::new("size = 50", enough_is_ten);
+    shell.propose(2, "size = 60", false, false).expect("begun");
+    shell
+        .propose(3, "size = 80", false, false)
+        .expect("it only gives");
+    assert_eq!(shell.sizes, [60, 80], "no way back in between");
+    assert_eq!(shell.driver.current().version, 2);
+    shell.finish();
+    assert_eq!(shell.driver.current().version, 3);
+}
+
+#[test]
 fn what_supersedes_and_is_refused_leaves_the_old_values_whole() {
     let mut shell = Shell::new("size = 50", enough_is_ten);
     shell.propose(2, "size = 30", false, false).expect("begun");

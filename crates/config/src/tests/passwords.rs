@@ -182,7 +182,7 @@ fn an_old_plan_brings_no_old_secret_back() {
     };
     let old = || Memory::default().file("pw", "old").file("other", "other");
     let all: fn(&mut Plan, &Plan) = |p, r| drop(with_secrets_of(p, r));
-    for keep in [keep_secrets, all] {
+    for keep in [freshen, all] {
         let same = password("password_file = \"pw\"", old(), keep);
         assert_eq!(same.as_deref(), Some("new"));
         let elsewhere = password("password_file = \"other\"", old(), keep);

@@ -109,8 +109,6 @@ pub enum Command {
         /// Who.
         actor: String,
     },
-    /// Secrets were read anew: the plan in force has others.
-    Refreshed,
     /// What came of a task that another thread did.
     Told(Answer),
     /// The process ends.

@@ -1,20 +1,41 @@
 //! `plimsoll size`: how many connections, with the reasoning.
 
+mod metrics;
+
 use super::print;
 use crate::cli::{LogFormat, SizeArgs};
 use ::check::size::{Need, Sizing, size};
+use anyhow::Context;
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// It does not fit the server.
 const DOES_NOT_FIT: u8 = 1;
 
 /// Computes, and says why.
 pub fn run(args: &SizeArgs) -> anyhow::Result<ExitCode> {
-    let sizing = size(&Need {
-        rate: args.rate,
-        hold: args.hold,
-        spread: args.spread,
+    if !args.metrics.is_empty() {
+        return metrics::run(args);
+    }
+    let (rate, hold) = args
+        .rate
+        .zip(args.hold)
+        .context("--rate and --hold, or --metrics")?;
+    let sizing = size(&need(args, rate, hold));
+    print(&match args.format {
+        LogFormat::Text => text(&sizing),
+        LogFormat::Json => format!("{}\n", json(&sizing)),
+    })?;
+    Ok(verdict(&[sizing]))
+}
+
+/// What the arguments say beside the traffic.
+fn need(args: &SizeArgs, rate: f64, hold: Duration) -> Need {
+    Need {
+        rate,
+        hold,
+        spread: args.spread.unwrap_or(1.0),
         wait: args.wait,
         processes: args.processes,
         surge: args.surge,
@@ -22,13 +43,16 @@ pub fn run(args: &SizeArgs) -> anyhow::Result<ExitCode> {
         max_connections: args.max_connections,
         others: args.others,
         cores: args.cores,
-    });
-    print(&match args.format {
-        LogFormat::Text => text(&sizing),
-        LogFormat::Json => json(&sizing),
-    })?;
-    let fits = sizing.usable.is_none_or(|usable| sizing.shared <= usable);
-    Ok(ExitCode::from(if fits { 0 } else { DOES_NOT_FIT }))
+    }
+}
+
+fn verdict(all: &[Sizing]) -> ExitCode {
+    let fits = |s: &Sizing| s.usable.is_none_or(|usable| s.shared <= usable);
+    ExitCode::from(if all.iter().all(fits) {
+        0
+    } else {
+        DOES_NOT_FIT
+    })
 }
 
 fn text(s: &Sizing) -> String {
@@ -40,13 +64,17 @@ fn text(s: &Sizing) -> String {
             s.each, s.separate
         );
     }
+    lines(s, &mut out);
+    out
+}
+
+fn lines(s: &Sizing, out: &mut String) {
     for reason in &s.reasons {
         let _ = writeln!(out, "  - {reason}");
     }
     for warning in &s.warnings {
         let _ = writeln!(out, "  ! {warning}");
     }
-    out
 }
 
 fn json(s: &Sizing) -> String {
@@ -55,7 +83,7 @@ fn json(s: &Sizing) -> String {
         quoted.join(",")
     };
     format!(
-        "{{\"demand\":{:.3},\"shared\":{},\"each\":{},\"separate\":{},\"usable\":{},\"reasons\":[{}],\"warnings\":[{}]}}\n",
+        "{{\"demand\":{:.3},\"shared\":{},\"each\":{},\"separate\":{},\"usable\":{},\"reasons\":[{}],\"warnings\":[{}]}}",
         s.demand,
         s.shared,
         s.each,

@@ -103,7 +103,7 @@ impl Handle {
             .changing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        config::keep_secrets(&mut plan, &self.plan());
+        config::freshen(&mut plan, &self.plan());
         let mut notes = self.apply(plan)?;
         drop(one);
         notes.extend(self.refresh_passwords().refused);

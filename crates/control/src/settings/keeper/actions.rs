@@ -116,7 +116,10 @@ impl Keeper {
     }
 
     fn serve(&mut self, version: u64, plan: &Plan) {
-        let (input, note) = match self.data.adopt(plan.clone()) {
+        // A rotation may have come since the plan was read.
+        let mut plan = plan.clone();
+        config::freshen(&mut plan, &self.data.plan());
+        let (input, note) = match self.data.adopt(plan) {
             Ok(notes) => {
                 self.notes.clone_from(&notes);
                 (Input::Serves, notes.join("; "))

@@ -22,7 +22,6 @@ impl Keeper {
             Command::Ask(ask) => self.ask(ask),
             Command::Reload { actor, reply } => self.reload(&actor, reply),
             Command::WasSet { key, value, actor } => self.was_set(&key, &value, &actor),
-            Command::Refreshed => self.refreshed(),
             Command::Told(answer) => {
                 let at = self.now();
                 self.driver.answer(at, answer);
@@ -319,20 +318,6 @@ impl Keeper {
         if let Err(error) = self.store.add_version(&new) {
             tracing::error!(%error, key, "a SET was not written down");
         }
-    }
-
-    /// The data plane has read the secrets anew.
-    fn refreshed(&mut self) {
-        let serves = self.data.plan();
-        let _ = config::with_secrets_of(&mut self.current.plan, &serves);
-        for content in self.proposed.values_mut() {
-            let _ = config::with_secrets_of(&mut content.plan, &serves);
-        }
-        self.driver.refresh(|plan| {
-            let mut plan = plan.clone();
-            let _ = config::with_secrets_of(&mut plan, &serves);
-            plan
-        });
     }
 
     fn status(&self) -> Status {

@@ -45,6 +45,15 @@ fn counted(pooler: &Pooler, family: &str, label: &str) -> u64 {
         .sum()
 }
 
+/// Logins that the server refused for good, or until the file changes.
+fn refused_logins(pooler: &Pooler) -> u64 {
+    counted(
+        pooler,
+        "plimsoll_connections_closed_total",
+        "server_login_failed",
+    )
+}
+
 fn rotations(pooler: &Pooler, kind: &str) -> u64 {
     counted(pooler, "plimsoll_secret_rotations_total", kind)
 }
@@ -140,7 +149,6 @@ fn under_load(target: &Target, clients: u32, during: impl FnOnce(&Seen)) -> Seen
                         }
                         Err(error) => seen.failed("transaction", &error),
                     }
-                    std::thread::sleep(Duration::from_millis(2));
                 }
             });
         }
@@ -217,7 +225,10 @@ fn a_roles_password_in_either_order() {
             let (first, second) = (format!("Marker-pw-{round}a"), format!("Marker-pw-{round}b"));
             // The role first: for a while the server refuses what the file says.
             set_password(&server, &first);
-            std::thread::sleep(Duration::from_millis(700));
+            let before = refused_logins(&pooler);
+            until("the server's refusal", || {
+                (refused_logins(&pooler) > before).then_some(())
+            });
             replace(&file, &format!("{first}\n"));
             let what = "the file's change to be seen";
             slowest = slowest.max(soon(what, || {
@@ -283,7 +294,11 @@ fn a_refused_password_is_read_again_before_any_client_sees_it() {
             return;
         };
         // What a command has just printed is not asked for again at once.
-        std::thread::sleep(Duration::from_millis(pause));
+        let begun = Instant::now();
+        let pause = Duration::from_millis(pause);
+        until("the answer to be older", || {
+            (begun.elapsed() >= pause).then_some(())
+        });
         // Nobody has logged in there yet, and the watch has not looked yet.
         set_password(&server, "Marker-new");
         std::fs::write(&file, "Marker-new\n").expect("write");
@@ -340,13 +355,16 @@ fn clients_wait_while_only_the_role_has_the_new_password() {
     assert_eq!(client.value("select 1").expect("served"), "1");
     set_password(&server, "Marker-two");
     pooler.console().query("reconnect rot").expect("reconnect");
-    let waits = Duration::from_secs(4);
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let begun = Instant::now();
             (client.value("select 2"), begun.elapsed())
         });
-        std::thread::sleep(waits);
+        until("several refusals", || {
+            (refused_logins(&pooler) >= 4).then_some(())
+        });
+        let waits = begun.elapsed();
         assert!(!waiter.is_finished(), "it waits, and sees no error");
         replace(&file, "Marker-two\n");
         let (answer, took) = waiter.join().expect("no panic");
@@ -461,7 +479,12 @@ fn the_certificate_that_clients_see() {
             let (cert, key) = leaf(if round == 4 { &new } else { &old });
             // Two files cannot change at once: between them the pair does not fit.
             replace(&cert_file, &cert);
-            std::thread::sleep(Duration::from_millis(if round == 2 { 1500 } else { 0 }));
+            if round == 2 {
+                let what = "the pair to be refused";
+                until(what, || {
+                    (refusals(&pooler, "key_mismatch") > 0).then_some(())
+                });
+            }
             replace(&key_file, &key);
             soon("the new certificate", || {
                 rotations(&pooler, "certificate") >= round

@@ -54,7 +54,7 @@ pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};
 pub use effective::Effective;
 pub use error::{ERRORS_MAX, Error, Errors};
-pub use keeping::{Keeping, SettingsSource};
+pub use keeping::{Keeping, SettingsSource, state_directory};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;

@@ -366,8 +366,9 @@ fn end(state: State) -> (State, Task) {
 fn restarted(nature: Nature, state: State) -> (State, Task) {
     match state {
         State::Checking | State::Predicting | State::Probing => begin(),
-        // It never proved itself: the old version serves. A person's own order stands.
-        State::Staging { .. } if nature.now => stage(1, 1),
+        // It never proved itself: the old version serves. A person's own order
+        // stands, and so does more room: it may be what ended an outage.
+        State::Staging { .. } if nature.now || !nature.tightens => stage(1, 1),
         State::Staging { .. } => revert(Why::Killed),
         State::Watching => stage(1, 1),
         State::Reverting(why) => revert(why),

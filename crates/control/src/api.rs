@@ -266,6 +266,7 @@ fn failed(status: StatusCode, line: &str) -> Response {
         kind: "failed".to_owned(),
         lines: vec![line.to_owned()],
         help: String::new(),
+        shown: String::new(),
     };
     json(status, &error)
 }

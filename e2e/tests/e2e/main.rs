@@ -13,6 +13,7 @@ mod connections;
 mod console;
 mod drivers;
 mod faults;
+mod guarded;
 mod guards;
 mod hostile;
 mod http;

@@ -105,8 +105,8 @@ fn prepare(
     };
     match keeper::prepare(options) {
         Ok(prepared) => Ok(Some(prepared)),
-        Err(BootError::Mistakes(errors)) => {
-            explain(&errors);
+        Err(BootError::Mistakes(errors, note)) => {
+            explain(&errors, note.as_deref());
             Ok(None)
         }
         Err(BootError::Store(error)) => Err(error).context("no history, not even in memory"),
@@ -153,12 +153,15 @@ pub(super) fn load(
     clippy::print_stderr,
     reason = "a person reads what is wrong with the settings"
 )]
-fn explain(errors: &config::Errors) {
+fn explain(errors: &config::Errors, note: Option<&str>) {
     eprintln!("{}", errors.render());
+    if let Some(note) = note {
+        eprintln!("note: {note}");
+    }
 }
 
 fn explained(result: Result<Plan, config::Errors>) -> Option<Plan> {
-    result.map_err(|errors| explain(&errors)).ok()
+    result.map_err(|errors| explain(&errors, None)).ok()
 }
 
 fn from_url(url: &str, args: &RunArgs, overrides: Overrides) -> Result<Plan, config::Errors> {

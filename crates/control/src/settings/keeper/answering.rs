@@ -323,9 +323,11 @@ impl Keeper {
     fn status(&self) -> Status {
         let open = self.driver.open().map(|o| o.proposal.version);
         let open = open.and_then(|v| self.store.version(v).ok().flatten());
+        let version = self.serving_version();
+        let serves = self.proposed.get(&version).unwrap_or(&self.current);
         Status {
-            version: self.driver.current().version,
-            hash: self.current.hash.clone(),
+            version,
+            hash: serves.hash.clone(),
             path: self.options.path.clone(),
             source: self.source().word().to_owned(),
             directory: self.store.directory().map(Into::into),

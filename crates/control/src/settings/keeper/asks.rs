@@ -183,6 +183,9 @@ pub struct AskError {
     pub lines: Vec<String>,
     /// What to do; may be empty.
     pub help: String,
+    /// Mistakes with their source lines, for people; may be empty.
+    #[serde(default)]
+    pub shown: String,
 }
 
 impl AskError {
@@ -191,14 +194,16 @@ impl AskError {
             kind: kind.to_owned(),
             lines: vec![line.into()],
             help: help.to_owned(),
+            shown: String::new(),
         }
     }
 
     pub(super) fn of_mistakes(errors: &Errors) -> AskError {
         AskError {
             kind: "mistakes".to_owned(),
-            lines: errors.render().lines().map(str::to_owned).collect(),
+            lines: errors.lines(),
             help: "nothing was changed".to_owned(),
+            shown: errors.render(),
         }
     }
 
@@ -226,7 +231,10 @@ impl AskError {
 
 impl std::fmt::Display for AskError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.lines.join("\n"))?;
+        match self.shown.is_empty() {
+            true => f.write_str(&self.lines.join("\n"))?,
+            false => f.write_str(self.shown.trim_end())?,
+        }
         match self.help.is_empty() {
             true => Ok(()),
             false => write!(f, "\n  = help: {}", self.help),

@@ -17,7 +17,7 @@ use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running, S
 use crate::settings::content::{Content, short};
 use crate::settings::gate;
 use crate::settings::store::{NewVersion, Store, StoreError, VersionRow, now_ms};
-use crate::watch::Watch;
+use crate::watch::{BYTES_MAX, Watch, read_bounded};
 use config::rollout::{Current, Driver, JudgeSettings, Origin, Proposal, State};
 use config::{Class, Errors, Plan, SettingsSource};
 use events::{Guard, GuardMode};
@@ -33,8 +33,9 @@ const ITSELF: &str = "plimsoll";
 /// Why nothing can serve.
 #[derive(Debug)]
 pub enum BootError {
-    /// The settings file has mistakes, and there is no history to serve from.
-    Mistakes(Errors),
+    /// The settings file has mistakes, and there is no history to serve from; or
+    /// there is one, and why it cannot.
+    Mistakes(Errors, Option<String>),
     /// SQLite does not even work in memory.
     Store(StoreError),
 }
@@ -74,16 +75,19 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
     let mut said = Vec::new();
     let directory = match &file {
         Ok(content) => content.plan.keeping.directory.clone(),
-        Err(_) => None,
+        Err(_) => {
+            let bytes = read_bounded(&options.path, BYTES_MAX).unwrap_or_default();
+            config::state_directory(&options.path, &String::from_utf8_lossy(&bytes))
+        }
     };
     let mut store = open_store(&options.state, directory.as_deref(), &mut said)?;
     if store.current()?.is_none() {
         adopt_baseline(&options, &mut store, &mut said);
     }
-    let current = current(&store, &options, file.as_ref().ok())?;
+    let current = current(&store, &options, file.as_ref().ok(), &mut said)?;
     let (commands, inbox) = sync_channel(COMMANDS_MAX);
     let mut prepared = match (file, current) {
-        (Err(errors), None) => return Err(BootError::Mistakes(errors)),
+        (Err(errors), None) => return Err(BootError::Mistakes(errors, said.pop())),
         (Ok(content), None) => Prepared {
             version: adopt(
                 &mut store,
@@ -200,6 +204,7 @@ fn current(
     store: &Store,
     options: &Options,
     file: Option<&Content>,
+    said: &mut Vec<String>,
 ) -> Result<Option<(VersionRow, Content)>, StoreError> {
     let Some(id) = store.current()? else {
         return Ok(None);
@@ -221,8 +226,14 @@ fn current(
     let itself = content.plan.clone();
     let secrets = file.map_or(&itself, |file| &file.plan);
     let missing = config::with_secrets_of(&mut content.plan, secrets);
-    // Without its secrets it cannot serve.
-    Ok(missing.is_empty().then_some((row, content)))
+    if !missing.is_empty() {
+        said.push(format!(
+            "version {id} of the history cannot serve: its secrets stood in the settings file and are gone ({}); keep them in a password_file",
+            missing.join(", ")
+        ));
+        return Ok(None);
+    }
+    Ok(Some((row, content)))
 }
 
 /// Why the instance is not ready: what serves fails the check, and nothing
@@ -261,13 +272,11 @@ impl Prepared {
                 return Ok(self);
             }
             Ok(content) => content,
-            Err(errors) if guard != GuardMode::Enforce => return Err(BootError::Mistakes(errors)),
+            Err(errors) if guard != GuardMode::Enforce => {
+                return Err(BootError::Mistakes(errors, None));
+            }
             Err(errors) => {
-                let first = errors
-                    .list()
-                    .first()
-                    .map(|e| e.render())
-                    .unwrap_or_default();
+                let first = errors.lines().into_iter().next().unwrap_or_default();
                 self.drift = Some(format!(
                     "the settings file has mistakes, version {} serves: {first}",
                     self.version

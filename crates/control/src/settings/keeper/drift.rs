@@ -34,14 +34,22 @@ impl Keeper {
             Kind::Vanished => self.drifted(format!(
                 "{} is gone: version {} serves on; a restart would need it",
                 first.path.display(),
-                self.driver.current().version
+                self.serving_version()
             )),
             Kind::Unreadable(fault) => self.drifted(format!(
                 "{} cannot be read ({fault}): version {} serves on",
                 first.path.display(),
-                self.driver.current().version
+                self.serving_version()
             )),
             Kind::Content(_) => self.file_changed(),
+        }
+    }
+
+    /// The version whose values hold whole.
+    pub(super) fn serving_version(&self) -> u64 {
+        match self.driver.open() {
+            Some(open) if open.state.is_whole() => open.proposal.version,
+            _ => self.driver.current().version,
         }
     }
 
@@ -60,15 +68,11 @@ impl Keeper {
             &self.options.overrides,
             &self.options.secrets,
         );
-        let version = self.driver.current().version;
+        let version = self.serving_version();
         let mut content = match read {
             Ok(content) => content,
             Err(errors) => {
-                let first = errors
-                    .list()
-                    .first()
-                    .map(|e| e.render())
-                    .unwrap_or_default();
+                let first = errors.lines().into_iter().next().unwrap_or_default();
                 return self.drifted(format!(
                     "the settings file has mistakes, version {version} serves on: {first}"
                 ));
@@ -78,7 +82,9 @@ impl Keeper {
             return self.back_again(content);
         }
         if self.proposed.values().any(|open| open.hash == content.hash) {
-            return; // It is on its way already.
+            // It is on its way already.
+            self.drift = None;
+            return;
         }
         self.fix(&mut content.plan);
         match (self.drift_guard(), self.source()) {
@@ -119,7 +125,7 @@ impl Keeper {
 
     /// A deployment's file goes through the gate by itself.
     pub(super) fn gate_the_file(&mut self, content: Content, origin: Origin) {
-        let serves = self.driver.current().version;
+        let serves = self.serving_version();
         match self.store.rejected(&content.hash) {
             Ok(Some((version, state))) => {
                 return self.drifted(rejected_text(version, state, serves));
@@ -154,7 +160,7 @@ impl Keeper {
             self.drift = None;
             return;
         }
-        let serves = self.driver.current().version;
+        let serves = self.serving_version();
         let text = match self.store.rejected(&content.hash) {
             Ok(Some((version, state))) => rejected_text(version, state, serves),
             _ if self.source() == SettingsSource::Store => held_text(serves),
@@ -177,7 +183,7 @@ impl Keeper {
             undo = "plimsoll status",
             "{text}"
         );
-        let version = self.driver.current().version;
+        let version = self.serving_version();
         self.write_note(version, "drift", &text);
         self.drift = Some(Drift {
             since_ms: now_ms(),

@@ -70,6 +70,8 @@ struct State {
     faults: BTreeMap<String, String>,
     /// The password of a pool before the one of now, and when it was replaced.
     previous: BTreeMap<PoolKey, (Box<str>, Instant)>,
+    /// When it was last said that this is tried.
+    said: BTreeMap<PoolKey, Instant>,
     /// When a secret was last read because a server refused it.
     reread: BTreeMap<SecretRef, Instant>,
 }

@@ -612,3 +612,107 @@ fn the_user_file() {
     }
     never_logged(&pooler, &["Marker-"]);
 }
+
+/// A version of a Secret's directory, and the swap that makes it the one of now,
+/// as a kubelet does it.
+fn mount(dir: &Path, version: u32, files: &[(&str, &str)]) {
+    let name = format!("..version_{version}");
+    std::fs::create_dir_all(dir.join(&name)).expect("a directory");
+    for (file, text) in files {
+        std::fs::write(dir.join(&name).join(file), text).expect("write");
+        let link = dir.join(file);
+        if link.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink(Path::new("..data").join(file), link).expect("link");
+        }
+    }
+    std::os::unix::fs::symlink(&name, dir.join("..data_tmp")).expect("link");
+    std::fs::rename(dir.join("..data_tmp"), dir.join("..data")).expect("swap");
+}
+
+#[test]
+fn a_rollback_of_settings_touches_no_secret() {
+    let server = Server::start();
+    let ca = authority("authority");
+    let dir = server.dir().join("secrets");
+    let roots = server.dir().join("roots.pem");
+    std::fs::write(&roots, ca.pem()).expect("write");
+    let version = |n: u32| {
+        let ((cert, key), password) = (leaf(&ca), format!("Marker-pw-{n}"));
+        let files = [
+            ("password", &password),
+            ("tls.crt", &cert),
+            ("tls.key", &key),
+        ];
+        mount(&dir, n, &files.map(|(name, text)| (name, text.as_str())));
+        password
+    };
+    let first = version(1);
+    set_password(&server, &first);
+    let sections = format!(
+        "[tls.client]\nmode = \"prefer\"\ncert_file = \"{dir}/tls.crt\"\nkey_file = \"{dir}/tls.key\"\n{}",
+        rotated_database(
+            &server,
+            &format!("password_file = \"{}/password\"", dir.display())
+        ),
+        dir = dir.display(),
+    );
+    let Some(pooler) = pooler(&server, "scram-sha-256", &sections) else {
+        return;
+    };
+    let say = |arguments: &[&str]| {
+        let mut command = Command::new(plimsoll_e2e::pooler::Binary::find().path);
+        let socket = pooler.dir().display().to_string();
+        command.args(arguments).args(["--socket", &socket]);
+        let out = command.output().expect("it runs");
+        let text = [out.stdout, out.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(
+            out.status.success(),
+            "{arguments:?}: {text}\n{}",
+            pooler.log()
+        );
+        assert!(!text.contains("Marker-"), "{text}");
+    };
+    let text = std::fs::read_to_string(pooler.settings_path()).expect("read");
+    let larger = pooler.dir().join("larger.toml");
+    std::fs::write(&larger, text.replace("size = 4", "size = 6")).expect("write");
+    let larger = larger.to_str().expect("text").to_owned();
+    let target = pooler.target("rot", "app").password(PASSWORD);
+    let mut by_tls = (0, Vec::new());
+    let seen = under_load(&target, 6, |seen| {
+        by_tls = psql_load(&pooler, &roots, |good| {
+            go_on(seen, 50);
+            say(&["apply", &larger, "--yes"]);
+            go_on(seen, 50);
+            let password = version(2);
+            soon("both rotations", || {
+                rotations(&pooler, "password") == 1 && rotations(&pooler, "certificate") == 1
+            });
+            set_password(&server, &password);
+            go_on(seen, 50);
+            say(&["rollback", "--reason", "a test"]);
+            go_on(seen, 200);
+            more(good, 10);
+        });
+    });
+    println!(
+        "meanwhile by TLS: {} logins, {} failed",
+        by_tls.0,
+        by_tls.1.len()
+    );
+    assert!(
+        by_tls.1.is_empty(),
+        "{:?}\n{}",
+        by_tls.1.first(),
+        pooler.log()
+    );
+    nobody_noticed("rotation of both, then a rollback", &seen, &pooler);
+    // The new ones serve on: nothing was rotated back.
+    assert_eq!(rotations(&pooler, ""), 2);
+    let mut client = Client::login(&target).expect("login");
+    let console = pooler.target("pgbouncer", "admin").password(PASSWORD);
+    let mut console = Client::login(&console).expect("console");
+    console.query("reconnect rot").expect("reconnect");
+    assert_eq!(client.value("select 1").expect("served"), "1");
+    never_logged(&pooler, &["Marker-"]);
+}

@@ -279,6 +279,8 @@ fn install(common: &Common, plan: Plan, tls: &Material) {
     let rotated = common.write().rotate(plan, tls.server_config());
     {
         let mut state = common.secrets.state();
+        let kept = |at: &Instant| at.elapsed() < server::PREVIOUS_MAX;
+        state.previous.retain(|_, (_, at)| kept(at));
         for (key, password) in rotated.before {
             state.previous.insert(key, (password, Instant::now()));
         }
@@ -322,12 +324,7 @@ impl crate::Handle {
     /// be used is in service for new logins and new server connections when
     /// this returns; for the rest, the old stays. The settings are not read.
     pub fn refresh_secrets(&self) -> Refreshed {
-        for from in self.plan().databases.iter().map(|d| &d.password_from) {
-            self.doubt(from);
-        }
-        for from in self.plan().users.values().map(|u| &u.secret_from) {
-            self.doubt(from);
-        }
+        self.doubt_commands();
         self.refresh(&Asked {
             secrets: &|_| true,
             tls: true,
@@ -372,10 +369,11 @@ impl crate::Handle {
         })
     }
 
-    /// Of a reload, which has read certificates already.
+    /// Of a reload, which has read certificates already. Commands may take long,
+    /// and a rollback must not.
     pub(crate) fn refresh_passwords(&self) -> Refreshed {
         self.refresh(&Asked {
-            secrets: &|_| true,
+            secrets: &|from| matches!(from, SecretRef::File(_) | SecretRef::UserFile),
             tls: false,
             again: true,
         })
@@ -386,9 +384,15 @@ impl crate::Handle {
         config::secret_files(&self.plan())
     }
 
-    fn doubt(&self, from: &Option<SecretRef>) {
-        if let Some(SecretRef::Command(command)) = from {
-            self.common().secrets.disk.doubt(command);
+    /// What commands printed is asked for again at the next reading.
+    pub(crate) fn doubt_commands(&self) {
+        let plan = self.plan();
+        let databases = plan.databases.iter().map(|d| &d.password_from);
+        let users = plan.users.values().map(|u| &u.secret_from);
+        for from in databases.chain(users).flatten() {
+            if let SecretRef::Command(command) = from {
+                self.common().secrets.disk.doubt(command);
+            }
         }
     }
 

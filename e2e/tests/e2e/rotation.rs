@@ -311,6 +311,36 @@ fn a_refused_password_is_read_again_before_any_client_sees_it() {
 }
 
 #[test]
+fn a_token_is_renewed_before_it_ends() {
+    let server = Server::start();
+    let file = server.dir().join("rot.password");
+    set_password(&server, "Marker-old");
+    std::fs::write(&file, "Marker-old\n").expect("write");
+    let how = format!(
+        "password_command = \"cat {}\"\npassword_ttl = \"10s\"",
+        file.display()
+    );
+    let Some(pooler) = pooler(&server, "trust", &rotated_database(&server, &how)) else {
+        return;
+    };
+    let begun = Instant::now();
+    std::fs::write(&file, "Marker-new\n").expect("write");
+    until("the renewal", || {
+        (rotations(&pooler, "password") == 1).then_some(())
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    set_password(&server, "Marker-new");
+    let mut client = Client::login(&pooler.target("rot", "app")).expect("login");
+    assert_eq!(client.value("select 1").expect("served"), "1");
+    assert_eq!(refused_logins(&pooler), 0);
+    never_logged(&pooler, &["Marker-"]);
+}
+
+#[test]
 fn a_wrong_password_is_said_at_once_where_none_ever_fitted() {
     let server = Server::start();
     let file = server.dir().join("rot.password");

@@ -65,6 +65,8 @@ impl Handle {
     /// # Errors
     /// What is wrong with the file; the old settings still serve.
     pub fn reload(&self, actor: &str) -> Result<Vec<String>, ReloadError> {
+        // A person asks: commands are run again too.
+        self.doubt_commands();
         let result = self.inner.keeper.reload(self, actor);
         match &result {
             Ok(notes) => {

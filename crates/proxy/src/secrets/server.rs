@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const REREAD_PAUSE: Duration = Duration::from_secs(1);
 /// A replaced password is tried again for so long: the file may be rotated
 /// before the role is.
-const PREVIOUS_MAX: Duration = Duration::from_secs(3600);
+pub(super) const PREVIOUS_MAX: Duration = Duration::from_secs(3600);
 
 /// Pause between two lines of the log that say so.
 const SAY_AGAIN: Duration = Duration::from_secs(60);

@@ -193,6 +193,12 @@ impl Load {
         Load { threads, ..load }
     }
 
+    fn wait_for(&self, done: u64) {
+        until("so many transactions", || {
+            (self.done.load(Ordering::Relaxed) >= done).then_some(())
+        });
+    }
+
     fn end(mut self) -> (u64, u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
@@ -210,6 +216,7 @@ fn ask(target: &Target, stop: &AtomicBool, [done, failed, late]: &[Arc<AtomicU64
     };
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
+        // Eight milliseconds with a connection, four without: the client's thinking.
         match client.value("select pg_sleep(0.008)") {
             Ok(_) => done.fetch_add(1, Ordering::Relaxed),
             Err(_) => failed.fetch_add(1, Ordering::Relaxed),
@@ -217,7 +224,7 @@ fn ask(target: &Target, stop: &AtomicBool, [done, failed, late]: &[Arc<AtomicU64
         if begun.elapsed() > LATE {
             late.fetch_add(1, Ordering::Relaxed);
         }
-        std::thread::sleep(Duration::from_millis(4));
+        let _ = client.read_within(Duration::from_millis(4));
     }
 }
 
@@ -225,7 +232,7 @@ fn ask(target: &Target, stop: &AtomicBool, [done, failed, late]: &[Arc<AtomicU64
 fn a_limit_cut_to_a_tenth_is_refused_or_taken_back() {
     let guarded = Guarded::start("30", "");
     let load = Load::start(&guarded, 12);
-    std::thread::sleep(Duration::from_secs(8));
+    load.wait_for(4_000);
     let file = guarded.new_file("3", "");
     let (good, text) = guarded.say(&["apply", &file, "--yes", "--reason", "a mistake"]);
     assert!(
@@ -261,7 +268,13 @@ fn more_room_during_an_outage_serves_at_once() {
         client.value("select 42").expect("served");
         Instant::now()
     });
-    std::thread::sleep(Duration::from_secs(2));
+    until("somebody who waits", || {
+        let target = Target::tcp("127.0.0.1", guarded.port, "pgbouncer", "admin");
+        let rows = Client::login(&target).ok()?.rows("SHOW POOLS").ok()?;
+        rows.iter()
+            .any(|row| row[0] == "app" && row[3] == "1")
+            .then_some(())
+    });
     assert!(!waiter.is_finished(), "nobody else is served");
     let file = guarded.new_file("5", "");
     let asked = Instant::now();

@@ -148,7 +148,7 @@ mod tests {
     fn a_version_is_its_texts_without_secrets() {
         let text = |password: &str, size: u32| {
             format!(
-                "[databases]\napp = host=db user=u password={password}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = any\n%include more.ini\ndefault_pool_size = {size}\n"
+                "[databases]\napp = host=db user=u password={password}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = any\n%include /x/more.ini\ndefault_pool_size = {size}\n"
             )
         };
         let of = |password: &str, size: u32| {

@@ -13,6 +13,7 @@ mod drift;
 mod writing;
 
 use super::content::{Content, Secrets};
+use super::figures::Figures;
 use super::gate::Prediction;
 use super::store::Store;
 use crate::watch::Watch;
@@ -23,6 +24,7 @@ use events::{Guard, GuardMode, Time};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -142,6 +144,7 @@ struct Keeper {
     proposed: BTreeMap<u64, Content>,
     /// The raw text to be written to the settings file once its version stays.
     to_write: BTreeMap<u64, String>,
+    figures: Arc<Figures>,
     watch: Watch,
     next_poll: Instant,
     next_look: Instant,
@@ -165,10 +168,16 @@ struct Keeper {
 /// The running keeper.
 pub struct Running {
     thread: Option<JoinHandle<()>>,
+    figures: Arc<Figures>,
     commands: SyncSender<Command>,
 }
 
 impl Running {
+    /// What monitors see.
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
+    }
+
     /// Where commands go.
     pub fn commands(&self) -> SyncSender<Command> {
         self.commands.clone()
@@ -223,9 +232,24 @@ impl Keeper {
             self.poll_files();
             self.next_poll = Instant::now() + self.watch.pause();
         }
+        self.publish();
         // A change that was begun or ended wants another pace.
         let wanted = Instant::now() + self.driver.look_after(self.now());
         self.next_look = self.next_look.min(wanted);
+    }
+
+    fn publish(&self) {
+        let figures = &self.figures;
+        figures
+            .version
+            .store(self.serving_version(), Ordering::Relaxed);
+        figures
+            .open
+            .store(self.driver.open().is_some(), Ordering::Relaxed);
+        figures.drift.store(self.drift.is_some(), Ordering::Relaxed);
+        figures
+            .held_back
+            .store(self.held_back.is_some(), Ordering::Relaxed);
     }
 
     fn look(&mut self) {
@@ -238,3 +262,6 @@ impl Keeper {
         self.next_look = Instant::now() + pace;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,6 +184,7 @@ impl Keeper {
     }
 
     fn ended(&mut self, ended: &Ended) {
+        self.figures.ended(ended.state);
         let proposed = self.proposed.remove(&ended.version);
         let text = self.to_write.remove(&ended.version);
         if ended.state == State::Applied {

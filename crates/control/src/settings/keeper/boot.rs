@@ -15,6 +15,7 @@
 
 use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running, StateDirectory};
 use crate::settings::content::{Content, short};
+use crate::settings::figures::Figures;
 use crate::settings::gate;
 use crate::settings::store::{NewVersion, Store, StoreError, VersionRow, now_ms};
 use crate::watch::{BYTES_MAX, Watch, read_bounded};
@@ -253,6 +254,11 @@ impl Prepared {
         &self.serves.plan
     }
 
+    #[cfg(test)]
+    pub(super) fn store_for_tests(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
     /// Where commands go.
     pub fn commands(&self) -> SyncSender<Command> {
         self.commands.clone()
@@ -335,11 +341,13 @@ impl Prepared {
             version: self.version,
             plan: Arc::new(self.serves.plan.clone()),
         };
+        let figures = Arc::new(Figures::default());
         let snapshot = data.snapshot();
         let now = Instant::now();
         let mut keeper = Keeper {
             driver: Driver::new(current, settings),
             options: self.options,
+            figures: Arc::clone(&figures),
             store: self.store,
             current: self.serves,
             proposed: BTreeMap::new(),
@@ -364,6 +372,7 @@ impl Prepared {
             data,
         };
         keeper.hold_back(self.held_back);
+        keeper.publish();
         let (commands, inbox, file) = (self.commands, self.inbox, self.file);
         let thread = std::thread::Builder::new()
             .name("settings".into())
@@ -376,6 +385,7 @@ impl Prepared {
             })?;
         Ok(Running {
             thread: Some(thread),
+            figures,
             commands,
         })
     }

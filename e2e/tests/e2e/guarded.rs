@@ -1,5 +1,8 @@
 //! Guarded settings: what changes them, what is taken back, and what a restart finds.
 
+mod figures;
+mod outages;
+
 use crate::common::server;
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target};

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Between two looks while a change is judged.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
 /// While the whole is watched, after its first seconds.
 const LOOK_WATCHING: Duration = Duration::from_secs(1);
 /// While nothing is open: for the comparison with before.

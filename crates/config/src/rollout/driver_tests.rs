@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::PoolSize;
+use crate::rollout::Origin;
 use crate::{Memory, load};
 use events::snapshot::PoolRow;
 use events::{CloseReason, RefuseReason};

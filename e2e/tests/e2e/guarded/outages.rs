@@ -87,7 +87,7 @@ fn a_limit_beyond_the_server_is_refused_and_the_line_holds() {
 fn of_fleet(size: u32) -> String {
     format!(
         "[listen]\ntcp = []\nunix = \".\"\nunix_port = 6432\n[auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
-         [settings]\nsource = \"deploy\"\n[server]\nline = 60\nmonitor_user = \"postgres\"\nmonitor_interval = \"200ms\"\n\
+         [settings]\nsource = \"deploy\"\n[server]\nline = 60\nmonitor_user = \"postgres\"\nmonitor_interval = \"250ms\"\n\
          fleet = \"guarded\"\n[pool]\nsize = {size}\n[database.app]\nhost = \"127.0.0.1\"\nport = {}\n\
          [[user]]\nname = \"postgres\"\npassword = \"{PASSWORD}\"\n[[user]]\nname = \"admin\"\n",
         server().port()

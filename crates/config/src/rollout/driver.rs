@@ -124,6 +124,7 @@ impl Driver {
         let changes = diff(self.base(), plan);
         match &self.open {
             Some(open) if open.state.is_whole() && changes.is_empty() => Some(Refusal::Same),
+            Some(open) if open.state.is_whole() => None,
             Some(open) if !now && nature(&changes, now, false).tightens => Some(Refusal::Busy {
                 version: open.proposal.version,
                 state: open.state,

@@ -229,6 +229,20 @@ fn a_second_rescue_begins_where_the_first_one_ended() {
 }
 
 #[test]
+fn what_serves_whole_is_kept_by_the_next_change_whatever_it_is() {
+    let mut shell = Shell::new("size = 50", enough_is_ten);
+    shell.propose(2, "size = 60", false, false).expect("begun");
+    shell.propose(3, "size = 40", false, false).expect("begun");
+    assert_eq!(
+        shell.sizes,
+        [60, 55],
+        "in steps from where the first one ended"
+    );
+    shell.finish();
+    assert_eq!(shell.driver.current().version, 3);
+}
+
+#[test]
 fn what_supersedes_and_is_refused_leaves_the_old_values_whole() {
     let mut shell = Shell::new("size = 50", enough_is_ten);
     shell.propose(2, "size = 30", false, false).expect("begun");

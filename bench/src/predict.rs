@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use config::Plan;
 use control::predict::{PoolAnswer, Request, run as ask};
-use events::shape::{End, Shape};
+use events::shape::{End, Request as Asked, Shape, Window};
 use nix::sys::signal::Signal;
 
 use crate::postgres::{self, Postgres};
@@ -40,9 +40,9 @@ cargo xtask bench predict [OPTIONS]
 ";
 
 /// Seconds with few clients before a record.
-const QUIET_SECONDS: u64 = 4;
+const QUIET_SECONDS: u64 = 6;
 /// Seconds at the beginning of a run that do not count.
-const WARM_UP_S: u32 = 2;
+const WARM_UP_S: u64 = 2;
 /// A prediction may take so long.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Waits that differ by less are the same, milliseconds.
@@ -184,7 +184,7 @@ impl Pooler {
         let server = bench.postgres.address.port();
         let head = format!(
             "[listen]\ntcp = [\"{address}\"]\n[auth]\ntype = \"trust\"\nuser_file = \"{}\"\n\
-             [console]\nadmin_users = [\"{USER}\"]\n[log]\nconnections = false\ndisconnections = false\n",
+             admin_users = [\"{USER}\"]\n[log]\nconnections = false\ndisconnections = false\n",
             users.display()
         );
         fs::write(&file, head + &settings.toml(server))?;
@@ -233,22 +233,24 @@ struct Measured {
     requests: usize,
 }
 
-fn measured(shape: &Shape, database: &str) -> Option<Measured> {
+/// What the last seconds of a shape say of a pool.
+fn measured(shape: &Shape, database: &str, seconds: u64) -> Option<Measured> {
     let server = shape.servers.first()?;
     let pool = server.pools.iter().position(|p| p.database == database)?;
-    let first = server.windows.first()?.at_s + WARM_UP_S;
-    let windows = server.windows.iter().filter(|w| w.at_s >= first);
-    let requests: Vec<_> = windows
-        .flat_map(|w| &w.requests)
-        .filter(|r| usize::from(r.pool) == pool)
+    let begun = |w: &Window| u64::from(w.at_s) * 1_000_000;
+    let windows = || server.windows.iter();
+    let end = windows().map(|w| begun(w) + u64::from(w.span_us)).max()?;
+    let counted = seconds.saturating_sub(WARM_UP_S) * 1_000_000;
+    let from = end.saturating_sub(counted);
+    let requests: Vec<&Asked> = windows()
+        .flat_map(|w| w.requests.iter().map(move |r| (begun(w), r)))
+        .filter(|(at, r)| usize::from(r.pool) == pool && at + u64::from(r.asked_us) >= from)
+        .map(|(_, r)| r)
         .collect();
-    let mut waits: Vec<u32> = requests
-        .iter()
-        .filter(|r| r.granted())
-        .map(|r| r.wait_us)
-        .collect();
+    let granted = requests.iter().filter(|r| r.granted());
+    let mut waits: Vec<u32> = granted.map(|r| r.wait_us).collect();
     waits.sort_unstable();
-    let refused = |r: &&&events::shape::Request| matches!(r.end, End::TimedOut | End::Refused);
+    let refused = |r: &&&Asked| matches!(r.end, End::TimedOut | End::Refused);
     let refused = requests.iter().filter(refused).count();
     let at = (waits.len() as f64 * 0.99) as usize;
     Some(Measured {
@@ -305,7 +307,14 @@ fn table(options: &Options) -> Result<String, Failure> {
                     1 => workload.name.to_owned(),
                     _ => format!("{}, pool {}", workload.name, pool.database),
                 };
-                let row = row(&name, what, pool, &after, &mut sums);
+                let both = (
+                    measured(&shape, &pool.database, options.seconds),
+                    measured(&after, &pool.database, options.seconds),
+                );
+                let (Some(before), Some(after)) = both else {
+                    return fail(format!("{name}, {what}: nothing measured"));
+                };
+                let row = row(&name, what, pool, (&before, &after), &mut sums);
                 rows.push_str(&row.unwrap_or_default());
             }
         }
@@ -332,16 +341,11 @@ fn row(
     name: &str,
     what: &str,
     pool: &PoolAnswer,
-    after: &Shape,
+    (before, after): (&Measured, &Measured),
     sums: &mut Sums,
 ) -> Option<String> {
     let part = pool.parts.last()?;
-    let measured = measured(after, &pool.database)?;
-    let (before, got, seen) = (
-        part.recorded.wait_p99_ms,
-        part.new.wait_p99_ms,
-        measured.wait_p99_ms,
-    );
+    let (before, got, seen) = (before.wait_p99_ms, part.new.wait_p99_ms, after.wait_p99_ms);
     let differs = |a: f64, b: f64| (a - b).abs() > SAME_MS && (a / b).max(b / a) > SAME_TIMES;
     let turn = |from: f64, to: f64| match differs(from, to) {
         false => 0,
@@ -374,7 +378,7 @@ fn row(
         arrow(happened),
         if right { "right" } else { "**wrong**" },
         part.new.refused.value * 100.0,
-        measured.refused * 100.0,
+        after.refused * 100.0,
         pool.text.split(':').next().unwrap_or_default(),
     );
     eprintln!(
@@ -385,7 +389,7 @@ fn row(
         got.value,
         got.low,
         got.high,
-        measured.requests,
+        after.requests,
         part.old.rate.value,
         part.new.rate.value,
         pool.text

@@ -41,13 +41,13 @@ impl Settings {
     pub fn toml(&self, port: u16) -> String {
         let database = crate::DATABASE;
         let mut text = format!(
-            "[pool]\nmode = \"transaction\"\nsize = {}\n[server]\nline = {}\n[timeouts]\nwait = \"{}ms\"\n[queue]\nmax = {}\n\
-             [database.{database}]\nhost = \"127.0.0.1\"\nport = {port}\n",
-            self.size, self.line, self.wait_ms, self.queue_max
+            "[pool]\nmode = \"transaction\"\nsize = {}\nqueue_max = {}\n[server]\nline = {}\n\
+             [timeouts]\nquery_wait = \"{}ms\"\n[database.{database}]\nhost = \"127.0.0.1\"\nport = {port}\n",
+            self.size, self.queue_max, self.line, self.wait_ms
         );
         if let Some(size) = self.other_size {
             text += &format!(
-                "[database.other]\nhost = \"127.0.0.1\"\nport = {port}\nname = \"{database}\"\nsize = {size}\n"
+                "[database.other]\nhost = \"127.0.0.1\"\nport = {port}\ndbname = \"{database}\"\npool_size = {size}\n"
             );
         }
         text

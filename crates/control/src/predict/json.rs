@@ -197,6 +197,7 @@ fn part_json(p: &Part) -> Value {
             "refused": r.refused,
             "exhausted": r.exhausted,
             "in_use_max": r.in_use_max,
+            "wait_p95_ms": [r.wait_p95_ms.0, r.wait_p95_ms.1],
         },
         "old": figures_json(&p.old),
         "new": figures_json(&p.new),
@@ -221,6 +222,11 @@ fn part(value: &Value) -> Option<Part> {
             refused: real("refused")?,
             exhausted: real("exhausted")?,
             in_use_max: number(r, "in_use_max")?,
+            wait_p95_ms: {
+                let both = r.get("wait_p95_ms")?.as_array()?;
+                let ms = |at: usize| both.get(at)?.as_f64();
+                (ms(0)?, ms(1)?)
+            },
         },
         old: figures(value.get("old")?)?,
         new: figures(value.get("new")?)?,

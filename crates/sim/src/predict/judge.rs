@@ -121,7 +121,7 @@ impl std::fmt::Display for Doubt {
             Doubt::Mode => f.write_str("the pool's mode changes"),
             Doubt::Replay(played, seen) => write!(
                 f,
-                "the replay gives a p99 wait of {played:.1} ms, {seen:.1} ms were recorded"
+                "the replay gives a p95 wait of {played:.1} ms, {seen:.1} ms were recorded"
             ),
             Doubt::Between(low, high) => write!(f, "p99 wait between {low:.1} and {high:.1} ms"),
         }
@@ -187,7 +187,7 @@ fn doubts(
         let wait = part.new.wait_p99_ms;
         return Some(Doubt::Between(wait.low, wait.high));
     }
-    let (played, measured) = (part.old.wait_p99_ms.value, seen.wait_p99_ms);
+    let (measured, played) = seen.wait_p95_ms;
     let off = (played.max(REPLAY_MS) / measured.max(REPLAY_MS))
         .max(measured.max(REPLAY_MS) / played.max(REPLAY_MS));
     (off > REPLAY_TIMES).then_some(Doubt::Replay(played, measured))

@@ -11,6 +11,9 @@ const LEVELS_MAX: usize = 4;
 const LEVEL_STEP: f64 = 1.6;
 /// Requests that make a level.
 const LEVEL_REQUESTS: usize = 200;
+/// A stretch is cut in pieces no shorter than this, with no fewer requests.
+const SLICE_US: u64 = 1_000_000;
+const SLICE_REQUESTS: usize = 100;
 /// Share of the requests by clients that were seen to end another one before,
 /// from which on they count as a closed loop.
 const CLOSED_SHARE: f64 = 0.5;
@@ -233,37 +236,100 @@ fn add(stretch: &mut Stretch, window: &Window, lent: &mut [u32]) {
     stretch.span_us += u64::from(window.span_us);
 }
 
-/// Stretches by load: leases wanted at once.
-fn levels(stretches: Vec<Stretch>) -> Vec<Vec<Stretch>> {
-    let load = |s: &Stretch| {
-        let asked: u64 = s.requests.iter().map(|r| r.ended - r.asked).sum();
-        asked as f64 / s.span_us.max(1) as f64
-    };
-    let mut by_load: Vec<(f64, Stretch)> = stretches.into_iter().map(|s| (load(&s), s)).collect();
-    by_load.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut levels: Vec<(f64, Vec<Stretch>)> = Vec::new();
-    for (load, stretch) in by_load {
-        let full =
-            |all: &[Stretch]| all.iter().map(|s| s.requests.len()).sum::<usize>() >= LEVEL_REQUESTS;
-        let count = levels.len();
-        match levels.last_mut() {
-            Some((first, all))
-                if load < *first * LEVEL_STEP || !full(all) || count >= LEVELS_MAX =>
-            {
-                all.push(stretch);
-            }
-            _ => levels.push((load, vec![stretch])),
+/// Pieces of a stretch, of equal length: each long enough to have a load of its own.
+fn slices(stretch: Stretch) -> Vec<Stretch> {
+    let by_time = stretch.span_us / SLICE_US;
+    let by_count = (stretch.requests.len() / SLICE_REQUESTS) as u64;
+    let count = by_time.min(by_count).max(1);
+    let span_us = stretch.span_us.max(1).div_ceil(count);
+    let mut all: Vec<Stretch> = (0..count)
+        .map(|_| Stretch {
+            span_us,
+            weight: stretch.weight / count as f64,
+            sizes: stretch.sizes.clone(),
+            clients: stretch.clients.clone(),
+            requests: Vec::new(),
+        })
+        .collect();
+    for r in stretch.requests {
+        let at = (r.asked / span_us).min(count - 1);
+        if let Some(slice) = all.get_mut(at as usize) {
+            slice.requests.push(r.earlier_by(at * span_us));
         }
     }
-    // A last level of a few requests says nothing by itself.
-    if levels.len() > 1
-        && let Some((_, last)) = levels
-            .pop_if(|(_, all)| all.iter().map(|s| s.requests.len()).sum::<usize>() < LEVEL_REQUESTS)
-        && let Some((_, before)) = levels.last_mut()
-    {
-        before.extend(last);
+    all
+}
+
+/// Stretches by load: connections wanted at once. Where the load changes within
+/// a stretch, it is cut there.
+fn levels(stretches: Vec<Stretch>) -> Vec<Vec<Stretch>> {
+    let load = |s: &Stretch| {
+        let held: u64 = s.requests.iter().map(|r| u64::from(r.of.hold_us)).sum();
+        held as f64 / s.span_us.max(1) as f64
+    };
+    let mut pieces: Vec<(usize, f64, Stretch)> = Vec::new();
+    for (at, stretch) in stretches.into_iter().enumerate() {
+        pieces.extend(slices(stretch).into_iter().map(|s| (at, load(&s), s)));
     }
-    levels.into_iter().map(|(_, all)| all).collect()
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    let load_of = |at: usize| pieces.get(at).map_or(0.0, |piece| piece.1);
+    order.sort_by(|a, b| load_of(*a).total_cmp(&load_of(*b)));
+    // The number of the level of each piece.
+    let mut level_of = vec![0; pieces.len()];
+    let (mut level, mut first, mut count) = (0, None, 0);
+    let mut counts = vec![0];
+    for at in order {
+        let lowest = *first.get_or_insert(load_of(at));
+        if load_of(at) >= lowest * LEVEL_STEP && count >= LEVEL_REQUESTS && level + 1 < LEVELS_MAX {
+            level += 1;
+            (first, count) = (Some(load_of(at)), 0);
+            counts.push(0);
+        }
+        let requests = pieces.get(at).map_or(0, |piece| piece.2.requests.len());
+        count += requests;
+        counts[level] += requests;
+        level_of[at] = level;
+    }
+    // A last level of a few requests says nothing by itself.
+    let last = match counts.as_slice() {
+        [.., count] if *count < LEVEL_REQUESTS && level > 0 => level - 1,
+        _ => level,
+    };
+    let mut levels: Vec<Vec<Stretch>> = (0..=last).map(|_| Vec::new()).collect();
+    let mut before = None;
+    for ((stretch, _, piece), level) in pieces.into_iter().zip(level_of) {
+        let level = level.min(last);
+        match levels[level].last_mut() {
+            Some(same) if before == Some((stretch, level)) => same.append(piece),
+            _ => levels[level].push(piece),
+        }
+        before = Some((stretch, level));
+    }
+    levels
+}
+
+impl Stretch {
+    fn append(&mut self, next: Stretch) {
+        let base = self.span_us;
+        let later = next.requests.into_iter().map(|r| Timed {
+            asked: r.asked + base,
+            ended: r.ended + base,
+            ..r
+        });
+        self.requests.extend(later);
+        self.span_us += next.span_us;
+        self.weight += next.weight;
+    }
+}
+
+impl Timed {
+    fn earlier_by(self, us: u64) -> Timed {
+        Timed {
+            asked: self.asked.saturating_sub(us),
+            ended: self.ended.saturating_sub(us),
+            ..self
+        }
+    }
 }
 
 fn seen(level: &[Stretch], pool: usize) -> Seen {

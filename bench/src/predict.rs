@@ -33,7 +33,8 @@ cargo xtask bench predict [OPTIONS]
   --plimsoll PATH     the program that records, predicts and is measured
   --only TEXT         only workloads whose name contains TEXT; repeatable
   --shapes DIR        where shapes are kept (default target/predict)
-  --again             predict anew from the shapes kept there, and measure nothing
+  --again             predict anew from the shapes kept there, and measure nothing; without --plimsoll
+                      the benchmark itself is the child
   --seconds N         length of each run, default 12
   --markdown FILE     where to write the table (default docs/prediction.md); - for nowhere
   --pg-bin DIR        PostgreSQL's programs
@@ -93,7 +94,10 @@ pub fn parse(words: &[String]) -> Result<Options, Failure> {
         }
     }
     if options.plimsoll.as_os_str().is_empty() {
-        return fail("predict wants --plimsoll");
+        if !options.again {
+            return fail("predict wants --plimsoll");
+        }
+        options.plimsoll = std::env::current_exe()?;
     }
     Ok(options)
 }

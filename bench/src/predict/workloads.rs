@@ -182,7 +182,7 @@ pub const WORKLOADS: &[Workload] = &[
             ("size 20 → 10", |s| s.size = 10),
             ("size 20 → 7", |s| s.size = 7),
             ("size 20 → 2", |s| s.size = 2),
-            ("line 60 → 8", |s| s.line = 8),
+            ("line 60 → 11", |s| s.line = 11),
         ],
     },
     Workload {

@@ -1,7 +1,5 @@
 //! How long leases last, by how many there are at once.
 
-use events::shape::Request;
-
 /// Leases that make a point, at least, and as a share of all.
 const POINT_LEASES: usize = 30;
 const POINT_SHARE: usize = 40;
@@ -95,9 +93,9 @@ impl Curve {
     }
 
     /// How long a lease was, in multiples of the mean at its load.
-    pub fn units(&self, load: u32, request: &Request) -> f32 {
+    pub fn units(&self, load: u32, hold_us: u32) -> f32 {
         let mean = self.hold_us(f64::from(load.max(1)), Beyond::Guess);
-        (f64::from(request.hold_us) / mean) as f32
+        (f64::from(hold_us) / mean) as f32
     }
 
     /// The loads between which it is known.

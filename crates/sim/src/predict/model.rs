@@ -1,14 +1,23 @@
 //! From recorded windows to something that can be played: who asks when, for how
 //! long, and how that depends on how many are served at once.
+//!
+//! Times in which nothing at all ends, though much is under way (a checkpoint, a
+//! processor given to others), are taken out of the holds and kept apart: they
+//! strike all leases together, and what falls upon one by one would not queue so.
 
 use super::curve::Curve;
 use events::shape::{End, Request, ServerShape, Window};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+/// A gap in which nothing ends is a stall from so many times the mean hold on…
+const STALL_HOLDS: f64 = 1.5;
+/// …and when chance would bring it less often than e^−this.
+const STALL_CHANCE: f64 = 8.0;
 /// Load levels that are told apart; each is played on its own.
 const LEVELS_MAX: usize = 4;
-/// A level ends where the load is so many times that of its quietest window.
-const LEVEL_STEP: f64 = 1.6;
+/// A level ends where requests per second times clients are so many times those
+/// of its quietest piece.
+const LEVEL_STEP: f64 = 2.5;
 /// Requests that make a level.
 const LEVEL_REQUESTS: usize = 200;
 /// A stretch is cut in pieces no shorter than this, with no fewer requests.
@@ -37,8 +46,18 @@ pub(super) struct Level {
     /// Share of the recorded time.
     pub weight: f64,
     pub groups: Vec<Group>,
+    pub stalls: Stalls,
     /// What was measured, by pool of the shape.
     pub seen: Vec<Seen>,
+}
+
+/// Times in which the server did nothing for anybody.
+#[derive(Default)]
+pub(super) struct Stalls {
+    /// In one second.
+    pub rate: f64,
+    /// Microseconds.
+    pub lengths: Vec<u32>,
 }
 
 /// The clients of one flow.
@@ -113,6 +132,8 @@ struct Stretch {
     /// or waited, by pool.
     clients: Vec<(u32, u32)>,
     requests: Vec<Timed>,
+    /// When nothing ended: from, and for how long.
+    stalls: Vec<(u64, u64)>,
 }
 
 /// A request, timed from the start of its stretch.
@@ -122,6 +143,8 @@ struct Timed {
     ended: u64,
     /// Leases of all pools when it was granted.
     load: u32,
+    /// How long it held, without stalls.
+    work_us: u32,
     of: Request,
 }
 
@@ -133,7 +156,7 @@ impl Model {
             .map(|pool| {
                 let of = stretches.iter().flat_map(|s| &s.requests);
                 let leases = of.filter(|r| r.of.pool as usize == pool && r.of.end == End::Returned);
-                Curve::fit(leases.map(|r| (r.load, r.of.hold_us)))
+                Curve::fit(leases.map(|r| (r.load, r.work_us)))
             })
             .collect();
         let whole: f64 = stretches.iter().map(|s| s.weight).sum();
@@ -143,6 +166,7 @@ impl Model {
             .map(|level| Level {
                 weight: level.iter().map(|s| s.weight).sum::<f64>() / whole.max(1e-9),
                 groups: groups(server, level, &curves),
+                stalls: stalls_of(level),
                 seen: (0..pools).map(|pool| seen(level, pool)).collect(),
             })
             .collect();
@@ -174,6 +198,7 @@ fn stretches(server: &ServerShape) -> Vec<Stretch> {
         }
     }
     all.retain(|s| !s.requests.is_empty());
+    all.iter_mut().for_each(find_stalls);
     all
 }
 
@@ -184,6 +209,7 @@ fn begun(server: &ServerShape, window: &Window, lent: &mut [u32]) -> Stretch {
         sizes: server.pools.iter().map(|pool| pool.size).collect(),
         clients: vec![(0, 0); server.pools.len()],
         requests: Vec::new(),
+        stalls: Vec::new(),
     };
     for start in &window.starts {
         let pool = start.pool as usize;
@@ -209,6 +235,7 @@ fn add(stretch: &mut Stretch, window: &Window, lent: &mut [u32]) {
             asked: base + u64::from(of.asked_us),
             ended: base + of.ended_us(),
             load: 0,
+            work_us: of.hold_us,
             of: *of,
         })
         .collect();
@@ -236,6 +263,71 @@ fn add(stretch: &mut Stretch, window: &Window, lent: &mut [u32]) {
     stretch.span_us += u64::from(window.span_us);
 }
 
+/// Finds the gaps between ends that chance does not explain, and takes them out
+/// of the leases that they lengthened.
+fn find_stalls(stretch: &mut Stretch) {
+    let of = |r: &&Timed| r.of.end == End::Returned && r.ended <= stretch.span_us;
+    let mut ends: Vec<u64> = stretch
+        .requests
+        .iter()
+        .filter(of)
+        .map(|r| r.ended)
+        .collect();
+    ends.sort_unstable();
+    let leases = ends.len().max(1) as f64;
+    let held: u64 = (stretch.requests.iter().filter(of))
+        .map(|r| u64::from(r.of.hold_us))
+        .sum();
+    let hold = held as f64 / leases;
+    // Leases under way at each moment, from grants and ends.
+    let mut turns: Vec<(u64, i32)> = Vec::with_capacity(stretch.requests.len() * 2);
+    for r in stretch.requests.iter().filter(|r| r.of.granted()) {
+        turns.push((r.ended - u64::from(r.of.hold_us), 1));
+        turns.push((r.ended, -1));
+    }
+    turns.sort_unstable();
+    let (mut busy, mut at) = (0, 0);
+    for pair in ends.windows(2) {
+        let [from, to] = *pair else { continue };
+        while let Some((_, step)) = turns.get(at).filter(|(when, _)| *when <= from) {
+            busy += step;
+            at += 1;
+        }
+        let gap = (to - from) as f64;
+        let usual = hold / f64::from(busy.max(1));
+        if busy >= 2 && gap > STALL_HOLDS * hold && gap > STALL_CHANCE * usual {
+            stretch.stalls.push((from, (gap - usual) as u64));
+        }
+    }
+    for r in &mut stretch.requests {
+        let granted = r.ended - u64::from(r.of.hold_us);
+        let first = stretch
+            .stalls
+            .partition_point(|(from, long)| from + long <= granted);
+        let lost: u64 = stretch
+            .stalls
+            .iter()
+            .skip(first)
+            .take_while(|(from, _)| *from < r.ended)
+            .map(|(from, long)| (from + long).min(r.ended) - granted.max(*from))
+            .sum();
+        let least = u64::from(r.of.hold_us) / 20;
+        r.work_us = (u64::from(r.of.hold_us).saturating_sub(lost)).max(least) as u32;
+    }
+}
+
+fn stalls_of(level: &[Stretch]) -> Stalls {
+    let span: u64 = level.iter().map(|s| s.span_us).sum();
+    let all = level.iter().flat_map(|s| &s.stalls);
+    let lengths: Vec<u32> = all
+        .map(|(_, long)| u32::try_from(*long).unwrap_or(u32::MAX))
+        .collect();
+    Stalls {
+        rate: lengths.len() as f64 * 1e6 / span.max(1) as f64,
+        lengths,
+    }
+}
+
 /// Pieces of a stretch, of equal length: each long enough to have a load of its own.
 fn slices(stretch: Stretch) -> Vec<Stretch> {
     let by_time = stretch.span_us / SLICE_US;
@@ -249,8 +341,15 @@ fn slices(stretch: Stretch) -> Vec<Stretch> {
             sizes: stretch.sizes.clone(),
             clients: stretch.clients.clone(),
             requests: Vec::new(),
+            stalls: Vec::new(),
         })
         .collect();
+    for (from, long) in stretch.stalls {
+        let at = (from / span_us).min(count - 1);
+        if let Some(slice) = all.get_mut(at as usize) {
+            slice.stalls.push((from - at * span_us, long));
+        }
+    }
     for r in stretch.requests {
         let at = (r.asked / span_us).min(count - 1);
         if let Some(slice) = all.get_mut(at as usize) {
@@ -260,12 +359,12 @@ fn slices(stretch: Stretch) -> Vec<Stretch> {
     all
 }
 
-/// Stretches by load: connections wanted at once. Where the load changes within
+/// Stretches by load, as clients make it: how the server fares is no matter. Where the load changes within
 /// a stretch, it is cut there.
 fn levels(stretches: Vec<Stretch>) -> Vec<Vec<Stretch>> {
     let load = |s: &Stretch| {
-        let held: u64 = s.requests.iter().map(|r| u64::from(r.of.hold_us)).sum();
-        held as f64 / s.span_us.max(1) as f64
+        let clients: BTreeSet<u32> = s.requests.iter().map(|r| r.of.client).collect();
+        (s.requests.len() * clients.len()) as f64 / s.span_us.max(1) as f64
     };
     let mut pieces: Vec<(usize, f64, Stretch)> = Vec::new();
     for (at, stretch) in stretches.into_iter().enumerate() {
@@ -317,6 +416,9 @@ impl Stretch {
             ..r
         });
         self.requests.extend(later);
+        let stalls = next.stalls.into_iter();
+        self.stalls
+            .extend(stalls.map(|(at, long)| (at + base, long)));
         self.span_us += next.span_us;
         self.weight += next.weight;
     }
@@ -454,7 +556,7 @@ fn blocks(part: &Part<'_>, curve: &Curve) -> Vec<Arrivals> {
         let at = (r.asked / span_us).min(count - 1);
         if let Some(block) = blocks.get_mut(at as usize) {
             let from = u32::try_from(r.asked - at * span_us).unwrap_or(u32::MAX);
-            block.asks.push((from, curve.units(r.load, &r.of)));
+            block.asks.push((from, curve.units(r.load, r.work_us)));
         }
     }
     blocks
@@ -476,7 +578,7 @@ fn script(requests: &[&Timed], span_us: u64, paced: bool, curve: &Curve) -> Scri
     for r in requests {
         script.steps.push(Step {
             pause_us: before.map_or(0, |at| micros(r.asked.saturating_sub(at))),
-            units: curve.units(r.load, &r.of),
+            units: curve.units(r.load, r.work_us),
         });
         before = Some(match paced {
             true => r.asked,

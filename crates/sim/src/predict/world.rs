@@ -63,6 +63,9 @@ enum Event {
     Arrive(usize),
     Opened(ConnId),
     Closed(ConnId),
+    /// The server does nothing for a while, and does again.
+    Stall,
+    Resume,
 }
 
 /// A client.
@@ -131,6 +134,8 @@ struct World<'a> {
     load: u32,
     lent: Vec<u32>,
     works: Vec<Works>,
+    /// Until then nothing ends.
+    stalled_until: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     numbers: u64,
     agents: Vec<Agent>,
@@ -201,6 +206,7 @@ impl<'a> World<'a> {
             now: 1,
             ticked: 0,
             load: 0,
+            stalled_until: 0,
             events: BinaryHeap::new(),
             numbers: 0,
             agents: Vec::new(),
@@ -214,6 +220,7 @@ impl<'a> World<'a> {
 
     /// Everybody who is there from the start, somewhere in its script.
     fn people(&mut self) {
+        self.next_stall();
         let level = self.s.level;
         for (g, group) in level.groups.iter().enumerate() {
             match &group.demand {
@@ -302,6 +309,9 @@ impl<'a> World<'a> {
     /// The lease that ends next: when, and of which pool.
     fn next_work(&self) -> (u64, usize) {
         let mut first = (u64::MAX, 0);
+        if self.now < self.stalled_until {
+            return first;
+        }
         for (p, works) in self.works.iter().enumerate() {
             if let Some(Reverse(work)) = works.heap.peek() {
                 let left = (work.end - works.clock).max(0.0) * self.pace(works);
@@ -325,7 +335,9 @@ impl<'a> World<'a> {
         let span = (to - self.now) as f64;
         for p in 0..self.works.len() {
             let pace = self.pace(&self.works[p]);
-            self.works[p].clock += span / pace;
+            if self.now >= self.stalled_until {
+                self.works[p].clock += span / pace;
+            }
             self.out[p].lent_us += span * f64::from(self.lent[p]);
             self.out[p].span_us += to - self.now;
         }
@@ -338,7 +350,28 @@ impl<'a> World<'a> {
             Event::Arrive(group) => self.arrive(group),
             Event::Opened(conn) => self.up.opened(self.time(), conn, WorkerId(0), conn.slot),
             Event::Closed(conn) => self.up.closed(self.time(), conn),
+            Event::Stall => self.stall(),
+            Event::Resume => {}
         }
+    }
+
+    /// Stalls come by chance, as often as they were seen.
+    fn next_stall(&mut self) {
+        let stalls = &self.s.level.stalls;
+        if stalls.rate > 0.0 {
+            let unit = (self.rng.bits() >> 11) as f64 / (1u64 << 53) as f64;
+            let pause = -(1.0 - unit).ln() / stalls.rate * 1e6;
+            self.at(self.now + pause as u64 + 1, Event::Stall);
+        }
+    }
+
+    fn stall(&mut self) {
+        let lengths = &self.s.level.stalls.lengths;
+        let drawn = self.rng.below(lengths.len() as u64) as usize;
+        let long = lengths.get(drawn).copied().unwrap_or(0);
+        self.stalled_until = self.stalled_until.max(self.now + u64::from(long));
+        self.at(self.stalled_until, Event::Resume);
+        self.next_stall();
     }
 
     // --- who asks ---

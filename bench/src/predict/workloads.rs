@@ -118,7 +118,6 @@ pub const WORKLOADS: &[Workload] = &[
         old: settings(16),
         changes: &[
             ("size 16 → 8", |s| s.size = 8),
-            ("size 16 → 4", |s| s.size = 4),
             ("size 16 → 2", |s| s.size = 2),
             ("size 16 → 24", |s| s.size = 24),
         ],

@@ -125,6 +125,9 @@ pub struct Part {
     /// Most connections lent at once, in the replay of the settings that held and
     /// with the others.
     pub in_use_max: (u32, u32),
+    /// With the others it would run at loads at which it was not recorded: the
+    /// intervals span what is plausible there.
+    pub unknown: bool,
 }
 
 /// What a change of settings does to one pool.
@@ -272,6 +275,7 @@ impl Stage<'_> {
             old: figures(before, pool, old),
             new: figures(after, pool, new),
             in_use_max: (most(before), most(after)),
+            unknown: after.0.len() > 1,
         })
     }
 }

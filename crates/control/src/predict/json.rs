@@ -188,6 +188,7 @@ fn part_json(p: &Part) -> Value {
     let r = &p.recorded;
     json!({
         "share": p.share,
+        "unknown": p.unknown,
         "in_use_max": [p.in_use_max.0, p.in_use_max.1],
         "recorded": {
             "requests": r.requests,
@@ -209,6 +210,7 @@ fn part(value: &Value) -> Option<Part> {
     let real = |key: &str| r.get(key)?.as_f64();
     Some(Part {
         share: value.get("share")?.as_f64()?,
+        unknown: value.get("unknown")?.as_bool()?,
         in_use_max: {
             let most = value.get("in_use_max")?.as_array()?;
             let most = |at: usize| most.get(at)?.as_u64()?.try_into().ok();

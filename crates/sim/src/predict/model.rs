@@ -76,6 +76,11 @@ pub(super) struct Actor {
     /// It asks by a clock of its own, however long its replies take.
     pub paced: bool,
     pub steps: Vec<Step>,
+    /// Its pauses, ascending: one that gets through sooner than it did goes on with
+    /// these.
+    pub pauses: Vec<u32>,
+    /// When the piece ended, it had paused for so long.
+    pub silent_us: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -473,6 +478,10 @@ fn plays(level: &[Stretch], curves: &[Curve]) -> Level {
                 client: again.then(|| *clients.entry(*key).or_insert(number)),
                 flow: flow as u32,
                 paced,
+                pauses: pauses(requests),
+                silent_us: requests
+                    .last()
+                    .map_or(0, |last| micros(stretch.span_us.saturating_sub(last.ended))),
                 steps: steps(requests, paced, curve),
             });
         }
@@ -504,11 +513,25 @@ fn by_client(stretch: &Stretch) -> BTreeMap<Key, Vec<&Timed>> {
     clients
 }
 
+fn micros(us: u64) -> u32 {
+    u32::try_from(us).unwrap_or(u32::MAX)
+}
+
+/// Times between an end and the next request, ascending.
+fn pauses(requests: &[&Timed]) -> Vec<u32> {
+    let pairs = requests.windows(2).filter_map(|pair| {
+        let [one, next] = pair else { return None };
+        Some(micros(next.asked.saturating_sub(one.ended)))
+    });
+    let mut all: Vec<u32> = pairs.collect();
+    all.sort_unstable();
+    all
+}
+
 /// A client's steps. Where it begins is cut out of its life: before its first
 /// request it may have been waiting or at work, with the share of its time that it
 /// is so later. Then a request like its first one comes before.
 fn steps(requests: &[&Timed], paced: bool, curve: &Curve) -> Vec<Step> {
-    let micros = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
     let mut steps: Vec<Step> = Vec::with_capacity(requests.len() + 1);
     let mut before: Option<u64> = None;
     let mut busy = 0;

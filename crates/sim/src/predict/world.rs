@@ -2,7 +2,7 @@
 
 use super::choice::{Choice, flow_key};
 use super::curve::Beyond;
-use super::model::{Level, Model, Play, Step};
+use super::model::{Actor, Level, Model, Play, Step};
 use crate::rng::Rng;
 use events::shape::ServerShape;
 use events::{ClientId, ConnId, FlowId, PoolId, Time, WorkerId};
@@ -409,9 +409,13 @@ impl<'a> World<'a> {
         let actor = plays.get(a.play).and_then(|play| play.actors.get(a.actor));
         let step = actor.and_then(|actor| Some((actor, actor.steps.get(a.step)?)));
         let Some((actor, step)) = step else {
-            if !a.stays {
-                self.agents[agent as usize].plan += 1;
-                self.free.push(agent);
+            match actor.filter(|_| a.stays) {
+                Some(actor) => self.go_on(agent, actor, least),
+                None if a.stays => {}
+                None => {
+                    self.agents[agent as usize].plan += 1;
+                    self.free.push(agent);
+                }
             }
             return;
         };
@@ -427,6 +431,26 @@ impl<'a> World<'a> {
         a.units = units;
         let event = Event::Ask(agent, a.plan);
         self.at(at, event);
+    }
+
+    /// A client has done sooner than it did then all that it was seen to do: it
+    /// pauses for at least as long as it was seen to at the end, and goes on.
+    fn go_on(&mut self, agent: u32, actor: &Actor, least: u64) {
+        let from = actor.pauses.partition_point(|p| *p < actor.silent_us);
+        let longer = actor.pauses.get(from..).unwrap_or_default();
+        if actor.paced || actor.pauses.is_empty() {
+            return;
+        }
+        let drawn = self.rng.below(longer.len() as u64) as usize;
+        let pause = longer.get(drawn).copied().unwrap_or(actor.silent_us);
+        let step = self.rng.below(actor.steps.len() as u64) as usize;
+        let units = actor.steps.get(step).map_or(1.0, |step| step.units);
+        let a = &mut self.agents[agent as usize];
+        a.step = step + 1;
+        a.plan += 1;
+        a.units = units;
+        let event = Event::Ask(agent, a.plan);
+        self.at(self.now + u64::from(pause).max(least), event);
     }
 
     /// How long a step holds: as it was, or as another one of the same client, so

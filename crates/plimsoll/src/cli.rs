@@ -272,21 +272,25 @@ pub struct ReachArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     plimsoll size --rate 400 --hold 20ms\n  \
+    plimsoll size --shape monday.shape --max-connections 100\n  \
     plimsoll size --rate 400 --hold 20ms --processes 12 --surge 3 --max-connections 100 --cores 8\n\n\
     Exit codes: 0 it fits (or no server was stated), 1 it does not.")]
 pub struct SizeArgs {
     /// Transactions per second at the peak, over all copies
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub rate: f64,
+    #[arg(long, value_name = "N", value_parser = positive, required_unless_present = "shape")]
+    pub rate: Option<f64>,
     /// How long each holds its connection, on average: 20ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = span)]
-    pub hold: std::time::Duration,
+    #[arg(long, value_name = "TIME", value_parser = span, required_unless_present = "shape")]
+    pub hold: Option<std::time::Duration>,
+    /// Recorded traffic, as SHOW SHAPE prints it: rate, hold and spread of its busiest time
+    #[arg(long, value_name = "FILE")]
+    pub shape: Option<PathBuf>,
     /// 99 of 100 wait no longer than this for a connection
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = span)]
     pub wait: std::time::Duration,
     /// 1 for random arrivals, 4 for strong bursts (variance over squared mean)
-    #[arg(long, value_name = "X", default_value = "1", value_parser = positive)]
-    pub spread: f64,
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub spread: Option<f64>,
     /// Growth to be ready for: 1.5 is half more traffic
     #[arg(long, value_name = "X", default_value = "1", value_parser = positive)]
     pub growth: f64,

@@ -130,6 +130,8 @@ struct Timed {
     ended: u64,
     /// Leases of all pools when it was granted.
     load: u32,
+    /// The same, on average while it lasted.
+    mean_load: f32,
     /// How long it held, without stalls.
     work_us: u32,
     of: Request,
@@ -143,7 +145,7 @@ impl Model {
             .map(|pool| {
                 let of = stretches.iter().flat_map(|s| &s.requests);
                 let leases = of.filter(|r| r.of.pool as usize == pool && r.of.end == End::Returned);
-                Curve::fit(leases.map(|r| (r.load, r.work_us)))
+                Curve::fit(leases.map(|r| (r.load, r.mean_load, r.work_us)))
             })
             .collect();
         let whole: f64 = stretches.iter().map(|s| s.weight).sum();
@@ -218,6 +220,7 @@ fn add(stretch: &mut Stretch, window: &Window, lent: &mut [u32]) {
             asked: base + u64::from(of.asked_us),
             ended: base + of.ended_us(),
             load: 0,
+            mean_load: 0.0,
             work_us: of.hold_us,
             of: *of,
         })
@@ -229,7 +232,9 @@ fn add(stretch: &mut Stretch, window: &Window, lent: &mut [u32]) {
         turns.push((r.ended, false, at));
     }
     turns.sort_unstable();
-    for (_, grant, at) in turns {
+    // The load from each turn on, and its sum over time until then.
+    let mut loads: Vec<(u64, f64, f64)> = vec![(base, f64::from(lent.iter().sum::<u32>()), 0.0)];
+    for (when, grant, at) in turns {
         let Some(r) = timed.get_mut(at) else { continue };
         let Some(own) = lent.get_mut(r.of.pool as usize) else {
             continue;
@@ -241,6 +246,18 @@ fn add(stretch: &mut Stretch, window: &Window, lent: &mut [u32]) {
             }
             false => *own = own.saturating_sub(1),
         }
+        let load = f64::from(lent.iter().sum::<u32>());
+        let sum = sum_until(&loads, when);
+        loads.push((when, load, sum));
+    }
+    let end = base + u64::from(window.span_us);
+    for r in &mut timed {
+        let (from, to) = (r.ended - u64::from(r.of.hold_us), r.ended.min(end));
+        let sum = sum_until(&loads, to) - sum_until(&loads, from);
+        r.mean_load = match to > from {
+            true => (sum / (to - from) as f64) as f32,
+            false => r.load as f32,
+        };
     }
     stretch.requests.extend(timed);
     stretch.span_us += u64::from(window.span_us);
@@ -309,6 +326,15 @@ fn stalls_of(level: &[Stretch]) -> Stalls {
         rate: lengths.len() as f64 * 1e6 / span.max(1) as f64,
         lengths,
     }
+}
+
+/// The load summed over time until then, in a list of turns.
+fn sum_until(loads: &[(u64, f64, f64)], until: u64) -> f64 {
+    let at = loads.partition_point(|(when, ..)| *when <= until);
+    let turn = loads.get(at.saturating_sub(1));
+    turn.map_or(0.0, |(when, load, sum)| {
+        sum + load * until.saturating_sub(*when) as f64
+    })
 }
 
 /// Pieces of a stretch, of equal length: each long enough to have a load of its own.
@@ -539,7 +565,7 @@ fn steps(requests: &[&Timed], paced: bool, curve: &Curve) -> Vec<Step> {
         steps.push(Step {
             at_us: r.asked,
             pause_us: before.map_or(0, |end| micros(r.asked.saturating_sub(end))),
-            units: curve.units(r.load, r.work_us),
+            units: curve.units(r.mean_load, r.work_us),
         });
         busy += r.ended - r.asked;
         before = Some(r.ended);

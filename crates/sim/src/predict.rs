@@ -23,6 +23,7 @@ mod choice;
 mod curve;
 mod judge;
 mod model;
+mod stretch;
 mod world;
 
 pub use choice::{Choice, PoolChoice};

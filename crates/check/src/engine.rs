@@ -1,7 +1,7 @@
 //! From files to a report.
 
 use crate::facts::Facts;
-use crate::files::{Files, Kind};
+use crate::files::{File, Files, Kind};
 use crate::finding::{Finding, Severity};
 use crate::place::{FileId, Place, Position, position};
 use crate::{read, rules, suppress};
@@ -32,19 +32,16 @@ pub struct Report {
 /// Checks all files together.
 pub fn check(files: &Files, options: &Options) -> Report {
     let mut facts = Facts::default();
-    let mut kinds = Vec::new();
-    for (id, file) in files.iter() {
-        let kind = match &file.text {
-            Ok(text) => Kind::of(&file.path, text),
-            Err(why) => {
-                facts.broken.push((Place::whole(id), why.clone()));
-                Kind::Unknown
+    let kinds: Vec<Kind> = files.iter().map(|(_, file)| kind(file)).collect();
+    let around = read::Around::of(files, &kinds);
+    for ((id, file), kind) in files.iter().zip(&kinds) {
+        match (&file.text, &file.live) {
+            (Err(why), _) => facts.broken.push((Place::whole(id), why.clone())),
+            (Ok(text), Some(live)) => read::live(id, text, live, &mut facts),
+            (Ok(text), None) => {
+                read::read_among(*kind, id, &file.path, text, &around, &mut facts);
             }
-        };
-        if let Ok(text) = &file.text {
-            read::read(kind, id, &file.path, text, &mut facts);
         }
-        kinds.push(kind);
     }
     read::settle(&mut facts);
     let mut findings = rules::run(files, &facts, options);
@@ -60,6 +57,14 @@ pub fn check(files: &Files, options: &Options) -> Report {
         kinds,
         facts,
         findings,
+    }
+}
+
+fn kind(file: &File) -> Kind {
+    match (&file.text, &file.live) {
+        (_, Some(_)) => Kind::LiveServer,
+        (Ok(text), None) => Kind::of(&file.path, text),
+        (Err(_), None) => Kind::Unknown,
     }
 }
 

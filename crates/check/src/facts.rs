@@ -124,6 +124,8 @@ pub enum Tool {
     Psycopg,
     Asyncpg,
     Gunicorn,
+    Puma,
+    Sequel,
     Sequelize,
     Knex,
     PostgresJs,
@@ -153,6 +155,8 @@ impl Tool {
             Tool::Psycopg => "psycopg",
             Tool::Asyncpg => "asyncpg",
             Tool::Gunicorn => "Gunicorn",
+            Tool::Puma => "Puma",
+            Tool::Sequel => "Sequel",
             Tool::Sequelize => "Sequelize",
             Tool::Knex => "Knex",
             Tool::PostgresJs => "postgres.js",
@@ -300,6 +304,13 @@ pub struct Server {
     pub statement: Value<Wait>,
     /// `idle_in_transaction_session_timeout`.
     pub idle_in_transaction: Value<Wait>,
+    /// It was asked, and did not only stand in a file.
+    pub live: bool,
+    /// CONNECTION LIMIT of the role or the database, and whose it is; only a
+    /// running server says it.
+    pub own_limit: Option<(Value<u64>, String)>,
+    /// Connections that others held when it was asked.
+    pub others: u64,
 }
 
 impl Server {
@@ -309,7 +320,17 @@ impl Server {
             .superuser_reserved
             .value
             .saturating_add(self.reserved.value);
-        self.max_connections.value.saturating_sub(kept)
+        let all = self.max_connections.value.saturating_sub(kept);
+        let own = self.own_limit.as_ref().map(|(limit, _)| limit.value);
+        all.saturating_sub(self.others).min(own.unwrap_or(all))
+    }
+
+    /// Where that stands.
+    pub(crate) fn place_of_usable(&self) -> Option<&Place> {
+        match &self.own_limit {
+            Some((limit, _)) if limit.value <= self.usable() => limit.place(),
+            _ => self.max_connections.place(),
+        }
     }
 }
 
@@ -321,6 +342,8 @@ pub struct Workload {
     pub tool: Tool,
     /// Its name.
     pub name: String,
+    /// The server program that its command starts, or whose own file it is.
+    pub runs: Option<&'static str>,
     /// Where it is declared.
     pub place: Place,
     /// Copies.
@@ -392,6 +415,62 @@ pub struct Scale {
     pub max: Value<u64>,
 }
 
+/// Where packages come from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Ecosystem {
+    PyPi,
+    Npm,
+    Gem,
+    Go,
+    Maven,
+    NuGet,
+}
+
+/// A driver or pool in a lock file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Package {
+    /// From where.
+    pub ecosystem: Ecosystem,
+    /// Its name there.
+    pub name: &'static str,
+    /// Its version, without a `v`.
+    pub version: String,
+    /// Where the version stands.
+    pub place: Place,
+    /// The file says what is used, not only what was once looked at.
+    pub surely: bool,
+}
+
+/// A server runs with other settings than its files say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Differs {
+    /// Another value waits for a restart.
+    Restart { place: Place, name: String },
+    /// Another value waits for a reload.
+    Reload {
+        place: Place,
+        name: String,
+        written: String,
+        running: String,
+    },
+    /// The server cannot apply a line of its files.
+    Refused {
+        place: Place,
+        name: String,
+        written: String,
+        why: String,
+    },
+    /// A file that is checked says other than the server that was asked.
+    File {
+        place: Place,
+        name: String,
+        running: String,
+        restart: bool,
+    },
+}
+
 /// All that the files say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
@@ -419,6 +498,10 @@ pub struct Facts {
     pub unread: Vec<Unread>,
     /// Values that cannot be meant.
     pub odd: Vec<Odd>,
+    /// Drivers and pools in lock files.
+    pub packages: Vec<Package>,
+    /// Where servers and their files do not agree.
+    pub differs: Vec<Differs>,
     /// Mistakes that keep a file from being read: the place and the words.
     pub broken: Vec<(Place, String)>,
 }

@@ -1,10 +1,13 @@
 //! The files to check, and what each of them is.
 
+use crate::live::Live;
 use crate::place::FileId;
 use std::path::{Path, PathBuf};
 
 /// Larger files are not read: no settings file is. They get a finding.
 pub const FILE_BYTES_MAX: usize = 4 << 20;
+/// Lock files of large projects are longer.
+const LOCK_BYTES_MAX: usize = 32 << 20;
 
 /// One file.
 #[derive(Clone, Debug)]
@@ -12,6 +15,8 @@ pub(crate) struct File {
     pub path: PathBuf,
     /// `Err`: why there is no text, in words.
     pub text: Result<String, String>,
+    /// A running server's answers; `text` is their listing.
+    pub live: Option<Live>,
 }
 
 /// The files of one check. What stands in several of them is added up.
@@ -21,17 +26,27 @@ pub struct Files {
 }
 
 impl Files {
+    /// Bytes of a file of this name that are read at most.
+    pub fn bytes_max(path: &Path) -> usize {
+        match crate::read::is_packages(path) {
+            true => LOCK_BYTES_MAX,
+            false => FILE_BYTES_MAX,
+        }
+    }
+
     /// Adds a file's content.
     pub fn add(&mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
+        let path: PathBuf = path.into();
         let content: Vec<u8> = content.into();
-        let text = if content.len() > FILE_BYTES_MAX {
-            Err(format!("larger than {} MiB", FILE_BYTES_MAX >> 20))
+        let most = Files::bytes_max(&path);
+        let text = if content.len() > most {
+            Err(format!("larger than {} MiB", most >> 20))
         } else if content.contains(&0) {
             Err("binary, not text".to_owned())
         } else {
             String::from_utf8(content).map_err(|_| "not UTF-8 text".to_owned())
         };
-        self.push(path.into(), text);
+        self.push(path, text);
     }
 
     /// Adds a file that could not be read, with the reason in words.
@@ -39,8 +54,21 @@ impl Files {
         self.push(path.into(), Err(why.into()));
     }
 
+    /// Adds a running server, as it described itself.
+    pub fn add_live(&mut self, live: Live) {
+        self.list.push(File {
+            path: PathBuf::from(format!("{} (pg_settings)", live.label)),
+            text: Ok(live.text()),
+            live: Some(live),
+        });
+    }
+
     fn push(&mut self, path: PathBuf, text: Result<String, String>) {
-        self.list.push(File { path, text });
+        self.list.push(File {
+            path,
+            text,
+            live: None,
+        });
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FileId, &File)> {
@@ -89,7 +117,12 @@ pub enum Kind {
     Kubernetes,
     Prisma,
     Go,
+    Ruby,
     Environment,
+    Kustomize,
+    HelmValues,
+    Packages,
+    LiveServer,
     /// None of these, or not what its name suggests: left alone.
     Unknown,
 }
@@ -113,7 +146,12 @@ impl Kind {
             Kind::Kubernetes => "Kubernetes manifest",
             Kind::Prisma => "Prisma schema",
             Kind::Go => "Go",
+            Kind::Ruby => "Ruby",
             Kind::Environment => "environment file",
+            Kind::Kustomize => "Kustomize overlay",
+            Kind::HelmValues => "Helm values",
+            Kind::Packages => "lock file",
+            Kind::LiveServer => "PostgreSQL server",
             Kind::Unknown => "unknown",
         }
     }
@@ -123,6 +161,9 @@ impl Kind {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
         let name = name.to_ascii_lowercase();
         let extension = name.rsplit_once('.').map_or("", |(_, e)| e);
+        if crate::read::is_packages(path) {
+            return Kind::Packages;
+        }
         match extension {
             "ini" if is_pgbouncer(text) => Kind::PgBouncer,
             "toml" => of_toml(&name, text),
@@ -130,6 +171,7 @@ impl Kind {
             "py" => Kind::Python,
             "js" | "mjs" | "cjs" | "ts" => Kind::JavaScript,
             "go" => Kind::Go,
+            "rb" if crate::read::ruby_tells(path, text) => Kind::Ruby,
             "prisma" if has(text, &["datasource "]) => Kind::Prisma,
             "properties" => Kind::SpringProperties,
             "yml" | "yaml" => of_yaml(&name, text),
@@ -171,7 +213,9 @@ fn of_conf(name: &str, text: &str) -> Kind {
 }
 
 fn of_yaml(name: &str, text: &str) -> Kind {
-    if begins(text, &["apiVersion:"]) && text.contains("kind:") {
+    if name.starts_with("kustomization.") {
+        Kind::Kustomize
+    } else if begins(text, &["apiVersion:"]) && text.contains("kind:") {
         Kind::Kubernetes
     } else if begins(text, &["services:"]) {
         Kind::Compose
@@ -179,6 +223,9 @@ fn of_yaml(name: &str, text: &str) -> Kind {
         Kind::RailsDatabase
     } else if begins(text, &["spring:", "spring."]) || name.starts_with("application") {
         Kind::SpringYaml
+    } else if name.contains("values") && has(text, &["replicaCount:", "replicas:", "autoscaling:"])
+    {
+        Kind::HelmValues
     } else {
         Kind::Unknown
     }

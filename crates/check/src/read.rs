@@ -2,16 +2,21 @@
 //! judges nothing.
 
 mod address;
+mod around;
 mod code;
 mod command;
 mod compose;
 mod container;
 mod env;
 mod foreign;
+mod helm;
 mod hikari;
 mod ini;
 mod kubernetes;
+mod kustomize;
+mod live;
 mod odyssey;
+mod packages;
 mod pgbouncer;
 mod pgcat;
 mod pgdog;
@@ -28,6 +33,10 @@ mod url;
 mod value;
 mod yaml;
 
+pub(crate) use around::Around;
+pub(crate) use code::ruby_tells;
+pub(crate) use live::read as live;
+pub(crate) use packages::{is_one as is_packages, numbers as version_numbers};
 pub(crate) use settle::settle;
 
 use crate::facts::Facts;
@@ -35,8 +44,20 @@ use crate::files::Kind;
 use crate::place::FileId;
 use std::path::Path;
 
-/// Reads one file into the facts.
+/// Reads one file by itself into the facts.
 pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mut Facts) {
+    read_among(kind, file, path, text, &Around::default(), facts);
+}
+
+/// Reads one file among others into the facts.
+pub(crate) fn read_among(
+    kind: Kind,
+    file: FileId,
+    path: &Path,
+    text: &str,
+    around: &Around<'_>,
+    facts: &mut Facts,
+) {
     match kind {
         Kind::PgBouncer => pgbouncer::read(file, text, facts),
         Kind::Plimsoll => plimsoll::read(file, path, text, facts),
@@ -47,12 +68,18 @@ pub(crate) fn read(kind: Kind, file: FileId, path: &Path, text: &str, facts: &mu
         Kind::RailsDatabase => rails::read(file, text, facts),
         Kind::SpringProperties => spring::read_properties(file, path, text, facts),
         Kind::SpringYaml => spring::read_yaml(file, path, text, facts),
-        Kind::Compose => compose::read(file, text, facts),
-        Kind::Kubernetes => kubernetes::read(file, text, facts),
+        Kind::Compose => compose::read(file, text, around, facts),
+        Kind::Kubernetes => kubernetes::read(file, text, around, facts),
+        Kind::Kustomize => kustomize::read(file, text, facts),
+        Kind::HelmValues => helm::read(file, text, facts),
+        // Its service's reader reads it.
+        Kind::Environment if around.is_used_env(file) => {}
         Kind::Environment => env::read(file, path, text, facts),
         Kind::Python => code::python(file, path, text, facts),
         Kind::JavaScript => code::javascript(file, text, facts),
         Kind::Go => code::go(file, text, facts),
+        Kind::Ruby => code::ruby(file, path, text, facts),
+        Kind::Packages => packages::read(file, path, text, facts),
         Kind::Prisma => prisma::read(file, text, facts),
         _ => {}
     }

@@ -1,11 +1,15 @@
 //! The rules: facts in, findings out. One file each family.
 
 mod changes;
+mod drivers;
 mod fleet;
 mod limits;
+mod servers;
 mod sessions;
 mod texts;
 mod times;
+
+pub(crate) use drivers::watched;
 
 use crate::engine::Options;
 use crate::facts::Facts;
@@ -55,9 +59,11 @@ rules! {
     TRANSACTION_POOLING "transaction-pooling" Error "the application needs its session, and the pooler lends by transaction";
     CHANGED_MUCH "changed-much" Error "a limit changed by a large factor";
     VALUES_DIFFER "values-differ" Note "environments that should be alike are not";
+    DRIVER_FAULT "driver-fault" Warning "this version of a driver or pool has a known fault in its handling of connections";
     SECRET_IN_FILE "secret-in-file" Warning "a secret stands in the file";
     VALUE_ODD "value-odd" Error "a value cannot mean what was meant";
     KEY_UNREAD "key-unread" Warning "nothing reads this setting";
+    SERVER_DIFFERS "server-differs" Warning "the server runs with other settings than its files say";
     UNREADABLE "unreadable" Error "the file could not be read";
     SUPPRESSION "suppression" Warning "a suppression does not hold";
 }
@@ -73,6 +79,8 @@ pub(crate) fn run(files: &Files, facts: &Facts, options: &Options) -> Vec<Findin
     fleet::run(facts, options, &mut out);
     times::run(facts, &mut out);
     sessions::run(facts, &mut out);
+    servers::run(facts, &mut out);
+    drivers::run(facts, &mut out);
     texts::run(facts, &mut out);
     out
 }

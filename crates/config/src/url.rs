@@ -154,6 +154,41 @@ pub fn from_url_with(url: &str, options: &UrlOptions) -> Result<Plan, Errors> {
     draft.finish()
 }
 
+/// A server to ask, with what `from_url` would make of the URL.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerUrl {
+    /// Host, port, database, user and password.
+    pub database: Database,
+    /// How the connection is protected.
+    pub tls: crate::plan::Tls,
+    /// Longest attempt to connect.
+    pub connect_timeout: Duration,
+}
+
+/// The server that a URL names, to ask it something: no clients log in with
+/// its password, so none need be there. `password` is taken where the URL has none.
+///
+/// # Errors
+/// What is wrong with the URL; its text is never shown.
+pub fn server_from_url(url: &str, password: Option<&str>) -> Result<ServerUrl, Errors> {
+    let option = Path::new("--database");
+    let mut target = Target::default();
+    let mut draft = Draft::new(Dialect::Toml, option, &Overrides::default());
+    parse(url, &mut target, &mut draft).map_err(|p| Errors::from(error(p)))?;
+    let given = target.password.take().filter(|p| !p.is_empty());
+    // Whatever stands here is never sent where the server trusts.
+    let known = given.or_else(|| password.map(str::to_owned));
+    target.password = Some(known.unwrap_or_default());
+    let (_, _, database) = target
+        .finish_with(false)
+        .map_err(|p| Errors::from(error(p)))?;
+    Ok(ServerUrl {
+        database,
+        tls: draft.plan.server_tls.clone(),
+        connect_timeout: draft.plan.server_connect_timeout,
+    })
+}
+
 fn error(problem: Problem) -> Error {
     problem.at(Place::file(Path::new("--database")))
 }
@@ -174,11 +209,15 @@ struct Target {
 
 impl Target {
     fn finish(self) -> Result<(String, Secret, Database), Problem> {
+        self.finish_with(true)
+    }
+
+    fn finish_with(self, guarded: bool) -> Result<(String, Secret, Database), Problem> {
         let user = self.user.filter(|u| !u.is_empty()).ok_or_else(|| {
             Problem::new("the URL names no user")
                 .help("write postgres://USER:PASSWORD@HOST/DATABASE")
         })?;
-        let password = self.password.filter(|p| !p.is_empty()).ok_or_else(|| {
+        let password = self.password.filter(|p| !p.is_empty() || !guarded).ok_or_else(|| {
             Problem::new("the URL has no password")
                 .why("clients log in with the URL's own password: without one, anyone on this machine could")
                 .help("put the password in the URL, or write a settings file with [[user]] and [database.NAME]")

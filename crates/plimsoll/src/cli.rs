@@ -1,8 +1,12 @@
 //! The command line: what a person can type, and the help that teaches it.
 
+mod settings;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
 ///
@@ -35,6 +39,17 @@ pub enum Command {
     Size(SizeArgs),
     /// Settings with sane limits, for a pooler, a server or an application
     Template(TemplateArgs),
+    /// What a change of settings would do
+    #[command(visible_alias = "diff")]
+    Plan(PlanArgs),
+    /// Let new settings serve, through the gate
+    Apply(ApplyArgs),
+    /// The versions that were, and what became of them
+    History(HistoryArgs),
+    /// Back to an earlier version, at once
+    Rollback(RollbackArgs),
+    /// What serves, and whether the settings file says the same
+    Status(StatusArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself
@@ -70,6 +85,18 @@ pub struct RunArgs {
     /// A pgbouncer.ini has no place for guards: they only watch, unless this says otherwise
     #[arg(long, value_name = "MODE", value_enum)]
     pub guards: Option<GuardWord>,
+
+    /// Directory of the history of settings
+    ///
+    /// Without it: `directory` in [state], else STATE_DIRECTORY, else /var/lib/plimsoll where it is
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// Settings to compare with where there is no history yet
+    ///
+    /// The file then goes through the gate as a change of these
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub baseline: Option<PathBuf>,
 
     /// Where /metrics, /livez and /readyz listen, e.g. 127.0.0.1:9930
     #[arg(long, value_name = "ADDRESS")]
@@ -272,23 +299,36 @@ pub struct ReachArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     plimsoll size --rate 400 --hold 20ms\n  \
+    plimsoll size --rate 400 --hold 20ms --processes 12 --surge 3 --max-connections 100 --cores 8\n  \
+    plimsoll size --metrics http://127.0.0.1:9930/metrics --for 5m\n  \
     plimsoll size --shape monday.shape --max-connections 100\n  \
-    plimsoll size --rate 400 --hold 20ms --processes 12 --surge 3 --max-connections 100 --cores 8\n\n\
+    plimsoll size --metrics before.txt --metrics after.txt\n\n\
     Exit codes: 0 it fits (or no server was stated), 1 it does not.")]
 pub struct SizeArgs {
     /// Transactions per second at the peak, over all copies
-    #[arg(long, value_name = "N", value_parser = positive, required_unless_present = "shape")]
+    #[arg(long, value_name = "N", value_parser = positive, required_unless_present_any = ["metrics", "shape"], requires = "hold")]
     pub rate: Option<f64>,
     /// How long each holds its connection, on average: 20ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = span, required_unless_present = "shape")]
+    #[arg(long, value_name = "TIME", value_parser = span, required_unless_present_any = ["metrics", "shape"], requires = "rate")]
     pub hold: Option<std::time::Duration>,
     /// Recorded traffic, as SHOW SHAPE prints it: rate, hold and spread of its busiest time
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "hold"])]
     pub shape: Option<PathBuf>,
+    /// Measure: the metrics page of a running pooler, read twice, or a saved one
+    ///
+    /// http://127.0.0.1:9930/metrics, or a file; two files, in their order, are what
+    /// happened between them
+    #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["rate", "hold", "shape"], num_args = 1)]
+    pub metrics: Vec<String>,
+    /// How long lies between the two readings of a page: at the peak, some minutes
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = measured)]
+    pub span: std::time::Duration,
     /// 99 of 100 wait no longer than this for a connection
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = span)]
     pub wait: std::time::Duration,
     /// 1 for random arrivals, 4 for strong bursts (variance over squared mean)
+    ///
+    /// Without it 1, or with --metrics what the hold times say
     #[arg(long, value_name = "X", value_parser = positive)]
     pub spread: Option<f64>,
     /// Growth to be ready for: 1.5 is half more traffic
@@ -318,6 +358,16 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.trim_end_matches("/s").parse::<f64>() {
         Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
         _ => Err("write a number above 0".to_owned()),
+    }
+}
+
+/// Longer than a day nobody waits for an answer.
+fn measured(text: &str) -> Result<std::time::Duration, String> {
+    match span(text) {
+        Ok(time) if time > std::time::Duration::from_secs(86_400) => {
+            Err("at most a day".to_owned())
+        }
+        other => other,
     }
 }
 
@@ -354,6 +404,7 @@ pub struct TemplateArgs {
 #[command(after_help = "Examples:\n  \
     plimsoll check pgbouncer.ini postgresql.conf\n  \
     plimsoll check deploy/ --max-connections 200\n  \
+    plimsoll check deploy/ --database postgres://app@db.internal/shop\n  \
     plimsoll check --format sarif . > plimsoll.sarif\n\n\
     Reads plimsoll.toml, pgbouncer.ini, postgresql.conf, Django, SQLAlchemy, HikariCP, Rails, Go,\n\
     node-postgres, Prisma, pgcat.toml, pgdog.toml, odyssey.conf, .env, docker-compose, Kubernetes.\n\
@@ -361,8 +412,14 @@ pub struct TemplateArgs {
     Exit codes: 0 nothing, 1 findings, 2 could not run.")]
 pub struct CheckArgs {
     /// Files, or directories that hold some
-    #[arg(value_name = "FILE", required_unless_present = "rules")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["rules", "database"])]
     pub files: Vec<PathBuf>,
+    /// Ask a running server for its limits and timeouts, instead of a postgresql.conf
+    ///
+    /// As the application's own user: then the role's settings count, and what other
+    /// users hold now. The password may stand in PGPASSWORD.
+    #[arg(long, value_name = "URL")]
+    pub database: Option<DatabaseUrl>,
     /// The server's max_connections, where no file says it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub max_connections: Option<u64>,
@@ -441,90 +498,4 @@ pub struct CompletionsArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn run_takes_exactly_one_source() {
-        let table: [(&[&str], Option<ErrorKind>); 6] = [
-            (&["run"], Some(ErrorKind::MissingRequiredArgument)),
-            (&["run", "plimsoll.toml"], None),
-            (&["run", "--sandbox"], None),
-            (&["run", "--database", "postgres://localhost/x"], None),
-            (
-                &["run", "plimsoll.toml", "--sandbox"],
-                Some(ErrorKind::ArgumentConflict),
-            ),
-            (
-                &["run", "--sandbox", "--database", "x"],
-                Some(ErrorKind::ArgumentConflict),
-            ),
-        ];
-        for (arguments, expected) in table {
-            let parsed = Cli::try_parse_from([&["plimsoll"], arguments].concat());
-            assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn the_switch_needs_a_time_and_a_reason() {
-        let table: [(&[&str], Option<ErrorKind>); 9] = [
-            (&[], None),
-            (&["plimsoll.toml"], None),
-            (&["show", "--socket", "/tmp"], None),
-            (&["on", "plimsoll.toml"], None),
-            (&["off", "--for", "30m", "--reason", "a fix"], None),
-            (
-                &["off", "--for", "30m"],
-                Some(ErrorKind::MissingRequiredArgument),
-            ),
-            (
-                &["off", "--for", "30m", "--reason", ""],
-                Some(ErrorKind::InvalidValue),
-            ),
-            (
-                &["off", "--for", "30", "--reason", "x"],
-                Some(ErrorKind::ValueValidation),
-            ),
-            (
-                &["p.toml", "--host", "h"],
-                Some(ErrorKind::ArgumentConflict),
-            ),
-        ];
-        for (arguments, expected) in table {
-            let parsed = Cli::try_parse_from([&["plimsoll", "guards"], arguments].concat());
-            assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn an_address_to_listen_on_has_a_port() {
-        let table = [
-            ("127.0.0.1:6432", Some("127.0.0.1:6432")),
-            ("localhost:7000", Some("127.0.0.1:7000")),
-            ("[::1]:0", Some("[::1]:0")),
-            ("127.0.0.1", None),
-            (":6432", None),
-            ("::1:6432", None),
-            ("db.internal:6432", None),
-        ];
-        for (text, expected) in table {
-            let address = listen_address(text).ok().map(|a| a.to_string());
-            assert_eq!(address.as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_url_does_not_show_in_debug_output() {
-        let cli = Cli::try_parse_from(["plimsoll", "run", "--database", "postgres://a:geheim@h/d"])
-            .expect("valid");
-        assert!(!format!("{cli:?}").contains("geheim"));
-    }
-}
+mod tests;

@@ -18,6 +18,9 @@
 #![allow(clippy::disallowed_methods)]
 
 pub mod cli;
+mod client;
 pub mod commands;
+mod fetch;
+mod plane;
 pub mod sandbox;
 pub mod serve;

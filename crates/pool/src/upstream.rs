@@ -367,6 +367,24 @@ impl Upstream {
         self.feed(now);
     }
 
+    /// What the server refused may be mended: there is another secret. The next
+    /// attempt does not wait for the pause after the last one.
+    pub fn secret_changed(&mut self, now: Time, pool: PoolId) {
+        if self.forget_failure(pool) {
+            self.pump(now, pool.0 as usize);
+            self.feed(now);
+        }
+    }
+
+    /// The same, before a client asks. `false`: there is no such pool.
+    pub fn forget_failure(&mut self, pool: PoolId) -> bool {
+        let Some(known) = self.pool_mut(pool) else {
+            return false;
+        };
+        known.failure = None;
+        true
+    }
+
     /// How long a server may be away before its clients are told.
     fn grace(&self) -> Duration {
         match self.reached {

@@ -18,7 +18,7 @@ const STARTUP_MAX: usize = 10_000;
 pub(crate) fn directory(
     plan: &Plan,
     mock_seed: [u8; 32],
-    channel_binding: Option<Vec<u8>>,
+    channel_binding: Option<Arc<[u8]>>,
 ) -> Directory {
     let users = plan
         .users
@@ -37,7 +37,7 @@ pub(crate) fn directory(
     }
 }
 
-fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
+fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
     // A database may bring its own user, its own query, or both.
     let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
     let has = plan.auth_query.is_some() || plan.databases.iter().any(|d| d.auth_query.is_some());
@@ -60,7 +60,7 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         auth_query_ttl: plan.auth_query_ttl,
         client_tls: plan.client_tls.mode != SslMode::Disable,
         client_tls_required: plan.client_tls.mode >= SslMode::Require,
-        channel_binding: channel_binding.map(Into::into),
+        channel_binding,
         error_style: match plan.error_style {
             config::ErrorStyle::Plimsoll => ErrorStyle::Plimsoll,
             config::ErrorStyle::Pgbouncer => ErrorStyle::Pgbouncer,
@@ -205,6 +205,15 @@ pub(crate) fn flow_rules(plan: &Plan) -> FlowRules {
     rules
 }
 
+/// What the settings themselves know of `user`.
+pub(crate) fn user_auth(plan: &Plan, user: &str) -> ServerAuth {
+    let secret = plan.users.get(user).and_then(|u| u.secret.as_ref());
+    ServerAuth {
+        password: secret.map(|s| s.0.as_str().into()),
+        keys: None,
+    }
+}
+
 /// How the pooler logs in to the server as `user`.
 pub(crate) fn server_auth(
     plan: &Plan,
@@ -218,12 +227,10 @@ pub(crate) fn server_auth(
             keys: None,
         };
     }
-    if let Some(secret) = plan.users.get(user).and_then(|u| u.secret.as_ref()) {
+    let own = user_auth(plan, user);
+    if own.password.is_some() {
         let keys = target.and_then(|t| t.keys.cloned());
-        return ServerAuth {
-            password: Some(secret.0.as_str().into()),
-            keys,
-        };
+        return ServerAuth { keys, ..own };
     }
     match target {
         Some(t) if database.user.is_none() => ServerAuth {
@@ -296,10 +303,10 @@ pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
     }
 }
 
-/// Connections of the old description cannot serve the new one.
+/// Connections of the old description cannot serve the new one. A password is
+/// asked for at a login only: those that are logged in live on.
 pub(crate) fn identity_differs(old: &Arc<PoolInfo>, new: &PoolInfo) -> bool {
     old.server_database != new.server_database
         || old.parameters != new.parameters
         || old.connect_query != new.connect_query
-        || old.auth.password != new.auth.password
 }

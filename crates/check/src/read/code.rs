@@ -1,4 +1,4 @@
-//! Settings that stand in code (Python, JavaScript, Go): parsed, never run.
+//! Settings that stand in code (Python, JavaScript, Go, Ruby): parsed, never run.
 //!
 //! ```text
 //!   text ─► syntax ─► Code: assignments, calls, maps, with places
@@ -24,6 +24,7 @@ mod literals;
 mod node;
 mod node_orm;
 mod options;
+mod ruby;
 mod sqlalchemy;
 mod syntax;
 #[cfg(test)]
@@ -70,6 +71,8 @@ const TELLING: &[&str] = &[
     "Sequelize(",
     "SetMaxOpenConns",
     "sql.Open",
+    "establish_connection",
+    "Sequel.connect",
     "pgxpool.",
 ];
 
@@ -105,6 +108,24 @@ pub(crate) fn go(file: FileId, text: &str, facts: &mut Facts) {
     let first = facts.pools.len();
     golang::read(&code, facts);
     features::read(&code, &mut facts.pools[first..]);
+}
+
+/// Reads a Ruby file.
+pub(crate) fn ruby(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
+    if !ruby::tells(path, text) {
+        return;
+    }
+    let Some(code) = parsed(grammar::Language::Ruby, file, text, facts) else {
+        return;
+    };
+    let first = facts.pools.len();
+    ruby::read(&code, path, facts);
+    features::read(&code, &mut facts.pools[first..]);
+}
+
+/// Whether a Ruby file may hold settings.
+pub(crate) fn ruby_tells(path: &Path, text: &str) -> bool {
+    ruby::tells(path, text)
 }
 
 fn parsed<'a>(
@@ -348,8 +369,8 @@ impl<'a> Code<'a> {
             });
         }
         match call.last() {
-            "int" | "float" | "Number" | "parseInt" | "parseFloat" | "int32" | "int64"
-            | "uint32" | "uint64" => {
+            "int" | "float" | "Integer" | "Float" | "Number" | "parseInt" | "parseFloat"
+            | "int32" | "int64" | "uint32" | "uint64" => {
                 let found = follow(first?);
                 let number = match found.what {
                     Scalar::Nanoseconds(_) => return Some(found),

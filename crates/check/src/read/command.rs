@@ -1,8 +1,9 @@
 //! Command lines in manifests: how many processes and threads a server starts,
 //! and what PostgreSQL is told.
 
-use super::value::{Word, number};
-use crate::facts::{Facts, Tool, Value};
+use super::value::{Word, number, wait};
+use crate::facts::{Facts, Tool, Value, Wait};
+use std::time::Duration;
 
 /// Words beyond these are not read.
 const WORDS_MAX: usize = 2_000;
@@ -12,6 +13,10 @@ const WORDS_MAX: usize = 2_000;
 pub(crate) struct Command {
     pub processes: Option<Value<u64>>,
     pub threads: Option<Value<u64>>,
+    /// The server program that it starts.
+    pub program: Option<&'static str>,
+    /// How long one request may take, where each has a process to itself.
+    pub request: Option<Value<Wait>>,
     /// `-c name=value` of `postgres`.
     pub settings: Vec<(String, Word)>,
 }
@@ -157,11 +162,39 @@ fn of(program: &Program, words: &[Word], tool: Tool, facts: &mut Facts) -> Comma
     let default = |d: Option<(u64, &'static str)>| d.map(|(n, whose)| Value::default(n, whose));
     let processes = switch(words, program.processes, tool, facts);
     let threads = switch(words, program.threads, tool, facts);
+    let name = program.names.first().copied();
+    let request = request(name.unwrap_or(""), words, threads.as_ref(), tool, facts);
     Command {
         processes: processes.or(default(program.default_processes)),
         threads: threads.or(default(program.default_threads)),
+        program: name,
+        request,
         settings: Vec::new(),
     }
+}
+
+/// Gunicorn kills a worker that is silent for so long: with synchronous workers
+/// that is the request's own time. uWSGI counts requests themselves.
+fn request(
+    program: &str,
+    words: &[Word],
+    threads: Option<&Value<u64>>,
+    tool: Tool,
+    facts: &mut Facts,
+) -> Option<Value<Wait>> {
+    let (names, others): (&[&str], &[&str]) = match program {
+        "gunicorn" => (&["-t", "--timeout"], &["-k", "--worker-class"]),
+        "uwsgi" => (&["--harakiri"], &[]),
+        _ => return None,
+    };
+    let own_class = |w: &Word| others.iter().any(|name| w.text.starts_with(name));
+    let is_sync = |w: &Word| w.text == "sync" || w.text.ends_with("=sync");
+    let other_class = words.iter().any(own_class) && !words.iter().any(is_sync);
+    if other_class || threads.is_some_and(|t| t.value > 1 && program == "gunicorn") {
+        return None;
+    }
+    let seconds = switch(words, names, tool, facts)?;
+    Some(seconds.map(|n| wait(Duration::from_secs(n))))
 }
 
 /// The number behind one of the switches; the last one counts.

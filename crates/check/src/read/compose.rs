@@ -1,5 +1,6 @@
 //! docker-compose files.
 
+use super::around::Around;
 use super::container::{self, Container};
 use super::env::Setting;
 use super::yaml::{self, Node};
@@ -9,9 +10,11 @@ use crate::place::FileId;
 const DEFAULT: &str = "Docker Compose's default";
 /// Services of one file.
 const SERVICES_MAX: usize = 500;
+/// Services that extend each other.
+const EXTENDS_MAX: usize = 8;
 
 /// Reads the file into the facts.
-pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
+pub(crate) fn read(file: FileId, text: &str, around: &Around<'_>, facts: &mut Facts) {
     let tree = yaml::parse(file, text);
     facts.broken.extend(tree.mistake);
     for root in &tree.documents {
@@ -19,28 +22,121 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
             continue;
         };
         for (key, node) in services.entries().into_iter().take(SERVICES_MAX) {
-            service(key, node, facts);
+            // Whoever extends it, runs.
+            if around.is_extended(file, key.text().unwrap_or("")) {
+                continue;
+            }
+            let layers = layers(file, root, node, around);
+            service(key, &layers, around, facts);
         }
     }
 }
 
-fn service(key: &Node, node: &Node, facts: &mut Facts) {
-    if !node.is_map() {
-        return;
+/// Notes which environment files are read here, and which services of other
+/// files are extended.
+pub(crate) fn outline(file: FileId, text: &str, around: &mut Around<'_>) {
+    for root in &yaml::parse(file, text).documents {
+        let services = root.get("services").map(Node::entries);
+        for (_, node) in services.unwrap_or_default().into_iter().take(SERVICES_MAX) {
+            for path in env_files(node) {
+                if let Some(other) = around.beside(file, &path) {
+                    around.use_env_file(other);
+                }
+            }
+            let (path, service) = extended(node);
+            let other = path.and_then(|path| around.beside(file, path));
+            if let (Some(other), Some(service)) = (other, service)
+                && other != file
+            {
+                around.extend(other, service);
+            }
+        }
     }
-    let mut words = container::words(node.get("entrypoint"));
-    words.extend(container::words(node.get("command")));
-    let replicas = replicas(node, facts);
-    let surge = surge(node, &replicas, facts);
+}
+
+/// `extends: base`, or `extends: {file, service}`.
+fn extended(node: &Node) -> (Option<&str>, Option<&str>) {
+    let Some(extends) = node.get("extends") else {
+        return (None, None);
+    };
+    let text = |key: &str| extends.get(key).and_then(Node::text);
+    (text("file"), text("service").or(extends.text()))
+}
+
+/// A service, and those that it extends, nearest first, each with its file.
+fn layers(file: FileId, root: &Node, node: &Node, around: &Around<'_>) -> Vec<(FileId, Node)> {
+    let mut all = vec![(file, node.clone())];
+    let mut root = root.clone();
+    // A circle ends here too.
+    while let Some((from, last)) = all.last().filter(|_| all.len() < EXTENDS_MAX) {
+        let (path, service) = extended(last);
+        let Some(service) = service else { break };
+        let mut at = *from;
+        if let Some(path) = path {
+            let Some(other) = around.beside(at, path) else {
+                break;
+            };
+            let documents = around.documents(other);
+            let Some(first) = documents.into_iter().find(|d| d.get("services").is_some()) else {
+                break;
+            };
+            (at, root) = (other, first);
+        }
+        let Some(found) = root.at(&["services", service]) else {
+            break;
+        };
+        all.push((at, found.clone()));
+    }
+    all
+}
+
+fn service(key: &Node, layers: &[(FileId, Node)], around: &Around<'_>, facts: &mut Facts) {
+    let Some((_, node)) = layers.first().filter(|(_, node)| node.is_map()) else {
+        return;
+    };
+    let nearest = |key: &str| layers.iter().find_map(|(_, layer)| layer.get(key));
+    let mut words = container::words(nearest("entrypoint"));
+    words.extend(container::words(nearest("command")));
+    let copies = layers.iter().map(|(_, layer)| layer);
+    let copies = copies
+        .clone()
+        .find(|l| l.get("deploy").is_some() || l.get("scale").is_some())
+        .unwrap_or(node);
+    let replicas = replicas(copies, facts);
+    let surge = surge(copies, &replicas, facts);
+    let mut all: Vec<Setting> = Vec::new();
+    for (file, layer) in layers.iter().rev() {
+        let files = env_files(layer);
+        let files = files.iter().filter_map(|path| around.beside(*file, path));
+        let from_files = files.flat_map(|other| around.variables(other));
+        let own = settings(layer.get("environment"));
+        for setting in from_files.chain(own) {
+            all.retain(|s| s.name != setting.name);
+            all.push(setting);
+        }
+    }
     let container = Container {
         tool: Tool::Compose,
         name: key.text().unwrap_or("").to_owned(),
         place: key.place.clone(),
-        image: node.get("image"),
+        image: nearest("image"),
         words,
-        settings: settings(node.get("environment")),
+        settings: all,
     };
     container::read(container, replicas, surge, facts);
+}
+
+/// `env_file:` as one path, a list of paths, or a list of `{path, required}`.
+fn env_files(node: &Node) -> Vec<String> {
+    let Some(found) = node.get("env_file") else {
+        return Vec::new();
+    };
+    let path = |n: &Node| n.get("path").unwrap_or(n).text().map(str::to_owned);
+    let single = found.text().map(str::to_owned);
+    single
+        .into_iter()
+        .chain(found.items().iter().filter_map(path))
+        .collect()
 }
 
 fn replicas(node: &Node, facts: &mut Facts) -> Value<u64> {

@@ -5,7 +5,7 @@ use crate::facts::{Limit, Mode};
 
 fn facts(text: &str) -> Facts {
     let mut facts = Facts::default();
-    read(FileId(0), text, &mut facts);
+    read(FileId(0), text, &Around::default(), &mut facts);
     facts
 }
 

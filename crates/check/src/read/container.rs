@@ -57,7 +57,11 @@ pub(crate) fn read(
         true => switch,
         false => variable.or(switch),
     };
+    facts
+        .requests
+        .extend(command.request.map(|time| (Tool::Gunicorn, time)));
     facts.workloads.push(Workload {
+        runs: command.program,
         tool: container.tool,
         name: container.name,
         place: container.place,

@@ -69,6 +69,7 @@ pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
         .within
         .extend(found.pools.iter().map(|pool| (*pool, workload)));
     facts.workloads.push(Workload {
+        runs: None,
         tool: Tool::Environment,
         name: name.to_owned(),
         place: scene.place.clone(),
@@ -97,7 +98,7 @@ fn is_filler(text: &str, place: &Place) -> bool {
 }
 
 /// `export NAME="value" # comment`.
-fn lines(file: FileId, text: &str) -> Vec<Setting> {
+pub(crate) fn lines(file: FileId, text: &str) -> Vec<Setting> {
     let mut all = Vec::new();
     let mut offset = 0;
     for raw in text.split_inclusive('\n') {
@@ -263,6 +264,11 @@ fn counts(scene: &Scene<'_>, settings: &[Setting], found: &mut Found, facts: &mu
     if let Some((_, word)) = word(settings, &["SERVER_TOMCAT_THREADS_MAX"]) {
         found.threads = word.count(Tool::Hikari, facts);
     }
+    // rack-timeout's own name for the end of a request.
+    if let Some((_, word)) = word(settings, &["RACK_TIMEOUT_SERVICE_TIMEOUT"]) {
+        let time = word.time(Tool::Rails, value::Unit::Seconds, facts);
+        facts.requests.extend(time.map(|time| (Tool::Rails, time)));
+    }
     if let Some((_, word)) = word(settings, &["GUNICORN_CMD_ARGS"]) {
         let said = command::switches(word, "gunicorn", scene.tool, facts);
         found.processes = said.processes.or(found.processes.take());
@@ -399,6 +405,9 @@ pub(crate) fn database_server(place: Place, max_connections: Option<Value<u64>>)
         reserved: Value::default(0, default),
         statement: Value::default(Wait::Forever, default),
         idle_in_transaction: Value::default(Wait::Forever, default),
+        live: false,
+        own_limit: None,
+        others: 0,
     }
 }
 

@@ -4,6 +4,7 @@
 mod embedded;
 mod operators;
 
+use super::around::Around;
 use super::container::{self, Container};
 use super::env::{self, Scene, Setting, VARIABLES_MAX};
 use super::url;
@@ -51,7 +52,10 @@ const PUBLIC: &[&str] = &[
 
 /// One file: its objects, and what they refer to.
 struct Manifests<'a> {
+    file: FileId,
     text: &'a str,
+    /// What other files say.
+    around: &'a Around<'a>,
     /// Data of ConfigMaps and Secrets, by kind and name.
     data: BTreeMap<(String, String), Vec<Setting>>,
     /// ConfigMaps that containers of this file refer to.
@@ -61,12 +65,18 @@ struct Manifests<'a> {
 }
 
 /// Reads the file into the facts.
-pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
+pub(crate) fn read(file: FileId, text: &str, around: &Around<'_>, facts: &mut Facts) {
     let tree = yaml::parse(file, text);
     facts.broken.extend(tree.mistake);
+    // What is laid over another file's object is read with that.
+    if around.overlays.is_patch(file) {
+        return;
+    }
     let objects = objects(&tree.documents);
     let mut manifests = Manifests {
+        file,
         text,
+        around,
         data: BTreeMap::new(),
         used: BTreeSet::new(),
         embedded: Cell::new(0),
@@ -85,6 +95,44 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
         manifests.object(object, facts);
     }
     apply_scales(facts);
+}
+
+/// What other files may refer to, and what this one refers to.
+pub(crate) struct Outline {
+    /// By kind and name.
+    pub data: Vec<((String, String), Vec<Setting>)>,
+    /// ConfigMaps.
+    pub used: BTreeSet<String>,
+}
+
+/// Reads only that.
+pub(crate) fn outline(file: FileId, text: &str) -> Outline {
+    let tree = yaml::parse(file, text);
+    let around = Around::default();
+    let mut manifests = Manifests {
+        file,
+        text,
+        around: &around,
+        data: BTreeMap::new(),
+        used: BTreeSet::new(),
+        embedded: Cell::new(0),
+    };
+    for object in objects(&tree.documents) {
+        match kind(object) {
+            "ConfigMap" | "Secret" => manifests.data(object),
+            _ if pod(object).is_some() => manifests.uses(object),
+            _ => {}
+        }
+    }
+    Outline {
+        data: manifests.data.into_iter().collect(),
+        used: manifests.used,
+    }
+}
+
+/// A settings file inside another manifest.
+pub(crate) fn embedded_file(name: &str, node: &Node, text: &str, facts: &mut Facts) {
+    embedded::read(name, node, text, facts);
 }
 
 /// All objects, those of a `List` too.
@@ -240,7 +288,8 @@ impl Manifests<'_> {
     fn config_map(&self, object: &Node, facts: &mut Facts) {
         let own = name(object);
         let settings = self.data.get(&("ConfigMap".to_owned(), own.clone()));
-        if let (false, Some(settings)) = (self.used.contains(&own), settings) {
+        let used = self.used.contains(&own) || self.around.is_used(&own);
+        if let (false, Some(settings)) = (used, settings) {
             let place = object.at(&["metadata", "name"]);
             let scene = Scene {
                 tool: Tool::Kubernetes,
@@ -295,7 +344,8 @@ impl Manifests<'_> {
             return;
         };
         let deployment = name(object);
-        let (replicas, surge) = copies(object, &deployment, facts);
+        let overlaid = self.around.overlays.count(&deployment);
+        let (replicas, surge) = copies(object, &deployment, overlaid, facts);
         let place = object
             .at(&["metadata", "name"])
             .map_or(&key.place, |n| &n.place);
@@ -313,10 +363,30 @@ impl Manifests<'_> {
                 place: place.clone(),
                 image: node.get("image"),
                 words,
-                settings: self.environment(node),
+                settings: self.settings(node, &deployment),
             };
             container::read(container, replicas.clone(), surge.clone(), facts);
         }
+    }
+
+    /// Its environment, with what overlays lay over it.
+    fn settings(&self, node: &Node, workload: &str) -> Vec<Setting> {
+        let mut all = self.environment(node);
+        let name = node.get("name").and_then(Node::text).unwrap_or("");
+        for patch in self.around.overlays.containers(workload, name) {
+            for setting in self.environment(&patch) {
+                all.retain(|s| s.name != setting.name);
+                all.push(setting);
+            }
+        }
+        all
+    }
+
+    /// Of this file, or of another.
+    fn find(&self, kind: &str, name: &str) -> Option<&[Setting]> {
+        let own = self.data.get(&(kind.to_owned(), name.to_owned()));
+        own.map(Vec::as_slice)
+            .or_else(|| self.around.map(self.file, kind, name))
     }
 
     /// `env` stands above `envFrom`.
@@ -332,7 +402,7 @@ impl Manifests<'_> {
             let prefix = from.get("prefix").and_then(Node::text).unwrap_or("");
             for (field, kind) in [("configMapRef", "ConfigMap"), ("secretRef", "Secret")] {
                 let name = from.at(&[field, "name"]).and_then(Node::text);
-                let found = name.and_then(|n| self.data.get(&(kind.to_owned(), n.to_owned())));
+                let found = name.and_then(|n| self.find(kind, n));
                 let found = found.into_iter().flatten().take(VARIABLES_MAX);
                 all.extend(found.map(|setting| Setting {
                     name: format!("{prefix}{}", setting.name),
@@ -346,9 +416,8 @@ impl Manifests<'_> {
             };
             let from = node.at(&["valueFrom", "configMapKeyRef"]);
             let from = from.and_then(|from| {
-                let map = from.get("name")?.text()?.to_owned();
                 let key = from.get("key")?.text()?;
-                let data = self.data.get(&("ConfigMap".to_owned(), map))?;
+                let data = self.find("ConfigMap", from.get("name")?.text()?)?;
                 data.iter().find(|s| s.name == key)?.word.clone()
             });
             all.push(Setting {
@@ -378,7 +447,12 @@ fn pod(object: &Node) -> Option<&Node> {
 }
 
 /// How many copies run, and how many more while a version rolls out.
-fn copies(object: &Node, name: &str, facts: &mut Facts) -> (Value<u64>, Value<u64>) {
+fn copies(
+    object: &Node,
+    name: &str,
+    overlaid: Option<Value<u64>>,
+    facts: &mut Facts,
+) -> (Value<u64>, Value<u64>) {
     let kind = kind(object);
     let spec = match kind {
         "CronJob" => object.at(&["spec", "jobTemplate", "spec"]),
@@ -395,7 +469,7 @@ fn copies(object: &Node, name: &str, facts: &mut Facts) -> (Value<u64>, Value<u6
         "DaemonSet" => "one on each node; how many nodes there are stands nowhere here",
         _ => DEFAULT,
     };
-    let mut replicas = count.unwrap_or(Value::default(1, default));
+    let mut replicas = overlaid.or(count).unwrap_or(Value::default(1, default));
     let scaled = facts
         .scales
         .iter()

@@ -5,7 +5,7 @@ use crate::facts::{Limit, Mode};
 
 fn facts(text: &str) -> Facts {
     let mut facts = Facts::default();
-    read(FileId(0), text, &mut facts);
+    read(FileId(0), text, &Around::default(), &mut facts);
     facts
 }
 
@@ -139,9 +139,9 @@ fn surge_is_rounded_up_and_recreate_has_none() {
 fn an_autoscaler_in_another_file_counts() {
     let mut facts = Facts::default();
     let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template: {spec: {containers: [{image: a}]}}\n";
-    read(FileId(0), web, &mut facts);
+    read(FileId(0), web, &Around::default(), &mut facts);
     let scale = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nspec:\n  scaleTargetRef: {name: web}\n  maxReplicas: 8\n";
-    read(FileId(1), scale, &mut facts);
+    read(FileId(1), scale, &Around::default(), &mut facts);
     let web = &facts.workloads[0];
     assert_eq!((web.replicas.value, web.surge.value), (8, 2));
     assert_eq!(web.replicas.place().unwrap().file, FileId(1));

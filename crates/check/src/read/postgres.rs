@@ -29,6 +29,9 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
         reserved: count(&keys, "reserved_connections", 0, odd),
         statement: time(&keys, "statement_timeout", odd),
         idle_in_transaction: time(&keys, "idle_in_transaction_session_timeout", odd),
+        live: false,
+        own_limit: None,
+        others: 0,
     };
     if let Some((text, place)) = keys.get("primary_conninfo") {
         secret(text, place, facts);

@@ -1,7 +1,7 @@
 //! After all files are read: what one file leaves to a variable, another may set.
 
 use super::value::number;
-use crate::facts::{Facts, Limit, Pool, Tool, Value};
+use crate::facts::{Facts, Limit, Pool, Tool, Value, Workload};
 use crate::place::Place;
 use std::collections::BTreeSet;
 
@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 /// environment sets, and links them to those workloads. A pool that was only
 /// guessed from the same variable is taken away.
 pub(crate) fn settle(facts: &mut Facts) {
+    super::live::between(facts);
+    managers(facts);
     let mut guessed = BTreeSet::new();
     for at in 0..facts.pools.len() {
         let Some(name) = variable(facts, at) else {
@@ -36,6 +38,52 @@ pub(crate) fn settle(facts: &mut Facts) {
         }
     }
     without(facts, &guessed);
+}
+
+/// A process manager's own file says how many processes and threads each copy
+/// of the workload has that runs it: the two are one.
+fn managers(facts: &mut Facts) {
+    let is_manager = |w: &Workload| matches!(w.tool, Tool::Gunicorn | Tool::Puma);
+    let mut managers = facts
+        .workloads
+        .iter()
+        .enumerate()
+        .filter(|(_, w)| is_manager(w));
+    let (Some((at, manager)), None) = (managers.next(), managers.next()) else {
+        return;
+    };
+    let manager = manager.clone();
+    let deployed = |w: &Workload| matches!(w.tool, Tool::Compose | Tool::Kubernetes);
+    let runs = |program: Option<&str>| {
+        let all = facts.workloads.iter().enumerate();
+        let found = all.filter(|(_, w)| deployed(w) && w.runs == program);
+        found.map(|(at, _)| at).collect::<Vec<usize>>()
+    };
+    let mut meant = runs(manager.runs);
+    if meant.is_empty() {
+        // The image's own command starts it, where only one can be meant.
+        meant = runs(None);
+        if meant.len() != 1 {
+            return;
+        }
+    }
+    for at in &meant {
+        let Some(workload) = facts.workloads.get_mut(*at) else {
+            continue;
+        };
+        let stated = |v: &Option<Value<u64>>| v.as_ref().is_some_and(Value::is_stated);
+        if !stated(&workload.processes) {
+            workload.processes = manager.processes.clone().or(workload.processes.take());
+        }
+        if !stated(&workload.threads) {
+            workload.threads = manager.threads.clone().or(workload.threads.take());
+        }
+    }
+    facts.workloads.remove(at);
+    facts.within.retain(|(_, workload)| *workload != at);
+    for (_, workload) in &mut facts.within {
+        *workload -= usize::from(*workload > at);
+    }
 }
 
 /// The variable whose default sizes a pool.

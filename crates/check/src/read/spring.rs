@@ -316,6 +316,7 @@ fn threads(profile: &str, own: &Flat, facts: &mut Facts) {
         .and_then(|e| e.word.literal());
     let name = named.map_or_else(|| name("application", profile), |w| w.text);
     facts.workloads.push(Workload {
+        runs: None,
         tool: Tool::Hikari,
         name,
         place: entry.key.clone(),

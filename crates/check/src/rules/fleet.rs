@@ -3,21 +3,29 @@
 use super::limits::{is_pooler, most};
 use super::{FLEET_OVER_SERVER, limits::place_of};
 use crate::engine::Options;
-use crate::facts::{Facts, Pool, Value, Workload};
+use crate::facts::{Facts, Pool, Server, Value, Workload};
 use crate::finding::Finding;
 use crate::place::Place;
 
 /// Connections that ordinary users can have, and where that stands.
 pub(super) fn usable<'a>(facts: &'a Facts, options: &Options) -> Option<(u64, Option<&'a Place>)> {
-    let (all, place) = match (options.max_connections, facts.servers.first()) {
+    let (all, place) = match (options.max_connections, one_server(facts)) {
         // PostgreSQL keeps three for superusers unless told otherwise.
         (Some(max), _) => (max.saturating_sub(3), None),
-        (None, Some(server)) if facts.servers.len() == 1 => {
-            (server.usable(), server.max_connections.place())
-        }
+        (None, Some(server)) => (server.usable(), server.place_of_usable()),
         _ => return None,
     };
     Some((all.saturating_sub(options.others), place))
+}
+
+/// The server that is meant: the only one, or the only one that runs.
+fn one_server(facts: &Facts) -> Option<&Server> {
+    let live = facts.servers.iter().any(|s| s.live);
+    let mut all = facts.servers.iter().filter(|s| s.live == live);
+    match (all.next(), all.next()) {
+        (Some(one), None) => Some(one),
+        _ => None,
+    }
 }
 
 /// How often one pool exists.

@@ -31,6 +31,7 @@ pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
         idle(pool, out);
         leak(pool, out);
     }
+    requests(facts, out);
     servers(facts, out);
 }
 
@@ -171,6 +172,39 @@ fn order(pool: &Pool, facts: &Facts, out: &mut Vec<Finding>) {
     }
 }
 
+/// The application server's own end of a request, against what a request waits
+/// for. Only what somebody wrote on both sides, and where one such end is known.
+fn requests(facts: &Facts, out: &mut Vec<Finding>) {
+    let mut ends = facts
+        .requests
+        .iter()
+        .filter(|(_, end)| end.value != Wait::Forever);
+    let (Some((tool, end)), None) = (ends.next(), ends.next()) else {
+        return;
+    };
+    for pool in &facts.pools {
+        let own = match tool {
+            Tool::Rails => matches!(pool.tool, Tool::Rails | Tool::Sequel),
+            _ => matches!(
+                pool.tool,
+                Tool::Django | Tool::SqlAlchemy | Tool::Psycopg | Tool::Environment
+            ),
+        };
+        let t = &pool.timeouts;
+        if own || is_pooler(pool.tool) {
+            let names = (
+                "the wait for a connection",
+                "the application server's request",
+            );
+            pair(pool, stated(&t.wait), Some(end), names, out);
+        }
+        if own {
+            let names = ("a statement", "the application server's request");
+            pair(pool, stated(&t.statement), Some(end), names, out);
+        }
+    }
+}
+
 fn pair(
     pool: &Pool,
     inner: Option<&Value<Wait>>,
@@ -277,8 +311,27 @@ fn leak(pool: &Pool, out: &mut Vec<Finding>) {
     );
 }
 
-/// The server's own: only what somebody switched off.
+/// The server's own: what somebody switched off; of a running one, also what
+/// nobody switched on.
 fn servers(facts: &Facts, out: &mut Vec<Finding>) {
+    for server in facts.servers.iter().filter(|s| s.live) {
+        let value = &server.idle_in_transaction;
+        if value.value == Wait::Forever && !value.is_stated() {
+            out.push(
+                Finding::new(
+                    &IDLE_TRANSACTION_UNBOUNDED,
+                    server.place.clone(),
+                    format!(
+                        "the server lets a transaction in which nothing happens last for ever{}",
+                        origin(value)
+                    ),
+                )
+                .severity(Severity::Note)
+                .why("a forgotten COMMIT keeps its connection and its locks; a few of them drain every pool before this server")
+                .help("idle_in_transaction_session_timeout of some minutes, for the server or the application's role"),
+            );
+        }
+    }
     let stated_off = |value: &Value<Wait>| match value.value {
         Wait::Forever => value.place().cloned(),
         Wait::For(_) => None,

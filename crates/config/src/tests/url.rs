@@ -121,3 +121,26 @@ fn only_loopback_listens() {
     };
     assert!(from_url_with("postgres://u:p@h/d", &none).is_err());
 }
+
+#[test]
+fn a_server_to_ask_needs_no_password_in_its_url() {
+    let server = crate::server_from_url("postgres://u@h:7000/d", None).unwrap();
+    assert_eq!(server.database.port, 7000);
+    assert_eq!(server.database.user.as_deref(), Some("u"));
+    assert_eq!(server.tls.mode, SslMode::Prefer);
+    assert!(server.connect_timeout >= std::time::Duration::from_secs(1));
+    let password = |url: &str, other| {
+        let server = crate::server_from_url(url, other).unwrap();
+        server.database.password.map(|p| p.0).unwrap_or_default()
+    };
+    assert_eq!(
+        password("postgres://u@h/d", Some("from outside")),
+        "from outside"
+    );
+    assert_eq!(
+        password("postgres://u:own@h/d", Some("from outside")),
+        "own"
+    );
+    let wrong = crate::server_from_url("postgres://u:s3cret@h:x/d", None);
+    assert!(!wrong.unwrap_err().render().contains("s3cret"));
+}

@@ -1,5 +1,6 @@
 //! `plimsoll check`: would these settings take the site down?
 
+mod live;
 mod walk;
 
 use super::print;
@@ -20,10 +21,22 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         print(&rules(args.format))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let files = match walk::files(&args.files) {
+    let mut files = match walk::files(&args.files) {
         Ok(files) => files,
         Err(error) => return Ok(could_not(&format!("{error:#}"))),
     };
+    if let Some(url) = &args.database {
+        match live::ask(url.reveal()) {
+            Ok(mut live) => {
+                // Who says how many others there are knows better than a moment's look.
+                if args.others > 0 {
+                    live.others = 0;
+                }
+                files.add_live(live);
+            }
+            Err(error) => return Ok(could_not(&format!("{error:#}"))),
+        }
+    }
     if files.is_empty() {
         return Ok(could_not(
             "no settings file was found there: name one, or a directory that holds some",

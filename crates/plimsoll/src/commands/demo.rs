@@ -9,7 +9,6 @@
 //! One pool asks for more than the server has, and one application leaks. All
 //! settings but the pools' sizes and the monitor's user are the defaults.
 
-pub(super) mod client;
 mod sampler;
 mod screen;
 mod traffic;
@@ -32,9 +31,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::DemoArgs;
+use crate::client::{Address, Client, Target};
 use crate::sandbox::{Options, Sandbox};
 use crate::serve;
-use client::{Address, Client, Target};
 use sampler::Sampler;
 use screen::Screen;
 use traffic::{PRODUCTS, Traffic};
@@ -254,8 +253,7 @@ struct Pooler {
 
 impl Pooler {
     fn start(plan: Plan) -> anyhow::Result<Pooler> {
-        let reload = Box::new(|| Err("the demonstration has no settings file".into()));
-        let proxy = Proxy::start(plan, reload)?;
+        let proxy = Proxy::start(plan, Box::new(proxy::NoFile))?;
         let handle = proxy.handle();
         let address = handle.addresses().first().copied();
         let address = address.context("the pooler listens nowhere")?;

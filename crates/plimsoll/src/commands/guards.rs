@@ -3,9 +3,9 @@
 //! It asks the pooler's own console, so it needs no state and no token: over
 //! the unix socket the user that the pooler runs as, over TCP an admin user.
 
-use super::demo::client::{Address, Client, ClientError, TargetOf};
 use super::run::load;
 use crate::cli::{GuardsAction, GuardsArgs, GuardsOffArgs, LogFormat, ReachArgs};
+use crate::client::{Address, Client, ClientError, TargetOf};
 use anyhow::{Context, bail};
 use config::{Overrides, Plan};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -119,7 +119,7 @@ fn places(reach: &ReachArgs) -> anyhow::Result<Vec<Place>> {
     }
     let known = || FILES.iter().map(PathBuf::from).find(|file| file.exists());
     if let Some(file) = reach.file.clone().or_else(known) {
-        let plan = load(&file, &Overrides::default())
+        let plan = load(&file, &Overrides::default(), &proxy::Disk::default())
             .map_err(|errors| anyhow::anyhow!("{}", errors.render()))
             .with_context(|| {
                 format!(

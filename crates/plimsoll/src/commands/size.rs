@@ -1,24 +1,49 @@
 //! `plimsoll size`: how many connections, with the reasoning.
 
+mod metrics;
+
 use super::print;
 use crate::cli::{LogFormat, SizeArgs};
 use ::check::size::{Need, Sizing, size};
-use anyhow::Context as _;
+use anyhow::Context;
 use events::shape::{Demand, ServerShape, Shape};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// It does not fit the server.
 const DOES_NOT_FIT: u8 = 1;
 
 /// Computes, and says why.
 pub fn run(args: &SizeArgs) -> anyhow::Result<ExitCode> {
+    if !args.metrics.is_empty() {
+        return metrics::run(args);
+    }
     let seen = args.shape.as_deref().map(busiest).transpose()?;
-    let sizing = size(&Need {
-        rate: args.rate.or(seen.map(|s| s.rate)).unwrap_or(0.0),
-        hold: args.hold.or(seen.map(|s| s.hold)).unwrap_or_default(),
-        spread: args.spread.or(seen.map(|s| s.spread)).unwrap_or(1.0),
+    let (rate, hold) = args
+        .rate
+        .zip(args.hold)
+        .or(seen.map(|seen| (seen.rate, seen.hold)))
+        .context("--rate and --hold, --metrics, or --shape")?;
+    let mut need = need(args, rate, hold);
+    if let (None, Some(seen)) = (args.spread, seen) {
+        need.spread = seen.spread;
+    }
+    let sizing = size(&need);
+    print(&match args.format {
+        LogFormat::Text => text(&sizing),
+        LogFormat::Json => format!("{}\n", json(&sizing)),
+    })?;
+    Ok(verdict(&[sizing]))
+}
+
+/// What the arguments say beside the traffic.
+fn need(args: &SizeArgs, rate: f64, hold: Duration) -> Need {
+    Need {
+        rate,
+        hold,
+        spread: args.spread.unwrap_or(1.0),
         wait: args.wait,
         processes: args.processes,
         surge: args.surge,
@@ -26,13 +51,16 @@ pub fn run(args: &SizeArgs) -> anyhow::Result<ExitCode> {
         max_connections: args.max_connections,
         others: args.others,
         cores: args.cores,
-    });
-    print(&match args.format {
-        LogFormat::Text => text(&sizing),
-        LogFormat::Json => json(&sizing),
-    })?;
-    let fits = sizing.usable.is_none_or(|usable| sizing.shared <= usable);
-    Ok(ExitCode::from(if fits { 0 } else { DOES_NOT_FIT }))
+    }
+}
+
+fn verdict(all: &[Sizing]) -> ExitCode {
+    let fits = |s: &Sizing| s.usable.is_none_or(|usable| s.shared <= usable);
+    ExitCode::from(if all.iter().all(fits) {
+        0
+    } else {
+        DOES_NOT_FIT
+    })
 }
 
 /// The busiest recorded time.
@@ -54,13 +82,17 @@ fn text(s: &Sizing) -> String {
             s.each, s.separate
         );
     }
+    lines(s, &mut out);
+    out
+}
+
+fn lines(s: &Sizing, out: &mut String) {
     for reason in &s.reasons {
         let _ = writeln!(out, "  - {reason}");
     }
     for warning in &s.warnings {
         let _ = writeln!(out, "  ! {warning}");
     }
-    out
 }
 
 fn json(s: &Sizing) -> String {
@@ -69,7 +101,7 @@ fn json(s: &Sizing) -> String {
         quoted.join(",")
     };
     format!(
-        "{{\"demand\":{:.3},\"shared\":{},\"each\":{},\"separate\":{},\"usable\":{},\"reasons\":[{}],\"warnings\":[{}]}}\n",
+        "{{\"demand\":{:.3},\"shared\":{},\"each\":{},\"separate\":{},\"usable\":{},\"reasons\":[{}],\"warnings\":[{}]}}",
         s.demand,
         s.shared,
         s.each,

@@ -8,6 +8,7 @@ pub(super) enum Language {
     Python,
     JavaScript,
     Go,
+    Ruby,
 }
 
 /// Larger code is no settings file. Nonsense of this size takes two seconds at
@@ -27,6 +28,7 @@ fn parse(language: Language, text: &str) -> Option<Tree> {
         Language::Python => tree_sitter_python::LANGUAGE.into(),
         Language::JavaScript => tree_sitter_typescript::LANGUAGE_TSX.into(),
         Language::Go => tree_sitter_go::LANGUAGE.into(),
+        Language::Ruby => tree_sitter_ruby::LANGUAGE.into(),
     };
     let mut parser = Parser::new();
     parser.set_language(&grammar).ok()?;

@@ -47,12 +47,17 @@ pub(super) fn read(code: &Code<'_>, path: &Path, facts: &mut Facts) {
             facts,
         );
         let value = wait(seconds, Unit::Seconds, Zero::Forever);
-        facts
-            .requests
-            .push((Tool::Gunicorn, Value::stated(value, found.place.clone())));
+        // Only where a worker serves one request at a time is it the request's.
+        let several = threads.as_ref().is_some_and(|t| t.value > 1);
+        if (class.is_empty() || class == "sync") && !several {
+            facts
+                .requests
+                .push((Tool::Gunicorn, Value::stated(value, found.place.clone())));
+        }
     }
     facts.workloads.push(Workload {
         tool: Tool::Gunicorn,
+        runs: Some("gunicorn"),
         name: "gunicorn".to_owned(),
         place: first.0,
         replicas: Value::default(1, "one copy"),

@@ -2,6 +2,8 @@
 //! things differently and hardly ever different things alike, so one walk
 //! serves them all.
 
+mod ruby;
+
 use super::grammar::{Language, children, tree};
 use super::literals::{number, quoted};
 use super::{Assignment, Call, Code, Entry, Expr, Labelled, Text, What};
@@ -27,6 +29,7 @@ pub(super) fn parse(
 ) -> Result<Code<'_>, &'static str> {
     let tree = tree(language, text)?;
     let mut walk = Walk {
+        ruby: language == Language::Ruby,
         file,
         text,
         expressions: 0,
@@ -58,6 +61,7 @@ struct Scope {
 }
 
 struct Walk<'a> {
+    ruby: bool,
     file: FileId,
     text: &'a str,
     expressions: usize,
@@ -115,6 +119,7 @@ impl<'a> Walk<'a> {
             | "method_definition"
             | "method_declaration"
             | "func_literal"
+            | "method"
             | "lambda" => self.enter(node, false),
             "class_definition" | "class_declaration" | "class" => self.enter(node, true),
             "assignment" | "assignment_expression" => self.assign(node, "left", "right"),
@@ -231,7 +236,13 @@ impl<'a> Walk<'a> {
         let mut at = node;
         for _ in 0..DEPTH_MAX {
             let (inner, part) = match at.kind() {
-                "identifier" | "property_identifier" | "this" => {
+                "identifier"
+                | "property_identifier"
+                | "this"
+                | "constant"
+                | "scope_resolution"
+                | "instance_variable"
+                | "global_variable" => {
                     parts.push(self.slice(at).to_owned());
                     parts.reverse();
                     return Some(parts);
@@ -242,12 +253,17 @@ impl<'a> Walk<'a> {
                 "subscript" => ("value", at.child_by_field_name("subscript")?),
                 "subscript_expression" => ("object", at.child_by_field_name("index")?),
                 "index_expression" => ("operand", at.child_by_field_name("index")?),
+                "element_reference" => ("object", *children(at).get(1)?),
+                // Ruby: `config.pool` is a call without arguments.
+                "call" if self.ruby && at.child_by_field_name("arguments").is_none() => {
+                    ("receiver", at.child_by_field_name("method")?)
+                }
                 _ => return None,
             };
             // `a[b]`: which entry it is, only a run can tell.
             let is_index = matches!(
                 at.kind(),
-                "subscript" | "subscript_expression" | "index_expression"
+                "subscript" | "subscript_expression" | "index_expression" | "element_reference"
             );
             parts.push(match is_index && part.kind() == "identifier" {
                 true => String::new(),
@@ -287,7 +303,10 @@ impl<'a> Walk<'a> {
     /// A key: a name, or a text without its quotes. Anything else is empty.
     fn key(&self, node: Node<'_>) -> &'a str {
         match node.kind() {
-            "identifier" | "property_identifier" | "field_identifier" => self.slice(node),
+            "identifier" | "property_identifier" | "field_identifier" | "hash_key_symbol" => {
+                self.slice(node)
+            }
+            "simple_symbol" => self.slice(node).trim_start_matches(':'),
             _ => {
                 let inside = quoted(self.slice(node));
                 inside.map_or("", |range| self.slice(node).get(range).unwrap_or(""))
@@ -318,16 +337,21 @@ impl<'a> Walk<'a> {
                 return self.string(node);
             }
             "concatenated_string" => self.concatenated(node),
-            "identifier" | "attribute" | "member_expression" | "selector_expression" => {
-                What::Name(self.dotted(node))
-            }
+            "identifier"
+            | "attribute"
+            | "member_expression"
+            | "selector_expression"
+            | "constant"
+            | "scope_resolution" => What::Name(self.dotted(node)),
+            "call" if self.ruby => return self.ruby_value(node, depth),
             "call" | "call_expression" | "new_expression" => self.call(node, depth),
-            "dictionary" | "object" => What::Map(self.entries(node, depth)),
-            "unary_operator" | "unary_expression" => self.unary(node, depth),
-            "binary_operator" | "binary_expression" | "boolean_operator" => {
+            "dictionary" | "object" | "hash" => What::Map(self.entries(node, depth)),
+            "unary_operator" | "unary_expression" | "unary" => self.unary(node, depth),
+            "binary_operator" | "binary_expression" | "boolean_operator" | "binary" => {
                 self.binary(node, depth)
             }
             "parenthesized_expression"
+            | "parenthesized_statements"
             | "await"
             | "await_expression"
             | "as_expression"
@@ -396,6 +420,9 @@ impl<'a> Walk<'a> {
     }
 
     fn call(&mut self, node: Node<'_>, depth: usize) -> What {
+        if self.ruby {
+            return self.ruby_call(node, depth);
+        }
         let function = ["function", "constructor"];
         let mut function = function.iter().filter_map(|f| node.child_by_field_name(f));
         let Some(function) = function.next() else {
@@ -445,7 +472,7 @@ impl<'a> Walk<'a> {
                 node.child_by_field_name("name")?,
                 node.child_by_field_name("value")?,
             ),
-            "dictionary_splat" | "spread_element" => {
+            "dictionary_splat" | "spread_element" | "hash_splat_argument" => {
                 return Some(Entry {
                     key: None,
                     key_place: self.place(node.byte_range()),

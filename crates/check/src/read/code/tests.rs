@@ -6,6 +6,7 @@ mod go;
 mod hostile;
 mod node;
 mod python;
+mod ruby;
 
 use crate::facts::{Facts, Limit, Pool, Value, Wait};
 use crate::place::{FileId, Place};
@@ -28,6 +29,12 @@ fn javascript(text: &str) -> Vec<String> {
 
 fn go(text: &str) -> Vec<String> {
     lines(text, |facts| super::go(FileId(0), text, facts))
+}
+
+fn ruby(path: &str, text: &str) -> Vec<String> {
+    lines(text, |facts| {
+        super::ruby(FileId(0), Path::new(path), text, facts)
+    })
 }
 
 fn lines(text: &str, read: impl FnOnce(&mut Facts)) -> Vec<String> {

@@ -23,7 +23,8 @@ pub(super) fn read(name: &str, node: &Node, text: &str, facts: &mut Facts) -> bo
         | Kind::Compose
         | Kind::Python
         | Kind::JavaScript
-        | Kind::Go => false,
+        | Kind::Go
+        | Kind::Ruby => false,
         _ => {
             let mut alone = " ".repeat(range.start);
             if range.start > 0 {

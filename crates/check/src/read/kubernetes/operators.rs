@@ -83,6 +83,7 @@ fn push(pool: crate::facts::Pool, name: String, instances: Value<u64>, facts: &m
         .within
         .push((facts.pools.len(), facts.workloads.len()));
     facts.workloads.push(Workload {
+        runs: None,
         tool: Tool::Kubernetes,
         name,
         place: pool.place.clone(),

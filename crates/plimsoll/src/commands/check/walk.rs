@@ -1,7 +1,7 @@
 //! The files that are meant: named ones always, in directories those that are
 //! settings by name and content.
 
-use ::check::{FILE_BYTES_MAX, Files, Kind};
+use ::check::{Files, Kind};
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::Read;
@@ -90,7 +90,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::other("not a regular file"));
     }
     let mut content = Vec::new();
-    let most = FILE_BYTES_MAX as u64 + 1;
+    let most = Files::bytes_max(path) as u64 + 1;
     fs::File::open(path)?.take(most).read_to_end(&mut content)?;
     Ok(content)
 }

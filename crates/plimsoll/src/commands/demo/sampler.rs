@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::client::{Address, Client, Target};
+use crate::client::{Address, Client, Target};
 use crate::sandbox::Sandbox;
 
 /// From one count to the next.

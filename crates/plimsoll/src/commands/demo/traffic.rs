@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, ClientError, Target};
+use crate::client::{Client, ClientError, Target};
 
 /// Rows of the table `products`.
 pub const PRODUCTS: u64 = 1000;

@@ -1,9 +1,10 @@
 //! Whatever comes in, it ends, and does not panic.
 
-use super::{go, javascript, python};
+use super::{go, javascript, python, ruby};
 
 fn all(text: &str) {
-    for read in [python, javascript, go] {
+    let ruby = |text: &str| ruby("config/puma.rb", text);
+    for read in [python, javascript, go, ruby] {
         for line in read(text) {
             assert!(!line.contains("no such place"), "{line}");
         }
@@ -15,6 +16,9 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "PASSWORD": 
 engine = create_engine("postgresql+asyncpg://app:söcret@db/shop?x=1", pool_size=5, **extra)
 const { Pool } = require('pg'); const pool = new Pool({ max: 5, password: `a${b}c` });
 module.exports = { production: { client: 'pg', connection: {}, pool: { max: 5 } } };
+DB = Sequel.connect("postgres://a:söcret@h/d", max_connections: ENV.fetch("A") { 5 }.to_i)
+threads 1, 5.minutes
+establish_connection({ :adapter => "postgresql", **x, pool: (1) })
 func f() { db, err := sql.Open("pgx", "host=db password='a b'"); db.SetConnMaxLifetime(30) }
 "#;
 

@@ -1,5 +1,9 @@
 //! A small PostgreSQL client that blocks: enough for the demonstration's
-//! traffic and for counting connections at the server.
+//! traffic, for the console, and for asking a server about its settings.
+
+mod reach;
+
+pub use reach::{ServerError, connect_server};
 
 use std::fmt;
 use std::fs::File;
@@ -13,6 +17,8 @@ use wire::back::{Authentication, ErrorFields};
 use wire::scram::{ChannelBinding, Keys, client::ClientFirst};
 use wire::{back, frame, front, tag};
 
+/// Longest attempt to reach an address.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Longest silence of the other side before the client gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Bytes asked for in one read.
@@ -96,17 +102,30 @@ impl From<wire::scram::ScramError> for ClientError {
 
 trait Stream: Read + Write + Send {
     fn set_silence_max(&self, span: Duration) -> io::Result<()>;
+
+    /// Nobody between reads along.
+    fn is_private(&self) -> bool;
 }
 
 impl Stream for TcpStream {
     fn set_silence_max(&self, span: Duration) -> io::Result<()> {
+        self.set_write_timeout(Some(span))?;
         self.set_read_timeout(Some(span))
+    }
+
+    fn is_private(&self) -> bool {
+        self.peer_addr().is_ok_and(|peer| peer.ip().is_loopback())
     }
 }
 
 impl Stream for UnixStream {
     fn set_silence_max(&self, span: Duration) -> io::Result<()> {
+        self.set_write_timeout(Some(span))?;
         self.set_read_timeout(Some(span))
+    }
+
+    fn is_private(&self) -> bool {
+        true
     }
 }
 
@@ -124,13 +143,23 @@ impl Client {
     pub fn connect(target: &TargetOf<'_>, application: &str) -> Result<Client, ClientError> {
         let stream: Box<dyn Stream> = match &target.address {
             Address::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
+                let stream = TcpStream::connect_timeout(address, CONNECT_MAX)?;
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
             Address::Unix(path) => Box::new(UnixStream::connect(path)?),
         };
-        stream.set_silence_max(SILENCE_MAX)?;
+        Client::log_in(stream, SILENCE_MAX, target, application)
+    }
+
+    /// Logs in on a connection that stands.
+    fn log_in(
+        stream: Box<dyn Stream>,
+        silence: Duration,
+        target: &TargetOf<'_>,
+        application: &str,
+    ) -> Result<Client, ClientError> {
+        stream.set_silence_max(silence)?;
         let mut client = Client {
             stream,
             input: Vec::new(),
@@ -144,7 +173,7 @@ impl Client {
         ];
         front::startup(&mut client.output, 0, parameters);
         client.send()?;
-        client.authenticate(target.password)?;
+        client.authenticate(target.user, target.password)?;
         client.until_ready()?;
         Ok(client)
     }
@@ -201,7 +230,7 @@ impl Client {
     }
 
     /// Answers the server's questions until it is content.
-    fn authenticate(&mut self, password: &str) -> Result<(), ClientError> {
+    fn authenticate(&mut self, user: &str, password: &str) -> Result<(), ClientError> {
         let mut first = None;
         let mut last = None;
         loop {
@@ -211,6 +240,14 @@ impl Client {
             }
             match Authentication::parse(&body)? {
                 Authentication::Ok => return Ok(()),
+                // In the clear only where nobody listens, or it is encrypted.
+                Authentication::Cleartext if self.stream.is_private() => {
+                    front::password(&mut self.output, password.as_bytes());
+                }
+                Authentication::Md5(salt) => {
+                    let answer = wire::md5::response(user, password, salt);
+                    front::password(&mut self.output, answer.as_bytes());
+                }
                 Authentication::Sasl(_) => {
                     let exchange = ClientFirst::start(&nonce()?, ChannelBinding::Unavailable)?;
                     let message = exchange.message().as_bytes();

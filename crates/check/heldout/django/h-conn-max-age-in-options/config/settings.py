@@ -1,0 +1,15 @@
+import os
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["DB_NAME"],
+        "USER": os.environ["DB_USER"],
+        "PASSWORD": os.environ["DB_PASSWORD"],
+        "HOST": os.environ.get("DB_HOST", "localhost"),
+        "OPTIONS": {
+            "CONN_MAX_AGE": 600,
+            "connect_timeout": 5,
+        },
+    }
+}

@@ -1,0 +1,14 @@
+import os
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["DB_NAME"],
+        "USER": os.environ["DB_USER"],
+        "PASSWORD": os.environ["DB_PASSWORD"],
+        "HOST": os.environ.get("DB_HOST", "localhost"),
+        "OPTIONS": {
+            "pool": {"min_size": 2, "max_size": 8, "timeout": 10, "max_lifetime": 1800, "max_idle": 300},
+        },
+    }
+}

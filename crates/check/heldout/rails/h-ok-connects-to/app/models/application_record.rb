@@ -1,0 +1,4 @@
+class ApplicationRecord < ActiveRecord::Base
+  primary_abstract_class
+  connects_to database: { writing: :primary, reading: :primary_replica }
+end

@@ -1,0 +1,3 @@
+workers 4
+threads 12, 12
+preload_app!

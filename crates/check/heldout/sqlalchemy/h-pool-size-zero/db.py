@@ -1,0 +1,8 @@
+import os
+from sqlalchemy import create_engine
+
+engine = create_engine(
+    os.environ["DATABASE_URL"],
+    pool_size=0,
+    pool_pre_ping=True,
+)

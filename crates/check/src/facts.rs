@@ -496,6 +496,8 @@ pub struct Facts {
     pub secrets: Vec<Secret>,
     /// Keys that nothing reads.
     pub unread: Vec<Unread>,
+    /// Those of them that are common leftovers, and promise no limit.
+    pub leftover: Vec<Place>,
     /// Values that cannot be meant.
     pub odd: Vec<Odd>,
     /// Drivers and pools in lock files.

@@ -35,6 +35,7 @@ pub(super) fn parse(
         expressions: 0,
         scopes: Vec::new(),
         labels: Vec::new(),
+        aliases: BTreeMap::new(),
         code: Code {
             text,
             assignments: Vec::new(),
@@ -67,6 +68,8 @@ struct Walk<'a> {
     expressions: usize,
     scopes: Vec<Inside<Scope>>,
     labels: Vec<Inside<&'a str>>,
+    /// Python's `import a as b`: b, and what it is.
+    aliases: BTreeMap<String, String>,
     code: Code<'a>,
 }
 
@@ -96,6 +99,18 @@ impl<'a> Walk<'a> {
         for (index, assignment) in self.code.assignments.iter().enumerate() {
             if let [name] = assignment.path.as_slice() {
                 times.entry(name.clone()).or_insert((0, index)).0 += 1;
+            }
+        }
+        for call in &mut self.code.calls {
+            let (first, rest) = call
+                .function
+                .split_once('.')
+                .unwrap_or((&call.function, ""));
+            if let Some(name) = self.aliases.get(first) {
+                call.function = match rest {
+                    "" => name.clone(),
+                    rest => format!("{name}.{rest}"),
+                };
             }
         }
         let once = times.into_iter().filter(|(_, (count, _))| *count == 1);
@@ -146,11 +161,24 @@ impl<'a> Walk<'a> {
                 }
             }
             "object" => self.object(node),
+            "aliased_import" => self.alias(node),
             "identifier" => {
                 let name = self.slice(node);
                 *self.code.names.entry(name).or_insert(0) += 1;
             }
             _ => {}
+        }
+    }
+
+    fn alias(&mut self, node: Node<'_>) {
+        let text = |name| {
+            node.child_by_field_name(name)
+                .map(|n| self.slice(n).to_owned())
+        };
+        if let (Some(name), Some(alias)) = (text("name"), text("alias"))
+            && self.aliases.len() < ITEMS_MAX
+        {
+            self.aliases.insert(alias, name);
         }
     }
 

@@ -32,6 +32,7 @@ mod measure;
 mod pgbench;
 mod poolers;
 mod postgres;
+mod predict;
 mod report;
 mod sandbox;
 mod sizing;
@@ -78,7 +79,12 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Action::Floor(options)) => floor::run(options).map_err(Into::into),
+        Ok(Action::PredictHelp) => {
+            print!("{}", predict::HELP);
+            Ok(())
+        }
         Ok(Action::Line(options)) => line::run(&options),
+        Ok(Action::Predict(options)) => predict::run(&options),
         Ok(Action::Bench(options)) if options.sizing => sizes(&options),
         Ok(Action::Bench(options)) => bench(&options),
         Err(e) => {

@@ -33,6 +33,7 @@ cargo xtask bench [OPTIONS]
   --pg-bin DIR        PostgreSQL's programs
 
 The load line's scenarios: plimsoll-bench line --help
+Predictions beside measurements: plimsoll-bench predict --help
 The bare relay alone: plimsoll-bench floor --listen ADDR --server ADDR --servers N
 ";
 
@@ -42,6 +43,10 @@ pub enum Action {
     Help,
     /// Print the load line's help.
     LineHelp,
+    /// Print the help of predictions.
+    PredictHelp,
+    /// Predict changes of settings, and measure what then happens.
+    Predict(Box<crate::predict::Options>),
     /// Play the load line's scenarios.
     Line(Box<line::Options>),
     /// Run the bare relay.
@@ -114,8 +119,21 @@ impl Options {
 
 /// Reads the command line.
 pub fn parse(words: &[String]) -> Result<Action, Failure> {
+    // `cargo xtask bench` says first where the program is.
+    if let [flag, program, mode, rest @ ..] = words
+        && flag == "--plimsoll"
+        && matches!(mode.as_str(), "line" | "predict")
+    {
+        let mut turned = vec![mode.clone(), flag.clone(), program.clone()];
+        turned.extend(rest.iter().cloned());
+        return parse(&turned);
+    }
     match words.first().map(String::as_str) {
         Some("floor") => parse_floor(&words[1..]).map(Action::Floor),
+        Some("predict") if words.iter().any(|w| w == "--help") => Ok(Action::PredictHelp),
+        Some("predict") => {
+            crate::predict::parse(&words[1..]).map(|options| Action::Predict(Box::new(options)))
+        }
         Some("line") if words.iter().any(|w| w == "--help") => Ok(Action::LineHelp),
         Some("line") => line::parse(&words[1..]).map(|options| Action::Line(Box::new(options))),
         Some("--help" | "-h") => Ok(Action::Help),

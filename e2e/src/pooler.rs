@@ -157,11 +157,12 @@ impl Settings {
         let key = |name: &str| self.keys.get(name).map_or("", String::as_str);
         format!(
             "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{dir}\"\n\
-             [auth]\ntype = \"trust\"\nuser_file = \"{users}\"\nadmin_users = [\"admin\"]\n\
+             [auth]\ntype = \"{auth}\"\nuser_file = \"{users}\"\nadmin_users = [\"admin\"]\n\
              [pool]\nmode = \"{mode}\"\nsize = {size}\n\
              [session]\npin_share_percent = 100\n\
              [database.\"*\"]\nhost = \"127.0.0.1\"\nport = {server_port}\n{sections}",
             sections = self.sections,
+            auth = self.own.get("auth_type").map_or("trust", String::as_str),
             port = key("listen_port"),
             dir = key("unix_socket_dir"),
             users = key("auth_file"),

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::error::{Errors, Place, Problem};
 use crate::plan::{Plan, Secret};
+use crate::rollout::steps;
 use crate::table::{Class, settings};
 use crate::value::words;
 
@@ -20,6 +21,30 @@ pub struct Change {
     pub old: String,
     /// The value after; empty: there is none.
     pub new: String,
+    /// Whether it gives more room or less.
+    pub direction: Direction,
+}
+
+/// What a change of one setting does to the room that clients have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// More connections, longer waits, more clients.
+    Loosens,
+    /// Less of these.
+    Tightens,
+    /// Neither can be said.
+    Aside,
+}
+
+impl Direction {
+    /// The word in plans and in the history.
+    pub fn label(self) -> &'static str {
+        match self {
+            Direction::Loosens => "loosens",
+            Direction::Tightens => "tightens",
+            Direction::Aside => "changes",
+        }
+    }
 }
 
 /// All differences, the general settings first.
@@ -29,12 +54,25 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
         let (Some(before), Some(after)) = (setting.words(old), setting.words(new)) else {
             continue;
         };
+        let direction = setting.access.map_or(Direction::Aside, |access| {
+            let (before, after) = ((access.get)(old), (access.get)(new));
+            steps::direction(setting.toml, setting.class, &before, &after)
+        });
         let key = if setting.toml.is_empty() {
             setting.key
         } else {
             setting.toml
         };
-        push(&mut changes, key.to_owned(), setting.class, before, after);
+        push(
+            &mut changes,
+            Change {
+                key: key.to_owned(),
+                class: setting.class,
+                old: before,
+                new: after,
+                direction,
+            },
+        );
     }
     databases(&mut changes, old, new);
     users(&mut changes, old, new);
@@ -72,33 +110,44 @@ pub fn keep_fixed(old: &Plan, new: &mut Plan) -> Vec<Change> {
     }
     let mut kept = diff(old, new);
     kept.retain(|c| c.class == Class::RestartOnly);
+    take_fixed(old, new);
+    kept
+}
+
+/// Puts what only a restart changes of one plan into another.
+pub fn take_fixed(from: &Plan, to: &mut Plan) {
     for setting in settings().iter().filter(|s| s.class == Class::RestartOnly) {
         if let Some(access) = setting.access {
-            (access.set)(new, (access.get)(old));
+            (access.set)(to, (access.get)(from));
         }
         // Ports stand beside the addresses, and are not in the list's words.
-        let running = old.shown.iter().find(|s| s.key == setting.key);
-        let shown = new.shown.iter_mut().find(|s| s.key == setting.key);
-        if let (Some(running), Some(shown)) = (running, shown) {
-            shown.clone_from(running);
+        let theirs = from.shown.iter().find(|s| s.key == setting.key);
+        let shown = to.shown.iter_mut().find(|s| s.key == setting.key);
+        if let (Some(theirs), Some(shown)) = (theirs, shown) {
+            shown.clone_from(theirs);
         }
     }
-    new.listen.clone_from(&old.listen);
-    kept
+    to.listen.clone_from(&from.listen);
 }
 
 fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }
 
-fn push(changes: &mut Vec<Change>, key: String, class: Class, old: String, new: String) {
-    if old != new {
-        changes.push(Change {
-            key,
-            class,
-            old,
-            new,
-        });
+fn push(changes: &mut Vec<Change>, change: Change) {
+    if change.old != change.new {
+        changes.push(change);
+    }
+}
+
+/// A change of what has no room to give.
+fn aside(key: String, old: &str, new: &str) -> Change {
+    Change {
+        key,
+        class: Class::Identity,
+        old: old.to_owned(),
+        new: new.to_owned(),
+        direction: Direction::Aside,
     }
 }
 
@@ -114,7 +163,7 @@ fn databases(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
         let before = find(old, name).and_then(|at| old.databases.get(at));
         let after = find(new, name).and_then(|at| new.databases.get(at));
         let prefix = format!("database.{name}");
-        entry(changes, &prefix, DATABASE_KEYS, before, after);
+        entry(changes, &prefix, DATABASE_KEYS, (old, before), (new, after));
         let secret = |d: &crate::plan::Database| d.password.clone();
         secrets(
             changes,
@@ -130,7 +179,7 @@ fn users(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
     for name in names {
         let (before, after) = (old.users.get(name), new.users.get(name));
         let prefix = format!("user.{name}");
-        entry(changes, &prefix, USER_KEYS, before, after);
+        entry(changes, &prefix, USER_KEYS, (old, before), (new, after));
         let secret = |u: &crate::plan::User| u.secret.clone();
         secrets(
             changes,
@@ -146,25 +195,29 @@ fn applications(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
     for name in both.collect::<BTreeSet<&String>>() {
         let (before, after) = (old.applications.get(name), new.applications.get(name));
         let prefix = format!("application.{name}");
-        keys_of(changes, &prefix, APPLICATION_KEYS, before, after);
+        keys_of(
+            changes,
+            &prefix,
+            APPLICATION_KEYS,
+            (old, before),
+            (new, after),
+        );
     }
 }
+
+/// An entry, if it is there, and the settings that it stands in.
+type Within<'a, T> = (&'a Plan, Option<&'a T>);
 
 fn entry<T>(
     changes: &mut Vec<Change>,
     prefix: &str,
     keys: &[EntryKey<T>],
-    old: Option<&T>,
-    new: Option<&T>,
+    old: Within<'_, T>,
+    new: Within<'_, T>,
 ) {
-    let presence = |t: Option<&T>| if t.is_some() { "present" } else { "" }.to_owned();
-    push(
-        changes,
-        prefix.to_owned(),
-        Class::Identity,
-        presence(old),
-        presence(new),
-    );
+    let presence = |t: Option<&T>| if t.is_some() { "present" } else { "" };
+    let (before, after) = (presence(old.1), presence(new.1));
+    push(changes, aside(prefix.to_owned(), before, after));
     keys_of(changes, prefix, keys, old, new);
 }
 
@@ -172,20 +225,29 @@ fn keys_of<T>(
     changes: &mut Vec<Change>,
     prefix: &str,
     keys: &[EntryKey<T>],
-    old: Option<&T>,
-    new: Option<&T>,
+    old: Within<'_, T>,
+    new: Within<'_, T>,
 ) {
     for key in keys.iter().filter(|k| !k.toml.is_empty()) {
-        let text = |t: Option<&T>| {
-            let value = t.and_then(|t| (key.get)(t));
-            value.map(|v| words(key.kind, &v)).unwrap_or_default()
+        let own = |t: Option<&T>| t.and_then(|t| (key.get)(t));
+        let text = |t: Option<&T>| own(t).map(|v| words(key.kind, &v)).unwrap_or_default();
+        // An entry that says nothing has the general value.
+        let room = |(plan, t): Within<'_, T>| {
+            t.and_then(|t| (key.get)(t).or_else(|| steps::general(key.toml, plan)))
+        };
+        let direction = match (room(old), room(new)) {
+            (Some(before), Some(after)) => steps::direction(key.toml, key.class, &before, &after),
+            _ => Direction::Aside,
         };
         push(
             changes,
-            format!("{prefix}.{}", key.toml),
-            key.class,
-            text(old),
-            text(new),
+            Change {
+                key: format!("{prefix}.{}", key.toml),
+                class: key.class,
+                old: text(old.1),
+                new: text(new.1),
+                direction,
+            },
         );
     }
 }
@@ -197,11 +259,5 @@ fn secrets(changes: &mut Vec<Change>, prefix: &str, old: Option<Secret>, new: Op
         (Some(a), Some(b)) if a != b => ("(a secret)", "(another secret)"),
         _ => return,
     };
-    push(
-        changes,
-        format!("{prefix}.password"),
-        Class::Identity,
-        before.to_owned(),
-        after.to_owned(),
-    );
+    push(changes, aside(format!("{prefix}.password"), before, after));
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Errors, Place, Problem};
-use crate::guards::{LATER, LATER_KEYS};
+use crate::keeping::Keeping;
 use crate::plan::{
     AuthType, AutoSize, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Monitor, Pin, Plan,
     PoolMode, PoolSize, ShownSetting, Tls,
@@ -101,7 +101,6 @@ impl Draft {
         self.tls();
         self.login();
         self.list_unbounded();
-        self.list_later();
         let catch_all = self.plan.databases.iter().position(|d| d.name == "*");
         if let Some(at) = catch_all {
             let database = self.plan.databases.remove(at);
@@ -245,16 +244,6 @@ impl Draft {
         }
     }
 
-    /// Guards that are set and do not exist yet.
-    fn list_later(&mut self) {
-        for key in LATER_KEYS {
-            let setting = settings().iter().find(|s| s.key == key);
-            if let Some(setting) = setting.filter(|s| self.places.contains_key(s.key)) {
-                self.warn(format!("{} has no effect yet: {LATER}", setting.toml));
-            }
-        }
-    }
-
     fn show(&mut self) {
         let mut shown = Vec::new();
         for setting in settings() {
@@ -327,6 +316,7 @@ fn blank() -> Plan {
         unix_socket_mode: 0,
         listen_backlog: 0,
         metrics_listen: None,
+        keeping: Keeping::default(),
         workers: None,
         unix_socket_port: 0,
         databases: Vec::new(),

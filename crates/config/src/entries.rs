@@ -401,6 +401,7 @@ pub(crate) fn database(name: &str, host: Host) -> Database {
         dbname: None,
         user: None,
         password: None,
+        password_from: None,
         auth_user: None,
         auth_dbname: None,
         auth_query: None,

@@ -7,10 +7,6 @@ use events::{Guard, GuardMode};
 
 /// The words that may be written.
 pub(crate) const GUARD_MODES: &[&str] = &["off", "observe", "enforce"];
-/// What is said of the guards that come later.
-pub(crate) const LATER: &str = "this guard comes with a later version";
-/// Their keys.
-pub(crate) const LATER_KEYS: [&str; 2] = ["guard_auto_revert", "guard_drift"];
 
 macro_rules! guard {
     ($name:ident, $guard:ident) => {

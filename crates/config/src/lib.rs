@@ -25,10 +25,12 @@ mod change;
 mod connstr;
 mod diff;
 mod draft;
+mod effective;
 mod entries;
 mod error;
 mod guards;
 mod ini;
+mod keeping;
 mod lines;
 mod own;
 mod pgbouncer;
@@ -36,6 +38,7 @@ mod plan;
 mod reference;
 pub mod rollout;
 mod rows;
+mod secrets;
 mod source;
 mod table;
 mod text;
@@ -47,12 +50,17 @@ mod value;
 use std::path::Path;
 
 pub use change::with_key;
-pub use diff::{Change, check_reload, diff, keep_fixed};
+pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};
+pub use effective::Effective;
 pub use error::{ERRORS_MAX, Error, Errors};
+pub use keeping::{Keeping, SettingsSource, state_directory};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use rows::LINE_MAX;
+pub use secrets::{
+    MASKED, Refused, Reread, SecretFault, freshen, masked, reread, secret_files, with_secrets_of,
+};
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};
 pub use url::{ServerUrl, UrlOptions, from_url, from_url_with, server_from_url};
@@ -85,11 +93,8 @@ pub fn parse_duration(text: &str) -> Option<std::time::Duration> {
 
 /// By the extension; another name is decided by what the file holds.
 fn dialect(path: &Path, source: &dyn Source) -> Result<Dialect, Errors> {
-    let extension = path.extension().map(|e| e.to_ascii_lowercase());
-    match extension.as_deref().and_then(|e| e.to_str()) {
-        Some("toml") => return Ok(Dialect::Toml),
-        Some("ini") => return Ok(Dialect::Ini),
-        _ => {}
+    if let Some(dialect) = dialect_of_name(path) {
+        return Ok(dialect);
     }
     let text = text::read(
         path,
@@ -98,6 +103,19 @@ fn dialect(path: &Path, source: &dyn Source) -> Result<Dialect, Errors> {
         "the settings file",
         None,
     )?;
+    Ok(dialect_of_text(&text))
+}
+
+fn dialect_of_name(path: &Path) -> Option<Dialect> {
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    match extension.as_deref().and_then(|e| e.to_str()) {
+        Some("toml") => Some(Dialect::Toml),
+        Some("ini") => Some(Dialect::Ini),
+        _ => None,
+    }
+}
+
+fn dialect_of_text(text: &str) -> Dialect {
     let of_pgbouncer = [
         "[pgbouncer]",
         "[databases]",
@@ -108,7 +126,7 @@ fn dialect(path: &Path, source: &dyn Source) -> Result<Dialect, Errors> {
     let is_ini = text
         .lines()
         .any(|l| of_pgbouncer.iter().any(|s| l.trim_start().starts_with(s)));
-    Ok(if is_ini { Dialect::Ini } else { Dialect::Toml })
+    if is_ini { Dialect::Ini } else { Dialect::Toml }
 }
 
 #[cfg(test)]

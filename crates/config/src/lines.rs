@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::entries::{DATABASE_KEYS, USER_KEYS};
+use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, USER_KEYS};
 use crate::error::Place;
 use crate::pgbouncer::url_password;
 use crate::table::settings;
@@ -55,7 +55,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn after_equals(line: &str) -> Option<Range<usize>> {
+pub(crate) fn after_equals(line: &str) -> Option<Range<usize>> {
     if line.trim_start().starts_with('[') && !line.contains(['=', '"', '\'']) {
         return None;
     }
@@ -65,7 +65,7 @@ fn after_equals(line: &str) -> Option<Range<usize>> {
 }
 
 /// The line is `key = value` with a key whose value is no secret, or a section.
-fn may_show(line: &str) -> bool {
+pub(crate) fn may_show(line: &str) -> bool {
     let Some((key, value)) = line.split_once('=') else {
         return line.trim_start().starts_with('[');
     };
@@ -75,14 +75,18 @@ fn may_show(line: &str) -> bool {
         .unwrap_or("")
         .trim()
         .trim_matches('"');
+    let known = known_leaf(leaf) && leaf != "password";
+    known && !leaf.is_empty() && !value.contains("pass") && !value.contains('{')
+}
+
+/// The last part of a key that means something somewhere in plimsoll.toml.
+pub(crate) fn known_leaf(leaf: &str) -> bool {
     let of_entry = DATABASE_KEYS
         .iter()
         .map(|k| k.toml)
-        .chain(USER_KEYS.iter().map(|k| k.toml));
+        .chain(USER_KEYS.iter().map(|k| k.toml))
+        .chain(APPLICATION_KEYS.iter().map(|k| k.toml));
     let of_section = settings().iter().filter_map(|s| s.toml.rsplit('.').next());
-    let known = leaf == "name"
-        || of_entry
-            .chain(of_section)
-            .any(|k| k == leaf && k != "password");
-    known && !leaf.is_empty() && !value.contains("pass") && !value.contains('{')
+    let mut known = of_entry.chain(of_section).filter(|k| !k.is_empty());
+    leaf == "name" || known.any(|k| k == leaf)
 }

@@ -9,10 +9,9 @@ use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
 use crate::error::{Errors, Place, Problem, nearest, quoted};
 use crate::ini::{Item, Line, lines};
 use crate::plan::{Host, Plan, PoolSize, User};
+use crate::secrets;
 use crate::source::Source;
 use crate::table::{Setting, Support, settings};
-use crate::text::{USERS_BYTES_MAX, read};
-use crate::userlist::parse_user_file;
 use crate::value::{Kind, Value, from_ini, ini_integer, words};
 
 const SECTIONS: [&str; 5] = ["pgbouncer", "databases", "users", "peers", "plimsoll"];
@@ -410,15 +409,9 @@ impl Reader {
             return;
         };
         let place = self.draft.places.get("auth_file").cloned();
-        let users = read(&file, source, USERS_BYTES_MAX, "the user file", place)
-            .and_then(|text| parse_user_file(&text, &file));
-        match users {
+        match secrets::user_file(&file, source, place) {
             Err(errors) => self.draft.errors.append(errors),
-            Ok(users) => {
-                for (name, secret) in users {
-                    self.draft.plan.users.entry(name).or_default().secret = Some(secret);
-                }
-            }
+            Ok(users) => secrets::put_users(&mut self.draft.plan, users),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A plan in hand is valid; the only way to one is through this crate's readers.
 
+use crate::keeping::Keeping;
 use events::Guards;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -90,6 +91,36 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Where a secret is kept, when the settings name only the place. The place is
+/// a setting; the secret is none: it is read again without them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum SecretRef {
+    /// `password_file`: the first line of a file.
+    File(PathBuf),
+    /// `password_env`: an environment variable, which cannot change while running.
+    Env(String),
+    /// `password_command`: what a command prints.
+    Command(SecretCommand),
+    /// A line of the user file, [`Plan::auth_file`].
+    UserFile,
+}
+
+/// A command that prints a secret. No shell reads it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SecretCommand {
+    /// The program and its arguments; never empty.
+    pub argv: Vec<String>,
+    /// How long its answer is good; `None`: until a server refuses it.
+    pub ttl: Option<Duration>,
+}
+
+impl std::fmt::Display for SecretCommand {
+    /// The program alone: an argument may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.argv.first().map_or("", String::as_str))
+    }
+}
+
 /// Where a database server listens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Host {
@@ -146,6 +177,8 @@ pub struct Database {
     pub user: Option<String>,
     /// That user's password (or, without `user`, every user's).
     pub password: Option<Secret>,
+    /// Where that is kept; `None`: it stands in the settings, or there is none.
+    pub password_from: Option<SecretRef>,
     /// User that runs `auth_query`.
     pub auth_user: Option<String>,
     /// Database that `auth_query` runs in, by its client-side name; `None`: the same one.
@@ -179,6 +212,8 @@ pub struct Database {
 pub struct User {
     /// Plain password, `md5…` or `SCRAM-SHA-256$…`, from the user file.
     pub secret: Option<Secret>,
+    /// Where that is kept; `None`: it stands in the settings, or there is none.
+    pub secret_from: Option<SecretRef>,
     /// Overrides.
     pub pool_mode: Option<PoolMode>,
     /// Overrides.
@@ -302,6 +337,8 @@ pub struct Plan {
     pub listen_backlog: u32,
     /// Address of /metrics, /livez and /readyz; `None`: none.
     pub metrics_listen: Option<SocketAddr>,
+    /// How the settings themselves are kept.
+    pub keeping: Keeping,
     /// Worker threads; `None`: from the CPU quota.
     pub workers: Option<u16>,
     /// Port that names the unix socket, `.s.PGSQL.PORT`.

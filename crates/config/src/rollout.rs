@@ -9,7 +9,7 @@
 //!             bad                worse             no login
 //!  Checking ──────► Refused ◄────────── Predicting ──► Probing
 //!     │ good                                │            │
-//!     └────── --now, loosening ─────┐       │ fine       │ good
+//!     └── --now, nothing tightens ──┐       │ fine       │ good
 //!                                   ▼       ▼            ▼
 //!                Reverting ◄─────── Staging 1/n … n/n ◄──┘
 //!                    │     hurts,      │ all serve
@@ -19,21 +19,29 @@
 //!               RolledBack ◄───────────┘ (by Reverting)
 //! ```
 
-use crate::table::Class;
+mod driver;
+mod judge;
+mod parts;
+pub(crate) mod steps;
 
-/// Steps from old to new where a change is staged.
-pub const STEPS: u8 = 4;
+pub use driver::Driver;
+pub use judge::{Grounds, Judge, JudgeSettings, Judgement};
+pub use parts::{Action, Answer, Current, Ended, Open, Origin, Proposal, Refusal};
+pub use steps::{STEPS, between, nature};
 
 /// What a change is, as far as its way depends on it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Nature {
-    /// The strictest class among its settings.
-    pub class: Class,
-    /// It only gives more room, within the line: it acts at once.
-    pub loosens: bool,
+    /// Something in it needs a restart.
+    pub restart_only: bool,
+    /// Something in it is an address, an identity or a database.
+    pub identity: bool,
+    /// Something in it gives less room: it goes step by step. What only gives
+    /// more room acts at once.
+    pub tightens: bool,
     /// A person skips prediction and staging, and answers for it.
     pub now: bool,
-    /// A person goes past the prediction, not past the rest.
+    /// A person goes past the check and the prediction, not past the rest.
     pub forced: bool,
 }
 
@@ -76,6 +84,15 @@ impl State {
         )
     }
 
+    /// All of the new values hold.
+    pub fn is_whole(self) -> bool {
+        match self {
+            State::Staging { step, of, serves } => serves && step == of,
+            State::Watching | State::Applied => true,
+            _ => false,
+        }
+    }
+
     /// The word in log, journal and page.
     pub fn label(self) -> &'static str {
         match self {
@@ -109,13 +126,15 @@ pub enum Why {
     Hurts,
     /// A person asked for it.
     Person,
+    /// Another change, ordered by a person, took its place.
+    Superseded,
     /// The process ended half-way.
     Killed,
 }
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Why; 8] = [
+    pub const ALL: [Why; 9] = [
         Why::Check,
         Why::RestartOnly,
         Why::Prediction,
@@ -123,8 +142,19 @@ impl Why {
         Why::NotServed,
         Why::Hurts,
         Why::Person,
+        Why::Superseded,
         Why::Killed,
     ];
+
+    /// It speaks against the version itself, so that a restart does not try it again.
+    pub fn convicts(self) -> bool {
+        parts::convicts(self)
+    }
+
+    /// The reason that a label names.
+    pub fn from_label(label: &str) -> Option<Why> {
+        Why::ALL.into_iter().find(|why| why.label() == label)
+    }
 
     /// The label in log, metric, journal and page.
     pub fn label(self) -> &'static str {
@@ -136,6 +166,7 @@ impl Why {
             Why::NotServed => "not_served",
             Why::Hurts => "hurts",
             Why::Person => "person",
+            Why::Superseded => "superseded",
             Why::Killed => "killed",
         }
     }
@@ -160,6 +191,8 @@ pub enum Input {
     WatchEnded,
     /// A person wants the old version back.
     RollbackAsked,
+    /// A person's next change begins where this one began.
+    Superseded,
     /// The process began anew, with the state that was written down last.
     Restarted,
 }
@@ -233,18 +266,36 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
     let illegal = Err(Illegal { state, input });
     Ok(match (state, input) {
         (_, I::Restarted) => restarted(nature, state),
-        (S::Checking, I::Checked(false)) => end(S::Refused(Why::Check)),
-        (S::Checking, I::Checked(true)) => checked(nature),
+        (S::Checking, I::Checked(_)) if nature.restart_only => end(S::Refused(Why::RestartOnly)),
+        (S::Checking, I::Checked(false)) if !nature.now && !nature.forced => {
+            end(S::Refused(Why::Check))
+        }
+        (S::Checking, I::Checked(_)) => checked(nature),
         (S::Predicting, I::Predicted(Verdict::Worse)) if !nature.forced => {
             end(S::Refused(Why::Prediction))
         }
         (S::Predicting, I::Predicted(_)) => predicted(nature),
         (S::Probing, I::Probed(false)) => end(S::Refused(Why::Probe)),
-        // There is no half of an address: the switch is atomic.
-        (S::Probing, I::Probed(true)) => stage(1, 1),
+        // There is no half of an address: it switches at the first step.
+        (S::Probing, I::Probed(true)) => stage(1, parts(nature)),
         (S::Checking | S::Predicting | S::Probing, I::RollbackAsked) => {
             end(S::Refused(Why::Person))
         }
+        (S::Checking | S::Predicting | S::Probing, I::Superseded) => {
+            end(S::Refused(Why::Superseded))
+        }
+        // All of it serves: the next change begins where this one ended.
+        (S::Watching, I::Superseded) => end(S::Applied),
+        (
+            S::Staging {
+                step,
+                of,
+                serves: true,
+            },
+            I::Superseded,
+        ) if step == of => end(S::Applied),
+        // Whoever supersedes it lets the old values serve first.
+        (S::Staging { .. } | S::Reverting(_), I::Superseded) => end(S::RolledBack(Why::Superseded)),
 
         (S::Staging { step, of, .. }, I::Serves) => {
             let serves = true;
@@ -279,26 +330,22 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
 
 fn checked(nature: Nature) -> (State, Task) {
     match nature {
-        Nature {
-            class: Class::RestartOnly,
-            ..
-        } => end(State::Refused(Why::RestartOnly)),
         Nature { now: true, .. } => stage(1, 1),
-        Nature {
-            class: Class::Identity,
-            ..
-        } => (State::Probing, Task::Probe),
-        // More room helps at once, or not at all.
-        Nature { loosens: true, .. } => stage(1, 1),
-        _ => (State::Predicting, Task::Predict),
+        Nature { tightens: true, .. } => (State::Predicting, Task::Predict),
+        _ => predicted(nature),
     }
 }
 
 fn predicted(nature: Nature) -> (State, Task) {
-    match nature.class {
-        Class::Identity => (State::Probing, Task::Probe),
-        _ => stage(1, STEPS),
+    match nature.identity {
+        true => (State::Probing, Task::Probe),
+        false => stage(1, parts(nature)),
     }
+}
+
+/// More room helps at once, or not at all.
+fn parts(nature: Nature) -> u8 {
+    if nature.tightens { STEPS } else { 1 }
 }
 
 fn stage(step: u8, of: u8) -> (State, Task) {
@@ -321,8 +368,9 @@ fn end(state: State) -> (State, Task) {
 fn restarted(nature: Nature, state: State) -> (State, Task) {
     match state {
         State::Checking | State::Predicting | State::Probing => begin(),
-        // It never proved itself: the old version serves. A person's own order stands.
-        State::Staging { .. } if nature.now => stage(1, 1),
+        // It never proved itself: the old version serves. A person's own order
+        // stands, and so does more room: it may be what ended an outage.
+        State::Staging { .. } if nature.now || !nature.tightens => stage(1, 1),
         State::Staging { .. } => revert(Why::Killed),
         State::Watching => stage(1, 1),
         State::Reverting(why) => revert(why),

@@ -9,11 +9,12 @@ use Support::{Honoured, NoEffect, NotYet, Refused};
 
 mod own;
 
-use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, LATER, RECLAIM, SHED};
+use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, RECLAIM, SHED};
+use crate::keeping::SettingsSource;
 use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, PoolMode, SslMode, StatementText};
 use crate::table::{
-    AUTH_TYPES, Access, Class, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES, SSL_MODES,
-    STATEMENT_TEXTS, Setting, Support, access,
+    AUTH_TYPES, Access, Class, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES, SETTINGS_SOURCES,
+    SSL_MODES, STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
 use own::{CHECK_QUERY, METRICS, PORT, WORKERS};
@@ -434,14 +435,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("guard_reclaim", "guards.reclaim", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own RECLAIM), "Take connections back from leaks while others wait."),
     ours!("guard_shed", "guards.shed", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own SHED), "Refuse clients at once whose predicted wait is longer than their deadline by a quarter of it."),
     ours!("guard_auto_size", "guards.auto_size", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_SIZE), "Move the size of pools with `size = \"auto\"`, and of those whose stated size is at least twice what the server can give."),
-    Setting {
-        support: NotYet(LATER),
-        ..ours!("guard_auto_revert", "guards.auto_revert", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_REVERT), "Take back a change of settings that hurts.")
-    },
-    Setting {
-        support: NotYet(LATER),
-        ..ours!("guard_drift", "guards.drift", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own DRIFT), "Hold changes of settings files that nobody applied.")
-    },
+    ours!("guard_auto_revert", "guards.auto_revert", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_REVERT), "Take back a change of settings that hurts."),
+    ours!("guard_drift", "guards.drift", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own DRIFT), "Watch the settings files: a change goes through the gate, or is held where `settings.source` is store. Observe: it is only told, and RELOAD takes it."),
     ours!("server_tls_direct", "tls.server.direct", Flag, "false", "false", Identity, (flag server_tls.direct), "Start TLS towards servers at once, as sslnegotiation=direct."),
     ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time drain_delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
     ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time drain_timeout), "Shutdown: what is left after this is closed."),
@@ -449,6 +444,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("reclaim_after", "leaks.reclaim_after", Bounded, "5s", "5s", PerCheckout, (time leaks.after), "Several leases of one application and statement, silent in a transaction for this long, are a leak when nothing else is known of them; of a known kind, two fifths of it or twice its longest silence."),
     ours!("reclaim_single_after", "leaks.reclaim_single_after", Bounded, "300s", "300s", PerCheckout, (time leaks.single_after), "The same of a single lease of a known kind."),
     ours!("reclaim_exempt", "leaks.exempt", List, "", "", PerCheckout, (list leaks.exempt), "Users and applications whose leases are never taken back."),
+    ours!("settings_source", "settings.source", Choice(SETTINGS_SOURCES), "deploy", "auto", PerCheckout, (word SettingsSource keeping.source), "Who decides what the settings file says. deploy: a changed file goes through the gate by itself; store: only `plimsoll apply` and RELOAD change settings, any other change is held, with an alert; auto: deploy in a container, else store."),
+    ours!("settings_restore", "settings.restore", Flag, "false", "false", PerCheckout, (flag keeping.restore), "With source store: write the file back when somebody else changed it, at most three times in ten minutes."),
+    ours!("settings_watch", "settings.watch", Bounded, "60s", "60s", PerCheckout, (time keeping.watch), "How long a change is watched after its last step, before it is called applied."),
+    ours!("state_directory", "state.directory", Path, "", "", RestartOnly, (path keeping.directory), "Directory of the history of settings; unset: STATE_DIRECTORY, else /var/lib/plimsoll where it can be written. The command line's --state goes before it."),
     ours!("metrics_listen", "metrics.listen", Address, "", "", RestartOnly, (own METRICS), "Address of /metrics, /livez and /readyz; empty: none."),
     ours!("workers", "process.workers", Limit, "", "", RestartOnly, (own WORKERS), "Worker threads; unset: from the CPU quota."),
 ];

@@ -4,10 +4,35 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::plan::SecretCommand;
+
 /// Reads files and environment variables on behalf of the readers.
 pub trait Source {
     /// The whole content of a file. Relative paths are the caller's to resolve.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The whole content of a file that holds secrets: a user file, a password
+    /// file. Apart from [`Source::read`], so that a caller can tell settings
+    /// from secrets: only the former have versions.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read(path)
+    }
+
+    /// What a `password_command` prints. It may take its time: never call it
+    /// where something waits.
+    ///
+    /// # Errors
+    /// That it did not run, failed or printed too much; never what it printed.
+    fn run(&self, command: &SecretCommand) -> io::Result<Vec<u8>> {
+        let _ = command;
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "commands are not run here",
+        ))
+    }
 
     /// An environment variable, for `password_env`. `None`: not set.
     fn env(&self, name: &str) -> Option<String> {
@@ -27,6 +52,7 @@ impl<F: Fn(&Path) -> io::Result<Vec<u8>>> Source for F {
 pub struct Memory {
     files: BTreeMap<PathBuf, Vec<u8>>,
     variables: BTreeMap<String, String>,
+    commands: BTreeMap<Vec<String>, Vec<u8>>,
 }
 
 impl Memory {
@@ -43,12 +69,27 @@ impl Memory {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
+
+    /// Adds a command and what it prints.
+    #[must_use]
+    pub fn command(mut self, argv: &[&str], prints: impl Into<Vec<u8>>) -> Self {
+        let argv = argv.iter().map(|a| (*a).to_owned()).collect();
+        self.commands.insert(argv, prints.into());
+        self
+    }
 }
 
 impl Source for Memory {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match self.files.get(path) {
             Some(content) => Ok(content.clone()),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
+        }
+    }
+
+    fn run(&self, command: &SecretCommand) -> io::Result<Vec<u8>> {
+        match self.commands.get(&command.argv) {
+            Some(prints) => Ok(prints.clone()),
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::keeping::SettingsSource;
 use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementText};
 use crate::value::{Kind, Value};
 
@@ -164,6 +165,7 @@ words!(SslMode, SSL_MODES: Disable "disable", Allow "allow", Prefer "prefer", Re
     VerifyCa "verify-ca", VerifyFull "verify-full");
 words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Trust "trust",
     Any "any", Cert "cert");
+words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
 words!(ErrorDetail, ERROR_DETAILS: Own "own", Full "full");

@@ -22,8 +22,29 @@ pub(crate) fn read(
     what: &str,
     at: Option<Place>,
 ) -> Result<String, Errors> {
+    checked(path, source.read(path), bytes_max, what, at)
+}
+
+/// As [`read`], of a file that holds secrets.
+pub(crate) fn read_secret(
+    path: &Path,
+    source: &dyn Source,
+    bytes_max: usize,
+    what: &str,
+    at: Option<Place>,
+) -> Result<String, Errors> {
+    checked(path, source.read_secret(path), bytes_max, what, at)
+}
+
+fn checked(
+    path: &Path,
+    bytes: std::io::Result<Vec<u8>>,
+    bytes_max: usize,
+    what: &str,
+    at: Option<Place>,
+) -> Result<String, Errors> {
     let place = || at.clone().unwrap_or_else(|| Place::file(path));
-    let bytes = source.read(path).map_err(|error| {
+    let bytes = bytes.map_err(|error| {
         let (reason, help) = match error.kind() {
             ErrorKind::NotFound => (
                 "it does not exist",

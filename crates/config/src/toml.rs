@@ -1,30 +1,25 @@
 //! plimsoll.toml: sections, units, spans.
 
 mod applications;
+mod passwords;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub(crate) use passwords::variable_unset;
+use passwords::{SECRET_KEYS, TTL_KEY};
 use toml_edit::{Document, Item, Key, TableLike, Value as Written};
 
 use crate::draft::{Dialect, Draft, ENTRIES_MAX, Overrides};
 use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
 use crate::error::{Errors, Problem, nearest, quoted};
 use crate::lines::Lines;
-use crate::plan::{Host, Plan, Secret, User};
+use crate::plan::{Host, Plan, User};
+use crate::secrets;
 use crate::source::Source;
 use crate::table::{Setting, settings};
-use crate::text::{SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, USERS_BYTES_MAX, read};
-use crate::userlist::parse_user_file;
+use crate::text::{SETTINGS_BYTES_MAX, read};
 use crate::value::{Kind, Value, from_words, listen_address};
-
-/// The ways to give a password. One at most.
-const SECRET_KEYS: [&str; 4] = [
-    "password",
-    "password_file",
-    "password_env",
-    "password_command",
-];
 
 pub(crate) fn load(
     path: &Path,
@@ -177,7 +172,7 @@ impl Reader<'_> {
             }
             let mut database = database(name, Host::Tcp(String::new()));
             self.entry(&mut database, DATABASE_KEYS, keys);
-            database.password = self.secret(keys);
+            (database.password, database.password_from) = self.secret(keys);
             if keys.get("host").is_none() {
                 let problem = Problem::new(format!("database {} has no host", quoted(name)));
                 self.error(
@@ -223,7 +218,7 @@ impl Reader<'_> {
     fn user(&mut self, key: &Key, table: &dyn TableLike) {
         let mut user = User::default();
         self.entry(&mut user, USER_KEYS, table);
-        user.secret = self.secret(table);
+        (user.secret, user.secret_from) = self.secret(table);
         let name = table
             .get("name")
             .and_then(Item::as_str)
@@ -258,13 +253,15 @@ impl Reader<'_> {
             keys.iter()
                 .map(|k| k.toml)
                 .filter(|t| !t.is_empty())
-                .chain(SECRET_KEYS.into_iter().filter(|_| secrets))
+                .chain(SECRET_KEYS.into_iter().chain([TTL_KEY]).filter(|_| secrets))
         };
         for (name, key, item) in entries(table) {
             if self.draft.errors.full() {
                 return;
             }
-            if (named && name == "name") || (secrets && SECRET_KEYS.contains(&name)) {
+            if (named && name == "name")
+                || (secrets && (SECRET_KEYS.contains(&name) || name == TTL_KEY))
+            {
                 continue;
             }
             let Some(entry) = known(name) else {
@@ -287,91 +284,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The secret of a database or a user, from wherever it is kept.
-    fn secret(&mut self, table: &dyn TableLike) -> Option<Secret> {
-        let given: Vec<_> = entries(table)
-            .filter(|(name, ..)| SECRET_KEYS.contains(name))
-            .collect();
-        if let Some((_, second, _)) = given.get(1) {
-            let problem = Problem::new("the password is given in two ways");
-            self.error(
-                second.span(),
-                problem.help("keep one of password, password_file, password_env"),
-            );
-            return None;
-        }
-        let (name, key, item) = given.first()?;
-        let span = key.span();
-        if *name == "password_command" {
-            let problem = Problem::new("password_command is not supported yet");
-            self.error(span, problem.help("use password_file or password_env"));
-            return None;
-        }
-        let Some(text) = item.as_str() else {
-            let problem = Problem::new(format!("{name} is no text"));
-            self.error(span, problem.help("put it in double quotes"));
-            return None;
-        };
-        let secret = match *name {
-            "password_file" => self.secret_file(text, span.clone())?,
-            "password_env" => match self.source.env(text) {
-                Some(secret) => secret,
-                None => {
-                    let problem = Problem::new(format!(
-                        "the environment variable {} is not set",
-                        quoted(text)
-                    ));
-                    self.error(span, problem.help("set it where the pooler is started"));
-                    return None;
-                }
-            },
-            _ => text.to_owned(),
-        };
-        if secret.is_empty() {
-            let problem = Problem::new(format!("{name} gives an empty password"));
-            self.error(
-                span,
-                problem.help("leave the key out if there is no password"),
-            );
-            return None;
-        }
-        Some(Secret(secret))
-    }
-
-    fn secret_file(&mut self, text: &str, span: Option<Range<usize>>) -> Option<String> {
-        let place = self.lines.place(span.unwrap_or(0..0));
-        let path = self.beside(text);
-        match read(
-            &path,
-            self.source,
-            SECRET_BYTES_MAX,
-            "the password file",
-            Some(place),
-        ) {
-            Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
-            Err(error) => {
-                self.draft.errors.append(error);
-                None
-            }
-        }
-    }
-
     fn user_file(&mut self) {
         let Some(file) = self.draft.plan.auth_file.clone() else {
             return;
         };
         let place = self.draft.places.get("auth_file").cloned();
-        let users = read(&file, self.source, USERS_BYTES_MAX, "the user file", place)
-            .and_then(|text| parse_user_file(&text, &file));
-        match users {
+        match secrets::user_file(&file, self.source, place) {
             Err(errors) => self.draft.errors.append(errors),
-            Ok(users) => {
-                for (name, secret) in users {
-                    // What the settings file itself says goes first.
-                    let user = self.draft.plan.users.entry(name).or_default();
-                    user.secret.get_or_insert(secret);
-                }
-            }
+            Ok(users) => secrets::put_users(&mut self.draft.plan, users),
         }
     }
 }

@@ -29,9 +29,14 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+pub mod api;
 pub mod log;
 pub mod metrics;
+pub mod predict;
 mod process;
+pub mod secrets;
 mod server;
+pub mod settings;
+pub mod watch;
 
 pub use server::{Control, Health, Source, start};

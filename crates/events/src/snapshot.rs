@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub cancels: u64,
     /// What Plimsoll may do by itself.
     pub guards: GuardsRow,
+    /// Secrets and certificates, which are not settings.
+    pub secrets: SecretFigures,
 }
 
 impl Snapshot {
@@ -53,6 +55,31 @@ impl Snapshot {
     pub fn refused(&self, reason: RefuseReason) -> u64 {
         self.refusals.get(reason as usize).copied().unwrap_or(0)
     }
+}
+
+/// Rotations of secrets and certificates. It holds no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretFigures {
+    /// Rotations that were taken, by what was rotated: "password", "certificate".
+    pub rotations: Vec<(&'static str, u64)>,
+    /// Those that were refused, by what was wrong; the old stayed in service.
+    pub refused: Vec<(&'static str, u64)>,
+    /// Certificates in service.
+    pub certificates: Vec<CertificateRow>,
+}
+
+/// One file of certificates in service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateRow {
+    /// "client" for TLS towards clients, "server" towards servers.
+    pub side: &'static str,
+    /// "own" for what we show, "authority" for what others are checked against.
+    pub role: &'static str,
+    /// The file.
+    pub file: String,
+    /// When it ends, in seconds since 1970 UTC: the first of a chain, the last
+    /// of several authorities.
+    pub expires_at: i64,
 }
 
 /// The guards: their settings, the switch, and what they did.

@@ -1,8 +1,12 @@
 //! The command line: what a person can type, and the help that teaches it.
 
+mod settings;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
 ///
@@ -35,8 +39,22 @@ pub enum Command {
     Size(SizeArgs),
     /// Settings with sane limits, for a pooler, a server or an application
     Template(TemplateArgs),
+    /// What a change of settings would do
+    #[command(visible_alias = "diff")]
+    Plan(PlanArgs),
+    /// Let new settings serve, through the gate
+    Apply(ApplyArgs),
+    /// The versions that were, and what became of them
+    History(HistoryArgs),
+    /// Back to an earlier version, at once
+    Rollback(RollbackArgs),
+    /// What serves, and whether the settings file says the same
+    Status(StatusArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Answer one question about other settings, for the pooler itself
+    #[command(hide = true)]
+    PredictWorker,
 }
 
 /// Where the settings of `run` come from: exactly one source.
@@ -67,6 +85,18 @@ pub struct RunArgs {
     /// A pgbouncer.ini has no place for guards: they only watch, unless this says otherwise
     #[arg(long, value_name = "MODE", value_enum)]
     pub guards: Option<GuardWord>,
+
+    /// Directory of the history of settings
+    ///
+    /// Without it: `directory` in [state], else STATE_DIRECTORY, else /var/lib/plimsoll where it is
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// Settings to compare with where there is no history yet
+    ///
+    /// The file then goes through the gate as a change of these
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub baseline: Option<PathBuf>,
 
     /// Where /metrics, /livez and /readyz listen, e.g. 127.0.0.1:9930
     #[arg(long, value_name = "ADDRESS")]
@@ -467,90 +497,4 @@ pub struct CompletionsArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn run_takes_exactly_one_source() {
-        let table: [(&[&str], Option<ErrorKind>); 6] = [
-            (&["run"], Some(ErrorKind::MissingRequiredArgument)),
-            (&["run", "plimsoll.toml"], None),
-            (&["run", "--sandbox"], None),
-            (&["run", "--database", "postgres://localhost/x"], None),
-            (
-                &["run", "plimsoll.toml", "--sandbox"],
-                Some(ErrorKind::ArgumentConflict),
-            ),
-            (
-                &["run", "--sandbox", "--database", "x"],
-                Some(ErrorKind::ArgumentConflict),
-            ),
-        ];
-        for (arguments, expected) in table {
-            let parsed = Cli::try_parse_from([&["plimsoll"], arguments].concat());
-            assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn the_switch_needs_a_time_and_a_reason() {
-        let table: [(&[&str], Option<ErrorKind>); 9] = [
-            (&[], None),
-            (&["plimsoll.toml"], None),
-            (&["show", "--socket", "/tmp"], None),
-            (&["on", "plimsoll.toml"], None),
-            (&["off", "--for", "30m", "--reason", "a fix"], None),
-            (
-                &["off", "--for", "30m"],
-                Some(ErrorKind::MissingRequiredArgument),
-            ),
-            (
-                &["off", "--for", "30m", "--reason", ""],
-                Some(ErrorKind::InvalidValue),
-            ),
-            (
-                &["off", "--for", "30", "--reason", "x"],
-                Some(ErrorKind::ValueValidation),
-            ),
-            (
-                &["p.toml", "--host", "h"],
-                Some(ErrorKind::ArgumentConflict),
-            ),
-        ];
-        for (arguments, expected) in table {
-            let parsed = Cli::try_parse_from([&["plimsoll", "guards"], arguments].concat());
-            assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn an_address_to_listen_on_has_a_port() {
-        let table = [
-            ("127.0.0.1:6432", Some("127.0.0.1:6432")),
-            ("localhost:7000", Some("127.0.0.1:7000")),
-            ("[::1]:0", Some("[::1]:0")),
-            ("127.0.0.1", None),
-            (":6432", None),
-            ("::1:6432", None),
-            ("db.internal:6432", None),
-        ];
-        for (text, expected) in table {
-            let address = listen_address(text).ok().map(|a| a.to_string());
-            assert_eq!(address.as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_url_does_not_show_in_debug_output() {
-        let cli = Cli::try_parse_from(["plimsoll", "run", "--database", "postgres://a:geheim@h/d"])
-            .expect("valid");
-        assert!(!format!("{cli:?}").contains("geheim"));
-    }
-}
+mod tests;

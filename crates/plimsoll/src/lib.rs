@@ -21,5 +21,6 @@ pub mod cli;
 mod client;
 pub mod commands;
 mod fetch;
+mod plane;
 pub mod sandbox;
 pub mod serve;

@@ -100,6 +100,13 @@ impl Record {
         self.next = (self.next + 1) % ROWS;
     }
 
+    /// The rows that had traffic, oldest first.
+    pub fn in_order(&self) -> impl Iterator<Item = &Row> {
+        let at = self.next.min(self.rows.len());
+        let (later, earlier) = self.rows.split_at(at);
+        earlier.iter().chain(later)
+    }
+
     /// The rows that had traffic, in no order.
     pub fn rows(&self) -> &[Row] {
         &self.rows

@@ -2,6 +2,7 @@
 
 use crate::figures::ConnState;
 use crate::list::{Links, NIL};
+use crate::tape::Mark;
 use events::{ClientId, CloseReason, ConnId, Time, WorkerId};
 
 /// State of a connection, with what belongs to that state only.
@@ -45,6 +46,8 @@ pub(crate) struct Conn {
     /// To be closed as soon as it is not lent any more.
     pub doom: Option<CloseReason>,
     pub used: bool,
+    /// Where its lease is recorded; means nothing while it is not lent.
+    pub mark: Mark,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,6 +70,7 @@ impl Conns {
             since: now,
             doom: None,
             used: true,
+            mark: Mark::NONE,
         };
         match self.free.pop() {
             Some(i) => {

@@ -237,6 +237,17 @@ impl Flows {
         id
     }
 
+    /// Clients in all flows.
+    pub fn clients(&self) -> u32 {
+        self.flows.iter().map(|flow| flow.refs).sum()
+    }
+
+    /// The flows that are there, by their ids; the shared one has no key.
+    pub fn keys(&self) -> impl Iterator<Item = (u32, Option<&str>)> {
+        let used = self.flows.iter().enumerate().filter(|(_, flow)| flow.used);
+        used.map(|(id, flow)| (id as u32, flow.key.as_deref()))
+    }
+
     /// One client less.
     pub fn leave(&mut self, id: u32) {
         let id = self.checked(id);

@@ -58,6 +58,7 @@ mod one_pool;
 mod predict;
 mod queue;
 mod rules;
+mod tape;
 
 pub use action::{Action, Checkin, Checkout};
 pub use advice::{

@@ -7,6 +7,7 @@
 
 use crate::flows::Flows;
 use crate::list::{Links, List, NIL};
+use crate::tape::Mark;
 use events::{ClientId, Time, WorkerId};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Waiter {
     /// It would have been refused at once, had the guard not only watched: how
     /// many of its flow had given up by then.
     pub doomed: Option<u32>,
+    /// Where its request is recorded.
+    pub mark: Mark,
     used: bool,
     /// Next waiter in the same bucket of the index.
     bucket_next: u32,
@@ -120,6 +123,7 @@ impl Queue {
             passed: 0,
             first_passed: Time::ZERO,
             doomed: None,
+            mark: Mark::NONE,
             used: true,
             bucket_next: NIL,
         };
@@ -146,6 +150,11 @@ impl Queue {
         self.queued += 1;
         self.head_changed(flow);
         i
+    }
+
+    /// The waiter's request is recorded.
+    pub fn mark(&mut self, i: u32, mark: Mark) {
+        self.waiters[i as usize].mark = mark;
     }
 
     /// The waiter would have been refused at once.

@@ -15,6 +15,7 @@ mod sharing;
 mod shedding;
 mod sizing;
 mod steps;
+mod taping;
 mod ticking;
 
 #[cfg(test)]
@@ -40,6 +41,8 @@ use crate::figures::{ConnState, Counters};
 use crate::list::{List, NIL};
 use crate::one_pool::{Failure, Mode, Pool};
 use crate::settings::UpstreamSettings;
+use crate::tape::{Mark, Tape};
+use events::shape::End;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, RefuseReason, Time, WorkerId};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -102,6 +105,10 @@ pub struct Upstream {
     /// Pools are not sampled before this.
     next_sample: Time,
     resized: VecDeque<Resized>,
+    /// What requests looked like.
+    tape: Tape,
+    /// Time that opening connections took, microseconds, and how many.
+    opens_took: (u64, u64),
     counters: Counters,
     #[cfg(any(test, feature = "plant"))]
     fault: Option<Fault>,
@@ -136,6 +143,8 @@ impl Upstream {
             actions: VecDeque::new(),
             next_sample: Time::ZERO,
             resized: VecDeque::new(),
+            tape: Tape::default(),
+            opens_took: (0, 0),
             counters: Counters::default(),
             #[cfg(any(test, feature = "plant"))]
             fault: None,
@@ -199,6 +208,10 @@ impl Upstream {
                 self.unlink_idle(i);
             }
             self.set_state(now, i, State::Lent { client, flow });
+            self.conns.get_mut(i).mark = match self.tape.is_on() {
+                true => self.taped_lease(now, p, client, flow),
+                false => Mark::NONE,
+            };
             return Checkout::Granted {
                 conn: self.conns.id(i),
                 slot: self.conns.get(i).slot,
@@ -214,20 +227,24 @@ impl Upstream {
             return Checkout::Queued;
         }
         if pool.is_down(now, grace) && pool.is_pausing(now) {
-            return self.refused(RefuseReason::ServerDown);
+            return self.turned_away(now, p, client, flow.0, RefuseReason::ServerDown);
         }
         let at_once =
             pool.mode == Mode::Open && pool.queue.queued() == 0 && pool.count(ConnState::Idle) > 0;
         if !at_once && pool.queue.len() >= pool.settings.queue_max {
-            return self.refused(RefuseReason::QueueFull);
+            return self.turned_away(now, p, client, flow.0, RefuseReason::QueueFull);
         }
         let flow = pool.queue.flows.checked(flow.0);
         let outlook = self.outlook(now, p, flow);
         if outlook == Outlook::Shed {
-            return self.refused(RefuseReason::Shed);
+            return self.turned_away(now, p, client, flow, RefuseReason::Shed);
         }
         let pool = self.at_mut(p);
         let waiter = pool.queue.push(now, client, flow);
+        if self.tape.is_on() {
+            self.tape_waiter(now, p, client, flow, waiter);
+        }
+        let pool = self.at_mut(p);
         if outlook == Outlook::WouldShed {
             pool.queue.doom(waiter);
         }
@@ -282,6 +299,8 @@ impl Upstream {
             debug_assert!(false, "opened twice");
             return;
         }
+        let took = now.since(self.conns.get(i).opened_at);
+        self.note_open(took);
         self.settle_on(i, worker, slot);
         self.conns.get_mut(i).opened_at = now;
         let p = self.conns.get(i).pool as usize;
@@ -348,6 +367,24 @@ impl Upstream {
         self.feed(now);
     }
 
+    /// What the server refused may be mended: there is another secret. The next
+    /// attempt does not wait for the pause after the last one.
+    pub fn secret_changed(&mut self, now: Time, pool: PoolId) {
+        if self.forget_failure(pool) {
+            self.pump(now, pool.0 as usize);
+            self.feed(now);
+        }
+    }
+
+    /// The same, before a client asks. `false`: there is no such pool.
+    pub fn forget_failure(&mut self, pool: PoolId) -> bool {
+        let Some(known) = self.pool_mut(pool) else {
+            return false;
+        };
+        known.failure = None;
+        true
+    }
+
     /// How long a server may be away before its clients are told.
     fn grace(&self) -> Duration {
         match self.reached {
@@ -408,6 +445,7 @@ impl Upstream {
             pool.wait.record(now.since(waiter.arrived));
             pool.grants += 1;
             self.served_after_all(p, &waiter);
+            self.conns.get_mut(i).mark = waiter.mark;
             self.set_state(
                 now,
                 i,
@@ -416,6 +454,7 @@ impl Upstream {
                     flow: waiter.flow,
                 },
             );
+            self.tape_grant(now, i);
             return true;
         }
         self.detach(now, i);
@@ -427,11 +466,14 @@ impl Upstream {
     /// A waiting client has vanished or was cancelled. False when it did not
     /// wait any more: then a grant or a refusal is under way to it, and a grant
     /// must be answered with [`Upstream::checkin`].
-    pub fn cancel_wait(&mut self, _now: Time, client: ClientId, pool: PoolId) -> bool {
+    pub fn cancel_wait(&mut self, now: Time, client: ClientId, pool: PoolId) -> bool {
         let Some(found) = self.pool(pool).and_then(|pool| pool.queue.find(client)) else {
             return false;
         };
-        self.drop_waiter(pool.0 as usize, found);
+        let gone = self.drop_waiter(pool.0 as usize, found);
+        if gone.mark.is_set() {
+            self.tape.ended(now, gone.mark, End::Left);
+        }
         true
     }
 }

@@ -2,6 +2,7 @@
 
 mod figures;
 mod reload;
+mod shape;
 
 use crate::compile;
 use crate::console;
@@ -11,18 +12,18 @@ use crate::listen::{self, Listener};
 use crate::mail::{Mail, Mailbox, Target};
 use crate::port::{Common, ConsoleJob, act};
 use crate::registry::{Place, Registry, UpstreamCell};
+use crate::secrets::{Disk, Material, Secrets};
 use crate::worker::{Worker, waker_token};
 use config::Plan;
-use events::{ClientId, WorkerId};
+use events::{ClientId, Guard, GuardCounts, GuardMode, WorkerId};
 pub(crate) use figures::Figures;
 use figures::Period;
 use relay::{Hub, Seeds};
-pub use reload::{Reload, ReloadError};
-use reload::{channel_binding, client_tls, server_tls};
+pub use reload::{Keeper, NoFile, ReloadError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -54,14 +55,18 @@ pub struct Handle {
 
 struct Inner {
     common: Arc<Common>,
-    reload: Reload,
-    /// One reload at a time.
-    reloading: Mutex<()>,
+    keeper: Box<dyn Keeper>,
     addresses: Vec<SocketAddr>,
     sockets: Vec<PathBuf>,
-    mock_seed: [u8; 32],
     draining: AtomicBool,
     stopping: AtomicBool,
+    /// Why the settings keep the instance from being ready. Set by whoever keeps
+    /// the settings, read by probes.
+    held_back: Mutex<Option<String>>,
+    /// RELOADs of the console that have no answer yet.
+    reloads: AtomicU32,
+    /// What the guards over settings did; the pools count theirs themselves.
+    decisions: Mutex<GuardCounts>,
     versions: AtomicU64,
     period: Mutex<Period>,
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
@@ -78,14 +83,29 @@ impl Proxy {
     ///
     /// # Errors
     /// A socket that cannot be opened, certificates that cannot be read, too few files.
-    pub fn start(plan: Plan, reload: Reload) -> Result<Proxy, StartError> {
+    pub fn start(plan: Plan, keeper: Box<dyn Keeper>) -> Result<Proxy, StartError> {
+        Proxy::start_with(plan, keeper, Disk::default())
+    }
+
+    /// As [`Proxy::start`]; secrets are read again by `disk`, which knows what
+    /// commands printed when the plan was read.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(
+        plan: Plan,
+        keeper: Box<dyn Keeper>,
+        disk: Disk,
+    ) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
         let listeners = listen::open(&plan).map_err(StartError)?;
         let count = plan.workers.unwrap_or_else(listen::workers).clamp(1, 64);
-        let client_tls = client_tls(&plan).map_err(StartError)?;
-        let server_tls = server_tls(&plan).map_err(StartError)?;
+        let tls = Material::read(&plan).map_err(StartError)?;
+        tls.warn();
+        let (client_tls, server_tls) = (tls.client_tls(), tls.server_config());
         let (polls, mailboxes) = loops(count)?;
+        let mock_seed = random();
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
         let instance = u32::from_le_bytes(random());
         let registry = Registry::new(Arc::clone(&plan), server_tls, count, instance);
@@ -93,22 +113,23 @@ impl Proxy {
             registry: RwLock::new(registry),
             mailboxes,
             clock: Clock::start(),
+            secrets: Secrets::new(disk, mock_seed, tls),
             console,
             #[cfg(test)]
             panic_in: Mutex::new(None),
         });
         let helpers = Helpers::start(&common)
             .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
-        let mock_seed = random();
         let inner = Inner {
             common: Arc::clone(&common),
-            reload,
-            reloading: Mutex::new(()),
+            keeper,
             addresses: listeners.iter().filter_map(tcp_address).collect(),
             sockets: listeners.iter().filter_map(unix_path).collect(),
-            mock_seed,
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            held_back: Mutex::default(),
+            reloads: AtomicU32::new(0),
+            decisions: Mutex::default(),
             versions: AtomicU64::new(0),
             period: Mutex::default(),
             watched: Mutex::default(),
@@ -117,7 +138,7 @@ impl Proxy {
         let handle = Handle {
             inner: Arc::new(inner),
         };
-        let binding = channel_binding(&plan).map_err(StartError)?;
+        let binding = client_tls.as_ref().and_then(|c| c.binding.clone());
         let directory = Arc::new(compile::directory(&plan, mock_seed, binding));
         let (hash, key) = (u64::from_le_bytes(random()), random());
         let mut listeners = Some(listeners);
@@ -228,8 +249,7 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 impl Handle {
-    /// What the workers share; tests plant faults there.
-    #[cfg(test)]
+    /// What the workers share.
     pub(crate) fn common(&self) -> &Common {
         &self.inner.common
     }
@@ -417,6 +437,32 @@ impl Handle {
         {
             return Err("draining".into());
         }
-        Ok(())
+        match &*self.lock(&self.inner.held_back) {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the instance from being ready, with a reason that holds no secret;
+    /// `None` lets it be. Clients that come all the same are served.
+    pub fn hold_back(&self, reason: Option<String>) {
+        *self.lock(&self.inner.held_back) = reason;
+    }
+
+    /// A guard over settings came to its decision.
+    pub fn note_decision(&self, guard: Guard, mode: GuardMode) {
+        self.lock(&self.inner.decisions).decided(guard, mode);
+    }
+
+    pub(crate) fn decisions(&self) -> GuardCounts {
+        *self.lock(&self.inner.decisions)
+    }
+
+    pub(crate) fn reloads_under_way(&self) -> &AtomicU32 {
+        &self.inner.reloads
+    }
+
+    fn lock<'a, T>(&self, what: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
+        what.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

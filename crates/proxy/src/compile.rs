@@ -18,7 +18,7 @@ const STARTUP_MAX: usize = 10_000;
 pub(crate) fn directory(
     plan: &Plan,
     mock_seed: [u8; 32],
-    channel_binding: Option<Vec<u8>>,
+    channel_binding: Option<Arc<[u8]>>,
 ) -> Directory {
     let users = plan
         .users
@@ -37,7 +37,7 @@ pub(crate) fn directory(
     }
 }
 
-fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
+fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
     // A database may bring its own user, its own query, or both.
     let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
     let has = plan.auth_query.is_some() || plan.databases.iter().any(|d| d.auth_query.is_some());
@@ -60,7 +60,7 @@ fn settings(plan: &Plan, channel_binding: Option<Vec<u8>>) -> Settings {
         auth_query_ttl: plan.auth_query_ttl,
         client_tls: plan.client_tls.mode != SslMode::Disable,
         client_tls_required: plan.client_tls.mode >= SslMode::Require,
-        channel_binding: channel_binding.map(Into::into),
+        channel_binding,
         error_style: match plan.error_style {
             config::ErrorStyle::Plimsoll => ErrorStyle::Plimsoll,
             config::ErrorStyle::Pgbouncer => ErrorStyle::Pgbouncer,
@@ -159,27 +159,20 @@ pub(crate) fn monitor_info(
 }
 
 pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> PoolSettings {
-    let of_user = plan.users.get(user);
-    let size = of_user
-        .and_then(|u| u.pool_size)
-        .or(database.pool_size)
-        .unwrap_or(plan.default_pool_size);
-    let per_query = pool_mode(plan, database, user) == config::PoolMode::Session;
-    let sized = crate::sizing::compiled(plan, size, per_query);
-    let reserve = of_user
-        .and_then(|u| u.reserve_pool_size)
-        .or(database.reserve_pool_size);
+    let effective = plan.effective(database, user);
+    let per_query = effective.mode == config::PoolMode::Session;
+    let sized = crate::sizing::compiled(plan, effective.size, per_query);
     PoolSettings {
         size: sized.size,
         auto: sized.auto,
         beyond: sized.beyond,
-        min: database.min_pool_size.unwrap_or(plan.min_pool_size),
-        reserve: reserve.unwrap_or(plan.reserve_pool_size),
-        reserve_after: plan.reserve_pool_timeout,
-        wait_timeout: database.wait_timeout.unwrap_or(plan.query_wait_timeout),
-        queue_max: plan.queue_max,
-        idle_timeout: plan.server_idle_timeout,
-        lifetime: database.server_lifetime.unwrap_or(plan.server_lifetime),
+        min: effective.min,
+        reserve: effective.reserve,
+        reserve_after: effective.reserve_after,
+        wait_timeout: effective.wait_timeout,
+        queue_max: effective.queue_max,
+        idle_timeout: effective.idle_timeout,
+        lifetime: effective.lifetime,
         caps: Vec::new(),
         guards: plan.guards,
         rules: Arc::default(),
@@ -212,9 +205,13 @@ pub(crate) fn flow_rules(plan: &Plan) -> FlowRules {
     rules
 }
 
-fn pool_mode(plan: &Plan, database: &Database, user: &str) -> config::PoolMode {
-    let of_user = plan.users.get(user).and_then(|u| u.pool_mode);
-    of_user.or(database.pool_mode).unwrap_or(plan.pool_mode)
+/// What the settings themselves know of `user`.
+pub(crate) fn user_auth(plan: &Plan, user: &str) -> ServerAuth {
+    let secret = plan.users.get(user).and_then(|u| u.secret.as_ref());
+    ServerAuth {
+        password: secret.map(|s| s.0.as_str().into()),
+        keys: None,
+    }
 }
 
 /// How the pooler logs in to the server as `user`.
@@ -230,12 +227,10 @@ pub(crate) fn server_auth(
             keys: None,
         };
     }
-    if let Some(secret) = plan.users.get(user).and_then(|u| u.secret.as_ref()) {
+    let own = user_auth(plan, user);
+    if own.password.is_some() {
         let keys = target.and_then(|t| t.keys.cloned());
-        return ServerAuth {
-            password: Some(secret.0.as_str().into()),
-            keys,
-        };
+        return ServerAuth { keys, ..own };
     }
     match target {
         Some(t) if database.user.is_none() => ServerAuth {
@@ -257,7 +252,7 @@ pub(crate) fn pool_info(
     auth: ServerAuth,
     size: u32,
 ) -> PoolInfo {
-    let mode = pool_mode(plan, database, user);
+    let mode = plan.effective(database, user).mode;
     let mut parameters = ParamSet::default();
     for (name, value) in &database.parameters {
         parameters.set(
@@ -308,10 +303,10 @@ pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
     }
 }
 
-/// Connections of the old description cannot serve the new one.
+/// Connections of the old description cannot serve the new one. A password is
+/// asked for at a login only: those that are logged in live on.
 pub(crate) fn identity_differs(old: &Arc<PoolInfo>, new: &PoolInfo) -> bool {
     old.server_database != new.server_database
         || old.parameters != new.parameters
         || old.connect_query != new.connect_query
-        || old.auth.password != new.auth.password
 }

@@ -6,8 +6,12 @@ use crate::guards;
 use crate::leases;
 use crate::port::ConsoleJob;
 use crate::users;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+/// RELOADs that wait for their end at a time.
+const RELOADS_MAX: u32 = 8;
 
 /// Runs the console's statements, one at a time, and takes the averages' readings.
 pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
@@ -18,6 +22,7 @@ pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
         // The switch of the guards ends by itself, here.
         let next = handle.guards_due().map_or(left, |due| left.min(due));
         match jobs.recv_timeout(next) {
+            Ok(job) if is_reload(&job) => reload_apart(handle, job),
             Ok(job) => {
                 let reply = answer(handle, &job, &String::from_utf8_lossy(&job.text));
                 handle.console_reply(job.client, reply);
@@ -60,7 +65,6 @@ fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Vec<u8> {
             None,
             Some("This needs a user that admin_users names; stats_users may only SHOW."),
         ),
-        ["RELOAD"] => reload(handle, &mut out),
         ["GUARDS", ..] => guards::command(handle, &job.actor, text, &mut out),
         [
             "PAUSE" | "RESUME" | "DISABLE" | "ENABLE" | "RECONNECT" | "KILL",
@@ -75,7 +79,7 @@ fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Vec<u8> {
         }
         ["KILL_CLIENT", id] => kill_client(handle, id, &mut out),
         ["SHUTDOWN", rest @ ..] => shutdown(handle, rest, &mut out),
-        ["SET", ..] => set(handle, text, &mut out),
+        ["SET", ..] => set(handle, &job.actor, text, &mut out),
         ["SUSPEND" | "WAIT_CLOSE", ..] => {
             columns::error(
                 &mut out,
@@ -131,8 +135,40 @@ fn reload_failed(out: &mut Vec<u8>, error: &ReloadError) {
     );
 }
 
-fn reload(handle: &Handle, out: &mut Vec<u8>) {
-    match handle.reload() {
+/// RELOAD returns when the new values serve. A change that goes step by step
+/// takes seconds, and nobody else's statement waits for it.
+fn reload_apart(handle: &Handle, job: ConsoleJob) {
+    let under_way = handle.reloads_under_way();
+    if under_way.fetch_add(1, Ordering::Relaxed) >= RELOADS_MAX {
+        under_way.fetch_sub(1, Ordering::Relaxed);
+        let mut reply = Vec::new();
+        columns::error(&mut reply, "53300", "too many RELOADs wait for their end");
+        return handle.console_reply(job.client, reply);
+    }
+    let (client, mine) = (job.client, handle.clone());
+    let begun = std::thread::Builder::new()
+        .name("reload".into())
+        .spawn(move || {
+            let mut reply = Vec::new();
+            reload(&mine, &job.actor, &mut reply);
+            mine.reloads_under_way().fetch_sub(1, Ordering::Relaxed);
+            mine.console_reply(job.client, reply);
+        });
+    if begun.is_err() {
+        under_way.fetch_sub(1, Ordering::Relaxed);
+        let mut reply = Vec::new();
+        columns::error(&mut reply, "53200", "the system gives no thread for RELOAD");
+        handle.console_reply(client, reply);
+    }
+}
+
+fn is_reload(job: &ConsoleJob) -> bool {
+    let words = words(&String::from_utf8_lossy(&job.text));
+    job.admin && matches!(words.as_slice(), [word] if word.eq_ignore_ascii_case("RELOAD"))
+}
+
+fn reload(handle: &Handle, actor: &str, out: &mut Vec<u8>) {
+    match handle.reload(actor) {
         Ok(notes) => {
             for note in notes {
                 notice(out, &note, None);
@@ -144,11 +180,11 @@ fn reload(handle: &Handle, out: &mut Vec<u8>) {
 }
 
 /// `SET key = value`, also with TO, the value bare or in quotes.
-fn set(handle: &Handle, text: &str, out: &mut Vec<u8>) {
+fn set(handle: &Handle, actor: &str, text: &str, out: &mut Vec<u8>) {
     let Some((key, value)) = assignment(text) else {
         return columns::error(out, "42601", "write SET key = value");
     };
-    match handle.set(&key, &value) {
+    match handle.set(&key, &value, actor) {
         Ok(notes) => {
             for note in notes {
                 notice(out, &note, None);
@@ -228,6 +264,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
         ["GUARDS"] => guards::table(&handle.guards_row(), handle.clock_now()),
+        ["SHAPE"] => shape(handle),
         ["LISTS"] => columns::lists(&figures(), &plan),
         ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
         ["STATE"] => state(&figures()),
@@ -249,6 +286,15 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
             out
         }
     }
+}
+
+/// The traffic's shape: a row for each line of its text.
+fn shape(handle: &Handle) -> Vec<u8> {
+    let mut table = Table::new(&[("shape", 25)]);
+    for line in handle.shape().to_text().lines() {
+        table.row(&[Some(line.to_owned())]);
+    }
+    table.finish("SHOW")
 }
 
 fn state(figures: &Figures) -> Vec<u8> {
@@ -276,7 +322,7 @@ fn help() -> Vec<u8> {
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
                  \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
-                 \tSHOW BUDGET|ADVICE\n\
+                 \tSHOW BUDGET|ADVICE|SHAPE\n\
                  \tSHOW GUARDS\n\
                  \tRELOAD\n\
                  \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\

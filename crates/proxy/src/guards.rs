@@ -111,6 +111,7 @@ impl Handle {
         for upstream in self.upstreams() {
             row.counts.add(&upstream.lock().counters().guards);
         }
+        row.counts.add(&self.decisions());
         row
     }
 }

@@ -1,9 +1,10 @@
-//! Threads beside the loops: key derivation and name look-ups, both of which
-//! would hold a loop up.
+//! Threads beside the loops: key derivation, name look-ups and secrets that are
+//! read again, all of which would hold a loop up.
 
 use crate::address::Remote;
 use crate::mail::Mail;
 use crate::port::Common;
+use crate::secrets::{self, Doubted};
 use events::{Time, WorkerId};
 use relay::{DeriveJob, Peer};
 use std::collections::BTreeMap;
@@ -34,6 +35,9 @@ impl Clock {
 /// Work that waits for a helper. Bounded by what the workers may have in
 /// flight: a login each, a server connection each.
 const JOBS_MAX: usize = 65_536;
+/// Refused logins that wait until their secret was read again; beyond these
+/// they fail without that.
+const DOUBTS_MAX: usize = 4096;
 /// How long an answer of the resolver is used again.
 const NAME_TTL: Duration = Duration::from_secs(5);
 
@@ -56,6 +60,7 @@ struct Question {
 pub(crate) struct Helpers {
     derive: SyncSender<Derivation>,
     resolve: SyncSender<Question>,
+    doubts: SyncSender<Doubted>,
 }
 
 impl Helpers {
@@ -70,7 +75,16 @@ impl Helpers {
         std::thread::Builder::new()
             .name("names".into())
             .spawn(move || names(&shared, &questions))?;
-        Ok(Helpers { derive, resolve })
+        let (doubts, doubted) = sync_channel(DOUBTS_MAX);
+        let shared = Arc::clone(common);
+        std::thread::Builder::new()
+            .name("secrets".into())
+            .spawn(move || secrets::run(&shared, &doubted))?;
+        Ok(Helpers {
+            derive,
+            resolve,
+            doubts,
+        })
     }
 
     /// Derives keys; a full queue drops the job, and the login ends at its timeout.
@@ -83,6 +97,11 @@ impl Helpers {
         }) {
             tracing::error!(reason = "queue_full", "key derivation dropped");
         }
+    }
+
+    /// Reads the secret of a refused login again. `false`: too many wait for that.
+    pub(crate) fn doubt(&self, doubted: Doubted) -> bool {
+        self.doubts.try_send(doubted).is_ok()
     }
 
     pub(crate) fn resolve(&self, worker: WorkerId, ticket: u64, name: &str, port: u16) {

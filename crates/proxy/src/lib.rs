@@ -1,7 +1,7 @@
 //! The data plane with IO: event loops, sockets, TLS and timers that drive `relay`.
 //!
 //! It decides nothing that `relay` and `pool` can decide. It never parses a
-//! message (beyond the answer to SSLRequest) and never touches the disk. The
+//! message (beyond the answer to SSLRequest), and its workers never touch the disk. The
 //! one invariant: everything that a dispatch wants written is written, or kept
 //! for that peer, before the next dispatch reads.
 //!
@@ -15,7 +15,7 @@
 //!
 //! ```no_run
 //! let plan: config::Plan = config::from_url("postgres://app:secret@127.0.0.1/app").unwrap();
-//! let proxy = proxy::Proxy::start(plan, Box::new(|| Err("no file to read again".into()))).unwrap();
+//! let proxy = proxy::Proxy::start(plan, Box::new(proxy::NoFile)).unwrap();
 //! println!("{:?}", proxy.handle().addresses());
 //! ```
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // IO, time and threads live here.
@@ -35,6 +35,7 @@ mod mail;
 mod outgoing;
 mod port;
 mod registry;
+mod secrets;
 mod sizing;
 mod socket;
 mod sync;
@@ -43,4 +44,5 @@ pub mod tls;
 mod users;
 mod worker;
 
-pub use admin::{Handle, Proxy, Reload, ReloadError, StartError};
+pub use admin::{Handle, Keeper, NoFile, Proxy, ReloadError, StartError};
+pub use secrets::{Disk, Refreshed};

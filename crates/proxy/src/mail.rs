@@ -4,7 +4,7 @@ use crate::address::Remote;
 use crate::letters::Letters;
 use crate::socket::{Conn, Stream};
 use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
-use events::{ClientId, LeaseRow, UpstreamId};
+use events::{ClientId, ConnId, LeaseRow, UpstreamId};
 use pool::Action;
 use relay::stats::{PoolStats, WorkerStats};
 use relay::{Directory, Peer, PoolKey, Transfer};
@@ -54,8 +54,14 @@ pub(crate) enum Mail {
     Settings(
         Arc<Directory>,
         crate::registry::Reconfigured,
-        Option<Arc<rustls::ServerConfig>>,
+        Option<crate::secrets::ClientTls>,
     ),
+    /// A server refused a login, and its secret was read again.
+    Judged {
+        slot: u32,
+        conn: ConnId,
+        verdict: crate::secrets::Verdict,
+    },
     /// Report figures.
     Report { detail: bool, to: Sender<Report> },
     /// Close clients of these console ids, or of a pool.

@@ -19,6 +19,7 @@ pub(crate) struct Common {
     pub(crate) registry: Shared,
     pub(crate) mailboxes: Vec<Arc<Mailbox>>,
     pub(crate) clock: Clock,
+    pub(crate) secrets: crate::secrets::Secrets,
     /// Statements for the console's thread.
     pub(crate) console: SyncSender<ConsoleJob>,
     /// Tests only: the next request for a connection of this database panics.

@@ -2,7 +2,7 @@
 
 use crate::address::Endpoint;
 use crate::compile;
-use config::{Database, Plan};
+use config::{Database, Plan, SecretRef};
 use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, FlowRules, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, ServerAuth, Target};
@@ -147,8 +147,7 @@ impl Registry {
 
     /// The settings of a database by the name that clients use.
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
-        let named = |n: &str| self.plan.databases.iter().find(|d| d.name == n);
-        named(name).or_else(|| named("*"))
+        self.plan.database(name)
     }
 
     /// Where a login leads, when nothing has to be made or learned for it.
@@ -157,7 +156,7 @@ impl Registry {
         match self.look_up(target) {
             Ok((database, user)) => {
                 let info = self.known_pool(target.database, user_of(database, user))?;
-                let learns = brings_own_secret(info, Some(target));
+                let learns = self.learns(database, info, Some(target));
                 (!learns).then(|| Route::Pool(Arc::clone(info)))
             }
             Err(route) => Some(route),
@@ -290,7 +289,7 @@ impl Registry {
     ) -> Option<Arc<PoolInfo>> {
         let names = (name.to_owned(), user.to_owned());
         if let Some(key) = self.by_name.get(&names) {
-            return self.refreshed(*key, target);
+            return self.refreshed(*key, database, target);
         }
         if self.places.len() >= POOLS_MAX {
             return None;
@@ -318,18 +317,39 @@ impl Registry {
     }
 
     /// A pool whose users bring their own secrets learns a new one.
-    fn refreshed(&mut self, key: PoolKey, target: Option<&Target<'_>>) -> Option<Arc<PoolInfo>> {
+    fn refreshed(
+        &mut self,
+        key: PoolKey,
+        database: &Database,
+        target: Option<&Target<'_>>,
+    ) -> Option<Arc<PoolInfo>> {
+        let learns = self.learns(database, &self.place(key)?.info, target);
         let place = self.places.get_mut(key.0 as usize)?;
-        if brings_own_secret(&place.info, target)
-            && let Some(target) = target
-        {
+        if learns && let Some(target) = target {
             let auth = ServerAuth {
                 password: target.secret.map(Into::into),
                 keys: target.keys.cloned(),
             };
             place.info = Arc::new(compile::with_auth(&place.info, auth));
+            place.upstream.lock().forget_failure(place.pool);
         }
         Some(Arc::clone(&place.info))
+    }
+
+    /// The settings know no password of this pool's user, and this login brings
+    /// another proof than the pool has: the first one, or that of a rotated secret.
+    fn learns(&self, database: &Database, info: &PoolInfo, target: Option<&Target<'_>>) -> bool {
+        let Some(target) = target else { return false };
+        let listed = self.plan.users.get(&*info.user);
+        let stated = database.password.as_ref();
+        let stated = stated.or(listed.and_then(|u| u.secret.as_ref()));
+        let verifier = |s: &config::Secret| s.0.starts_with("SCRAM-SHA-256$");
+        if *target.user != *info.user || stated.is_some_and(|s| !verifier(s)) {
+            return false;
+        }
+        let keys = target.keys.is_some() && target.keys != info.auth.keys.as_ref();
+        let secret = target.secret.is_some() && target.secret != info.auth.password.as_deref();
+        keys || (secret && stated.is_none())
     }
 
     fn upstream_for(&mut self, endpoint: &Endpoint) -> Arc<UpstreamCell> {
@@ -364,15 +384,15 @@ impl Registry {
         let mut settings = compile::pool_settings(&plan, database, user);
         settings.rules = Arc::clone(&self.rules);
         settings.guards = self.guards();
-        if let Some(limit) = database.max_db_connections.or(plan.max_db_connections) {
+        let effective = plan.effective(database, user);
+        if let Some(limit) = effective.database_max {
             let cap = *self
                 .database_caps
                 .entry((upstream.id, name.to_owned()))
                 .or_insert_with(|| upstream.lock().add_cap(limit));
             settings.caps.push(cap);
         }
-        let of_user = plan.users.get(user).and_then(|u| u.max_user_connections);
-        if let Some(limit) = of_user.or(plan.max_user_connections) {
+        if let Some(limit) = effective.user_max {
             let cap = *self
                 .user_caps
                 .entry((upstream.id, user.to_owned()))
@@ -427,6 +447,58 @@ impl Registry {
         result
     }
 
+    /// Takes a plan that differs in its secrets only, and TLS towards servers.
+    /// Connections that exist live on.
+    pub(crate) fn rotate(
+        &mut self,
+        plan: Arc<Plan>,
+        server_tls: Option<Arc<rustls::ClientConfig>>,
+    ) -> Rotated {
+        self.plan = Arc::clone(&plan);
+        self.server_tls = server_tls;
+        let mut rotated = Rotated::default();
+        for place in &mut self.places {
+            let database = plan.database(&place.info.database);
+            let auth = match (database, place.monitor) {
+                (Some(database), false) => {
+                    compile::server_auth(&plan, database, &place.info.user, None)
+                }
+                _ => compile::user_auth(&plan, &place.info.user),
+            };
+            // A pool whose users bring their own secrets keeps what it learned.
+            if auth.password.is_none() || auth.password == place.info.auth.password {
+                continue;
+            }
+            if let Some(before) = place.info.auth.password.clone() {
+                rotated.before.push((place.info.key, before));
+            }
+            place.info = Arc::new(compile::with_auth(&place.info, auth));
+            rotated.changed.push(Arc::clone(&place.info));
+        }
+        rotated
+    }
+
+    /// Where the secret of a pool is kept, if it can be read again.
+    pub(crate) fn secret_ref(&self, key: PoolKey) -> Option<SecretRef> {
+        let place = self.place(key)?;
+        let of_user = || {
+            let user = self.plan.users.get(&*place.info.user)?;
+            user.secret_from.clone()
+        };
+        let from = match (self.database(&place.info.database), place.monitor) {
+            (Some(database), false) if database.password.is_some() => {
+                database.password_from.clone()
+            }
+            _ => of_user(),
+        };
+        // A variable cannot change while the process runs.
+        from.filter(|from| !matches!(from, SecretRef::Env(_)))
+    }
+
+    pub(crate) fn can_reread(&self, key: Option<PoolKey>) -> bool {
+        key.is_some_and(|key| self.secret_ref(key).is_some())
+    }
+
     fn retire(&mut self, now: Time, place: &Place) {
         place.upstream.lock().retire_pool(now, place.pool);
         let names = (place.info.database.to_string(), place.info.user.to_string());
@@ -444,10 +516,11 @@ impl Registry {
         let (name, user) = (&*place.info.database, &*place.info.user);
         let settings = self.pool_settings(&place.upstream, name, user, database);
         let auth = compile::server_auth(&plan, database, user, None);
-        let auth = if auth.password.is_none() {
-            place.info.auth.clone()
-        } else {
-            auth
+        // What clients brought is kept: keys that no setting tells.
+        let known = auth.password.is_none() || auth.password == place.info.auth.password;
+        let auth = match known {
+            true => place.info.auth.clone(),
+            false => auth,
         };
         let mut info = compile::pool_info(
             &plan,
@@ -480,11 +553,13 @@ fn user_of<'a>(database: &'a Database, client: &'a str) -> &'a str {
     database.user.as_deref().unwrap_or(client)
 }
 
-/// The pool has no proof yet, and this login brings one.
-fn brings_own_secret(info: &PoolInfo, target: Option<&Target<'_>>) -> bool {
-    info.auth.password.is_none()
-        && info.auth.keys.is_none()
-        && target.is_some_and(|t| t.secret.is_some() || t.keys.is_some())
+/// What a rotation changed.
+#[derive(Default)]
+pub(crate) struct Rotated {
+    /// Pools with a new secret.
+    pub(crate) changed: Vec<Arc<PoolInfo>>,
+    /// The secrets that they had before.
+    pub(crate) before: Vec<(PoolKey, Box<str>)>,
 }
 
 /// What a reload changed for the workers.

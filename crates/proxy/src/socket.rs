@@ -117,6 +117,10 @@ pub(crate) struct Conn {
     pub(crate) direct: bool,
     /// Nothing was read yet: the first byte may be that of a TLS handshake.
     pub(crate) fresh: bool,
+    /// Towards a server: its login is not over.
+    pub(crate) logging_in: bool,
+    /// Towards a client: channel binding of the certificate that it was shown.
+    pub(crate) binding: Option<std::sync::Arc<[u8]>>,
     /// Towards a server: how to connect if it refuses the login.
     pub(crate) other_way: Option<Box<crate::outgoing::OtherWay>>,
     /// It stands in the worker's list of connections to look at again.
@@ -149,6 +153,8 @@ impl Conn {
             handshaking: false,
             direct: false,
             fresh: true,
+            logging_in: false,
+            binding: None,
             other_way: None,
             queued: false,
             dialled: None,

@@ -250,6 +250,16 @@ pub fn describe(facts: &CommonState) -> String {
     format!("{version}/{suite}")
 }
 
+/// When each certificate of a file ends, in seconds since 1970 UTC. What
+/// cannot be parsed is left out.
+pub fn expiries(path: &Path, read: ReadFile<'_>) -> Result<Vec<i64>, TlsError> {
+    let list = certificates(path, read)?;
+    let ends = list
+        .iter()
+        .filter_map(|c| Some(Certificate::parse(c)?.expires_at()));
+    Ok(ends.collect())
+}
+
 fn certificates(path: &Path, read: ReadFile<'_>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let fault = |text: &str| TlsError::Certificate(path.to_owned(), text.to_owned());
     let text = read(path).map_err(|error| TlsError::Read(path.to_owned(), error))?;

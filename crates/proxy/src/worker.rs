@@ -69,7 +69,7 @@ pub(crate) struct Worker {
     lingering: Slab<Lingering>,
     /// Connections to look at again in this turn.
     again: VecDeque<Peer>,
-    client_tls: Option<Arc<rustls::ServerConfig>>,
+    client_tls: Option<crate::secrets::ClientTls>,
     buffer: Vec<u8>,
     letters: Vec<Mail>,
     /// What the hub asked for and is not done yet; survives a panic.
@@ -114,7 +114,7 @@ impl Worker {
         poll: Poll,
         hub: Hub,
         listeners: Vec<Listener>,
-        client_tls: Option<Arc<rustls::ServerConfig>>,
+        client_tls: Option<crate::secrets::ClientTls>,
     ) -> Option<Worker> {
         let mailbox = Arc::clone(common.mailboxes.get(usize::from(id.0))?);
         let port = Port::new(Arc::clone(&common), id);
@@ -434,7 +434,7 @@ impl Worker {
         }
         self.settle(input);
         if let Peer::Server(slot) = peer
-            && self.conn(peer).is_some_and(|c| c.other_way.is_some())
+            && self.conn(peer).is_some_and(|c| c.logging_in)
         {
             return self.login_read(slot) && more;
         }

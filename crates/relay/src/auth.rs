@@ -3,6 +3,7 @@
 use crate::directory::{Auth, PoolKey, Stored};
 use events::Time;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use wire::md5;
 use wire::scram::{self, Verifier};
@@ -21,6 +22,9 @@ pub(crate) struct Login {
     pub(crate) tls: Option<Box<str>>,
     /// Common name of the client's certificate.
     pub(crate) common_name: Option<Box<str>>,
+    /// Channel binding of the certificate that this client was shown; it may
+    /// be another one for the next client.
+    pub(crate) binding: Option<Arc<[u8]>>,
     /// The stored secret, once looked up.
     pub(crate) secret: Option<Stored>,
     /// Keys that the exchange revealed.
@@ -72,6 +76,7 @@ impl Login {
             owner: false,
             tls: None,
             common_name: None,
+            binding: None,
             secret: None,
             keys: None,
             joined: false,

@@ -76,4 +76,5 @@ pub use params::ParamSet;
 pub use pools::Pools;
 pub use seeds::Seeds;
 pub use server::Transfer;
+pub use server_login::Doubt;
 pub use trail::StatementText;

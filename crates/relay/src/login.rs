@@ -77,10 +77,20 @@ impl Hub {
 
     /// TLS with a client is up.
     pub fn tls_established(&mut self, slot: u32, description: &str, common_name: Option<&str>) {
+        let binding = self.directory.settings.channel_binding.clone();
         if let Some(login) = self.login_mut(slot) {
             login.tls = Some(description.into());
             login.common_name = common_name.map(Into::into);
+            login.binding = binding;
             login.stage = Stage::Startup;
+        }
+    }
+
+    /// The certificate that this client was shown is not the settings' of now:
+    /// its own channel binding. Call it after `tls_established`.
+    pub fn bind_channel(&mut self, slot: u32, binding: Option<Arc<[u8]>>) {
+        if let Some(login) = self.login_mut(slot) {
+            login.binding = binding;
         }
     }
 

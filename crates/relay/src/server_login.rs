@@ -1,5 +1,7 @@
 //! Logging in to a server.
 
+mod doubted;
+pub use doubted::Doubt;
 mod other_way;
 mod scram;
 
@@ -47,6 +49,11 @@ pub(crate) struct ServerLogin {
     full: Option<bool>,
     /// What the server said to the first way, once it refused that.
     refusal: Option<Box<str>>,
+    /// The shell can read the secret again, and how often it was asked to.
+    rereadable: bool,
+    doubts: u8,
+    /// What the server said, while the secret is read again.
+    doubt: Option<Box<str>>,
 }
 
 pub(crate) enum Stage {
@@ -66,6 +73,8 @@ pub(crate) enum Stage {
     Query,
     /// Refused: the shell is to connect the other way.
     Refused,
+    /// Refused: the shell is to read the secret again.
+    Doubted,
 }
 
 impl std::fmt::Debug for ServerLogin {
@@ -91,6 +100,9 @@ impl Hub {
             other_way: false,
             full: None,
             refusal: None,
+            rereadable: false,
+            doubts: 0,
+            doubt: None,
         };
         let server = Server {
             generation,
@@ -187,7 +199,7 @@ impl Hub {
                 return;
             };
             match &server.phase {
-                ServerPhase::Login(login) if !matches!(login.stage, Stage::Refused) => {}
+                ServerPhase::Login(login) if !login.is_over() => {}
                 _ => return,
             }
             let frame = match frame::peek(&server.held) {
@@ -260,6 +272,9 @@ impl Hub {
                 if login.may_be_refused(fields.code()) {
                     login.stage = Stage::Refused;
                     login.refusal = Some(text);
+                } else if login.may_be_doubted(fields.code()) {
+                    login.stage = Stage::Doubted;
+                    login.doubt = Some(text);
                 } else if matches!(login.stage, Stage::Query) && fields.severity() != "FATAL" {
                     login.error = Some((text, true));
                 } else {
@@ -395,6 +410,18 @@ impl Hub {
     }
 
     fn server_login_failed(&mut self, slot: u32, text: &str, refused: bool, io: &mut Io<'_>) {
+        self.server_login_ended(slot, text, refused, refused, io);
+    }
+
+    /// `for_good`: waiting does not mend it.
+    fn server_login_ended(
+        &mut self,
+        slot: u32,
+        text: &str,
+        refused: bool,
+        for_good: bool,
+        io: &mut Io<'_>,
+    ) {
         let Some(mut server) = self.servers.remove(slot) else {
             return;
         };
@@ -402,6 +429,7 @@ impl Hub {
             ServerPhase::Login(login) => (login.refusal.take(), login.full),
             _ => (None, None),
         };
+        let for_good = for_good || (refusal.is_some() && !refused);
         let refused = refused || refusal.is_some();
         let both = refusal.map(|first| format!("{first}; and the other way of sslmode: {text}"));
         let text = both.as_deref().unwrap_or(text);
@@ -429,7 +457,7 @@ impl Hub {
             }
             None => io
                 .pools
-                .open_failed(io.now, key, server.conn, text.into(), refused),
+                .open_failed(io.now, key, server.conn, text.into(), for_good),
         }
     }
 }

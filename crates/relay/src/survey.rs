@@ -58,6 +58,7 @@ impl ServerLogin {
             Stage::Accepted => "login: accepted",
             Stage::Query => "login: connect_query",
             Stage::Refused => "login: refused, the other way next",
+            Stage::Doubted => "login: refused, the secret is read again",
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod campaign;
 mod client;
 pub mod crowd;
 pub mod fleet;
+pub mod predict;
 pub mod rng;
 mod run;
 pub mod scenario;

@@ -2,7 +2,7 @@
 
 use super::*;
 use events::sizing::SizingRow;
-use events::snapshot::Address;
+use events::snapshot::{Address, CertificateRow, SecretFigures};
 use events::{LeaseRow, LeaseState};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -55,7 +55,21 @@ fn snapshot() -> Snapshot {
         panics: 1,
         handovers: 5,
     };
+    let certificate = |side, role, expires_at| CertificateRow {
+        side,
+        role,
+        file: format!("/tls/{side}.pem"),
+        expires_at,
+    };
     Snapshot {
+        secrets: SecretFigures {
+            rotations: vec![("password", 2), ("certificate", 1)],
+            refused: vec![("unreadable", 0), ("key_mismatch", 3)],
+            certificates: vec![
+                certificate("client", "own", 1_900_000_000),
+                certificate("server", "authority", -5),
+            ],
+        },
         version: 12,
         at: events::Time::from_micros(5_500_000),
         pools: vec![shop, odd],
@@ -139,6 +153,20 @@ fn budget() -> events::snapshot::BudgetRow {
 }
 
 fn facts() -> Facts<'static> {
+    static SETTINGS: std::sync::OnceLock<crate::settings::Figures> = std::sync::OnceLock::new();
+    let settings = SETTINGS.get_or_init(|| {
+        use config::rollout::{State, Why};
+        let figures = crate::settings::Figures::default();
+        figures
+            .version
+            .store(7, std::sync::atomic::Ordering::Relaxed);
+        figures
+            .drift
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        figures.ended(State::Applied);
+        figures.ended(State::RolledBack(Why::Hurts));
+        figures
+    });
     let process = Process {
         cpu_us: Some(1_230_000),
         resident_bytes: Some(4096),
@@ -151,6 +179,7 @@ fn facts() -> Facts<'static> {
         version: "1.2.3",
         process,
         log_lines_dropped: 6,
+        settings: Some(settings),
     }
 }
 

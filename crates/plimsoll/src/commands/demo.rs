@@ -253,8 +253,7 @@ struct Pooler {
 
 impl Pooler {
     fn start(plan: Plan) -> anyhow::Result<Pooler> {
-        let reload = Box::new(|| Err("the demonstration has no settings file".into()));
-        let proxy = Proxy::start(plan, reload)?;
+        let proxy = Proxy::start(plan, Box::new(proxy::NoFile))?;
         let handle = proxy.handle();
         let address = handle.addresses().first().copied();
         let address = address.context("the pooler listens nowhere")?;

@@ -119,7 +119,7 @@ fn places(reach: &ReachArgs) -> anyhow::Result<Vec<Place>> {
     }
     let known = || FILES.iter().map(PathBuf::from).find(|file| file.exists());
     if let Some(file) = reach.file.clone().or_else(known) {
-        let plan = load(&file, &Overrides::default())
+        let plan = load(&file, &Overrides::default(), &proxy::Disk::default())
             .map_err(|errors| anyhow::anyhow!("{}", errors.render()))
             .with_context(|| {
                 format!(

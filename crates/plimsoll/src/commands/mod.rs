@@ -5,8 +5,10 @@ mod check;
 mod completions;
 mod demo;
 mod guards;
+mod predict_worker;
 mod reach;
 mod run;
+mod settings;
 mod size;
 mod template;
 
@@ -25,7 +27,13 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Template(args) => template::run(&args),
+        Command::Plan(args) => settings::plan(&args),
+        Command::Apply(args) => settings::apply(&args),
+        Command::History(args) => settings::history(&args),
+        Command::Rollback(args) => settings::rollback(&args),
+        Command::Status(args) => settings::status(&args),
         Command::Completions(args) => completions::run(args),
+        Command::PredictWorker => predict_worker::run(),
     }
 }
 

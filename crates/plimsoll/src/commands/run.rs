@@ -2,10 +2,12 @@
 
 use super::reach;
 use crate::cli::{GuardWord, LogFormat, RunArgs};
+use crate::plane::ByKeeper;
 use crate::sandbox::{Options, Sandbox, percent};
 use crate::serve::{self, Serve};
 use anyhow::Context;
 use config::{Overrides, Plan, UrlOptions};
+use control::settings::keeper::{self, BootError, Prepared, StateDirectory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,36 +28,35 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         metrics_listen: args.metrics,
         guards: args.guards.map(GuardWord::mode),
     };
-    let (plan, source, sandbox) = if let Some(file) = &args.source.file {
-        let Some(plan) = load_or_explain(file, &overrides) else {
+    let disk = proxy::Disk::default();
+    let (plan, prepared, sandbox) = if let Some(file) = &args.source.file {
+        let Some(prepared) = prepare(file, overrides, &disk, &args)? else {
             return Ok(ExitCode::FAILURE);
         };
-        (plan, Source::File(file.clone(), overrides), None)
+        (prepared.plan().clone(), Some(prepared), None)
     } else if let Some(url) = &args.source.database {
         let Some(plan) = explained(from_url(url.reveal(), &args, overrides)) else {
             return Ok(ExitCode::FAILURE);
         };
-        (plan, Source::Fixed, None)
+        (plan, None, None)
     } else {
         overrides.line = Some(args.line.unwrap_or(SANDBOX_LINE));
         let mut options = Options::from_env();
         options.max_connections = SANDBOX_CONNECTIONS;
         let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
         let plan = sandbox_plan(&sandbox, &args, overrides)?;
-        (plan, Source::Fixed, Some(sandbox))
+        (plan, None, Some(sandbox))
     };
     let _log = start_log(&plan, &args)?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
     let introduced = plan.clone();
-    let fixed = matches!(source, Source::Fixed);
+    let fixed = prepared.is_none();
     let sandboxed = sandbox.is_some();
-    let reload: proxy::Reload = match source {
-        Source::File(file, overrides) => Box::new(move || {
-            load(&file, &overrides).map_err(|e| proxy::ReloadError { lines: e.lines() })
-        }),
-        Source::Fixed => Box::new(|| Err("there is no settings file to read again".into())),
+    let keeper: Box<dyn proxy::Keeper> = match &prepared {
+        Some(prepared) => Box::new(ByKeeper(prepared.commands())),
+        None => Box::new(proxy::NoFile),
     };
     let started = Box::new(move |handle: &proxy::Handle| {
         if fixed {
@@ -65,11 +66,58 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     });
     let served = serve::run(Serve {
         plan,
-        reload,
+        keeper,
+        disk,
+        prepared,
         started,
     });
     drop(sandbox);
     served
+}
+
+/// Where the history usually is.
+const STATE: &str = "/var/lib/plimsoll";
+
+/// Reads the settings and their history. `None`: they have mistakes, which were told.
+fn prepare(
+    file: &Path,
+    overrides: Overrides,
+    disk: &proxy::Disk,
+    args: &RunArgs,
+) -> anyhow::Result<Option<Prepared>> {
+    // systemd names one or several, with colons between.
+    let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
+    let given = given.split(':').next().filter(|dir| !dir.is_empty());
+    let usual = given.map(PathBuf::from).or_else(|| {
+        let usual = PathBuf::from(STATE);
+        usual.is_dir().then_some(usual)
+    });
+    let options = keeper::Options {
+        path: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+        overrides,
+        secrets: Arc::new(disk.clone()),
+        state: match &args.state {
+            Some(dir) => StateDirectory::At(dir.clone()),
+            None => StateDirectory::Usual(usual.into_iter().collect()),
+        },
+        baseline: args.baseline.clone(),
+        container: in_container(),
+    };
+    match keeper::prepare(options) {
+        Ok(prepared) => Ok(Some(prepared)),
+        Err(BootError::Mistakes(errors, note)) => {
+            explain(&errors, note.as_deref());
+            Ok(None)
+        }
+        Err(BootError::Store(error)) => Err(error).context("no history, not even in memory"),
+    }
+}
+
+/// A container's marks: those of Docker, Podman and Kubernetes.
+fn in_container() -> bool {
+    let marks = ["/.dockerenv", "/run/.containerenv"];
+    marks.iter().any(|mark| Path::new(mark).exists())
+        || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 /// How to connect, for who started without a file. A password is shown only
@@ -93,41 +141,27 @@ fn introduce(plan: &Plan, handle: &proxy::Handle, sandbox: bool) {
     }
 }
 
-/// Where RELOAD reads from.
-enum Source {
-    File(PathBuf, Overrides),
-    Fixed,
-}
-
-/// Reads files for the settings' reader.
-struct Disk;
-
-impl config::Source for Disk {
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        std::fs::read(path)
-    }
-
-    fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-}
-
-pub(super) fn load(file: &Path, overrides: &Overrides) -> Result<Plan, config::Errors> {
-    config::load_with(file, &Disk, overrides)
-}
-
-fn load_or_explain(file: &Path, overrides: &Overrides) -> Option<Plan> {
-    explained(load(file, overrides))
+pub(super) fn load(
+    file: &Path,
+    overrides: &Overrides,
+    disk: &proxy::Disk,
+) -> Result<Plan, config::Errors> {
+    config::load_with(file, disk, overrides)
 }
 
 #[expect(
     clippy::print_stderr,
     reason = "a person reads what is wrong with the settings"
 )]
+fn explain(errors: &config::Errors, note: Option<&str>) {
+    eprintln!("{}", errors.render());
+    if let Some(note) = note {
+        eprintln!("note: {note}");
+    }
+}
+
 fn explained(result: Result<Plan, config::Errors>) -> Option<Plan> {
-    result
-        .map_err(|errors| eprintln!("{}", errors.render()))
-        .ok()
+    result.map_err(|errors| explain(&errors, None)).ok()
 }
 
 fn from_url(url: &str, args: &RunArgs, overrides: Overrides) -> Result<Plan, config::Errors> {

@@ -90,6 +90,7 @@ impl Upstream {
             return;
         }
         self.next_sample = now.after(AUTO_PERIOD);
+        self.turn_tape(now);
         let spare: u32 = self.pools.iter().flatten().map(spare).sum();
         for p in 0..self.pools.len() {
             let Some(Some(pool)) = self.pools.get(p) else {

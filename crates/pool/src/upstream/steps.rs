@@ -7,6 +7,7 @@ use crate::figures::ConnState;
 use crate::list::{List, NIL};
 use crate::one_pool::{Mode, Pool};
 use crate::queue::{Pick, Waiter};
+use events::shape::End;
 use events::{CloseReason, PoolId, RefuseReason, Time, WorkerId};
 
 impl Upstream {
@@ -30,6 +31,9 @@ impl Upstream {
                 let hold = now.since(conn.since);
                 pool.queue.flows.returned(flow, hold);
                 pool.hold.record(hold);
+                if conn.mark.is_set() {
+                    self.tape.ended(now, conn.mark, End::Returned);
+                }
             }
             State::Moving { waiter } if waiter != NIL => {
                 self.conns.get_mut(i).state = State::Moving { waiter: NIL };
@@ -99,6 +103,7 @@ impl Upstream {
             pool.wait.record(waited);
             pool.grants += 1;
             self.served_after_all(conn.pool as usize, &waiter);
+            self.conns.get_mut(i).mark = waiter.mark;
             self.set_state(
                 now,
                 i,
@@ -107,6 +112,7 @@ impl Upstream {
                     flow: waiter.flow,
                 },
             );
+            self.tape_grant(now, i);
             self.actions.push_back(Action::Grant {
                 worker: conn.worker,
                 client,
@@ -278,6 +284,13 @@ impl Upstream {
 
     pub(super) fn refuse_waiter(&mut self, now: Time, p: usize, i: u32, reason: RefuseReason) {
         let gone = self.drop_waiter(p, i);
+        if gone.mark.is_set() {
+            let end = match reason {
+                RefuseReason::WaitTimeout => End::TimedOut,
+                _ => End::Refused,
+            };
+            self.tape.ended(now, gone.mark, end);
+        }
         self.counters.refusals[reason as usize] += 1;
         let text = self
             .at(p)

@@ -9,6 +9,7 @@ mod many;
 mod monitor;
 mod shedding;
 mod sizing;
+mod taping;
 mod waiting;
 mod weights;
 

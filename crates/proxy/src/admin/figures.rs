@@ -76,6 +76,7 @@ impl Handle {
             closes: vec![0; events::CloseReason::COUNT],
             refusals: vec![0; events::RefuseReason::COUNT],
             guards: self.guards_row(),
+            secrets: common.secrets.figures(),
             ..Snapshot::default()
         };
         snapshot.pools = places.iter().map(|p| pool_row(p, now, detail)).collect();

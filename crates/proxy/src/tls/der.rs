@@ -172,6 +172,11 @@ impl<'a> Certificate<'a> {
         })
     }
 
+    /// When it ends, in seconds since 1970 UTC.
+    pub(super) fn expires_at(&self) -> i64 {
+        self.not_after
+    }
+
     pub(super) fn valid_at(&self, unix_seconds: u64) -> bool {
         i64::try_from(unix_seconds)
             .is_ok_and(|now| (self.not_before..=self.not_after).contains(&now))

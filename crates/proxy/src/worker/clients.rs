@@ -10,6 +10,7 @@ use mio::Interest;
 use relay::{Peer, PoolKey};
 use rustls::server::UnbufferedServerConnection;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -245,15 +246,26 @@ impl Worker {
         }
     }
 
+    /// A session with the certificate of now, and the channel binding of that.
+    fn own_tls(&self) -> (Option<UnbufferedServerConnection>, Option<Arc<[u8]>>) {
+        let Some(own) = self.client_tls.clone() else {
+            return (None, None);
+        };
+        (
+            UnbufferedServerConnection::new(own.config).ok(),
+            own.binding,
+        )
+    }
+
     /// The hub agreed to TLS.
     pub(super) fn start_tls(&mut self, slot: u32) {
-        let config = self.client_tls.clone();
         let peer = Peer::Client(slot);
-        let session = config.and_then(|c| UnbufferedServerConnection::new(c).ok());
+        let (session, binding) = self.own_tls();
         let (Some(conn), Some(session)) = (self.conn(peer), session) else {
             return self.gone(peer, None);
         };
         conn.tls = Some(Box::new(TlsStream::new(session)));
+        conn.binding = binding;
         conn.handshaking = true;
         conn.readable = true;
         self.look_again(peer);
@@ -261,8 +273,7 @@ impl Worker {
 
     /// The first byte is a TLS handshake's: TLS without SSLRequest.
     pub(super) fn direct_tls(&mut self, peer: Peer, input: &[u8]) -> bool {
-        let config = self.client_tls.clone();
-        let session = config.and_then(|c| UnbufferedServerConnection::new(c).ok());
+        let (session, binding) = self.own_tls();
         let (Some(conn), Some(session)) = (self.conn(peer), session) else {
             self.gone(peer, None);
             return false;
@@ -273,6 +284,7 @@ impl Worker {
             return false;
         }
         conn.tls = Some(stream);
+        conn.binding = binding;
         conn.handshaking = true;
         conn.direct = true;
         conn.readable = true;
@@ -307,8 +319,10 @@ impl Worker {
         conn.readable = true;
         let session = tls_stream.connection();
         let (description, name) = (tls::describe(session), tls::peer_common_name(session));
+        let binding = conn.binding.take();
         self.hub
             .tls_established(slot, &description, name.as_deref());
+        self.hub.bind_channel(slot, binding);
         self.look_again(peer);
     }
 }

@@ -3,11 +3,12 @@
 use super::{Kind, Worker, token};
 use crate::address::{Endpoint, Remote};
 use crate::outgoing::{self, OtherWay, Outgoing, Purpose, Stage, Way};
+use crate::secrets::{Doubted, Verdict};
 use crate::socket::{Conn, Got};
 use crate::tls;
 use config::SslMode;
-use events::Time;
 use events::snapshot::Address;
+use events::{ConnId, Time};
 use mio::Interest;
 use std::io;
 use std::time::Duration;
@@ -109,12 +110,58 @@ impl Worker {
             self.connect_other_way(slot, &said);
             return false;
         }
+        if let Some(doubt) = self.hub.wants_secret(slot) {
+            self.doubt(slot, doubt);
+            return false;
+        }
         if !self.hub.is_logging_in(slot)
             && let Some(conn) = self.conn(relay::Peer::Server(slot))
         {
             conn.other_way = None;
+            conn.logging_in = false;
         }
         true
+    }
+
+    /// The server refused the proof: another thread reads the secret again.
+    fn doubt(&mut self, slot: u32, doubt: relay::Doubt) {
+        let conn = self.servers.get_mut(slot as usize).and_then(Option::take);
+        if let Some(mut conn) = conn {
+            let _ = self.poll.registry().deregister(&mut conn.stream);
+        }
+        let relay::Doubt { conn, info, count } = doubt;
+        let asked = self.helpers.doubt(Doubted {
+            worker: self.id,
+            slot,
+            conn,
+            info,
+            count,
+        });
+        if !asked {
+            self.judged(slot, conn, Verdict::Refused { for_good: false });
+        }
+    }
+
+    /// What came of that.
+    pub(super) fn judged(&mut self, slot: u32, conn: ConnId, verdict: Verdict) {
+        match verdict {
+            Verdict::Again(info) => {
+                if self.hub.log_in_again(slot, conn, info) {
+                    self.connect(Purpose::Server { slot, conn });
+                }
+            }
+            Verdict::Refused { for_good } => {
+                self.hub.keep_refusal(
+                    self.now,
+                    slot,
+                    conn,
+                    for_good,
+                    &mut self.port,
+                    &mut self.out,
+                );
+                self.settle(&[]);
+            }
+        }
     }
 
     /// The server refused a login, and `sslmode` has another way: the same
@@ -268,6 +315,14 @@ impl Worker {
             }));
             self.hub.has_other_way(slot);
         }
+        if self
+            .common
+            .read()
+            .can_reread(self.hub.server_pool(slot, id))
+        {
+            self.hub.can_read_secret_again(slot);
+        }
+        conn.logging_in = true;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let watched = self.poll.registry().reregister(
             &mut conn.stream,

@@ -147,6 +147,7 @@ impl Worker {
             Mail::Arrival(arrival) => Whose::Pool(arrival.transfer.pool()),
             Mail::Derived { peer, .. } => Whose::Peer(*peer),
             Mail::Console { client, .. } => Whose::Peer(Peer::Client(client.slot)),
+            Mail::Judged { slot, .. } => Whose::Peer(Peer::Server(*slot)),
             Mail::Resolved { ticket, .. } => self.whose_event(Kind::Outgoing, slot_of(*ticket)),
             _ => Whose::Nobody,
         }

@@ -43,6 +43,11 @@ impl Worker {
                     &mut self.out,
                 );
             }
+            Mail::Judged {
+                slot,
+                conn,
+                verdict,
+            } => self.judged(slot, conn, verdict),
             Mail::Resolved { ticket, result } => self.resolved(ticket, result),
             Mail::Cancel {
                 requester,

@@ -96,8 +96,8 @@ impl Hub {
     }
 
     pub(super) fn can_bind(&mut self, slot: u32) -> bool {
-        self.directory.settings.channel_binding.is_some()
-            && self.login_mut(slot).is_some_and(|l| l.tls.is_some())
+        self.login_mut(slot)
+            .is_some_and(|l| l.tls.is_some() && l.binding.is_some())
     }
 
     /// Keys that were derived elsewhere.
@@ -245,7 +245,7 @@ impl Hub {
             return self.bad_login(slot, "malformed SASL message", io);
         };
         let can_bind = self.can_bind(slot);
-        let data = self.directory.settings.channel_binding.clone();
+        let data = self.login_mut(slot).and_then(|l| l.binding.clone());
         let binding = match (initial.mechanism, can_bind, data.as_deref()) {
             ("SCRAM-SHA-256-PLUS", true, Some(data)) => ChannelBinding::EndPoint(data),
             ("SCRAM-SHA-256", true, _) => ChannelBinding::Unused,

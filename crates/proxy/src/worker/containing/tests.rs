@@ -81,7 +81,7 @@ fn proxy(server: u16, workers: u16) -> Proxy {
     plan.listen[0].port = 0;
     plan.unix_socket_dir = None;
     plan.workers = Some(workers);
-    Proxy::start(plan, Box::new(|| Err("none".into()))).expect("it starts")
+    Proxy::start(plan, Box::new(crate::NoFile)).expect("it starts")
 }
 
 struct Client(TcpStream);

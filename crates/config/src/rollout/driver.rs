@@ -1,0 +1,416 @@
+//! Drives changes through the table, one at a time: proposals, answers and
+//! snapshots go in, [`Action`]s come out.
+//!
+//! The shell does the actions in their order. A [`Action::Record`] must be on
+//! disk before the next one is done: a process that ends between the two finds
+//! in its journal what it was about to do, and [`Driver::resume`] goes on from
+//! there. The invariant: once nothing is open, all of [`Driver::current`] serves.
+
+use super::parts::{Action, Answer, Current, Ended, Open, Proposal, Refusal};
+use super::{
+    Grounds, Illegal, Input, Judge, JudgeSettings, Nature, State, Task, Verdict, begin, between,
+    nature, next,
+};
+use crate::change::with_key;
+use crate::diff::diff;
+use crate::plan::Plan;
+use events::snapshot::Snapshot;
+use events::{Guard, GuardMode, Time};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two looks while a change is judged.
+const LOOK: Duration = Duration::from_millis(200);
+/// While the whole is watched, after its first seconds.
+const LOOK_WATCHING: Duration = Duration::from_secs(1);
+/// While nothing is open: for the comparison with before.
+const LOOK_IDLE: Duration = Duration::from_secs(10);
+/// How far back "before" reaches, at least.
+const BEFORE: Duration = Duration::from_secs(30);
+/// Settings of the console that are kept until the file is read again.
+const OVERLAYS_MAX: usize = 200;
+
+/// One change at a time, from a proposal to its end.
+#[derive(Debug)]
+pub struct Driver {
+    settings: JudgeSettings,
+    current: Current,
+    open: Option<Open>,
+    judge: Option<Judge>,
+    /// A guard that only watches, or a person's order: it has spoken already.
+    spoken: bool,
+    overlays: Vec<(String, String)>,
+    older: Option<Arc<Snapshot>>,
+    middle: Option<Arc<Snapshot>>,
+    latest: Option<Arc<Snapshot>>,
+    actions: VecDeque<Action>,
+}
+
+impl Driver {
+    /// With a version that serves already.
+    pub fn new(current: Current, settings: JudgeSettings) -> Driver {
+        Driver {
+            settings,
+            current,
+            open: None,
+            judge: None,
+            spoken: false,
+            overlays: Vec::new(),
+            older: None,
+            middle: None,
+            latest: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// The version that serves; while a change is open, the one before it.
+    pub fn current(&self) -> &Current {
+        &self.current
+    }
+
+    /// The change on its way.
+    pub fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// How long until the next look is wanted.
+    pub fn look_after(&self, now: Time) -> Duration {
+        match &self.open {
+            None => LOOK_IDLE,
+            Some(open) => match open.state {
+                State::Watching if spent(open.since, now) > self.settings.step_max => LOOK_WATCHING,
+                _ => LOOK,
+            },
+        }
+    }
+
+    /// Begins a change. The shell has looked just before, and the version is in
+    /// the history. A person's order, and what only gives more room, take the
+    /// place of an open change.
+    ///
+    /// # Errors
+    /// Why it is not begun; nothing has changed then.
+    pub fn propose(&mut self, now: Time, proposal: Proposal) -> Result<Nature, Refusal> {
+        if let Some(refusal) = self.refusal(&proposal.plan, proposal.now) {
+            return Err(refusal);
+        }
+        let nature = self.nature(&proposal);
+        if self.open.is_some() {
+            self.supersede(now);
+        }
+        let (state, task) = begin();
+        self.overlays.clear();
+        self.judge = None;
+        self.spoken = false;
+        self.open = Some(Open {
+            from: self.current.version,
+            proposal,
+            nature,
+            state,
+            since: now,
+        });
+        self.entered(task, String::new());
+        Ok(nature)
+    }
+
+    /// Why a proposal of this plan would not be begun.
+    pub fn refusal(&self, plan: &Plan, now: bool) -> Option<Refusal> {
+        let changes = diff(self.base(), plan);
+        match &self.open {
+            Some(open) if open.state.is_whole() && changes.is_empty() => Some(Refusal::Same),
+            Some(open) if !now && nature(&changes, now, false).tightens => Some(Refusal::Busy {
+                version: open.proposal.version,
+                state: open.state,
+            }),
+            None if changes.is_empty() => Some(Refusal::Same),
+            _ => None,
+        }
+    }
+
+    /// What a next change would begin from: an open one that serves whole is
+    /// kept, the steps of another are not.
+    fn base(&self) -> &Plan {
+        match &self.open {
+            Some(open) if open.state.is_whole() => &open.proposal.plan,
+            _ => &self.current.plan,
+        }
+    }
+
+    fn nature(&self, proposal: &Proposal) -> Nature {
+        let changes = diff(self.base(), &proposal.plan);
+        // Without the guard nothing is staged: it would be taken back by nobody.
+        let guarded = self.guard_mode() == GuardMode::Enforce;
+        nature(&changes, proposal.now || !guarded, proposal.forced)
+    }
+
+    /// The open change gives way: one that serves whole stays, of another the
+    /// old values serve first, since what follows may yet be refused.
+    fn supersede(&mut self, now: Time) {
+        let Some(open) = &self.open else { return };
+        let begun = matches!(open.state, State::Staging { .. } | State::Reverting(_));
+        if begun && !open.state.is_whole() {
+            let version = open.proposal.version;
+            let plan = self.overlaid((*self.current.plan).clone());
+            self.actions.push_back(Action::Serve { version, plan });
+        }
+        self.step(now, Input::Superseded, String::new());
+    }
+
+    /// After a new start: the change that the journal left open. What serves is
+    /// [`Driver::current`].
+    pub fn resume(&mut self, now: Time, proposal: Proposal, nature: Nature, state: State) {
+        self.open = Some(Open {
+            from: self.current.version,
+            proposal,
+            nature,
+            state,
+            since: now,
+        });
+        self.step(now, Input::Restarted, "the process began anew".to_owned());
+    }
+
+    /// What came of an action. Late answers of an ended change are dropped.
+    pub fn answer(&mut self, now: Time, answer: Answer) {
+        let open = self.open.as_ref();
+        if open.is_some_and(|o| o.proposal.version == answer.version) {
+            self.step(now, answer.input, answer.note);
+        }
+    }
+
+    /// A person wants the open change back. True: there is one.
+    pub fn rollback(&mut self, now: Time, note: &str) -> bool {
+        let open = self.open.is_some();
+        if open {
+            self.step(now, Input::RollbackAsked, note.to_owned());
+        }
+        open
+    }
+
+    /// The console has SET a key: it holds until a version begins to serve that
+    /// was read from a file, also through the steps of an open change.
+    pub fn overlay(&mut self, key: &str, value: &str) {
+        self.overlays.retain(|(known, _)| known != key);
+        if self.overlays.len() < OVERLAYS_MAX {
+            self.overlays.push((key.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// The file was read again: what the console SET is over.
+    pub fn clear_overlays(&mut self) {
+        self.overlays.clear();
+    }
+
+    /// Secrets were read anew: what serves and what shall serve have new ones.
+    pub fn refresh(&mut self, with: impl Fn(&Plan) -> Plan) {
+        self.current.plan = Arc::new(with(&self.current.plan));
+        if let Some(open) = &mut self.open {
+            open.proposal.plan = Arc::new(with(&open.proposal.plan));
+        }
+    }
+
+    /// The newest figures.
+    pub fn look(&mut self, snapshot: &Arc<Snapshot>) {
+        let now = snapshot.at;
+        self.remember(snapshot);
+        let Some(open) = &self.open else {
+            return;
+        };
+        let (state, since, by_person) = (open.state, open.since, open.nature.now);
+        let serves = matches!(state, State::Staging { serves: true, .. });
+        if !serves && state != State::Watching {
+            return;
+        }
+        let judgement = match &mut self.judge {
+            Some(judge) => judge.look(snapshot),
+            None => super::Judgement::default(),
+        };
+        let note = sentences(&judgement.grounds);
+        match judgement.verdict {
+            Some(Verdict::Worse) => self.worse(now, note, by_person),
+            Some(verdict) if serves => self.step(now, Input::Judged(verdict), note),
+            _ => {}
+        }
+        // A step that nobody judges (its guard has spoken) goes on by time.
+        if serves && self.judge.is_none() && spent(since, now) >= self.settings.step_min {
+            self.step(now, Input::Judged(Verdict::Unknown), String::new());
+        }
+        let watching = self.open.as_ref().filter(|o| o.state == State::Watching);
+        if watching.is_some_and(|o| spent(o.since, now) >= self.settings.watch) {
+            self.step(now, Input::WatchEnded, String::new());
+        }
+    }
+
+    fn worse(&mut self, now: Time, note: String, by_person: bool) {
+        let mode = self.guard_mode();
+        let version = self.open.as_ref().map_or(0, |o| o.proposal.version);
+        if mode == GuardMode::Enforce && !by_person {
+            self.actions.push_back(Action::Guard {
+                guard: Guard::AutoRevert,
+                mode,
+                text: note.clone(),
+            });
+            return self.step(now, Input::Judged(Verdict::Worse), note);
+        }
+        // Said once; then the change goes its way.
+        self.judge = None;
+        if std::mem::replace(&mut self.spoken, true) {
+            return;
+        }
+        if mode == GuardMode::Observe {
+            self.actions.push_back(Action::Guard {
+                guard: Guard::AutoRevert,
+                mode,
+                text: note.clone(),
+            });
+        }
+        let text = format!("it hurts, and stays: {note}");
+        self.actions.push_back(Action::Note { version, text });
+    }
+
+    /// The guard's mode in what served before: a change cannot switch off its own
+    /// judge. The one switch can.
+    fn guard_mode(&self) -> GuardMode {
+        let set = self.current.plan.guards;
+        let off = self.latest.as_ref().is_some_and(|s| s.guards.off.is_some());
+        let holds = if off { set.observing() } else { set };
+        holds.mode(Guard::AutoRevert)
+    }
+
+    fn remember(&mut self, snapshot: &Arc<Snapshot>) {
+        self.latest = Some(Arc::clone(snapshot));
+        // While a change serves, "before" stays what it was.
+        if self.judge.is_some() {
+            return;
+        }
+        let stale = |s: &Arc<Snapshot>| spent(s.at, snapshot.at) >= BEFORE;
+        if self.middle.as_ref().is_none_or(stale) {
+            self.older = self.middle.replace(Arc::clone(snapshot));
+        }
+    }
+
+    fn step(&mut self, now: Time, input: Input, note: String) {
+        let Some(open) = &mut self.open else { return };
+        match next(open.nature, open.state, input) {
+            Ok((state, task)) => {
+                let same = state == open.state;
+                if !same {
+                    open.state = state;
+                    open.since = now;
+                }
+                match (same, task) {
+                    (true, Task::Watch | Task::Judge) => {}
+                    _ => self.entered(task, note),
+                }
+            }
+            // An answer that came too late, such as a probe's after a rollback.
+            Err(Illegal { .. }) => {}
+        }
+    }
+
+    /// Records the state that was entered, and asks for its task.
+    fn entered(&mut self, task: Task, note: String) {
+        let Some(open) = &self.open else { return };
+        let (version, state) = (open.proposal.version, open.state);
+        self.actions.push_back(Action::Record {
+            version,
+            from: open.from,
+            nature: open.nature,
+            state,
+            note: note.clone(),
+        });
+        let old = Arc::clone(&self.current.plan);
+        let new = Arc::clone(&open.proposal.plan);
+        match task {
+            Task::Check => self.actions.push_back(Action::Check(open.proposal.clone())),
+            Task::Predict => {
+                let action = Action::Predict { version, old, new };
+                self.actions.push_back(action);
+            }
+            Task::Probe => self.actions.push_back(Action::Probe { version, old, new }),
+            Task::Serve { step, of } => {
+                let plan = self.overlaid(between(&old, &new, step, of));
+                self.actions.push_back(Action::Serve { version, plan });
+            }
+            Task::ServeOld => {
+                self.judge = None;
+                let plan = self.overlaid((*old).clone());
+                self.actions.push_back(Action::Serve { version, plan });
+            }
+            Task::Judge => self.begin_to_judge(state),
+            Task::Watch => {}
+            Task::Rest => self.end(state, note),
+        }
+    }
+
+    fn begin_to_judge(&mut self, state: State) {
+        let Some(open) = &self.open else { return };
+        let version = open.proposal.version;
+        if matches!(state, State::Staging { step, of, .. } if step == of) {
+            self.actions.push_back(Action::Serving { version });
+        }
+        let before = self.older.as_ref().or(self.middle.as_ref());
+        if let (None, Some(before), Some(latest)) = (&self.judge, before, &self.latest)
+            && self.guard_mode() != GuardMode::Off
+            && !self.spoken
+        {
+            self.judge = Some(Judge::new(self.settings, before, latest));
+        }
+        if let Some(judge) = &mut self.judge {
+            judge.begin_step(open.since);
+        }
+    }
+
+    fn end(&mut self, state: State, note: String) {
+        let Some(open) = self.open.take() else { return };
+        self.judge = None;
+        let version = open.proposal.version;
+        if state == State::Applied {
+            self.current = Current {
+                version,
+                plan: open.proposal.plan,
+            };
+        }
+        // What comes next is compared with how it is now.
+        (self.older, self.middle) = (None, self.latest.clone());
+        self.actions.push_back(Action::Ended(Ended {
+            version,
+            from: open.from,
+            state,
+            note,
+        }));
+    }
+
+    fn overlaid(&self, mut plan: Plan) -> Arc<Plan> {
+        for (key, value) in &self.overlays {
+            // It was good when it was SET; where it no longer fits, the file's value holds.
+            if let Ok((with, _)) = with_key(&plan, key, value) {
+                plan = with;
+            }
+        }
+        Arc::new(plan)
+    }
+}
+
+fn spent(from: Time, to: Time) -> Duration {
+    Duration::from_micros(to.as_micros().saturating_sub(from.as_micros()))
+}
+
+fn sentences(grounds: &[Grounds]) -> String {
+    /// What a person reads at once.
+    const SHOWN: usize = 3;
+    let mut text: Vec<String> = grounds.iter().take(SHOWN).map(Grounds::to_string).collect();
+    if grounds.len() > SHOWN {
+        text.push(format!("and {} more", grounds.len() - SHOWN));
+    }
+    text.join("; ")
+}
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

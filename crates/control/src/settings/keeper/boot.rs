@@ -1,0 +1,448 @@
+//! What serves when the process starts, from the settings file, the history,
+//! and what the last process was about to do.
+//!
+//! | history | the file | what serves |
+//! |---|---|---|
+//! | none | good | the file: adopted; not ready where it fails the check |
+//! | none | with mistakes | nothing: the mistakes |
+//! | there | as the history | it |
+//! | there | differs, source deploy | the history; the file goes through the gate |
+//! | there | differs, was turned down before | the history; the file is held |
+//! | there | differs, source store | the history; the file is held |
+//! | there | with mistakes | the history; the file is held |
+//!
+//! Where the guard of drift does not enforce, the file serves as it is.
+
+use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running, StateDirectory};
+use crate::settings::content::{Content, short};
+use crate::settings::figures::Figures;
+use crate::settings::gate;
+use crate::settings::store::{NewVersion, Store, StoreError, VersionRow, now_ms};
+use crate::watch::{BYTES_MAX, Watch, read_bounded};
+use config::rollout::{Current, Driver, JudgeSettings, Origin, Proposal, State};
+use config::{Class, Errors, Plan, SettingsSource};
+use events::{Guard, GuardMode};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+/// Who makes the changes that nobody asked for.
+const ITSELF: &str = "plimsoll";
+
+/// Why nothing can serve.
+#[derive(Debug)]
+pub enum BootError {
+    /// The settings file has mistakes, and there is no history to serve from; or
+    /// there is one, and why it cannot.
+    Mistakes(Errors, Option<String>),
+    /// SQLite does not even work in memory.
+    Store(StoreError),
+}
+
+impl From<StoreError> for BootError {
+    fn from(error: StoreError) -> BootError {
+        BootError::Store(error)
+    }
+}
+
+/// What serves first, and all that the keeper needs to begin.
+pub struct Prepared {
+    options: Options,
+    store: Store,
+    watch: Watch,
+    version: u64,
+    serves: Content,
+    /// What the file says, where that is something else.
+    file: Option<Content>,
+    /// Why it is held.
+    drift: Option<String>,
+    held_back: Option<String>,
+    /// To be said once there is a log.
+    said: Vec<String>,
+    commands: SyncSender<Command>,
+    inbox: Receiver<Command>,
+}
+
+/// Decides what serves. Nothing is started yet; the history is opened.
+///
+/// # Errors
+/// The settings file has mistakes and nothing else can serve.
+pub fn prepare(options: Options) -> Result<Prepared, BootError> {
+    // The watch begins before the reading: what changes in between is seen.
+    let watch = Watch::new([options.path.clone()]);
+    let file = Content::read(&options.path, &options.overrides, &options.secrets);
+    let mut said = Vec::new();
+    let directory = match &file {
+        Ok(content) => content.plan.keeping.directory.clone(),
+        Err(_) => {
+            let bytes = read_bounded(&options.path, BYTES_MAX).unwrap_or_default();
+            config::state_directory(&options.path, &String::from_utf8_lossy(&bytes))
+        }
+    };
+    let mut store = open_store(&options.state, directory.as_deref(), &mut said)?;
+    if store.current()?.is_none() {
+        adopt_baseline(&options, &mut store, &mut said);
+    }
+    let current = current(&store, &options, file.as_ref().ok(), &mut said)?;
+    let (commands, inbox) = sync_channel(COMMANDS_MAX);
+    let mut prepared = match (file, current) {
+        (Err(errors), None) => return Err(BootError::Mistakes(errors, said.pop())),
+        (Ok(content), None) => Prepared {
+            version: adopt(
+                &mut store,
+                &content,
+                "no history: taken as it is",
+                &mut said,
+            ),
+            held_back: unready(&content, &mut said),
+            serves: content,
+            file: None,
+            drift: None,
+            options,
+            store,
+            watch,
+            said,
+            commands,
+            inbox,
+        },
+        (file, Some((row, serves))) => {
+            let prepared = Prepared {
+                version: row.id,
+                serves,
+                file: None,
+                drift: None,
+                held_back: None,
+                options,
+                store,
+                watch,
+                said,
+                commands,
+                inbox,
+            };
+            prepared.beside(file)?
+        }
+    };
+    let files: Vec<PathBuf> = prepared
+        .serves
+        .files
+        .iter()
+        .map(|(p, _)| p.clone())
+        .collect();
+    let path = prepared.options.path.clone();
+    prepared.watch.set_paths(files.into_iter().chain([path]));
+    Ok(prepared)
+}
+
+fn open_store(
+    state: &StateDirectory,
+    stated: Option<&Path>,
+    said: &mut Vec<String>,
+) -> Result<Store, StoreError> {
+    let places: Vec<PathBuf> = match (state, stated) {
+        (StateDirectory::At(path), _) => vec![path.clone()],
+        (StateDirectory::Usual(_), Some(path)) => vec![path.to_owned()],
+        (StateDirectory::Usual(places), None) => places.clone(),
+    };
+    for place in &places {
+        match Store::open(place) {
+            Ok(store) => return Ok(store),
+            Err(error) => said.push(format!("no history: {error}")),
+        }
+    }
+    if places.is_empty() {
+        said.push(
+            "no state directory: the history of settings ends with the process; name one with --state or `directory` in [state]"
+                .to_owned(),
+        );
+    }
+    Store::in_memory()
+}
+
+/// A first version without a change.
+fn adopt(store: &mut Store, content: &Content, why: &str, said: &mut Vec<String>) -> u64 {
+    let new = NewVersion {
+        hash: &content.hash,
+        origin: Origin::Boot,
+        actor: ITSELF,
+        reason: why,
+        temporary: false,
+        files: &content.files,
+    };
+    let adopted = store.add_version(&new).and_then(|version| {
+        store.adopt(version, why)?;
+        Ok(version)
+    });
+    adopted.unwrap_or_else(|error| {
+        said.push(format!("the history is not written: {error}"));
+        1
+    })
+}
+
+fn adopt_baseline(options: &Options, store: &mut Store, said: &mut Vec<String>) {
+    let Some(baseline) = &options.baseline else {
+        return;
+    };
+    // It is compared with the settings file, so it stands in its place.
+    let read = std::fs::read_to_string(baseline).map_err(|e| e.to_string());
+    let content = read.and_then(|text| {
+        let given = [(options.path.clone(), text)];
+        Content::of(&options.path, &given, &options.overrides, &options.secrets)
+            .map_err(|errors| errors.render())
+    });
+    match content {
+        Ok(content) => drop(adopt(store, &content, "the baseline", said)),
+        Err(error) => said.push(format!(
+            "the baseline {} is not used: {error}",
+            baseline.display()
+        )),
+    }
+}
+
+/// What serves by the history, with the secrets of today.
+fn current(
+    store: &Store,
+    options: &Options,
+    file: Option<&Content>,
+    said: &mut Vec<String>,
+) -> Result<Option<(VersionRow, Content)>, StoreError> {
+    let Some(id) = store.current()? else {
+        return Ok(None);
+    };
+    let Some(row) = store.version(id)? else {
+        return Ok(None);
+    };
+    let path = &options.path;
+    // The file may lie elsewhere than at the last start.
+    let files: Vec<(PathBuf, String)> = row
+        .files
+        .iter()
+        .enumerate()
+        .map(|(at, (known, text))| (if at == 0 { path } else { known }.clone(), text.clone()))
+        .collect();
+    let Ok(mut content) = Content::of(path, &files, &options.overrides, &options.secrets) else {
+        return Ok(None);
+    };
+    let itself = content.plan.clone();
+    let secrets = file.map_or(&itself, |file| &file.plan);
+    let missing = config::with_secrets_of(&mut content.plan, secrets);
+    if !missing.is_empty() {
+        said.push(format!(
+            "version {id} of the history cannot serve: its secrets stood in the settings file and are gone ({}); keep them in a password_file",
+            missing.join(", ")
+        ));
+        return Ok(None);
+    }
+    Ok(Some((row, content)))
+}
+
+/// Why the instance is not ready: what serves fails the check, and nothing
+/// better is known.
+fn unready(content: &Content, said: &mut Vec<String>) -> Option<String> {
+    let findings = gate::check(content, None, None);
+    if findings.good() || content.plan.guards.mode(Guard::Drift) != GuardMode::Enforce {
+        said.extend(findings.new_errors);
+        return None;
+    }
+    Some(format!("the settings fail the check: {}", findings.note()))
+}
+
+impl Prepared {
+    /// What serves first.
+    pub fn plan(&self) -> &Plan {
+        &self.serves.plan
+    }
+
+    #[cfg(test)]
+    pub(super) fn store_for_tests(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Where commands go.
+    pub fn commands(&self) -> SyncSender<Command> {
+        self.commands.clone()
+    }
+
+    /// Where the history is; `None`: in memory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.store.directory()
+    }
+
+    /// There is a history: what does the file say beside it?
+    fn beside(mut self, file: Result<Content, Errors>) -> Result<Prepared, BootError> {
+        let guard = self.serves.plan.guards.mode(Guard::Drift);
+        let file = match file {
+            Ok(content) if content.hash == self.serves.hash => {
+                self.serves = content;
+                return Ok(self);
+            }
+            Ok(content) => content,
+            Err(errors) if guard != GuardMode::Enforce => {
+                return Err(BootError::Mistakes(errors, None));
+            }
+            Err(errors) => {
+                let first = errors.lines().into_iter().next().unwrap_or_default();
+                self.drift = Some(format!(
+                    "the settings file has mistakes, version {} serves: {first}",
+                    self.version
+                ));
+                return Ok(self);
+            }
+        };
+        let changes = config::diff(&self.serves.plan, &file.plan);
+        let only_restart = changes.iter().all(|c| c.class == Class::RestartOnly);
+        if guard != GuardMode::Enforce || only_restart {
+            // Nothing of it could be judged, or nobody wants it judged.
+            self.version = adopt(
+                &mut self.store,
+                &file,
+                "changed before the start",
+                &mut self.said,
+            );
+            self.serves = file;
+            return Ok(self);
+        }
+        let deploy = match self.serves.plan.keeping.source {
+            SettingsSource::Auto => self.options.container,
+            source => source == SettingsSource::Deploy,
+        };
+        if !deploy {
+            self.drift = Some(held_text(self.version));
+        } else if let Some((version, state)) = self.store.rejected(&file.hash)? {
+            self.drift = Some(rejected_text(version, state, self.version));
+        } else {
+            // What only a restart changes changes now; the rest goes through the gate.
+            config::take_fixed(&file.plan, &mut self.serves.plan);
+            self.file = Some(file);
+        }
+        Ok(self)
+    }
+
+    /// Starts the keeper's thread, before a data plane that serves [`Prepared::plan`].
+    ///
+    /// # Errors
+    /// The system's, when it gives no thread.
+    pub fn start(self, data: Arc<dyn DataPlane>) -> std::io::Result<Running> {
+        for text in &self.said {
+            tracing::warn!("{text}");
+        }
+        tracing::info!(
+            version = self.version,
+            hash = short(&self.serves.hash),
+            history = self.store.directory().map(|d| d.display().to_string()),
+            "settings serve"
+        );
+        let settings = JudgeSettings {
+            watch: self.serves.plan.keeping.watch,
+            ..JudgeSettings::default()
+        };
+        let current = Current {
+            version: self.version,
+            plan: Arc::new(self.serves.plan.clone()),
+        };
+        let figures = Arc::new(Figures::default());
+        let snapshot = data.snapshot();
+        let now = Instant::now();
+        let mut keeper = Keeper {
+            driver: Driver::new(current, settings),
+            options: self.options,
+            figures: Arc::clone(&figures),
+            store: self.store,
+            current: self.serves,
+            proposed: BTreeMap::new(),
+            to_write: BTreeMap::new(),
+            watch: self.watch,
+            next_poll: now,
+            next_look: now,
+            last: (snapshot.at, now),
+            drift: self.drift.map(|text| Drift {
+                since_ms: now_ms(),
+                text,
+            }),
+            held_back: None,
+            file_waits: false,
+            restores: Vec::new(),
+            waiters: Vec::new(),
+            retry: None,
+            notes: Vec::new(),
+            kept: Vec::new(),
+            temporary: Vec::new(),
+            me: self.commands.clone(),
+            data,
+        };
+        keeper.hold_back(self.held_back);
+        keeper.publish();
+        let (commands, inbox, file) = (self.commands, self.inbox, self.file);
+        let thread = std::thread::Builder::new()
+            .name("settings".into())
+            .spawn(move || {
+                keeper.resume();
+                if let Some(file) = file {
+                    keeper.gate_the_file(file, Origin::Boot);
+                }
+                keeper.run(&inbox);
+            })?;
+        Ok(Running {
+            thread: Some(thread),
+            figures,
+            commands,
+        })
+    }
+}
+
+impl Keeper {
+    /// Takes up what the last process had begun.
+    fn resume(&mut self) {
+        if let Some(drift) = &self.drift {
+            tracing::warn!(undo = "plimsoll status", "{}", drift.text);
+        }
+        let open = match self.store.open_change() {
+            Ok(Some(open)) if open.from == self.driver.current().version => open,
+            _ => return,
+        };
+        let row = self.store.version(open.version).ok().flatten();
+        let content = row.as_ref().and_then(|row| self.stored_content(row).ok());
+        let Some((row, content)) = row.zip(content) else {
+            let back = State::RolledBack(config::rollout::Why::Killed);
+            let note = "its texts cannot be read any more";
+            if let Err(error) = self
+                .store
+                .enter(open.version, open.from, open.nature, back, note)
+            {
+                tracing::error!(%error, "a state of a change was not written down");
+            }
+            return;
+        };
+        tracing::warn!(
+            version = open.version,
+            "a change was under way when the last process ended"
+        );
+        let proposal = Proposal {
+            version: open.version,
+            plan: Arc::new(content.plan.clone()),
+            origin: row.origin,
+            now: open.nature.now,
+            forced: open.nature.forced,
+        };
+        self.proposed.insert(open.version, content);
+        self.look();
+        self.driver
+            .resume(self.now(), proposal, open.nature, open.state);
+        self.act();
+    }
+}
+
+pub(super) fn held_text(version: u64) -> String {
+    format!(
+        "the settings file was changed by nobody's `plimsoll apply`: version {version} serves; apply the file, or write it back"
+    )
+}
+
+pub(super) fn rejected_text(version: u64, state: State, serves: u64) -> String {
+    let (word, detail) = crate::settings::store::state_words(state);
+    let word = word.replace('_', " ");
+    format!(
+        "the settings file says what was {word} as version {version} ({detail}): version {serves} serves; change the file, or `plimsoll apply` it"
+    )
+}

@@ -1,0 +1,193 @@
+//! The settings file and what serves: where they differ, who is asked.
+
+use super::actions::Manner;
+use super::boot::{held_text, rejected_text};
+use super::{Drift, Keeper};
+use crate::settings::content::Content;
+use crate::settings::store::now_ms;
+use crate::watch::Kind;
+use config::SettingsSource;
+use config::rollout::Origin;
+use events::{Guard, GuardMode};
+use std::path::PathBuf;
+
+/// Who changed a file, as far as can be known.
+const SOMEBODY: &str = "somebody, by the file";
+
+impl Keeper {
+    /// The files under watch: the settings file, and what it includes.
+    pub(super) fn watched(&self) -> Vec<PathBuf> {
+        let files = self.current.files.iter().map(|(path, _)| path.clone());
+        files.chain([self.options.path.clone()]).collect()
+    }
+
+    /// Looks at the files.
+    pub(super) fn poll_files(&mut self) {
+        let changes = self.watch.poll();
+        let Some(first) = changes.first() else {
+            return;
+        };
+        if self.drift_guard() == GuardMode::Off {
+            return;
+        }
+        match first.kind {
+            Kind::Vanished => self.drifted(format!(
+                "{} is gone: version {} serves on; a restart would need it",
+                first.path.display(),
+                self.serving_version()
+            )),
+            Kind::Unreadable(fault) => self.drifted(format!(
+                "{} cannot be read ({fault}): version {} serves on",
+                first.path.display(),
+                self.serving_version()
+            )),
+            Kind::Content(_) => self.file_changed(),
+        }
+    }
+
+    /// The version whose values hold whole.
+    pub(super) fn serving_version(&self) -> u64 {
+        match self.driver.open() {
+            Some(open) if open.state.is_whole() => open.proposal.version,
+            _ => self.driver.current().version,
+        }
+    }
+
+    /// The guard's mode by what serves, and by the one switch.
+    fn drift_guard(&self) -> GuardMode {
+        let set = self.current.plan.guards;
+        let off = self.data.snapshot().guards.off.is_some();
+        let holds = if off { set.observing() } else { set };
+        holds.mode(Guard::Drift)
+    }
+
+    /// The settings file has another content.
+    pub(super) fn file_changed(&mut self) {
+        let read = Content::read(
+            &self.options.path,
+            &self.options.overrides,
+            &self.options.secrets,
+        );
+        let version = self.serving_version();
+        let mut content = match read {
+            Ok(content) => content,
+            Err(errors) => {
+                let first = errors.lines().into_iter().next().unwrap_or_default();
+                return self.drifted(format!(
+                    "the settings file has mistakes, version {version} serves on: {first}"
+                ));
+            }
+        };
+        if content.hash == self.current.hash {
+            return self.back_again(content);
+        }
+        if self.proposed.values().any(|open| open.hash == content.hash) {
+            // It is on its way already.
+            self.drift = None;
+            return;
+        }
+        self.fix(&mut content.plan);
+        match (self.drift_guard(), self.source()) {
+            (GuardMode::Off, _) => {}
+            (GuardMode::Observe, _) => {
+                self.data.note_decision(Guard::Drift, GuardMode::Observe);
+                self.drifted(format!(
+                    "the settings file was changed: RELOAD takes it; version {version} serves (guards.drift only watches)"
+                ));
+            }
+            (GuardMode::Enforce, SettingsSource::Deploy) => {
+                self.gate_the_file(content, Origin::File);
+            }
+            (GuardMode::Enforce, _) => {
+                self.data.note_decision(Guard::Drift, GuardMode::Enforce);
+                self.drifted(held_text(version));
+                self.restore();
+            }
+        }
+    }
+
+    /// The file says again what serves; its secrets may be others.
+    fn back_again(&mut self, content: Content) {
+        if self.drift.take().is_some() {
+            tracing::info!("the settings file says again what serves");
+        }
+        if content.plan != self.current.plan && self.driver.open().is_none() {
+            match self.data.adopt(content.plan.clone()) {
+                Ok(_) => {
+                    tracing::info!("secrets of the settings file were read again");
+                    self.driver.refresh(|_| content.plan.clone());
+                    self.current = content;
+                }
+                Err(error) => tracing::error!(error, "secrets were not taken; the old ones serve"),
+            }
+        }
+    }
+
+    /// A deployment's file goes through the gate by itself.
+    pub(super) fn gate_the_file(&mut self, content: Content, origin: Origin) {
+        let serves = self.serving_version();
+        match self.store.rejected(&content.hash) {
+            Ok(Some((version, state))) => {
+                return self.drifted(rejected_text(version, state, serves));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the history cannot be read"),
+        }
+        match self.propose(content, origin, (SOMEBODY, ""), Manner::default()) {
+            Ok(_) => {}
+            Err(error) if error.kind == "busy" => {
+                tracing::info!("the settings file changed; it waits for the change under way");
+                self.file_waits = true;
+            }
+            Err(error) if error.kind == "same" => {}
+            Err(error) => self.drifted(format!(
+                "the settings file was changed and is not taken, version {serves} serves on: {}",
+                error.lines.join("; ")
+            )),
+        }
+    }
+
+    /// After a change: does the file say what serves?
+    pub(super) fn compare_file(&mut self) {
+        let read = Content::read(
+            &self.options.path,
+            &self.options.overrides,
+            &self.options.secrets,
+        );
+        // One with mistakes was told when it was changed.
+        let Ok(content) = read else { return };
+        if content.hash == self.current.hash {
+            self.drift = None;
+            return;
+        }
+        let serves = self.serving_version();
+        let text = match self.store.rejected(&content.hash) {
+            Ok(Some((version, state))) => rejected_text(version, state, serves),
+            _ if self.source() == SettingsSource::Store => held_text(serves),
+            _ => format!(
+                "version {serves} serves and is not in the settings file; the file's next change takes its place"
+            ),
+        };
+        if self.drift_guard() == GuardMode::Enforce {
+            self.drifted(text);
+        }
+    }
+
+    /// Said once, and shown until it is over.
+    pub(super) fn drifted(&mut self, text: String) {
+        if self.drift.as_ref().is_some_and(|d| d.text == text) {
+            return;
+        }
+        tracing::warn!(
+            guard = Guard::Drift.label(),
+            undo = "plimsoll status",
+            "{text}"
+        );
+        let version = self.serving_version();
+        self.write_note(version, "drift", &text);
+        self.drift = Some(Drift {
+            since_ms: now_ms(),
+            text,
+        });
+    }
+}

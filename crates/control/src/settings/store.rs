@@ -1,0 +1,483 @@
+//! The history of settings: one SQLite file in the state directory.
+//!
+//! It holds every version's texts without secrets, and each change's states as
+//! they were entered: what is written here is what a new process goes on from.
+//! Each write is one transaction that is on disk before the call returns. What
+//! cannot be read is left as it is, and the pooler serves without a history.
+
+mod rows;
+
+use config::rollout::{Nature, Origin, State};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use rows::{ChangeRow, EventRow, VersionRow};
+pub(crate) use rows::{state_from, state_words};
+
+/// The number of this schema. A file with a higher one was written by a newer
+/// binary: it is not touched.
+pub const SCHEMA: i64 = 1;
+/// The file in the state directory.
+const FILE: &str = "settings.db";
+/// Locked by the process that writes.
+const LOCK: &str = "lock";
+/// Versions that are kept; the oldest go first, never one that serves.
+pub const VERSIONS_MAX: i64 = 10_000;
+/// Events that are kept.
+const EVENTS_MAX: i64 = 100_000;
+/// Another reader may hold the file for a moment.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Why there is no history.
+#[derive(Debug)]
+pub enum StoreError {
+    /// Another process has it.
+    Locked(PathBuf),
+    /// A newer binary wrote it.
+    Newer(i64),
+    /// The directory or the lock cannot be used.
+    Io(PathBuf, std::io::Error),
+    /// SQLite says no: damaged, full, read only.
+    Sqlite(rusqlite::Error),
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreError::Locked(path) => write!(
+                f,
+                "another process keeps its history in {}: give each its own state directory",
+                path.display()
+            ),
+            StoreError::Newer(schema) => write!(
+                f,
+                "a newer plimsoll wrote the history (schema {schema}, this one knows {SCHEMA}): it is left alone"
+            ),
+            StoreError::Io(path, error) => write!(f, "{}: {error}", path.display()),
+            StoreError::Sqlite(error) => write!(f, "the history cannot be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        StoreError::Sqlite(error)
+    }
+}
+
+/// What a result of the store is.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// The history.
+pub struct Store {
+    db: Connection,
+    /// Held while the process lives; `None`: in memory, or only read.
+    _lock: Option<File>,
+    directory: Option<PathBuf>,
+}
+
+/// A version to be written down.
+#[derive(Clone, Debug)]
+pub struct NewVersion<'a> {
+    /// SHA-256 of its texts, hexadecimal.
+    pub hash: &'a str,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who, and from where.
+    pub actor: &'a str,
+    /// Why, in that person's words.
+    pub reason: &'a str,
+    /// It is not in the settings file.
+    pub temporary: bool,
+    /// Path and text without secrets of each settings file.
+    pub files: &'a [(PathBuf, String)],
+}
+
+impl Store {
+    /// Opens the history in `directory`, or begins one.
+    ///
+    /// # Errors
+    /// Why there is none. Nothing was changed then.
+    pub fn open(directory: &Path) -> Stored<Store> {
+        let lock = lock(directory)?;
+        let path = directory.join(FILE);
+        let db = Connection::open(&path)?;
+        let store = Store {
+            db,
+            _lock: Some(lock),
+            directory: Some(directory.to_owned()),
+        };
+        store.prepare(&path)?;
+        Ok(store)
+    }
+
+    /// A history that ends with the process.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn in_memory() -> Stored<Store> {
+        let store = Store {
+            db: Connection::open_in_memory()?,
+            _lock: None,
+            directory: None,
+        };
+        store.migrate(0)?;
+        Ok(store)
+    }
+
+    /// Only to read: works beside the process that writes, and when there is none.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn read_only(directory: &Path) -> Stored<Store> {
+        let path = directory.join(FILE);
+        let flags =
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if !path.exists() {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(StoreError::Io(path, missing));
+        }
+        let db = Connection::open_with_flags(&path, flags)?;
+        db.busy_timeout(BUSY)?;
+        let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if schema > SCHEMA {
+            return Err(StoreError::Newer(schema));
+        }
+        Ok(Store {
+            db,
+            _lock: None,
+            directory: Some(directory.to_owned()),
+        })
+    }
+
+    /// As if the disk had no room for another page.
+    #[cfg(test)]
+    pub(crate) fn fill_up(&mut self) {
+        let pages: i64 = self
+            .db
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .expect("a number");
+        let _: i64 = self
+            .db
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
+                row.get(0)
+            })
+            .expect("set");
+        // What is left of the last page, and pages that were freed.
+        let filled = (0..10_000).any(|n| {
+            let text = format!("{n:0>4000}");
+            self.db
+                .execute(
+                    "INSERT INTO event (version, at, what, text) VALUES (0, 0, '', ?1)",
+                    [text],
+                )
+                .is_err()
+        });
+        assert!(filled, "no end of the room");
+    }
+
+    /// Where it is; `None`: in memory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    fn prepare(&self, path: &Path) -> Stored<()> {
+        self.db.busy_timeout(BUSY)?;
+        let schema: i64 = self
+            .db
+            .query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if schema > SCHEMA {
+            return Err(StoreError::Newer(schema));
+        }
+        // A file that is no database shows itself here, before anything is written.
+        let sound: String = self
+            .db
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if sound != "ok" {
+            let what = std::io::Error::other(format!("damaged: {sound}"));
+            return Err(StoreError::Io(path.to_owned(), what));
+        }
+        let _: String = self
+            .db
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        self.db
+            .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        if schema < SCHEMA {
+            if schema > 0 {
+                let backup = path.with_extension(format!("db.schema-{schema}"));
+                let to = backup.to_string_lossy().into_owned();
+                self.db.execute("VACUUM INTO ?1", [to])?;
+            }
+            self.migrate(schema)?;
+        }
+        Ok(())
+    }
+
+    fn migrate(&self, from: i64) -> Stored<()> {
+        if from < 1 {
+            self.db.execute_batch(rows::SCHEMA_1)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a version down. Returns its number.
+    ///
+    /// # Errors
+    /// SQLite's: most likely a full disk. Nothing was written then.
+    pub fn add_version(&mut self, new: &NewVersion<'_>) -> Stored<u64> {
+        let write = self.db.transaction()?;
+        write.execute(
+            "INSERT INTO version (hash, at, origin, actor, reason, temporary, files) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                new.hash,
+                now_ms(),
+                new.origin.label(),
+                new.actor,
+                new.reason,
+                new.temporary,
+                rows::files_text(new.files),
+            ],
+        )?;
+        let id = write.last_insert_rowid();
+        write.execute(
+            "DELETE FROM version WHERE id <= ?1 - ?2 AND id <> (SELECT value FROM meta WHERE key = 'current')",
+            params![id, VERSIONS_MAX],
+        )?;
+        write.commit()?;
+        Ok(id as u64)
+    }
+
+    /// Writes down that a change entered a state; the end of one that stays is
+    /// the moment when its version becomes the current one.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn enter(
+        &mut self,
+        version: u64,
+        from: u64,
+        nature: Nature,
+        state: State,
+        note: &str,
+    ) -> Stored<()> {
+        let write = self.db.transaction()?;
+        let (word, detail) = state_words(state);
+        write.execute(
+            "INSERT INTO change (version, from_version, nature, state, detail, note, began, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+             ON CONFLICT (version) DO UPDATE SET state = ?4, detail = ?5, note = CASE WHEN ?6 = '' THEN note ELSE ?6 END, at = ?7",
+            params![version as i64, from as i64, rows::nature_text(nature), word, detail, note, now_ms()],
+        )?;
+        event(&write, version, format!("{word} {detail}").trim_end(), note)?;
+        if state == State::Applied {
+            make_current(&write, version)?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+
+    /// A version that serves without having gone through a change: the first one.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn adopt(&mut self, version: u64, note: &str) -> Stored<()> {
+        let write = self.db.transaction()?;
+        event(&write, version, "adopted", note)?;
+        make_current(&write, version)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Something that happened to a version.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn note(&mut self, version: u64, what: &str, text: &str) -> Stored<()> {
+        let write = self.db.transaction()?;
+        event(&write, version, what, text)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// The version that serves.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn current(&self) -> Stored<Option<u64>> {
+        let text: Option<i64> = self
+            .db
+            .query_row(
+                "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'current'",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(text.map(|n| n as u64))
+    }
+
+    /// One version, with its texts.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn version(&self, id: u64) -> Stored<Option<VersionRow>> {
+        let query = format!("{} WHERE version.id = ?1", rows::VERSIONS);
+        let found = self.db.query_row(&query, [id as i64], rows::version);
+        Ok(found.optional()?)
+    }
+
+    /// The newest versions, the newest first.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn versions(&self, most: u32) -> Stored<Vec<VersionRow>> {
+        let query = format!("{} ORDER BY version.id DESC LIMIT ?1", rows::VERSIONS);
+        let mut statement = self.db.prepare(&query)?;
+        let all = statement.query_map([most], rows::version)?;
+        Ok(all.collect::<Result<_, _>>()?)
+    }
+
+    /// What happened to a version, in its order.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn events(&self, version: u64) -> Stored<Vec<EventRow>> {
+        let mut statement = self.db.prepare(
+            "SELECT at, what, text FROM event WHERE version = ?1 ORDER BY id LIMIT 1000",
+        )?;
+        let all = statement.query_map([version as i64], rows::event)?;
+        Ok(all.collect::<Result<_, _>>()?)
+    }
+
+    /// The change that has no end yet.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn open_change(&self) -> Stored<Option<ChangeRow>> {
+        let found = self.db.query_row(
+            "SELECT version, from_version, nature, state, detail, note, began, at FROM change
+             WHERE state NOT IN ('applied', 'rolled_back', 'refused') ORDER BY version DESC LIMIT 1",
+            [],
+            rows::change,
+        );
+        Ok(found.optional()?)
+    }
+
+    /// Why the newest change to these texts was turned down, where it was, and
+    /// nothing made it good since.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn rejected(&self, hash: &str) -> Stored<Option<(u64, State)>> {
+        let newest: Option<(i64, String, String)> = self
+            .db
+            .query_row(
+                "SELECT change.version, change.state, change.detail FROM change JOIN version ON version.id = change.version
+                 WHERE version.hash = ?1 ORDER BY change.version DESC LIMIT 1",
+                [hash],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()?;
+        let Some((version, word, detail)) = newest else {
+            return Ok(None);
+        };
+        let state = state_from(&word, &detail);
+        Ok(match state {
+            Some(state @ (State::Refused(why) | State::RolledBack(why))) if why.convicts() => {
+                Some((version as u64, state))
+            }
+            _ => None,
+        })
+    }
+
+    /// The version that served before `version` did, for `rollback` without a number.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn before(&self, version: u64) -> Stored<Option<u64>> {
+        // What differs from it: a second rollback takes the first one back.
+        let found: Option<i64> = self
+            .db
+            .query_row(
+                "SELECT MAX(event.version) FROM event JOIN version ON version.id = event.version
+                 WHERE event.what IN ('applied', 'adopted') AND event.version < ?1
+                   AND version.hash <> (SELECT hash FROM version WHERE id = ?1)",
+                [version as i64],
+                |row| row.get(0),
+            )
+            .optional()?
+            .flatten();
+        Ok(found.map(|n| n as u64))
+    }
+}
+
+fn make_current(write: &Transaction<'_>, version: u64) -> Stored<()> {
+    write.execute(
+        "INSERT INTO meta (key, value) VALUES ('current', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
+        [version as i64],
+    )?;
+    Ok(())
+}
+
+fn event(write: &Transaction<'_>, version: u64, what: &str, text: &str) -> Stored<()> {
+    write.execute(
+        "INSERT INTO event (version, at, what, text) VALUES (?1, ?2, ?3, ?4)",
+        params![version as i64, now_ms(), what, text],
+    )?;
+    write.execute(
+        "DELETE FROM event WHERE id <= ?1 - ?2",
+        params![write.last_insert_rowid(), EVENTS_MAX],
+    )?;
+    Ok(())
+}
+
+/// Makes the directory, for its owner alone, and takes its lock.
+fn lock(directory: &Path) -> Stored<File> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |error| StoreError::Io(path, error)
+    };
+    if !directory.is_dir() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(io(directory))?;
+    }
+    let mode = directory
+        .metadata()
+        .map_err(io(directory))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        let closed = std::fs::Permissions::from_mode(0o700);
+        // Whoever cannot close it is no owner, and SQLite will say the rest.
+        let _ = std::fs::set_permissions(directory, closed);
+    }
+    let path = directory.join(LOCK);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io(&path))?;
+    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    match rustix::fs::flock(&file, exclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked(directory.to_owned())),
+        Err(error) => Err(StoreError::Io(path, error.into())),
+    }
+}
+
+/// Milliseconds since 1970, UTC.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! What traffic looked like: sampled requests for connections, without a word of
+//! what was asked.
+//!
+//! A pool records short windows: in each, every request with the moment at
+//! which it came, who asked (a number), how long it waited, how long it held its
+//! connection and how many were lent then. Between the windows only sums are
+//! kept. That is enough to play the hour again with other settings, and it holds
+//! no statement, no literal and no secret: names of databases, users and
+//! applications are all the text there is.
+//!
+//! [`Shape::to_text`] is stable: version 1 will be read by every later version.
+//!
+//! ```
+//! use events::shape::Shape;
+//! let shape = Shape::default();
+//! assert_eq!(Shape::from_text(&shape.to_text()).unwrap(), shape);
+//! ```
+
+mod text;
+
+pub use text::{ShapeError, VERSION};
+
+/// Longest text of a shape, bytes.
+pub const BYTES_MAX: usize = 1 << 20;
+/// Requests in a shape, over all servers; fewer where their lines are long.
+pub const REQUESTS_MAX: usize = 32_768;
+/// Pools of one server in a shape; those with the most clients are kept.
+pub const POOLS_MAX: usize = 64;
+/// Flows of one pool that are told apart; others count as the first.
+pub const FLOWS_MAX: usize = 64;
+
+/// The traffic of some time, at most an hour.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shape {
+    /// By database server.
+    pub servers: Vec<ServerShape>,
+}
+
+/// What one database server was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ServerShape {
+    /// The most connections that this pooler might open there.
+    pub line: u32,
+    /// Mean time to open one, microseconds; 0 when none was opened.
+    pub open_us: u32,
+    /// Its pools.
+    pub pools: Vec<PoolShape>,
+    /// What was recorded closely, oldest first.
+    pub windows: Vec<Window>,
+}
+
+/// One pool.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PoolShape {
+    /// The name that clients use.
+    pub database: String,
+    /// The user at the server.
+    pub user: String,
+    /// Most connections when this was taken.
+    pub size: u32,
+    /// Clients that were connected then.
+    pub clients: u32,
+    /// `user NUL application` by number; the first is all others.
+    pub flows: Vec<String>,
+    /// The last hour, ten seconds each, oldest first; time without traffic is left out.
+    pub rows: Vec<Row>,
+}
+
+/// Ten seconds of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Row {
+    /// Leases that ended.
+    pub leases: u32,
+    /// Connections lent on average, in thousandths.
+    pub held_milli: u32,
+    /// Clients waiting on average, in thousandths.
+    pub queued_milli: u32,
+    /// Most connections lent at one moment.
+    pub peak: u32,
+    /// The size of the pool.
+    pub size: u32,
+}
+
+/// Some time in which each request was recorded.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Window {
+    /// Seconds since the pooler started.
+    pub at_s: u32,
+    /// How long it was, microseconds.
+    pub span_us: u32,
+    /// The pools that had clients when it began.
+    pub starts: Vec<Start>,
+    /// The requests, by the time at which they came.
+    pub requests: Vec<Request>,
+}
+
+/// One pool when a window began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Start {
+    /// Its number in [`ServerShape::pools`].
+    pub pool: u16,
+    /// Its size.
+    pub size: u32,
+    /// Connected clients.
+    pub clients: u32,
+    /// Connections lent.
+    pub lent: u32,
+    /// Clients that waited.
+    pub waiting: u32,
+}
+
+/// One request for a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Request {
+    /// When it came, microseconds from the start of the window.
+    pub asked_us: u32,
+    /// The pool's number in [`ServerShape::pools`].
+    pub pool: u16,
+    /// The flow's number in [`PoolShape::flows`].
+    pub flow: u16,
+    /// Who asked: a number that is the client's own, in all windows of a server.
+    pub client: u32,
+    /// Time in the queue, microseconds.
+    pub wait_us: u32,
+    /// Time that the connection was held, microseconds.
+    pub hold_us: u32,
+    /// Connections of the pool that were lent once this one was.
+    pub in_use: u16,
+    /// What became of it.
+    pub end: End,
+}
+
+impl Request {
+    /// It got a connection.
+    pub fn granted(&self) -> bool {
+        matches!(self.end, End::Returned | End::Held)
+    }
+
+    /// When it was answered with a connection or a refusal, from the start of the window.
+    pub fn granted_us(&self) -> u64 {
+        u64::from(self.asked_us) + u64::from(self.wait_us)
+    }
+
+    /// When it was over, from the start of the window.
+    pub fn ended_us(&self) -> u64 {
+        self.granted_us() + u64::from(self.hold_us)
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum End {
+    /// It held a connection and gave it back.
+    #[default]
+    Returned,
+    /// It still held one when the shape was taken.
+    Held,
+    /// It still waited then.
+    Waiting,
+    /// Its deadline came.
+    TimedOut,
+    /// It was refused for another reason.
+    Refused,
+    /// It left without an answer.
+    Left,
+}
+
+impl End {
+    /// All, in the order of their letters in the text.
+    pub const ALL: [End; 6] = [
+        End::Returned,
+        End::Held,
+        End::Waiting,
+        End::TimedOut,
+        End::Refused,
+        End::Left,
+    ];
+
+    /// Its letter in the text.
+    pub const fn letter(self) -> &'static str {
+        match self {
+            End::Returned => "r",
+            End::Held => "h",
+            End::Waiting => "w",
+            End::TimedOut => "t",
+            End::Refused => "x",
+            End::Left => "l",
+        }
+    }
+}
+
+impl Shape {
+    /// Requests that were recorded.
+    pub fn requests(&self) -> usize {
+        let windows = self.servers.iter().flat_map(|s| &s.windows);
+        windows.map(|window| window.requests.len()).sum()
+    }
+
+    /// Keeps the latest windows of each server, so that at most `most` requests are left.
+    pub fn bound(&mut self, most: usize) {
+        let share = most / self.servers.len().max(1);
+        for server in &mut self.servers {
+            let mut left = share;
+            let mut first = server.windows.len();
+            for (at, window) in server.windows.iter().enumerate().rev() {
+                let Some(rest) = left.checked_sub(window.requests.len()) else {
+                    break;
+                };
+                left = rest;
+                first = at;
+            }
+            server.windows.drain(..first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

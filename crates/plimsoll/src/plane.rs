@@ -1,0 +1,177 @@
+//! What the keeper of the settings may do to the data plane.
+
+use crate::client::connect_server;
+use config::{Database, Plan, ServerUrl};
+use control::predict::{Request, own_program};
+use control::settings::Prediction;
+use control::settings::keeper::{Command, DataPlane};
+use events::snapshot::Snapshot;
+use events::{Guard, GuardMode};
+use proxy::{Handle, Keeper, ReloadError};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, channel};
+use std::time::Duration;
+
+/// Databases that are probed before an address or an identity changes.
+const PROBES_MAX: usize = 16;
+/// Longest attempt to reach one.
+const PROBE_MAX: Duration = Duration::from_secs(5);
+/// Longest prediction.
+const PREDICT_MAX: Duration = Duration::from_secs(10);
+/// Pools whose prediction is put into words.
+const POOLS_SAID: usize = 3;
+/// Longest RELOAD: a change in steps, each at its longest, with its prediction.
+const RELOAD_MAX: Duration = Duration::from_secs(120);
+
+/// The data plane of this process.
+pub struct Plane(pub Handle);
+
+impl DataPlane for Plane {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::new(self.0.snapshot(false))
+    }
+
+    fn adopt(&self, plan: Plan) -> Result<Vec<String>, String> {
+        self.0.adopt(plan)
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        self.0.plan()
+    }
+
+    fn probe(&self, old: &Plan, new: &Plan) -> Result<String, String> {
+        let mut notes = Vec::new();
+        let changed = |d: &&Database| leads_elsewhere(old, new, d);
+        for database in new.databases.iter().filter(changed).take(PROBES_MAX) {
+            notes.push(probe(new, database)?);
+        }
+        Ok(notes.join("; "))
+    }
+
+    fn predict(&self, old: &Plan, new: &Plan) -> Prediction {
+        let request = Request::new(&self.0.shape(), old, new);
+        let answer = control::predict::run(&own_program(), &request, PREDICT_MAX);
+        Prediction {
+            verdict: answer.verdict,
+            text: in_words(&answer),
+        }
+    }
+
+    fn hold_back(&self, reason: Option<String>) {
+        self.0.hold_back(reason);
+    }
+
+    fn note_decision(&self, guard: Guard, mode: GuardMode) {
+        self.0.note_decision(guard, mode);
+    }
+}
+
+/// The pools that matter, the worst first, in one line.
+fn in_words(answer: &control::predict::Prediction) -> String {
+    if let Some(problem) = &answer.problem {
+        return problem.clone();
+    }
+    let mut pools: Vec<_> = answer.pools.iter().collect();
+    pools.sort_by_key(|pool| pool.verdict != answer.verdict);
+    let said = pools.iter().take(POOLS_SAID);
+    let said: Vec<String> = said
+        .map(|pool| format!("{}/{}: {}", pool.database, pool.user, pool.text))
+        .collect();
+    match pools.len().saturating_sub(POOLS_SAID) {
+        0 => said.join("; "),
+        more => format!("{}; and {more} pools more", said.join("; ")),
+    }
+}
+
+/// A login to it may end elsewhere, or otherwise, than before.
+fn leads_elsewhere(old: &Plan, new: &Plan, database: &Database) -> bool {
+    let before = old.databases.iter().find(|d| d.name == database.name);
+    let Some(before) = before else { return true };
+    let place = |d: &Database| (d.host.clone(), d.port, d.dbname.clone(), d.user.clone());
+    let secret = |d: &Database| d.password.clone();
+    place(before) != place(database)
+        || secret(before) != secret(database)
+        || old.server_tls != new.server_tls
+}
+
+/// Logs in as the pooler would, where it knows a password; else it only asks
+/// whether a server answers.
+fn probe(plan: &Plan, database: &Database) -> Result<String, String> {
+    let mut known = database.clone();
+    if known.name == "*" && known.dbname.is_none() {
+        // Which database clients will ask for is not known.
+        known.dbname = Some("postgres".to_owned());
+    }
+    let user = known
+        .user
+        .clone()
+        .or_else(|| plan.users.keys().next().cloned());
+    let of_user = || plan.users.get(user.as_ref()?)?.secret.clone();
+    known.password = known.password.or_else(of_user);
+    let can_log_in = user.is_some() && known.password.as_ref().is_some_and(is_plain);
+    known.user = Some(user.unwrap_or_else(|| "plimsoll_probe".to_owned()));
+    let place = format!("{} at {}:{}", database.name, database.host, database.port);
+    let server = ServerUrl {
+        tls: plan.server_tls.clone(),
+        connect_timeout: plan.server_connect_timeout.min(PROBE_MAX),
+        database: known,
+    };
+    match connect_server(&server, "plimsoll probe") {
+        Ok(mut client) => {
+            let standby = client.query("select pg_is_in_recovery()").ok().flatten();
+            Ok(match standby.as_deref() {
+                Some("t") => format!("{place}: logged in; it is a standby"),
+                _ => format!("{place}: logged in"),
+            })
+        }
+        // It answered. Whether its users may in, only their own passwords tell.
+        Err(crate::client::ServerError::Login(error)) if !can_log_in => match error.code() {
+            Some(code) if code.starts_with("28") => Ok(format!(
+                "{place}: a server answers; no password is known to log in with"
+            )),
+            Some("3D000") if database.name == "*" => Ok(format!("{place}: a server answers")),
+            _ => Err(format!("{place}: {error}")),
+        },
+        Err(error) => Err(format!("{place}: {error}")),
+    }
+}
+
+/// A hash proves nothing to a server.
+fn is_plain(secret: &config::Secret) -> bool {
+    !secret.0.starts_with("SCRAM-SHA-256$")
+        && !(secret.0.starts_with("md5") && secret.0.len() == 35)
+}
+
+/// RELOAD and SET go to the keeper.
+pub struct ByKeeper(pub SyncSender<Command>);
+
+impl Keeper for ByKeeper {
+    fn reload(&self, _: &Handle, actor: &str) -> Result<Vec<String>, ReloadError> {
+        let (reply, answer) = channel();
+        let command = Command::Reload {
+            actor: actor.to_owned(),
+            reply,
+        };
+        if self.0.try_send(command).is_err() {
+            return Err(
+                "the keeper of the settings is busy; plimsoll status says with what".into(),
+            );
+        }
+        match answer.recv_timeout(RELOAD_MAX) {
+            Ok(answer) => answer.map_err(|lines| ReloadError { lines }),
+            Err(_) => Err("it takes long: plimsoll status says how far it is".into()),
+        }
+    }
+
+    fn was_set(&self, key: &str, value: &str, actor: &str) {
+        let command = Command::WasSet {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            actor: actor.to_owned(),
+        };
+        // It serves already; what is lost is a line of the history.
+        if self.0.try_send(command).is_err() {
+            tracing::error!(key, "a SET was not written down");
+        }
+    }
+}

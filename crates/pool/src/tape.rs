@@ -1,0 +1,266 @@
+//! The recorder of traffic: short windows in which each request is written down.
+//!
+//! A window ends with its [`REQUESTS`]th request or after [`SPAN_MAX`]; the next
+//! begins [`PAUSE`] after it began. So a quiet pool is recorded nearly always, and
+//! a busy one a few hundredths of the time. Waits and holds that last longer than the window
+//! are completed when they end, as long as the window is kept. Outside of a window
+//! a checkout costs one branch and one store more, a return one branch. Memory
+//! is taken once, when a window first begins, and bounded by [`WINDOWS`].
+
+use crate::list::NIL;
+use events::shape::{End, REQUESTS_MAX, Request, Start, Window};
+use events::{ClientId, Time};
+use std::time::Duration;
+
+/// Windows that are kept.
+pub(crate) const WINDOWS: usize = 32;
+/// Requests in one window: together they are what a shape may hold.
+const REQUESTS: usize = REQUESTS_MAX / WINDOWS;
+/// Longest window.
+const SPAN_MAX: Duration = Duration::from_secs(10);
+/// From the beginning of a window to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The latest windows are all kept; of the older ones, those that lie evenly.
+const LATEST: usize = 8;
+/// A window older than this goes.
+const AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// Names a request on the tape: window, place in it, and which window it was.
+/// [`NIL`]: it is not recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark(u32);
+
+impl Mark {
+    /// Not recorded.
+    pub const NONE: Mark = Mark(NIL);
+
+    #[inline]
+    pub fn is_set(self) -> bool {
+        self.0 != NIL
+    }
+
+    fn new(slot: usize, at: usize, turn: u32) -> Mark {
+        Mark((turn & TURNS) << 15 | (slot as u32) << 10 | at as u32)
+    }
+
+    fn slot(self) -> usize {
+        (self.0 >> 10) as usize % WINDOWS
+    }
+
+    fn at(self) -> usize {
+        self.0 as usize % REQUESTS
+    }
+
+    fn turn(self) -> u32 {
+        self.0 >> 15
+    }
+}
+
+/// One less than all ones, so that no mark is [`NIL`].
+const TURNS: u32 = (1 << 17) - 2;
+
+/// A request while it is under way or over.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    asked: Time,
+    granted: Time,
+    ended: Time,
+    client: u32,
+    pool: u32,
+    flow: u32,
+    in_use: u16,
+    end: End,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Reel {
+    began: Time,
+    ended: Time,
+    /// Which window of all this was.
+    turn: u32,
+    starts: Vec<Start>,
+    entries: Vec<Entry>,
+}
+
+/// The windows of one upstream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tape {
+    /// A window is under way. Read at each checkout.
+    on: bool,
+    slot: usize,
+    turns: u32,
+    next: Time,
+    reels: Vec<Reel>,
+    /// Slots of `reels` that hold a window, oldest first.
+    order: Vec<usize>,
+}
+
+/// What a request is known by.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker {
+    pub pool: usize,
+    pub flow: u32,
+    pub client: ClientId,
+}
+
+impl Tape {
+    /// Whether requests are written down now.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// A request came. Call it while the tape [is on](Tape::is_on).
+    #[cold]
+    pub fn asked(&mut self, now: Time, asker: Asker) -> Mark {
+        let ClientId {
+            worker,
+            generation,
+            slot,
+        } = asker.client;
+        let mixed = slot ^ (u32::from(worker.0) << 24) ^ generation.wrapping_mul(0x9E37_79B1);
+        let (turn, slot) = (self.turns, self.slot);
+        let Some(reel) = self.reels.get_mut(slot) else {
+            return Mark::NONE;
+        };
+        let at = reel.entries.len();
+        reel.entries.push(Entry {
+            asked: now,
+            granted: Time::FAR,
+            ended: Time::FAR,
+            client: mixed,
+            pool: asker.pool as u32,
+            flow: asker.flow,
+            in_use: 0,
+            end: End::Waiting,
+        });
+        if reel.entries.len() >= REQUESTS {
+            reel.ended = now;
+            self.on = false;
+        }
+        Mark::new(slot, at, turn)
+    }
+
+    #[cold]
+    pub fn granted(&mut self, now: Time, mark: Mark, in_use: u32) {
+        if let Some(entry) = self.entry(mark) {
+            entry.granted = now;
+            entry.in_use = u16::try_from(in_use).unwrap_or(u16::MAX);
+            entry.end = End::Held;
+        }
+    }
+
+    /// A lease ended, or a wait without one.
+    #[cold]
+    pub fn ended(&mut self, now: Time, mark: Mark, end: End) {
+        if let Some(entry) = self.entry(mark) {
+            entry.ended = now;
+            entry.end = end;
+        }
+    }
+
+    fn entry(&mut self, mark: Mark) -> Option<&mut Entry> {
+        let reel = self.reels.get_mut(mark.slot()).filter(|_| mark.is_set())?;
+        // Its window may have gone meanwhile.
+        let same = reel.turn & TURNS == mark.turn();
+        reel.entries.get_mut(mark.at()).filter(|_| same)
+    }
+
+    /// Ends a window that lasted long enough. True: another is due, to be begun
+    /// by [`Tape::begin`].
+    pub fn turn(&mut self, now: Time) -> bool {
+        if self.on
+            && let Some(reel) = self.reels.get_mut(self.slot)
+            && now >= reel.began.after(SPAN_MAX)
+        {
+            reel.ended = now;
+            self.on = false;
+        }
+        !self.on && now >= self.next
+    }
+
+    /// A window begins.
+    pub fn begin(&mut self, now: Time, starts: Vec<Start>) {
+        self.slot = self.make_room(now);
+        self.turns = self.turns.wrapping_add(1);
+        self.next = now.after(PAUSE);
+        self.on = true;
+        self.order.push(self.slot);
+        if let Some(reel) = self.reels.get_mut(self.slot) {
+            reel.began = now;
+            reel.ended = Time::FAR;
+            reel.turn = self.turns;
+            reel.starts = starts;
+            reel.entries.clear();
+            reel.entries.reserve_exact(REQUESTS);
+        }
+    }
+
+    /// A slot without a window: a window without requests, one that is too old, or
+    /// the one that leaves the smallest gap goes if all are in use.
+    fn make_room(&mut self, now: Time) -> usize {
+        let began = |slot: usize| self.reels.get(slot).map_or(Time::ZERO, |reel| reel.began);
+        let old = |slot: usize| now.since(began(slot)) > AGE_MAX;
+        let idle = |slot: usize| self.reels.get(slot).is_some_and(|r| r.entries.is_empty());
+        let goes = self
+            .order
+            .iter()
+            .position(|slot| old(*slot) || idle(*slot))
+            .or_else(|| {
+                if self.order.len() < WINDOWS {
+                    return None;
+                }
+                let gap = |at: &usize| {
+                    let (before, after) = (self.order.get(at - 1), self.order.get(at + 1));
+                    let (before, after) = (before.map(|s| began(*s)), after.map(|s| began(*s)));
+                    after.unwrap_or(now).since(before.unwrap_or(Time::ZERO))
+                };
+                (1..WINDOWS - LATEST).min_by_key(gap)
+            });
+        if let Some(at) = goes {
+            return self.order.remove(at);
+        }
+        self.reels.push(Reel::default());
+        self.reels.len() - 1
+    }
+
+    /// How many windows can be [read](Tape::window).
+    pub fn windows(&self) -> usize {
+        self.order.len()
+    }
+
+    /// A window, by age. `flow` numbers the flows of a pool for the shape.
+    pub fn window(
+        &self,
+        now: Time,
+        at: usize,
+        mut flow: impl FnMut(u32, u32) -> u16,
+    ) -> Option<Window> {
+        let reel = self.reels.get(*self.order.get(at)?)?;
+        let micros =
+            |span: Duration| u32::try_from(span.as_micros().min(u32::MAX.into())).unwrap_or(0);
+        let mut requests = Vec::with_capacity(reel.entries.len());
+        for entry in &reel.entries {
+            let over = entry.ended.min(now);
+            let granted = entry.granted.min(over);
+            requests.push(Request {
+                asked_us: micros(entry.asked.since(reel.began)),
+                pool: entry.pool as u16,
+                flow: flow(entry.pool, entry.flow),
+                client: entry.client,
+                wait_us: micros(granted.since(entry.asked)),
+                hold_us: micros(over.since(granted)),
+                in_use: entry.in_use,
+                end: entry.end,
+            });
+        }
+        // Two workers may have read the clock in either order.
+        requests.sort_by_key(|request| request.asked_us);
+        Some(Window {
+            at_s: u32::try_from(reel.began.as_micros() / 1_000_000).unwrap_or(u32::MAX),
+            span_us: micros(reel.ended.min(now).since(reel.began)).max(1),
+            starts: reel.starts.clone(),
+            requests,
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! What is recorded of traffic, and what is read of it.
+
+use super::Upstream;
+use crate::action::Checkout;
+use crate::figures::ConnState;
+use crate::one_pool::Pool;
+use crate::tape::{Asker, Mark};
+use events::shape::{End, FLOWS_MAX, POOLS_MAX, PoolShape, Row, Start, Window};
+use events::{ClientId, PoolId, RefuseReason, Time};
+use std::time::Duration;
+
+impl Upstream {
+    /// A lease without a wait is recorded.
+    #[cold]
+    pub(super) fn taped_lease(&mut self, now: Time, p: usize, client: ClientId, flow: u32) -> Mark {
+        let asker = Asker {
+            pool: p,
+            flow,
+            client,
+        };
+        let mark = self.tape.asked(now, asker);
+        let in_use = self.at(p).count(ConnState::Lent);
+        self.tape.granted(now, mark, in_use);
+        mark
+    }
+
+    #[cold]
+    pub(super) fn tape_waiter(&mut self, now: Time, p: usize, client: ClientId, flow: u32, i: u32) {
+        let asker = Asker {
+            pool: p,
+            flow,
+            client,
+        };
+        let mark = self.tape.asked(now, asker);
+        self.at_mut(p).queue.mark(i, mark);
+    }
+
+    /// A waiter got connection `i`.
+    pub(super) fn tape_grant(&mut self, now: Time, i: u32) {
+        let conn = self.conns.get(i);
+        let (mark, p) = (conn.mark, conn.pool as usize);
+        if mark.is_set() {
+            let in_use = self.at(p).count(ConnState::Lent);
+            self.tape.granted(now, mark, in_use);
+        }
+    }
+
+    /// A client is refused at once.
+    pub(super) fn turned_away(
+        &mut self,
+        now: Time,
+        p: usize,
+        client: ClientId,
+        flow: u32,
+        reason: RefuseReason,
+    ) -> Checkout {
+        if self.tape.is_on() {
+            let asker = Asker {
+                pool: p,
+                flow,
+                client,
+            };
+            let mark = self.tape.asked(now, asker);
+            self.tape.ended(now, mark, End::Refused);
+        }
+        self.refused(reason)
+    }
+
+    pub(super) fn note_open(&mut self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.opens_took.0 = self.opens_took.0.saturating_add(us);
+        self.opens_took.1 += 1;
+    }
+
+    /// Windows end and begin. Called with each sample.
+    pub(super) fn turn_tape(&mut self, now: Time) {
+        if !self.tape.turn(now) {
+            return;
+        }
+        let monitor = self.monitor;
+        let used = |pool: &Pool| pool.queue.flows.clients() > 0 || pool.charged() > 0;
+        let starts: Vec<Start> = self
+            .pools
+            .iter()
+            .enumerate()
+            .filter(|(p, _)| Some(*p) != monitor)
+            .filter_map(|(p, pool)| Some((p, pool.as_ref().filter(|pool| used(pool))?)))
+            .take(POOLS_MAX)
+            .map(|(p, pool)| Start {
+                pool: p as u16,
+                size: pool.settings.size,
+                clients: pool.queue.flows.clients(),
+                lent: pool.count(ConnState::Lent),
+                waiting: pool.queue.len(),
+            })
+            .collect();
+        if !starts.is_empty() {
+            self.tape.begin(now, starts);
+        }
+    }
+
+    // --- reading ---
+
+    /// How many recorded windows there are.
+    pub fn windows(&self) -> usize {
+        self.tape.windows()
+    }
+
+    /// A recorded window, by age; its pools are numbered by [`PoolId`], and the
+    /// flows of a pool as [`Upstream::pool_shape`] numbers them. Taken one by
+    /// one, so that each holds the lock for a short time only.
+    pub fn window(&self, now: Time, at: usize) -> Option<Window> {
+        self.tape.window(now, at, |pool, flow| {
+            let flows = self.pool(PoolId(pool)).map(|pool| &pool.queue.flows);
+            // Flow 0 is the shared one, here as in the shape.
+            let place = flows.and_then(|flows| {
+                let mut keys = flows.keys().take(FLOWS_MAX);
+                keys.position(|(id, _)| id == flow)
+            });
+            place.map_or(0, |place| place as u16)
+        })
+    }
+
+    /// A pool's part of a shape, without its names.
+    pub fn pool_shape(&self, pool: PoolId) -> Option<PoolShape> {
+        let pool = self.pool(pool)?;
+        let flows = pool.queue.flows.keys().take(FLOWS_MAX);
+        let milli = |value: f64| (value * 1000.0).round() as u32;
+        let rows = pool
+            .meter
+            .record
+            .iter()
+            .flat_map(|record| record.in_order());
+        Some(PoolShape {
+            size: pool.settings.size,
+            clients: pool.queue.flows.clients(),
+            flows: flows
+                .map(|(_, key)| key.unwrap_or_default().to_owned())
+                .collect(),
+            rows: rows
+                .map(|row| Row {
+                    leases: row.leases as u32,
+                    held_milli: milli(row.held),
+                    queued_milli: milli(row.queued),
+                    peak: row.peak,
+                    size: row.size,
+                })
+                .collect(),
+            ..PoolShape::default()
+        })
+    }
+
+    /// Mean time to open a connection, microseconds; 0 when none was opened.
+    pub fn open_us(&self) -> u32 {
+        let (sum, count) = self.opens_took;
+        u32::try_from(sum / count.max(1)).unwrap_or(u32::MAX)
+    }
+}

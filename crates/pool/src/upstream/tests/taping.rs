@@ -1,0 +1,111 @@
+//! What is recorded of requests.
+
+use super::*;
+use events::shape::{End, Request, Window};
+
+/// As the workers do: a sample every half second.
+fn run_to(s: &mut Stage, at_ms: u64) {
+    let mut at = s.now.as_micros() / 1000;
+    while at < at_ms {
+        at = (at + 500).min(at_ms);
+        s.at(at);
+        s.up.sample(s.now);
+    }
+}
+
+fn window(s: &Stage) -> Window {
+    let last = s.up.windows() - 1;
+    s.up.window(s.now, last).expect("a window")
+}
+
+fn times(r: &Request) -> (u32, u32, u32, u16, End) {
+    (
+        r.asked_us / 1000,
+        r.wait_us / 1000,
+        r.hold_us / 1000,
+        r.in_use,
+        r.end,
+    )
+}
+
+#[test]
+fn waits_holds_and_ends_are_written_down() {
+    let mut settings = plain(1);
+    settings.wait_timeout = Some(ms(3000));
+    let mut s = Stage::new(5, &[settings]);
+    assert_eq!(s.ask(A, 0, 1), "queued");
+    s.opened(0);
+    while s.up.poll().is_some() {}
+    run_to(&mut s, 1000);
+    let began = s.now.as_micros() / 1000;
+    // Nothing of what came before the window.
+    assert_eq!(s.back(0), "kept");
+    assert_eq!(s.ask(A, 0, 1), "s0");
+    s.at(began + 10);
+    assert_eq!(s.ask(A, 0, 2), "queued");
+    s.at(began + 20);
+    assert_eq!(s.ask(A, 0, 3), "queued");
+    s.at(began + 30);
+    assert_eq!(s.back(0), "kept");
+    while s.up.poll().is_some() {}
+    run_to(&mut s, began + 4000);
+    let got: Vec<_> = window(&s).requests.iter().map(times).collect();
+    assert_eq!(
+        got,
+        [
+            (499, 0, 30, 1, End::Returned),
+            (509, 20, 3970, 1, End::Held),
+            (519, 3000, 0, 0, End::TimedOut),
+        ]
+    );
+}
+
+#[test]
+fn a_lease_that_outlives_its_window_is_completed() {
+    let mut s = Stage::new(5, &[plain(2)]);
+    assert_eq!(s.ask(A, 0, 1), "queued");
+    s.opened(0);
+    while s.up.poll().is_some() {}
+    run_to(&mut s, 1000);
+    assert_eq!(s.back(0), "kept");
+    assert_eq!(s.ask(A, 0, 1), "s0");
+    run_to(&mut s, 31_000);
+    assert!(s.up.windows() >= 2, "{}", s.up.windows());
+    assert_eq!(s.back(0), "kept");
+    let all = (0..s.up.windows()).filter_map(|at| s.up.window(s.now, at));
+    let holds: Vec<u32> = all
+        .flat_map(|w| w.requests)
+        .map(|r| r.hold_us / 1_000_000)
+        .collect();
+    assert_eq!(holds, [30]);
+}
+
+#[test]
+fn windows_are_bounded_and_spread_over_the_hour() {
+    let mut s = Stage::new(5, &[plain(2)]);
+    assert_eq!(s.ask(A, 0, 1), "queued");
+    s.opened(0);
+    while s.up.poll().is_some() {}
+    assert_eq!(s.back(0), "kept");
+    // Two thousand requests in each second: a window is full after half of one.
+    for second in 1..=600 {
+        run_to(&mut s, second * 1000);
+        for _ in 0..2000 {
+            assert_eq!(s.ask(A, 0, 1), "s0");
+            assert_eq!(s.back(0), "kept");
+        }
+    }
+    assert_eq!(s.up.windows(), crate::tape::WINDOWS);
+    let all: Vec<Window> = (0..s.up.windows())
+        .filter_map(|at| s.up.window(s.now, at))
+        .collect();
+    assert!(all.iter().all(|w| w.requests.len() == 1024));
+    let at: Vec<u32> = all.iter().map(|w| w.at_s).collect();
+    let latest = &at[at.len() - 8..];
+    assert!(
+        latest.windows(2).all(|pair| pair[1] - pair[0] == 1),
+        "{at:?}"
+    );
+    let widest = at.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(at[0] <= 2 && widest <= Some(70), "{at:?}");
+}

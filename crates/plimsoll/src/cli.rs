@@ -2,11 +2,9 @@
 
 mod settings;
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand};
-
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
+use std::path::PathBuf;
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
 ///

@@ -396,11 +396,6 @@ impl Budget {
         self.claim = self.claim.max(self.published);
     }
 
-    /// What the peers turned down.
-    pub(crate) fn peers_rejected(&self) -> Vec<u32> {
-        self.peers.iter().filter_map(|peer| peer.rejected).collect()
-    }
-
     /// The figures came; `gives`: not for a planted bug.
     pub(crate) fn heard(&mut self, now: Time, usage: &Usage, reading: &Reading, gives: bool) {
         let (Some(settings), Some(asked)) = (self.settings.clone(), self.asked.take()) else {

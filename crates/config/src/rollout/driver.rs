@@ -8,8 +8,8 @@
 
 use super::parts::{Action, Answer, Current, Ended, Open, Proposal, Refusal};
 use super::{
-    Grounds, Illegal, Input, Judge, JudgeSettings, Nature, State, Task, Verdict, begin, between,
-    nature, next,
+    Grounds, Input, Judge, JudgeSettings, Nature, State, Task, Verdict, begin, between, nature,
+    next,
 };
 use crate::change::with_key;
 use crate::diff::diff;
@@ -297,20 +297,18 @@ impl Driver {
 
     fn step(&mut self, now: Time, input: Input, note: String) {
         let Some(open) = &mut self.open else { return };
-        match next(open.nature, open.state, input) {
-            Ok((state, task)) => {
-                let same = state == open.state;
-                if !same {
-                    open.state = state;
-                    open.since = now;
-                }
-                match (same, task) {
-                    (true, Task::Watch | Task::Judge) => {}
-                    _ => self.entered(task, note),
-                }
-            }
-            // An answer that came too late, such as a probe's after a rollback.
-            Err(Illegal { .. }) => {}
+        // An answer that came too late, such as a probe's after a rollback, is illegal here.
+        let Ok((state, task)) = next(open.nature, open.state, input) else {
+            return;
+        };
+        let same = state == open.state;
+        if !same {
+            open.state = state;
+            open.since = now;
+        }
+        match (same, task) {
+            (true, Task::Watch | Task::Judge) => {}
+            _ => self.entered(task, note),
         }
     }
 

@@ -1,3 +1,5 @@
+//! The shape as text, there and back.
+
 use super::*;
 
 fn request(asked_us: u32, hold_us: u32) -> Request {

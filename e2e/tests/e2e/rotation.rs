@@ -163,7 +163,7 @@ fn nobody_noticed(what: &str, seen: &Seen, pooler: &Pooler) {
     let shown: Vec<&String> = failures.iter().take(5).collect();
     let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
     let (logins, transactions) = (count(&seen.logins), count(&seen.transactions));
-    println!(
+    eprintln!(
         "{what}: {logins} logins, {transactions} transactions, {} failed, slowest {} ms",
         failures.len(),
         count(&seen.slowest_us) / 1000
@@ -244,7 +244,7 @@ fn a_roles_password_in_either_order() {
         }
     });
     nobody_noticed("role's password, both orders, three times", &seen, &pooler);
-    println!("a changed file was in service within {slowest:?}");
+    eprintln!("a changed file was in service within {slowest:?}");
     // What cannot be a password stays out; the one in service goes on.
     for (bad, reason) in [
         ("", "empty"),
@@ -399,7 +399,7 @@ fn clients_wait_while_only_the_role_has_the_new_password() {
         replace(&file, "Marker-two\n");
         let (answer, took) = waiter.join().expect("no panic");
         assert_eq!(answer.expect("served"), "2");
-        println!("waited {took:?} for a file that came after {waits:?}");
+        eprintln!("waited {took:?} for a file that came after {waits:?}");
         assert!(took < waits + SEEN, "{took:?}");
     });
 }
@@ -545,7 +545,7 @@ fn the_certificate_that_clients_see() {
             replace(&key_file, &good_key);
         }
     });
-    println!(
+    eprintln!(
         "client-facing certificate: {good} logins with channel binding, {} failed",
         bad.len()
     );
@@ -725,7 +725,7 @@ fn a_rollback_of_settings_touches_no_secret() {
             more(good, 10);
         });
     });
-    println!(
+    eprintln!(
         "meanwhile by TLS: {} logins, {} failed",
         by_tls.0,
         by_tls.1.len()

@@ -147,6 +147,9 @@ impl Keeper {
     /// All of the new values hold.
     fn serving(&mut self, version: u64) {
         self.write_note(version, "serves", "");
+        // What the gate let through is what readiness asks for.
+        self.unproven = false;
+        self.hold_back(None);
         let kept = std::mem::take(&mut self.kept);
         let notes = [kept, std::mem::take(&mut self.notes)].concat();
         self.tell_waiters(version, &Ok(notes.clone()));
@@ -194,8 +197,6 @@ impl Keeper {
             if let Some(content) = proposed {
                 self.current = content;
             }
-            self.unproven = false;
-            self.hold_back(None);
             self.watch.set_paths(self.watched());
             if let Some(text) = text {
                 self.write_file(ended.version, &text);

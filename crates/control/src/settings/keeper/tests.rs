@@ -262,16 +262,15 @@ fn what_the_prediction_calls_worse_is_refused_and_a_file_of_it_is_held() {
 #[test]
 fn a_first_start_that_fails_the_check_serves_and_is_not_ready() {
     let dir = Dir::new("unready");
-    // A client is refused before any connection could be free.
-    dir.write(&format!(
-        "{}[timeouts]\nquery_wait = \"1ms\"\n",
-        text(20, "")
-    ));
-    let content = Content::read(&dir.file(), &Overrides::default(), &options(&dir).secrets);
-    let findings = super::super::gate::check(&content.ok().expect("good"), None, None);
+    dir.write(&text(20, "").replace("size = 20", "size = 20\nmin = 30"));
     let world = start(prepared(&dir), Verdict::Fine);
-    let held = world.status().held_back;
-    assert_eq!(held.is_some(), !findings.good(), "{findings:?}");
+    let held = world.status().held_back.expect("not ready");
+    assert!(held.contains("min-above-max"), "{held}");
+    assert_eq!(*world.plane.held_back.lock().expect("lock"), Some(held));
+    assert_eq!(world.size(), Fixed(20), "and it serves");
+    // The mended settings make it ready.
+    world.apply(text(20, ""), false).expect("begun");
+    world.until("ready", |s| s.held_back.is_none());
     world.running.stop();
 }
 

@@ -61,6 +61,10 @@ impl DataPlane for Plane {
         self.0.hold_back(reason);
     }
 
+    fn state_rejected(&self, hash: Option<u32>) {
+        self.0.state_rejected(hash);
+    }
+
     fn note_decision(&self, guard: Guard, mode: GuardMode) {
         self.0.note_decision(guard, mode);
     }

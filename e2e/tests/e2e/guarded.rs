@@ -1,5 +1,8 @@
 //! Guarded settings: what changes them, what is taken back, and what a restart finds.
 
+mod figures;
+mod outages;
+
 use crate::common::server;
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target};
@@ -68,9 +71,13 @@ impl Guarded {
     fn wait_until_it_serves(&self) {
         until("a pooler that serves", || {
             let up = self.plimsoll(&["status", "--socket", self.socket()]);
-            let listens = Client::login(&self.target("app")).is_ok();
+            let listens = Client::login(&self.target(self.user())).is_ok();
             (listens && !up.stdout.is_empty()).then_some(())
         });
+    }
+
+    fn user(&self) -> &str {
+        if self.port == 0 { "postgres" } else { "app" }
     }
 
     fn restart(&mut self, signal: &str) {
@@ -85,11 +92,19 @@ impl Guarded {
     }
 
     fn target(&self, user: &str) -> Target {
-        Target::tcp("127.0.0.1", self.port, "app", user)
+        self.at("app", user)
+    }
+
+    /// By TCP; without a port, by the socket beside the settings.
+    fn at(&self, database: &str, user: &str) -> Target {
+        match self.port {
+            0 => Target::unix(self.dir.path().join(".s.PGSQL.6432"), database, user),
+            port => Target::tcp("127.0.0.1", port, database, user),
+        }
     }
 
     fn client(&self) -> Client {
-        Client::login(&self.target("app")).unwrap_or_else(|e| panic!("{e}\n{}", self.log()))
+        Client::login(&self.target(self.user())).unwrap_or_else(|e| panic!("{e}\n{}", self.log()))
     }
 
     fn plimsoll(&self, arguments: &[&str]) -> Output {
@@ -126,7 +141,7 @@ impl Guarded {
 
     /// The size of the pool, as the data plane has it now.
     fn size(&self) -> String {
-        let target = Target::tcp("127.0.0.1", self.port, "pgbouncer", "admin");
+        let target = self.at("pgbouncer", "admin");
         let mut console = Client::login(&target).expect("console");
         let rows = console.rows("SHOW CONFIG").expect("rows");
         let row = rows.into_iter().find(|row| row[0] == "default_pool_size");

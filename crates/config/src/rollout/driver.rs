@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Between two looks while a change is judged.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
 /// While the whole is watched, after its first seconds.
 const LOOK_WATCHING: Duration = Duration::from_secs(1);
 /// While nothing is open: for the comparison with before.
@@ -124,6 +124,7 @@ impl Driver {
         let changes = diff(self.base(), plan);
         match &self.open {
             Some(open) if open.state.is_whole() && changes.is_empty() => Some(Refusal::Same),
+            Some(open) if open.state.is_whole() => None,
             Some(open) if !now && nature(&changes, now, false).tightens => Some(Refusal::Busy {
                 version: open.proposal.version,
                 state: open.state,

@@ -128,6 +128,7 @@ impl Budget {
             claim: wish,
             held: usage.usable,
             wants,
+            rejected: self.rejected,
         };
         MonitorStep::Ask(own.name(&settings.fleet))
     }

@@ -149,7 +149,9 @@ impl Keeper {
         self.write_note(version, "serves", "");
         let kept = std::mem::take(&mut self.kept);
         let notes = [kept, std::mem::take(&mut self.notes)].concat();
-        self.tell_waiters(version, &Ok(notes));
+        self.tell_waiters(version, &Ok(notes.clone()));
+        // Who asked for it is told by whoever began it.
+        self.notes = notes;
     }
 
     fn tell_waiters(&mut self, version: u64, answer: &Result<Vec<String>, Vec<String>>) {
@@ -192,6 +194,7 @@ impl Keeper {
             if let Some(content) = proposed {
                 self.current = content;
             }
+            self.unproven = false;
             self.hold_back(None);
             self.watch.set_paths(self.watched());
             if let Some(text) = text {

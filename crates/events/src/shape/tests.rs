@@ -1,3 +1,5 @@
+//! Texts of shapes: what is written is read, what is bad is refused, nothing exceeds its bound.
+
 use super::*;
 
 fn request(asked_us: u32, hold_us: u32) -> Request {

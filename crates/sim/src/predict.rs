@@ -271,7 +271,10 @@ impl Stage<'_> {
                 refused: seen.refused as f64 / requests,
                 exhausted: seen.exhausted as f64 / requests,
                 in_use_max: seen.in_use_max,
-                wait_p95_ms: (quantile_ms(&seen.waits, 0.95), replayed),
+                wait_p95_ms: match seen.waits_now.is_empty() {
+                    true => (replayed, replayed),
+                    false => (quantile_ms(&seen.waits_now, 0.95), replayed),
+                },
             },
             old: figures(before, pool, old),
             new: figures(after, pool, new),

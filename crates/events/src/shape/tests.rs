@@ -1,4 +1,4 @@
-//! The shape as text, there and back.
+//! Texts of shapes: what is written is read, what is bad is refused, nothing exceeds its bound.
 
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Questions, answers, and all that can go wrong between them.
+
 use super::*;
 use events::shape::{End, PoolShape, Request as Asked, ServerShape, Start, Window};
 use std::path::Path;

@@ -50,6 +50,8 @@ pub(super) struct Checker {
     convicted: BTreeMap<u64, u64>,
     /// The last adoption was refused: the one before still holds.
     refused: bool,
+    /// What a SET makes of a step whose way back was refused so far.
+    set: Option<Plan>,
     /// What was judged good, while nothing was written down since.
     judged: Option<Arc<Plan>>,
     /// From one state to the next.
@@ -84,6 +86,7 @@ impl Checker {
             whole: BTreeSet::new(),
             convicted: BTreeMap::new(),
             refused: false,
+            set: None,
             judged: None,
             edges: BTreeMap::new(),
         }
@@ -103,6 +106,7 @@ impl Checker {
         self.whole.insert(version);
         self.overlays.clear();
         self.before.clear();
+        self.set = None;
         self.open = None;
         self.refused = false;
     }
@@ -142,6 +146,16 @@ impl Checker {
         self.judged = None;
         self.overlays.retain(|(known, _)| known != key);
         self.overlays.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// A SET goes to what serves. While a way back is owed that is not what is
+    /// written down, and the way back is owed still.
+    pub fn sets(&mut self, plan: Option<&Plan>) {
+        match plan {
+            Some(plan) if self.refused => self.set = Some(bare(plan)),
+            Some(_) => {}
+            None => self.refused |= self.set.take().is_some(),
+        }
     }
 
     /// What the console SET, to be put back where a reading is refused.
@@ -330,7 +344,7 @@ impl Checker {
         let target = bare(&self.target());
         if served != target {
             let current = bare(&self.overlaid(&self.plan_of(self.current)));
-            if served != current {
+            if served != current && self.set.as_ref() != Some(&served) {
                 let state = self.open.as_ref().map(|o| (o.version, o.state));
                 let found = differs(&target, &served);
                 return self.fail(format!(

@@ -214,7 +214,10 @@ impl Keeper {
         let before = w.check.take_overlays();
         w.check.put_overlays(before.clone());
         w.check.overlay(key, value);
-        if w.adopt(plan)?.is_err() {
+        w.check.sets(Some(&plan));
+        let adopted = w.adopt(plan)?;
+        w.check.sets(None);
+        if adopted.is_err() {
             w.check.put_overlays(before);
             return Ok(());
         }

@@ -180,3 +180,53 @@ fn the_directory_is_its_owner_s_alone() {
         .mode();
     assert_eq!(mode & 0o777, 0o700);
 }
+
+#[test]
+fn a_number_is_given_once_and_no_change_is_left_behind() {
+    let dir = Dir::new("numbers");
+    let mut store = Store::open(&dir.0).expect("begun");
+    let first = add(&mut store, "aa");
+    let files = [(PathBuf::from("/etc/p.toml"), "# bb\n".to_owned())];
+    let new = NewVersion {
+        hash: "bb",
+        origin: Origin::Apply,
+        actor: "anna@shop",
+        reason: "",
+        temporary: false,
+        files: &files,
+        above: first + 3,
+    };
+    let second = store.add_version(&new).expect("written");
+    assert_eq!(
+        (second, store.last().expect("read")),
+        (first + 4, first + 4)
+    );
+    let unknown = store.enter(first + 2, first, Nature::default(), State::Checking, "");
+    assert!(unknown.is_err_and(|error| error.is_lasting()));
+    enter(&mut store, first, first, State::Watching);
+    enter(&mut store, second, first, State::Checking);
+    let open = store.open_changes().expect("read");
+    assert_eq!([open[0].version, open[1].version], [second, first]);
+}
+
+#[test]
+fn what_gives_way_does_not_make_good_what_was_turned_down() {
+    let dir = Dir::new("turned-down");
+    let mut store = Store::open(&dir.0).expect("begun");
+    let (bad, again, good) = (
+        add(&mut store, "aa"),
+        add(&mut store, "aa"),
+        add(&mut store, "aa"),
+    );
+    let rejected = |store: &Store| {
+        store
+            .rejected("aa")
+            .expect("read")
+            .map(|(version, _)| version)
+    };
+    enter(&mut store, bad, 0, State::RolledBack(Why::Hurts));
+    enter(&mut store, again, 0, State::RolledBack(Why::Superseded));
+    assert_eq!(rejected(&store), Some(bad));
+    enter(&mut store, good, 0, State::Applied);
+    assert_eq!(rejected(&store), None);
+}

@@ -1,10 +1,13 @@
 //! What must hold at every moment, judged from what was written down and what
 //! the workers serve; never from what the driver believes.
 
+mod room;
+
 use super::plane::Plane;
 use config::rollout::{Nature, Origin, STEPS, State, Why, between};
-use config::{Plan, PoolSize, with_key};
+use config::{Plan, with_key};
 use events::GuardMode;
+use room::{differs, own, rooms};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -453,57 +456,5 @@ impl Checker {
         }
         self.refused = false;
         self.rests(plane, 0);
-    }
-}
-
-/// A size of a pool whose user has one of its own.
-fn own(key: &str, plans: &[Arc<Plan>]) -> bool {
-    let user = key.strip_suffix("'s size").and_then(|k| k.split_once('/'));
-    let sized =
-        |plan: &Plan, name: &str| plan.users.get(name).is_some_and(|u| u.pool_size.is_some());
-    user.is_some_and(|(_, name)| plans.iter().any(|plan| sized(plan, name)))
-}
-
-/// Room that clients have, by the name of the setting; off is endless.
-fn rooms(plan: &Plan) -> BTreeMap<String, f64> {
-    let mut all = BTreeMap::new();
-    let time = |t: Option<std::time::Duration>| t.map_or(f64::INFINITY, |t| t.as_secs_f64());
-    all.insert("line".to_owned(), f64::from(plan.line));
-    all.insert("clients".to_owned(), f64::from(plan.max_client_conn));
-    all.insert("queue".to_owned(), f64::from(plan.queue_max));
-    all.insert("query_wait".to_owned(), time(plan.query_wait_timeout));
-    all.insert("query".to_owned(), time(plan.query_timeout));
-    if let PoolSize::Fixed(n) = plan.default_pool_size {
-        all.insert("size".to_owned(), f64::from(n));
-    }
-    for database in &plan.databases {
-        for user in ["u", "anna", "carl", "web"] {
-            let held = plan.effective(database, user);
-            if let PoolSize::Fixed(n) = held.size {
-                let own = plan.users.get(user).is_some_and(|u| u.pool_size.is_some());
-                let own = if own { ", its own" } else { "" };
-                all.insert(
-                    format!("{}/{user}'s size{own}", database.name),
-                    f64::from(n),
-                );
-            }
-        }
-        let wait = plan.effective(database, "u").wait_timeout;
-        all.insert(format!("{}'s wait", database.name), time(wait));
-    }
-    all
-}
-
-/// The first settings in which two plans differ.
-fn differs(expected: &Plan, found: &Plan) -> String {
-    let changes = config::diff(expected, found);
-    let said: Vec<String> = changes
-        .iter()
-        .take(3)
-        .map(|c| format!("{} {} ≠ {}", c.key, c.old, c.new))
-        .collect();
-    match said.is_empty() {
-        true => "it cannot be said in which setting".to_owned(),
-        false => said.join(", "),
     }
 }

@@ -286,7 +286,11 @@ impl Keeper {
 
     fn check(&mut self, w: &mut World, proposal: &Proposal) {
         let hash = self.proposed.get(&proposal.version).map_or(0, |c| c.hash);
-        self.answer(w, proposal.version, Input::Checked(!hash.is_multiple_of(10)));
+        self.answer(
+            w,
+            proposal.version,
+            Input::Checked(!hash.is_multiple_of(10)),
+        );
     }
 
     fn predict(&mut self, w: &mut World, version: u64, new: &Plan) {

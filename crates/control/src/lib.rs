@@ -30,6 +30,7 @@
 //! ```
 
 pub mod api;
+pub mod guard;
 pub mod log;
 pub mod metrics;
 pub mod predict;
@@ -39,4 +40,4 @@ mod server;
 pub mod settings;
 pub mod watch;
 
-pub use server::{Control, Health, Source, start};
+pub use server::{Control, Health, Source, start, start_guard};

@@ -1,11 +1,16 @@
 //! The command line: what a person can type, and the help that teaches it.
 
+mod guard;
 mod settings;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use guard::{
+    GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
+    GuardState,
+};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
@@ -50,6 +55,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// What serves, and whether the settings file says the same
     Status(StatusArgs),
+    /// Guard other settings files: history, drift alert, the way back
+    Guard(GuardArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself

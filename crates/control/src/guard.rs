@@ -391,7 +391,10 @@ impl Guard {
                     .text
                     .as_ref()
                     .map(|t| crate::watch::hash(t.as_bytes()));
-                if let Err(error) = self.store.accept(&version, "restored", ACTOR, "") {
+                // Number 0: the history could not take it when it was adopted.
+                if version.version > 0
+                    && let Err(error) = self.store.accept(&version, "restored", ACTOR, "")
+                {
                     self.lost(1, &error);
                 }
                 News::Restored { version }
@@ -492,7 +495,7 @@ fn version_of(path: &Path, seen: &Observed, number: u64) -> Version {
         modified_ms: seen.modified_ms,
         text: seen.kept.text().map(str::to_owned),
         whole: matches!(seen.kept, Kept::Whole(_)),
-        lacks: store::lacks(&seen.kept),
+        lacks: store::lacks(path, &seen.kept),
         difference: Difference::default(),
         findings: Vec::new(),
         accepted: false,

@@ -4,6 +4,7 @@
 //! again whenever another one (`guard accept`) wrote. One process guards, by a
 //! lock of its own; others may write beside it, each in one transaction.
 
+use super::asking::is_server;
 use super::difference::Difference;
 use super::mask::Kept;
 use super::observe::Observed;
@@ -28,7 +29,7 @@ const TEXT_BYTES_MAX: i64 = 16 << 20;
 /// Events over all files.
 const EVENTS_MAX: i64 = 50_000;
 /// Another writer may hold the file for a moment.
-const BUSY: Duration = Duration::from_secs(2);
+const BUSY: Duration = Duration::from_secs(1);
 /// What stands in place of a text that had to go.
 const DROPPED: &str = "the text was dropped: newer ones fill the history's bound";
 
@@ -205,6 +206,11 @@ impl Store {
             Err(error) => return Err(StoreError::Io(path, error.into())),
         }
         Ok(store)
+    }
+
+    /// Whether a history is there.
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(FILE).exists()
     }
 
     /// A history that ends with the process.
@@ -507,7 +513,7 @@ fn version_id(
             seen.modified_ms,
             seen.kept.text(),
             matches!(seen.kept, Kept::Whole(_)),
-            lacks(&seen.kept),
+            lacks(new.path, &seen.kept),
             new.difference.and_then(|d| serde_json::to_string(d).ok()).unwrap_or_default(),
             serde_json::to_string(new.findings).unwrap_or_default(),
         ],
@@ -516,9 +522,10 @@ fn version_id(
 }
 
 /// What a version lacks, in words.
-pub(super) fn lacks(kept: &Kept) -> String {
+pub(super) fn lacks(path: &Path, kept: &Kept) -> String {
     match kept {
         Kept::Whole(_) => String::new(),
+        Kept::Masked(_) if is_server(path) => String::new(),
         Kept::Masked(_) => "its secrets are left out".to_owned(),
         Kept::Nothing(why) => format!("only its hash is kept: {why}"),
     }

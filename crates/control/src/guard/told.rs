@@ -1,5 +1,6 @@
 //! What the check says of a new content, and the lines of the log.
 
+use super::asking::is_server;
 use super::news::News;
 use super::server::For;
 use super::store::Version;
@@ -65,7 +66,7 @@ pub fn tell(news: &News) {
             file = %version.path.display(),
             version = version.version,
             hash = short(&version.hash),
-            lacks = %version.lacks,
+            lacks = some(&version.lacks),
             "never seen before: it is accepted as it is"
         ),
         News::Drift { accepted, version } => drift(accepted.as_deref(), version),
@@ -108,6 +109,11 @@ pub fn tell(news: &News) {
     }
 }
 
+/// Left out where there is nothing to say.
+fn some(words: &str) -> Option<&str> {
+    Some(words).filter(|words| !words.is_empty())
+}
+
 fn drift(accepted: Option<&str>, version: &Version) {
     let path = version.path.display();
     let changes = match (version.difference.is_empty(), version.lacks.is_empty()) {
@@ -115,9 +121,12 @@ fn drift(accepted: Option<&str>, version: &Version) {
         _ => version.difference.words(),
     };
     let findings = version.findings.join("; ");
-    let next = format!(
-        "plimsoll guard diff {path}; then plimsoll guard accept {path} --reason …, or plimsoll guard restore {path}"
-    );
+    let back = match is_server(&version.path) {
+        true => String::new(),
+        false => format!(", or plimsoll guard restore {path}"),
+    };
+    let next =
+        format!("plimsoll guard diff {path}; then plimsoll guard accept {path} --reason …{back}");
     let words = match accepted {
         Some(_) => "drift: it says other than what was accepted",
         None => "drift: a file that nobody accepted",
@@ -125,10 +134,10 @@ fn drift(accepted: Option<&str>, version: &Version) {
     let (old, new) = (accepted.map_or("none", short), short(&version.hash));
     match is_grave(version) {
         true => tracing::error!(
-            file = %path, version = version.version, old, new, %changes, %findings, uid = version.uid, %next, "{words}, and the check calls it an error"
+            file = %path, version = version.version, old, new, %changes, findings = some(&findings), uid = version.uid, %next, "{words}, and the check calls it an error"
         ),
         false => tracing::warn!(
-            file = %path, version = version.version, old, new, %changes, %findings, uid = version.uid, %next, "{words}"
+            file = %path, version = version.version, old, new, %changes, findings = some(&findings), uid = version.uid, %next, "{words}"
         ),
     }
 }

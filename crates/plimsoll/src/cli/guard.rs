@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// lines, and a version in the history. A person accepts it, or writes the accepted
 /// content back. Nothing is reloaded or restarted, and no secret is kept.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  \
     plimsoll guard /etc/postgresql/16/main/postgresql.conf\n  \
     plimsoll guard /etc/app/ --metrics 127.0.0.1:9931 --log-format json\n  \
@@ -65,10 +65,10 @@ pub struct GuardState {
     /// Directory of the history (guard.db)
     ///
     /// Without it: STATE_DIRECTORY, else /var/lib/plimsoll where it is
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
     /// For scripts: JSON
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     pub format: LogFormat,
 }
 
@@ -98,9 +98,6 @@ pub struct GuardAcceptArgs {
     /// Why: it stands in the history
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
-    /// Where the history is.
-    #[command(flatten)]
-    pub state: GuardState,
 }
 
 /// Write an accepted content back.
@@ -131,9 +128,6 @@ pub struct GuardRestoreArgs {
     /// The server that reads the file: which values then need a reload, which a restart
     #[arg(long, value_name = "URL")]
     pub database: Option<DatabaseUrl>,
-    /// Where the history is.
-    #[command(flatten)]
-    pub state: GuardState,
 }
 
 /// What each file said, since when, and who accepted it.
@@ -149,9 +143,6 @@ pub struct GuardHistoryArgs {
     /// How many, the newest first
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
-    /// Where the history is.
-    #[command(flatten)]
-    pub state: GuardState,
 }
 
 /// What differs between the accepted content and the file now.
@@ -164,7 +155,4 @@ pub struct GuardDiffArgs {
     /// Against this version, instead of the accepted one
     #[arg(value_name = "VERSION")]
     pub version: Option<u64>,
-    /// Where the history is.
-    #[command(flatten)]
-    pub state: GuardState,
 }

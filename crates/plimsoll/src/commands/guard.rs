@@ -34,15 +34,42 @@ enum Wake {
 
 /// Guards, or does what was asked.
 pub fn run(args: &GuardArgs) -> anyhow::Result<ExitCode> {
+    let state = &args.state;
+    if let Some(action) = &args.action
+        && let Some(stray) = stray(args)
+    {
+        let action = match action {
+            GuardAction::Accept(_) => "accept",
+            GuardAction::Restore(_) => "restore",
+            GuardAction::History(_) => "history",
+            GuardAction::Diff(_) => "diff",
+        };
+        return Ok(could_not(&format!(
+            "{stray} belongs to guarding, and does nothing before `{action}`"
+        )));
+    }
     let done = match &args.action {
-        Some(GuardAction::Accept(args)) => hand::accept(args),
-        Some(GuardAction::Restore(args)) => hand::restore(args),
-        Some(GuardAction::History(args)) => or_could_not(hand::history(args)),
-        Some(GuardAction::Diff(args)) => or_could_not(hand::diff(args)),
+        Some(GuardAction::Accept(args)) => hand::accept(args, state),
+        Some(GuardAction::Restore(args)) => hand::restore(args, state),
+        Some(GuardAction::History(args)) => or_could_not(hand::history(args, state)),
+        Some(GuardAction::Diff(args)) => or_could_not(hand::diff(args, state)),
         None if args.once => or_could_not(once(args)),
         None => or_could_not(guard(args)),
     };
     done
+}
+
+/// What only guarding takes.
+fn stray(args: &GuardArgs) -> Option<String> {
+    let flags = [
+        (args.once, "--once"),
+        (args.restore, "--restore"),
+        (args.metrics.is_some(), "--metrics"),
+        (args.database.is_some(), "--database"),
+    ];
+    let flag = flags.iter().find(|(set, _)| *set);
+    let file = args.files.first().map(|file| file.display().to_string());
+    flag.map(|(_, name)| (*name).to_owned()).or(file)
 }
 
 fn or_could_not(done: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
@@ -196,17 +223,18 @@ fn place(file: &Path) -> PathBuf {
     }
 }
 
-/// The history: where it is stated, else where it usually is, else in memory.
-fn store(state: &GuardState, guards: bool) -> anyhow::Result<Store> {
+/// Where the history is: where it is stated, else where it usually is.
+fn directory(state: &GuardState) -> Option<PathBuf> {
     let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
     let given = given.split(':').next().filter(|dir| !dir.is_empty());
     let usual = || Some(PathBuf::from(STATE)).filter(|dir| dir.is_dir());
-    let directory = state
-        .state
-        .clone()
-        .or(given.map(PathBuf::from))
-        .or_else(usual);
-    let opened = match (&directory, guards) {
+    let stated = state.state.clone();
+    stated.or(given.map(PathBuf::from)).or_else(usual)
+}
+
+/// The history, or one that ends with the process.
+fn store(state: &GuardState, guards: bool) -> anyhow::Result<Store> {
+    let opened = match (&directory(state), guards) {
         (Some(directory), true) => Store::open_to_guard(directory),
         (Some(directory), false) => Store::open(directory),
         (None, _) => {

@@ -154,7 +154,9 @@ fn by_name(part: &str, comment: bool, dialect: Dialect) -> (String, After) {
                     '"' | '\'' | '`' | ':' | '=' | '>' | ',' | '(' | '[' | ']'
                 )
         });
-        if is_harmless(value) {
+        if let Some(after) = harmless(value) {
+            // The name of a variable is not looked at again.
+            at = part.len() - after.len();
             continue;
         }
         let from = part.len() - value.len();
@@ -256,8 +258,8 @@ fn names_a_secret(word: &str, dialect: Dialect) -> bool {
 }
 
 /// Nothing that anybody would keep secret: a switch, or only the name of where
-/// the secret is.
-fn is_harmless(value: &str) -> bool {
+/// the secret is. Returns what follows.
+fn harmless(value: &str) -> Option<&str> {
     const WORDS: [&str; 12] = [
         "true",
         "false",
@@ -273,7 +275,7 @@ fn is_harmless(value: &str) -> bool {
         "md5",
     ];
     if value.starts_with("</") || value.starts_with('#') {
-        return true;
+        return Some(value);
     }
     let word_end = value.find(|c: char| !is_of_word(c)).unwrap_or(value.len());
     let (word, rest) = value.split_at(word_end);
@@ -282,9 +284,9 @@ fn is_harmless(value: &str) -> bool {
         rest.is_empty() || rest.starts_with('#') || rest.starts_with("//") || rest.starts_with("</")
     };
     if WORDS.contains(&word.to_ascii_lowercase().as_str()) && over(rest) {
-        return true;
+        return Some(rest);
     }
-    reference(value).is_some_and(over)
+    reference(value).filter(|rest| over(rest))
 }
 
 /// What follows a reference to a variable: `${NAME}`, `os.environ["NAME"]`. One

@@ -131,3 +131,32 @@ fn two_guards_a_newer_schema_and_damage_are_refused() {
     assert!(matches!(Store::open(&dir), Err(StoreError::Io(..))));
     std::fs::remove_file(&dir).expect("removed");
 }
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_what_was() {
+    let mut store = Store::in_memory().expect("opened");
+    let path = Path::new("/e/a.conf");
+    let small = seen("a = 1\n");
+    let record = Record {
+        seen: Some(&small),
+        accept: true,
+        ..Record::of(path)
+    };
+    store.record(&record).expect("written");
+    store
+        .db
+        .query_row("PRAGMA max_page_count = 12", [], |row| row.get::<_, i64>(0))
+        .expect("bounded");
+    let large = seen(&"# word word\n".repeat(20_000));
+    let record = Record {
+        seen: Some(&large),
+        accept: true,
+        ..Record::of(path)
+    };
+    let error = store.record(&record).expect_err("full");
+    assert!(error.to_string().contains("full"), "{error}");
+    let Known::Accepted(now) = store.known(path).expect("read") else {
+        panic!("accepted")
+    };
+    assert_eq!(now.text.as_deref(), Some("a = 1\n"));
+}

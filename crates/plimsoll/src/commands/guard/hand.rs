@@ -1,8 +1,8 @@
 //! What a person does: accept, restore, history, diff.
 
 use super::super::settings::actor;
-use super::{ask, output, place, print, show, store};
-use crate::cli::{GuardAcceptArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs};
+use super::{ask, output, place, print, show};
+use crate::cli::{GuardAcceptArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs, GuardState};
 use anyhow::{Context, anyhow, bail};
 use control::guard::{
     Difference, Event, Known, Observed, Record, Store, Unseen, Version, Waiting, Wanted,
@@ -50,11 +50,18 @@ fn refused<T>(error: impl std::fmt::Display) -> anyhow::Result<T> {
     Err(anyhow!("{error}"))
 }
 
-fn on_disk(store: Store) -> anyhow::Result<Store> {
-    if store.directory().is_none() {
+/// A history that is there: a slip of the pen makes no directory.
+fn existing(state: &GuardState) -> anyhow::Result<Store> {
+    let Some(directory) = super::directory(state) else {
         bail!("there is no history: name its directory with --state");
+    };
+    if !Store::exists(&directory) {
+        bail!(
+            "{} holds no history of files: plimsoll guard FILE begins one",
+            directory.display()
+        );
     }
-    Ok(store)
+    super::store(state, false)
 }
 
 fn known(store: &Store, path: &Path) -> anyhow::Result<Known> {
@@ -111,12 +118,12 @@ fn accepted(known: &Known) -> Option<&Version> {
 }
 
 /// The change is meant.
-pub fn accept(args: &GuardAcceptArgs) -> anyhow::Result<ExitCode> {
-    let mut store = on_disk(store(&args.state, false)?)?;
+pub fn accept(args: &GuardAcceptArgs, state: &GuardState) -> anyhow::Result<ExitCode> {
+    let mut store = existing(state)?;
     let path = place(&args.file);
     let before = known(&store, &path)?;
     if is_server(&path) {
-        return accept_server(args, &mut store, &path);
+        return accept_server(args, state, &mut store, &path);
     }
     let seen = now(&store, &path)?;
     if seen.is_none() && before == Known::Never {
@@ -151,13 +158,14 @@ pub fn accept(args: &GuardAcceptArgs) -> anyhow::Result<ExitCode> {
             Some(_) => compared.lacks,
         },
     };
-    output(args.state.format, &done, || show::done(&done))?;
+    output(state.format, &done, || show::done(&done))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the guard saw last of a server.
 fn accept_server(
     args: &GuardAcceptArgs,
+    state: &GuardState,
     store: &mut Store,
     path: &Path,
 ) -> anyhow::Result<ExitCode> {
@@ -179,13 +187,13 @@ fn accept_server(
         needs: Vec::new(),
         remark: String::new(),
     };
-    output(args.state.format, &done, || show::done(&done))?;
+    output(state.format, &done, || show::done(&done))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes an accepted content back.
-pub fn restore(args: &GuardRestoreArgs) -> anyhow::Result<ExitCode> {
-    let mut store = on_disk(store(&args.state, false)?)?;
+pub fn restore(args: &GuardRestoreArgs, state: &GuardState) -> anyhow::Result<ExitCode> {
+    let mut store = existing(state)?;
     let path = place(&args.file);
     if is_server(&path) {
         bail!("a server's settings are restored by its files, or ALTER SYSTEM RESET name");
@@ -236,7 +244,7 @@ pub fn restore(args: &GuardRestoreArgs) -> anyhow::Result<ExitCode> {
         needs,
         remark: format!("{remark} {why_not}").trim().to_owned(),
     };
-    output(args.state.format, &done, || show::done(&done))?;
+    output(state.format, &done, || show::done(&done))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -300,14 +308,14 @@ fn confirmed(path: &Path, version: &Version, shown: &Difference) -> anyhow::Resu
 }
 
 /// What was.
-pub fn history(args: &GuardHistoryArgs) -> anyhow::Result<ExitCode> {
-    let store = on_disk(store(&args.state, false)?)?;
+pub fn history(args: &GuardHistoryArgs, state: &GuardState) -> anyhow::Result<ExitCode> {
+    let store = existing(state)?;
     let path = args.file.as_deref().map(place);
     if let Some(number) = args.version {
         let version = store.version(number).or_else(refused)?;
         let version = version.filter(|v| path.as_ref().is_none_or(|path| v.path == *path));
         let version = version.with_context(|| format!("there is no version {number}"))?;
-        output(args.state.format, &version, || show::version(&version))?;
+        output(state.format, &version, || show::version(&version))?;
         return Ok(ExitCode::SUCCESS);
     }
     let history = History {
@@ -316,13 +324,13 @@ pub fn history(args: &GuardHistoryArgs) -> anyhow::Result<ExitCode> {
             .or_else(refused)?,
         events: store.events(path.as_deref(), args.limit).or_else(refused)?,
     };
-    output(args.state.format, &history, || show::history(&history))?;
+    output(state.format, &history, || show::history(&history))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What differs now.
-pub fn diff(args: &GuardDiffArgs) -> anyhow::Result<ExitCode> {
-    let store = on_disk(store(&args.state, false)?)?;
+pub fn diff(args: &GuardDiffArgs, state: &GuardState) -> anyhow::Result<ExitCode> {
+    let store = existing(state)?;
     let path = place(&args.file);
     let known = known(&store, &path)?;
     let old = match (args.version, &known) {
@@ -333,7 +341,7 @@ pub fn diff(args: &GuardDiffArgs) -> anyhow::Result<ExitCode> {
         true => of_server(&store, &path, old.as_ref())?,
         false => compare(&path, old.as_ref(), now(&store, &path)?.as_ref()),
     };
-    output(args.state.format, &compared, || show::compared(&compared))?;
+    output(state.format, &compared, || show::compared(&compared))?;
     Ok(match compared.old == compared.new {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,

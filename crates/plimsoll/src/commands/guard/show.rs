@@ -119,10 +119,10 @@ pub fn compared(compared: &Compared) -> String {
     }
     out.push_str(&compared.difference.shown());
     out.push_str(&findings(&compared.findings));
-    let _ = writeln!(
-        out,
-        "It is meant:      plimsoll guard accept {path} --reason …\nIt is not:        plimsoll guard restore {path}"
-    );
+    let _ = writeln!(out, "It is meant:  plimsoll guard accept {path} --reason …");
+    if !control::guard::is_server(&compared.path) {
+        let _ = writeln!(out, "It is not:    plimsoll guard restore {path}");
+    }
     out
 }
 

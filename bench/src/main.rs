@@ -85,6 +85,10 @@ fn main() -> ExitCode {
         }
         Ok(Action::Line(options)) => line::run(&options),
         Ok(Action::Predict(options)) => predict::run(&options),
+        Ok(Action::PredictWorker) => {
+            control::predict::serve(std::io::stdin().lock(), std::io::stdout().lock())
+                .map_err(Into::into)
+        }
         Ok(Action::Bench(options)) if options.sizing => sizes(&options),
         Ok(Action::Bench(options)) => bench(&options),
         Err(e) => {

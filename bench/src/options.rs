@@ -45,6 +45,8 @@ pub enum Action {
     LineHelp,
     /// Print the help of predictions.
     PredictHelp,
+    /// Be the child that predicts, where no other program is named.
+    PredictWorker,
     /// Predict changes of settings, and measure what then happens.
     Predict(Box<crate::predict::Options>),
     /// Play the load line's scenarios.
@@ -130,6 +132,7 @@ pub fn parse(words: &[String]) -> Result<Action, Failure> {
     }
     match words.first().map(String::as_str) {
         Some("floor") => parse_floor(&words[1..]).map(Action::Floor),
+        Some(control::predict::COMMAND) => Ok(Action::PredictWorker),
         Some("predict") if words.iter().any(|w| w == "--help") => Ok(Action::PredictHelp),
         Some("predict") => {
             crate::predict::parse(&words[1..]).map(|options| Action::Predict(Box::new(options)))

@@ -4,7 +4,7 @@
 //! Each workload runs once with its old settings: first a few of its clients, then all, as an hour has quieter times.
 //! The shape that the pooler recorded is kept; a child of the pooler's own program predicts from it. Then the workload
 //! runs with each of the new settings, before a fresh pooler, and the shape of that run gives the waits that were
-//! measured. Shapes are kept in a directory, so that the table can be made again without measuring.
+//! measured; of two such runs the one in which the machine was less disturbed. Shapes are kept in a directory, so that the table can be made again without measuring.
 
 mod load;
 mod workloads;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use config::Plan;
 use control::predict::{PoolAnswer, Request, run as ask};
-use events::shape::{End, Shape};
+use events::shape::{End, Request as Asked, Shape, Window};
 use nix::sys::signal::Signal;
 
 use crate::postgres::{self, Postgres};
@@ -33,16 +33,19 @@ cargo xtask bench predict [OPTIONS]
   --plimsoll PATH     the program that records, predicts and is measured
   --only TEXT         only workloads whose name contains TEXT; repeatable
   --shapes DIR        where shapes are kept (default target/predict)
-  --again             predict anew from the shapes kept there, and measure nothing
+  --again             predict anew from the shapes kept there, and measure nothing; without --plimsoll
+                      the benchmark itself is the child
   --seconds N         length of each run, default 12
   --markdown FILE     where to write the table (default docs/prediction.md); - for nowhere
   --pg-bin DIR        PostgreSQL's programs
 ";
 
 /// Seconds with few clients before a record.
-const QUIET_SECONDS: u64 = 4;
+const QUIET_SECONDS: u64 = 6;
 /// Seconds at the beginning of a run that do not count.
-const WARM_UP_S: u32 = 2;
+const WARM_UP_S: u64 = 2;
+/// Runs with each new settings; the one counts in which the machine stood still for the least time.
+const RUNS: usize = 2;
 /// A prediction may take so long.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Waits that differ by less are the same, milliseconds.
@@ -93,7 +96,10 @@ pub fn parse(words: &[String]) -> Result<Options, Failure> {
         }
     }
     if options.plimsoll.as_os_str().is_empty() {
-        return fail("predict wants --plimsoll");
+        if !options.again {
+            return fail("predict wants --plimsoll");
+        }
+        options.plimsoll = std::env::current_exe()?;
     }
     Ok(options)
 }
@@ -146,8 +152,10 @@ impl Bench<'_> {
             eprintln!("  {what} …");
             let mut settings = workload.old;
             change(&mut settings);
-            let shape = self.shape(workload, &settings, false)?;
-            fs::write(change_file(shapes, workload, at), shape)?;
+            for run in 0..RUNS {
+                let shape = self.shape(workload, &settings, false)?;
+                fs::write(change_file(shapes, workload, at, run), shape)?;
+            }
         }
         Ok(())
     }
@@ -184,7 +192,7 @@ impl Pooler {
         let server = bench.postgres.address.port();
         let head = format!(
             "[listen]\ntcp = [\"{address}\"]\n[auth]\ntype = \"trust\"\nuser_file = \"{}\"\n\
-             [console]\nadmin_users = [\"{USER}\"]\n[log]\nconnections = false\ndisconnections = false\n",
+             admin_users = [\"{USER}\"]\n[log]\nconnections = false\ndisconnections = false\n",
             users.display()
         );
         fs::write(&file, head + &settings.toml(server))?;
@@ -220,8 +228,8 @@ fn record_file(shapes: &Path, workload: &Workload) -> PathBuf {
     shapes.join(format!("{}.shape", workload.key))
 }
 
-fn change_file(shapes: &Path, workload: &Workload, at: usize) -> PathBuf {
-    shapes.join(format!("{}-{at}.shape", workload.key))
+fn change_file(shapes: &Path, workload: &Workload, at: usize, run: usize) -> PathBuf {
+    shapes.join(format!("{}-{at}-{run}.shape", workload.key))
 }
 
 // --- the table ---
@@ -233,22 +241,96 @@ struct Measured {
     requests: usize,
 }
 
-fn measured(shape: &Shape, database: &str) -> Option<Measured> {
+/// The record without the seconds in which all clients start at once: they count in no measurement either.
+fn settled(mut shape: Shape, seconds: u64) -> Shape {
+    for server in &mut shape.servers {
+        let begun = |w: &Window| u64::from(w.at_s) * 1_000_000;
+        let ends = server
+            .windows
+            .iter()
+            .map(|w| begun(w) + u64::from(w.span_us));
+        let end = ends.max().unwrap_or(0);
+        let from = end.saturating_sub(seconds * 1_000_000 + 500_000);
+        let to = end.saturating_sub(seconds.saturating_sub(WARM_UP_S) * 1_000_000);
+        let mut kept = Vec::new();
+        for window in server.windows.drain(..) {
+            let (start, stop) = (begun(&window), begun(&window) + u64::from(window.span_us));
+            if stop <= from || start >= to {
+                kept.push(window);
+                continue;
+            }
+            if start < from {
+                kept.push(cut(&window, 0, from - start));
+            }
+            // Beginnings are whole seconds.
+            let skipped = to.saturating_sub(start).div_ceil(1_000_000) * 1_000_000;
+            if start + skipped < stop {
+                kept.push(cut(&window, skipped, stop - start));
+            }
+        }
+        server.windows = kept;
+    }
+    shape
+}
+
+/// The longest time in which nothing at all happened in the seconds that count: a small virtual machine is not always
+/// given its processors.
+fn stood_still_us(shape: &Shape, seconds: u64) -> u64 {
+    let mut longest = 0;
+    for server in &shape.servers {
+        let end = server.windows.iter().map(|w| u64::from(w.at_s)).max();
+        let from = end
+            .unwrap_or(0)
+            .saturating_sub(seconds.saturating_sub(WARM_UP_S));
+        for window in server.windows.iter().filter(|w| u64::from(w.at_s) >= from) {
+            let of = window.requests.iter();
+            let mut times: Vec<u64> = of
+                .flat_map(|r| [u64::from(r.asked_us), r.granted_us(), r.ended_us()])
+                .filter(|at| *at <= u64::from(window.span_us))
+                .collect();
+            times.sort_unstable();
+            let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+            longest = longest.max(gaps.max().unwrap_or(0));
+        }
+    }
+    longest
+}
+
+/// A part of a window, microseconds from its beginning.
+fn cut(window: &Window, from: u64, to: u64) -> Window {
+    let inside = |r: &&Asked| (from..to).contains(&u64::from(r.asked_us));
+    let requests = window.requests.iter().filter(inside);
+    Window {
+        at_s: window.at_s + (from / 1_000_000) as u32,
+        span_us: (to - from) as u32,
+        starts: window.starts.clone(),
+        requests: requests
+            .map(|r| Asked {
+                asked_us: r.asked_us - from as u32,
+                ..*r
+            })
+            .collect(),
+    }
+}
+
+/// What the last seconds of a shape say of a pool.
+fn measured(shape: &Shape, database: &str, seconds: u64) -> Option<Measured> {
     let server = shape.servers.first()?;
     let pool = server.pools.iter().position(|p| p.database == database)?;
-    let first = server.windows.first()?.at_s + WARM_UP_S;
-    let windows = server.windows.iter().filter(|w| w.at_s >= first);
-    let requests: Vec<_> = windows
-        .flat_map(|w| &w.requests)
-        .filter(|r| usize::from(r.pool) == pool)
+    let begun = |w: &Window| u64::from(w.at_s) * 1_000_000;
+    let windows = || server.windows.iter();
+    let end = windows().map(|w| begun(w) + u64::from(w.span_us)).max()?;
+    let counted = seconds.saturating_sub(WARM_UP_S) * 1_000_000;
+    let from = end.saturating_sub(counted);
+    let requests: Vec<&Asked> = windows()
+        .flat_map(|w| w.requests.iter().map(move |r| (begun(w), r)))
+        .filter(|(at, r)| usize::from(r.pool) == pool && at + u64::from(r.asked_us) >= from)
+        .map(|(_, r)| r)
         .collect();
-    let mut waits: Vec<u32> = requests
-        .iter()
-        .filter(|r| r.granted())
-        .map(|r| r.wait_us)
-        .collect();
+    let granted = requests.iter().filter(|r| r.granted());
+    let mut waits: Vec<u32> = granted.map(|r| r.wait_us).collect();
     waits.sort_unstable();
-    let refused = |r: &&&events::shape::Request| matches!(r.end, End::TimedOut | End::Refused);
+    let refused = |r: &&&Asked| matches!(r.end, End::TimedOut | End::Refused);
     let refused = requests.iter().filter(refused).count();
     let at = (waits.len() as f64 * 0.99) as usize;
     Some(Measured {
@@ -285,12 +367,22 @@ fn table(options: &Options) -> Result<String, Failure> {
         let Ok(text) = fs::read_to_string(record_file(&options.shapes, workload)) else {
             continue;
         };
-        let shape = Shape::from_text(&text)?;
+        let shape = settled(Shape::from_text(&text)?, options.seconds);
         for (at, (what, change)) in workload.changes.iter().enumerate() {
-            let Ok(text) = fs::read_to_string(change_file(&options.shapes, workload, at)) else {
+            let mut runs = Vec::new();
+            for run in 0..RUNS {
+                let file = change_file(&options.shapes, workload, at, run);
+                if let Ok(text) = fs::read_to_string(file) {
+                    runs.push(Shape::from_text(&text)?);
+                }
+            }
+            // Which run counts is decided without a look at its waits.
+            let Some(after) = runs
+                .into_iter()
+                .min_by_key(|s| stood_still_us(s, options.seconds))
+            else {
                 continue;
             };
-            let after = Shape::from_text(&text)?;
             let mut settings = workload.old;
             change(&mut settings);
             let request = Request::new(&shape, &plan(&workload.old)?, &plan(&settings)?);
@@ -305,7 +397,14 @@ fn table(options: &Options) -> Result<String, Failure> {
                     1 => workload.name.to_owned(),
                     _ => format!("{}, pool {}", workload.name, pool.database),
                 };
-                let row = row(&name, what, pool, &after, &mut sums);
+                let both = (
+                    measured(&shape, &pool.database, options.seconds),
+                    measured(&after, &pool.database, options.seconds),
+                );
+                let (Some(before), Some(after)) = both else {
+                    return fail(format!("{name}, {what}: nothing measured"));
+                };
+                let row = row(&name, what, pool, (&before, &after), &mut sums);
                 rows.push_str(&row.unwrap_or_default());
             }
         }
@@ -332,16 +431,11 @@ fn row(
     name: &str,
     what: &str,
     pool: &PoolAnswer,
-    after: &Shape,
+    (before, after): (&Measured, &Measured),
     sums: &mut Sums,
 ) -> Option<String> {
     let part = pool.parts.last()?;
-    let measured = measured(after, &pool.database)?;
-    let (before, got, seen) = (
-        part.recorded.wait_p99_ms,
-        part.new.wait_p99_ms,
-        measured.wait_p99_ms,
-    );
+    let (before, got, seen) = (before.wait_p99_ms, part.new.wait_p99_ms, after.wait_p99_ms);
     let differs = |a: f64, b: f64| (a - b).abs() > SAME_MS && (a / b).max(b / a) > SAME_TIMES;
     let turn = |from: f64, to: f64| match differs(from, to) {
         false => 0,
@@ -374,7 +468,7 @@ fn row(
         arrow(happened),
         if right { "right" } else { "**wrong**" },
         part.new.refused.value * 100.0,
-        measured.refused * 100.0,
+        after.refused * 100.0,
         pool.text.split(':').next().unwrap_or_default(),
     );
     eprintln!(
@@ -385,7 +479,7 @@ fn row(
         got.value,
         got.low,
         got.high,
-        measured.requests,
+        after.requests,
         part.old.rate.value,
         part.new.rate.value,
         pool.text

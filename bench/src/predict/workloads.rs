@@ -41,13 +41,13 @@ impl Settings {
     pub fn toml(&self, port: u16) -> String {
         let database = crate::DATABASE;
         let mut text = format!(
-            "[pool]\nmode = \"transaction\"\nsize = {}\n[server]\nline = {}\n[timeouts]\nwait = \"{}ms\"\n[queue]\nmax = {}\n\
-             [database.{database}]\nhost = \"127.0.0.1\"\nport = {port}\n",
-            self.size, self.line, self.wait_ms, self.queue_max
+            "[pool]\nmode = \"transaction\"\nsize = {}\nqueue_max = {}\n[server]\nline = {}\n\
+             [timeouts]\nquery_wait = \"{}ms\"\n[database.{database}]\nhost = \"127.0.0.1\"\nport = {port}\n",
+            self.size, self.queue_max, self.line, self.wait_ms
         );
         if let Some(size) = self.other_size {
             text += &format!(
-                "[database.other]\nhost = \"127.0.0.1\"\nport = {port}\nname = \"{database}\"\nsize = {size}\n"
+                "[database.other]\nhost = \"127.0.0.1\"\nport = {port}\ndbname = \"{database}\"\npool_size = {size}\n"
             );
         }
         text
@@ -118,7 +118,6 @@ pub const WORKLOADS: &[Workload] = &[
         old: settings(16),
         changes: &[
             ("size 16 → 8", |s| s.size = 8),
-            ("size 16 → 4", |s| s.size = 4),
             ("size 16 → 2", |s| s.size = 2),
             ("size 16 → 24", |s| s.size = 24),
         ],
@@ -182,7 +181,7 @@ pub const WORKLOADS: &[Workload] = &[
             ("size 20 → 10", |s| s.size = 10),
             ("size 20 → 7", |s| s.size = 7),
             ("size 20 → 2", |s| s.size = 2),
-            ("line 60 → 8", |s| s.line = 8),
+            ("line 60 → 11", |s| s.line = 11),
         ],
     },
     Workload {

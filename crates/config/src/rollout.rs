@@ -21,10 +21,12 @@
 
 mod driver;
 mod judge;
+mod parts;
 pub(crate) mod steps;
 
-pub use driver::{Action, Answer, Current, Driver, Ended, Open, Origin, Proposal, Refusal};
+pub use driver::Driver;
 pub use judge::{Grounds, Judge, JudgeSettings, Judgement};
+pub use parts::{Action, Answer, Current, Ended, Open, Origin, Proposal, Refusal};
 pub use steps::{STEPS, between, nature};
 
 /// What a change is, as far as its way depends on it.
@@ -146,7 +148,7 @@ impl Why {
 
     /// It speaks against the version itself, so that a restart does not try it again.
     pub fn convicts(self) -> bool {
-        driver::convicts(self)
+        parts::convicts(self)
     }
 
     /// The reason that a label names.

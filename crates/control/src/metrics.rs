@@ -10,6 +10,7 @@ mod guards;
 mod leases;
 mod pools;
 mod secrets;
+mod settings;
 
 pub use crate::process::Process;
 pub use encode::Format;
@@ -37,6 +38,8 @@ pub struct Facts<'a> {
     pub process: Process,
     /// Log lines dropped because the log could not be written fast enough.
     pub log_lines_dropped: u64,
+    /// The settings' own figures, where they come from a file.
+    pub settings: Option<&'a crate::settings::Figures>,
 }
 
 /// Writes `snapshot` as text in `format`.
@@ -47,6 +50,9 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     reasons(&mut encoder, snapshot);
     guards::families(&mut encoder, &snapshot.guards, snapshot.at);
     secrets::families(&mut encoder, &snapshot.secrets);
+    if let Some(figures) = facts.settings {
+        settings::families(&mut encoder, figures);
+    }
     workers(&mut encoder, &snapshot.workers);
     budget::families(&mut encoder, &snapshot.budgets);
     pools::gauges(&mut encoder, &pools);

@@ -51,6 +51,10 @@ pub trait Source: Send + Sync {
     fn snapshot(&self, detail: bool) -> Arc<Snapshot>;
     /// Do the workers' loops advance? Never a question about the database.
     fn live(&self) -> Health;
+    /// The settings' own figures, where they come from a file.
+    fn settings(&self) -> Option<Arc<crate::settings::Figures>> {
+        None
+    }
     /// Are the settings accepted, the listeners open, and is no drain under way?
     fn ready(&self) -> Health;
 }
@@ -176,7 +180,9 @@ async fn scrape(State(app): State<App>, headers: HeaderMap) -> Response {
         .and_then(|value| value.to_str().ok())
         .unwrap_or("");
     let format = Format::accepted(accept);
+    let settings = app.source.settings();
     let facts = Facts {
+        settings: settings.as_deref(),
         version: env!("CARGO_PKG_VERSION"),
         process: Process::read(),
         log_lines_dropped: crate::log::dropped(),

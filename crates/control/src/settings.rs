@@ -2,9 +2,11 @@
 //! each change passes.
 
 mod content;
+mod figures;
 mod gate;
 pub mod keeper;
 pub mod store;
 
 pub use content::{Content, Secrets, short};
+pub use figures::{Ends, Figures};
 pub use gate::{Findings, Prediction, check};

@@ -18,6 +18,8 @@
 
 mod text;
 
+use std::time::Duration;
+
 pub use text::{ShapeError, VERSION};
 
 /// Longest text of a shape, bytes.
@@ -211,6 +213,67 @@ impl Shape {
             }
             server.windows.drain(..first);
         }
+    }
+}
+
+/// What one server was asked for, in the words of a queue.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Demand {
+    /// Requests per second.
+    pub rate: f64,
+    /// Mean time that each holds a connection.
+    pub hold: Duration,
+    /// Mean of the variances of arrivals (in tenths of a second, over their mean)
+    /// and of holds (over the square of theirs): 1 for random ones.
+    pub spread: f64,
+}
+
+impl Demand {
+    /// Connections in use on average.
+    pub fn load(&self) -> f64 {
+        self.rate * self.hold.as_secs_f64()
+    }
+}
+
+impl ServerShape {
+    /// The window with the most connections in use, of those with enough requests.
+    pub fn busiest(&self) -> Option<Demand> {
+        let demands = self.windows.iter().filter_map(Window::demand);
+        demands.max_by(|a, b| a.load().total_cmp(&b.load()))
+    }
+}
+
+/// Fewer requests than these are no load.
+const DEMAND_REQUESTS: usize = 20;
+
+impl Window {
+    fn demand(&self) -> Option<Demand> {
+        let leases: Vec<f64> = (self.requests.iter().filter(|r| r.granted()))
+            .map(|r| f64::from(r.hold_us))
+            .collect();
+        if leases.len() < DEMAND_REQUESTS {
+            return None;
+        }
+        let n = leases.len() as f64;
+        let hold = leases.iter().sum::<f64>() / n;
+        let squares: f64 = leases.iter().map(|us| (us - hold).powi(2)).sum();
+        // A tenth of a second, or of the window where that is short.
+        let piece = (self.span_us / 10).clamp(1, 100_000);
+        let mut counts = vec![0.0; (self.span_us / piece).max(1) as usize];
+        for r in &self.requests {
+            if let Some(count) = counts.get_mut((r.asked_us / piece) as usize) {
+                *count += 1.0;
+            }
+        }
+        let pieces = counts.len() as f64;
+        let mean = counts.iter().sum::<f64>() / pieces;
+        let off: f64 = counts.iter().map(|count| (count - mean).powi(2)).sum();
+        let spread = (off / pieces / mean.max(1e-9) + squares / n / hold.max(1.0).powi(2)) / 2.0;
+        Some(Demand {
+            rate: self.requests.len() as f64 * 1e6 / f64::from(self.span_us.max(1)),
+            hold: Duration::from_secs_f64(hold / 1e6),
+            spread,
+        })
     }
 }
 

@@ -3,15 +3,13 @@
 mod guard;
 mod settings;
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand};
-
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
     GuardState,
 };
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
+use std::path::PathBuf;
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
 ///
@@ -308,20 +306,24 @@ pub struct ReachArgs {
     plimsoll size --rate 400 --hold 20ms\n  \
     plimsoll size --rate 400 --hold 20ms --processes 12 --surge 3 --max-connections 100 --cores 8\n  \
     plimsoll size --metrics http://127.0.0.1:9930/metrics --for 5m\n  \
+    plimsoll size --shape monday.shape --max-connections 100\n  \
     plimsoll size --metrics before.txt --metrics after.txt\n\n\
     Exit codes: 0 it fits (or no server was stated), 1 it does not.")]
 pub struct SizeArgs {
     /// Transactions per second at the peak, over all copies
-    #[arg(long, value_name = "N", value_parser = positive, required_unless_present = "metrics", requires = "hold")]
+    #[arg(long, value_name = "N", value_parser = positive, required_unless_present_any = ["metrics", "shape"], requires = "hold")]
     pub rate: Option<f64>,
     /// How long each holds its connection, on average: 20ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = span, required_unless_present = "metrics", requires = "rate")]
+    #[arg(long, value_name = "TIME", value_parser = span, required_unless_present_any = ["metrics", "shape"], requires = "rate")]
     pub hold: Option<std::time::Duration>,
+    /// Recorded traffic, as SHOW SHAPE prints it: rate, hold and spread of its busiest time
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "hold"])]
+    pub shape: Option<PathBuf>,
     /// Measure: the metrics page of a running pooler, read twice, or a saved one
     ///
     /// http://127.0.0.1:9930/metrics, or a file; two files, in their order, are what
     /// happened between them
-    #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["rate", "hold"], num_args = 1)]
+    #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["rate", "hold", "shape"], num_args = 1)]
     pub metrics: Vec<String>,
     /// How long lies between the two readings of a page: at the peak, some minutes
     #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = measured)]
@@ -441,6 +443,9 @@ pub struct CheckArgs {
     /// From which severity on the exit code is 1
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Warning)]
     pub fail_on: FailOn,
+    /// Exit code 0, not 2, where no settings file is found: for hooks
+    #[arg(long)]
+    pub none_ok: bool,
     /// Colours; auto heeds NO_COLOR and the terminal
     #[arg(long = "color", value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     pub colour: Colour,

@@ -11,7 +11,7 @@ use proxy::{Handle, Keeper, Proxy};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What a serving process needs.
@@ -36,7 +36,8 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         .context("cannot watch for signals")?;
     let proxy = Proxy::start_with(serve.plan, serve.keeper, serve.disk)?;
     let handle = proxy.handle();
-    let control = start_control(metrics, &handle)?;
+    let figures = Arc::default();
+    let control = start_control_with(metrics, &handle, Arc::clone(&figures))?;
     let rotation = control::secrets::watch(Arc::new(Rotation(handle.clone())))
         .context("cannot start a thread")?;
     if let Some(path) = &pid_file {
@@ -44,6 +45,10 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot write the PID file {}", path.display()))?;
     }
     let kept = start_keeper(serve.prepared, &handle)?;
+    if let Some((running, _)) = &kept {
+        // Set once, here.
+        let _ = figures.set(running.figures());
+    }
     for address in handle.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -117,11 +122,23 @@ pub fn start_control(
     listen: Option<std::net::SocketAddr>,
     handle: &Handle,
 ) -> anyhow::Result<Option<Control>> {
+    start_control_with(listen, handle, Arc::default())
+}
+
+/// The settings' figures, once their keeper runs.
+type Kept = Arc<OnceLock<Arc<control::settings::Figures>>>;
+
+fn start_control_with(
+    listen: Option<std::net::SocketAddr>,
+    handle: &Handle,
+    settings: Kept,
+) -> anyhow::Result<Option<Control>> {
     let Some(listen) = listen else {
         return Ok(None);
     };
     let source = Arc::new(Figures {
         handle: handle.clone(),
+        settings,
     });
     control::start(listen, source).map(Some).with_context(|| {
         format!("cannot listen on {listen} for metrics (--metrics, metrics_listen)")
@@ -131,11 +148,16 @@ pub fn start_control(
 /// The control plane's view of the data plane.
 struct Figures {
     handle: Handle,
+    settings: Kept,
 }
 
 impl control::Source for Figures {
     fn snapshot(&self, detail: bool) -> Arc<Snapshot> {
         Arc::new(self.handle.snapshot(detail))
+    }
+
+    fn settings(&self) -> Option<Arc<control::settings::Figures>> {
+        self.settings.get().map(Arc::clone)
     }
 
     fn live(&self) -> Health {

@@ -120,6 +120,10 @@ impl Tape {
         } = asker.client;
         let mixed = slot ^ (u32::from(worker.0) << 24) ^ generation.wrapping_mul(0x9E37_79B1);
         let (turn, slot) = (self.turns, self.slot);
+        // Shapes number pools by 16 bits.
+        if asker.pool > usize::from(u16::MAX) {
+            return Mark::NONE;
+        }
         let Some(reel) = self.reels.get_mut(slot) else {
             return Mark::NONE;
         };

@@ -23,6 +23,7 @@ mod choice;
 mod curve;
 mod judge;
 mod model;
+mod stretch;
 mod world;
 
 pub use choice::{Choice, PoolChoice};
@@ -106,6 +107,9 @@ pub struct Recorded {
     pub exhausted: f64,
     /// Most connections that were lent at once.
     pub in_use_max: u32,
+    /// 95 of 100 clients waited no longer, milliseconds: as measured, and in the
+    /// replay of the settings that held. How well the replay fits.
+    pub wait_p95_ms: (f64, f64),
 }
 
 /// A pool under one load.
@@ -122,6 +126,9 @@ pub struct Part {
     /// Most connections lent at once, in the replay of the settings that held and
     /// with the others.
     pub in_use_max: (u32, u32),
+    /// With the others it would run at loads at which it was not recorded: the
+    /// intervals span what is plausible there.
+    pub unknown: bool,
 }
 
 /// What a change of settings does to one pool.
@@ -242,6 +249,13 @@ impl Stage<'_> {
         let level = self.model.levels.get(self.at)?;
         let seen = level.seen.get(pool).filter(|seen| seen.requests() > 0)?;
         let requests = seen.requests() as f64;
+        let guess = before.0.first().map(|(_, runs)| runs.as_slice());
+        let runs = guess.unwrap_or_default().iter();
+        let p95: Vec<f64> = runs
+            .filter_map(|run| run.get(pool))
+            .map(|t| quantile_ms(&t.waits, 0.95))
+            .collect();
+        let replayed = spread(&p95).value;
         let most = |played: &Played| {
             let runs = played.0.iter().flat_map(|(_, runs)| runs);
             let tallies = runs.filter_map(|run| run.get(pool));
@@ -257,10 +271,12 @@ impl Stage<'_> {
                 refused: seen.refused as f64 / requests,
                 exhausted: seen.exhausted as f64 / requests,
                 in_use_max: seen.in_use_max,
+                wait_p95_ms: (quantile_ms(&seen.waits, 0.95), replayed),
             },
             old: figures(before, pool, old),
             new: figures(after, pool, new),
             in_use_max: (most(before), most(after)),
+            unknown: after.0.len() > 1,
         })
     }
 }

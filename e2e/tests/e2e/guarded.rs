@@ -1,5 +1,8 @@
 //! Guarded settings: what changes them, what is taken back, and what a restart finds.
 
+mod figures;
+mod outages;
+
 use crate::common::server;
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target};
@@ -68,9 +71,13 @@ impl Guarded {
     fn wait_until_it_serves(&self) {
         until("a pooler that serves", || {
             let up = self.plimsoll(&["status", "--socket", self.socket()]);
-            let listens = Client::login(&self.target("app")).is_ok();
+            let listens = Client::login(&self.target(self.user())).is_ok();
             (listens && !up.stdout.is_empty()).then_some(())
         });
+    }
+
+    fn user(&self) -> &str {
+        if self.port == 0 { "postgres" } else { "app" }
     }
 
     fn restart(&mut self, signal: &str) {
@@ -85,11 +92,19 @@ impl Guarded {
     }
 
     fn target(&self, user: &str) -> Target {
-        Target::tcp("127.0.0.1", self.port, "app", user)
+        self.at("app", user)
+    }
+
+    /// By TCP; without a port, by the socket beside the settings.
+    fn at(&self, database: &str, user: &str) -> Target {
+        match self.port {
+            0 => Target::unix(self.dir.path().join(".s.PGSQL.6432"), database, user),
+            port => Target::tcp("127.0.0.1", port, database, user),
+        }
     }
 
     fn client(&self) -> Client {
-        Client::login(&self.target("app")).unwrap_or_else(|e| panic!("{e}\n{}", self.log()))
+        Client::login(&self.target(self.user())).unwrap_or_else(|e| panic!("{e}\n{}", self.log()))
     }
 
     fn plimsoll(&self, arguments: &[&str]) -> Output {
@@ -126,7 +141,7 @@ impl Guarded {
 
     /// The size of the pool, as the data plane has it now.
     fn size(&self) -> String {
-        let target = Target::tcp("127.0.0.1", self.port, "pgbouncer", "admin");
+        let target = self.at("pgbouncer", "admin");
         let mut console = Client::login(&target).expect("console");
         let rows = console.rows("SHOW CONFIG").expect("rows");
         let row = rows.into_iter().find(|row| row[0] == "default_pool_size");
@@ -193,6 +208,12 @@ impl Load {
         Load { threads, ..load }
     }
 
+    fn wait_for(&self, done: u64) {
+        until("so many transactions", || {
+            (self.done.load(Ordering::Relaxed) >= done).then_some(())
+        });
+    }
+
     fn end(mut self) -> (u64, u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
@@ -210,6 +231,7 @@ fn ask(target: &Target, stop: &AtomicBool, [done, failed, late]: &[Arc<AtomicU64
     };
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
+        // Eight milliseconds with a connection, four without: the client's thinking.
         match client.value("select pg_sleep(0.008)") {
             Ok(_) => done.fetch_add(1, Ordering::Relaxed),
             Err(_) => failed.fetch_add(1, Ordering::Relaxed),
@@ -217,7 +239,7 @@ fn ask(target: &Target, stop: &AtomicBool, [done, failed, late]: &[Arc<AtomicU64
         if begun.elapsed() > LATE {
             late.fetch_add(1, Ordering::Relaxed);
         }
-        std::thread::sleep(Duration::from_millis(4));
+        let _ = client.read_within(Duration::from_millis(4));
     }
 }
 
@@ -225,7 +247,7 @@ fn ask(target: &Target, stop: &AtomicBool, [done, failed, late]: &[Arc<AtomicU64
 fn a_limit_cut_to_a_tenth_is_refused_or_taken_back() {
     let guarded = Guarded::start("30", "");
     let load = Load::start(&guarded, 12);
-    std::thread::sleep(Duration::from_secs(8));
+    load.wait_for(4_000);
     let file = guarded.new_file("3", "");
     let (good, text) = guarded.say(&["apply", &file, "--yes", "--reason", "a mistake"]);
     assert!(
@@ -261,7 +283,13 @@ fn more_room_during_an_outage_serves_at_once() {
         client.value("select 42").expect("served");
         Instant::now()
     });
-    std::thread::sleep(Duration::from_secs(2));
+    until("somebody who waits", || {
+        let target = Target::tcp("127.0.0.1", guarded.port, "pgbouncer", "admin");
+        let rows = Client::login(&target).ok()?.rows("SHOW POOLS").ok()?;
+        rows.iter()
+            .any(|row| row[0] == "app" && row[3] == "1")
+            .then_some(())
+    });
     assert!(!waiter.is_finished(), "nobody else is served");
     let file = guarded.new_file("5", "");
     let asked = Instant::now();

@@ -153,6 +153,20 @@ fn budget() -> events::snapshot::BudgetRow {
 }
 
 fn facts() -> Facts<'static> {
+    static SETTINGS: std::sync::OnceLock<crate::settings::Figures> = std::sync::OnceLock::new();
+    let settings = SETTINGS.get_or_init(|| {
+        use config::rollout::{State, Why};
+        let figures = crate::settings::Figures::default();
+        figures
+            .version
+            .store(7, std::sync::atomic::Ordering::Relaxed);
+        figures
+            .drift
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        figures.ended(State::Applied);
+        figures.ended(State::RolledBack(Why::Hurts));
+        figures
+    });
     let process = Process {
         cpu_us: Some(1_230_000),
         resident_bytes: Some(4096),
@@ -165,6 +179,7 @@ fn facts() -> Facts<'static> {
         version: "1.2.3",
         process,
         log_lines_dropped: 6,
+        settings: Some(settings),
     }
 }
 

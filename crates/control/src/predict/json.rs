@@ -188,6 +188,7 @@ fn part_json(p: &Part) -> Value {
     let r = &p.recorded;
     json!({
         "share": p.share,
+        "unknown": p.unknown,
         "in_use_max": [p.in_use_max.0, p.in_use_max.1],
         "recorded": {
             "requests": r.requests,
@@ -197,6 +198,7 @@ fn part_json(p: &Part) -> Value {
             "refused": r.refused,
             "exhausted": r.exhausted,
             "in_use_max": r.in_use_max,
+            "wait_p95_ms": [r.wait_p95_ms.0, r.wait_p95_ms.1],
         },
         "old": figures_json(&p.old),
         "new": figures_json(&p.new),
@@ -208,6 +210,7 @@ fn part(value: &Value) -> Option<Part> {
     let real = |key: &str| r.get(key)?.as_f64();
     Some(Part {
         share: value.get("share")?.as_f64()?,
+        unknown: value.get("unknown")?.as_bool()?,
         in_use_max: {
             let most = value.get("in_use_max")?.as_array()?;
             let most = |at: usize| most.get(at)?.as_u64()?.try_into().ok();
@@ -221,6 +224,11 @@ fn part(value: &Value) -> Option<Part> {
             refused: real("refused")?,
             exhausted: real("exhausted")?,
             in_use_max: number(r, "in_use_max")?,
+            wait_p95_ms: {
+                let both = r.get("wait_p95_ms")?.as_array()?;
+                let ms = |at: usize| both.get(at)?.as_f64();
+                (ms(0)?, ms(1)?)
+            },
         },
         old: figures(value.get("old")?)?,
         new: figures(value.get("new")?)?,

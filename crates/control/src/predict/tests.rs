@@ -1,3 +1,5 @@
+//! Questions and answers as text, and a child that does not do as it should.
+
 use super::*;
 use events::shape::{End, PoolShape, Request as Asked, ServerShape, Start, Window};
 use std::path::Path;

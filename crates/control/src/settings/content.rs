@@ -107,6 +107,11 @@ impl Content {
     }
 }
 
+/// The first 24 bits of a hash: what instances tell each other.
+pub(crate) fn brief(hash: &str) -> Option<u32> {
+    u32::from_str_radix(hash.get(..6)?, 16).ok()
+}
+
 /// The first twelve digits of a hash: what people see.
 pub fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
@@ -148,7 +153,7 @@ mod tests {
     fn a_version_is_its_texts_without_secrets() {
         let text = |password: &str, size: u32| {
             format!(
-                "[databases]\napp = host=db user=u password={password}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = any\n%include more.ini\ndefault_pool_size = {size}\n"
+                "[databases]\napp = host=db user=u password={password}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = any\n%include /x/more.ini\ndefault_pool_size = {size}\n"
             )
         };
         let of = |password: &str, size: u32| {

@@ -13,6 +13,7 @@ mod drift;
 mod writing;
 
 use super::content::{Content, Secrets};
+use super::figures::Figures;
 use super::gate::Prediction;
 use super::store::Store;
 use crate::watch::Watch;
@@ -23,6 +24,7 @@ use events::{Guard, GuardMode, Time};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,6 +37,8 @@ pub use boot::{BootError, Prepared, prepare};
 
 /// Commands that wait for the keeper.
 pub const COMMANDS_MAX: usize = 64;
+/// While nothing but the file speaks for the settings.
+const LOOK_UNPROVEN: Duration = Duration::from_secs(1);
 /// After a failed way back, before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -59,6 +63,9 @@ pub trait DataPlane: Send + Sync {
     fn predict(&self, old: &Plan, new: &Plan) -> Prediction;
     /// Keeps the instance from being ready, with a reason; `None` lets it be.
     fn hold_back(&self, reason: Option<String>);
+    /// Tells the fleet which settings were turned down here: the first 24 bits of
+    /// their hash.
+    fn state_rejected(&self, hash: Option<u32>);
     /// A guard came to its decision.
     fn note_decision(&self, guard: Guard, mode: GuardMode);
 }
@@ -142,6 +149,7 @@ struct Keeper {
     proposed: BTreeMap<u64, Content>,
     /// The raw text to be written to the settings file once its version stays.
     to_write: BTreeMap<u64, String>,
+    figures: Arc<Figures>,
     watch: Watch,
     next_poll: Instant,
     next_look: Instant,
@@ -149,6 +157,10 @@ struct Keeper {
     last: (Time, Instant),
     drift: Option<Drift>,
     held_back: Option<String>,
+    /// The settings file says what was turned down here: the hash.
+    turned_down: Option<String>,
+    /// What serves came from the file without a version to compare with.
+    unproven: bool,
     /// The file changed while another change was open.
     file_waits: bool,
     restores: Vec<Instant>,
@@ -165,10 +177,16 @@ struct Keeper {
 /// The running keeper.
 pub struct Running {
     thread: Option<JoinHandle<()>>,
+    figures: Arc<Figures>,
     commands: SyncSender<Command>,
 }
 
 impl Running {
+    /// What monitors see.
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
+    }
+
     /// Where commands go.
     pub fn commands(&self) -> SyncSender<Command> {
         self.commands.clone()
@@ -223,9 +241,24 @@ impl Keeper {
             self.poll_files();
             self.next_poll = Instant::now() + self.watch.pause();
         }
+        self.publish();
         // A change that was begun or ended wants another pace.
         let wanted = Instant::now() + self.driver.look_after(self.now());
         self.next_look = self.next_look.min(wanted);
+    }
+
+    fn publish(&self) {
+        let figures = &self.figures;
+        figures
+            .version
+            .store(self.serving_version(), Ordering::Relaxed);
+        figures
+            .open
+            .store(self.driver.open().is_some(), Ordering::Relaxed);
+        figures.drift.store(self.drift.is_some(), Ordering::Relaxed);
+        figures
+            .held_back
+            .store(self.held_back.is_some(), Ordering::Relaxed);
     }
 
     fn look(&mut self) {
@@ -233,8 +266,17 @@ impl Keeper {
         let snapshot = self.data.snapshot();
         self.last = (snapshot.at, Instant::now());
         self.driver.look(&snapshot);
+        self.meet_peers(&snapshot);
         // Looking at many thousands of pools may cost a twentieth of the time.
-        let pace = self.driver.look_after(self.now()).max(begun.elapsed() * 20);
+        let mut pace = self.driver.look_after(self.now());
+        if self.unproven {
+            // A peer may know better; a rolling update waits for it.
+            pace = pace.min(LOOK_UNPROVEN);
+        }
+        let pace = pace.max(begun.elapsed() * 20);
         self.next_look = Instant::now() + pace;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+//! The shape as text, there and back.
+
 use super::*;
 
 fn request(asked_us: u32, hold_us: u32) -> Request {
@@ -129,4 +131,24 @@ fn a_shape_never_exceeds_its_bound() {
     assert_eq!(read.servers[0].windows.last().map(|w| w.at_s), Some(999));
     assert!(read.requests() > 8_000, "{}", read.requests());
     assert!(Shape::from_text(&" ".repeat(BYTES_MAX + 1)).is_err());
+}
+
+#[test]
+fn the_busiest_window_is_the_demand() {
+    let window = |n: u32, hold_us: u32| Window {
+        span_us: 10_000_000,
+        requests: (0..n)
+            .map(|i| request(i * (10_000_000 / n), hold_us))
+            .collect(),
+        ..Window::default()
+    };
+    let server = ServerShape {
+        windows: vec![window(1000, 5_000), window(500, 40_000), window(3, 900_000)],
+        ..ServerShape::default()
+    };
+    let demand = server.busiest().expect("a demand");
+    assert_eq!((demand.rate, demand.load()), (50.0, 2.0));
+    // As regular as can be.
+    assert!(demand.spread < 0.1, "{demand:?}");
+    assert_eq!(ServerShape::default().busiest(), None);
 }

@@ -6,7 +6,9 @@ use super::print;
 use crate::cli::{LogFormat, SizeArgs};
 use ::check::size::{Need, Sizing, size};
 use anyhow::Context;
+use events::shape::{Demand, ServerShape, Shape};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,11 +20,17 @@ pub fn run(args: &SizeArgs) -> anyhow::Result<ExitCode> {
     if !args.metrics.is_empty() {
         return metrics::run(args);
     }
+    let seen = args.shape.as_deref().map(busiest).transpose()?;
     let (rate, hold) = args
         .rate
         .zip(args.hold)
-        .context("--rate and --hold, or --metrics")?;
-    let sizing = size(&need(args, rate, hold));
+        .or(seen.map(|seen| (seen.rate, seen.hold)))
+        .context("--rate and --hold, --metrics, or --shape")?;
+    let mut need = need(args, rate, hold);
+    if let (None, Some(seen)) = (args.spread, seen) {
+        need.spread = seen.spread;
+    }
+    let sizing = size(&need);
     print(&match args.format {
         LogFormat::Text => text(&sizing),
         LogFormat::Json => format!("{}\n", json(&sizing)),
@@ -53,6 +61,16 @@ fn verdict(all: &[Sizing]) -> ExitCode {
     } else {
         DOES_NOT_FIT
     })
+}
+
+/// The busiest recorded time.
+fn busiest(file: &Path) -> anyhow::Result<Demand> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let shape = Shape::from_text(&text).with_context(|| file.display().to_string())?;
+    let demand = shape.servers.iter().filter_map(ServerShape::busiest);
+    demand
+        .max_by(|a, b| a.load().total_cmp(&b.load()))
+        .with_context(|| format!("{}: no requests in it", file.display()))
 }
 
 fn text(s: &Sizing) -> String {

@@ -1,7 +1,5 @@
 //! How long leases last, by how many there are at once.
 
-use events::shape::Request;
-
 /// Leases that make a point, at least, and as a share of all.
 const POINT_LEASES: usize = 30;
 const POINT_SHARE: usize = 40;
@@ -32,13 +30,17 @@ pub(super) struct Curve {
 }
 
 impl Curve {
-    /// From leases: load at the grant, and hold.
-    pub fn fit(leases: impl Iterator<Item = (u32, u32)>) -> Curve {
-        let mut all: Vec<(u32, u32)> = leases.map(|(load, hold)| (load.max(1), hold)).collect();
-        all.sort_unstable();
+    /// From leases: load at the grant, mean load while it lasted, and hold.
+    ///
+    /// Leases are grouped by the load that they found, which they have no part in,
+    /// and a group stands at the mean load that its leases then had: a load that is
+    /// unusual soon becomes usual again, the more so the longer a lease lasts.
+    pub fn fit(leases: impl Iterator<Item = (u32, f32, u32)>) -> Curve {
+        let mut all: Vec<(u32, f32, u32)> = leases.collect();
+        all.sort_by_key(|(load, ..)| *load);
         let least = POINT_LEASES.max(all.len() / POINT_SHARE);
         let mut bins: Vec<Bin> = Vec::new();
-        for (load, hold) in &all {
+        for (load, mean_load, hold) in &all {
             let load = f64::from(*load);
             // Leases of one load stay together: cut among them, they would be cut by length.
             let full = |bin: &Bin| load > bin.last && bin.n >= least && load > bin.first * STEP;
@@ -51,7 +53,7 @@ impl Curve {
             if let Some(bin) = bins.last_mut() {
                 bin.n += 1;
                 bin.last = load;
-                bin.load += load;
+                bin.load += f64::from(mean_load.max(1.0));
                 bin.hold += f64::from(*hold);
                 bin.squares += f64::from(*hold).powi(2);
             }
@@ -66,6 +68,7 @@ impl Curve {
             let mean = bin.load / bin.n as f64;
             bin.ends = (mean, mean);
         }
+        bins.sort_by(|a, b| a.ends.0.total_cmp(&b.ends.0));
         // Pool adjacent violators: the nearest curve that never falls. What chance
         // may have made is no rise either.
         let mut rising: Vec<Bin> = Vec::new();
@@ -95,9 +98,9 @@ impl Curve {
     }
 
     /// How long a lease was, in multiples of the mean at its load.
-    pub fn units(&self, load: u32, request: &Request) -> f32 {
-        let mean = self.hold_us(f64::from(load.max(1)), Beyond::Guess);
-        (f64::from(request.hold_us) / mean) as f32
+    pub fn units(&self, load: f32, hold_us: u32) -> f32 {
+        let mean = self.hold_us(f64::from(load.max(1.0)), Beyond::Guess);
+        (f64::from(hold_us) / mean) as f32
     }
 
     /// The loads between which it is known.
@@ -198,7 +201,8 @@ mod tests {
     use super::*;
 
     fn curve(points: &[(u32, u32)]) -> Curve {
-        Curve::fit(points.iter().flat_map(|p| [*p; 40]))
+        let lease = |p: &(u32, u32)| (p.0, p.0 as f32, p.1);
+        Curve::fit(points.iter().flat_map(|p| [lease(p); 40]))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Fine, worse, or not to be told.
 
 use super::choice::PoolChoice;
-use super::{Figures, Part};
+use super::{Figures, Part, Ranged};
 
 /// Fewer requests than these say nothing.
 const REQUESTS_MIN: u64 = 300;
@@ -68,8 +68,8 @@ pub enum Doubt {
     /// The replay of the settings that held gives this wait, and that one was
     /// recorded; milliseconds.
     Replay(f64, f64),
-    /// It may become worse, and may not: the wait is between these, milliseconds.
-    Between(f64, f64),
+    /// It may become worse in this way, and may not.
+    Perhaps(Harm),
 }
 
 impl std::fmt::Display for Verdict {
@@ -121,9 +121,9 @@ impl std::fmt::Display for Doubt {
             Doubt::Mode => f.write_str("the pool's mode changes"),
             Doubt::Replay(played, seen) => write!(
                 f,
-                "the replay gives a p99 wait of {played:.1} ms, {seen:.1} ms were recorded"
+                "the replay gives a p95 wait of {played:.1} ms, {seen:.1} ms were recorded"
             ),
-            Doubt::Between(low, high) => write!(f, "p99 wait between {low:.1} and {high:.1} ms"),
+            Doubt::Perhaps(harm) => write!(f, "perhaps worse: {harm}"),
         }
     }
 }
@@ -155,7 +155,7 @@ pub(super) fn judge(
     for part in parts {
         let deadline_ms = new.wait_timeout.map(|d| d.as_secs_f64() * 1000.0);
         // The kindest view is worse: then it is worse in every one.
-        if let Some(harm) = harm(&part.old, &part.new, deadline_ms, false) {
+        if let Some(harm) = harm(&part.old, &part.new, deadline_ms, View::Kind) {
             return Verdict::Worse(harm);
         }
         if doubt.is_none() {
@@ -183,20 +183,38 @@ fn doubts(
     if seen.exhausted > EXHAUSTED_SHARE {
         return Some(Doubt::Exhausted(seen.exhausted));
     }
-    if harm(&part.old, &part.new, deadline_ms, true).is_some() {
-        let wait = part.new.wait_p99_ms;
-        return Some(Doubt::Between(wait.low, wait.high));
+    // Chance alone makes runs differ: it is no doubt by itself.
+    let harsh = harm(&part.old, &part.new, deadline_ms, View::Harsh).filter(|_| part.unknown);
+    let likely = harm(&part.old, &part.new, deadline_ms, View::Likely);
+    if let Some(harm) = likely.or(harsh) {
+        return Some(Doubt::Perhaps(harm));
     }
-    let (played, measured) = (part.old.wait_p99_ms.value, seen.wait_p99_ms);
+    let (measured, played) = seen.wait_p95_ms;
     let off = (played.max(REPLAY_MS) / measured.max(REPLAY_MS))
         .max(measured.max(REPLAY_MS) / played.max(REPLAY_MS));
     (off > REPLAY_TIMES).then_some(Doubt::Replay(played, measured))
 }
 
-/// What is worse, in the kindest view or in the harshest.
-fn harm(old: &Figures, new: &Figures, deadline_ms: Option<f64>, harsh: bool) -> Option<Harm> {
-    let end = |r: super::Ranged| if harsh { r.high } else { r.low };
-    let other = |r: super::Ranged| if harsh { r.low } else { r.high };
+/// Which ends of the intervals are compared.
+#[derive(Clone, Copy, PartialEq)]
+enum View {
+    Kind,
+    Likely,
+    Harsh,
+}
+
+/// What is worse, in one view.
+fn harm(old: &Figures, new: &Figures, deadline_ms: Option<f64>, view: View) -> Option<Harm> {
+    let end = |r: Ranged| match view {
+        View::Kind => r.low,
+        View::Likely => r.value,
+        View::Harsh => r.high,
+    };
+    let other = |r: Ranged| match view {
+        View::Kind => r.high,
+        View::Likely => r.value,
+        View::Harsh => r.low,
+    };
     let (before, after) = (other(old.refused), end(new.refused));
     if after > before + REFUSED_MORE {
         return Some(Harm::Refused(old.refused.value, new.refused.value));
@@ -212,9 +230,7 @@ fn harm(old: &Figures, new: &Figures, deadline_ms: Option<f64>, harsh: bool) -> 
     {
         return Some(Harm::Deadline(old_ms, new_ms, deadline));
     }
-    let (before, after) = match harsh {
-        true => (old.rate.high, new.rate.low),
-        false => (old.rate.low, new.rate.high),
-    };
+    // More is better here.
+    let (before, after) = (end(old.rate), other(new.rate));
     (after < before * RATE_SHARE).then_some(Harm::Rate(old.rate.value, new.rate.value))
 }

@@ -252,6 +252,96 @@ fn the_settings_that_held_give_the_waits_that_were_recorded() {
     }
 }
 
+/// Clients before a server with so few processors that holds grow with the load:
+/// processor sharing, played in steps of 50 µs. `when` says how many clients ask.
+fn shared(
+    processors: f64,
+    work_us: f64,
+    pause_us: f64,
+    clients: u32,
+    seconds: u64,
+    when: impl Fn(u64) -> u32,
+) -> Source {
+    const STEP_US: u64 = 50;
+    let mut source = Source::new(0, 0.0);
+    let mut due: Vec<u64> = (0..clients).map(|_| source.drawn(pause_us)).collect();
+    // Client, since when, work left, in use at its grant.
+    let mut busy: Vec<(usize, u64, f64, usize)> = Vec::new();
+    for now in (0..seconds * 1_000_000).step_by(STEP_US as usize) {
+        let asking = due.iter_mut().take(when(now) as usize);
+        for (client, due) in asking.enumerate() {
+            if *due <= now {
+                *due = u64::MAX;
+                let work = source.drawn(work_us) as f64;
+                busy.push((client, now, work, busy.len() + 1));
+            }
+        }
+        let each = STEP_US as f64 * (processors / busy.len() as f64).min(1.0);
+        let mut left = Vec::new();
+        for (client, since, work, in_use) in busy.drain(..) {
+            if work > each {
+                left.push((client, since, work - each, in_use));
+                continue;
+            }
+            source.requests.push(Request {
+                asked_us: since as u32,
+                client: client as u32,
+                hold_us: (now + STEP_US - since) as u32,
+                in_use: in_use as u16,
+                ..Request::default()
+            });
+            due[client] = now + STEP_US + source.drawn(pause_us);
+        }
+        busy = left;
+    }
+    source.requests.sort_by_key(|r| r.asked_us);
+    source
+}
+
+#[test]
+fn holds_shrink_with_the_load_where_the_record_shows_that_processors_are_the_limit() {
+    // Two processors, 10 ms of work: 200 a second at most, however many are lent.
+    let quiet_then_busy = |now| if now < 20_000_000 { 3 } else { 24 };
+    let source = shared(2.0, 10_000.0, 60_000.0, 24, 60, quiet_then_busy);
+    let server = source.server(24, 24);
+    let part = last(&predict(&server, &choice(24), &choice(4), &EFFORT));
+    let rate = part.new.rate;
+    assert!(
+        (185.0..=205.0).contains(&rate.value) && !part.unknown,
+        "as many as before: {part:?}"
+    );
+    // Without the quiet time nobody can know; the interval says so.
+    let source = shared(2.0, 10_000.0, 2_000.0, 24, 40, |_| 24);
+    let part = last(&predict(
+        &source.server(24, 24),
+        &choice(24),
+        &choice(4),
+        &EFFORT,
+    ));
+    assert!(part.unknown, "{part:?}");
+    let (low, high) = (part.new.rate.low, part.new.rate.high);
+    assert!(low < 60.0 && high > 180.0, "{part:?}");
+}
+
+#[test]
+fn stalls_strike_all_leases_together() {
+    // Twice a second the server stands still for 80 ms.
+    let still = |at: u64| at + 80_000 * (at / 500_000);
+    let mut source = open(30, 600.0, 10_000.0, 60);
+    for r in &mut source.requests {
+        let ended = still(r.ended_us());
+        r.asked_us = still(u64::from(r.asked_us)) as u32;
+        r.hold_us = (ended - u64::from(r.asked_us)) as u32;
+    }
+    let server = source.server(20, 50);
+    let model = Model::new(&server);
+    let stalls = &model.levels[0].stalls;
+    let mean = stalls.lengths.iter().map(|us| f64::from(*us)).sum::<f64>();
+    let mean = mean / stalls.lengths.len() as f64 / 1000.0;
+    assert!((1.1..=2.1).contains(&stalls.rate), "{}", stalls.rate);
+    assert!((60.0..=100.0).contains(&mean), "{mean} ms");
+}
+
 #[test]
 fn verdicts() {
     let easy = || open(20, 200.0, 20_000.0, 60).server(20, 50);

@@ -1,12 +1,14 @@
 //! One run: a level's clients before the real pools, in virtual time.
 
+mod clients;
+
 use super::choice::{Choice, flow_key};
 use super::curve::Beyond;
-use super::model::{Demand, Group, Level, Model};
+use super::model::{Level, Model};
 use crate::rng::Rng;
 use events::shape::ServerShape;
-use events::{ClientId, ConnId, FlowId, PoolId, Time, WorkerId};
-use pool::{Action, Checkin, Checkout, Upstream};
+use events::{ConnId, FlowId, PoolId, Time, WorkerId};
+use pool::{Action, Checkin, Upstream};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -22,7 +24,7 @@ const TIME_MAX: Duration = Duration::from_secs(4 * 3600);
 /// Clients that ask after a refusal do so after this, at least.
 const REFUSED_PAUSE_US: u64 = 10_000;
 /// Clients at once, at most; who comes beyond is not played.
-const AGENTS_MAX: usize = 50_000;
+const AGENTS_MAX: usize = 100_000;
 
 /// What a run needs.
 pub(super) struct Setting<'a> {
@@ -58,33 +60,44 @@ pub(super) struct Tally {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    Ask(u32),
-    /// The next arrival of an open group.
-    Arrive(usize),
+    /// An agent asks, if it has not turned to something else since.
+    Ask(u32, u32),
+    /// A piece of the record begins.
+    Begin,
     Opened(ConnId),
     Closed(ConnId),
+    /// The server does nothing for a while, and does again.
+    Stall,
+    Resume,
 }
 
 /// A client.
 #[derive(Clone, Copy)]
 struct Agent {
-    group: usize,
-    script: usize,
+    flow: usize,
+    /// What it plays: piece, actor, and the next step.
+    play: usize,
+    actor: usize,
     step: usize,
+    /// When that piece began.
+    began: u64,
     units: f32,
     generation: u32,
-    /// When it asked, while it waits.
-    asked: Option<u64>,
-    /// When it last asked, or should have.
-    due: u64,
+    /// Its last plan; an older one is void.
+    plan: u32,
+    doing: Doing,
+    /// It comes again.
+    stays: bool,
 }
 
-/// Where an open group's arrivals are read.
-#[derive(Clone, Copy, Default)]
-struct Reel {
-    block: usize,
-    at: usize,
-    began: u64,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// Nothing, or it pauses.
+    Pausing,
+    /// Waiting since then.
+    Waiting(u64),
+    /// Holding a connection.
+    Holding,
 }
 
 /// Work that ends when the pool's clock of work has come so far.
@@ -131,11 +144,16 @@ struct World<'a> {
     load: u32,
     lent: Vec<u32>,
     works: Vec<Works>,
+    /// Until then nothing ends.
+    stalled_until: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     numbers: u64,
     agents: Vec<Agent>,
     free: Vec<u32>,
-    reels: Vec<Reel>,
+    /// The agents of clients that come again; [`u32::MAX`]: not there yet.
+    regulars: Vec<u32>,
+    play: usize,
+    began: u64,
     came: u64,
     warm: bool,
     half: bool,
@@ -145,7 +163,8 @@ struct World<'a> {
 /// Plays the level.
 pub(super) fn play(setting: &Setting<'_>) -> Vec<Tally> {
     let mut world = World::new(setting);
-    world.people();
+    world.next_stall();
+    world.begin();
     let end = u64::try_from(TIME_MAX.as_micros()).unwrap_or(u64::MAX);
     let warm = (setting.requests as f64 * WARM_UP) as u64;
     let half = warm + (setting.requests - warm) / 2;
@@ -168,9 +187,9 @@ impl<'a> World<'a> {
     fn new(s: &'a Setting<'a>) -> World<'a> {
         let (mut up, pools) = s.choice.upstream(s.server);
         let mut flows = Vec::new();
-        for group in &s.level.groups {
-            let pool = pools.get(group.pool).copied().flatten();
-            let key = flow_key(group.flow);
+        for (pool, flow) in &s.level.flows {
+            let pool = pools.get(*pool).copied().flatten();
+            let key = flow_key(*flow);
             flows.push(pool.map_or(FlowId(0), |pool| up.flow(pool, &key)));
         }
         let most = s.choice.line.min(10_000) + 1;
@@ -201,68 +220,17 @@ impl<'a> World<'a> {
             now: 1,
             ticked: 0,
             load: 0,
+            stalled_until: 0,
             events: BinaryHeap::new(),
             numbers: 0,
             agents: Vec::new(),
             free: Vec::new(),
-            reels: vec![Reel::default(); s.level.groups.len()],
+            regulars: vec![u32::MAX; s.level.clients as usize],
+            play: 0,
+            began: 0,
             came: 0,
             warm: false,
             half: false,
-        }
-    }
-
-    /// Everybody who is there from the start, somewhere in its script.
-    fn people(&mut self) {
-        let level = self.s.level;
-        for (g, group) in level.groups.iter().enumerate() {
-            match &group.demand {
-                Demand::Open { blocks } => {
-                    self.reels[g].block = self.rng.below(blocks.len() as u64) as usize;
-                    self.reels[g].began = self.now;
-                    self.arrive_next(g);
-                }
-                Demand::Closed {
-                    clients, scripts, ..
-                } => {
-                    for n in 0..(*clients as usize).min(AGENTS_MAX) {
-                        let script = n % scripts.len().max(1);
-                        let steps = scripts.get(script).map_or(0, |s| s.steps.len());
-                        let agent = self.agent(g, script);
-                        self.agents[agent as usize].step = self.rng.below(steps as u64) as usize;
-                        let wait = self.pause(agent);
-                        let wait = self.rng.below(wait + 1);
-                        self.agents[agent as usize].due = self.now + wait;
-                        self.at(self.now + wait, Event::Ask(agent));
-                    }
-                }
-            }
-        }
-    }
-
-    fn agent(&mut self, group: usize, script: usize) -> u32 {
-        let agent = Agent {
-            group,
-            script,
-            step: 0,
-            units: 1.0,
-            generation: 0,
-            asked: None,
-            due: self.now,
-        };
-        match self.free.pop() {
-            Some(at) => {
-                let generation = self.agents[at as usize].generation + 1;
-                self.agents[at as usize] = Agent {
-                    generation,
-                    ..agent
-                };
-                at
-            }
-            None => {
-                self.agents.push(agent);
-                self.agents.len() as u32 - 1
-            }
         }
     }
 
@@ -302,6 +270,9 @@ impl<'a> World<'a> {
     /// The lease that ends next: when, and of which pool.
     fn next_work(&self) -> (u64, usize) {
         let mut first = (u64::MAX, 0);
+        if self.now < self.stalled_until {
+            return first;
+        }
         for (p, works) in self.works.iter().enumerate() {
             if let Some(Reverse(work)) = works.heap.peek() {
                 let left = (work.end - works.clock).max(0.0) * self.pace(works);
@@ -325,7 +296,9 @@ impl<'a> World<'a> {
         let span = (to - self.now) as f64;
         for p in 0..self.works.len() {
             let pace = self.pace(&self.works[p]);
-            self.works[p].clock += span / pace;
+            if self.now >= self.stalled_until {
+                self.works[p].clock += span / pace;
+            }
             self.out[p].lent_us += span * f64::from(self.lent[p]);
             self.out[p].span_us += to - self.now;
         }
@@ -334,174 +307,48 @@ impl<'a> World<'a> {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Ask(agent) => self.ask(agent),
-            Event::Arrive(group) => self.arrive(group),
+            Event::Ask(agent, plan) => {
+                if self.agents[agent as usize].plan == plan {
+                    self.ask(agent);
+                }
+            }
+            Event::Begin => self.begin(),
             Event::Opened(conn) => self.up.opened(self.time(), conn, WorkerId(0), conn.slot),
             Event::Closed(conn) => self.up.closed(self.time(), conn),
+            Event::Stall => self.stall(),
+            Event::Resume => {}
         }
     }
 
-    // --- who asks ---
-
-    /// Draws the pause before an agent's next step, and how long that holds.
-    fn pause(&mut self, agent: u32) -> u64 {
-        let (group, script, step) = {
-            let a = &self.agents[agent as usize];
-            (a.group, a.script, a.step)
-        };
-        let level: &'a Level = self.s.level;
-        let Some(Group {
-            demand: Demand::Closed {
-                scripts, pauses, ..
-            },
-            ..
-        }) = level.groups.get(group)
-        else {
-            return 0;
-        };
-        let Some(of) = scripts.get(script) else {
-            return 0;
-        };
-        if let Some(next) = of.steps.get(step) {
-            let a = &mut self.agents[agent as usize];
-            a.step += 1;
-            a.units = next.units;
-            if step > 0 {
-                return u64::from(next.pause_us);
-            }
-            return self.unseen_pause(pauses, 0);
-        }
-        // The script is over: a pause at least as long as its last, and another one.
-        let pause = self.unseen_pause(pauses, of.silent_us);
-        let script = self.rng.below(scripts.len() as u64) as usize;
-        let a = &mut self.agents[agent as usize];
-        (a.script, a.step) = (script, 1);
-        a.units = scripts
-            .get(script)
-            .and_then(|s| s.steps.first())
-            .map_or(1.0, |s| s.units);
-        pause
-    }
-
-    /// A pause that is known to be at least so long.
-    fn unseen_pause(&mut self, pauses: &[u32], least: u32) -> u64 {
-        let from = pauses.partition_point(|p| *p < least);
-        let longer = pauses.get(from..).unwrap_or_default();
-        let at = self.rng.below(longer.len() as u64) as usize;
-        longer.get(at).map_or(u64::from(least), |p| u64::from(*p))
-    }
-
-    fn arrive_next(&mut self, g: usize) {
-        let level: &'a Level = self.s.level;
-        let Some(Demand::Open { blocks }) = level.groups.get(g).map(|g| &g.demand) else {
-            return;
-        };
-        let reel = self.reels[g];
-        let Some(block) = blocks.get(reel.block) else {
-            return;
-        };
-        if let Some((at, _)) = block.asks.get(reel.at) {
-            return self.at(reel.began + u64::from(*at), Event::Arrive(g));
-        }
-        // Pieces without arrivals pass too; some have one.
-        let mut began = reel.began + block.span_us.max(1);
-        for _ in 0..10_000 {
-            let next = self.rng.below(blocks.len() as u64) as usize;
-            let Some(block) = blocks.get(next) else {
-                return;
-            };
-            if let Some((at, _)) = block.asks.first() {
-                self.reels[g] = Reel {
-                    block: next,
-                    at: 0,
-                    began,
-                };
-                return self.at(began + u64::from(*at), Event::Arrive(g));
-            }
-            began += block.span_us.max(1);
+    /// Stalls come by chance, as often as they were seen.
+    fn next_stall(&mut self) {
+        let stalls = &self.s.level.stalls;
+        if stalls.rate > 0.0 {
+            let unit = (self.rng.bits() >> 11) as f64 / (1u64 << 53) as f64;
+            let pause = -(1.0 - unit).ln() / stalls.rate * 1e6;
+            self.at(self.now + pause as u64 + 1, Event::Stall);
         }
     }
 
-    fn arrive(&mut self, g: usize) {
-        let level: &'a Level = self.s.level;
-        let reel = self.reels[g];
-        let units = match level.groups.get(g).map(|g| &g.demand) {
-            Some(Demand::Open { blocks }) => blocks
-                .get(reel.block)
-                .and_then(|s| s.asks.get(reel.at))
-                .map(|(_, units)| *units),
-            _ => None,
-        };
-        self.reels[g].at += 1;
-        self.arrive_next(g);
-        if self.agents.len() - self.free.len() < AGENTS_MAX
-            && let Some(units) = units
-        {
-            let agent = self.agent(g, 0);
-            self.agents[agent as usize].units = units;
-            self.ask(agent);
-        }
-    }
-
-    fn ask(&mut self, agent: u32) {
-        let a = &mut self.agents[agent as usize];
-        a.asked = Some(self.now);
-        let (group, generation) = (a.group, a.generation);
-        let pool = self.s.level.groups[group].pool;
-        self.came += 1;
-        self.out[pool].came += 1;
-        let Some(id) = self.pools[pool] else {
-            return self.refused(agent);
-        };
-        let client = ClientId {
-            worker: WorkerId(0),
-            generation,
-            slot: agent,
-        };
-        match self.up.checkout(self.time(), id, client, self.flows[group]) {
-            Checkout::Granted { conn, .. } => self.lend(agent, conn),
-            Checkout::Queued => {}
-            Checkout::Refused(_) => self.refused(agent),
-        }
-    }
-
-    fn refused(&mut self, agent: u32) {
-        let group = self.agents[agent as usize].group;
-        self.agents[agent as usize].asked = None;
-        self.out[self.s.level.groups[group].pool].refused += 1;
-        self.goes_on(agent, REFUSED_PAUSE_US);
-    }
-
-    /// A client of a closed loop asks again, not before so long.
-    fn goes_on(&mut self, agent: u32, least: u64) {
-        let group = self.agents[agent as usize].group;
-        let Demand::Closed { paced, .. } = self.s.level.groups[group].demand else {
-            self.free.push(agent);
-            return;
-        };
-        let pause = self.pause(agent);
-        let a = &mut self.agents[agent as usize];
-        let from = match paced {
-            true => a.due,
-            false => self.now,
-        };
-        a.due = from + pause;
-        let at = a.due.max(self.now + least);
-        self.at(at, Event::Ask(agent));
+    fn stall(&mut self) {
+        let lengths = &self.s.level.stalls.lengths;
+        let drawn = self.rng.below(lengths.len() as u64) as usize;
+        let long = lengths.get(drawn).copied().unwrap_or(0);
+        self.stalled_until = self.stalled_until.max(self.now + u64::from(long));
+        self.at(self.stalled_until, Event::Resume);
+        self.next_stall();
     }
 
     // --- who is served ---
 
     fn lend(&mut self, agent: u32, conn: ConnId) {
-        let (group, units) = {
-            let a = &mut self.agents[agent as usize];
-            let asked = a.asked.take().unwrap_or(self.now);
-            let pool = self.s.level.groups[a.group].pool;
-            let waited = u32::try_from(self.now - asked).unwrap_or(u32::MAX);
+        let a = &mut self.agents[agent as usize];
+        let (pool, units) = (self.s.level.flows[a.flow].0, a.units);
+        if let Doing::Waiting(since) = a.doing {
+            let waited = u32::try_from(self.now - since).unwrap_or(u32::MAX);
             self.out[pool].waits.push(waited);
-            (a.group, a.units)
-        };
-        let pool = self.s.level.groups[group].pool;
+        }
+        a.doing = Doing::Holding;
         self.load += 1;
         self.lent[pool] += 1;
         let known = self.s.model.curves[pool].known();
@@ -529,7 +376,8 @@ impl<'a> World<'a> {
                 Event::Closed(work.conn),
             );
         }
-        self.goes_on(work.agent, 0);
+        self.agents[work.agent as usize].doing = Doing::Pausing;
+        self.plan(work.agent, 0);
     }
 
     fn drain(&mut self) {
@@ -583,9 +431,9 @@ impl<'a> World<'a> {
                 && (answered as f64) < 0.99 * out.came as f64;
         }
         for a in &self.agents {
-            if let Some(asked) = a.asked {
-                let pool = self.s.level.groups[a.group].pool;
-                let waited = u32::try_from(self.now - asked).unwrap_or(u32::MAX);
+            if let Doing::Waiting(since) = a.doing {
+                let pool = self.s.level.flows[a.flow].0;
+                let waited = u32::try_from(self.now - since).unwrap_or(u32::MAX);
                 self.out[pool].waits.push(waited);
             }
         }

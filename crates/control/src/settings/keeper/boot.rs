@@ -15,6 +15,7 @@
 
 use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running, StateDirectory};
 use crate::settings::content::{Content, short};
+use crate::settings::figures::Figures;
 use crate::settings::gate;
 use crate::settings::store::{NewVersion, Store, StoreError, VersionRow, now_ms};
 use crate::watch::{BYTES_MAX, Watch, read_bounded};
@@ -58,6 +59,10 @@ pub struct Prepared {
     /// Why it is held.
     drift: Option<String>,
     held_back: Option<String>,
+    /// The file says what was turned down here.
+    turned_down: Option<String>,
+    /// Nothing but the file is known.
+    unproven: bool,
     /// To be said once there is a log.
     said: Vec<String>,
     commands: SyncSender<Command>,
@@ -99,6 +104,8 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
             serves: content,
             file: None,
             drift: None,
+            turned_down: None,
+            unproven: true,
             options,
             store,
             watch,
@@ -113,6 +120,8 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
                 file: None,
                 drift: None,
                 held_back: None,
+                turned_down: None,
+                unproven: false,
                 options,
                 store,
                 watch,
@@ -253,6 +262,11 @@ impl Prepared {
         &self.serves.plan
     }
 
+    #[cfg(test)]
+    pub(super) fn store_for_tests(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
     /// Where commands go.
     pub fn commands(&self) -> SyncSender<Command> {
         self.commands.clone()
@@ -305,6 +319,7 @@ impl Prepared {
             self.drift = Some(held_text(self.version));
         } else if let Some((version, state)) = self.store.rejected(&file.hash)? {
             self.drift = Some(rejected_text(version, state, self.version));
+            self.turned_down = Some(file.hash);
         } else {
             // What only a restart changes changes now; the rest goes through the gate.
             config::take_fixed(&file.plan, &mut self.serves.plan);
@@ -335,11 +350,13 @@ impl Prepared {
             version: self.version,
             plan: Arc::new(self.serves.plan.clone()),
         };
+        let figures = Arc::new(Figures::default());
         let snapshot = data.snapshot();
         let now = Instant::now();
         let mut keeper = Keeper {
             driver: Driver::new(current, settings),
             options: self.options,
+            figures: Arc::clone(&figures),
             store: self.store,
             current: self.serves,
             proposed: BTreeMap::new(),
@@ -353,6 +370,8 @@ impl Prepared {
                 text,
             }),
             held_back: None,
+            turned_down: self.turned_down,
+            unproven: self.unproven,
             file_waits: false,
             restores: Vec::new(),
             waiters: Vec::new(),
@@ -364,6 +383,7 @@ impl Prepared {
             data,
         };
         keeper.hold_back(self.held_back);
+        keeper.publish();
         let (commands, inbox, file) = (self.commands, self.inbox, self.file);
         let thread = std::thread::Builder::new()
             .name("settings".into())
@@ -376,6 +396,7 @@ impl Prepared {
             })?;
         Ok(Running {
             thread: Some(thread),
+            figures,
             commands,
         })
     }

@@ -2,7 +2,6 @@
 
 use super::Keeper;
 use crate::settings::store::VersionRow;
-use crate::watch::Watch;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -53,8 +52,6 @@ impl Keeper {
                 "the settings file was not written: it says something that does not serve"
             ),
         }
-        // Our own writing is no drift.
-        self.watch = Watch::new(self.watched());
     }
 
     /// Writes the file back, where that is wanted and wise.

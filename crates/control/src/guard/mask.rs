@@ -158,6 +158,11 @@ fn dialect(kind: Kind) -> Dialect {
         | Kind::Kubernetes
         | Kind::Kustomize
         | Kind::HelmValues => Dialect::Indented,
+        Kind::Environment
+        | Kind::SpringProperties
+        | Kind::PgBouncer
+        | Kind::PgCat
+        | Kind::PgDog => Dialect::Pairs,
         _ => Dialect::Plain,
     }
 }

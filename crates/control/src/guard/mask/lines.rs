@@ -10,7 +10,9 @@ pub enum Dialect {
     Postgres,
     /// YAML: what belongs to a line stands deeper below it.
     Indented,
-    /// Each line for itself.
+    /// A key and its value on one line; a key alone has none.
+    Pairs,
+    /// Code, or unknown: each line for itself, as far as that goes.
     Plain,
 }
 
@@ -117,32 +119,58 @@ fn is_of_reference(bare: &str) -> bool {
     KEYS.contains(&line.split(':').next().unwrap_or(line))
 }
 
+/// Values with nothing in them.
+const EMPTY: [&str; 5] = ["''", "\"\"", "``", "{}", "[]"];
+
 /// What follows a word that names a secret.
 fn by_name(part: &str, comment: bool, dialect: Dialect) -> (String, After) {
     let mut at = 0;
     while let Some((start, end)) = next_word(part, at) {
         at = end;
         let word = part.get(start..end).unwrap_or_default();
-        if !names_a_secret(word, dialect) {
-            continue;
-        }
         let rest = part.get(end..).unwrap_or_default();
         let close = rest.trim_start_matches(['"', '\'', '`', ']', ' ', '\t']);
+        let has_value = close.starts_with([':', '=']);
+        match name(word, dialect) {
+            Name::Other => continue,
+            Name::Place => {
+                if has_value && let Some((_, value_end)) = next_word(part, end) {
+                    at = value_end;
+                }
+                continue;
+            }
+            Name::Secret => {}
+        }
         // A part of a path: /run/secrets/db.
         let beside = |c: Option<char>| c == Some('/');
         let head = part.get(..start).unwrap_or_default();
         let in_path = beside(head.chars().next_back()) || beside(rest.chars().next());
-        if in_path && !close.starts_with([':', '=']) {
+        if in_path && !has_value {
             continue;
         }
-        // In a comment it is prose, and `server.key` is a file, unless a value follows.
-        let may_be_prose = comment || word.to_ascii_lowercase().ends_with(".key");
-        if may_be_prose && !close.starts_with([':', '=']) {
+        // The name of a variable: getenv("DB_PASSWORD").
+        let bare_head = head.trim_end_matches(['"', '\'', '.', ' ']);
+        let is_variable = CALLS
+            .iter()
+            .chain(&BRACES)
+            .any(|call| bare_head.ends_with(call));
+        if is_variable
+            && rest
+                .trim_start_matches(['"', '\'', ' '])
+                .starts_with([')', ']', '}'])
+        {
+            continue;
+        }
+        // In a comment it is prose, `server.key` is a file, `pass` is Python's,
+        // unless a value follows.
+        let lower = word.to_ascii_lowercase();
+        let may_be_prose = comment || lower.ends_with(".key") || lower == "pass";
+        if may_be_prose && !has_value {
             continue;
         }
         if !has_words(rest) {
-            let empty = ["''", "\"\"", "``", "{}", "[]"];
-            if comment || empty.iter().any(|pair| rest.contains(pair)) {
+            let alone = dialect == Dialect::Pairs && has_value && rest.trim().len() == 1;
+            if comment || alone || EMPTY.iter().any(|pair| rest.contains(pair)) {
                 continue;
             }
             return (part.to_owned(), After::Below);
@@ -182,79 +210,94 @@ fn next_word(part: &str, from: usize) -> Option<(usize, usize)> {
     Some((start, end))
 }
 
-fn names_a_secret(word: &str, dialect: Dialect) -> bool {
-    const PARTS: [&str; 14] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "pwd",
-        "secret",
-        "token",
-        "credential",
-        "apikey",
-        "accesskey",
-        "private",
-        "bearer",
-        "authorization",
-        "sasl_plain",
-        "md5auth",
-    ];
-    const ENDS: [&str; 8] = [
-        "pass", "_key", "-key", ".key", "_pw", "_salt", "_dsn", "-dsn",
-    ];
-    /// It names where a secret is, or says something about secrets.
-    const HARMLESS_ENDS: [&str; 29] = [
-        "file",
-        "path",
-        "_dir",
-        "_encryption",
-        "_timeout",
-        "_env",
-        "_length",
-        "_policy",
-        "_hashers",
-        "hashing",
-        "validators",
-        "validator",
-        "_ttl",
-        "_lifetime",
-        "_expiry",
-        "_required",
-        "_enabled",
-        "_type",
-        "_name",
-        "keyref",
-        "secretref",
-        "secretname",
-        "tokenizer",
-        "_reload",
-        "bypass",
-        "_iterations",
-        "_warnings",
-        "primary_key",
-        "foreign_key",
-    ];
-    const HARMLESS: [&str; 5] = [
-        "password_validation",
-        "auth.password",
-        "csrf",
-        "max_tokens",
-        "imagepullsecrets",
-    ];
+/// Parts of names of secrets.
+const PARTS: [&str; 15] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "accesskey",
+    "private_key",
+    "private-key",
+    "privatekey",
+    "bearer",
+    "authorization",
+    "sasl_plain",
+];
+/// Their ends.
+const ENDS: [&str; 8] = [
+    "pass", "_key", "-key", ".key", "_pw", "_salt", "_dsn", "-dsn",
+];
+/// It names where a secret is, or says something about secrets.
+const HARMLESS_ENDS: [&str; 29] = [
+    "file",
+    "path",
+    "_dir",
+    "_encryption",
+    "_timeout",
+    "_env",
+    "_length",
+    "_policy",
+    "proxy_pass",
+    "hashing",
+    "validators",
+    "validator",
+    "_ttl",
+    "_lifetime",
+    "_expiry",
+    "_required",
+    "_enabled",
+    "_type",
+    "_name",
+    "keyref",
+    "secretref",
+    "secretname",
+    "tokenizer",
+    "_reload",
+    "bypass",
+    "_iterations",
+    "_warnings",
+    "primary_key",
+    "foreign_key",
+];
+/// The same, anywhere in it.
+const HARMLESS: [&str; 6] = [
+    "password_validation",
+    "auth.password",
+    "csrf",
+    "max_tokens",
+    "imagepullsecrets",
+    "hasher",
+];
+
+/// What a word is the name of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Secret,
+    /// Of where a secret is: its value is none.
+    Place,
+    Other,
+}
+
+fn name(word: &str, dialect: Dialect) -> Name {
     let lower = word.trim_matches(['-', '.']).to_ascii_lowercase();
-    if HARMLESS_ENDS.iter().any(|end| lower.ends_with(end))
-        || HARMLESS.iter().any(|part| lower.contains(part))
-    {
-        return false;
-    }
-    // Its only secrets stand in connection strings and commands, under `password`.
-    if dialect == Dialect::Postgres && lower.starts_with("ssl_") && !lower.contains("passphrase") {
-        return false;
-    }
     let camel = word.ends_with("Key") && word.len() > 3 || word.ends_with("Pass");
-    camel
+    let sounds = camel
         || PARTS.iter().any(|part| lower.contains(part))
-        || ENDS.iter().any(|end| lower.ends_with(end))
+        || ENDS.iter().any(|end| lower.ends_with(end));
+    let harmless = HARMLESS_ENDS.iter().any(|end| lower.ends_with(end))
+        || HARMLESS.iter().any(|part| lower.contains(part))
+        // The server's own names: only `ssl_passphrase_command` holds one.
+        || dialect == Dialect::Postgres && lower.starts_with("ssl_") && !lower.contains("passphrase");
+    match (sounds, harmless) {
+        (false, _) => Name::Other,
+        (true, true) => Name::Place,
+        (true, false) => Name::Secret,
+    }
 }
 
 /// Nothing that anybody would keep secret: a switch, or only the name of where
@@ -289,6 +332,20 @@ fn harmless(value: &str) -> Option<&str> {
     reference(value).filter(|rest| over(rest))
 }
 
+/// Before the name of a variable; the longest first.
+const BRACES: [&str; 6] = ["${{", "${", "{{", "$(", "<%=", "%("];
+/// The same, in code.
+const CALLS: [&str; 8] = [
+    "os.environ[",
+    "os.getenv(",
+    "os.Getenv(",
+    "os.environ.get(",
+    "env(",
+    "ENV[",
+    "ENV.fetch(",
+    "System.getenv(",
+];
+
 /// What follows a reference to a variable: `${NAME}`, `os.environ["NAME"]`. One
 /// with a default value is none.
 fn reference(value: &str) -> Option<&str> {
@@ -296,8 +353,7 @@ fn reference(value: &str) -> Option<&str> {
         let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         end.unwrap_or(text.len())
     };
-    let braced = ["${{", "${", "{{", "$(", "<%=", "%("];
-    for open in braced {
+    for open in BRACES {
         let Some(rest) = value.strip_prefix(open) else {
             continue;
         };
@@ -315,17 +371,7 @@ fn reference(value: &str) -> Option<&str> {
     if let Some(rest) = value.strip_prefix("process.env.") {
         return rest.get(name(rest)..);
     }
-    let calls = [
-        "os.environ[",
-        "os.getenv(",
-        "os.Getenv(",
-        "os.environ.get(",
-        "env(",
-        "ENV[",
-        "ENV.fetch(",
-        "System.getenv(",
-    ];
-    for call in calls {
+    for call in CALLS {
         if let Some(rest) = value.strip_prefix(call) {
             let inner = rest.trim_start_matches(['"', '\'']);
             let rest = inner.get(name(inner)..)?;

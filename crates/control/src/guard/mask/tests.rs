@@ -40,6 +40,17 @@ fn what_holds_no_secret_is_kept_whole() {
             "[database.app]\nhost = \"h\"\nuser = \"u\"\npassword_file = \"pw\"\n",
         ),
         ("empty.conf", ""),
+        (".env", "DB_PASSWORD=\nPOOL=5\n"),
+        ("app.go", "package a\nvar x = os.Getenv(\"LEGACY_DSN\")\n"),
+        ("app.py", "def f():\n    pass\n"),
+        (
+            "p.toml",
+            "[listen]\npassword_env = \"SHOP_PASSWORD\"\npassword_file = \"booking.secret\"\n",
+        ),
+        (
+            "nginx.conf",
+            "location / { proxy_pass http://app; }\nhost = db.privatelink.example.net\n",
+        ),
     ] {
         assert_eq!(kept(path, text), Kept::Whole(text.to_owned()), "{path}");
     }
@@ -205,4 +216,58 @@ fn odd_text_is_no_panic() {
             let _ = kept(name, text);
         }
     }
+}
+
+/// The labelled files of `check`: what its readers know to be a secret is in no
+/// kept text, in no form, and most files that hold none are kept whole.
+#[test]
+fn over_all_labelled_files() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../check/corpus");
+    let mut open = vec![corpus];
+    let (mut whole, mut masked, mut nothing) = (0, 0, Vec::new());
+    while let Some(at) = open.pop() {
+        // What the labels say of secrets is prose.
+        if ["expect.toml", "README.md"]
+            .iter()
+            .any(|name| at.ends_with(name))
+        {
+            continue;
+        }
+        if at.is_dir() {
+            let entries = std::fs::read_dir(&at).expect("read").flatten();
+            open.extend(entries.map(|e| e.path()));
+            continue;
+        }
+        let bytes = std::fs::read(&at).expect("read");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut files = Files::default();
+        files.add(&at, bytes.clone());
+        let report = check::check(&files, &check::Options::default());
+        let secrets = report.facts().secrets.iter();
+        let secrets: Vec<&str> = secrets
+            .filter_map(|s| text.get(s.place.range.clone()))
+            .filter(|word| word.len() >= SAME_WORD_MIN)
+            .collect();
+        match keep(&at, &bytes) {
+            Kept::Whole(_) => {
+                assert_eq!(secrets, [""; 0], "{}", at.display());
+                whole += 1;
+            }
+            Kept::Masked(kept) => {
+                for secret in secrets {
+                    assert!(!kept.contains(secret), "{}", at.display());
+                }
+                masked += 1;
+            }
+            Kept::Nothing(why) => nothing.push(format!("{}: {why}", at.display())),
+        }
+    }
+    println!(
+        "{whole} whole, {masked} masked, {} not at all",
+        nothing.len()
+    );
+    for line in &nothing {
+        println!("{line}");
+    }
+    assert!(whole > 50 * nothing.len(), "{whole} {masked} {nothing:#?}");
 }

@@ -1,5 +1,6 @@
 //! The history on disk: bounds, two writers, what is damaged.
 
+use super::rows::{DROPPED, TEXT_BYTES_MAX, VERSIONS_MAX};
 use super::*;
 use crate::guard::observe;
 

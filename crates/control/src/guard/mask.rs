@@ -5,6 +5,8 @@
 //! understood, with a sign of a secret in it, keeps its hash alone.
 
 mod lines;
+mod looks;
+mod names;
 
 use check::{Files, Kind};
 use config::MASKED;

@@ -144,7 +144,7 @@ fn a_configmap_s_swap_is_drift_and_is_never_written_back() {
     symlink("..1", place.0.join("..data")).expect("linked");
     symlink("..data/app.conf", place.0.join("app.conf")).expect("linked");
     let (mut guard, _) = start(
-        &[place.0.clone()],
+        std::slice::from_ref(&place.0),
         true,
         Store::in_memory().expect("opened"),
     );

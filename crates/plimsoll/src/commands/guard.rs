@@ -48,15 +48,14 @@ pub fn run(args: &GuardArgs) -> anyhow::Result<ExitCode> {
             "{stray} belongs to guarding, and does nothing before `{action}`"
         )));
     }
-    let done = match &args.action {
+    match &args.action {
         Some(GuardAction::Accept(args)) => hand::accept(args, state),
         Some(GuardAction::Restore(args)) => hand::restore(args, state),
         Some(GuardAction::History(args)) => or_could_not(hand::history(args, state)),
         Some(GuardAction::Diff(args)) => or_could_not(hand::diff(args, state)),
         None if args.once => or_could_not(once(args)),
         None => or_could_not(guard(args)),
-    };
-    done
+    }
 }
 
 /// What only guarding takes.

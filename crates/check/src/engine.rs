@@ -5,6 +5,14 @@ use crate::files::{File, Files, Kind};
 use crate::finding::{Finding, Severity};
 use crate::place::{FileId, Place, Position, position};
 use crate::{read, rules, suppress};
+use std::collections::BTreeMap;
+
+/// Keys and values of one file that are kept as wrong: more are one mistake.
+const WRONG_MAX: usize = 2_000;
+/// Pools of all files. Rules compare them with each other.
+const POOLS_MAX: usize = 2_000;
+/// Findings of one rule in one file.
+const SAME_MAX: usize = 100;
 
 /// What the caller states beside the files.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +47,15 @@ pub fn check(files: &Files, options: &Options) -> Report {
             (Err(why), _) => facts.broken.push((Place::whole(id), why.clone())),
             (Ok(text), Some(live)) => read::live(id, text, live, &mut facts),
             (Ok(text), None) => {
+                let before = (facts.unread.len(), facts.odd.len());
                 read::read_among(*kind, id, &file.path, text, &around, &mut facts);
+                bound(id, before, &mut facts);
             }
         }
     }
     read::settle(&mut facts);
     let mut findings = rules::run(files, &facts, options);
+    few(&mut findings);
     suppress::apply(files, &mut findings);
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (f.place.file, f.place.range.start);
@@ -57,6 +68,36 @@ pub fn check(files: &Files, options: &Options) -> Report {
         kinds,
         facts,
         findings,
+    }
+}
+
+/// Keeps what one file brought within bounds.
+fn bound(file: FileId, (unread, odd): (usize, usize), facts: &mut Facts) {
+    facts.unread.truncate(unread + WRONG_MAX);
+    facts.odd.truncate(odd + WRONG_MAX);
+    if facts.pools.len() > POOLS_MAX {
+        facts.pools.truncate(POOLS_MAX);
+        facts.within.retain(|(pool, _)| *pool < POOLS_MAX);
+        let words = format!("more than {POOLS_MAX} pools in all: the rest is not checked");
+        facts.broken.push((Place::whole(file), words));
+    }
+}
+
+/// Leaves out what repeats itself, and says so.
+fn few(findings: &mut Vec<Finding>) {
+    let mut counts: BTreeMap<(&str, FileId), usize> = BTreeMap::new();
+    findings.retain(|f| {
+        let count = counts.entry((f.rule.id, f.place.file)).or_insert(0);
+        *count += 1;
+        *count <= SAME_MAX
+    });
+    for rule in rules::RULES {
+        let of = counts.iter().filter(|((id, _), _)| *id == rule.id);
+        for ((_, file), count) in of.filter(|(_, count)| **count > SAME_MAX) {
+            let more = count - SAME_MAX;
+            let words = format!("at least {more} more of these in this file");
+            findings.push(Finding::new(rule, Place::whole(*file), words));
+        }
     }
 }
 
@@ -114,7 +155,10 @@ impl Report {
 
     /// Puts `…` in place of each secret on the line.
     fn mask(&self, place: &Place, text: &str, shown: &mut Position) {
-        let line = |at: usize| text.get(..at).map_or(0, |t| t.matches('\n').count());
+        let before = text.get(..place.range.start).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        let rest = text.get(line_start..).unwrap_or_default();
+        let line_end = line_start + rest.find('\n').unwrap_or(rest.len());
         for secret in self
             .facts
             .secrets
@@ -124,8 +168,8 @@ impl Report {
             let Some(word) = text.get(secret.place.range.clone()) else {
                 continue;
             };
-            let touches = line(secret.place.range.start) < shown.line
-                && line(secret.place.range.end) + 1 >= shown.line;
+            let (at, here) = (&secret.place.range, &place.range);
+            let touches = at.start <= line_end && at.end >= line_start;
             if !touches || word.is_empty() {
                 continue;
             }
@@ -135,8 +179,7 @@ impl Report {
             }
             shown.source = shown.source.replace(word, "…");
             // The line is shorter now, and how long a secret is, is one too.
-            let (at, here) = (&secret.place.range, &place.range);
-            if at.end <= here.start && line(at.start) + 1 == shown.line {
+            if at.end <= here.start && at.start >= line_start {
                 let gone = word.chars().count().saturating_sub(1);
                 shown.before = shown.before.saturating_sub(gone);
             } else if at.start < here.end && here.start < at.end {

@@ -15,10 +15,11 @@ use crate::place::{FileId, Place};
 use crate::rules::{self, RULES};
 
 const WORD: &str = "plimsoll: allow(";
+/// Such comments of one file.
+const ALLOWED_MAX: usize = 1_000;
 
 /// One such comment.
 struct Allow {
-    file: FileId,
     /// Lines that it covers: its own, and the next when it stands alone.
     lines: [usize; 2],
     rules: Vec<String>,
@@ -31,15 +32,23 @@ pub(crate) fn apply(files: &Files, findings: &mut Vec<Finding>) {
     let mut own = Vec::new();
     for (file, entry) in files.iter() {
         let Ok(text) = &entry.text else { continue };
-        for allow in comments(file, text) {
+        if !text.contains(WORD) {
+            continue;
+        }
+        let line = |f: &Finding| {
+            let here = f.place.file == file;
+            here.then(|| line_of(text, f.place.range.start))
+        };
+        let lines: Vec<Option<usize>> = findings.iter().map(line).collect();
+        for allow in comments(file, text).into_iter().take(ALLOWED_MAX) {
             if let Some(complaint) = complaint(&allow) {
                 own.push(complaint);
                 continue;
             }
-            for finding in findings.iter_mut().filter(|f| f.place.file == allow.file) {
-                let line = line_of(text, finding.place.range.start);
+            for (finding, line) in findings.iter_mut().zip(&lines) {
+                let Some(line) = line else { continue };
                 let named = allow.rules.iter().any(|id| id == finding.rule.id);
-                if named && allow.lines.contains(&line) {
+                if named && allow.lines.contains(line) {
                     finding.suppressed = Some(allow.reason.clone());
                 }
             }
@@ -79,7 +88,6 @@ fn comments(file: FileId, text: &str) -> Vec<Allow> {
             let alone = before.chars().all(|c| !c.is_alphanumeric());
             let reason = reason.trim().trim_end_matches("*/").trim_end_matches("-->");
             all.push(Allow {
-                file,
                 lines: [number, if alone { number + 1 } else { number }],
                 rules: rules.split(',').map(|id| id.trim().to_owned()).collect(),
                 reason: reason.trim().to_owned(),

@@ -172,7 +172,7 @@ pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
         kind: Kind::Text,
         class: Class::Identity,
         support: Support::Honoured,
-        meaning: "That user's password; better: password_file or password_env.",
+        meaning: "That user's password; better: password_file, password_env or password_command.",
         set: |d, v| {
             if let Value::Text(v) = v {
                 d.password = Some(Secret(v));

@@ -48,13 +48,60 @@ pub fn settings_reference() -> Vec<Row> {
             .iter()
             .map(|k| entry("database.NAME", "[databases]", k)),
     );
+    rows.extend(passwords("database.NAME", false));
     rows.extend(USER_KEYS.iter().map(|k| entry("user", "[users]", k)));
+    rows.extend(passwords("user", true));
     rows.extend(
         APPLICATION_KEYS
             .iter()
             .map(|k| entry("application.NAME", "", k)),
     );
     rows
+}
+
+/// Where a password is kept. These keys are read apart from the table, because
+/// their values are no settings.
+fn passwords(prefix: &str, stated: bool) -> Vec<Row> {
+    let kept = [
+        (
+            "password",
+            "text",
+            "The user's password as the settings write it; better kept elsewhere.",
+        ),
+        (
+            "password_file",
+            "path",
+            "File that holds the password and nothing else; watched, read again when it changes.",
+        ),
+        (
+            "password_env",
+            "text",
+            "Environment variable that holds the password; it cannot change while running.",
+        ),
+        (
+            "password_command",
+            "list of words, or text without a shell's characters",
+            "Command that prints the password; no shell, 10 seconds and 64 KiB at most.",
+        ),
+        (
+            "password_ttl",
+            "duration, 10s or more",
+            "How long what password_command prints is good; it is run again when a quarter of that is left.",
+        ),
+    ];
+    kept.into_iter()
+        .skip(usize::from(!stated))
+        .map(|(key, unit, meaning)| Row {
+            key: format!("{prefix}.{key}"),
+            default: String::new(),
+            unit: unit.to_owned(),
+            meaning: meaning.to_owned(),
+            class: crate::table::Class::Identity.label(),
+            pgbouncer: String::new(),
+            pgbouncer_default: String::new(),
+            support: String::from("honoured"),
+        })
+        .collect()
 }
 
 /// The reference as a page.

@@ -89,14 +89,7 @@ pub fn with_secrets_of(plan: &mut Plan, from: &Plan) -> Vec<String> {
             missing.push(format!("user {name}"));
         }
     }
-    if plan.auth_file.is_some() && plan.auth_file == from.auth_file {
-        let listed = from.users.iter().filter_map(|(name, user)| {
-            let secret = user.secret.clone()?;
-            (user.secret_from == Some(SecretRef::UserFile)).then(|| (name.clone(), secret))
-        });
-        let listed: BTreeMap<String, Secret> = listed.collect();
-        put_users(plan, listed);
-    }
+    keep_users(plan, from);
     missing
 }
 
@@ -118,6 +111,20 @@ pub fn freshen(plan: &mut Plan, from: &Plan) {
             put(&mut user.secret, &user.secret_from, theirs);
         }
     }
+    keep_users(plan, from);
+}
+
+/// The users of the same user file.
+fn keep_users(plan: &mut Plan, from: &Plan) {
+    if plan.auth_file.is_none() || plan.auth_file != from.auth_file {
+        return;
+    }
+    let listed = from.users.iter().filter_map(|(name, user)| {
+        let secret = user.secret.clone()?;
+        (user.secret_from == Some(SecretRef::UserFile)).then(|| (name.clone(), secret))
+    });
+    let listed: BTreeMap<String, Secret> = listed.collect();
+    put_users(plan, listed);
 }
 
 fn put(

@@ -1,6 +1,7 @@
 //! Stories over whole files.
 mod bad_input;
 mod guards;
+mod passwords;
 mod pgbouncer;
 mod secrets;
 mod toml;

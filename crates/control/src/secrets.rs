@@ -5,7 +5,7 @@
 //! plane reads, checks and swaps. It never stops for what it finds. The one
 //! invariant: each change of a file is told at least once after it happened.
 
-use crate::watch::Watch;
+use crate::watch::{PERIOD, Watch};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,31 +21,41 @@ pub trait Plane: Send + Sync + 'static {
     /// in its figures what came of it.
     fn changed(&self, files: &[PathBuf]);
 
-    /// Called at each look, for what has an end of its own.
+    /// Called each second by a thread of its own, for what has an end of its
+    /// own; it may take long.
     fn tick(&self);
 }
 
 /// A running watch.
 pub struct Keeper {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
+    stop: [Sender<()>; 2],
+    watch: JoinHandle<()>,
 }
 
 impl Keeper {
-    /// Ends it. Waits for the look that is under way.
+    /// Ends it. Waits for the look that is under way, and not for a tick.
     pub fn stop(self) {
         drop(self.stop);
-        let _ = self.thread.join();
+        let _ = self.watch.join();
     }
 }
 
-/// Starts the watch, on a thread of its own: what is read again may take long.
+/// Starts the watch, and what renews secrets that end. Two threads: a command
+/// that takes long holds no file up.
 ///
 /// # Errors
-/// The thread cannot be started.
+/// A thread cannot be started.
 pub fn watch(plane: Arc<dyn Plane>) -> io::Result<Keeper> {
-    let (stop, stopped) = channel::<()>();
-    let thread = std::thread::Builder::new()
+    let ((stop, stopped), (stop_ticks, ticks_stopped)) = (channel::<()>(), channel::<()>());
+    let renewed = Arc::clone(&plane);
+    std::thread::Builder::new()
+        .name("secret-renewal".into())
+        .spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = ticks_stopped.recv_timeout(PERIOD) {
+                renewed.tick();
+            }
+        })?;
+    let watch = std::thread::Builder::new()
         .name("secret-watch".into())
         .spawn(move || {
             let mut rounds = Rounds::default();
@@ -54,7 +64,8 @@ pub fn watch(plane: Arc<dyn Plane>) -> io::Result<Keeper> {
                 rounds.look(plane.as_ref());
             }
         })?;
-    Ok(Keeper { stop, thread })
+    let stop = [stop, stop_ticks];
+    Ok(Keeper { stop, watch })
 }
 
 /// One look after the other.
@@ -96,7 +107,6 @@ impl Rounds {
         if !changed.is_empty() {
             plane.changed(&changed);
         }
-        plane.tick();
     }
 }
 
@@ -109,7 +119,6 @@ mod tests {
     struct Told {
         files: Mutex<Vec<PathBuf>>,
         changed: Mutex<Vec<Vec<PathBuf>>>,
-        ticks: Mutex<u32>,
     }
 
     impl Plane for Told {
@@ -122,9 +131,7 @@ mod tests {
             changed.push(files.to_vec());
         }
 
-        fn tick(&self) {
-            *self.ticks.lock().expect("not poisoned") += 1;
-        }
+        fn tick(&self) {}
     }
 
     #[test]
@@ -147,7 +154,6 @@ mod tests {
         rounds.look(&told);
         rounds.look(&told);
         assert_eq!(take(), [vec![file.clone()]]);
-        assert_eq!(*told.ticks.lock().expect("not poisoned"), 5);
         let _ = std::fs::remove_dir_all(&dir);
     }
 

@@ -220,6 +220,8 @@ pub struct BudgetRow {
     pub peers_held: u32,
     /// What the peers lack.
     pub peers_want: u32,
+    /// The settings that peers turned down: the first 24 bits of each hash.
+    pub peers_rejected: Vec<u32>,
     /// Age of the last reading in microseconds; `None` before the first.
     pub reading_age_us: Option<u64>,
     /// Connections for which the server had no slot (53300).

@@ -2,11 +2,9 @@
 
 mod settings;
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand};
-
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
+use std::path::PathBuf;
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
 ///
@@ -438,6 +436,9 @@ pub struct CheckArgs {
     /// From which severity on the exit code is 1
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Warning)]
     pub fail_on: FailOn,
+    /// Exit code 0, not 2, where no settings file is found: for hooks
+    #[arg(long)]
+    pub none_ok: bool,
     /// Colours; auto heeds NO_COLOR and the terminal
     #[arg(long = "color", value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     pub colour: Colour,

@@ -61,6 +61,10 @@ impl DataPlane for Plane {
         self.0.hold_back(reason);
     }
 
+    fn state_rejected(&self, hash: Option<u32>) {
+        self.0.state_rejected(hash);
+    }
+
     fn note_decision(&self, guard: Guard, mode: GuardMode) {
         self.0.note_decision(guard, mode);
     }
@@ -138,8 +142,9 @@ fn probe(plan: &Plan, database: &Database) -> Result<String, String> {
 
 /// A hash proves nothing to a server.
 fn is_plain(secret: &config::Secret) -> bool {
-    !secret.0.starts_with("SCRAM-SHA-256$")
-        && !(secret.0.starts_with("md5") && secret.0.len() == 35)
+    let scram = secret.0.starts_with("SCRAM-SHA-256$");
+    let md5 = secret.0.starts_with("md5") && secret.0.len() == 35;
+    !scram && !md5
 }
 
 /// RELOAD and SET go to the keeper.

@@ -77,7 +77,9 @@ fn a_running_pooler_s_traffic_is_measured() {
     );
     let mut line = String::new();
     let out = pooler.0.stdout.take().expect("piped");
-    BufReader::new(out).read_line(&mut line).expect("a line");
+    // It writes more lines; the pipe stays open.
+    let mut out = BufReader::new(out);
+    out.read_line(&mut line).expect("a line");
     let url = line
         .split_whitespace()
         .nth(2)

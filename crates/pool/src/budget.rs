@@ -163,6 +163,8 @@ pub(crate) struct Budget {
     published: u32,
     /// The held and wanted figures that were published last.
     told: (u32, u32),
+    /// Stated with the figures; see [`Member::rejected`].
+    pub(crate) rejected: Option<u32>,
     asked: Option<Asked>,
     asked_at: Time,
     /// Ask again without a pause: something was just learned that matters.
@@ -213,6 +215,7 @@ impl Budget {
             others: Others::default(),
             parts: Parts::default(),
             peers: Vec::new(),
+            rejected: None,
             ghosts: Ghosts::default(),
             peaks: Peaks::default(),
             used_at: Time::ZERO,

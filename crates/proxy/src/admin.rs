@@ -140,30 +140,13 @@ impl Proxy {
         };
         let binding = client_tls.as_ref().and_then(|c| c.binding.clone());
         let directory = Arc::new(compile::directory(&plan, mock_seed, binding));
-        let (hash, key) = (u64::from_le_bytes(random()), random());
-        let mut listeners = Some(listeners);
-        let mut threads = Vec::new();
-        for (i, poll) in polls.into_iter().enumerate() {
-            let id = WorkerId(i as u16);
-            let seeds = Seeds {
-                hash,
-                key,
-                nonce: random(),
-            };
-            let hub = Hub::new(id, Arc::clone(&directory), seeds);
-            let mine = listeners.take().unwrap_or_default();
-            let worker = Worker::new(
-                id,
-                Arc::clone(&common),
-                helpers.clone(),
-                poll,
-                hub,
-                mine,
-                client_tls.clone(),
-            )
-            .ok_or_else(|| StartError("a worker has no mailbox".into()))?;
-            threads.push(spawn(i, worker)?);
-        }
+        let parts = Parts {
+            common: &common,
+            helpers: &helpers,
+            directory,
+            client_tls,
+        };
+        let threads = start_workers(&parts, polls, listeners)?;
         start_console(&handle, jobs)?;
         Ok(Proxy { handle, threads })
     }
@@ -179,6 +162,47 @@ impl Proxy {
             let _ = thread.join();
         }
     }
+}
+
+/// What every worker gets.
+struct Parts<'a> {
+    common: &'a Arc<Common>,
+    helpers: &'a Helpers,
+    directory: Arc<relay::Directory>,
+    client_tls: Option<crate::secrets::ClientTls>,
+}
+
+/// A thread for each event loop; the first has the listeners.
+fn start_workers(
+    parts: &Parts<'_>,
+    polls: Vec<mio::Poll>,
+    listeners: Vec<Listener>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let (hash, key) = (u64::from_le_bytes(random()), random());
+    let mut listeners = Some(listeners);
+    let mut threads = Vec::new();
+    for (i, poll) in polls.into_iter().enumerate() {
+        let id = WorkerId(i as u16);
+        let seeds = Seeds {
+            hash,
+            key,
+            nonce: random(),
+        };
+        let hub = Hub::new(id, Arc::clone(&parts.directory), seeds);
+        let mine = listeners.take().unwrap_or_default();
+        let worker = Worker::new(
+            id,
+            Arc::clone(parts.common),
+            parts.helpers.clone(),
+            poll,
+            hub,
+            mine,
+            parts.client_tls.clone(),
+        )
+        .ok_or_else(|| StartError("a worker has no mailbox".into()))?;
+        threads.push(spawn(i, worker)?);
+    }
+    Ok(threads)
 }
 
 /// An event loop and a mailbox for each worker.
@@ -447,6 +471,14 @@ impl Handle {
     /// `None` lets it be. Clients that come all the same are served.
     pub fn hold_back(&self, reason: Option<String>) {
         *self.lock(&self.inner.held_back) = reason;
+    }
+
+    /// States to the fleet's other instances, where a monitor session meets them,
+    /// which settings this one turned down: the first 24 bits of their hash.
+    pub fn state_rejected(&self, hash: Option<u32>) {
+        for upstream in self.upstreams() {
+            upstream.lock().state_rejected(hash);
+        }
     }
 
     /// A guard over settings came to its decision.

@@ -117,10 +117,10 @@ impl Registry {
 }
 
 fn row(upstream: &UpstreamCell, now: Time) -> BudgetRow {
-    let (f, fleet) = {
+    let (f, fleet, peers_rejected) = {
         let pools = upstream.lock();
         let fleet = pools.budget_settings().map(|s| s.fleet.to_string());
-        (pools.budget(), fleet)
+        (pools.budget(), fleet, pools.peers_rejected())
     };
     let age = |at: Time| u64::try_from(now.since(at).as_micros()).unwrap_or(u64::MAX);
     BudgetRow {
@@ -147,6 +147,7 @@ fn row(upstream: &UpstreamCell, now: Time) -> BudgetRow {
         peers_share: f.peers_claim,
         peers_held: f.peers_held,
         peers_want: f.peers_want,
+        peers_rejected,
         reading_age_us: f.read_at.map(age),
         full: f.full,
         evictions: f.evictions,

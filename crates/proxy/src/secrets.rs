@@ -70,6 +70,8 @@ struct State {
     faults: BTreeMap<String, String>,
     /// The password of a pool before the one of now, and when it was replaced.
     previous: BTreeMap<PoolKey, (Box<str>, Instant)>,
+    /// When it was last said that this is tried.
+    said: BTreeMap<PoolKey, Instant>,
     /// When a secret was last read because a server refused it.
     reread: BTreeMap<SecretRef, Instant>,
 }
@@ -102,11 +104,9 @@ impl Secrets {
         self.state().tls.clone()
     }
 
-    /// A reload read everything anew: nothing is at fault.
+    /// A reload read certificates too.
     pub(crate) fn reloaded(&self, tls: Material) {
-        let mut state = self.state();
-        state.tls = tls;
-        state.faults.clear();
+        self.state().tls = tls;
     }
 
     pub(crate) fn figures(&self) -> SecretFigures {
@@ -212,6 +212,16 @@ fn take(common: &Common, asked: &Asked<'_>, found: Found) -> Refreshed {
     out
 }
 
+/// Faults of TLS that a reload met; what is in service stays. In words.
+pub(crate) fn kept(common: &Common, faults: &[(&'static str, Fault)]) -> Vec<String> {
+    let fault = |(place, f): &(&str, Fault)| ((*place).to_owned(), f.fault, f.why.clone());
+    let faults: Vec<_> = faults.iter().map(fault).collect();
+    let mut out = Refreshed::default();
+    let read = [TLS_CLIENTS, TLS_SERVERS].map(str::to_owned);
+    note(common, &read, true, &faults, &mut out);
+    out.refused
+}
+
 enum Picked<T> {
     Same,
     New(Option<Side<T>>),
@@ -269,6 +279,8 @@ fn install(common: &Common, plan: Plan, tls: &Material) {
     let rotated = common.write().rotate(plan, tls.server_config());
     {
         let mut state = common.secrets.state();
+        let kept = |at: &Instant| at.elapsed() < server::PREVIOUS_MAX;
+        state.previous.retain(|_, (_, at)| kept(at));
         for (key, password) in rotated.before {
             state.previous.insert(key, (password, Instant::now()));
         }
@@ -312,12 +324,7 @@ impl crate::Handle {
     /// be used is in service for new logins and new server connections when
     /// this returns; for the rest, the old stays. The settings are not read.
     pub fn refresh_secrets(&self) -> Refreshed {
-        for from in self.plan().databases.iter().map(|d| &d.password_from) {
-            self.doubt(from);
-        }
-        for from in self.plan().users.values().map(|u| &u.secret_from) {
-            self.doubt(from);
-        }
+        self.doubt_commands();
         self.refresh(&Asked {
             secrets: &|_| true,
             tls: true,
@@ -362,14 +369,30 @@ impl crate::Handle {
         })
     }
 
+    /// Of a reload, which has read certificates already. Commands may take long,
+    /// and a rollback must not.
+    pub(crate) fn refresh_passwords(&self) -> Refreshed {
+        self.refresh(&Asked {
+            secrets: &|from| matches!(from, SecretRef::File(_) | SecretRef::UserFile),
+            tls: false,
+            again: true,
+        })
+    }
+
     /// The files that hold secrets and certificates of the settings in force.
     pub fn secret_files(&self) -> Vec<PathBuf> {
         config::secret_files(&self.plan())
     }
 
-    fn doubt(&self, from: &Option<SecretRef>) {
-        if let Some(SecretRef::Command(command)) = from {
-            self.common().secrets.disk.doubt(command);
+    /// What commands printed is asked for again at the next reading.
+    pub(crate) fn doubt_commands(&self) {
+        let plan = self.plan();
+        let databases = plan.databases.iter().map(|d| &d.password_from);
+        let users = plan.users.values().map(|u| &u.secret_from);
+        for from in databases.chain(users).flatten() {
+            if let SecretRef::Command(command) = from {
+                self.common().secrets.disk.doubt(command);
+            }
         }
     }
 

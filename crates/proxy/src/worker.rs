@@ -6,6 +6,7 @@ mod commands;
 mod connecting;
 mod containing;
 mod letters;
+mod refused;
 mod tokens;
 mod writing;
 

@@ -9,6 +9,7 @@
 //! the server is written `#text`, and the Bind that must fail as `B !`.
 
 mod batches;
+mod doubts;
 mod leases;
 mod parameters;
 mod refusals;
@@ -36,6 +37,8 @@ struct Ports {
     reclaims: Vec<bool>,
     /// Every request for a connection is refused with this.
     refuse: Option<events::RefuseReason>,
+    /// Where failed logins are expected: what was said, and whether for good.
+    failed: Option<Vec<(String, bool)>>,
 }
 
 impl Pools for Ports {
@@ -104,8 +107,11 @@ impl Pools for Ports {
     fn opened(&mut self, _: Time, _: PoolKey, conn: ConnId, slot: u32) {
         self.idle.push_back((conn, slot));
     }
-    fn open_failed(&mut self, _: Time, _: PoolKey, _: ConnId, text: Arc<str>, _: bool) {
-        panic!("a server's login failed: {text}");
+    fn open_failed(&mut self, _: Time, _: PoolKey, _: ConnId, text: Arc<str>, for_good: bool) {
+        match &mut self.failed {
+            Some(failed) => failed.push((text.to_string(), for_good)),
+            None => panic!("a server's login failed: {text}"),
+        }
     }
     fn closing(&mut self, _: Time, _: PoolKey, conn: ConnId) {
         self.idle.retain(|(c, _)| *c != conn);
@@ -163,6 +169,7 @@ impl Stage {
                 silent: Vec::new(),
                 reclaims: Vec::new(),
                 refuse: None,
+                failed: None,
             },
             now: Time::from_micros(1_000_000),
             at_client: BTreeMap::new(),

@@ -35,8 +35,13 @@ fn text(dir: &Path, port: u16, size: &str, more: &str) -> String {
         true => format!("[[user]]\nname = \"carl\"\npassword = \"{MARKER}\"\n"),
         false => String::new(),
     };
+    // The default differs in containers, and tests run in both.
+    let source = match more.contains("[settings]") {
+        true => "",
+        false => "[settings]\nsource = \"store\"\n",
+    };
     format!(
-        "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{dir}\"\n[auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
+        "{source}[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{dir}\"\n[auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
          [server]\nline = 60\n{more}\n[pool]\nsize = {size}\n\
          [database.app]\nhost = \"127.0.0.1\"\nport = {server}\nuser = \"postgres\"\npassword_file = \"{dir}/pw\"\n\
          [[user]]\nname = \"app\"\n[[user]]\nname = \"admin\"\npassword_file = \"{dir}/pw\"\n{inline}",
@@ -71,9 +76,13 @@ impl Guarded {
     fn wait_until_it_serves(&self) {
         until("a pooler that serves", || {
             let up = self.plimsoll(&["status", "--socket", self.socket()]);
-            let listens = Client::login(&self.target("app")).is_ok();
+            let listens = Client::login(&self.target(self.user())).is_ok();
             (listens && !up.stdout.is_empty()).then_some(())
         });
+    }
+
+    fn user(&self) -> &str {
+        if self.port == 0 { "postgres" } else { "app" }
     }
 
     fn restart(&mut self, signal: &str) {
@@ -88,11 +97,19 @@ impl Guarded {
     }
 
     fn target(&self, user: &str) -> Target {
-        Target::tcp("127.0.0.1", self.port, "app", user)
+        self.at("app", user)
+    }
+
+    /// By TCP; without a port, by the socket beside the settings.
+    fn at(&self, database: &str, user: &str) -> Target {
+        match self.port {
+            0 => Target::unix(self.dir.path().join(".s.PGSQL.6432"), database, user),
+            port => Target::tcp("127.0.0.1", port, database, user),
+        }
     }
 
     fn client(&self) -> Client {
-        Client::login(&self.target("app")).unwrap_or_else(|e| panic!("{e}\n{}", self.log()))
+        Client::login(&self.target(self.user())).unwrap_or_else(|e| panic!("{e}\n{}", self.log()))
     }
 
     fn plimsoll(&self, arguments: &[&str]) -> Output {
@@ -129,7 +146,7 @@ impl Guarded {
 
     /// The size of the pool, as the data plane has it now.
     fn size(&self) -> String {
-        let target = Target::tcp("127.0.0.1", self.port, "pgbouncer", "admin");
+        let target = self.at("pgbouncer", "admin");
         let mut console = Client::login(&target).expect("console");
         let rows = console.rows("SHOW CONFIG").expect("rows");
         let row = rows.into_iter().find(|row| row[0] == "default_pool_size");

@@ -45,6 +45,15 @@ fn counted(pooler: &Pooler, family: &str, label: &str) -> u64 {
         .sum()
 }
 
+/// Logins that the server refused for good, or until the file changes.
+fn refused_logins(pooler: &Pooler) -> u64 {
+    counted(
+        pooler,
+        "plimsoll_connections_closed_total",
+        "server_login_failed",
+    )
+}
+
 fn rotations(pooler: &Pooler, kind: &str) -> u64 {
     counted(pooler, "plimsoll_secret_rotations_total", kind)
 }
@@ -140,7 +149,6 @@ fn under_load(target: &Target, clients: u32, during: impl FnOnce(&Seen)) -> Seen
                         }
                         Err(error) => seen.failed("transaction", &error),
                     }
-                    std::thread::sleep(Duration::from_millis(2));
                 }
             });
         }
@@ -155,7 +163,7 @@ fn nobody_noticed(what: &str, seen: &Seen, pooler: &Pooler) {
     let shown: Vec<&String> = failures.iter().take(5).collect();
     let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
     let (logins, transactions) = (count(&seen.logins), count(&seen.transactions));
-    println!(
+    eprintln!(
         "{what}: {logins} logins, {transactions} transactions, {} failed, slowest {} ms",
         failures.len(),
         count(&seen.slowest_us) / 1000
@@ -217,7 +225,10 @@ fn a_roles_password_in_either_order() {
             let (first, second) = (format!("Marker-pw-{round}a"), format!("Marker-pw-{round}b"));
             // The role first: for a while the server refuses what the file says.
             set_password(&server, &first);
-            std::thread::sleep(Duration::from_millis(700));
+            let before = refused_logins(&pooler);
+            until("the server's refusal", || {
+                (refused_logins(&pooler) > before).then_some(())
+            });
             replace(&file, &format!("{first}\n"));
             let what = "the file's change to be seen";
             slowest = slowest.max(soon(what, || {
@@ -233,7 +244,7 @@ fn a_roles_password_in_either_order() {
         }
     });
     nobody_noticed("role's password, both orders, three times", &seen, &pooler);
-    println!("a changed file was in service within {slowest:?}");
+    eprintln!("a changed file was in service within {slowest:?}");
     // What cannot be a password stays out; the one in service goes on.
     for (bad, reason) in [
         ("", "empty"),
@@ -283,7 +294,11 @@ fn a_refused_password_is_read_again_before_any_client_sees_it() {
             return;
         };
         // What a command has just printed is not asked for again at once.
-        std::thread::sleep(Duration::from_millis(pause));
+        let begun = Instant::now();
+        let pause = Duration::from_millis(pause);
+        until("the answer to be older", || {
+            (begun.elapsed() >= pause).then_some(())
+        });
         // Nobody has logged in there yet, and the watch has not looked yet.
         set_password(&server, "Marker-new");
         std::fs::write(&file, "Marker-new\n").expect("write");
@@ -293,6 +308,36 @@ fn a_refused_password_is_read_again_before_any_client_sees_it() {
         assert_eq!(rotations(&pooler, "password"), 1, "{how}");
         never_logged(&pooler, &["Marker-"]);
     }
+}
+
+#[test]
+fn a_token_is_renewed_before_it_ends() {
+    let server = Server::start();
+    let file = server.dir().join("rot.password");
+    set_password(&server, "Marker-old");
+    std::fs::write(&file, "Marker-old\n").expect("write");
+    let how = format!(
+        "password_command = \"cat {}\"\npassword_ttl = \"10s\"",
+        file.display()
+    );
+    let Some(pooler) = pooler(&server, "trust", &rotated_database(&server, &how)) else {
+        return;
+    };
+    let begun = Instant::now();
+    std::fs::write(&file, "Marker-new\n").expect("write");
+    until("the renewal", || {
+        (rotations(&pooler, "password") == 1).then_some(())
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    set_password(&server, "Marker-new");
+    let mut client = Client::login(&pooler.target("rot", "app")).expect("login");
+    assert_eq!(client.value("select 1").expect("served"), "1");
+    assert_eq!(refused_logins(&pooler), 0);
+    never_logged(&pooler, &["Marker-"]);
 }
 
 #[test]
@@ -340,18 +385,21 @@ fn clients_wait_while_only_the_role_has_the_new_password() {
     assert_eq!(client.value("select 1").expect("served"), "1");
     set_password(&server, "Marker-two");
     pooler.console().query("reconnect rot").expect("reconnect");
-    let waits = Duration::from_secs(4);
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let begun = Instant::now();
             (client.value("select 2"), begun.elapsed())
         });
-        std::thread::sleep(waits);
+        until("several refusals", || {
+            (refused_logins(&pooler) >= 4).then_some(())
+        });
+        let waits = begun.elapsed();
         assert!(!waiter.is_finished(), "it waits, and sees no error");
         replace(&file, "Marker-two\n");
         let (answer, took) = waiter.join().expect("no panic");
         assert_eq!(answer.expect("served"), "2");
-        println!("waited {took:?} for a file that came after {waits:?}");
+        eprintln!("waited {took:?} for a file that came after {waits:?}");
         assert!(took < waits + SEEN, "{took:?}");
     });
 }
@@ -461,7 +509,12 @@ fn the_certificate_that_clients_see() {
             let (cert, key) = leaf(if round == 4 { &new } else { &old });
             // Two files cannot change at once: between them the pair does not fit.
             replace(&cert_file, &cert);
-            std::thread::sleep(Duration::from_millis(if round == 2 { 1500 } else { 0 }));
+            if round == 2 {
+                let what = "the pair to be refused";
+                until(what, || {
+                    (refusals(&pooler, "key_mismatch") > 0).then_some(())
+                });
+            }
             replace(&key_file, &key);
             soon("the new certificate", || {
                 rotations(&pooler, "certificate") >= round
@@ -492,7 +545,7 @@ fn the_certificate_that_clients_see() {
             replace(&key_file, &good_key);
         }
     });
-    println!(
+    eprintln!(
         "client-facing certificate: {good} logins with channel binding, {} failed",
         bad.len()
     );
@@ -587,5 +640,109 @@ fn the_user_file() {
         soon("a refusal", || refusals(&pooler, reason) == 1);
         assert!(login("Marker-new").is_ok(), "the old one stays: {reason}");
     }
+    never_logged(&pooler, &["Marker-"]);
+}
+
+/// A version of a Secret's directory, and the swap that makes it the one of now,
+/// as a kubelet does it.
+fn mount(dir: &Path, version: u32, files: &[(&str, &str)]) {
+    let name = format!("..version_{version}");
+    std::fs::create_dir_all(dir.join(&name)).expect("a directory");
+    for (file, text) in files {
+        std::fs::write(dir.join(&name).join(file), text).expect("write");
+        let link = dir.join(file);
+        if link.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink(Path::new("..data").join(file), link).expect("link");
+        }
+    }
+    std::os::unix::fs::symlink(&name, dir.join("..data_tmp")).expect("link");
+    std::fs::rename(dir.join("..data_tmp"), dir.join("..data")).expect("swap");
+}
+
+#[test]
+fn a_rollback_of_settings_touches_no_secret() {
+    let server = Server::start();
+    let ca = authority("authority");
+    let dir = server.dir().join("secrets");
+    let roots = server.dir().join("roots.pem");
+    std::fs::write(&roots, ca.pem()).expect("write");
+    let version = |n: u32| {
+        let ((cert, key), password) = (leaf(&ca), format!("Marker-pw-{n}"));
+        let files = [
+            ("password", &password),
+            ("tls.crt", &cert),
+            ("tls.key", &key),
+        ];
+        mount(&dir, n, &files.map(|(name, text)| (name, text.as_str())));
+        password
+    };
+    let first = version(1);
+    set_password(&server, &first);
+    let sections = format!(
+        "[tls.client]\nmode = \"prefer\"\ncert_file = \"{dir}/tls.crt\"\nkey_file = \"{dir}/tls.key\"\n{}",
+        rotated_database(
+            &server,
+            &format!("password_file = \"{}/password\"", dir.display())
+        ),
+        dir = dir.display(),
+    );
+    let Some(pooler) = pooler(&server, "scram-sha-256", &sections) else {
+        return;
+    };
+    let say = |arguments: &[&str]| {
+        let mut command = Command::new(plimsoll_e2e::pooler::Binary::find().path);
+        let socket = pooler.dir().display().to_string();
+        command.args(arguments).args(["--socket", &socket]);
+        let out = command.output().expect("it runs");
+        let text = [out.stdout, out.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(
+            out.status.success(),
+            "{arguments:?}: {text}\n{}",
+            pooler.log()
+        );
+        assert!(!text.contains("Marker-"), "{text}");
+    };
+    let text = std::fs::read_to_string(pooler.settings_path()).expect("read");
+    let larger = pooler.dir().join("larger.toml");
+    std::fs::write(&larger, text.replace("size = 4", "size = 6")).expect("write");
+    let larger = larger.to_str().expect("text").to_owned();
+    let target = pooler.target("rot", "app").password(PASSWORD);
+    let mut by_tls = (0, Vec::new());
+    let seen = under_load(&target, 6, |seen| {
+        by_tls = psql_load(&pooler, &roots, |good| {
+            go_on(seen, 50);
+            say(&["apply", &larger, "--yes"]);
+            go_on(seen, 50);
+            let password = version(2);
+            soon("both rotations", || {
+                rotations(&pooler, "password") == 1 && rotations(&pooler, "certificate") == 1
+            });
+            set_password(&server, &password);
+            go_on(seen, 50);
+            say(&["rollback", "--reason", "a test"]);
+            go_on(seen, 200);
+            more(good, 10);
+        });
+    });
+    eprintln!(
+        "meanwhile by TLS: {} logins, {} failed",
+        by_tls.0,
+        by_tls.1.len()
+    );
+    assert!(
+        by_tls.1.is_empty(),
+        "{:?}\n{}",
+        by_tls.1.first(),
+        pooler.log()
+    );
+    nobody_noticed("rotation of both, then a rollback", &seen, &pooler);
+    // The new ones serve on: nothing was rotated back.
+    assert_eq!(rotations(&pooler, ""), 2);
+    let mut client = Client::login(&target).expect("login");
+    let console = pooler.target("pgbouncer", "admin").password(PASSWORD);
+    let mut console = Client::login(&console).expect("console");
+    console.query("reconnect rot").expect("reconnect");
+    assert_eq!(client.value("select 1").expect("served"), "1");
     never_logged(&pooler, &["Marker-"]);
 }

@@ -1,6 +1,8 @@
 //! Settings files and URLs: a plan or errors, and never a secret in what is shown.
 
-use config::{Errors, Memory, Plan, check_reload, diff, from_url, load, parse_user_file, settings};
+use config::{
+    Errors, Memory, Plan, check_reload, diff, from_url, load, masked, parse_user_file, settings,
+};
 use std::path::Path;
 
 /// Stands where a file or a variable holds a secret.
@@ -48,16 +50,15 @@ fn planted(choice: u8, text: &str) {
         None => ("", text),
     };
     let result = match choice / 6 % 4 {
-        0 => read(
+        0 => stored_safely(
             "p.ini",
-            format!(
+            &format!(
                 "[databases]\na = host=h password={SECRET} {behind}\n{before}\nauth_file = users\n"
-            )
-            .as_bytes(),
+            ),
         ),
-        1 => read(
+        1 => stored_safely(
             "p.toml",
-            format!("{before}\n[database.app]\nhost='h'\npassword='{SECRET}'\n{behind}").as_bytes(),
+            &format!("{before}\n[database.app]\nhost='h'\npassword='{SECRET}'\n{behind}"),
         ),
         2 => read(
             "p.ini",
@@ -71,6 +72,13 @@ fn planted(choice: u8, text: &str) {
         .and_then(|_| from_url("postgres://u@h/d")),
     };
     shown_safely(result);
+}
+
+/// What a history keeps of a text has no secret.
+fn stored_safely(path: &str, text: &str) -> Result<Plan, Errors> {
+    let kept = masked(path.as_ref(), text);
+    assert!(!kept.contains(SECRET), "a secret is kept:\n{kept}");
+    read(path, text.as_bytes())
 }
 
 fn shown_safely(result: Result<Plan, Errors>) {

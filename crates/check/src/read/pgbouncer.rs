@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const DEFAULT: &str = "PgBouncer's default";
+/// Keys of one file that are looked up among the known ones.
+const KEYS_MAX: usize = 2_000;
 
 /// Keys of `[pgbouncer]` and their texts.
 type Keys<'a> = BTreeMap<&'a str, (&'a str, Place)>;
@@ -19,6 +21,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
     let mut keys = Keys::new();
     let mut databases = Vec::new();
     let mut users = 0_u64;
+    let mut looked_up = 0;
     for line in ini::lines(file, text) {
         match line {
             Line::Section(name) => section = name,
@@ -29,7 +32,10 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
                 value_place,
             } => match section {
                 "pgbouncer" => {
-                    known(key, &key_place, facts);
+                    looked_up += 1;
+                    if looked_up <= KEYS_MAX {
+                        known(key, &key_place, facts);
+                    }
                     keys.insert(key, (value, value_place));
                 }
                 "databases" => databases.push((key, value, key_place, value_place)),

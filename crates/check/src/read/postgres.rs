@@ -68,6 +68,7 @@ fn slips(file: FileId, text: &str, facts: &mut Facts) {
         };
         let near = KNOWN
             .iter()
+            .filter(|known| known.len().abs_diff(key.len()) <= 2)
             .map(|known| (distance(&key, known), *known))
             .min();
         let Some((1..=2, near)) = near else { continue };

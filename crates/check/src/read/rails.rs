@@ -265,8 +265,9 @@ const KNOWN: &[&str] = &[
 fn unread(node: &Node, facts: &mut Facts) {
     for (key, _) in node.entries().into_iter().take(ENTRIES_MAX) {
         let name = key.text().unwrap_or("");
+        let unread = &mut facts.unread;
         let mut push = |place: &Place, why: &str, help: String| {
-            facts.unread.push(Unread {
+            unread.push(Unread {
                 tool: Tool::Rails,
                 place: place.clone(),
                 key: name.to_owned(),
@@ -274,6 +275,10 @@ fn unread(node: &Node, facts: &mut Facts) {
                 help,
             });
         };
+        // What `rails new` writes for SQLite, and many keep: it limits nothing.
+        if name == "timeout" {
+            facts.leftover.push(key.place.clone());
+        }
         if let Some((_, why, help)) = MISTAKES.iter().find(|(k, _, _)| *k == name) {
             push(&key.place, why, (*help).to_owned());
         } else if !KNOWN.contains(&name) && name.len() > 4 {

@@ -233,6 +233,8 @@ pub(crate) fn wait(time: Duration) -> Wait {
 
 /// A time as PostgreSQL reads it: milliseconds when no unit stands there.
 pub(crate) fn postgres_time(text: &str) -> Option<Wait> {
+    // Ruby's numbers in templates: 10_000.
+    let text = text.replace('_', "");
     let text = text.trim().trim_matches(['\'', '"']).trim();
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

@@ -137,12 +137,22 @@ fn workload_of<'a>(pool: &Pool, facts: &'a Facts) -> Option<&'a Workload> {
     if let (Some(one), None) = (own.next(), own.next()) {
         return Some(one);
     }
-    // Only workloads that can be meant: not the database's own.
-    let mut all = facts.workloads.iter().filter(|w| w.replicas.value > 0);
+    // Only workloads that can be meant: not the database's own, and for a
+    // pooler's file not the applications before it.
+    let pooler = is_pooler(pool.tool);
+    let meant = |w: &&Workload| w.replicas.value > 0 && (!pooler || is_named_pooler(&w.name));
+    let mut all = facts.workloads.iter().filter(meant);
     match (all.next(), all.next()) {
         (Some(one), None) => Some(one),
         _ => None,
     }
+}
+
+/// A workload that runs a pooler, by its name.
+fn is_named_pooler(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = ["bouncer", "pooler", "pgcat", "pgdog", "odyssey", "plimsoll"];
+    words.iter().any(|word| name.contains(word))
 }
 
 fn term(copies: &Copies<'_>) -> String {

@@ -142,7 +142,11 @@ fn over_server(pool: &Pool, facts: &Facts, options: &Options, out: &mut Vec<Find
     let Some((usable, server)) = super::fleet::usable(facts, options) else {
         return;
     };
-    let most = most(pool);
+    let mut most = most(pool);
+    // A line that nobody stated hides what the file asks for.
+    if pool.tool == Tool::Plimsoll && pool.size.is_stated() {
+        most = most.max(pool.size.value);
+    }
     let Some(most) = most.number().filter(|most| *most > usable) else {
         return;
     };

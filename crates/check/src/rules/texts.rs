@@ -2,7 +2,7 @@
 
 use super::{KEY_UNREAD, SECRET_IN_FILE, UNREADABLE, VALUE_ODD};
 use crate::facts::Facts;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 
 pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
     for (place, what) in &facts.broken {
@@ -23,12 +23,17 @@ pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
         );
     }
     for unread in &facts.unread {
+        let severity = match facts.leftover.contains(&unread.place) {
+            true => Severity::Note,
+            false => KEY_UNREAD.severity,
+        };
         out.push(
             Finding::new(
                 &KEY_UNREAD,
                 unread.place.clone(),
                 format!("`{}` has no effect: {}", unread.key, unread.why),
             )
+            .severity(severity)
             .why("the limit that it seems to set does not exist")
             .help(unread.help.clone()),
         );

@@ -44,6 +44,11 @@ fn wait(pool: &Pool, out: &mut Vec<Finding>) {
     let Some(value) = off(&pool.timeouts.wait) else {
         return;
     };
+    // postgres.js has no setting for it: whoever uses it can only know.
+    let severity = match pool.tool == Tool::PostgresJs && !value.is_stated() {
+        true => Severity::Note,
+        false => WAIT_UNBOUNDED.severity,
+    };
     out.push(
         Finding::new(
             &WAIT_UNBOUNDED,
@@ -54,6 +59,7 @@ fn wait(pool: &Pool, out: &mut Vec<Finding>) {
                 origin(value)
             ),
         )
+        .severity(severity)
         .why("when the pool is exhausted requests pile up behind each other, nothing fails, and no alert rings")
         .help("a time below the request's own timeout: 5 to 30 seconds"),
     );

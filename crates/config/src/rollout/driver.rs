@@ -8,8 +8,8 @@
 
 use super::parts::{Action, Answer, Current, Ended, Open, Proposal, Refusal};
 use super::{
-    Grounds, Illegal, Input, Judge, JudgeSettings, Nature, State, Task, Verdict, begin, between,
-    nature, next,
+    Grounds, Input, Judge, JudgeSettings, Nature, State, Task, Verdict, begin, between, nature,
+    next,
 };
 use crate::change::with_key;
 use crate::diff::diff;
@@ -124,6 +124,7 @@ impl Driver {
         let changes = diff(self.base(), plan);
         match &self.open {
             Some(open) if open.state.is_whole() && changes.is_empty() => Some(Refusal::Same),
+            Some(open) if open.state.is_whole() => None,
             Some(open) if !now && nature(&changes, now, false).tightens => Some(Refusal::Busy {
                 version: open.proposal.version,
                 state: open.state,
@@ -296,20 +297,18 @@ impl Driver {
 
     fn step(&mut self, now: Time, input: Input, note: String) {
         let Some(open) = &mut self.open else { return };
-        match next(open.nature, open.state, input) {
-            Ok((state, task)) => {
-                let same = state == open.state;
-                if !same {
-                    open.state = state;
-                    open.since = now;
-                }
-                match (same, task) {
-                    (true, Task::Watch | Task::Judge) => {}
-                    _ => self.entered(task, note),
-                }
-            }
-            // An answer that came too late, such as a probe's after a rollback.
-            Err(Illegal { .. }) => {}
+        // An answer that came too late, such as a probe's after a rollback, is illegal here.
+        let Ok((state, task)) = next(open.nature, open.state, input) else {
+            return;
+        };
+        let same = state == open.state;
+        if !same {
+            open.state = state;
+            open.since = now;
+        }
+        match (same, task) {
+            (true, Task::Watch | Task::Judge) => {}
+            _ => self.entered(task, note),
         }
     }
 

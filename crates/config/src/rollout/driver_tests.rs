@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::PoolSize;
+use crate::rollout::Origin;
 use crate::{Memory, load};
 use events::snapshot::PoolRow;
 use events::{CloseReason, RefuseReason};
@@ -223,6 +224,20 @@ fn a_second_rescue_begins_where_the_first_one_ended() {
         .expect("it only gives");
     assert_eq!(shell.sizes, [60, 80], "no way back in between");
     assert_eq!(shell.driver.current().version, 2);
+    shell.finish();
+    assert_eq!(shell.driver.current().version, 3);
+}
+
+#[test]
+fn what_serves_whole_is_kept_by_the_next_change_whatever_it_is() {
+    let mut shell = Shell::new("size = 50", enough_is_ten);
+    shell.propose(2, "size = 60", false, false).expect("begun");
+    shell.propose(3, "size = 40", false, false).expect("begun");
+    assert_eq!(
+        shell.sizes,
+        [60, 55],
+        "in steps from where the first one ended"
+    );
     shell.finish();
     assert_eq!(shell.driver.current().version, 3);
 }

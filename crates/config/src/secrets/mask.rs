@@ -193,7 +193,12 @@ impl Walk<'_> {
                 if secret {
                     // Inside the quotes, so that they stay.
                     self.hidden.push(inside(self.text, span));
-                } else if name == "connect_query" {
+                } else if name == "connect_query"
+                    || self
+                        .text
+                        .get(span.clone())
+                        .is_some_and(|t| t.contains('\n'))
+                {
                     self.hidden
                         .extend(assigned(self.text, inside(self.text, span)));
                 }

@@ -107,6 +107,11 @@ impl Content {
     }
 }
 
+/// The first 24 bits of a hash: what instances tell each other.
+pub(crate) fn brief(hash: &str) -> Option<u32> {
+    u32::from_str_radix(hash.get(..6)?, 16).ok()
+}
+
 /// The first twelve digits of a hash: what people see.
 pub fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)

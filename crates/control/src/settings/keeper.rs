@@ -37,6 +37,8 @@ pub use boot::{BootError, Prepared, prepare};
 
 /// Commands that wait for the keeper.
 pub const COMMANDS_MAX: usize = 64;
+/// While nothing but the file speaks for the settings.
+const LOOK_UNPROVEN: Duration = Duration::from_secs(1);
 /// After a failed way back, before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -61,6 +63,9 @@ pub trait DataPlane: Send + Sync {
     fn predict(&self, old: &Plan, new: &Plan) -> Prediction;
     /// Keeps the instance from being ready, with a reason; `None` lets it be.
     fn hold_back(&self, reason: Option<String>);
+    /// Tells the fleet which settings were turned down here: the first 24 bits of
+    /// their hash.
+    fn state_rejected(&self, hash: Option<u32>);
     /// A guard came to its decision.
     fn note_decision(&self, guard: Guard, mode: GuardMode);
 }
@@ -152,6 +157,10 @@ struct Keeper {
     last: (Time, Instant),
     drift: Option<Drift>,
     held_back: Option<String>,
+    /// The settings file says what was turned down here: the hash.
+    turned_down: Option<String>,
+    /// What serves came from the file without a version to compare with.
+    unproven: bool,
     /// The file changed while another change was open.
     file_waits: bool,
     restores: Vec<Instant>,
@@ -257,8 +266,14 @@ impl Keeper {
         let snapshot = self.data.snapshot();
         self.last = (snapshot.at, Instant::now());
         self.driver.look(&snapshot);
+        self.meet_peers(&snapshot);
         // Looking at many thousands of pools may cost a twentieth of the time.
-        let pace = self.driver.look_after(self.now()).max(begun.elapsed() * 20);
+        let mut pace = self.driver.look_after(self.now());
+        if self.unproven {
+            // A peer may know better; a rolling update waits for it.
+            pace = pace.min(LOOK_UNPROVEN);
+        }
+        let pace = pace.max(begun.elapsed() * 20);
         self.next_look = Instant::now() + pace;
     }
 }

@@ -37,6 +37,9 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             Err(error) => return Ok(could_not(&format!("{error:#}"))),
         }
     }
+    if files.is_empty() && args.none_ok {
+        return Ok(ExitCode::SUCCESS);
+    }
     if files.is_empty() {
         return Ok(could_not(
             "no settings file was found there: name one, or a directory that holds some",

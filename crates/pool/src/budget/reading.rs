@@ -67,7 +67,13 @@ pub struct Member {
     pub held: u32,
     /// What it lacks beyond its claim.
     pub wants: u32,
+    /// The first 24 bits of the hash of settings that it turned down, where its
+    /// settings file still says them.
+    pub rejected: Option<u32>,
 }
+
+/// Most that a member states of a hash: what 63 bytes leave.
+pub(super) const REJECTED_MAX: u32 = 0xff_ffff;
 
 impl Member {
     /// The application_name that states this: at most 63 bytes, and only
@@ -75,11 +81,15 @@ impl Member {
     pub fn name(&self, fleet: &str) -> String {
         let figure = |n: u32| n.min(FIGURE_MAX);
         let Member { instance, .. } = *self;
+        let rejected = self
+            .rejected
+            .map(|hash| format!("/{:06x}", hash & REJECTED_MAX));
         let name = format!(
-            "{PREFIX}/{fleet}/{instance:08x}/{}/{}/{}",
+            "{PREFIX}/{fleet}/{instance:08x}/{}/{}/{}{}",
             figure(self.claim),
             figure(self.held),
-            figure(self.wants)
+            figure(self.wants),
+            rejected.unwrap_or_default()
         );
         debug_assert!(name.len() <= 63, "{name}");
         name
@@ -94,11 +104,18 @@ impl Member {
         let instance = words.next().filter(|word| word.len() == 8)?;
         let instance = u32::from_str_radix(instance, 16).ok()?;
         let mut figure = || words.next()?.parse().ok().filter(|n| *n <= FIGURE_MAX);
+        let (claim, held, wants) = (figure()?, figure()?, figure()?);
+        let rejected = match words.next() {
+            None => None,
+            Some(word) if word.len() == 6 => Some(u32::from_str_radix(word, 16).ok()?),
+            Some(_) => return None,
+        };
         let member = Member {
             instance,
-            claim: figure()?,
-            held: figure()?,
-            wants: figure()?,
+            claim,
+            held,
+            wants,
+            rejected,
         };
         words.next().is_none().then_some(member)
     }

@@ -83,6 +83,11 @@ impl Budget {
         !self.session && !self.peers.is_empty()
     }
 
+    /// What the peers turned down.
+    pub(crate) fn peers_rejected(&self) -> Vec<u32> {
+        self.peers.iter().filter_map(|peer| peer.rejected).collect()
+    }
+
     /// What the monitor session is to do now.
     pub(crate) fn step(&mut self, now: Time, usage: &Usage) -> MonitorStep {
         let Some(settings) = self.settings.clone() else {
@@ -128,6 +133,7 @@ impl Budget {
             claim: wish,
             held: usage.usable,
             wants,
+            rejected: self.rejected,
         };
         MonitorStep::Ask(own.name(&settings.fleet))
     }

@@ -89,6 +89,7 @@ fn peer(instance: u32, claim: u32, held: u32, wants: u32) -> Member {
         claim,
         held,
         wants,
+        rejected: None,
     }
 }
 
@@ -99,7 +100,19 @@ fn a_name_says_what_was_put_in_and_nothing_else_is_read() {
     assert_eq!(name, "plimsoll/eu-west_1/deadbeef/90/87/3");
     assert_eq!(Member::parse("eu-west_1", &name), Some(member));
     let longest = "x".repeat(FLEET_NAME_MAX);
-    let full = peer(u32::MAX, 99_999, 99_999, 99_999).name(&longest);
+    let stating = Member {
+        rejected: Some(0x0a_bc12),
+        ..member
+    };
+    let name = stating.name("eu-west_1");
+    assert_eq!(name, "plimsoll/eu-west_1/deadbeef/90/87/3/0abc12");
+    assert_eq!(Member::parse("eu-west_1", &name), Some(stating));
+    let full = peer(u32::MAX, 99_999, 99_999, 99_999);
+    let full = Member {
+        rejected: Some(u32::MAX),
+        ..full
+    }
+    .name(&longest);
     assert!(full.len() <= 63, "{} bytes", full.len());
     for other in [
         "plimsoll/eu/deadbeef/90/87/3",

@@ -35,6 +35,17 @@ impl Upstream {
         self.wake = Time::ZERO;
     }
 
+    /// States to the peers which settings this instance turned down: the first
+    /// 24 bits of their hash. They see it with the next reading.
+    pub fn state_rejected(&mut self, hash: Option<u32>) {
+        self.budget.rejected = hash;
+    }
+
+    /// What the peers state so.
+    pub fn peers_rejected(&self) -> Vec<u32> {
+        self.budget.peers_rejected()
+    }
+
     /// The pool of the monitor session.
     pub fn monitor_pool(&self) -> Option<PoolId> {
         self.monitor.map(|p| PoolId(p as u32))

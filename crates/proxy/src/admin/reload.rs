@@ -4,7 +4,6 @@ use super::Handle;
 use crate::compile;
 use crate::mail::Mail;
 use crate::port::act;
-use crate::secrets::Material;
 use config::Plan;
 use std::sync::{Arc, PoisonError};
 
@@ -66,6 +65,8 @@ impl Handle {
     /// # Errors
     /// What is wrong with the file; the old settings still serve.
     pub fn reload(&self, actor: &str) -> Result<Vec<String>, ReloadError> {
+        // A person asks: commands are run again too.
+        self.doubt_commands();
         let result = self.inner.keeper.reload(self, actor);
         match &result {
             Ok(notes) => {
@@ -89,19 +90,26 @@ impl Handle {
     }
 
     /// Lets these settings serve, all of them or none. Returns what waits for a
-    /// restart (of a plan from pgbouncer.ini).
+    /// restart (of a plan from pgbouncer.ini), and which secrets could not be read.
+    ///
+    /// Secrets are not settings: those that both plans keep in the same place
+    /// are not taken from `plan`, which may be old, but read again.
     ///
     /// # Errors
     /// Why they cannot; the old settings still serve.
-    pub fn adopt(&self, plan: Plan) -> Result<Vec<String>, String> {
-        let _one = self
+    pub fn adopt(&self, mut plan: Plan) -> Result<Vec<String>, String> {
+        let one = self
             .inner
             .common
             .secrets
             .changing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.apply(plan)
+        config::freshen(&mut plan, &self.plan());
+        let mut notes = self.apply(plan)?;
+        drop(one);
+        notes.extend(self.refresh_passwords().refused);
+        Ok(notes)
     }
 
     /// Changes one key of pgbouncer.ini until the file is read again. Returns
@@ -126,7 +134,7 @@ impl Handle {
     }
 
     fn apply(&self, mut plan: Plan) -> Result<Vec<String>, String> {
-        let kept = config::keep_fixed(&self.plan(), &mut plan)
+        let mut notes: Vec<String> = config::keep_fixed(&self.plan(), &mut plan)
             .into_iter()
             .map(|c| {
                 format!(
@@ -136,7 +144,8 @@ impl Handle {
             })
             .collect();
         // Everything that can fail comes before the first change.
-        let tls = Material::read(&plan)?;
+        let running = self.plan();
+        let (tls, faults) = self.common().secrets.tls().follow(&running, &plan)?;
         let fixed: Vec<String> = config::diff(&self.plan(), &plan)
             .into_iter()
             .filter(|c| c.class == config::Class::RestartOnly)
@@ -161,6 +170,7 @@ impl Handle {
         };
         tls.warn();
         common.secrets.reloaded(tls);
+        notes.extend(crate::secrets::kept(common, &faults));
         for mailbox in &common.mailboxes {
             mailbox.post(Mail::Settings(
                 Arc::clone(&directory),
@@ -181,6 +191,6 @@ impl Handle {
                 });
             }
         }
-        Ok(kept)
+        Ok(notes)
     }
 }

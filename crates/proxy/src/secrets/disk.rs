@@ -18,8 +18,8 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 const PRINTED_MAX: u64 = 64 << 10;
 /// Longest run of a `password_command`.
 const RUN_MAX: Duration = Duration::from_secs(10);
-/// An answer this young is used again: many databases may share one command.
-const FRESH: Duration = Duration::from_secs(5);
+/// A command that failed is not run again before this; its error stands.
+const RETRY: Duration = Duration::from_secs(5);
 /// A younger answer is not doubted: the command has just run.
 const JUST_RUN: Duration = Duration::from_secs(1);
 /// Most commands whose answers are kept.
@@ -33,15 +33,21 @@ pub struct Disk {
     answers: Arc<Mutex<BTreeMap<SecretCommand, Answer>>>,
 }
 
+/// What a command printed, or why it printed nothing.
 struct Answer {
     at: Instant,
-    bytes: Vec<u8>,
+    printed: Result<Vec<u8>, String>,
 }
 
 impl Answer {
     /// It may be used without asking again.
     fn good(&self, command: &SecretCommand) -> bool {
-        self.at.elapsed() < command.ttl.map_or(FRESH, renewal)
+        let age = self.at.elapsed();
+        match (&self.printed, command.ttl) {
+            (Ok(_), None) => true,
+            (Ok(_), Some(ttl)) => age < renewal(ttl),
+            (Err(_), _) => age < RETRY,
+        }
     }
 }
 
@@ -61,10 +67,11 @@ impl Disk {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next reading of this command runs it, unless it has just run.
+    /// The next reading of this command runs it, unless it has just run or failed.
     pub(crate) fn doubt(&self, command: &SecretCommand) {
-        self.answers()
-            .retain(|known, answer| known != command || answer.at.elapsed() < JUST_RUN);
+        self.answers().retain(|known, answer| {
+            known != command || answer.printed.is_err() || answer.at.elapsed() < JUST_RUN
+        });
     }
 
     /// The answer of this command ends soon, or there is none.
@@ -88,20 +95,20 @@ impl config::Source for Disk {
 
     fn run(&self, command: &SecretCommand) -> io::Result<Vec<u8>> {
         if let Some(answer) = self.answers().get(command).filter(|a| a.good(command)) {
-            return Ok(answer.bytes.clone());
+            return answer.printed.clone().map_err(failed);
         }
         // No lock is held while it runs.
-        let bytes = run(&command.argv, RUN_MAX)?;
+        let printed = run(&command.argv, RUN_MAX).map_err(|error| error.to_string());
         let mut answers = self.answers();
         if answers.len() >= COMMANDS_MAX {
             answers.clear();
         }
         let answer = Answer {
             at: Instant::now(),
-            bytes: bytes.clone(),
+            printed: printed.clone(),
         };
         answers.insert(command.clone(), answer);
-        Ok(bytes)
+        printed.map_err(failed)
     }
 }
 
@@ -275,6 +282,34 @@ mod tests {
             answer.at = Instant::now() - Duration::from_secs(2701);
         }
         assert!(disk.is_due(&command), "a quarter of its time is left");
+        let forever = SecretCommand {
+            ttl: None,
+            ..command.clone()
+        };
+        assert!(!disk.is_due(&forever), "without an end it is never due");
+        assert!(disk.run(&forever).is_ok());
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn a_command_that_fails_is_not_run_all_the_time() {
+        let dir = std::env::temp_dir().join(format!("plimsoll-fails-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let script = format!("echo x >> {}/count; exit 1", dir.display());
+        let (disk, command) = (Disk::default(), command(&script, Some(10)));
+        for _ in 0..3 {
+            let error = disk.run(&command).expect_err("it fails").to_string();
+            assert!(error.contains("exit code 1"), "{error}");
+            disk.doubt(&command);
+            assert!(!disk.is_due(&command));
+        }
+        for answer in disk.answers().values_mut() {
+            answer.at = Instant::now() - RETRY;
+        }
+        assert!(disk.is_due(&command), "after a pause it is run again");
+        let _ = disk.run(&command);
+        let count = std::fs::read_to_string(dir.join("count")).expect("it ran");
+        assert_eq!(count, "x\nx\n");
         let _ = std::fs::remove_dir_all(&dir);
     }
 

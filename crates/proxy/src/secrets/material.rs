@@ -69,6 +69,9 @@ pub(crate) struct Fault {
     pub(crate) why: String,
 }
 
+/// Sides whose files could not be used, and why.
+pub(crate) type Kept = Vec<(&'static str, Fault)>;
+
 impl Material {
     /// Both sides, or what is wrong with one.
     pub(crate) fn read(plan: &Plan) -> Result<Material, String> {
@@ -76,6 +79,27 @@ impl Material {
             client: client(plan).map_err(|f| f.why)?,
             server: server(plan).map_err(|f| f.why)?,
         })
+    }
+
+    /// For other settings. Where they do not touch TLS and its files cannot be
+    /// used just now, what is in service stays.
+    pub(crate) fn follow(self, running: &Plan, plan: &Plan) -> Result<(Material, Kept), String> {
+        let mut kept = Vec::new();
+        let client = match client(plan) {
+            Err(fault) if self.client.is_some() && running.client_tls == plan.client_tls => {
+                kept.push((super::TLS_CLIENTS, fault));
+                self.client
+            }
+            read => read.map_err(|f| f.why)?,
+        };
+        let server = match server(plan) {
+            Err(fault) if self.server.is_some() && running.server_tls == plan.server_tls => {
+                kept.push((super::TLS_SERVERS, fault));
+                self.server
+            }
+            read => read.map_err(|f| f.why)?,
+        };
+        Ok((Material { client, server }, kept))
     }
 
     pub(crate) fn server_config(&self) -> Option<Arc<rustls::ClientConfig>> {

@@ -7,7 +7,7 @@ use crate::mail::Mail;
 use crate::port::Common;
 use config::SecretRef;
 use events::{ConnId, WorkerId};
-use relay::{PoolInfo, ServerAuth};
+use relay::{PoolInfo, PoolKey, ServerAuth};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -16,7 +16,10 @@ use std::time::{Duration, Instant};
 const REREAD_PAUSE: Duration = Duration::from_secs(1);
 /// A replaced password is tried again for so long: the file may be rotated
 /// before the role is.
-const PREVIOUS_MAX: Duration = Duration::from_secs(3600);
+pub(super) const PREVIOUS_MAX: Duration = Duration::from_secs(3600);
+
+/// Pause between two lines of the log that say so.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// A login that a server refused.
 pub(crate) struct Doubted {
@@ -77,25 +80,42 @@ fn judge(common: &Common, doubted: &Doubted) -> Verdict {
         );
         return Verdict::Again(now);
     }
-    let state = common.secrets.state();
-    let previous = state.previous.get(&key);
-    let previous =
-        previous.filter(|(p, at)| at.elapsed() < PREVIOUS_MAX && Some(p) != used.as_ref());
-    match previous {
-        Some((password, _)) => {
-            tracing::info!(
-                database = &*now.database,
-                user = &*now.user,
-                "the server refused the new password: the one before it is tried"
-            );
+    match previous(common, key, used.as_deref()) {
+        Some((password, say)) => {
+            if say {
+                tracing::info!(
+                    database = &*now.database,
+                    user = &*now.user,
+                    "the server refused the new password: the one before it is tried"
+                );
+            }
             let auth = ServerAuth {
-                password: Some(password.clone()),
+                password: Some(password),
                 keys: None,
             };
             Verdict::Again(Arc::new(compile::with_auth(&now, auth)))
         }
         None => refused,
     }
+}
+
+/// The password before the one that was refused, and whether to say so: every
+/// new connection comes by here until the role has the new one.
+fn previous(common: &Common, key: PoolKey, used: Option<&str>) -> Option<(Box<str>, bool)> {
+    let mut state = common.secrets.state();
+    let (password, at) = state.previous.get(&key)?;
+    if at.elapsed() >= PREVIOUS_MAX || Some(&**password) == used {
+        return None;
+    }
+    let password = password.clone();
+    let said = state
+        .said
+        .get(&key)
+        .is_some_and(|at| at.elapsed() < SAY_AGAIN);
+    if !said {
+        state.said.insert(key, Instant::now());
+    }
+    Some((password, !said))
 }
 
 /// Reads one secret, unless that was just done for another login.

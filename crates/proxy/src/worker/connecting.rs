@@ -3,12 +3,11 @@
 use super::{Kind, Worker, token};
 use crate::address::{Endpoint, Remote};
 use crate::outgoing::{self, OtherWay, Outgoing, Purpose, Stage, Way};
-use crate::secrets::{Doubted, Verdict};
 use crate::socket::{Conn, Got};
 use crate::tls;
 use config::SslMode;
+use events::Time;
 use events::snapshot::Address;
-use events::{ConnId, Time};
 use mio::Interest;
 use std::io;
 use std::time::Duration;
@@ -104,108 +103,6 @@ impl Worker {
         }
     }
 
-    /// A server that could be connected another way was read. False when it will be.
-    pub(super) fn login_read(&mut self, slot: u32) -> bool {
-        if let Some(said) = self.hub.wants_other_way(slot) {
-            self.connect_other_way(slot, &said);
-            return false;
-        }
-        if let Some(doubt) = self.hub.wants_secret(slot) {
-            self.doubt(slot, doubt);
-            return false;
-        }
-        if !self.hub.is_logging_in(slot)
-            && let Some(conn) = self.conn(relay::Peer::Server(slot))
-        {
-            conn.other_way = None;
-            conn.logging_in = false;
-        }
-        true
-    }
-
-    /// The server refused the proof: another thread reads the secret again.
-    fn doubt(&mut self, slot: u32, doubt: relay::Doubt) {
-        let conn = self.servers.get_mut(slot as usize).and_then(Option::take);
-        if let Some(mut conn) = conn {
-            let _ = self.poll.registry().deregister(&mut conn.stream);
-        }
-        let relay::Doubt { conn, info, count } = doubt;
-        let asked = self.helpers.doubt(Doubted {
-            worker: self.id,
-            slot,
-            conn,
-            info,
-            count,
-        });
-        if !asked {
-            self.judged(slot, conn, Verdict::Refused { for_good: false });
-        }
-    }
-
-    /// What came of that.
-    pub(super) fn judged(&mut self, slot: u32, conn: ConnId, verdict: Verdict) {
-        match verdict {
-            Verdict::Again(info) => {
-                if self.hub.log_in_again(slot, conn, info) {
-                    self.connect(Purpose::Server { slot, conn });
-                }
-            }
-            Verdict::Refused { for_good } => {
-                self.hub.keep_refusal(
-                    self.now,
-                    slot,
-                    conn,
-                    for_good,
-                    &mut self.port,
-                    &mut self.out,
-                );
-                self.settle(&[]);
-            }
-        }
-    }
-
-    /// The server refused a login, and `sslmode` has another way: the same
-    /// address once more, with TLS instead of plain or the other way round.
-    fn connect_other_way(&mut self, slot: u32, said: &str) {
-        let conn = self.servers.get_mut(slot as usize).and_then(Option::take);
-        let Some(mut conn) = conn else { return };
-        let _ = self.poll.registry().deregister(&mut conn.stream);
-        let Some(other) = conn.other_way.take() else {
-            return;
-        };
-        drop(conn);
-        let OtherWay {
-            conn,
-            endpoint,
-            remote,
-            way,
-        } = *other;
-        tracing::info!(
-            server = %endpoint.label(),
-            tls = way.tls,
-            refused = said,
-            "the server refused the login; trying it the other way (sslmode)"
-        );
-        let outgoing = Outgoing {
-            purpose: Purpose::Server { slot, conn },
-            stage: Stage::Connecting,
-            endpoint,
-            others: Vec::new(),
-            patience: Duration::ZERO,
-            remotes: vec![remote],
-            conn: None,
-            address: Address::Unix,
-            remote: None,
-            tls: self.common.read().server_tls(),
-            way,
-            tls_failure: None,
-            // The hub's own limit, from the first attempt on, ends this one too.
-            deadline: Time::FAR,
-        };
-        let place = self.outgoing.insert(outgoing);
-        self.dial(place, "no address".into());
-    }
-
     pub(super) fn resolved(&mut self, ticket: u64, result: Result<Vec<Remote>, String>) {
         let slot = slot_of(ticket);
         let Some(outgoing) = self.outgoing.get_mut(slot) else {
@@ -225,7 +122,7 @@ impl Worker {
     }
 
     /// Tries the next address; `last` is why the one before failed.
-    fn dial(&mut self, slot: usize, mut last: String) {
+    pub(super) fn dial(&mut self, slot: usize, mut last: String) {
         loop {
             let Some(outgoing) = self.outgoing.get_mut(slot) else {
                 return;

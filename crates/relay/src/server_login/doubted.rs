@@ -62,7 +62,6 @@ impl Hub {
         login.stage = Stage::Connecting;
         login.params = ParamSet::default();
         login.taken = 0;
-        login.refusal = None;
         login.doubts = login.doubts.saturating_add(1);
         Some(Doubt {
             conn: server.conn,
@@ -77,9 +76,10 @@ impl Hub {
         let Some(server) = self.servers.get_mut(slot).filter(|s| s.conn == conn) else {
             return false;
         };
-        if !matches!(server.phase, ServerPhase::Login(_)) {
+        let ServerPhase::Login(login) = &mut server.phase else {
             return false;
-        }
+        };
+        login.refusal = None;
         self.cache.forget_server_keys(info.key);
         server.pool = info;
         true

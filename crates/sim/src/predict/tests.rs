@@ -268,9 +268,10 @@ fn shared(
     // Client, since when, work left, in use at its grant.
     let mut busy: Vec<(usize, u64, f64, usize)> = Vec::new();
     for now in (0..seconds * 1_000_000).step_by(STEP_US as usize) {
-        for client in 0..when(now) as usize {
-            if due[client] <= now {
-                due[client] = u64::MAX;
+        let asking = due.iter_mut().take(when(now) as usize);
+        for (client, due) in asking.enumerate() {
+            if *due <= now {
+                *due = u64::MAX;
                 let work = source.drawn(work_us) as f64;
                 busy.push((client, now, work, busy.len() + 1));
             }

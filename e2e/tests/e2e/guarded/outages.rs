@@ -2,7 +2,8 @@
 
 use super::{Guarded, Load};
 use crate::common::server;
-use plimsoll_e2e::sandbox::until;
+use plimsoll_e2e::sandbox::{Dir, RunAs, until};
+use plimsoll_e2e::server::PASSWORD;
 
 const DEPLOY: &str = "[settings]\nsource = \"deploy\"";
 
@@ -79,4 +80,52 @@ fn a_limit_beyond_the_server_is_refused_and_the_line_holds() {
     });
     assert!(text.contains("refused as version 2 (check)"), "{text}");
     assert_eq!(guarded.size(), "20");
+}
+
+/// Settings of every instance of a fleet, word for word: each listens on a socket
+/// beside its own file.
+fn of_fleet(size: u32) -> String {
+    format!(
+        "[listen]\ntcp = []\nunix = \".\"\nunix_port = 6432\n[auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
+         [settings]\nsource = \"deploy\"\n[server]\nline = 60\nmonitor_user = \"postgres\"\nmonitor_interval = \"250ms\"\n\
+         fleet = \"guarded\"\n[pool]\nsize = {size}\n[database.app]\nhost = \"127.0.0.1\"\nport = {}\n\
+         [[user]]\nname = \"postgres\"\npassword = \"{PASSWORD}\"\n[[user]]\nname = \"admin\"\n",
+        server().port()
+    )
+}
+
+fn instance(size: u32) -> Guarded {
+    let dir = Dir::new("guarded", RunAs::myself());
+    let file = dir.path().join("plimsoll.toml");
+    std::fs::write(&file, of_fleet(size)).expect("written");
+    Guarded::start_in(dir, 0, file)
+}
+
+/// One instance of a fleet turns a file down: no other one takes it.
+#[test]
+fn a_file_that_one_instance_turned_down_stops_at_the_next() {
+    let (one, two) = (instance(20), instance(20));
+    std::fs::write(&one.file, of_fleet(2)).expect("written");
+    until("turned down", || {
+        let (good, text) = one.say(&["status"]);
+        (!good && text.contains("refused as version 2 (check)")).then_some(())
+    });
+    std::fs::write(&two.file, of_fleet(2)).expect("written");
+    let text = until("held", || {
+        let (good, text) = two.say(&["status"]);
+        (!good).then_some(text)
+    });
+    assert!(text.contains("Drift"), "{text}");
+    assert_eq!(two.size(), "20");
+    // A third one, as a rolling update starts it, knows nothing but the file.
+    let three = instance(2);
+    let text = until("not ready", || {
+        let (_, text) = three.say(&["status"]);
+        text.contains("Not ready  another instance").then_some(text)
+    });
+    assert!(text.contains("version 1"), "{text}");
+    // The file is mended at the others: the third is ready, nobody objects.
+    std::fs::write(&one.file, of_fleet(20)).expect("written");
+    std::fs::write(&two.file, of_fleet(20)).expect("written");
+    until("ready", || three.say(&["status"]).0.then_some(()));
 }

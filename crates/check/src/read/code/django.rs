@@ -240,12 +240,17 @@ fn plain(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Facts
         Some(Value::default(Wait::For(Duration::ZERO), NO_AGE)),
         facts,
     );
+    // `"pool": True`: its sizes are defaults, and that is where they come from.
+    let mut bare = None;
     let own = match inner.said("pool") {
         Said::Absent => None,
         // A map is no scalar; an empty one is no pool for Django.
         Said::Unknown => Some(inner.inner("pool")?).filter(|own| !own.is_empty()),
         Said::Is(found) => match found.bool() {
-            Some(true) => Some(Options::none(options.code, Tool::Django)),
+            Some(true) => {
+                bare = Some(found.place);
+                Some(Options::none(options.code, Tool::Django))
+            }
             Some(false) => None,
             None if found.what == Scalar::Null => None,
             None => return None,
@@ -272,7 +277,7 @@ fn plain(database: &Database<'_, '_>, inner: &Options<'_, '_>, facts: &mut Facts
             );
             psycopg(
                 database.alias.clone(),
-                database.place.clone(),
+                bare.unwrap_or(database.place.clone()),
                 Tool::Django,
                 own,
                 facts,

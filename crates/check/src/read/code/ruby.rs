@@ -158,6 +158,21 @@ fn rails(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
     t.wait = own.time("checkout_timeout", seconds, default_s(5, RAILS), facts);
     t.idle = own.time("idle_timeout", seconds, default_s(300, RAILS), facts);
     t.connect = own.time("connect_timeout", seconds, None, facts);
+    session(code, call, &own, url.is_some(), &mut found, facts);
+    found.target = target(&own, url.map(|url| url.target));
+    is_known.then_some(found)
+}
+
+/// What Rails does with its session: variables, prepared statements, locks.
+fn session(
+    code: &Code<'_>,
+    call: &Call,
+    own: &Options<'_, '_>,
+    in_url: bool,
+    found: &mut Pool,
+    facts: &mut Facts,
+) {
+    let t = &mut found.timeouts;
     let off = "PostgreSQL's default: no limit";
     t.statement = default_forever(off);
     t.idle_in_transaction = default_forever(off);
@@ -179,15 +194,13 @@ fn rails(code: &Code<'_>, call: &Call, facts: &mut Facts) -> Option<Pool> {
         ("advisory_locks", Feature::AdvisoryLocks),
     ] {
         match own.said(key) {
-            Said::Absent if url.is_none() => found.needs.push((feature, call.place.clone())),
+            Said::Absent if !in_url => found.needs.push((feature, call.place.clone())),
             Said::Is(value) if value.bool() == Some(true) => {
                 found.needs.push((feature, value.place));
             }
             _ => {}
         }
     }
-    found.target = target(&own, url.map(|url| url.target));
-    is_known.then_some(found)
 }
 
 /// `config["pool"] = 20` before `establish_connection(config)`.

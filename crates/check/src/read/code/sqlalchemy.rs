@@ -136,6 +136,8 @@ const POOLERS: &[&str] = &[
     "bouncer", "pooler", "pgcat", "pgdog", "odyssey", "plimsoll", ":6432", ":6543",
 ];
 
+const NO_POOL: &str = "SQLAlchemy's NullPool: one connection for each thread";
+
 const BEFORE_POOLER: &str = "SQLAlchemy's NullPool before a pooler: one connection for each thread";
 
 /// Where the engine connects to.
@@ -216,9 +218,15 @@ fn sized(engine: &Engine<'_, '_, '_>, facts: &mut Facts) -> Option<Pool> {
             "QueuePool" | "AsyncAdaptedQueuePool" | "FallbackAsyncAdaptedQueuePool" => {}
             "NullPool" => {
                 refused(options, facts);
-                return Some(new(match engine.is_before_pooler() {
-                    true => Value::default(Limit::Of(1), BEFORE_POOLER),
-                    false => Value::stated(Limit::Unlimited, class.place.clone()),
+                // Straight to a server each request opens its own connection; what
+                // stands in a variable may as well be a pooler.
+                let known = engine
+                    .url
+                    .is_some_and(|url| options.code.scalar(url).text().is_some());
+                return Some(new(match (engine.is_before_pooler(), known) {
+                    (true, _) => Value::default(Limit::Of(1), BEFORE_POOLER),
+                    (false, false) => Value::default(Limit::Of(1), NO_POOL),
+                    (false, true) => Value::stated(Limit::Unlimited, class.place.clone()),
                 }));
             }
             "StaticPool" => return Some(new(Value::stated(Limit::Of(1), class.place.clone()))),

@@ -147,9 +147,14 @@ impl Keeper {
     /// All of the new values hold.
     fn serving(&mut self, version: u64) {
         self.write_note(version, "serves", "");
+        // What the gate let through is what readiness asks for.
+        self.unproven = false;
+        self.hold_back(None);
         let kept = std::mem::take(&mut self.kept);
         let notes = [kept, std::mem::take(&mut self.notes)].concat();
-        self.tell_waiters(version, &Ok(notes));
+        self.tell_waiters(version, &Ok(notes.clone()));
+        // Who asked for it is told by whoever began it.
+        self.notes = notes;
     }
 
     fn tell_waiters(&mut self, version: u64, answer: &Result<Vec<String>, Vec<String>>) {
@@ -192,7 +197,6 @@ impl Keeper {
             if let Some(content) = proposed {
                 self.current = content;
             }
-            self.hold_back(None);
             self.watch.set_paths(self.watched());
             if let Some(text) = text {
                 self.write_file(ended.version, &text);

@@ -59,6 +59,10 @@ pub struct Prepared {
     /// Why it is held.
     drift: Option<String>,
     held_back: Option<String>,
+    /// The file says what was turned down here.
+    turned_down: Option<String>,
+    /// Nothing but the file is known.
+    unproven: bool,
     /// To be said once there is a log.
     said: Vec<String>,
     commands: SyncSender<Command>,
@@ -100,6 +104,8 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
             serves: content,
             file: None,
             drift: None,
+            turned_down: None,
+            unproven: true,
             options,
             store,
             watch,
@@ -114,6 +120,8 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
                 file: None,
                 drift: None,
                 held_back: None,
+                turned_down: None,
+                unproven: false,
                 options,
                 store,
                 watch,
@@ -311,6 +319,7 @@ impl Prepared {
             self.drift = Some(held_text(self.version));
         } else if let Some((version, state)) = self.store.rejected(&file.hash)? {
             self.drift = Some(rejected_text(version, state, self.version));
+            self.turned_down = Some(file.hash);
         } else {
             // What only a restart changes changes now; the rest goes through the gate.
             config::take_fixed(&file.plan, &mut self.serves.plan);
@@ -361,6 +370,8 @@ impl Prepared {
                 text,
             }),
             held_back: None,
+            turned_down: self.turned_down,
+            unproven: self.unproven,
             file_waits: false,
             restores: Vec::new(),
             waiters: Vec::new(),

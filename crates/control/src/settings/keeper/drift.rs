@@ -3,13 +3,24 @@
 use super::actions::Manner;
 use super::boot::{held_text, rejected_text};
 use super::{Drift, Keeper};
-use crate::settings::content::Content;
+use crate::settings::content::{Content, brief};
 use crate::settings::store::now_ms;
 use crate::watch::Kind;
 use config::SettingsSource;
 use config::rollout::Origin;
+use events::snapshot::Snapshot;
 use events::{Guard, GuardMode};
 use std::path::PathBuf;
+
+/// What a peer's word means.
+const PEER: &str = "another instance of the fleet has turned these settings down";
+
+/// Some instance of the fleet states that it turned these settings down.
+fn peers_reject(snapshot: &Snapshot, hash: &str) -> bool {
+    let brief = brief(hash);
+    let mut stated = snapshot.budgets.iter().flat_map(|b| &b.peers_rejected);
+    brief.is_some_and(|hash| stated.any(|known| *known == hash))
+}
 
 /// Who changed a file, as far as can be known.
 const SOMEBODY: &str = "somebody, by the file";
@@ -108,6 +119,7 @@ impl Keeper {
 
     /// The file says again what serves; its secrets may be others.
     fn back_again(&mut self, content: Content) {
+        self.turned_down = None;
         if self.drift.take().is_some() {
             tracing::info!("the settings file says again what serves");
         }
@@ -128,10 +140,17 @@ impl Keeper {
         let serves = self.serving_version();
         match self.store.rejected(&content.hash) {
             Ok(Some((version, state))) => {
-                return self.drifted(rejected_text(version, state, serves));
+                self.drifted(rejected_text(version, state, serves));
+                self.turned_down = Some(content.hash);
+                return;
             }
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the history cannot be read"),
+        }
+        if peers_reject(&self.data.snapshot(), &content.hash) {
+            return self.drifted(format!(
+                "{PEER}: version {serves} serves; change the file, or `plimsoll apply` it"
+            ));
         }
         match self.propose(content, origin, (SOMEBODY, ""), Manner::default()) {
             Ok(_) => {}
@@ -147,6 +166,20 @@ impl Keeper {
         }
     }
 
+    /// Instances of a fleet tell each other which settings they turned down. One
+    /// that began with such settings, and knows no others, is not ready: a
+    /// rolling update stops there.
+    pub(super) fn meet_peers(&mut self, snapshot: &Snapshot) {
+        self.data
+            .state_rejected(self.turned_down.as_deref().and_then(brief));
+        let says = peers_reject(snapshot, &self.current.hash);
+        if self.unproven && says && self.drift_guard() == GuardMode::Enforce {
+            self.hold_back(Some(PEER.to_owned()));
+        } else if self.held_back.as_deref() == Some(PEER) {
+            self.hold_back(None);
+        }
+    }
+
     /// After a change: does the file say what serves?
     pub(super) fn compare_file(&mut self) {
         let read = Content::read(
@@ -156,13 +189,17 @@ impl Keeper {
         );
         // One with mistakes was told when it was changed.
         let Ok(content) = read else { return };
+        self.turned_down = None;
         if content.hash == self.current.hash {
             self.drift = None;
             return;
         }
         let serves = self.serving_version();
         let text = match self.store.rejected(&content.hash) {
-            Ok(Some((version, state))) => rejected_text(version, state, serves),
+            Ok(Some((version, state))) => {
+                self.turned_down = Some(content.hash);
+                rejected_text(version, state, serves)
+            }
             _ if self.source() == SettingsSource::Store => held_text(serves),
             _ => format!(
                 "version {serves} serves and is not in the settings file; the file's next change takes its place"

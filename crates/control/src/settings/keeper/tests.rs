@@ -13,6 +13,9 @@ struct Plane {
     begun: Instant,
     held_back: Mutex<Option<String>>,
     refuses: Mutex<Option<String>>,
+    /// What this instance states to its peers, and what they state.
+    stated: Mutex<Option<u32>>,
+    peers: Mutex<Vec<u32>>,
     predicted: Verdict,
 }
 
@@ -23,6 +26,10 @@ impl DataPlane for Plane {
             at: Time::from_micros(micros.max(1)),
             closes: vec![0; events::CloseReason::COUNT],
             refusals: vec![0; events::RefuseReason::COUNT],
+            budgets: vec![events::snapshot::BudgetRow {
+                peers_rejected: self.peers.lock().expect("lock").clone(),
+                ..Default::default()
+            }],
             ..Snapshot::default()
         })
     }
@@ -56,6 +63,10 @@ impl DataPlane for Plane {
 
     fn hold_back(&self, reason: Option<String>) {
         *self.held_back.lock().expect("lock") = reason;
+    }
+
+    fn state_rejected(&self, hash: Option<u32>) {
+        *self.stated.lock().expect("lock") = hash;
     }
 
     fn note_decision(&self, _: Guard, _: GuardMode) {}
@@ -126,6 +137,8 @@ fn start(prepared: Prepared, predicted: Verdict) -> World {
         begun: Instant::now(),
         held_back: Mutex::default(),
         refuses: Mutex::default(),
+        stated: Mutex::default(),
+        peers: Mutex::default(),
         predicted,
     });
     let data: Arc<dyn DataPlane> = Arc::clone(&plane) as Arc<dyn DataPlane>;
@@ -169,6 +182,17 @@ impl World {
                 begun.elapsed() < Duration::from_secs(20),
                 "{what}: {status:?}"
             );
+            std::thread::yield_now();
+        }
+    }
+
+    fn until_some<T>(&self, what: &str, mut look: impl FnMut(&World) -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
             std::thread::yield_now();
         }
     }
@@ -238,16 +262,15 @@ fn what_the_prediction_calls_worse_is_refused_and_a_file_of_it_is_held() {
 #[test]
 fn a_first_start_that_fails_the_check_serves_and_is_not_ready() {
     let dir = Dir::new("unready");
-    // A client is refused before any connection could be free.
-    dir.write(&format!(
-        "{}[timeouts]\nquery_wait = \"1ms\"\n",
-        text(20, "")
-    ));
-    let content = Content::read(&dir.file(), &Overrides::default(), &options(&dir).secrets);
-    let findings = super::super::gate::check(&content.ok().expect("good"), None, None);
+    dir.write(&text(20, "").replace("size = 20", "size = 20\nmin = 30"));
     let world = start(prepared(&dir), Verdict::Fine);
-    let held = world.status().held_back;
-    assert_eq!(held.is_some(), !findings.good(), "{findings:?}");
+    let held = world.status().held_back.expect("not ready");
+    assert!(held.contains("min-above-max"), "{held}");
+    assert_eq!(*world.plane.held_back.lock().expect("lock"), Some(held));
+    assert_eq!(world.size(), Fixed(20), "and it serves");
+    // The mended settings make it ready.
+    world.apply(text(20, ""), false).expect("begun");
+    world.until("ready", |s| s.held_back.is_none());
     world.running.stop();
 }
 
@@ -340,5 +363,43 @@ fn bad_files_are_told_and_the_old_settings_serve() {
     });
     dir.write(&text(20, DEPLOY));
     world.until("well again", |s| s.drift.is_none());
+    world.running.stop();
+}
+
+#[test]
+fn what_one_instance_turned_down_another_does_not_take() {
+    let dir = Dir::new("peers");
+    dir.write(&text(50, DEPLOY));
+    let world = start(prepared(&dir), Verdict::Worse);
+    dir.write(&text(20, DEPLOY));
+    world.until("held", |s| s.drift.is_some());
+    // It says so to its peers with the next look.
+    let stated = world.until_some("stated", |w| *w.plane.stated.lock().expect("lock"));
+    world.running.stop();
+
+    // A peer with the old settings does not take them either.
+    let other = Dir::new("peers-2");
+    other.write(&text(50, DEPLOY));
+    let world = start(prepared(&other), Verdict::Fine);
+    world.plane.peers.lock().expect("lock").push(stated);
+    other.write(&text(20, DEPLOY));
+    let status = world.until("held", |s| s.drift.is_some());
+    assert!(
+        status
+            .drift
+            .unwrap_or_default()
+            .contains("another instance")
+    );
+    assert_eq!(world.size(), Fixed(50));
+    world.running.stop();
+
+    // One that starts with them, and knows nothing else, is not ready.
+    let third = Dir::new("peers-3");
+    third.write(&text(20, DEPLOY));
+    let world = start(prepared(&third), Verdict::Fine);
+    world.plane.peers.lock().expect("lock").push(stated);
+    world.until("held back", |s| s.held_back.is_some());
+    world.plane.peers.lock().expect("lock").clear();
+    world.until("ready", |s| s.held_back.is_none());
     world.running.stop();
 }

@@ -127,7 +127,7 @@ fn arguments_that_do_not_exist_and_wrong_units_are_said() {
             (
                 "e = create_engine(url, poolclass=NullPool, pool_size=5)",
                 &[
-                    "SQLAlchemy e size=∞<NullPool> life=~0",
+                    "SQLAlchemy e size=~1 life=~0",
                     "unread <pool_size>: remove it, or remove poolclass=NullPool",
                 ],
             ),

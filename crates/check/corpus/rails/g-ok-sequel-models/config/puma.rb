@@ -1,0 +1,1 @@
+threads 1, Integer(ENV.fetch("MAX_THREADS", 5))

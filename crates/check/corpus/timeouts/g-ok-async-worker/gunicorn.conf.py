@@ -1,0 +1,3 @@
+workers = 2
+worker_class = "uvicorn.workers.UvicornWorker"
+timeout = 30

@@ -16,6 +16,8 @@
 //! println!("{prediction}");
 //! ```
 
+#![allow(clippy::disallowed_methods)] // A child, its pipes and its deadline.
+
 mod child;
 mod json;
 

@@ -176,12 +176,16 @@ pub fn predict(
         .map(|(at, (shape, parts))| PoolPrediction {
             database: shape.database.clone(),
             user: shape.user.clone(),
-            verdict: judge(
-                &parts,
-                old.pools.get(at).and_then(Option::as_ref),
-                new.pools.get(at).and_then(Option::as_ref),
-                model.curves.get(at).map_or(0, |curve| curve.leases),
-            ),
+            // Where nothing changes, nothing becomes worse, however well it is known.
+            verdict: match old == new {
+                true => Verdict::Fine,
+                false => judge(
+                    &parts,
+                    old.pools.get(at).and_then(Option::as_ref),
+                    new.pools.get(at).and_then(Option::as_ref),
+                    model.curves.get(at).map_or(0, |curve| curve.leases),
+                ),
+            },
             parts,
         })
         .collect()
@@ -271,7 +275,10 @@ impl Stage<'_> {
                 refused: seen.refused as f64 / requests,
                 exhausted: seen.exhausted as f64 / requests,
                 in_use_max: seen.in_use_max,
-                wait_p95_ms: (quantile_ms(&seen.waits, 0.95), replayed),
+                wait_p95_ms: match seen.waits_now.is_empty() {
+                    true => (replayed, replayed),
+                    false => (quantile_ms(&seen.waits_now, 0.95), replayed),
+                },
             },
             old: figures(before, pool, old),
             new: figures(after, pool, new),

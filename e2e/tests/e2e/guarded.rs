@@ -35,8 +35,13 @@ fn text(dir: &Path, port: u16, size: &str, more: &str) -> String {
         true => format!("[[user]]\nname = \"carl\"\npassword = \"{MARKER}\"\n"),
         false => String::new(),
     };
+    // The default differs in containers, and tests run in both.
+    let source = match more.contains("[settings]") {
+        true => "",
+        false => "[settings]\nsource = \"store\"\n",
+    };
     format!(
-        "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{dir}\"\n[auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
+        "{source}[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{dir}\"\n[auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
          [server]\nline = 60\n{more}\n[pool]\nsize = {size}\n\
          [database.app]\nhost = \"127.0.0.1\"\nport = {server}\nuser = \"postgres\"\npassword_file = \"{dir}/pw\"\n\
          [[user]]\nname = \"app\"\n[[user]]\nname = \"admin\"\npassword_file = \"{dir}/pw\"\n{inline}",

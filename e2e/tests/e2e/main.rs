@@ -22,5 +22,6 @@ mod limits;
 mod queue;
 mod reload;
 mod rotation;
+mod shape;
 mod takeover;
 mod tls;

@@ -1,4 +1,4 @@
-//! Questions and answers as text, and a child that does not do as it should.
+//! Questions, answers, and all that can go wrong between them.
 
 use super::*;
 use events::shape::{End, PoolShape, Request as Asked, ServerShape, Start, Window};

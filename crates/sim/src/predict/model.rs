@@ -79,7 +79,8 @@ pub(super) struct Seen {
     pub waits: Vec<u32>,
     pub refused: u64,
     pub span_us: u64,
-    pub held_us: u64,
+    /// The same, with the size that the pool has now.
+    pub waits_now: Vec<u32>,
     /// Requests that found the pool at its limit.
     pub exhausted: u64,
     pub in_use_max: u32,
@@ -106,7 +107,8 @@ impl Model {
         let levels = levels(stretches);
         let levels = levels.iter().map(|level| {
             let weight = level.iter().map(|s| s.weight).sum::<f64>();
-            let seen = (0..pools).map(|pool| seen(level, pool)).collect();
+            let sizes = server.pools.iter().map(|pool| pool.size).enumerate();
+            let seen = sizes.map(|(pool, size)| seen(level, pool, size)).collect();
             Level {
                 weight: weight / whole.max(1e-9),
                 stalls: stalls_of(level),
@@ -131,33 +133,36 @@ fn stalls_of(level: &[Stretch]) -> Stalls {
     }
 }
 
-fn seen(level: &[Stretch], pool: usize) -> Seen {
+/// `size` is the pool's now: what was measured with another one says nothing of
+/// how well the replay fits, nor of a limit that is no more.
+fn seen(level: &[Stretch], pool: usize, size: u32) -> Seen {
     let mut seen = Seen::default();
     for stretch in level {
         seen.span_us += stretch.span_us;
-        let size = stretch.sizes.get(pool).copied().unwrap_or(u32::MAX);
-        for r in stretch
-            .requests
-            .iter()
-            .filter(|r| r.of.pool as usize == pool)
-        {
+        let same = stretch.sizes.get(pool) == Some(&size);
+        let of = |r: &&Timed| r.of.pool as usize == pool;
+        for r in stretch.requests.iter().filter(of) {
             let in_use = u32::from(r.of.in_use);
             match r.of.end {
                 End::Returned | End::Held => {
                     seen.waits.push(r.of.wait_us);
-                    seen.held_us += u64::from(r.of.hold_us);
                     seen.in_use_max = seen.in_use_max.max(in_use);
-                    seen.exhausted += u64::from(r.of.wait_us > 0 && in_use >= size);
+                    let exhausted = same && r.of.wait_us > 0 && in_use >= size;
+                    seen.exhausted += u64::from(exhausted);
+                    if same {
+                        seen.waits_now.push(r.of.wait_us);
+                    }
                 }
                 End::TimedOut | End::Refused => {
                     seen.refused += 1;
-                    seen.exhausted += 1;
+                    seen.exhausted += u64::from(same);
                 }
                 End::Waiting | End::Left => {}
             }
         }
     }
     seen.waits.sort_unstable();
+    seen.waits_now.sort_unstable();
     seen
 }
 

@@ -384,6 +384,20 @@ fn verdicts() {
 }
 
 #[test]
+fn an_hour_with_a_limit_that_is_no_more_is_no_reason_for_doubt() {
+    // Half of it with 4 connections and waits, half with 20 and none.
+    let mut server = closed(4, 30, 50_000.0, 20_000.0, 60).server(4, 30);
+    let mut later = closed(20, 30, 50_000.0, 20_000.0, 60)
+        .server(20, 30)
+        .windows;
+    later.iter_mut().for_each(|w| w.at_s += 100);
+    server.windows.extend(later);
+    server.pools[0].size = 20;
+    let all = predict(&server, &choice(20), &choice(18), &EFFORT);
+    assert_eq!(all[0].verdict, Verdict::Fine, "{:#?}", all[0].parts);
+}
+
+#[test]
 fn a_pool_that_the_settings_forget_is_worse() {
     let server = open(20, 200.0, 20_000.0, 20).server(20, 50);
     let none = Choice {

@@ -173,6 +173,13 @@ impl Guard {
             .collect();
         self.remarks.clone_from(&found.remarks);
         let mut roots = found.files;
+        // The history itself is no settings file.
+        let own = self.store.directory().and_then(|d| d.canonicalize().ok());
+        let is_own = |path: &Path| {
+            let around = path.parent().and_then(|d| d.canonicalize().ok());
+            own.is_some() && around == own
+        };
+        roots.retain(|path, _| !is_own(path));
         // What was there once is missed, also after a restart.
         for path in self.store.paths()? {
             let inside = path.parent().filter(|p| found.directories.contains(*p));

@@ -172,6 +172,9 @@ fn it_is_written_back_three_times_and_no_more_also_by_the_next_process() {
     let place = Place::new("restore");
     let state = place.0.join("state");
     let path = place.write("app.conf", "a = 1\n");
+    let all = std::slice::from_ref(&place.0);
+    let (_, news) = start(all, false, Store::open(&state).expect("opened"));
+    assert_eq!(news.len(), 1, "the history is none of them: {news:?}");
     let (mut guard, _) = start(
         std::slice::from_ref(&path),
         true,

@@ -24,6 +24,8 @@ pub struct Compared {
     pub findings: Vec<String>,
     /// Why lines are not all shown; may be empty.
     pub lacks: String,
+    /// The accepted content is whole here: it can be written back.
+    pub whole: bool,
 }
 
 /// What was done.
@@ -107,6 +109,7 @@ fn compare(path: &Path, old: Option<&Version>, new: Option<&Observed>) -> Compar
         difference: differs.unwrap_or_default(),
         findings: findings(path, old_text, new_text),
         lacks,
+        whole: old.is_some_and(|v| v.whole),
     }
 }
 
@@ -274,7 +277,7 @@ fn needs(args: &GuardRestoreArgs, path: &Path, old: &str, new: &str) -> (Vec<Wai
         let of_server = name.ends_with(".conf") && name.contains("postgresql");
         let hint = match of_server && !names.is_empty() {
             true => format!(
-                "The server runs the old values of {} until SELECT pg_reload_conf(), and some until a restart: --database says which.",
+                "Until SELECT pg_reload_conf() the server runs {} as before, and some until a restart: --database says which.",
                 names.join(", ")
             ),
             false => String::new(),
@@ -363,5 +366,6 @@ fn of_server(store: &Store, path: &Path, old: Option<&Version>) -> anyhow::Resul
         difference: difference(&text(old), &text(newest.as_ref())),
         findings: Vec::new(),
         lacks: String::new(),
+        whole: false,
     })
 }

@@ -120,9 +120,12 @@ pub fn compared(compared: &Compared) -> String {
     out.push_str(&compared.difference.shown());
     out.push_str(&findings(&compared.findings));
     let _ = writeln!(out, "It is meant:  plimsoll guard accept {path} --reason …");
-    if !control::guard::is_server(&compared.path) {
-        let _ = writeln!(out, "It is not:    plimsoll guard restore {path}");
-    }
+    let back = match (compared.whole, control::guard::is_server(&compared.path)) {
+        (true, _) => format!("plimsoll guard restore {path}"),
+        (false, true) => "by the server's files, or ALTER SYSTEM RESET name".to_owned(),
+        (false, false) => "mend it by hand: the accepted text is not whole here".to_owned(),
+    };
+    let _ = writeln!(out, "It is not:    {back}");
     out
 }
 
@@ -172,7 +175,7 @@ fn line(version: &Version, out: &mut String) {
         let _ = write!(out, "  +{} -{} lines", d.added, d.removed);
     }
     if !version.findings.is_empty() {
-        let _ = write!(out, "  {} findings", version.findings.len());
+        let _ = write!(out, "  findings: {}", version.findings.len());
     }
     if !version.lacks.is_empty() {
         let _ = write!(out, "  ({})", version.lacks);

@@ -22,7 +22,7 @@ pub struct Difference {
     pub added: usize,
     /// Lines that went.
     pub removed: usize,
-    /// They themselves, the first [`LINES_MAX`].
+    /// They themselves, the first 200.
     pub lines: Vec<Line>,
 }
 

@@ -33,6 +33,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod api;
+pub mod guard;
 pub mod log;
 pub mod metrics;
 pub mod predict;
@@ -42,4 +43,4 @@ mod server;
 pub mod settings;
 pub mod watch;
 
-pub use server::{Control, Health, Source, start};
+pub use server::{Control, Health, Source, start, start_guard};

@@ -15,7 +15,9 @@ mod settings;
 pub use crate::process::Process;
 pub use encode::Format;
 
-use encode::{Encoder, Unit, Value};
+pub(crate) use encode::{Encoder, Unit};
+
+use encode::Value;
 use events::snapshot::{PoolRow, Snapshot, WorkerRow};
 use events::{CloseReason, Fault, RefuseReason};
 use std::borrow::Cow;

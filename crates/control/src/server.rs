@@ -4,6 +4,8 @@
 //! connection that ends cannot be hoarded. When more peers come than fit, the
 //! oldest connection gives way, so that slow ones cannot lock out a probe.
 
+mod guard;
+
 use crate::metrics::{self, Facts, Format, Process};
 use axum::Router;
 use axum::extract::State;
@@ -94,6 +96,18 @@ impl Control {
 /// Opens the listener and starts the thread. Errors are the listener's, the
 /// runtime's or the thread's; later ones stay inside the control plane.
 pub fn start(listen: SocketAddr, source: Arc<dyn Source>) -> io::Result<Control> {
+    spawn(listen, router(source))
+}
+
+/// The same pages for a guard of files, which serves nobody.
+///
+/// # Errors
+/// The listener's, the runtime's or the thread's.
+pub fn start_guard(listen: SocketAddr, page: crate::guard::Page) -> io::Result<Control> {
+    spawn(listen, guard::router(Arc::new(page)))
+}
+
+fn spawn(listen: SocketAddr, router: Router) -> io::Result<Control> {
     let listener = TcpListener::bind(listen)?;
     listener.set_nonblocking(true)?;
     let local_addr = listener.local_addr()?;
@@ -104,7 +118,7 @@ pub fn start(listen: SocketAddr, source: Arc<dyn Source>) -> io::Result<Control>
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new()
         .name("control".into())
-        .spawn(move || runtime.block_on(serve(listener, router(source), stopped)))?;
+        .spawn(move || runtime.block_on(serve(listener, router, stopped)))?;
     Ok(Control {
         local_addr,
         stop: Some(stop),

@@ -272,7 +272,8 @@ impl Window {
         Some(Demand {
             rate: self.requests.len() as f64 * 1e6 / f64::from(self.span_us.max(1)),
             hold: Duration::from_secs_f64(hold / 1e6),
-            spread,
+            // More digits than the measurement has would only look like knowledge.
+            spread: ((spread * 10.0).round() / 10.0).max(0.1),
         })
     }
 }

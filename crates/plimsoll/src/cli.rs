@@ -1,10 +1,17 @@
 //! The command line: what a person can type, and the help that teaches it.
 
+mod guard;
 mod settings;
+mod words;
 
 use clap::{Args, Parser, Subcommand};
+pub use guard::{
+    GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
+    GuardState,
+};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 use std::path::PathBuf;
+use words::{measured, positive, span, time};
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
 ///
@@ -48,6 +55,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// What serves, and whether the settings file says the same
     Status(StatusArgs),
+    /// Guard other settings files: history, drift alert, the way back
+    Guard(GuardArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself
@@ -352,30 +361,6 @@ pub struct SizeArgs {
     pub format: LogFormat,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    match text.trim_end_matches("/s").parse::<f64>() {
-        Ok(n) if n.is_finite() && n > 0.0 => Ok(n),
-        _ => Err("write a number above 0".to_owned()),
-    }
-}
-
-/// Longer than a day nobody waits for an answer.
-fn measured(text: &str) -> Result<std::time::Duration, String> {
-    match span(text) {
-        Ok(time) if time > std::time::Duration::from_secs(86_400) => {
-            Err("at most a day".to_owned())
-        }
-        other => other,
-    }
-}
-
-fn span(text: &str) -> Result<std::time::Duration, String> {
-    match config::parse_duration(text) {
-        Some(time) if !time.is_zero() => Ok(time),
-        _ => Err("write a number and a unit, as 20ms or 1.5s".to_owned()),
-    }
-}
-
 /// Which settings.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -480,13 +465,6 @@ pub enum Colour {
     Always,
     /// Never.
     Never,
-}
-
-fn time(text: &str) -> Result<String, String> {
-    match config::parse_duration(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err("write a number and one of s, m, h, as 30m".to_owned()),
-    }
 }
 
 /// For which shell.

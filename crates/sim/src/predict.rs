@@ -176,12 +176,16 @@ pub fn predict(
         .map(|(at, (shape, parts))| PoolPrediction {
             database: shape.database.clone(),
             user: shape.user.clone(),
-            verdict: judge(
-                &parts,
-                old.pools.get(at).and_then(Option::as_ref),
-                new.pools.get(at).and_then(Option::as_ref),
-                model.curves.get(at).map_or(0, |curve| curve.leases),
-            ),
+            // Where nothing changes, nothing becomes worse, however well it is known.
+            verdict: match old == new {
+                true => Verdict::Fine,
+                false => judge(
+                    &parts,
+                    old.pools.get(at).and_then(Option::as_ref),
+                    new.pools.get(at).and_then(Option::as_ref),
+                    model.curves.get(at).map_or(0, |curve| curve.leases),
+                ),
+            },
             parts,
         })
         .collect()

@@ -62,11 +62,11 @@ impl Format {
 }
 
 /// A label and its value; values are escaped, names are ours.
-pub(super) type Label<'a> = (&'static str, &'a str);
+pub(crate) type Label<'a> = (&'static str, &'a str);
 
 /// What OpenMetrics calls the unit: it must be the end of the family's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     None,
     Seconds,
     Bytes,
@@ -74,7 +74,7 @@ pub(super) enum Unit {
 
 /// A sample's value.
 #[derive(Clone, Copy)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Count(u64),
     /// Printed in seconds.
     Micros(u64),
@@ -93,20 +93,20 @@ impl From<u32> for Value {
 }
 
 /// The text under construction.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     out: String,
     format: Format,
 }
 
 /// An open family of counters.
-pub(super) struct Counters<'e>(&'e mut Encoder, &'static str);
+pub(crate) struct Counters<'e>(&'e mut Encoder, &'static str);
 /// An open family of gauges.
-pub(super) struct Gauges<'e>(&'e mut Encoder, &'static str);
+pub(crate) struct Gauges<'e>(&'e mut Encoder, &'static str);
 /// An open family of histograms.
-pub(super) struct Histograms<'e>(&'e mut Encoder, &'static str);
+pub(crate) struct Histograms<'e>(&'e mut Encoder, &'static str);
 
 impl Encoder {
-    pub(super) fn new(format: Format) -> Encoder {
+    pub(crate) fn new(format: Format) -> Encoder {
         Encoder {
             out: String::with_capacity(16 << 10),
             format,
@@ -114,7 +114,7 @@ impl Encoder {
     }
 
     /// Opens a family of counters; `name` comes without `_total`.
-    pub(super) fn counters(&mut self, name: &'static str, unit: Unit, help: &str) -> Counters<'_> {
+    pub(crate) fn counters(&mut self, name: &'static str, unit: Unit, help: &str) -> Counters<'_> {
         // The older format names the family as its samples are named.
         let suffix = if self.format == Format::Prometheus {
             "_total"
@@ -126,19 +126,19 @@ impl Encoder {
     }
 
     /// Opens a family of gauges.
-    pub(super) fn gauges(&mut self, name: &'static str, unit: Unit, help: &str) -> Gauges<'_> {
+    pub(crate) fn gauges(&mut self, name: &'static str, unit: Unit, help: &str) -> Gauges<'_> {
         self.header(name, "", "gauge", unit, help);
         Gauges(self, name)
     }
 
     /// Opens a family of histograms of seconds.
-    pub(super) fn histograms(&mut self, name: &'static str, help: &str) -> Histograms<'_> {
+    pub(crate) fn histograms(&mut self, name: &'static str, help: &str) -> Histograms<'_> {
         self.header(name, "", "histogram", Unit::Seconds, help);
         Histograms(self, name)
     }
 
     /// The finished text.
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.out.push_str("# EOF\n");
         }
@@ -218,21 +218,21 @@ impl Encoder {
 }
 
 impl Counters<'_> {
-    pub(super) fn add(&mut self, labels: &[Label<'_>], value: impl Into<Value>) -> &mut Self {
+    pub(crate) fn add(&mut self, labels: &[Label<'_>], value: impl Into<Value>) -> &mut Self {
         self.0.sample(self.1, "_total", labels, None, value.into());
         self
     }
 }
 
 impl Gauges<'_> {
-    pub(super) fn add(&mut self, labels: &[Label<'_>], value: impl Into<Value>) -> &mut Self {
+    pub(crate) fn add(&mut self, labels: &[Label<'_>], value: impl Into<Value>) -> &mut Self {
         self.0.sample(self.1, "", labels, None, value.into());
         self
     }
 }
 
 impl Histograms<'_> {
-    pub(super) fn add(&mut self, labels: &[Label<'_>], histogram: &Histogram) -> &mut Self {
+    pub(crate) fn add(&mut self, labels: &[Label<'_>], histogram: &Histogram) -> &mut Self {
         for (le, micros) in BOUNDS {
             let count = histogram.count_at_most(micros);
             self.0.sample(

@@ -149,6 +149,6 @@ fn the_busiest_window_is_the_demand() {
     let demand = server.busiest().expect("a demand");
     assert_eq!((demand.rate, demand.load()), (50.0, 2.0));
     // As regular as can be.
-    assert!(demand.spread < 0.1, "{demand:?}");
+    assert_eq!(demand.spread, 0.1, "{demand:?}");
     assert_eq!(ServerShape::default().busiest(), None);
 }

@@ -85,3 +85,30 @@ fn a_url_does_not_show_in_debug_output() {
         .expect("valid");
     assert!(!format!("{cli:?}").contains("geheim"));
 }
+
+#[test]
+fn guard_takes_files_or_a_server_or_says_what_to_do_with_one() {
+    let table: [(&[&str], Option<ErrorKind>); 11] = [
+        (&[], Some(ErrorKind::MissingRequiredArgument)),
+        (&["a.conf", "b/"], None),
+        (&["--database", "postgres://u@h/d"], None),
+        (&["--once", "a.conf"], None),
+        (
+            &["--once", "--restore", "a.conf"],
+            Some(ErrorKind::ArgumentConflict),
+        ),
+        (&["accept", "a.conf", "--reason", "x"], None),
+        (&["accept"], Some(ErrorKind::MissingRequiredArgument)),
+        (&["restore", "a.conf", "7", "--yes"], None),
+        (
+            &["restore", "a.conf", "x"],
+            Some(ErrorKind::ValueValidation),
+        ),
+        (&["history"], None),
+        (&["--state", "s", "history", "--format", "json"], None),
+    ];
+    for (arguments, expected) in table {
+        let parsed = Cli::try_parse_from([&["plimsoll", "guard"], arguments].concat());
+        assert_eq!(parsed.err().map(|e| e.kind()), expected, "{arguments:?}");
+    }
+}

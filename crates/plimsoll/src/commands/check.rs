@@ -3,6 +3,8 @@
 mod live;
 mod walk;
 
+pub(super) use live::{explained, label};
+
 use super::print;
 use crate::cli::{CheckArgs, CheckFormat, Colour, FailOn};
 use ::check::render::{self, Style};

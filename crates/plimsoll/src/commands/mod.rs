@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod demo;
+mod guard;
 mod guards;
 mod predict_worker;
 mod reach;
@@ -32,6 +33,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::History(args) => settings::history(&args),
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
+        Command::Guard(args) => guard::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),
     }

@@ -4,6 +4,9 @@ mod follow;
 mod show;
 mod whereabouts;
 
+pub(super) use show::moment;
+pub(super) use whereabouts::actor;
+
 use super::print;
 use crate::cli::{ApplyArgs, HistoryArgs, LogFormat, PlanArgs, RollbackArgs, StatusArgs};
 use anyhow::{Context, bail};

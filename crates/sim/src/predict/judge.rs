@@ -20,6 +20,8 @@ const RATE_SHARE: f64 = 0.9;
 const EXHAUSTED_SHARE: f64 = 0.2;
 /// The pool may use so many times the connections that it was seen to use.
 const GROWTH: f64 = 1.1;
+/// Runs whose p99 waits are so many times apart say little.
+const WIDE_TIMES: f64 = 3.0;
 /// The replay of what held may be off by this factor…
 const REPLAY_TIMES: f64 = 2.5;
 /// …where waits are longer than this, milliseconds.
@@ -128,7 +130,7 @@ impl std::fmt::Display for Doubt {
     }
 }
 
-/// Judges a pool by all its parts. `leases` were recorded.
+/// Judges a pool by all its parts, after a change of it or of its server. `leases` were recorded.
 pub(super) fn judge(
     parts: &[Part],
     old: Option<&PoolChoice>,
@@ -159,21 +161,13 @@ pub(super) fn judge(
             return Verdict::Worse(harm);
         }
         if doubt.is_none() {
-            doubt = doubts(part, old, new, deadline_ms);
+            doubt = doubts(part, deadline_ms);
         }
     }
     doubt.map_or(Verdict::Fine, Verdict::Inconclusive)
 }
 
-fn doubts(
-    part: &Part,
-    old: &PoolChoice,
-    new: &PoolChoice,
-    deadline_ms: Option<f64>,
-) -> Option<Doubt> {
-    if old == new {
-        return None;
-    }
+fn doubts(part: &Part, deadline_ms: Option<f64>) -> Option<Doubt> {
     let seen = part.recorded;
     let (before, after) = part.in_use_max;
     let known = seen.in_use_max.max(before);
@@ -183,8 +177,10 @@ fn doubts(
     if seen.exhausted > EXHAUSTED_SHARE {
         return Some(Doubt::Exhausted(seen.exhausted));
     }
-    // Chance alone makes runs differ: it is no doubt by itself.
-    let harsh = harm(&part.old, &part.new, deadline_ms, View::Harsh).filter(|_| part.unknown);
+    // Chance makes runs differ: that is no doubt by itself, unless it is great.
+    let wait = part.new.wait_p99_ms;
+    let wide = part.unknown || wait.high > WIDE_TIMES * wait.low.max(1.0);
+    let harsh = harm(&part.old, &part.new, deadline_ms, View::Harsh).filter(|_| wide);
     let likely = harm(&part.old, &part.new, deadline_ms, View::Likely);
     if let Some(harm) = likely.or(harsh) {
         return Some(Doubt::Perhaps(harm));

@@ -91,7 +91,7 @@ fn named(sql: &str) -> String {
 }
 
 /// Where it is, without user and password.
-fn label(server: &ServerUrl) -> String {
+pub(in crate::commands) fn label(server: &ServerUrl) -> String {
     let d = &server.database;
     let name = d.dbname.as_deref().unwrap_or(&d.name);
     match &d.host {
@@ -100,7 +100,7 @@ fn label(server: &ServerUrl) -> String {
     }
 }
 
-fn explained(error: &ServerError) -> String {
+pub(in crate::commands) fn explained(error: &ServerError) -> String {
     let ServerError::Login(ClientError::Server(code, message)) = error else {
         return error.to_string();
     };

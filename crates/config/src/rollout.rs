@@ -130,13 +130,15 @@ pub enum Why {
     Person,
     /// Another change, ordered by a person, took its place.
     Superseded,
+    /// The settings file says again what served before.
+    Withdrawn,
     /// The process ended half-way.
     Killed,
 }
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Why; 9] = [
+    pub const ALL: [Why; 10] = [
         Why::Check,
         Why::RestartOnly,
         Why::Prediction,
@@ -145,6 +147,7 @@ impl Why {
         Why::Hurts,
         Why::Person,
         Why::Superseded,
+        Why::Withdrawn,
         Why::Killed,
     ];
 
@@ -169,6 +172,7 @@ impl Why {
             Why::Hurts => "hurts",
             Why::Person => "person",
             Why::Superseded => "superseded",
+            Why::Withdrawn => "withdrawn",
             Why::Killed => "killed",
         }
     }
@@ -193,6 +197,8 @@ pub enum Input {
     WatchEnded,
     /// A person wants the old version back.
     RollbackAsked,
+    /// The settings file says again what served before.
+    Withdrawn,
     /// A person's next change begins where this one began.
     Superseded,
     /// The process began anew, with the state that was written down last.
@@ -319,6 +325,8 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
         ) if step < of => stage(step + 1, of),
         (S::Staging { serves: true, .. }, I::Judged(_)) => (S::Watching, Task::Watch),
         (S::Staging { .. } | S::Watching, I::RollbackAsked) => revert(Why::Person),
+        (S::Checking | S::Predicting | S::Probing, I::Withdrawn) => end(S::Refused(Why::Withdrawn)),
+        (S::Staging { .. } | S::Watching, I::Withdrawn) => revert(Why::Withdrawn),
 
         (S::Watching, I::Judged(Verdict::Worse)) if !nature.now => revert(Why::Hurts),
         (S::Watching, I::Judged(_)) => (S::Watching, Task::Watch),
@@ -327,7 +335,9 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
         (S::Reverting(why), I::Serves) => end(S::RolledBack(why)),
         // There is nothing else to go to: again, until it serves.
         (S::Reverting(why), I::ServeFailed) => (S::Reverting(why), Task::ServeOld),
-        (S::Reverting(why), I::RollbackAsked | I::Judged(_)) => (S::Reverting(why), Task::ServeOld),
+        (S::Reverting(why), I::RollbackAsked | I::Withdrawn | I::Judged(_)) => {
+            (S::Reverting(why), Task::ServeOld)
+        }
         _ => return illegal,
     })
 }

@@ -49,6 +49,9 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
 /// Versions in one answer.
 const HISTORY_MAX: u32 = 10_000;
 
+/// The file in the state directory that holds the socket's path.
+pub const POINTER: &str = "api.path";
+
 /// A running API.
 pub struct Api {
     path: PathBuf,

@@ -13,7 +13,21 @@ use plimsoll::commands;
     reason = "the one place where a failed command tells the person"
 )]
 fn main() -> ExitCode {
-    match commands::dispatch(Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked = std::env::args().any(|word| word == "--detailed-exitcode");
+            let _ = error.print();
+            // With that option 2 means that there are differences.
+            let code = if asked && error.exit_code() == 2 {
+                1
+            } else {
+                error.exit_code()
+            };
+            return ExitCode::from(u8::try_from(code).unwrap_or(1));
+        }
+    };
+    match commands::dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("plimsoll: {error:#}");

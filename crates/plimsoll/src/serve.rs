@@ -36,6 +36,8 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         .context("cannot watch for signals")?;
     let proxy = Proxy::start_with(serve.plan, serve.keeper, serve.disk)?;
     let handle = proxy.handle();
+    // Before the first probe can ask.
+    handle.hold_back(serve.prepared.as_ref().and_then(Prepared::held_back));
     let figures = Arc::default();
     let control = start_control_with(metrics, &handle, Arc::clone(&figures))?;
     let rotation = control::secrets::watch(Arc::new(Rotation(handle.clone())))
@@ -96,6 +98,7 @@ fn start_keeper(
     let plan = handle.plan();
     let directory = plan.unix_socket_dir.as_deref();
     let path = control::api::socket_path(prepared.directory(), directory, plan.unix_socket_port);
+    let state = prepared.directory().map(std::path::Path::to_owned);
     let running = prepared
         .start(Arc::new(Plane(handle.clone())))
         .context("cannot start a thread")?;
@@ -106,6 +109,12 @@ fn start_keeper(
     let api = match control::api::start(&path, running.commands()) {
         Ok(api) => {
             tracing::info!(socket = %path.display(), "API");
+            let pointer = state.map(|dir| dir.join(control::api::POINTER));
+            if let Some(pointer) = pointer
+                && let Err(error) = std::fs::write(&pointer, format!("{}\n", path.display()))
+            {
+                tracing::warn!(%error, "the socket's path is not in the state directory");
+            }
             Some(api)
         }
         // Clients are served all the same, and the console is there.

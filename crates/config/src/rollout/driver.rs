@@ -238,6 +238,20 @@ impl Driver {
         &self.overlays
     }
 
+    /// The settings file says again what served before the open change, which
+    /// came from there.
+    pub fn withdraw(&mut self, now: Time, note: &str) {
+        let from_file = |o: &Open| matches!(o.proposal.origin, Origin::File | Origin::Boot);
+        if self.open.as_ref().is_some_and(from_file) {
+            self.step(now, Input::Withdrawn, note.to_owned());
+        }
+    }
+
+    /// A change that hurts would be taken back by itself.
+    pub fn is_guarded(&self) -> bool {
+        self.guard_mode() == GuardMode::Enforce
+    }
+
     /// The console has SET a key: it holds until a version begins to serve that
     /// was read from a file, also through the steps of an open change.
     pub fn overlay(&mut self, key: &str, value: &str) {

@@ -199,8 +199,10 @@ pub enum Action {
 /// Whether the way back of a reason says something against the version itself.
 pub(crate) fn convicts(why: Why) -> bool {
     match why {
-        Why::Check | Why::RestartOnly | Why::Prediction | Why::Probe => true,
+        Why::Check | Why::Prediction => true,
         Why::NotServed | Why::Hurts | Why::Person => true,
-        Why::Superseded | Why::Killed => false,
+        // A restart takes it; a server that did not answer may answer then.
+        Why::RestartOnly | Why::Probe => false,
+        Why::Superseded | Why::Withdrawn | Why::Killed => false,
     }
 }

@@ -194,6 +194,7 @@ fn inputs() -> Vec<Input> {
         WatchEnded,
         RollbackAsked,
         Input::Superseded,
+        Input::Withdrawn,
         Input::Restarted,
     ];
     all.extend([true, false].map(Checked));

@@ -141,12 +141,30 @@ impl Client {
         }
     }
 
+    /// Settings, perhaps with a password, go only to root, to ourselves, or to who
+    /// owns the socket's directory alone.
+    fn trust(&self, socket: &tokio::net::UnixStream) -> Answer<()> {
+        use std::os::unix::fs::MetadataExt;
+        let own = rustix::process::geteuid().as_raw();
+        let peer = socket.peer_cred().map(|peer| peer.uid());
+        let directory = self.path.parent().and_then(|dir| dir.metadata().ok());
+        let owner = directory.filter(|d| d.mode() & 0o022 == 0).map(|d| d.uid());
+        match peer {
+            Ok(uid) if uid == 0 || uid == own || Some(uid) == owner => Ok(()),
+            _ => Err(ClientError::Broken(format!(
+                "{} belongs to another user, in a directory that others may write: it is not trusted",
+                self.path.display()
+            ))),
+        }
+    }
+
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Answer<(bool, Bytes)> {
         let nobody = |error| ClientError::Nobody(self.path.clone(), error);
         let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
         let socket = tokio::net::UnixStream::connect(&self.path)
             .await
             .map_err(nobody)?;
+        self.trust(&socket)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
             .await
             .map_err(broken)?;

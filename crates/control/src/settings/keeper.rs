@@ -22,6 +22,7 @@ use config::{Overrides, Plan};
 use events::snapshot::Snapshot;
 use events::{Guard, GuardMode, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -128,6 +129,13 @@ struct Waiter {
     reply: Sender<Result<Vec<String>, Vec<String>>>,
 }
 
+/// A settings file that was written for a version.
+struct Replaced {
+    version: u64,
+    before: String,
+    written: String,
+}
+
 /// The settings file says something that does not serve.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Drift {
@@ -150,6 +158,8 @@ struct Keeper {
     /// The raw text to be written to the settings file once its version stays.
     to_write: BTreeMap<u64, String>,
     figures: Arc<Figures>,
+    /// What the settings file said before a version that is not applied yet.
+    replaced: Option<Replaced>,
     watch: Watch,
     next_poll: Instant,
     next_look: Instant,
@@ -210,10 +220,20 @@ impl Keeper {
             let wait = self.until_next();
             match inbox.recv_timeout(wait) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(command) => self.command(command),
+                Ok(command) => self.contained(|keeper| keeper.command(command)),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.tick();
+            self.contained(Keeper::tick);
+        }
+    }
+
+    /// A panic (of a check of an odd file, perhaps) ends what was asked, not the keeper.
+    fn contained(&mut self, work: impl FnOnce(&mut Keeper)) {
+        let result = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if result.is_err() {
+            tracing::error!("a panic was contained in the keeper of the settings");
+            self.next_look = Instant::now() + RETRY;
+            self.next_poll = Instant::now() + RETRY;
         }
     }
 

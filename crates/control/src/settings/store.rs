@@ -7,7 +7,7 @@
 
 mod rows;
 
-use config::rollout::{Nature, Origin, State};
+use config::rollout::{Nature, Origin, State, Why};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ const LOCK: &str = "lock";
 pub const VERSIONS_MAX: i64 = 10_000;
 /// Events that are kept.
 const EVENTS_MAX: i64 = 100_000;
+/// Ends of the process in the middle of a change to the same texts.
+const KILLED_MAX: u32 = 2;
 /// Another reader may hold the file for a moment.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -124,6 +126,9 @@ impl Store {
             directory: Some(directory.to_owned()),
         };
         store.prepare(&path)?;
+        use std::os::unix::fs::PermissionsExt;
+        // SQLite gives its further files the mode of this one.
+        let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
         Ok(store)
     }
 
@@ -139,6 +144,20 @@ impl Store {
         };
         store.migrate(0)?;
         Ok(store)
+    }
+
+    /// It, if all that a start asks of it can be read. A file may be sound and
+    /// still be no history.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn readable(self) -> Stored<Store> {
+        self.current()?;
+        self.versions(1)?;
+        self.open_changes()?;
+        self.rejected("")?;
+        self.passed_over()?;
+        Ok(self)
     }
 
     /// Only to read: works beside the process that writes, and when there is none.
@@ -400,6 +419,7 @@ impl Store {
              WHERE version.hash = ?1 AND change.state IN ('applied', 'rolled_back', 'refused') ORDER BY change.version DESC",
         )?;
         let mut rows = statement.query([hash])?;
+        let mut killed = 0;
         while let Some(row) = rows.next()? {
             let (version, word, detail): (i64, String, String) =
                 (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -408,11 +428,64 @@ impl Store {
                 Some(state @ (State::Refused(why) | State::RolledBack(why))) if why.convicts() => {
                     return Ok(Some((version as u64, state)));
                 }
-                // Superseded or killed: it says nothing of the texts.
+                // Once may be chance; twice, and the texts may be what ends the process.
+                Some(state @ State::RolledBack(Why::Killed)) => {
+                    killed += 1;
+                    if killed == KILLED_MAX {
+                        return Ok(Some((version as u64, state)));
+                    }
+                }
+                // Superseded: it says nothing of the texts.
                 _ => {}
             }
         }
         Ok(None)
+    }
+
+    /// How the newest change to these texts ended, or where it is.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn newest_end(&self, hash: &str) -> Stored<Option<(u64, State)>> {
+        const NEWEST: &str = "SELECT change.version, change.state, change.detail FROM change
+             JOIN version ON version.id = change.version WHERE version.hash = ?1
+             ORDER BY change.version DESC LIMIT 1";
+        let newest: Option<(i64, String, String)> = self
+            .db
+            .query_row(NEWEST, [hash], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        Ok(newest.and_then(|(version, word, detail)| {
+            Some((version as u64, state_from(&word, &detail)?))
+        }))
+    }
+
+    /// The settings file says this, and a person ordered something else.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn pass_over(&mut self, hash: &str) -> Stored<()> {
+        self.db.execute(
+            "INSERT INTO meta (key, value) VALUES ('passed_over', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
+            [hash],
+        )?;
+        Ok(())
+    }
+
+    /// What the settings file said when a person ordered something else.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn passed_over(&self) -> Stored<Option<String>> {
+        Ok(self
+            .db
+            .query_row(
+                "SELECT value FROM meta WHERE key = 'passed_over'",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?)
     }
 
     /// The version that served before `version` did, for `rollback` without a number.
@@ -420,13 +493,15 @@ impl Store {
     /// # Errors
     /// SQLite's.
     pub fn before(&self, version: u64) -> Stored<Option<u64>> {
-        // What differs from it: a second rollback takes the first one back.
+        // What differs from it, and was not taken back by a person.
         let found: Option<i64> = self
             .db
             .query_row(
                 "SELECT MAX(event.version) FROM event JOIN version ON version.id = event.version
                  WHERE event.what IN ('applied', 'adopted') AND event.version < ?1
-                   AND version.hash <> (SELECT hash FROM version WHERE id = ?1)",
+                   AND version.hash <> (SELECT hash FROM version WHERE id = ?1)
+                   AND version.hash NOT IN (SELECT version.hash FROM change JOIN version ON version.id = change.version
+                     WHERE change.state IN ('rolled_back', 'refused') AND change.detail = 'person')",
                 [version as i64],
                 |row| row.get(0),
             )
@@ -475,10 +550,10 @@ fn lock(directory: &Path) -> Stored<File> {
         .map_err(io(directory))?
         .permissions()
         .mode();
-    if mode & 0o077 != 0 {
-        let closed = std::fs::Permissions::from_mode(0o700);
-        // Whoever cannot close it is no owner, and SQLite will say the rest.
-        let _ = std::fs::set_permissions(directory, closed);
+    if mode & 0o022 != 0 {
+        // Not ours to close: it may be /tmp.
+        let what = std::io::Error::other("others may write there: name a directory of its own");
+        return Err(StoreError::Io(directory.to_owned(), what));
     }
     let path = directory.join(LOCK);
     let file = File::options()

@@ -7,6 +7,7 @@ use crate::settings::store::{ChangeRow, NewVersion, now_ms, state_words};
 use config::rollout::{Action, Answer, Ended, Input, Origin, Proposal, State, Verdict};
 use config::{Plan, SettingsSource};
 use events::{Guard, GuardMode};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -135,8 +136,14 @@ impl Keeper {
         task: impl FnOnce(&dyn super::DataPlane) -> (Input, String) + Send + 'static,
     ) {
         let (data, me) = (Arc::clone(&self.data), self.me.clone());
+        let failed = match self.driver.open().map(|o| o.state) {
+            Some(State::Probing) => Input::Probed(false),
+            _ => Input::Predicted(Verdict::Unknown),
+        };
         let run = move || {
-            let (input, note) = task(&*data);
+            let worked = catch_unwind(AssertUnwindSafe(|| task(&*data)));
+            // A panic of ours must not leave the change open.
+            let (input, note) = worked.unwrap_or_else(|_| (failed, "it panicked".to_owned()));
             let answer = Answer {
                 version,
                 input,
@@ -148,11 +155,7 @@ impl Keeper {
         let named = std::thread::Builder::new().name("settings-task".into());
         if let Err(error) = named.spawn(run) {
             let note = format!("the system gives no thread: {error}");
-            let input = match self.driver.open().map(|o| o.state) {
-                Some(State::Probing) => Input::Probed(false),
-                _ => Input::Predicted(Verdict::Unknown),
-            };
-            self.answer(version, input, note);
+            self.answer(version, failed, note);
         }
     }
 
@@ -188,6 +191,9 @@ impl Keeper {
     /// All of the new values hold.
     fn serving(&mut self, version: u64) {
         self.write_note(version, "serves", "");
+        if let Some(text) = self.to_write.remove(&version) {
+            self.write_file(version, &text);
+        }
         // What the gate let through is what readiness asks for.
         self.unproven = false;
         self.hold_back(None);
@@ -232,17 +238,18 @@ impl Keeper {
     fn ended(&mut self, ended: &Ended) {
         self.figures.ended(ended.state);
         let proposed = self.proposed.remove(&ended.version);
-        let text = self.to_write.remove(&ended.version);
+        self.to_write.remove(&ended.version);
+        let replaced = self.replaced.take_if(|r| r.version == ended.version);
         if ended.state == State::Applied {
             tracing::info!(version = ended.version, "settings applied");
             if let Some(content) = proposed {
                 self.current = content;
             }
             self.watch.set_paths(self.watched());
-            if let Some(text) = text {
-                self.write_file(ended.version, &text);
-            }
         } else {
+            if let Some(replaced) = replaced {
+                self.write_back(replaced);
+            }
             let (word, detail) = state_words(ended.state);
             let word = word.replace('_', " ");
             let serves = ended.from;
@@ -316,7 +323,8 @@ impl Keeper {
         let version = match self.store.add_version(&new) {
             Ok(version) => version,
             // A person in an emergency is faster than a full disk.
-            Err(error) if manner.now => {
+            // And where nothing is guarded, RELOAD does what PgBouncer's does.
+            Err(error) if manner.now || !self.driver.is_guarded() => {
                 tracing::error!(%error, "the history is not written; the change is made all the same");
                 self.numbered.max(self.store.last().unwrap_or(0)) + 1
             }

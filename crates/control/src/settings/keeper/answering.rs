@@ -4,7 +4,7 @@ use super::actions::Manner;
 use super::asks::{history, version_text};
 use super::{
     Applied, ApplyAsk, Ask, AskError, ChangeLine, Command, HistoryLine, Keeper, Planned, Reply,
-    RollbackAsk, Status, Waiter,
+    RollbackAsk, Status, VersionText, Waiter,
 };
 use crate::settings::content::Content;
 use crate::settings::gate;
@@ -39,7 +39,11 @@ impl Keeper {
             }
             Ask::Version(id, reply) => {
                 let found = version_text(&self.store, id).map_err(|e| AskError::of_store(&e));
-                reply(found.and_then(|found| found.ok_or_else(|| unknown_version(id))));
+                let unwritten = || {
+                    self.unwritten_version(id)
+                        .ok_or_else(|| unknown_version(id))
+                };
+                reply(found.and_then(|found| found.map_or_else(unwritten, Ok)));
             }
             Ask::Plan(ask, reply) => self.plan(&ask, reply),
             Ask::Apply(ask, reply) => {
@@ -51,6 +55,29 @@ impl Keeper {
                 reply(applied);
             }
         }
+    }
+
+    /// A version that a full disk kept out of the history, and that serves.
+    fn unwritten_version(&self, id: u64) -> Option<VersionText> {
+        let open = self.driver.open().filter(|o| o.proposal.version == id);
+        let state = match open {
+            Some(open) => open.state,
+            None if self.driver.current().version == id => State::Applied,
+            None => return None,
+        };
+        let (word, detail) = crate::settings::store::state_words(state);
+        let line = HistoryLine {
+            version: id,
+            state: word.to_owned(),
+            detail,
+            note: "not in the history, which cannot be written".to_owned(),
+            current: true,
+            ..HistoryLine::default()
+        };
+        Some(VersionText {
+            line,
+            ..VersionText::default()
+        })
     }
 
     /// The settings that a person means.
@@ -132,12 +159,19 @@ impl Keeper {
             temporary: ask.text.is_some() && self.source() == SettingsSource::Deploy,
         };
         let by = (ask.actor.as_str(), ask.reason.as_str());
-        // What only a restart changes is kept for it by nobody: say so at once.
-        let version = self.propose(content, Origin::Apply, by, manner)?;
+        let version = match self.propose(content, Origin::Apply, by, manner) {
+            Err(error) if error.kind == "same" && (ask.now || ask.force) => {
+                // A person answers for what serves.
+                self.unproven = false;
+                self.hold_back(None);
+                return Err(error);
+            }
+            proposed => proposed?,
+        };
         if let Some(text) = &ask.text
             && self.source() == SettingsSource::Store
         {
-            self.write_when_applied(version, text);
+            self.write_when_it_serves(version, text);
         }
         Ok(Applied { version, from })
     }
@@ -177,7 +211,9 @@ impl Keeper {
             .version(target)
             .map_err(|e| AskError::of_store(&e))?;
         let row = row.ok_or_else(|| unknown_version(target))?;
-        let content = self.stored_content(&row)?;
+        let mut content = self.stored_content(&row)?;
+        // What only a restart changes stays as it is: the rest goes back.
+        config::take_fixed(&self.current.plan, &mut content.plan);
         let reason = format!("to version {target}: {}", ask.reason);
         let manner = Manner {
             now: true,
@@ -229,6 +265,24 @@ impl Keeper {
             Ok(content) => content,
             Err(error) => return drop(reply.send(Err(error.lines))),
         };
+        let on_its_way = self
+            .proposed
+            .iter()
+            .find(|(_, open)| open.hash == content.hash);
+        if let Some((version, _)) = on_its_way {
+            // The file's own change, by the watch or by `plimsoll apply`.
+            let version = *version;
+            return self.wait_for(version, reply);
+        }
+        if self.driver.is_guarded()
+            && let Ok(Some((version, state))) = self.store.rejected(&content.hash)
+            && content.hash != self.current.hash
+        {
+            // Log rotation and hooks send HUP too: they bring nothing back.
+            let serves = self.serving_version();
+            let text = super::boot::rejected_text(version, state, serves);
+            return drop(reply.send(Err(vec![text])));
+        }
         let same_version = content.hash == self.current.hash && self.driver.open().is_none();
         if same_version {
             // Secrets and certificates may be new, and SET ends here.

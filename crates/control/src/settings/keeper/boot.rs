@@ -65,6 +65,8 @@ pub struct Prepared {
     turned_down: Option<String>,
     /// Nothing but the file is known.
     unproven: bool,
+    /// What serves was taken as it was, without a change.
+    adopted: bool,
     /// To be said once there is a log.
     said: Vec<String>,
     commands: SyncSender<Command>,
@@ -88,6 +90,13 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
         }
     };
     let mut store = open_store(&options.state, directory.as_deref(), &mut said)?;
+    if let Some(other) = of_another_file(&store, &options.path)? {
+        said.push(format!(
+            "the history is that of {}: give each pooler a state directory of its own; this one has none now",
+            other.display()
+        ));
+        store = Store::in_memory()?;
+    }
     if store.current()?.is_none() {
         adopt_baseline(&options, &mut store, &mut said);
     }
@@ -108,6 +117,7 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
             drift: None,
             turned_down: None,
             unproven: true,
+            adopted: true,
             options,
             store,
             watch,
@@ -124,6 +134,7 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
                 held_back: None,
                 turned_down: None,
                 unproven: false,
+                adopted: row.state.is_none(),
                 options,
                 store,
                 watch,
@@ -156,7 +167,7 @@ fn open_store(
         (StateDirectory::Usual(places), None) => places.clone(),
     };
     for place in &places {
-        match Store::open(place) {
+        match Store::open(place).and_then(Store::readable) {
             Ok(store) => return Ok(store),
             Err(error) => said.push(format!("no history: {error}")),
         }
@@ -168,6 +179,20 @@ fn open_store(
         );
     }
     Store::in_memory()
+}
+
+/// The settings file that the history belongs to, where that is another one
+/// than ours: one that is still there.
+fn of_another_file(store: &Store, path: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let Some(id) = store.current()? else {
+        return Ok(None);
+    };
+    let known = store
+        .version(id)?
+        .and_then(|row| row.files.into_iter().next());
+    Ok(known
+        .map(|(known, _)| known)
+        .filter(|known| known != path && known.exists()))
 }
 
 /// A first version without a change.
@@ -273,6 +298,11 @@ impl Prepared {
         &mut self.store
     }
 
+    /// Why the instance must not be ready from its first moment on.
+    pub fn held_back(&self) -> Option<String> {
+        self.held_back.clone()
+    }
+
     /// Where commands go.
     pub fn commands(&self) -> SyncSender<Command> {
         self.commands.clone()
@@ -302,8 +332,21 @@ impl Prepared {
                 .is_deploy(self.options.container),
             rejected,
         };
+        let passed_over = match &file {
+            Ok(content) => self.store.passed_over()?.as_deref() == Some(&content.hash),
+            Err(_) => false,
+        };
         match (at_start(guard, &beside), file) {
-            (AtStart::Same, Ok(content)) => self.serves = content,
+            (AtStart::Gate, Ok(_)) if passed_over => {
+                self.drift = Some(passed_over_text(self.version));
+            }
+            (AtStart::Same, Ok(content)) => {
+                // What was adopted and failed the check is no better for a restart.
+                if self.adopted {
+                    self.held_back = unready(&content, &mut self.said);
+                }
+                self.serves = content;
+            }
             (AtStart::Adopt, Ok(content)) => {
                 let why = "changed before the start";
                 self.version = adopt(&mut self.store, &content, why, &mut self.said);
@@ -364,6 +407,7 @@ impl Prepared {
             current: self.serves,
             proposed: BTreeMap::new(),
             to_write: BTreeMap::new(),
+            replaced: None,
             watch: self.watch,
             next_poll: now,
             next_look: now,
@@ -459,6 +503,24 @@ impl Keeper {
 pub(super) fn held_text(version: u64) -> String {
     format!(
         "the settings file was changed by nobody's `plimsoll apply`: version {version} serves; apply the file, or write it back"
+    )
+}
+
+pub(super) fn passed_over_text(serves: u64) -> String {
+    format!(
+        "version {serves} serves and is not in the settings file; the file's next change takes its place"
+    )
+}
+
+/// The file was refused for what is not its own fault.
+pub(super) fn waits_text(version: u64, state: State, why: Why, serves: u64) -> String {
+    let (word, detail) = crate::settings::store::state_words(state);
+    let help = match why {
+        Why::RestartOnly => "a restart takes it",
+        _ => "a restart, or `plimsoll apply`, tries it again",
+    };
+    format!(
+        "the settings file says what was {word} as version {version} ({detail}): version {serves} serves; {help}"
     )
 }
 

@@ -1,13 +1,13 @@
 //! The settings file and what serves: where they differ, who is asked.
 
 use super::actions::Manner;
-use super::boot::{held_text, rejected_text};
+use super::boot::{held_text, passed_over_text, rejected_text, waits_text};
 use super::{Drift, Keeper};
 use crate::settings::content::{Content, brief};
 use crate::settings::store::now_ms;
 use crate::watch::Kind;
 use config::SettingsSource;
-use config::rollout::{OnChange, Origin, on_change};
+use config::rollout::{OnChange, Origin, State, on_change};
 use events::snapshot::Snapshot;
 use events::{Guard, GuardMode};
 use std::path::PathBuf;
@@ -35,7 +35,9 @@ impl Keeper {
     /// Looks at the files.
     pub(super) fn poll_files(&mut self) {
         let changes = self.watch.poll();
-        let Some(first) = changes.first() else {
+        // A file that has another content is what counts among several.
+        let content = |c: &&crate::watch::Change| matches!(c.kind, Kind::Content(_));
+        let Some(first) = changes.iter().find(content).or(changes.first()) else {
             return;
         };
         if self.drift_guard() == GuardMode::Off {
@@ -118,6 +120,10 @@ impl Keeper {
         if self.drift.take().is_some() {
             tracing::info!("the settings file says again what serves");
         }
+        let at = self.now();
+        self.driver
+            .withdraw(at, "the settings file says again what served before");
+        self.act();
         if content.plan != self.current.plan && self.driver.open().is_none() {
             match self.data.adopt(content.plan.clone()) {
                 Ok(_) => {
@@ -169,7 +175,14 @@ impl Keeper {
         self.data
             .state_rejected(self.turned_down.as_deref().and_then(brief));
         let says = peers_reject(snapshot, &self.current.hash);
-        if self.unproven && says && self.drift_guard() == GuardMode::Enforce {
+        if snapshot.guards.off.is_some() {
+            // The one switch: a person answers for what serves.
+            self.hold_back(None);
+        } else if self.unproven
+            && says
+            && self.held_back.is_none()
+            && self.drift_guard() == GuardMode::Enforce
+        {
             self.hold_back(Some(PEER.to_owned()));
         } else if self.held_back.as_deref() == Some(PEER) {
             self.hold_back(None);
@@ -197,9 +210,18 @@ impl Keeper {
                 rejected_text(version, state, serves)
             }
             _ if self.source() == SettingsSource::Store => held_text(serves),
-            _ => format!(
-                "version {serves} serves and is not in the settings file; the file's next change takes its place"
-            ),
+            _ => match self.store.newest_end(&content.hash) {
+                Ok(Some((version, state @ State::Refused(why)))) => {
+                    waits_text(version, state, why, serves)
+                }
+                _ => {
+                    // A restart must not undo what a person ordered.
+                    if let Err(error) = self.store.pass_over(&content.hash) {
+                        tracing::error!(%error, "that the file was passed over is not written down");
+                    }
+                    passed_over_text(serves)
+                }
+            },
         };
         if self.drift_guard() == GuardMode::Enforce {
             self.drifted(text);

@@ -1,6 +1,6 @@
 //! Writing the settings file, where `plimsoll apply` is its only author.
 
-use super::Keeper;
+use super::{Keeper, Replaced};
 use crate::settings::store::VersionRow;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -14,9 +14,10 @@ const RESTORES_MAX: usize = 3;
 const RESTORES_IN: Duration = Duration::from_secs(600);
 
 impl Keeper {
-    /// The text goes to the settings file when its version stays.
-    pub(super) fn write_when_applied(&mut self, version: u64, text: &str) {
-        if self.driver.current().version == version {
+    /// The text goes to the settings file when all of its version serves: then
+    /// RELOAD, whoever sends it, reads what serves.
+    pub(super) fn write_when_it_serves(&mut self, version: u64, text: &str) {
+        if self.serving_version() == version {
             return self.write_file(version, text);
         }
         if self.proposed.contains_key(&version) {
@@ -29,7 +30,7 @@ impl Keeper {
         match row.files.first() {
             Some((_, text)) if row.files.len() == 1 && !text.contains(config::MASKED) => {
                 let text = text.clone();
-                self.write_when_applied(version, &text);
+                self.write_when_it_serves(version, &text);
             }
             _ => tracing::warn!(
                 version,
@@ -43,14 +44,35 @@ impl Keeper {
         if std::fs::read(&path).is_ok_and(|now| now == text.as_bytes()) {
             return;
         }
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
         match write(&path, text) {
-            Ok(()) => tracing::info!(version, path = %path.display(), "settings file written"),
+            Ok(()) => {
+                tracing::info!(version, path = %path.display(), "settings file written");
+                if self.driver.open().is_some() {
+                    let written = text.to_owned();
+                    self.replaced = Some(Replaced {
+                        version,
+                        before,
+                        written,
+                    });
+                }
+            }
             Err(error) => tracing::error!(
                 %error,
                 version,
                 path = %path.display(),
                 "the settings file was not written: it says something that does not serve"
             ),
+        }
+    }
+
+    /// The version did not stay: the file says again what it said before, unless
+    /// somebody wrote it since.
+    pub(super) fn write_back(&mut self, replaced: Replaced) {
+        let path = self.options.path.clone();
+        let ours = std::fs::read(&path).is_ok_and(|now| now == replaced.written.as_bytes());
+        if ours && let Err(error) = write(&path, &replaced.before) {
+            tracing::error!(%error, path = %path.display(), "the settings file was not written back");
         }
     }
 
@@ -105,7 +127,9 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     name.push(".plimsoll-new");
     let new: PathBuf = path.with_file_name(name);
     let written = (|| {
-        let mut file = File::create(&new)?;
+        // One that an earlier end left behind; never through somebody's symlink.
+        let _ = std::fs::remove_file(&new);
+        let mut file = File::options().write(true).create_new(true).open(&new)?;
         let mode = before.as_ref().map_or(0o600, |m| m.mode() & 0o7777);
         file.set_permissions(Permissions::from_mode(mode))?;
         if let Some(before) = &before {

@@ -180,7 +180,8 @@ pub fn git(versions: &[VersionText]) -> String {
             other => other,
         };
         let who: String = line.actor.chars().map(tame).collect();
-        let mut message = format!("Version {}: {}", line.version, state_words(line));
+        // Only what never changes: two exports of one history are one line of commits.
+        let mut message = format!("Version {} by {}", line.version, line.origin);
         if !line.reason.is_empty() {
             let _ = write!(message, "\n\n{}", line.reason);
         }

@@ -51,7 +51,10 @@ fn socket(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<PathBuf> {
             .with_context(|| format!("no API socket is in {}", path.display()));
     }
     if let Some(dir) = &args.state {
-        return Ok(dir.join("api.sock"));
+        // The pooler says there where its socket is.
+        let named = std::fs::read_to_string(dir.join(control::api::POINTER));
+        let path = named.map(|text| PathBuf::from(text.trim_end()));
+        return Ok(path.unwrap_or_else(|_| dir.join("api.sock")));
     }
     let known = || FILES.iter().map(PathBuf::from).find(|file| file.exists());
     if let Some(plan) = file
@@ -65,7 +68,8 @@ fn socket(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<PathBuf> {
             plan.unix_socket_dir.as_deref(),
             plan.unix_socket_port,
         );
-        if let Some(path) = path.filter(|path| path.exists()) {
+        // Where a file says which pooler is meant, no other one is.
+        if let Some(path) = path {
             return Ok(path);
         }
     }

@@ -403,3 +403,165 @@ fn what_one_instance_turned_down_another_does_not_take() {
     world.until("ready", |s| s.held_back.is_none());
     world.running.stop();
 }
+
+impl World {
+    fn reload(&self) -> Result<Vec<String>, Vec<String>> {
+        let (reply, answer) = channel();
+        let command = Command::Reload {
+            actor: "SIGHUP".to_owned(),
+            reply,
+        };
+        self.running.commands().send(command).expect("it runs");
+        answer
+            .recv_timeout(Duration::from_secs(20))
+            .expect("an answer")
+    }
+}
+
+#[test]
+fn what_needs_a_restart_is_taken_by_the_restart() {
+    let dir = Dir::new("restart");
+    dir.write(&text(20, DEPLOY));
+    let world = start(prepared(&dir), Verdict::Fine);
+    let mixed = format!("{}[process]\nworkers = 3\n", text(25, DEPLOY));
+    dir.write(&mixed);
+    let status = world.until("held", |s| s.drift.is_some());
+    let drift = status.drift.unwrap_or_default();
+    assert!(drift.contains("a restart takes it"), "{drift}");
+    world.running.stop();
+    let prepared = prepared(&dir);
+    assert_eq!(prepared.plan().workers, Some(3), "at once");
+    let world = start(prepared, Verdict::Fine);
+    world.until("the rest", |s| s.version > 1 && s.drift.is_none());
+    assert_eq!(world.size(), Fixed(25));
+    world.running.stop();
+}
+
+#[test]
+fn a_file_that_is_put_back_takes_its_change_back() {
+    let dir = Dir::new("back");
+    dir.write(&text(20, DEPLOY));
+    let world = start(prepared(&dir), Verdict::Fine);
+    dir.write(&text(25, DEPLOY));
+    world.until("serves", |s| s.version == 2);
+    dir.write(&text(20, DEPLOY));
+    world.until("back", |s| s.version == 1 && s.open.is_none());
+    assert_eq!(world.size(), Fixed(20));
+    // It was no fault of the texts: the same file is taken another day.
+    dir.write(&text(25, DEPLOY));
+    world.until("again", |s| s.version == 3);
+    assert_eq!(world.size(), Fixed(25));
+    world.running.stop();
+}
+
+#[test]
+fn a_stray_signal_undoes_neither_an_apply_nor_a_rollback() {
+    let dir = Dir::new("signal");
+    dir.write(&text(20, STORE));
+    let world = start(prepared(&dir), Verdict::Fine);
+    world.apply(text(25, STORE), false).expect("begun");
+    world.until("serves", |s| s.version == 2);
+    world.reload().expect("the file says the same");
+    assert_eq!(world.size(), Fixed(25));
+    let ask = RollbackAsk {
+        actor: "anna".to_owned(),
+        ..RollbackAsk::default()
+    };
+    world.ask(|r| Ask::Rollback(ask, r)).expect("begun");
+    world.until("back", |s| s.open.is_none());
+    assert_eq!(world.size(), Fixed(20));
+    assert!(
+        std::fs::read_to_string(dir.file())
+            .expect("read")
+            .contains("size = 20")
+    );
+    world.reload().expect("the file says the same");
+    assert_eq!(world.size(), Fixed(20));
+    world.running.stop();
+}
+
+#[test]
+fn a_rescue_outlives_a_restart_with_the_old_file() {
+    let dir = Dir::new("rescue");
+    let quick = "[settings]\nsource = \"deploy\"\nwatch = \"1s\"";
+    dir.write(&text(15, quick));
+    let world = start(prepared(&dir), Verdict::Fine);
+    world.apply(text(20, quick), true).expect("begun");
+    world.until("applied", |s| s.version == 2 && s.open.is_none());
+    world.running.stop();
+    let world = start(prepared(&dir), Verdict::Fine);
+    let status = world.status();
+    assert_eq!((status.version, status.open), (2, None));
+    assert_eq!(world.size(), Fixed(20));
+    assert!(
+        status
+            .drift
+            .unwrap_or_default()
+            .contains("the file's next change")
+    );
+    dir.write(&text(22, quick));
+    world.until("the file's next change", |s| s.version == 3);
+    world.running.stop();
+}
+
+#[test]
+fn a_history_that_cannot_be_used_does_not_keep_anybody_from_serving() {
+    let dir = Dir::new("damaged");
+    dir.write(&text(20, STORE));
+    start(prepared(&dir), Verdict::Fine).running.stop();
+    let db = rusqlite::Connection::open(dir.0.join("state/settings.db")).expect("opened");
+    db.execute_batch("DROP TABLE meta").expect("damaged");
+    drop(db);
+    let first = prepared(&dir);
+    assert_eq!(first.directory(), None, "in memory");
+    assert_eq!(first.plan().default_pool_size, Fixed(20));
+
+    // Another pooler's history is not ours, while its file is there.
+    let ours = Dir::new("borrowed");
+    ours.write(&text(30, STORE));
+    let theirs = Dir::new("lender");
+    theirs.write(&text(20, STORE));
+    start(prepared(&theirs), Verdict::Fine).running.stop();
+    let borrowed = Options {
+        state: StateDirectory::At(theirs.0.join("state")),
+        ..options(&ours)
+    };
+    let Ok(second) = prepare(borrowed) else {
+        panic!("it serves");
+    };
+    assert_eq!(second.plan().default_pool_size, Fixed(30));
+    assert_eq!(second.directory(), None);
+
+    // A directory that others may write is nobody's own, and is left as it is.
+    use std::os::unix::fs::PermissionsExt;
+    let shared = Dir::new("shared");
+    shared.write(&text(20, STORE));
+    let open = std::fs::Permissions::from_mode(0o1777);
+    std::fs::set_permissions(&shared.0, open).expect("set");
+    let there = Options {
+        state: StateDirectory::At(shared.0.clone()),
+        ..options(&shared)
+    };
+    let Ok(third) = prepare(there) else {
+        panic!("it serves");
+    };
+    assert_eq!(third.directory(), None);
+    let mode = std::fs::metadata(&shared.0)
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o1777);
+}
+
+#[test]
+fn a_person_can_make_an_instance_ready() {
+    let dir = Dir::new("ready");
+    dir.write(&text(20, STORE).replace("size = 20", "size = 20\nmin = 30"));
+    let world = start(prepared(&dir), Verdict::Fine);
+    assert!(world.status().held_back.is_some());
+    let same = std::fs::read_to_string(dir.file()).expect("read");
+    let error = world.apply(same, true).expect_err("it serves already");
+    assert_eq!(error.kind, "same");
+    assert_eq!(world.status().held_back, None);
+    world.running.stop();
+}

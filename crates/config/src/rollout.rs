@@ -271,7 +271,6 @@ pub const fn begin() -> (State, Task) {
 pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task), Illegal> {
     use Input as I;
     use State as S;
-    let illegal = Err(Illegal { state, input });
     Ok(match (state, input) {
         (_, I::Restarted) => restarted(nature, state),
         (S::Checking, I::Checked(_)) if nature.restart_only => end(S::Refused(Why::RestartOnly)),
@@ -286,8 +285,8 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
         (S::Probing, I::Probed(false)) => end(S::Refused(Why::Probe)),
         // There is no half of an address: it switches at the first step.
         (S::Probing, I::Probed(true)) => stage(1, parts(nature)),
-        (S::Checking | S::Predicting | S::Probing, I::RollbackAsked) => {
-            end(S::Refused(Why::Person))
+        (S::Checking | S::Predicting | S::Probing, I::RollbackAsked | I::Withdrawn) => {
+            end(S::Refused(whose(input)))
         }
         (S::Checking | S::Predicting | S::Probing, I::Superseded) => {
             end(S::Refused(Why::Superseded))
@@ -324,9 +323,7 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
             I::Judged(_),
         ) if step < of => stage(step + 1, of),
         (S::Staging { serves: true, .. }, I::Judged(_)) => (S::Watching, Task::Watch),
-        (S::Staging { .. } | S::Watching, I::RollbackAsked) => revert(Why::Person),
-        (S::Checking | S::Predicting | S::Probing, I::Withdrawn) => end(S::Refused(Why::Withdrawn)),
-        (S::Staging { .. } | S::Watching, I::Withdrawn) => revert(Why::Withdrawn),
+        (S::Staging { .. } | S::Watching, I::RollbackAsked | I::Withdrawn) => revert(whose(input)),
 
         (S::Watching, I::Judged(Verdict::Worse)) if !nature.now => revert(Why::Hurts),
         (S::Watching, I::Judged(_)) => (S::Watching, Task::Watch),
@@ -338,8 +335,16 @@ pub fn next(nature: Nature, state: State, input: Input) -> Result<(State, Task),
         (S::Reverting(why), I::RollbackAsked | I::Withdrawn | I::Judged(_)) => {
             (S::Reverting(why), Task::ServeOld)
         }
-        _ => return illegal,
+        _ => return Err(Illegal { state, input }),
     })
+}
+
+/// Whose wish a way back is.
+fn whose(input: Input) -> Why {
+    match input {
+        Input::Withdrawn => Why::Withdrawn,
+        _ => Why::Person,
+    }
 }
 
 fn checked(nature: Nature) -> (State, Task) {

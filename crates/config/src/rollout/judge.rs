@@ -81,6 +81,16 @@ pub struct JudgeSettings {
     pub watch: Duration,
 }
 
+impl JudgeSettings {
+    /// The usual ones, with this time of watching.
+    pub fn watching(watch: Duration) -> JudgeSettings {
+        JudgeSettings {
+            watch,
+            ..JudgeSettings::default()
+        }
+    }
+}
+
 impl Default for JudgeSettings {
     fn default() -> Self {
         JudgeSettings {

@@ -10,6 +10,7 @@ mod answering;
 mod asks;
 mod boot;
 mod drift;
+mod texts;
 mod writing;
 
 use super::content::{Content, Secrets};

@@ -5,6 +5,7 @@
 //! Each write is one transaction that is on disk before the call returns. What
 //! cannot be read is left as it is, and the pooler serves without a history.
 
+mod error;
 mod rows;
 
 use config::rollout::{Nature, Origin, State, Why};
@@ -13,6 +14,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use error::StoreError;
+use rows::make_current;
 pub use rows::{ChangeRow, EventRow, VersionRow};
 pub(crate) use rows::{state_from, state_words};
 
@@ -31,45 +34,6 @@ const EVENTS_MAX: i64 = 100_000;
 const KILLED_MAX: u32 = 2;
 /// Another reader may hold the file for a moment.
 const BUSY: Duration = Duration::from_secs(2);
-
-/// Why there is no history.
-#[derive(Debug)]
-pub enum StoreError {
-    /// Another process has it.
-    Locked(PathBuf),
-    /// A newer binary wrote it.
-    Newer(i64),
-    /// The directory or the lock cannot be used.
-    Io(PathBuf, std::io::Error),
-    /// SQLite says no: damaged, full, read only.
-    Sqlite(rusqlite::Error),
-}
-
-impl std::fmt::Display for StoreError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StoreError::Locked(path) => write!(
-                f,
-                "another process keeps its history in {}: give each its own state directory",
-                path.display()
-            ),
-            StoreError::Newer(schema) => write!(
-                f,
-                "a newer plimsoll wrote the history (schema {schema}, this one knows {SCHEMA}): it is left alone"
-            ),
-            StoreError::Io(path, error) => write!(f, "{}: {error}", path.display()),
-            StoreError::Sqlite(error) => write!(f, "the history cannot be written: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> StoreError {
-        StoreError::Sqlite(error)
-    }
-}
 
 /// What a result of the store is.
 pub type Stored<T> = Result<T, StoreError>;
@@ -99,16 +63,6 @@ pub struct NewVersion<'a> {
     pub files: &'a [(PathBuf, String)],
     /// Its number is higher than this one: another was given without being written.
     pub above: u64,
-}
-
-impl StoreError {
-    /// Another try will not do: what the row refers to is not there.
-    pub fn is_lasting(&self) -> bool {
-        let StoreError::Sqlite(error) = self else {
-            return false;
-        };
-        error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
-    }
 }
 
 impl Store {
@@ -183,32 +137,6 @@ impl Store {
             _lock: None,
             directory: Some(directory.to_owned()),
         })
-    }
-
-    /// As if the disk had no room for another page.
-    #[cfg(test)]
-    pub(crate) fn fill_up(&mut self) {
-        let pages: i64 = self
-            .db
-            .query_row("PRAGMA page_count", [], |row| row.get(0))
-            .expect("a number");
-        let _: i64 = self
-            .db
-            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
-                row.get(0)
-            })
-            .expect("set");
-        // What is left of the last page, and pages that were freed.
-        let filled = (0..10_000).any(|n| {
-            let text = format!("{n:0>4000}");
-            self.db
-                .execute(
-                    "INSERT INTO event (version, at, what, text) VALUES (0, 0, '', ?1)",
-                    [text],
-                )
-                .is_err()
-        });
-        assert!(filled, "no end of the room");
     }
 
     /// Where it is; `None`: in memory.
@@ -509,14 +437,6 @@ impl Store {
             .flatten();
         Ok(found.map(|n| n as u64))
     }
-}
-
-fn make_current(write: &Transaction<'_>, version: u64) -> Stored<()> {
-    write.execute(
-        "INSERT INTO meta (key, value) VALUES ('current', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
-        [version as i64],
-    )?;
-    Ok(())
 }
 
 fn event(write: &Transaction<'_>, version: u64, what: &str, text: &str) -> Stored<()> {

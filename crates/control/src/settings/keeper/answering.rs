@@ -280,7 +280,7 @@ impl Keeper {
         {
             // Log rotation and hooks send HUP too: they bring nothing back.
             let serves = self.serving_version();
-            let text = super::boot::rejected_text(version, state, serves);
+            let text = super::texts::rejected_text(version, state, serves);
             return drop(reply.send(Err(vec![text])));
         }
         let same_version = content.hash == self.current.hash && self.driver.open().is_none();

@@ -13,17 +13,21 @@
 //!
 //! Where the guard of drift does not enforce, the file serves as it is.
 
-use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running, StateDirectory};
+mod history;
+
+use super::texts::{held_text, passed_over_text, rejected_text};
+use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running};
 use crate::settings::content::{Content, short};
 use crate::settings::figures::Figures;
 use crate::settings::gate;
-use crate::settings::store::{ChangeRow, NewVersion, Store, StoreError, VersionRow, now_ms};
-use crate::watch::{BYTES_MAX, Watch, read_bounded};
+use crate::settings::store::{ChangeRow, Store, StoreError, now_ms};
+use crate::watch::Watch;
 use config::rollout::{
     AtStart, Beside, Current, Driver, JudgeSettings, Origin, Proposal, State, Why, at_start,
 };
 use config::{Errors, Plan};
 use events::{Guard, GuardMode};
+use history::{adopt, current, open_ours, stated_directory};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,24 +86,8 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
     let watch = Watch::new([options.path.clone()]);
     let file = Content::read(&options.path, &options.overrides, &options.secrets);
     let mut said = Vec::new();
-    let directory = match &file {
-        Ok(content) => content.plan.keeping.directory.clone(),
-        Err(_) => {
-            let bytes = read_bounded(&options.path, BYTES_MAX).unwrap_or_default();
-            config::state_directory(&options.path, &String::from_utf8_lossy(&bytes))
-        }
-    };
-    let mut store = open_store(&options.state, directory.as_deref(), &mut said)?;
-    if let Some(other) = of_another_file(&store, &options.path)? {
-        said.push(format!(
-            "the history is that of {}: give each pooler a state directory of its own; this one has none now",
-            other.display()
-        ));
-        store = Store::in_memory()?;
-    }
-    if store.current()?.is_none() {
-        adopt_baseline(&options, &mut store, &mut said);
-    }
+    let directory = stated_directory(&options, &file);
+    let mut store = open_ours(&options, directory.as_deref(), &mut said)?;
     let current = current(&store, &options, file.as_ref().ok(), &mut said)?;
     let (commands, inbox) = sync_channel(COMMANDS_MAX);
     let mut prepared = match (file, current) {
@@ -154,126 +142,6 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
     let path = prepared.options.path.clone();
     prepared.watch.set_paths(files.into_iter().chain([path]));
     Ok(prepared)
-}
-
-fn open_store(
-    state: &StateDirectory,
-    stated: Option<&Path>,
-    said: &mut Vec<String>,
-) -> Result<Store, StoreError> {
-    let places: Vec<PathBuf> = match (state, stated) {
-        (StateDirectory::At(path), _) => vec![path.clone()],
-        (StateDirectory::Usual(_), Some(path)) => vec![path.to_owned()],
-        (StateDirectory::Usual(places), None) => places.clone(),
-    };
-    for place in &places {
-        match Store::open(place).and_then(Store::readable) {
-            Ok(store) => return Ok(store),
-            Err(error) => said.push(format!("no history: {error}")),
-        }
-    }
-    if places.is_empty() {
-        said.push(
-            "no state directory: the history of settings ends with the process; name one with --state or `directory` in [state]"
-                .to_owned(),
-        );
-    }
-    Store::in_memory()
-}
-
-/// The settings file that the history belongs to, where that is another one
-/// than ours: one that is still there.
-fn of_another_file(store: &Store, path: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let Some(id) = store.current()? else {
-        return Ok(None);
-    };
-    let known = store
-        .version(id)?
-        .and_then(|row| row.files.into_iter().next());
-    Ok(known
-        .map(|(known, _)| known)
-        .filter(|known| known != path && known.exists()))
-}
-
-/// A first version without a change.
-fn adopt(store: &mut Store, content: &Content, why: &str, said: &mut Vec<String>) -> u64 {
-    let new = NewVersion {
-        hash: &content.hash,
-        origin: Origin::Boot,
-        actor: ITSELF,
-        reason: why,
-        temporary: false,
-        files: &content.files,
-        above: 0,
-    };
-    let added = store.add_version(&new);
-    // A number that no version of the history has.
-    let version = match &added {
-        Ok(version) => *version,
-        Err(_) => store.last().unwrap_or(0) + 1,
-    };
-    let adopted = added.and_then(|version| store.adopt(version, why));
-    if let Err(error) = adopted {
-        said.push(format!("the history is not written: {error}"));
-    }
-    version
-}
-
-fn adopt_baseline(options: &Options, store: &mut Store, said: &mut Vec<String>) {
-    let Some(baseline) = &options.baseline else {
-        return;
-    };
-    // It is compared with the settings file, so it stands in its place.
-    let read = std::fs::read_to_string(baseline).map_err(|e| e.to_string());
-    let content = read.and_then(|text| {
-        let given = [(options.path.clone(), text)];
-        Content::of(&options.path, &given, &options.overrides, &options.secrets)
-            .map_err(|errors| errors.render())
-    });
-    match content {
-        Ok(content) => drop(adopt(store, &content, "the baseline", said)),
-        Err(error) => said.push(format!(
-            "the baseline {} is not used: {error}",
-            baseline.display()
-        )),
-    }
-}
-
-/// What serves by the history, with the secrets of today.
-fn current(
-    store: &Store,
-    options: &Options,
-    file: Option<&Content>,
-    said: &mut Vec<String>,
-) -> Result<Option<(VersionRow, Content)>, StoreError> {
-    let Some(id) = store.current()? else {
-        return Ok(None);
-    };
-    let Some(row) = store.version(id)? else {
-        return Ok(None);
-    };
-    let path = &options.path;
-    // The file may lie elsewhere than at the last start.
-    let files: Vec<(PathBuf, String)> = row
-        .files
-        .iter()
-        .enumerate()
-        .map(|(at, (known, text))| (if at == 0 { path } else { known }.clone(), text.clone()))
-        .collect();
-    let Ok(mut content) = Content::of(path, &files, &options.overrides, &options.secrets) else {
-        return Ok(None);
-    };
-    let itself = content.plan.clone();
-    let secrets = file.map_or(&itself, |file| &file.plan);
-    let missing = config::with_secrets_of(&mut content.plan, secrets);
-    if !missing.is_empty() {
-        said.push(format!(
-            "version {id} of the history cannot serve: its secrets stood in the settings file and are gone ({}); keep them in a password_file",
-            missing.join(", ")
-        ));
-        return Ok(None);
-    }
-    Ok(Some((row, content)))
 }
 
 /// Why the instance is not ready: what serves fails the check, and nothing
@@ -388,10 +256,7 @@ impl Prepared {
             history = self.store.directory().map(|d| d.display().to_string()),
             "settings serve"
         );
-        let settings = JudgeSettings {
-            watch: self.serves.plan.keeping.watch,
-            ..JudgeSettings::default()
-        };
+        let judging = JudgeSettings::watching(self.serves.plan.keeping.watch);
         let current = Current {
             version: self.version,
             plan: Arc::new(self.serves.plan.clone()),
@@ -400,7 +265,7 @@ impl Prepared {
         let snapshot = data.snapshot();
         let now = Instant::now();
         let mut keeper = Keeper {
-            driver: Driver::new(current, settings),
+            driver: Driver::new(current, judging),
             options: self.options,
             figures: Arc::clone(&figures),
             store: self.store,
@@ -498,36 +363,4 @@ impl Keeper {
             .resume(self.now(), proposal, open.nature, open.state);
         self.act();
     }
-}
-
-pub(super) fn held_text(version: u64) -> String {
-    format!(
-        "the settings file was changed by nobody's `plimsoll apply`: version {version} serves; apply the file, or write it back"
-    )
-}
-
-pub(super) fn passed_over_text(serves: u64) -> String {
-    format!(
-        "version {serves} serves and is not in the settings file; the file's next change takes its place"
-    )
-}
-
-/// The file was refused for what is not its own fault.
-pub(super) fn waits_text(version: u64, state: State, why: Why, serves: u64) -> String {
-    let (word, detail) = crate::settings::store::state_words(state);
-    let help = match why {
-        Why::RestartOnly => "a restart takes it",
-        _ => "a restart, or `plimsoll apply`, tries it again",
-    };
-    format!(
-        "the settings file says what was {word} as version {version} ({detail}): version {serves} serves; {help}"
-    )
-}
-
-pub(super) fn rejected_text(version: u64, state: State, serves: u64) -> String {
-    let (word, detail) = crate::settings::store::state_words(state);
-    let word = word.replace('_', " ");
-    format!(
-        "the settings file says what was {word} as version {version} ({detail}): version {serves} serves; change the file, or `plimsoll apply` it"
-    )
 }

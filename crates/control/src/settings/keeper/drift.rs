@@ -1,7 +1,7 @@
 //! The settings file and what serves: where they differ, who is asked.
 
 use super::actions::Manner;
-use super::boot::{held_text, passed_over_text, rejected_text, waits_text};
+use super::texts::{held_text, passed_over_text, rejected_text, waits_text};
 use super::{Drift, Keeper};
 use crate::settings::content::{Content, brief};
 use crate::settings::store::now_ms;

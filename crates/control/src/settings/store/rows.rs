@@ -1,7 +1,7 @@
 //! Rows of the history, and how their values are written.
 
 use config::rollout::{Nature, Origin, State, Why};
-use rusqlite::Row;
+use rusqlite::{Row, Transaction};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -106,6 +106,14 @@ pub struct EventRow {
     pub what: String,
     /// A sentence; may be empty.
     pub text: String,
+}
+
+pub(super) fn make_current(write: &Transaction<'_>, version: u64) -> rusqlite::Result<()> {
+    write.execute(
+        "INSERT INTO meta (key, value) VALUES ('current', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
+        [version as i64],
+    )?;
+    Ok(())
 }
 
 pub(super) fn version(row: &Row<'_>) -> rusqlite::Result<VersionRow> {

@@ -230,3 +230,30 @@ fn what_gives_way_does_not_make_good_what_was_turned_down() {
     enter(&mut store, good, 0, State::Applied);
     assert_eq!(rejected(&store), None);
 }
+
+impl Store {
+    /// As if the disk had no room for another page.
+    pub(crate) fn fill_up(&mut self) {
+        let pages: i64 = self
+            .db
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .expect("a number");
+        let _: i64 = self
+            .db
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
+                row.get(0)
+            })
+            .expect("set");
+        // What is left of the last page, and pages that were freed.
+        let filled = (0..10_000).any(|n| {
+            let text = format!("{n:0>4000}");
+            self.db
+                .execute(
+                    "INSERT INTO event (version, at, what, text) VALUES (0, 0, '', ?1)",
+                    [text],
+                )
+                .is_err()
+        });
+        assert!(filled, "no end of the room");
+    }
+}

@@ -95,7 +95,7 @@ pub struct RunArgs {
 
     /// Directory of the history of settings
     ///
-    /// Without it: `directory` in [state], else STATE_DIRECTORY, else /var/lib/plimsoll where it is
+    /// Without it: `directory` in the section state, else STATE_DIRECTORY, else /var/lib/plimsoll where it is
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 

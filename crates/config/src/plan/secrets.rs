@@ -23,7 +23,7 @@ pub enum SecretRef {
     Env(String),
     /// `password_command`: what a command prints.
     Command(SecretCommand),
-    /// A line of the user file, [`Plan::auth_file`].
+    /// A line of the user file, [`crate::Plan::auth_file`].
     UserFile,
 }
 

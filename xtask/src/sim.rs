@@ -25,7 +25,11 @@ of sessions, kinds of replies, reasons of closes and refusals.
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     let settings = args.iter().any(|arg| arg == "--settings");
-    let campaign = if settings { "settings_campaign" } else { "campaign" };
+    let campaign = if settings {
+        "settings_campaign"
+    } else {
+        "campaign"
+    };
     let mut all = vec!["run", "--release", "-p", "plimsoll-sim"];
     all.extend(["--example", campaign, "--"]);
     all.extend(args.iter().map(String::as_str));

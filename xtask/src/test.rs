@@ -21,12 +21,12 @@ End-to-end tests need PostgreSQL: `cargo xtask deps` installs it.";
 pub(crate) const PROFILE: &str = "test-fast";
 
 /// In seconds. Together with the checks at most 20 minutes; a test adds them up.
-const BUILD_S: u64 = 400;
-const UNIT_S: u64 = 150;
-const DOC_EXAMPLES_S: u64 = 45;
+const BUILD_S: u64 = 330;
+const UNIT_S: u64 = 120;
+const DOC_EXAMPLES_S: u64 = 30;
 const INSTRUCTIONS_S: u64 = 15;
-const SIMULATOR_S: u64 = 60;
-const END_TO_END_S: u64 = 400;
+const SIMULATOR_S: u64 = 30;
+const END_TO_END_S: u64 = 360;
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;

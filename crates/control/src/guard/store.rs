@@ -11,7 +11,7 @@ pub(super) use rows::lacks;
 
 use super::difference::Difference;
 use super::observe::Observed;
-use crate::settings::store::{StoreError, Stored};
+use crate::settings::store::{StoreError, Stored, settled};
 use key::{key, random};
 use rows::{SCHEMA_1, VERSION, event, file_id, read_version, trim, version_id, words};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -186,25 +186,7 @@ impl Store {
     }
 
     fn prepare(&self, path: &Path) -> Stored<()> {
-        self.db.busy_timeout(BUSY)?;
-        let schema: i64 = self
-            .db
-            .query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if schema > SCHEMA {
-            return Err(StoreError::Newer(schema));
-        }
-        let sound: String = self
-            .db
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if sound != "ok" {
-            let what = std::io::Error::other(format!("damaged: {sound}"));
-            return Err(StoreError::Io(path.to_owned(), what));
-        }
-        let _: String = self
-            .db
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        self.db
-            .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        let schema = settled(&self.db, path, (SCHEMA, BUSY))?;
         if schema < 1 {
             // Two may begin at once: who comes second finds it made.
             let made = self.db.execute_batch(SCHEMA_1);

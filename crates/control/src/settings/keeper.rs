@@ -17,6 +17,7 @@ use super::content::{Content, Secrets};
 use super::figures::Figures;
 use super::gate::Prediction;
 use super::store::{ChangeRow, Store};
+use crate::guard::Limit;
 use crate::watch::Watch;
 use config::rollout::{Answer, Driver};
 use config::{Overrides, Plan};
@@ -174,7 +175,7 @@ struct Keeper {
     unproven: bool,
     /// The file changed while another change was open.
     file_waits: bool,
-    restores: Vec<Instant>,
+    restores: Limit,
     waiters: Vec<Waiter>,
     retry: Option<(Instant, Answer)>,
     notes: Vec<String>,

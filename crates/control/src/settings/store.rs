@@ -6,6 +6,7 @@
 //! cannot be read is left as it is, and the pooler serves without a history.
 
 mod error;
+mod file;
 mod rows;
 
 use config::rollout::{Nature, Origin, State, Why};
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use error::StoreError;
+use file::lock;
+pub(crate) use file::settled;
 use rows::make_current;
 pub use rows::{ChangeRow, EventRow, VersionRow};
 pub(crate) use rows::{state_from, state_words};
@@ -24,8 +27,6 @@ pub(crate) use rows::{state_from, state_words};
 pub const SCHEMA: i64 = 1;
 /// The file in the state directory.
 const FILE: &str = "settings.db";
-/// Locked by the process that writes.
-const LOCK: &str = "lock";
 /// Versions that are kept; the oldest go first, never one that serves.
 pub const VERSIONS_MAX: i64 = 10_000;
 /// Events that are kept.
@@ -145,26 +146,7 @@ impl Store {
     }
 
     fn prepare(&self, path: &Path) -> Stored<()> {
-        self.db.busy_timeout(BUSY)?;
-        let schema: i64 = self
-            .db
-            .query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if schema > SCHEMA {
-            return Err(StoreError::Newer(schema));
-        }
-        // A file that is no database shows itself here, before anything is written.
-        let sound: String = self
-            .db
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if sound != "ok" {
-            let what = std::io::Error::other(format!("damaged: {sound}"));
-            return Err(StoreError::Io(path.to_owned(), what));
-        }
-        let _: String = self
-            .db
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        self.db
-            .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        let schema = settled(&self.db, path, (SCHEMA, BUSY))?;
         if schema < SCHEMA {
             if schema > 0 {
                 let backup = path.with_extension(format!("db.schema-{schema}"));
@@ -449,46 +431,6 @@ fn event(write: &Transaction<'_>, version: u64, what: &str, text: &str) -> Store
         params![write.last_insert_rowid(), EVENTS_MAX],
     )?;
     Ok(())
-}
-
-/// Makes the directory, for its owner alone, and takes its lock.
-fn lock(directory: &Path) -> Stored<File> {
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |error| StoreError::Io(path, error)
-    };
-    if !directory.is_dir() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(io(directory))?;
-    }
-    let mode = directory
-        .metadata()
-        .map_err(io(directory))?
-        .permissions()
-        .mode();
-    if mode & 0o022 != 0 {
-        // Not ours to close: it may be /tmp.
-        let what = std::io::Error::other("others may write there: name a directory of its own");
-        return Err(StoreError::Io(directory.to_owned(), what));
-    }
-    let path = directory.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io(&path))?;
-    let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-    match rustix::fs::flock(&file, exclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked(directory.to_owned())),
-        Err(error) => Err(StoreError::Io(path, error.into())),
-    }
 }
 
 /// Milliseconds since 1970, UTC.

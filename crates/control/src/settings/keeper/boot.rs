@@ -17,6 +17,7 @@ mod history;
 
 use super::texts::{held_text, passed_over_text, rejected_text};
 use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running};
+use crate::guard::Limit;
 use crate::settings::content::{Content, short};
 use crate::settings::figures::Figures;
 use crate::settings::gate;
@@ -285,7 +286,7 @@ impl Prepared {
             turned_down: self.turned_down,
             unproven: self.unproven,
             file_waits: false,
-            restores: Vec::new(),
+            restores: Limit::default(),
             waiters: Vec::new(),
             retry: None,
             notes: Vec::new(),

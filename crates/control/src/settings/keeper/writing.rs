@@ -1,17 +1,13 @@
 //! Writing the settings file, where `plimsoll apply` is its only author.
 
 use super::{Keeper, Replaced};
+use crate::guard::{NotWritten, managed};
 use crate::settings::store::VersionRow;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// A file that somebody else keeps writing is not fought over.
-const RESTORES_MAX: usize = 3;
-/// In this time.
-const RESTORES_IN: Duration = Duration::from_secs(600);
+use std::time::Instant;
 
 impl Keeper {
     /// The text goes to the settings file when all of its version serves: then
@@ -81,16 +77,11 @@ impl Keeper {
         if !self.current.plan.keeping.restore {
             return;
         }
-        let now = Instant::now();
-        self.restores
-            .retain(|at| now.duration_since(*at) < RESTORES_IN);
         let path = &self.options.path;
-        let why_not = if self.restores.len() >= RESTORES_MAX {
-            Some("it was written back three times in ten minutes; somebody writes it each time")
-        } else if is_managed(path) {
-            Some("it is a symlink or on a read-only mount: who manages it must mend it")
-        } else {
-            None
+        let why_not = match managed(path) {
+            Some(why) => Some(why),
+            None if !self.restores.take(Instant::now()) => Some(NotWritten::TooOften),
+            None => None,
         };
         if let Some(why) = why_not {
             tracing::warn!(path = %path.display(), "the settings file is not written back: {why}");
@@ -98,28 +89,19 @@ impl Keeper {
         }
         let version = self.driver.current().version;
         if let Ok(Some(row)) = self.store.version(version) {
-            self.restores.push(now);
             self.write_stored(version, &row);
             self.compare_file();
         }
     }
 }
 
-/// Somebody else's hand is on it: a ConfigMap's symlinks, a mount for reading.
-fn is_managed(path: &Path) -> bool {
-    let link = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink());
-    let read_only = rustix::fs::statvfs(path)
-        .is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
-    link || read_only
-}
-
 /// Replaces a file in one step, with its owner's and its mode: a reader sees the
 /// old text or the new one.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    if is_managed(path) {
+    if let Some(why) = managed(path) {
         return Err(io::Error::new(
             io::ErrorKind::ReadOnlyFilesystem,
-            "it is a symlink or on a read-only mount",
+            why.to_string(),
         ));
     }
     let before = std::fs::metadata(path).ok();

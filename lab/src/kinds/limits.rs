@@ -1,0 +1,290 @@
+//! Limits: ours, the server's, the application's own.
+
+use super::{Kind, USUAL_NEED};
+use crate::load::{App, Work};
+use diagnose::Cause;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Work that keeps a connection for a while without working the server.
+fn held(ms: u64) -> Vec<(u32, Work)> {
+    vec![
+        (2, Work::transaction(&["select n from items where id = {r}", "update items set n = n + 1 where id = {r}"], ms)),
+        (1, super::point()),
+    ]
+}
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        name: "limit_too_small.from_start",
+        truth: Some(Cause::LimitTooSmall),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            // Transactions of some length: so many clients need more connections than there are.
+            let ms = rng.between(20, 60);
+            plan.settings.size = rng.between(2, 3) as u32;
+            plan.apps[0].work(held(ms));
+            plan.apps[0].clients(20);
+            plan.apps[0].think(ms as f64 * 1.5);
+            plan.hurts_at_once = true;
+        },
+        strike: |_, _| Ok(()),
+    },
+    Kind {
+        name: "limit_too_small.slow_by_nature",
+        truth: Some(Cause::LimitTooSmall),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            let ms = rng.between(30, 80);
+            plan.settings.size = rng.between(2, 4) as u32;
+            plan.apps[0].also(8, Work::query(&format!("select report({ms})")));
+            plan.apps[0].clients(24);
+            plan.hurts_at_once = true;
+        },
+        strike: |_, _| Ok(()),
+    },
+    Kind {
+        name: "limit_too_large.surge",
+        truth: Some(Cause::LimitTooLarge),
+        share: 4,
+        alone: true,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(60, 90) as u32;
+            plan.settings.line = 95;
+            plan.server.push("max_connections = 120".to_owned());
+            let rows = rng.between(2500, 5000);
+            // A few milliseconds of processor time each, and a counter that all of them want.
+            plan.apps[0].also(6, Work::query(&format!("select sum(length(md5(name))) from items where id < {rows}")));
+            if rng.percent(50) {
+                plan.apps[0].also(1, Work::query("update counters set n = n + 1 where id = {c}"));
+            }
+            plan.apps[0] = plan.apps[0].clone().up_to(64);
+        },
+        strike: |stage, rng| {
+            let web = stage.app("web");
+            web.clients(64);
+            web.think(rng.between(5, 20) as f64);
+            Ok(())
+        },
+    },
+    Kind {
+        name: "upstream_pool_too_small.surge",
+        truth: Some(Cause::UpstreamPoolTooSmall),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(15, 25) as u32;
+            plan.apps[0].own_pool = Some(rng.between(2, 4) as usize);
+            plan.apps[0].work(held(rng.between(8, 15)));
+            plan.apps.truncate(2);
+            plan.apps[0].think(400.0);
+        },
+        strike: |stage, rng| {
+            let web = stage.app("web");
+            web.clients(40);
+            web.think(rng.between(10, 40) as f64);
+            Ok(())
+        },
+    },
+    Kind {
+        name: "upstream_pool_too_small.from_start",
+        truth: Some(Cause::UpstreamPoolTooSmall),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(12, 20) as u32;
+            plan.apps[0].own_pool = Some(rng.between(2, 3) as usize);
+            plan.apps[0].work(held(rng.between(15, 30)));
+            plan.apps.truncate(rng.between(1, 3) as usize);
+            plan.apps[0].clients(30);
+            plan.apps[0].think(rng.between(20, 60) as f64);
+            plan.hurts_at_once = true;
+        },
+        strike: |_, _| Ok(()),
+    },
+    Kind {
+        name: "upstream_leak.slow",
+        truth: Some(Cause::UpstreamLeak),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(15, 25) as u32;
+            plan.apps[0].own_pool = Some(rng.between(6, 10) as usize);
+            plan.apps[0].clients(20);
+            plan.apps.truncate(rng.between(1, 3) as usize);
+        },
+        strike: |stage, rng| {
+            let web = stage.app("web");
+            // All but one or none of its connections are lost, one after the other.
+            let lost = web.own_pool.unwrap_or(6) - rng.between(0, 1) as usize;
+            if rng.percent(50) {
+                web.deploy("9.0.0");
+                let _ = stage.front.mark_release("web", "9.0.0");
+            }
+            for _ in 0..lost {
+                web.dial.lost.fetch_add(1, Relaxed);
+                stage.rest(0.7);
+            }
+            Ok(())
+        },
+    },
+    Kind {
+        name: "upstream_leak.all_at_once",
+        truth: Some(Cause::UpstreamLeak),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(15, 25) as u32;
+            plan.apps[0].own_pool = Some(rng.between(4, 12) as usize);
+            plan.apps[0].clients(24);
+        },
+        strike: |stage, _| {
+            let web = stage.app("web");
+            web.dial.lost.fetch_add(web.own_pool.unwrap_or(6), Relaxed);
+            Ok(())
+        },
+    },
+    Kind {
+        name: "settings_change.pool_size",
+        truth: Some(Cause::SettingsChange),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(10, 20) as u32;
+            plan.apps[0].work(held(rng.between(15, 30)));
+            plan.apps[0].think(60.0);
+            plan.apps[0].clients(16);
+        },
+        strike: |stage, _| stage.front.change(|settings| settings.size = 1),
+    },
+    Kind {
+        name: "settings_change.per_database",
+        truth: Some(Cause::SettingsChange),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(10, 20) as u32;
+            plan.apps[0].work(held(rng.between(15, 30)));
+            plan.apps[0].think(60.0);
+            plan.apps[0].clients(16);
+        },
+        strike: |stage, _| stage.front.change(|settings| settings.more.push(("pool", "max_per_database = 2".to_owned()))),
+    },
+    Kind {
+        name: "settings_change.timeout",
+        truth: Some(Cause::SettingsChange),
+        share: 1,
+        alone: false,
+        prepare: |plan, rng| plan.apps[0].also(6, Work::query(&format!("select report({})", rng.between(60, 90)))),
+        strike: |stage, _| stage.front.change(|settings| settings.more.push(("timeouts", "query = \"40ms\"".to_owned()))),
+    },
+    Kind {
+        name: "budget_squeezed.slots",
+        truth: Some(Cause::BudgetSqueezed),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.server.push("max_connections = 30".to_owned());
+            plan.settings.size = rng.between(12, 18) as u32;
+            plan.settings.line = 22;
+            plan.settings.more.push(("timeouts", "server_lifetime = \"4s\"".to_owned()));
+            plan.apps[0].work(held(rng.between(25, 45)));
+            plan.apps[0].clients(14);
+            plan.apps[0].think(50.0);
+            plan.patience_s = 20.0;
+        },
+        strike: |stage, rng| {
+            // Others log in until the server has no more slots, and again when one is free.
+            let name = *rng.pick(&["metabase", "migration", "cron", "psql"]);
+            for _ in 0..26 {
+                let target = stage.cluster.target("shop", "shop").parameter("application_name", name);
+                stage.beside(move |over| {
+                    while !over.load(Relaxed) {
+                        let client = plimsoll_e2e::raw::Client::login(&target);
+                        while client.is_ok() && !over.load(Relaxed) {
+                            std::thread::sleep(std::time::Duration::from_millis(100));
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(100));
+                    }
+                });
+            }
+            Ok(())
+        },
+    },
+    Kind {
+        name: "budget_squeezed.role_limit",
+        truth: Some(Cause::BudgetSqueezed),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.before.push("alter role app connection limit 14".to_owned());
+            plan.settings.size = rng.between(10, 12) as u32;
+            plan.settings.more.push(("timeouts", "server_lifetime = \"4s\"".to_owned()));
+            plan.apps[0].work(held(rng.between(25, 45)));
+            plan.apps[0].clients(14);
+            plan.apps[0].think(50.0);
+            plan.patience_s = 20.0;
+        },
+        strike: |stage, _| {
+            // A second deployment logs in as the same role, past the pooler.
+            for _ in 0..13 {
+                let target = stage.cluster.target("shop", "app").parameter("application_name", "legacy");
+                stage.beside(move |over| {
+                    while !over.load(Relaxed) {
+                        let client = plimsoll_e2e::raw::Client::login(&target);
+                        while client.is_ok() && !over.load(Relaxed) {
+                            std::thread::sleep(std::time::Duration::from_millis(100));
+                        }
+                        std::thread::sleep(std::time::Duration::from_millis(100));
+                    }
+                });
+            }
+            Ok(())
+        },
+    },
+    Kind {
+        name: "leak.slow",
+        truth: Some(Cause::Leak),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(5, 8) as u32;
+            add_leaker(&mut plan.apps, rng.between(6, 12) as usize);
+        },
+        strike: |stage, rng| {
+            let leaker = stage.app("checkout");
+            if rng.percent(60) {
+                leaker.deploy("2.4.1");
+                let _ = stage.front.mark_release("checkout", "2.4.1");
+            }
+            let text = *rng.pick(&["select n from items where id = {r}", "update items set n = n + 1 where id = {r}"]);
+            leaker.also(1, Work::Forget(text.to_owned()));
+            Ok(())
+        },
+    },
+    Kind {
+        name: "leak.fast",
+        truth: Some(Cause::Leak),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(6, 12) as u32;
+            add_leaker(&mut plan.apps, 14);
+        },
+        strike: |stage, _| {
+            let leaker = stage.app("checkout");
+            leaker.work(vec![(1, Work::Forget("select n from items where id = {r}".to_owned())), (2, super::point())]);
+            Ok(())
+        },
+    },
+];
+
+/// An application whose code path forgets to commit once it is told to.
+fn add_leaker(apps: &mut Vec<App>, clients: usize) {
+    let work = vec![(3, super::point()), (1, Work::query("update items set n = n + 1 where id = {r}"))];
+    let mut leaker = App::new("checkout", clients, 350.0, work);
+    leaker.culprit = true;
+    apps.push(leaker);
+    debug_assert!(USUAL_NEED < 5);
+}

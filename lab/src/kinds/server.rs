@@ -1,0 +1,277 @@
+//! The server: statements, locks, processor, disk, and the way to it.
+
+use super::{Kind, nothing};
+use crate::load::{App, Work};
+use crate::stage::{Stage, Way};
+use diagnose::Cause;
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        name: "slow_statements.function",
+        truth: Some(Cause::SlowStatements),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(4, 6) as u32;
+            plan.apps[0].also(rng.between(3, 6) as u32, Work::query("select enrich({r})"));
+        },
+        strike: |stage, rng| {
+            // What the function asks of elsewhere now takes its time.
+            let ms = rng.between(150, 400);
+            let sql = format!(
+                "create or replace function enrich(who int) returns int language plpgsql as \
+                 $$ begin perform pg_sleep({ms} / 1000.0 * (0.7 + 0.6 * random())); return who; end $$"
+            );
+            stage.cluster.sql("shop", &sql).map(|_| ())
+        },
+    },
+    Kind {
+        name: "slow_statements.index_dropped",
+        truth: Some(Cause::SlowStatements),
+        share: 2,
+        alone: true,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(2, 3) as u32;
+            plan.server.push("max_parallel_workers_per_gather = 0".to_owned());
+            plan.before.push(
+                "insert into orders select i, i % 20000 + 1, i % 997, repeat(md5(i::text), 3) from generate_series(60001, 400000) i"
+                    .to_owned(),
+            );
+            plan.before.push("analyze orders".to_owned());
+            for app in &plan.apps {
+                app.think(app.thinks() * 1.5);
+            }
+        },
+        strike: |stage, _| stage.cluster.sql("shop", "drop index orders_customer").map(|_| ()),
+    },
+    Kind {
+        name: "slow_statements.release",
+        truth: Some(Cause::SlowStatements),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| plan.settings.size = rng.between(4, 6) as u32,
+        strike: |stage, rng| {
+            let web = stage.app("web");
+            let ms = rng.between(120, 300);
+            let _ = stage.front.mark_release("web", "8.1.0");
+            web.deploy("8.1.0");
+            web.also(9, Work::query(&format!("select report({ms})")));
+            Ok(())
+        },
+    },
+    Kind {
+        name: "locks.table",
+        truth: Some(Cause::Locks),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| plan.settings.size = rng.between(4, 8) as u32,
+        strike: |stage, rng| {
+            let name = *rng.pick(&["migration", "psql", "flyway"]);
+            let lock = "lock table items in access exclusive mode".to_owned();
+            stage.other_session(name, vec!["begin".to_owned(), lock, "select pg_sleep(120)".to_owned()], false)
+        },
+    },
+    Kind {
+        name: "locks.queue_behind_migration",
+        truth: Some(Cause::Locks),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| plan.settings.size = rng.between(4, 8) as u32,
+        strike: |stage, _| {
+            // A long read, a change of the table behind it, and everybody behind that.
+            let read = vec!["begin".to_owned(), "select count(*) from items".to_owned(), "select pg_sleep(120)".to_owned()];
+            stage.other_session("analyst", read, false)?;
+            stage.rest(0.5);
+            stage.other_session("migration", vec!["alter table items add column extra int".to_owned()], false)
+        },
+    },
+    Kind {
+        name: "locks.hot_row",
+        truth: Some(Cause::Locks),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(5, 8) as u32;
+            plan.apps[0].also(5, Work::query("update counters set n = n + 1 where id = 1"));
+        },
+        strike: |stage, rng| {
+            // One holds the row for a while, again and again.
+            let hold = rng.between(400, 1500);
+            let statements = vec![
+                "begin".to_owned(),
+                "update counters set n = n + 1 where id = 1".to_owned(),
+                format!("select pg_sleep({hold} / 1000.0)"),
+                "commit".to_owned(),
+            ];
+            stage.other_session("settlement", statements, true)
+        },
+    },
+    Kind {
+        name: "locks.own_application",
+        truth: Some(Cause::Locks),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(6, 9) as u32;
+            plan.apps[0].also(5, Work::query("update counters set n = n + 1 where id = 1"));
+            let mut app = App::new("billing", 2, 400.0, vec![(1, super::point())]);
+            app.culprit = true;
+            plan.apps.push(app);
+        },
+        strike: |stage, rng| {
+            let hold = rng.between(600, 1500);
+            let text = format!("select report({hold})");
+            stage.app("billing").work(vec![(1, Work::transaction(
+                &["update counters set n = n + 1 where id = 1", &text],
+                0,
+            ))]);
+            stage.app("billing").think(50.0);
+            Ok(())
+        },
+    },
+    Kind {
+        name: "server_saturated.cpu_quota",
+        truth: Some(Cause::ServerSaturated),
+        share: 4,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.squeeze_server = true;
+            plan.settings.size = rng.between(5, 10) as u32;
+        },
+        strike: |stage, rng| squeeze_server(stage, rng.between(2, 5)),
+    },
+    Kind {
+        name: "server_saturated.others_work",
+        truth: Some(Cause::ServerSaturated),
+        share: 3,
+        alone: true,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(5, 10) as u32;
+            plan.server.push("max_parallel_workers_per_gather = 0".to_owned());
+            plan.squeeze_server = true;
+        },
+        strike: |stage, rng| {
+            // The server has a core's half to itself, as a small instance does; reports of others fill it.
+            squeeze_server(stage, 60)?;
+            for _ in 0..rng.between(8, 16) {
+                let report = "select sum(length(md5(a.name || b.i))) from items a, generate_series(1, 200) b(i)".to_owned();
+                stage.other_session("bi", vec![report], true)?;
+            }
+            Ok(())
+        },
+    },
+    Kind {
+        name: "server_saturated.sorts_on_disk",
+        truth: Some(Cause::ServerSaturated),
+        share: 2,
+        alone: true,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(5, 10) as u32;
+            plan.server.push("work_mem = '64kB'\nshared_buffers = '256kB'\nmax_parallel_workers_per_gather = 0".to_owned());
+            plan.squeeze_server = true;
+        },
+        strike: |stage, rng| {
+            squeeze_server(stage, 80)?;
+            for _ in 0..rng.between(8, 14) {
+                let sort = "select count(*) from (select note from orders order by md5(note) offset 0) s".to_owned();
+                stage.other_session("etl", vec![sort], true)?;
+            }
+            Ok(())
+        },
+    },
+    Kind {
+        name: "network.delay",
+        truth: Some(Cause::Network),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.way = Way::ToServer;
+            plan.settings.size = rng.between(4, 8) as u32;
+        },
+        strike: |stage, rng| weather(stage, rng.between(25, 120) * 1000, rng.between(0, 10) * 1000, 0),
+    },
+    Kind {
+        name: "network.loss",
+        truth: Some(Cause::Network),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.way = Way::ToServer;
+            plan.settings.size = rng.between(4, 8) as u32;
+        },
+        strike: |stage, rng| weather(stage, rng.between(0, 5) * 1000, 2000, rng.between(80, 200)),
+    },
+    Kind {
+        name: "network.narrow",
+        truth: Some(Cause::Network),
+        share: 1,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.way = Way::ToServer;
+            plan.settings.size = rng.between(4, 8) as u32;
+        },
+        strike: |stage, rng| {
+            if let Some(weather) = &stage.weather {
+                weather.pace(rng.between(6_000, 14_000));
+            }
+            Ok(())
+        },
+    },
+    Kind {
+        name: "network.behind_proxy",
+        truth: Some(Cause::Network),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.way = Way::ToServerByProxy;
+            plan.settings.size = rng.between(4, 8) as u32;
+        },
+        strike: |stage, rng| weather(stage, rng.between(25, 120) * 1000, rng.between(0, 10) * 1000, rng.between(0, 30)),
+    },
+    Kind {
+        name: "network.to_clients",
+        truth: Some(Cause::Network),
+        share: 3,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.way = Way::ToClients;
+            plan.settings.size = rng.between(4, 8) as u32;
+        },
+        strike: |stage, rng| {
+            let lossy = rng.percent(50);
+            let loss = if lossy { rng.between(80, 200) } else { 0 };
+            weather(stage, rng.between(30, 120) * 1000, 2000, loss)
+        },
+    },
+    Kind {
+        name: "pooler_starved.quota",
+        truth: Some(Cause::PoolerStarved),
+        share: 5,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.squeeze_pooler = true;
+            plan.settings.size = rng.between(5, 10) as u32;
+            nothing(plan, rng);
+        },
+        strike: |stage, rng| match &stage.pooler_squeeze {
+            Some(squeeze) => squeeze.quota(Some(rng.between(1, 3))),
+            None => Err("no cgroup".to_owned()),
+        },
+    },
+];
+
+fn squeeze_server(stage: &mut Stage, percent: u64) -> Result<(), String> {
+    match &stage.server_squeeze {
+        Some(squeeze) => squeeze.quota(Some(percent)),
+        None => Err("no cgroup".to_owned()),
+    }
+}
+
+fn weather(stage: &mut Stage, delay_us: u64, jitter_us: u64, loss_permille: u64) -> Result<(), String> {
+    match &stage.weather {
+        Some(weather) => weather.set(delay_us, jitter_us, loss_permille),
+        None => return Err("no wire".to_owned()),
+    }
+    Ok(())
+}
+

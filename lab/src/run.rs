@@ -1,0 +1,144 @@
+//! Runs one case: calm, blow, hurt, questions.
+
+use crate::case::Case;
+use crate::kinds;
+use crate::load::Work;
+use crate::stage::{Felt, Stage};
+use diagnose::Verdict;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Seconds from the hurt to the verdict that counts; one is asked for each [`ASK_EACH_S`].
+const JUDGED_AFTER_S: f64 = 8.0;
+
+/// Seconds between two questions.
+const ASK_EACH_S: f64 = 2.0;
+
+/// Longest run of a case; whoever needs longer has failed.
+pub const CASE_S_MAX: f64 = 120.0;
+
+/// What one question brought.
+pub struct Asked {
+    /// Seconds since the hurt was seen.
+    pub after_s: f64,
+    /// What it said.
+    pub verdict: Result<Verdict, String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a case went.
+pub struct Outcome {
+    /// Calm, as clients felt it.
+    pub calm: Felt,
+    /// The trouble, as clients felt it when the last question was asked.
+    pub trouble: Felt,
+    /// Seconds from the blow to the hurt; `None`: it did not hurt.
+    pub hurt_after_s: Option<f64>,
+    /// Failures by kind, over the whole case.
+    pub failures: Vec<(String, u64)>,
+    /// The questions, oldest first.
+    pub asked: Vec<Asked>,
+    /// How long the case took.
+    pub seconds: f64,
+}
+
+/// Runs it. `keep`: where the bundle and the log go.
+pub fn run(case: &Case, program: &Path, keep: Option<&Path>) -> Result<Outcome, String> {
+    let began = Instant::now();
+    let mut rng = case.rng.clone();
+    let mut plan = kinds::usual_plan(&mut rng);
+    for kind in &case.kinds {
+        (kind.prepare)(&mut plan, &mut rng);
+    }
+    plan.rights = case.rights;
+    let mut stage = Stage::set(plan, program, &mut rng)?;
+    let calm = be_calm(case, &mut stage);
+    let blow = Instant::now();
+    for kind in &case.kinds {
+        (kind.strike)(&mut stage, &mut rng)?;
+    }
+    if case.afresh {
+        stage.rest(2.0);
+        stage.front.start_afresh()?;
+        stage.rest(2.0);
+    }
+    let hurt_after_s = match case.nothing() {
+        true => None,
+        false => wait_for_hurt(&stage, blow),
+    };
+    let asked = ask(&stage, hurt_after_s.is_none() && !case.nothing());
+    let trouble = stage.felt(4.0);
+    let failures = stage.crowd.meter.failures.lock().map(|f| f.clone()).unwrap_or_default();
+    if let Some(dir) = keep {
+        let path = dir.join(format!("case-{:03}.bundle", case.number));
+        if let Err(error) = stage.front.bundle(&path) {
+            let _ = std::fs::write(path.with_extension("no-bundle"), error);
+        }
+        let _ = std::fs::write(dir.join(format!("case-{:03}.log", case.number)), stage.front.log());
+    }
+    drop(stage);
+    Ok(Outcome {
+        calm,
+        trouble,
+        hurt_after_s,
+        failures: failures.into_iter().collect(),
+        asked,
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// The calm, with what is innocent in it.
+fn be_calm(case: &Case, stage: &mut Stage) -> Felt {
+    if case.batch {
+        let batch = Work::query("select count(*) from orders where item < 2000");
+        stage.app("worker").also(1, batch);
+    }
+    if stage.plan.hurts_at_once {
+        stage.rest(3.0);
+        stage.usual_ms = 5.0;
+        return stage.felt(2.0);
+    }
+    let before = case.deploy_before_s.unwrap_or(0.0).min(stage.plan.calm_s - 2.0);
+    stage.rest(stage.plan.calm_s - before);
+    let calm = stage.felt(5.0);
+    stage.usual_ms = calm.p90_ms.max(1.0);
+    if case.deploy_before_s.is_some() {
+        let app = stage.app("api");
+        let _ = stage.front.mark_release(&app.name, "5.5.0");
+        app.deploy("5.5.0");
+        stage.rest(before);
+    }
+    calm
+}
+
+fn wait_for_hurt(stage: &Stage, blow: Instant) -> Option<f64> {
+    let mut times = 0;
+    while blow.elapsed().as_secs_f64() < stage.plan.patience_s + 15.0 {
+        times = if stage.hurts(&stage.felt(2.0)) { times + 1 } else { 0 };
+        // Seen twice in a row: not a moment's noise.
+        if times >= 2 {
+            return Some(blow.elapsed().as_secs_f64());
+        }
+        stage.rest(0.5);
+    }
+    None
+}
+
+/// Asks until the verdict that counts. Of a case that does not hurt, once.
+fn ask(stage: &Stage, once: bool) -> Vec<Asked> {
+    let hurt = Instant::now();
+    let mut asked = Vec::new();
+    loop {
+        if !once {
+            let next = ASK_EACH_S * (asked.len() + 1) as f64;
+            stage.rest((next - hurt.elapsed().as_secs_f64()).max(0.0));
+        }
+        let after_s = hurt.elapsed().as_secs_f64();
+        let (verdict, took) = stage.front.ask();
+        asked.push(Asked { after_s, verdict, took });
+        if once || after_s >= JUDGED_AFTER_S - 0.1 {
+            return asked;
+        }
+    }
+}

@@ -202,6 +202,12 @@ impl Front {
         self.console("RELOAD").map(|_| ())
     }
 
+    /// Changes the settings past the gate, as somebody in a hurry does.
+    pub fn apply_now(&mut self) -> Result<(), String> {
+        self.write();
+        self.tool(&["apply", "--now", "--yes", "--reason", "an emergency"]).map(|_| ())
+    }
+
     /// Says that an application was released.
     pub fn mark_release(&self, app: &str, release: &str) -> Result<(), String> {
         self.tool(&["mark", "release", app, release]).map(|_| ())
@@ -224,7 +230,8 @@ impl Front {
     /// Another command of the same program, with our state directory; its standard output.
     pub fn tool(&self, words: &[&str]) -> Result<String, String> {
         let mut command = Command::new(&self.program);
-        command.args(words).env("STATE_DIRECTORY", self.state()).current_dir(self.dir.path());
+        command.args(words).current_dir(self.dir.path());
+        command.env("STATE_DIRECTORY", self.state()).env("PLIMSOLL_SOCKET", self.dir.path());
         let out = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
         match out.status.code() {
             Some(0 | 1) if !out.stdout.is_empty() => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),

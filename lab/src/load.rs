@@ -49,6 +49,8 @@ pub struct Dial {
     pub think_us: AtomicU64,
     /// A client logs in again after so many units; 0: never.
     pub login_each: AtomicU64,
+    /// They then leave before they think, not after.
+    pub leave_at_once: AtomicBool,
     /// What they do, with weights.
     pub work: RwLock<Vec<(u32, Work)>>,
     /// The release in their name; a change makes them log in again.
@@ -92,6 +94,7 @@ impl App {
                 clients: AtomicUsize::new(clients),
                 think_us: AtomicU64::new((think_ms * 1e3) as u64),
                 login_each: AtomicU64::new(0),
+                leave_at_once: AtomicBool::new(false),
                 work: RwLock::new(work),
                 release: RwLock::new("1.0.0".to_owned()),
                 password: RwLock::new(crate::cluster::PASSWORD.to_owned()),
@@ -334,6 +337,12 @@ impl OneClient {
             None => Ok(()),
         });
         self.told(began.elapsed().saturating_sub(paused), &outcome);
+        let dial = &self.app.dial;
+        if dial.leave_at_once.load(Relaxed) && dial.login_each.load(Relaxed) > 0 {
+            if let Some(old) = session.take() {
+                old.client.terminate();
+            }
+        }
         if let Err(error) = outcome {
             if !matches!(error, Error::Server(_)) || ["25P02", "57P01"].contains(&error.code()) {
                 *session = None;
@@ -442,19 +451,6 @@ impl OneClient {
         let began = Instant::now();
         self.meter.begin(self.id, self.app.culprit);
         let Some(mut session) = self.borrow(pool) else { return };
-        if self.app.dial.lost.load(Relaxed) > 0 {
-            let take = |n: usize| n.checked_sub(1);
-            if self.app.dial.lost.fetch_update(Relaxed, Relaxed, take).is_ok() {
-                // A code path that forgets to give it back: the connection stays open, and silent.
-                self.meter.pending.lock().unwrap_or_else(PoisonError::into_inner)[self.id] = None;
-                let kept = session;
-                while !self.over.load(Relaxed) {
-                    self.pause(100.0);
-                }
-                drop(kept);
-                return;
-            }
-        }
         let mut paused = Duration::ZERO;
         let outcome = self.log_in(&mut session).and_then(|()| match &mut session {
             Some(session) => self.unit(session, &mut paused),
@@ -462,6 +458,13 @@ impl OneClient {
         });
         let broken = outcome.as_ref().is_err_and(|e| !matches!(e, Error::Server(_)));
         self.told(began.elapsed().saturating_sub(paused), &outcome);
+        if outcome.is_ok() && self.loses_it() {
+            // A code path that forgets to give it back: the connection stays open, and silent.
+            while !self.over.load(Relaxed) {
+                self.pause(100.0);
+            }
+            return;
+        }
         if outcome.is_err() {
             self.pause(50.0);
         }
@@ -471,6 +474,12 @@ impl OneClient {
             _ => state.1 -= 1,
         }
         pool.back.notify_one();
+    }
+
+    /// Whether this is one of the times that the leak strikes.
+    fn loses_it(&self) -> bool {
+        let one_less = |n: usize| n.checked_sub(1);
+        self.app.dial.lost.fetch_update(Relaxed, Relaxed, one_less).is_ok()
     }
 
     /// An idle connection, or the right to make one (`Some(None)`); `None`: it is over.

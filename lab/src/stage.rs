@@ -196,7 +196,7 @@ impl Stage {
 
     /// Whether clients suffer now, against the calm.
     pub fn hurts(&self, felt: &Felt) -> bool {
-        felt.failed > 10.0 || felt.p90_ms > (self.usual_ms * 4.0).max(self.usual_ms + 30.0)
+        felt.failed > 5.0 || felt.p90_ms > (self.usual_ms * 4.0).max(self.usual_ms + 30.0)
     }
 
     /// An application by its name.

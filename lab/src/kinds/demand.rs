@@ -91,18 +91,21 @@ pub(super) const KINDS: &[Kind] = &[
         alone: false,
         prepare: |plan, rng| {
             // Not work but connections: it takes the seats of the house.
-            plan.settings.clients_max = 50;
+            plan.settings.clients_max = 46;
             let name = *rng.pick(&["scraper", "lambda", "cron"]);
-            let mut app = newcomer(name, 56, Some(Ipv4Addr::new(127, 0, 0, 77)), vec![(1, point())]);
+            let mut app = newcomer(name, 60, Some(Ipv4Addr::new(127, 0, 0, 77)), vec![(1, point())]);
             app.dial.think_us.store(800_000, Relaxed);
             app.culprit = true;
             plan.apps.push(app);
-            plan.apps[0].dial.login_each.store(40, Relaxed);
-            plan.apps[1].dial.login_each.store(40, Relaxed);
+            // The others log in for each request, as many scripts do: they find no seat.
+            for other in &plan.apps[..2] {
+                other.dial.login_each.store(1, Relaxed);
+                other.dial.leave_at_once.store(true, Relaxed);
+            }
         },
         strike: |stage, _| {
             if let Some(app) = stage.plan.apps.last() {
-                app.clients(56);
+                app.clients(60);
             }
             Ok(())
         },
@@ -124,7 +127,7 @@ pub(super) const KINDS: &[Kind] = &[
                 let app = stage.app(name);
                 app.dial.login_each.store(1, Relaxed);
                 app.clients(40);
-                app.think(20.0);
+                app.think(60.0);
             }
             Ok(())
         },

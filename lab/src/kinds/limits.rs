@@ -2,6 +2,8 @@
 
 use super::{Kind, USUAL_NEED};
 use crate::load::{App, Work};
+use crate::rng::Rng;
+use crate::stage::Plan;
 use diagnose::Cause;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -111,7 +113,8 @@ pub(super) const KINDS: &[Kind] = &[
         prepare: |plan, rng| {
             plan.settings.size = rng.between(15, 25) as u32;
             plan.apps[0].own_pool = Some(rng.between(6, 10) as usize);
-            plan.apps[0].clients(20);
+            plan.apps[0].clients(32);
+            plan.apps[0].work(held(rng.between(8, 15)));
             plan.apps.truncate(rng.between(1, 3) as usize);
         },
         strike: |stage, rng| {
@@ -148,28 +151,34 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "settings_change.pool_size",
         truth: Some(Cause::SettingsChange),
-        share: 3,
+        share: 2,
         alone: false,
-        prepare: |plan, rng| {
-            plan.settings.size = rng.between(10, 20) as u32;
-            plan.apps[0].work(held(rng.between(15, 30)));
-            plan.apps[0].think(60.0);
-            plan.apps[0].clients(16);
+        prepare: |plan, rng| enough(plan, rng),
+        // Just little enough that the gate lets it pass.
+        strike: |stage, _| stage.front.change(|settings| settings.size = settings.size / 3 + 1),
+    },
+    Kind {
+        name: "settings_change.in_a_hurry",
+        truth: Some(Cause::SettingsChange),
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| enough(plan, rng),
+        strike: |stage, rng| {
+            stage.front.settings.size = rng.between(1, 3) as u32;
+            stage.front.apply_now()
         },
-        strike: |stage, _| stage.front.change(|settings| settings.size = 1),
     },
     Kind {
         name: "settings_change.per_database",
         truth: Some(Cause::SettingsChange),
         share: 2,
         alone: false,
-        prepare: |plan, rng| {
-            plan.settings.size = rng.between(10, 20) as u32;
-            plan.apps[0].work(held(rng.between(15, 30)));
-            plan.apps[0].think(60.0);
-            plan.apps[0].clients(16);
+        prepare: |plan, rng| enough(plan, rng),
+        strike: |stage, _| {
+            let line = "max_per_database = 3".to_owned();
+            stage.front.settings.more.push(("pool", line));
+            stage.front.apply_now()
         },
-        strike: |stage, _| stage.front.change(|settings| settings.more.push(("pool", "max_per_database = 2".to_owned()))),
     },
     Kind {
         name: "settings_change.timeout",
@@ -279,6 +288,14 @@ pub(super) const KINDS: &[Kind] = &[
         },
     },
 ];
+
+/// A limit that is enough for a demand of some eight connections.
+fn enough(plan: &mut Plan, rng: &mut Rng) {
+    plan.settings.size = rng.between(13, 18) as u32;
+    plan.apps[0].work(held(rng.between(20, 30)));
+    plan.apps[0].think(40.0);
+    plan.apps[0].clients(32);
+}
 
 /// An application whose code path forgets to commit once it is told to.
 fn add_leaker(apps: &mut Vec<App>, clients: usize) {

@@ -35,6 +35,7 @@
 pub mod api;
 pub mod guard;
 pub mod log;
+pub mod measure;
 pub mod metrics;
 pub mod predict;
 mod process;

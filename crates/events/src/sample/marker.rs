@@ -54,6 +54,28 @@ pub enum MarkerKind {
 }
 
 impl MarkerKind {
+    /// Every kind.
+    pub const ALL: [MarkerKind; 12] = [
+        MarkerKind::Settings,
+        MarkerKind::RolledBack,
+        MarkerKind::Drift,
+        MarkerKind::Release,
+        MarkerKind::Started,
+        MarkerKind::Guard,
+        MarkerKind::Secret,
+        MarkerKind::Server,
+        MarkerKind::Line,
+        MarkerKind::Action,
+        MarkerKind::Alert,
+        MarkerKind::Other,
+    ];
+
+    /// The kind with this word; [`MarkerKind::Other`] for one that is not known.
+    pub fn of_label(label: &str) -> MarkerKind {
+        let found = MarkerKind::ALL.into_iter().find(|k| k.label() == label);
+        found.unwrap_or_default()
+    }
+
     /// The word in reports and on pages.
     pub const fn label(self) -> &'static str {
         match self {

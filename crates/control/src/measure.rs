@@ -345,14 +345,12 @@ impl Work {
         self.store = None;
         self.retry_at = Instant::now() + RETRY;
         // Told once a minute at most: each ten seconds would fill the log of a full disk.
-        if self
+        let before = self
             .measures
             .shared
             .failures
-            .fetch_add(1, Ordering::Relaxed)
-            % 6
-            == 0
-        {
+            .fetch_add(1, Ordering::Relaxed);
+        if before.is_multiple_of(6) {
             tracing::warn!(%error, "figures are kept in memory only: the state directory cannot be used");
         }
     }

@@ -33,6 +33,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod api;
+pub mod bundle;
 pub mod guard;
 pub mod log;
 pub mod measure;

@@ -1,4 +1,50 @@
 //! Alerts: what needs a person, before or when it hurts.
+//!
+//! [`Alerts`] looks at each second's sample and keeps what it needs of the past
+//! itself. One file per rule says when a condition holds; the engine decides
+//! when that becomes an alert, and when it is over.
+//!
+//! ```
+//! use diagnose::alert::{AlertName, AlertSettings, AlertState, Alerts, Facts};
+//! use events::sample::{Gauge, PoolSample, Sample};
+//! let mut alerts = Alerts::new(AlertSettings { grace_ms: 0, ..AlertSettings::default() });
+//! let full = Sample {
+//!     span_ms: 1_000,
+//!     pools: vec![PoolSample {
+//!         database: "shop".into(),
+//!         size: 5,
+//!         used: Gauge::of(5),
+//!         waiting: Gauge::of(9),
+//!         oldest_wait_us: 4_000_000,
+//!         ..PoolSample::default()
+//!     }],
+//!     ..Sample::default()
+//! };
+//! let changes: Vec<_> = (0..10)
+//!     .flat_map(|second| alerts.look(&full, &Facts::default(), second * 1_000))
+//!     .collect();
+//! assert_eq!(changes.len(), 1);
+//! assert_eq!(changes[0].name, AlertName::PoolExhausted);
+//! assert_eq!(changes[0].state, AlertState::Firing);
+//! ```
+
+mod budget_squeezed;
+mod credential_failing;
+mod engine;
+mod facts;
+mod leak;
+mod limit_upstream;
+mod maths;
+mod past;
+mod pool_exhausted;
+mod pool_exhaustion_forecast;
+mod pool_too_small;
+mod server_refusing;
+mod settings_changes;
+mod wait_objective;
+
+pub use engine::{ALERTS_MAX, AlertChange, Alerts};
+pub use facts::{AlertSettings, CertificateFact, Facts, PoolFacts, RolledBack};
 
 use crate::{Cause, Figure, Step, Subject};
 use serde::{Deserialize, Serialize};

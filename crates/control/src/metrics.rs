@@ -4,6 +4,7 @@
 //! or the page, which fold the same snapshot. Why the encoder is our own
 //! stands in `docs/decisions/0005-metrics-encoder.md`.
 
+mod api;
 mod budget;
 mod encode;
 mod guards;
@@ -40,6 +41,8 @@ pub struct Facts<'a> {
     pub log_lines_dropped: u64,
     /// The settings' own figures, where they come from a file.
     pub settings: Option<&'a crate::settings::Figures>,
+    /// The API's own figures, where there is one.
+    pub api: Option<&'a crate::api::Figures>,
 }
 
 /// Writes `snapshot` as text in `format`.
@@ -52,6 +55,9 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     secrets::families(&mut encoder, &snapshot.secrets);
     if let Some(figures) = facts.settings {
         settings::families(&mut encoder, figures);
+    }
+    if let Some(figures) = facts.api {
+        api::families(&mut encoder, figures);
     }
     workers(&mut encoder, &snapshot.workers);
     budget::families(&mut encoder, &snapshot.budgets);

@@ -167,6 +167,14 @@ fn facts() -> Facts<'static> {
         figures.ended(State::RolledBack(Why::Hurts));
         figures
     });
+    static API: std::sync::LazyLock<crate::api::Figures> = std::sync::LazyLock::new(|| {
+        let figures = crate::api::Figures::default();
+        figures.answered(200);
+        figures.answered(401);
+        figures.refuse(crate::api::Refused::Token);
+        figures
+    });
+    let api = &*API;
     let process = Process {
         cpu_us: Some(1_230_000),
         resident_bytes: Some(4096),
@@ -180,6 +188,7 @@ fn facts() -> Facts<'static> {
         process,
         log_lines_dropped: 6,
         settings: Some(settings),
+        api: Some(api),
     }
 }
 

@@ -56,13 +56,17 @@ mod about;
 mod answering;
 mod call;
 mod client;
+mod diagnosis;
 mod door;
 mod figures;
 mod listening;
+mod measures;
 pub mod openapi;
 mod settings;
 mod table;
 
+use crate::lookout::Lookout;
+use crate::measure::Measures;
 use crate::server::Source;
 use crate::settings::keeper::Command;
 use answering::Shared;
@@ -80,6 +84,7 @@ pub use about::InstanceStatus;
 pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
 pub use figures::{Figures, Refused};
+pub use measures::{ReleaseAsk, SeriesAnswer};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
 /// Connections of one listener at a time.
@@ -104,6 +109,10 @@ pub struct Parts {
     pub source: Arc<dyn Source>,
     /// The keeper of the settings, where they come from a file.
     pub settings: Option<SyncSender<Command>>,
+    /// What is measured.
+    pub measures: Option<Measures>,
+    /// Alerts and the newest diagnosis.
+    pub lookout: Option<Arc<Lookout>>,
     /// Which process this is.
     pub about: Arc<About>,
 }

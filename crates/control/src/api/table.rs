@@ -2,7 +2,7 @@
 //! document and the page of the docs all walk over it, so they cannot disagree.
 
 use super::call::{Answer, Call, Failure};
-use super::{Parts, about, settings};
+use super::{Parts, about, diagnosis, measures, settings};
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -128,7 +128,13 @@ pub struct Route {
 
 /// Every route: each module's table, in the order of the docs.
 pub fn routes() -> Vec<Route> {
-    [about::ROUTES, settings::ROUTES].concat()
+    [
+        about::ROUTES,
+        settings::ROUTES,
+        diagnosis::ROUTES,
+        measures::ROUTES,
+    ]
+    .concat()
 }
 
 /// What a path leads to.

@@ -20,6 +20,7 @@
 //! assert_eq!((errors.list()[0].line, errors.list()[0].help.as_str()), (2, "did you mean `size`?"));
 //! ```
 
+mod alerting;
 mod bounds;
 mod change;
 mod connstr;
@@ -49,6 +50,7 @@ mod value;
 
 use std::path::Path;
 
+pub use alerting::{ALERT_NAMES, Alerting, Notifier, Ownership};
 pub use change::with_key;
 pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};

@@ -1,4 +1,5 @@
 //! Stories over whole files.
+mod alerting;
 mod bad_input;
 mod guards;
 mod passwords;

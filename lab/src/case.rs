@@ -36,6 +36,8 @@ pub struct Case {
     pub batch: bool,
     /// Plimsoll is started after the blow: it has seen no calm.
     pub afresh: bool,
+    /// Plimsoll's guards act and may heal it; else they only watch.
+    pub guards_act: bool,
     /// Its own source of numbers.
     pub rng: Rng,
 }
@@ -63,10 +65,13 @@ impl Case {
             deploy_before_s: deploy,
             batch: rng.percent(20),
             afresh: false,
+            guards_act: rng.percent(30),
             rng,
             kinds,
         };
-        case.afresh = case.rng.percent(10) && case.truths().iter().all(|c| seen_without_calm(*c)) && !case.nothing();
+        case.afresh = case.rng.percent(10)
+            && case.truths().iter().all(|c| seen_without_calm(*c))
+            && !case.nothing();
         case
     }
 
@@ -87,9 +92,14 @@ impl Case {
 
     /// The evidence truly lacks: "unknown" is an honest answer.
     pub fn unknown_is_honest(&self) -> bool {
-        use Cause::{BudgetSqueezed, LimitTooLarge, Locks, Network, ServerSaturated, SlowStatements};
+        use Cause::{
+            BudgetSqueezed, LimitTooLarge, Locks, Network, ServerSaturated, SlowStatements,
+        };
         let blind = self.rights != Rights::Full;
-        let proxied = self.kinds.iter().any(|kind| kind.name == "network.behind_proxy");
+        let proxied = self
+            .kinds
+            .iter()
+            .any(|kind| kind.name == "network.behind_proxy");
         self.truths().iter().all(|cause| match cause {
             Locks | ServerSaturated | LimitTooLarge => blind,
             Network => proxied && self.rights == Rights::None,
@@ -119,6 +129,9 @@ impl Case {
         if self.batch {
             words.push("batch".to_owned());
         }
+        if self.guards_act {
+            words.push("guards act".to_owned());
+        }
         if self.afresh {
             words.push("started in the middle".to_owned());
         }
@@ -129,12 +142,20 @@ impl Case {
 /// Whether the cause can be told from the trouble alone, and the trouble outlives a start of Plimsoll.
 fn seen_without_calm(cause: Cause) -> bool {
     use Cause::{
-        AbusiveSource, BudgetSqueezed, ConnectionStorm, Credentials, DatabaseDown, Leak, Locks, Network,
-        ServerSaturated, SlowStatements,
+        AbusiveSource, BudgetSqueezed, ConnectionStorm, Credentials, DatabaseDown, Leak, Locks,
+        Network, ServerSaturated, SlowStatements,
     };
     [
-        AbusiveSource, BudgetSqueezed, ConnectionStorm, Credentials, DatabaseDown, Leak, Locks, Network,
-        ServerSaturated, SlowStatements,
+        AbusiveSource,
+        BudgetSqueezed,
+        ConnectionStorm,
+        Credentials,
+        DatabaseDown,
+        Leak,
+        Locks,
+        Network,
+        ServerSaturated,
+        SlowStatements,
     ]
     .contains(&cause)
 }
@@ -144,7 +165,10 @@ fn draw(number: u32) -> &'static Kind {
     let all = kinds::all();
     let sum: u32 = all.iter().map(|kind| kind.share).sum();
     // A step that shares no factor with the sum walks over all of it.
-    let step = (1..).map(|n| n * 2 + sum * 3 / 8).find(|n| gcd(*n, sum) == 1).unwrap_or(1);
+    let step = (1..)
+        .map(|n| n * 2 + sum * 3 / 8)
+        .find(|n| gcd(*n, sum) == 1)
+        .unwrap_or(1);
     let mut at = (u64::from(number) * u64::from(step) % u64::from(sum)) as u32;
     for kind in all {
         if at < kind.share {

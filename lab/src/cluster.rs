@@ -50,10 +50,26 @@ fn template() -> Result<&'static Path, String> {
         let owner = RunAs::unprivileged();
         let dir = Dir::new("lab-template", owner);
         let mut initdb = Command::new(program("initdb"));
-        initdb.args(["-N", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"]);
+        initdb.args([
+            "-N",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-D",
+        ]);
         initdb.arg(dir.path().join("data")).current_dir(dir.path());
         run(owner.apply(&mut initdb))?;
-        let mut cluster = Cluster { process: None, port: 0, settings: Vec::new(), namespace: None, dir };
+        let mut cluster = Cluster {
+            process: None,
+            port: 0,
+            settings: Vec::new(),
+            namespace: None,
+            dir,
+        };
         cluster.boot()?;
         cluster.sql("postgres", "set password_encryption = 'scram-sha-256'")?;
         for statement in SCHEMA.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
@@ -79,7 +95,10 @@ fn run(command: &mut Command) -> Result<(), String> {
     let out = command.output().map_err(|e| format!("{command:?}: {e}"))?;
     match out.status.success() {
         true => Ok(()),
-        false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr).trim())),
+        false => Err(format!(
+            "{command:?}: {}",
+            String::from_utf8_lossy(&out.stderr).trim()
+        )),
     }
 }
 
@@ -112,7 +131,8 @@ impl Cluster {
             self.dir.path().display(),
             self.settings.join("\n"),
         );
-        const HBA: &str = "local all all trust\nhost all postgres all trust\nhost all all all scram-sha-256\n";
+        const HBA: &str =
+            "local all all trust\nhost all postgres all trust\nhost all all all scram-sha-256\n";
         let write = |name: &str, text: &str| {
             let path = self.dir.path().join("data").join(name);
             std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
@@ -125,15 +145,30 @@ impl Cluster {
     pub fn boot(&mut self) -> Result<(), String> {
         self.write_settings()?;
         for _ in 0..5 {
-            let port = if self.port == 0 { free_port() } else { self.port };
+            let port = if self.port == 0 {
+                free_port()
+            } else {
+                self.port
+            };
             let data = self.dir.path().join("data");
-            let words = ["-p".to_owned(), port.to_string(), "-D".to_owned(), data.display().to_string()];
+            let words = [
+                "-p".to_owned(),
+                port.to_string(),
+                "-D".to_owned(),
+                data.display().to_string(),
+            ];
             let mut command = match &self.namespace {
                 None => Command::new(program("postgres")),
                 Some(namespace) => {
                     let mut command = Command::new("ip");
                     command.args(["netns", "exec", namespace, "setpriv"]);
-                    command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
+                    command.args([
+                        "--reuid",
+                        "postgres",
+                        "--regid",
+                        "postgres",
+                        "--clear-groups",
+                    ]);
                     command.arg(program("postgres"));
                     command
                 }
@@ -171,11 +206,6 @@ impl Cluster {
         self.port
     }
 
-    /// Its directory.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// The postmaster's process, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)
@@ -193,13 +223,17 @@ impl Cluster {
 
     /// Runs a statement as superuser.
     pub fn sql(&self, database: &str, sql: &str) -> Result<Vec<Vec<String>>, String> {
-        let mut session = self.session(database).map_err(|e| format!("superuser: {e}"))?;
+        let mut session = self
+            .session(database)
+            .map_err(|e| format!("superuser: {e}"))?;
         session.rows(sql).map_err(|e| format!("{sql}: {e}"))
     }
 
     /// Ends every session of this role.
     pub fn end_sessions(&self, role: &str) -> Result<(), String> {
-        let sql = format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'");
+        let sql = format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'"
+        );
         self.sql("postgres", &sql).map(|_| ())
     }
 
@@ -213,7 +247,9 @@ impl Cluster {
 
     /// Kills it as the kernel does when memory runs out, backends included.
     pub fn kill(&mut self) {
-        let Some(mut process) = self.process.take() else { return };
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
         let children = children(process.pid());
         process.signal("KILL");
         for pid in children {
@@ -241,5 +277,7 @@ impl Cluster {
 pub fn children(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    text.split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect()
 }

@@ -4,7 +4,9 @@ use crate::cluster::PASSWORD;
 use crate::wire::Wire;
 use diagnose::Verdict;
 use plimsoll_e2e::raw::{Client, Target};
-use plimsoll_e2e::sandbox::{Dir, PATIENCE, Process, RunAs, describe_end, free_port, until_deadline};
+use plimsoll_e2e::sandbox::{
+    Dir, PATIENCE, Process, RunAs, describe_end, free_port, until_deadline,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +24,8 @@ pub struct Settings {
     pub line: u32,
     /// `[clients] max`.
     pub clients_max: u32,
+    /// Guards act, as they do unless told otherwise; else they only watch.
+    pub guards_act: bool,
     /// `[timeouts] query_wait`.
     pub query_wait: &'static str,
     /// Host and port of the database server.
@@ -42,37 +46,69 @@ impl Settings {
             monitor: Some("monitor"),
             line: 80,
             clients_max: 500,
+            guards_act: false,
             query_wait: "10s",
             server: (host.to_owned(), port),
             more: Vec::new(),
-            users: ["app", "shop", "monitor", "blind", "admin"].map(user).to_vec(),
+            users: ["app", "shop", "monitor", "blind", "admin"]
+                .map(user)
+                .to_vec(),
         }
     }
 
     fn toml(&self, dir: &Path, address: &str, port: u16) -> String {
         let mut sections: Vec<(&str, Vec<String>)> = vec![
-            ("listen", vec![
-                format!("tcp = [\"{address}:{port}\"]"),
-                format!("unix = \"{}\"", dir.display()),
-                format!("unix_port = {port}"),
-            ]),
-            ("auth", vec![
-                format!("type = \"{}\"", self.auth),
-                "user_file = \"userlist.txt\"\nadmin_users = [\"admin\"]".to_owned(),
-            ]),
-            ("pool", vec![format!("mode = \"transaction\"\nsize = {}", self.size)]),
+            (
+                "listen",
+                vec![
+                    format!("tcp = [\"{address}:{port}\"]"),
+                    format!("unix = \"{}\"", dir.display()),
+                    format!("unix_port = {port}"),
+                ],
+            ),
+            (
+                "auth",
+                vec![
+                    format!("type = \"{}\"", self.auth),
+                    "user_file = \"userlist.txt\"\nadmin_users = [\"admin\"]".to_owned(),
+                ],
+            ),
+            (
+                "pool",
+                vec![format!("mode = \"transaction\"\nsize = {}", self.size)],
+            ),
             ("clients", vec![format!("max = {}", self.clients_max)]),
-            ("log", vec!["connections = false\ndisconnections = false".to_owned()]),
-            ("timeouts", vec![format!(
-                "query_wait = \"{}\"\nserver_login_retry = \"1s\"",
-                self.query_wait
-            )]),
+            (
+                "log",
+                vec!["connections = false\ndisconnections = false".to_owned()],
+            ),
+            (
+                "timeouts",
+                vec![format!(
+                    "query_wait = \"{}\"\nserver_login_retry = \"1s\"",
+                    self.query_wait
+                )],
+            ),
             ("server", vec![format!("line = {}", self.line)]),
-            ("database.shop", vec![format!("host = \"{}\"\nport = {}", self.server.0, self.server.1)]),
+            (
+                "database.shop",
+                vec![format!(
+                    "host = \"{}\"\nport = {}",
+                    self.server.0, self.server.1
+                )],
+            ),
         ];
         if let Some(user) = self.monitor {
-            let lines = format!("monitor_user = \"{user}\"\nmonitor_database = \"shop\"\nmonitor_interval = \"1s\"");
+            let lines = format!(
+                "monitor_user = \"{user}\"\nmonitor_database = \"shop\"\nmonitor_interval = \"1s\""
+            );
             sections[6].1.push(lines);
+        }
+        if !self.guards_act {
+            sections.push((
+                "guards",
+                vec!["reclaim = \"observe\"\nauto_revert = \"observe\"".to_owned()],
+            ));
         }
         for (section, line) in &self.more {
             match sections.iter_mut().find(|(name, _)| name == section) {
@@ -80,7 +116,8 @@ impl Settings {
                 None => sections.push((section, vec![line.clone()])),
             }
         }
-        let text = |(name, lines): &(&str, Vec<String>)| format!("[{name}]\n{}\n", lines.join("\n"));
+        let text =
+            |(name, lines): &(&str, Vec<String>)| format!("[{name}]\n{}\n", lines.join("\n"));
         sections.iter().map(text).collect()
     }
 }
@@ -102,7 +139,11 @@ pub struct Front {
 
 impl Front {
     /// Starts it; `inside`: in the wire's namespace, with clients out here.
-    pub fn start(program: &Path, settings: Settings, inside: Option<&Wire>) -> Result<Front, String> {
+    pub fn start(
+        program: &Path,
+        settings: Settings,
+        inside: Option<&Wire>,
+    ) -> Result<Front, String> {
         let mut front = Front {
             process: None,
             program: program.to_owned(),
@@ -120,7 +161,9 @@ impl Front {
     /// Writes the settings file and the user file; the pooler is not told.
     pub fn write(&self) {
         let me = RunAs::myself();
-        let text = self.settings.toml(self.dir.path(), &self.address, self.port);
+        let text = self
+            .settings
+            .toml(self.dir.path(), &self.address, self.port);
         self.dir.write("plimsoll.toml", &text, me, 0o644);
         let line = |(user, secret): &(String, String)| format!("\"{user}\" \"{secret}\"\n");
         let users: String = self.settings.users.iter().map(line).collect();
@@ -143,18 +186,27 @@ impl Front {
             None => Command::new(&self.program),
             Some(namespace) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(&self.program);
+                command
+                    .args(["netns", "exec", namespace])
+                    .arg(&self.program);
                 command
             }
         };
-        command.arg("run").arg(self.file()).current_dir(self.dir.path());
+        command
+            .arg("run")
+            .arg(self.file())
+            .current_dir(self.dir.path());
         command.arg("--state").arg(self.state());
         let log = self.dir.path().join("pooler.log");
         let mut process = Process::start(&mut command, &log, Some(self.dir.path()))
             .map_err(|e| format!("start {}: {e}", self.program.display()))?;
         let up = until_deadline(PATIENCE, &mut || {
             if let Some(end) = process.exited() {
-                return Some(Err(format!("the pooler ended, {}:\n{}", describe_end(end), self.log())));
+                return Some(Err(format!(
+                    "the pooler ended, {}:\n{}",
+                    describe_end(end),
+                    self.log()
+                )));
             }
             Client::connect(&self.target()).ok().map(|_| Ok(()))
         });
@@ -192,7 +244,9 @@ impl Front {
         let socket = self.dir.path().join(format!(".s.PGSQL.{}", self.port));
         let target = Target::unix(socket, "pgbouncer", "admin").password(PASSWORD);
         let mut console = Client::login(&target).map_err(|e| format!("console: {e}"))?;
-        console.rows(statement).map_err(|e| format!("{statement}: {e}"))
+        console
+            .rows(statement)
+            .map_err(|e| format!("{statement}: {e}"))
     }
 
     /// Changes the settings as a person does: the file, then RELOAD.
@@ -202,10 +256,11 @@ impl Front {
         self.console("RELOAD").map(|_| ())
     }
 
-    /// Changes the settings past the gate, as somebody in a hurry does.
-    pub fn apply_now(&mut self) -> Result<(), String> {
+    /// Changes the settings past the gate: `--force`, in steps; `--now`, at once.
+    pub fn apply(&mut self, how: &str) -> Result<(), String> {
         self.write();
-        self.tool(&["apply", "--now", "--yes", "--reason", "an emergency"]).map(|_| ())
+        let said = self.tool(&["apply", how, "--yes", "--reason", "an emergency"]);
+        said.map(|_| ())
     }
 
     /// Says that an application was released.
@@ -217,7 +272,9 @@ impl Front {
     pub fn ask(&self) -> (Result<Verdict, String>, Duration) {
         let began = Instant::now();
         let text = self.tool(&["diagnose", "--format", "json"]);
-        let verdict = text.and_then(|text| serde_json::from_str(&text).map_err(|e| format!("not a verdict: {e}")));
+        let verdict = text.and_then(|text| {
+            serde_json::from_str(&text).map_err(|e| format!("not a verdict: {e}"))
+        });
         (verdict, began.elapsed())
     }
 
@@ -231,14 +288,25 @@ impl Front {
     pub fn tool(&self, words: &[&str]) -> Result<String, String> {
         let mut command = Command::new(&self.program);
         command.args(words).current_dir(self.dir.path());
-        command.env("STATE_DIRECTORY", self.state()).env("PLIMSOLL_SOCKET", self.dir.path());
-        let out = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
+        command
+            .env("STATE_DIRECTORY", self.state())
+            .env("PLIMSOLL_SOCKET", self.dir.path());
+        let out = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| e.to_string())?;
         match out.status.code() {
-            Some(0 | 1) if !out.stdout.is_empty() => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
+            Some(0 | 1) if !out.stdout.is_empty() => {
+                Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+            }
             Some(0) => Ok(String::new()),
             _ => {
                 let said = String::from_utf8_lossy(&out.stderr);
-                Err(format!("{}: {}", words.join(" "), said.lines().next().unwrap_or("failed")))
+                Err(format!(
+                    "{}: {}",
+                    words.join(" "),
+                    said.lines().next().unwrap_or("failed")
+                ))
             }
         }
     }

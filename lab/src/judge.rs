@@ -70,7 +70,11 @@ pub fn judge(case: &Case, outcome: &Result<Outcome, String>) -> Row {
         number: case.number,
         name: case.name(),
         beside: case.beside(),
-        truths: case.truths().iter().map(|cause| cause.label().to_owned()).collect(),
+        truths: case
+            .truths()
+            .iter()
+            .map(|cause| cause.label().to_owned())
+            .collect(),
         first: UNKNOWN.to_owned(),
         ..Row::default()
     };
@@ -81,7 +85,11 @@ pub fn judge(case: &Case, outcome: &Result<Outcome, String>) -> Row {
             return row;
         }
     };
-    row.felt = [outcome.calm.p90_ms, outcome.trouble.p90_ms, outcome.trouble.failed];
+    row.felt = [
+        outcome.calm.p90_ms,
+        outcome.trouble.p90_ms,
+        outcome.trouble.failed,
+    ];
     row.per_s = [outcome.calm.per_s, outcome.trouble.per_s];
     row.failures.clone_from(&outcome.failures);
     row.hurt_after_s = outcome.hurt_after_s;
@@ -102,7 +110,9 @@ fn answers(case: &Case, outcome: &Outcome, row: &mut Row) {
     };
     for asked in &outcome.asked {
         row.took_ms = row.took_ms.max(asked.took.as_millis() as u64);
-        let Ok(verdict) = &asked.verdict else { continue };
+        let Ok(verdict) = &asked.verdict else {
+            continue;
+        };
         if verdict.cause().is_some() && row.answer_after_s.is_none() {
             row.answer_after_s = Some(asked.after_s + asked.took.as_secs_f64());
         }
@@ -112,10 +122,18 @@ fn answers(case: &Case, outcome: &Outcome, row: &mut Row) {
             (true, earlier) => earlier,
         };
     }
-    // Where nothing is wrong every answer counts, else the last.
+    // Where nothing is wrong every answer counts; else the last one given while clients
+    // suffered: a guard may have healed it since.
     let accuses = |a: &&crate::run::Asked| a.verdict.as_ref().is_ok_and(|v| v.cause().is_some());
-    let false_alarm = outcome.asked.iter().find(accuses).filter(|_| case.nothing());
-    let Some(last) = false_alarm.or(outcome.asked.last()) else { return };
+    let false_alarm = outcome
+        .asked
+        .iter()
+        .find(accuses)
+        .filter(|_| case.nothing());
+    let hurting = outcome.asked.iter().rfind(|asked| asked.hurting);
+    let Some(last) = false_alarm.or(hurting).or(outcome.asked.last()) else {
+        return;
+    };
     let verdict = match &last.verdict {
         Ok(verdict) => verdict,
         Err(error) => {
@@ -124,7 +142,11 @@ fn answers(case: &Case, outcome: &Outcome, row: &mut Row) {
         }
     };
     row.summary.clone_from(&verdict.summary);
-    row.answers = verdict.findings.iter().map(|f| (f.cause.label().to_owned(), f.sure)).collect();
+    row.answers = verdict
+        .findings
+        .iter()
+        .map(|f| (f.cause.label().to_owned(), f.sure))
+        .collect();
     row.first = match (verdict.cause(), verdict.state) {
         (Some(cause), _) => cause.label().to_owned(),
         (None, State::Calm | State::Strained) => CALM.to_owned(),
@@ -151,7 +173,11 @@ pub fn wilson(hits: usize, of: usize) -> (f64, f64, f64) {
     let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let below = 1.0 + Z * Z / n;
     let percent = |x: f64| (100.0 * x).clamp(0.0, 100.0);
-    (percent(p), percent((middle - half) / below), percent((middle + half) / below))
+    (
+        percent(p),
+        percent((middle - half) / below),
+        percent((middle + half) / below),
+    )
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use diagnose::Cause;
 pub struct Kind {
     /// Its name: the cause and the variant.
     pub name: &'static str,
+    /// What is done, in words.
+    pub what: &'static str,
     /// The cause; `None`: nothing is wrong.
     pub truth: Option<Cause>,
     /// How many of every hundred cases.
@@ -32,7 +34,16 @@ pub struct Kind {
 
 /// Every kind.
 pub fn all() -> Vec<&'static Kind> {
-    [calm::KINDS, limits::KINDS, demand::KINDS, server::KINDS, outage::KINDS].into_iter().flatten().collect()
+    [
+        calm::KINDS,
+        limits::KINDS,
+        demand::KINDS,
+        server::KINDS,
+        outage::KINDS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The kind with this name.
@@ -65,23 +76,47 @@ fn fleet(rng: &mut Rng) -> Vec<App> {
     let pause = rng.between(1, 6);
     let web = vec![
         (6, point()),
-        (2, Work::query("select id, note from orders where customer = {r} % 997 limit 20")),
+        (
+            2,
+            Work::query("select id, note from orders where customer = {r} % 997 limit 20"),
+        ),
         (2, Work::query("update items set n = n + 1 where id = {r}")),
-        (1, Work::transaction(
-            &["select n from items where id = {r}", "update items set n = n + 1 where id = {r}"],
-            pause,
-        )),
+        (
+            1,
+            Work::transaction(
+                &[
+                    "select n from items where id = {r}",
+                    "update items set n = n + 1 where id = {r}",
+                ],
+                pause,
+            ),
+        ),
     ];
     let api = vec![
         (4, point()),
-        (1, Work::query("select count(*) from orders where customer = {r} % 997")),
-        (1, Work::transaction(&["update items set n = n + 1 where id = {r}", "select 1"], 1)),
+        (
+            1,
+            Work::query("select count(*) from orders where customer = {r} % 997"),
+        ),
+        (
+            1,
+            Work::transaction(
+                &["update items set n = n + 1 where id = {r}", "select 1"],
+                1,
+            ),
+        ),
     ];
     let worker = vec![
         (2, Work::query("select enrich({r})")),
-        (1, Work::query("update items set name = md5(name) where id = {r}")),
+        (
+            1,
+            Work::query("update items set name = md5(name) where id = {r}"),
+        ),
     ];
-    let report = vec![(1, Work::query(&format!("select report({})", rng.between(20, 60))))];
+    let report = vec![(
+        1,
+        Work::query(&format!("select report({})", rng.between(20, 60))),
+    )];
     let mut apps = vec![
         App::new("web", rng.between(8, 14) as usize, think, web).up_to(40),
         App::new("api", rng.between(4, 8) as usize, think * 1.5, api).up_to(24),
@@ -89,7 +124,12 @@ fn fleet(rng: &mut Rng) -> Vec<App> {
         App::new("report", 1, rng.between(500, 1500) as f64, report),
     ];
     for app in &apps {
-        let release = format!("{}.{}.{}", rng.between(1, 4), rng.between(0, 20), rng.between(0, 9));
+        let release = format!(
+            "{}.{}.{}",
+            rng.between(1, 4),
+            rng.between(0, 20),
+            rng.between(0, 9)
+        );
         app.deploy(&release);
     }
     if rng.percent(30) {

@@ -36,7 +36,10 @@ impl Work {
 
     /// A transaction with this pause, milliseconds.
     pub fn transaction(statements: &[&str], pause_ms: u64) -> Work {
-        Work::Transaction(statements.iter().map(|s| (*s).to_owned()).collect(), pause_ms)
+        Work::Transaction(
+            statements.iter().map(|s| (*s).to_owned()).collect(),
+            pause_ms,
+        )
     }
 }
 
@@ -126,17 +129,31 @@ impl App {
 
     /// Sets what they do.
     pub fn work(&self, work: Vec<(u32, Work)>) {
-        *self.dial.work.write().unwrap_or_else(PoisonError::into_inner) = work;
+        *self
+            .dial
+            .work
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = work;
     }
 
     /// Adds to what they do.
     pub fn also(&self, weight: u32, work: Work) {
-        self.dial.work.write().unwrap_or_else(PoisonError::into_inner).push((weight, work));
+        self.dial
+            .work
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((weight, work));
     }
 
     /// A new release: every client logs in again.
     pub fn deploy(&self, release: &str) {
-        release.clone_into(&mut self.dial.release.write().unwrap_or_else(PoisonError::into_inner));
+        release.clone_into(
+            &mut self
+                .dial
+                .release
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 }
 
@@ -180,7 +197,8 @@ impl Meter {
     }
 
     fn begin(&self, client: usize, culprit: bool) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)[client] = Some((Instant::now(), culprit));
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)[client] =
+            Some((Instant::now(), culprit));
     }
 
     fn end(&self, client: usize, spent: Duration, failure: Option<String>, culprit: bool) {
@@ -191,9 +209,17 @@ impl Meter {
             failed: failure.is_some(),
             culprit,
         };
-        self.points.lock().unwrap_or_else(PoisonError::into_inner).push(point);
+        self.points
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(point);
         if let Some(kind) = failure {
-            *self.failures.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
+            *self
+                .failures
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(kind)
+                .or_default() += 1;
         }
     }
 
@@ -202,10 +228,18 @@ impl Meter {
         let now = self.now_ms();
         let from = now.saturating_sub(ms);
         let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<Point> = points.iter().rev().take_while(|p| p.at_ms >= from).copied().collect();
+        let mut found: Vec<Point> = points
+            .iter()
+            .rev()
+            .take_while(|p| p.at_ms >= from)
+            .copied()
+            .collect();
         drop(points);
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let stuck = pending.iter().flatten().filter(|(began, _)| began.elapsed() > Duration::from_millis(200));
+        let stuck = pending
+            .iter()
+            .flatten()
+            .filter(|(began, _)| began.elapsed() > Duration::from_millis(200));
         found.extend(stuck.map(|(began, culprit)| Point {
             at_ms: now,
             us: began.elapsed().as_micros() as u32,
@@ -249,7 +283,11 @@ impl Crowd {
                 threads.push(thread.spawn(move || client.run()).expect("a thread"));
             }
         }
-        Crowd { meter, over, threads }
+        Crowd {
+            meter,
+            over,
+            threads,
+        }
     }
 
     /// Ends them.
@@ -312,7 +350,10 @@ impl OneClient {
             let pause = self.rng.exponential(think).min(think * 6.0);
             self.pause(pause);
         }
-        self.meter.pending.lock().unwrap_or_else(PoisonError::into_inner)[self.id] = None;
+        self.meter
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)[self.id] = None;
     }
 
     /// Sleeps, in pieces, so that the end is noticed.
@@ -347,7 +388,11 @@ impl OneClient {
             if !matches!(error, Error::Server(_)) || ["25P02", "57P01"].contains(&error.code()) {
                 *session = None;
             }
-            self.pause(if session.is_none() { LOGIN_AGAIN.as_secs_f64() * 1e3 } else { 0.0 });
+            self.pause(if session.is_none() {
+                LOGIN_AGAIN.as_secs_f64() * 1e3
+            } else {
+                0.0
+            });
         }
     }
 
@@ -367,9 +412,16 @@ impl OneClient {
 
     fn log_in(&mut self, session: &mut Option<Session>) -> Result<(), Error> {
         let dial = &self.app.dial;
-        let release = dial.release.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let release = dial
+            .release
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let each = dial.login_each.load(Relaxed);
-        if session.as_ref().is_some_and(|s| s.release != release || (each > 0 && s.done >= each)) {
+        if session
+            .as_ref()
+            .is_some_and(|s| s.release != release || (each > 0 && s.done >= each))
+        {
             if let Some(old) = session.take() {
                 old.client.terminate();
             }
@@ -377,16 +429,27 @@ impl OneClient {
         if session.is_some() {
             return Ok(());
         }
-        let password = dial.password.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let password = dial
+            .password
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut target = self.target.clone().password(&password).patience(PATIENCE);
         target.parameters = vec![
             ("user".to_owned(), self.app.user.clone()),
             ("database".to_owned(), "shop".to_owned()),
-            ("application_name".to_owned(), format!("{}/{release}", self.app.name)),
+            (
+                "application_name".to_owned(),
+                format!("{}/{release}", self.app.name),
+            ),
         ];
         target.from = self.app.from;
         let client = Client::login(&target)?;
-        *session = Some(Session { client, release, done: 0 });
+        *session = Some(Session {
+            client,
+            release,
+            done: 0,
+        });
         Ok(())
     }
 
@@ -400,7 +463,10 @@ impl OneClient {
                 let last = statements.len().saturating_sub(1);
                 for (i, text) in statements.iter().enumerate() {
                     if i == last && pause_ms > 0 {
-                        let length = self.rng.exponential(pause_ms as f64).min(pause_ms as f64 * 4.0);
+                        let length = self
+                            .rng
+                            .exponential(pause_ms as f64)
+                            .min(pause_ms as f64 * 4.0);
                         let began = Instant::now();
                         self.pause(length);
                         *paused += began.elapsed();
@@ -415,9 +481,13 @@ impl OneClient {
             Work::Forget(text) => {
                 self.say(session, "begin")?;
                 self.say(session, &text)?;
-                self.meter.pending.lock().unwrap_or_else(PoisonError::into_inner)[self.id] = None;
+                self.meter
+                    .pending
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)[self.id] = None;
                 let began = Instant::now();
-                while !self.over.load(Relaxed) && self.number < self.app.dial.clients.load(Relaxed) {
+                while !self.over.load(Relaxed) && self.number < self.app.dial.clients.load(Relaxed)
+                {
                     self.pause(100.0);
                 }
                 *paused += began.elapsed();
@@ -427,7 +497,12 @@ impl OneClient {
     }
 
     fn choose(&mut self) -> Work {
-        let work = self.app.dial.work.read().unwrap_or_else(PoisonError::into_inner);
+        let work = self
+            .app
+            .dial
+            .work
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let sum: u32 = work.iter().map(|(weight, _)| weight).sum();
         let mut at = (self.rng.next() % u64::from(sum.max(1))) as u32;
         for (weight, work) in work.iter() {
@@ -450,13 +525,17 @@ impl OneClient {
     fn through_own_pool(&mut self, pool: &OwnPool) {
         let began = Instant::now();
         self.meter.begin(self.id, self.app.culprit);
-        let Some(mut session) = self.borrow(pool) else { return };
+        let Some(mut session) = self.borrow(pool) else {
+            return;
+        };
         let mut paused = Duration::ZERO;
         let outcome = self.log_in(&mut session).and_then(|()| match &mut session {
             Some(session) => self.unit(session, &mut paused),
             None => Ok(()),
         });
-        let broken = outcome.as_ref().is_err_and(|e| !matches!(e, Error::Server(_)));
+        let broken = outcome
+            .as_ref()
+            .is_err_and(|e| !matches!(e, Error::Server(_)));
         self.told(began.elapsed().saturating_sub(paused), &outcome);
         if outcome.is_ok() && self.loses_it() {
             // A code path that forgets to give it back: the connection stays open, and silent.
@@ -479,7 +558,11 @@ impl OneClient {
     /// Whether this is one of the times that the leak strikes.
     fn loses_it(&self) -> bool {
         let one_less = |n: usize| n.checked_sub(1);
-        self.app.dial.lost.fetch_update(Relaxed, Relaxed, one_less).is_ok()
+        self.app
+            .dial
+            .lost
+            .fetch_update(Relaxed, Relaxed, one_less)
+            .is_ok()
     }
 
     /// An idle connection, or the right to make one (`Some(None)`); `None`: it is over.
@@ -495,7 +578,11 @@ impl OneClient {
                 return Some(None);
             }
             let step = Duration::from_millis(100);
-            state = pool.back.wait_timeout(state, step).unwrap_or_else(PoisonError::into_inner).0;
+            state = pool
+                .back
+                .wait_timeout(state, step)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         None
     }

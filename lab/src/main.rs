@@ -13,7 +13,12 @@
 //! ```
 #![forbid(unsafe_code)]
 // A shell: it reads clocks, starts processes and threads, and prints.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, clippy::print_stderr)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 mod case;
 mod judge;
@@ -56,7 +61,13 @@ fn main() -> ExitCode {
     if options.list {
         for case in &cases {
             let alone = if case.alone() { "alone" } else { "" };
-            println!("{:4} {:48} {:6} {}", case.number, case.name(), alone, case.beside());
+            println!(
+                "{:4} {:48} {:6} {}",
+                case.number,
+                case.name(),
+                alone,
+                case.beside()
+            );
         }
         return ExitCode::SUCCESS;
     }
@@ -71,7 +82,12 @@ fn all(cases: &[Case], options: &Options) -> Vec<Row> {
     let rows = Mutex::new(Vec::new());
     for (cases, jobs) in [(together, options.jobs), (alone, 1)] {
         let waiting = Mutex::new(cases.into_iter());
-        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let next = || {
+            waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next()
+        };
         std::thread::scope(|scope| {
             for _ in 0..jobs {
                 scope.spawn(|| {
@@ -92,8 +108,10 @@ fn all(cases: &[Case], options: &Options) -> Vec<Row> {
 }
 
 fn one(case: &Case, options: &Options) -> Row {
-    let guarded = std::panic::AssertUnwindSafe(|| run::run(case, &options.program, options.keep.as_deref()));
-    let outcome = std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err("the case panicked".to_owned()));
+    let guarded =
+        std::panic::AssertUnwindSafe(|| run::run(case, &options.program, options.keep.as_deref()));
+    let outcome =
+        std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err("the case panicked".to_owned()));
     judge::judge(case, &outcome)
 }
 
@@ -103,14 +121,20 @@ fn tell(row: &Row) {
         (None, true) => "ok",
         (None, false) => "WRONG",
     };
-    let why = row.void.as_ref().or(row.error.as_ref()).map(String::as_str).unwrap_or_default();
+    let why = row
+        .void
+        .as_ref()
+        .or(row.error.as_ref())
+        .map(String::as_str)
+        .unwrap_or_default();
     println!(
         "{:5} {:4} {:44} first {:20} hurt {:>5} s  p90 {:6.0} → {:6.0} ms  {:4.0} → {:4.0}/s failed {:3.0} %  {:?} {:3.0} s {why}",
         mark,
         row.number,
         row.name,
         row.first,
-        row.hurt_after_s.map_or("-".to_owned(), |s| format!("{s:.1}")),
+        row.hurt_after_s
+            .map_or("-".to_owned(), |s| format!("{s:.1}")),
         row.felt[0],
         row.felt[1],
         row.per_s[0],
@@ -135,5 +159,9 @@ fn finish(rows: &[Row], options: &Options) -> ExitCode {
     let right = percent(counted.iter().filter(|row| row.right).count());
     let ruled = percent(counted.iter().filter(|row| row.ruled_out_truth).count());
     let bare = counted.iter().any(|row| row.without_figure > 0);
-    if right >= 95.0 && ruled <= 1.0 && !bare { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if right >= 95.0 && ruled <= 1.0 && !bare {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

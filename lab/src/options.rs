@@ -91,15 +91,24 @@ impl Options {
     /// The cases.
     pub fn cases(&self) -> Vec<Case> {
         let wanted = |case: &Case| {
-            let named = self.only.as_ref().is_none_or(|word| case.name().contains(word));
+            let named = self
+                .only
+                .as_ref()
+                .is_none_or(|word| case.name().contains(word));
             named && (self.numbers.is_empty() || self.numbers.contains(&case.number))
         };
-        (0..self.cases).map(|number| Case::of(number, self.seed)).filter(wanted).collect()
+        (0..self.cases)
+            .map(|number| Case::of(number, self.seed))
+            .filter(wanted)
+            .collect()
     }
 
     /// The command that repeats this.
     pub fn command(&self) -> String {
-        format!("cargo xtask diagnose-eval --cases {} --seed {}", self.cases, self.seed)
+        format!(
+            "cargo xtask diagnose-eval --cases {} --seed {}",
+            self.cases, self.seed
+        )
     }
 
     /// Writes the rows, so far.

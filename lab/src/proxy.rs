@@ -8,10 +8,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Listens on a free port of loopback and passes every connection on.
-pub fn start(host: &str, port: u16, over: &Arc<AtomicBool>) -> Result<(u16, JoinHandle<()>), String> {
+pub fn start(
+    host: &str,
+    port: u16,
+    over: &Arc<AtomicBool>,
+) -> Result<(u16, JoinHandle<()>), String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| format!("proxy: {e}"))?;
-    listener.set_nonblocking(true).map_err(|e| format!("proxy: {e}"))?;
-    let own = listener.local_addr().map_err(|e| format!("proxy: {e}"))?.port();
+    listener
+        .set_nonblocking(true)
+        .map_err(|e| format!("proxy: {e}"))?;
+    let own = listener
+        .local_addr()
+        .map_err(|e| format!("proxy: {e}"))?
+        .port();
     let (host, over) = (host.to_owned(), over.clone());
     let thread = std::thread::spawn(move || {
         while !over.load(Relaxed) {
@@ -29,9 +38,13 @@ pub fn start(host: &str, port: u16, over: &Arc<AtomicBool>) -> Result<(u16, Join
 
 fn pass(near: TcpStream, host: &str, port: u16) {
     let _ = near.set_nonblocking(false);
-    let Ok(far) = TcpStream::connect((host, port)) else { return };
+    let Ok(far) = TcpStream::connect((host, port)) else {
+        return;
+    };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let (Ok(near_again), Ok(far_again)) = (near.try_clone(), far.try_clone()) else { return };
+    let (Ok(near_again), Ok(far_again)) = (near.try_clone(), far.try_clone()) else {
+        return;
+    };
     let back = std::thread::spawn(move || copy(far_again, near_again));
     copy(near, far);
     let _ = back.join();

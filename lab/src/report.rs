@@ -18,6 +18,7 @@ pub fn markdown(rows: &[Row], command: &str) -> String {
     figures(&mut out, &counted);
     recall(&mut out, &counted);
     confusion(&mut out, &counted);
+    troubles(&mut out, &counted);
     wrong(&mut out, &counted);
     void(&mut out, rows);
     out
@@ -31,25 +32,61 @@ fn share(hits: usize, of: usize) -> String {
 fn figures(out: &mut String, rows: &[&Row]) {
     let n = rows.len();
     let count = |f: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| f(row)).count();
-    let _ = writeln!(out, "| figure | cases | share | 95 % interval (Wilson) |\n|---|---|---|---|");
-    let _ = writeln!(out, "| first answer right | {} |", share(count(&|r| r.right), n));
-    let _ = writeln!(out, "| of these, an honest \"unknown\" where evidence lacks | {} |", share(count(&|r| r.honest_unknown), n));
-    let _ = writeln!(out, "| a true cause ruled out | {} |", share(count(&|r| r.ruled_out_truth), n));
+    let _ = writeln!(
+        out,
+        "| figure | cases | share | 95 % interval (Wilson) |\n|---|---|---|---|"
+    );
+    let _ = writeln!(
+        out,
+        "| first answer right | {} |",
+        share(count(&|r| r.right), n)
+    );
+    let _ = writeln!(
+        out,
+        "| of these, an honest \"unknown\" where evidence lacks | {} |",
+        share(count(&|r| r.honest_unknown), n)
+    );
+    let _ = writeln!(
+        out,
+        "| a true cause ruled out | {} |",
+        share(count(&|r| r.ruled_out_truth), n)
+    );
     let quiet = count(&|r| r.truths.is_empty());
-    let _ = writeln!(out, "| nothing wrong, and a cause named | {} |", share(count(&|r| r.truths.is_empty() && !r.right), quiet));
+    let _ = writeln!(
+        out,
+        "| nothing wrong, and a cause named | {} |",
+        share(count(&|r| r.truths.is_empty() && !r.right), quiet)
+    );
     let pairs = count(&|r| r.truths.len() > 1);
-    let _ = writeln!(out, "| two causes, both named | {} |", share(count(&|r| r.both), pairs));
+    let _ = writeln!(
+        out,
+        "| two causes, both named | {} |",
+        share(count(&|r| r.both), pairs)
+    );
     let plain = count(&|r| r.plain.is_some());
     if plain > 0 {
-        let hit = count(&|r| r.plain.as_ref().is_some_and(|p| r.truths.contains(p) || (r.truths.is_empty() && p == CALM)));
-        let _ = writeln!(out, "| plain baseline: first answer right | {} |", share(hit, plain));
+        let hit = count(&|r| {
+            r.plain
+                .as_ref()
+                .is_some_and(|p| r.truths.contains(p) || (r.truths.is_empty() && p == CALM))
+        });
+        let _ = writeln!(
+            out,
+            "| plain baseline: first answer right | {} |",
+            share(hit, plain)
+        );
     }
     let rejections: u32 = rows.iter().map(|r| r.rejections).sum();
     let bare: u32 = rows.iter().map(|r| r.without_figure).sum();
     let _ = writeln!(out, "\nRejections: {rejections}, without a figure: {bare}.");
     let mut after: Vec<f64> = rows.iter().filter_map(|r| r.right_after_s).collect();
     after.sort_by(f64::total_cmp);
-    let at = |q: f64| after.get(((after.len() as f64 - 1.0) * q) as usize).copied().unwrap_or(f64::NAN);
+    let at = |q: f64| {
+        after
+            .get(((after.len() as f64 - 1.0) * q) as usize)
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
     let took = rows.iter().map(|r| r.took_ms).max().unwrap_or(0);
     let _ = writeln!(
         out,
@@ -71,11 +108,16 @@ fn truth_of(row: &Row) -> String {
 
 fn labels() -> Vec<String> {
     let causes = Cause::ALL.iter().map(|cause| cause.label().to_owned());
-    causes.chain([CALM.to_owned(), "two causes".to_owned()]).collect()
+    causes
+        .chain([CALM.to_owned(), "two causes".to_owned()])
+        .collect()
 }
 
 fn recall(out: &mut String, rows: &[&Row]) {
-    let _ = writeln!(out, "## By cause\n\n| true cause | right | share | 95 % interval |\n|---|---|---|---|");
+    let _ = writeln!(
+        out,
+        "## By cause\n\n| true cause | right | share | 95 % interval |\n|---|---|---|---|"
+    );
     for label in labels() {
         let of: Vec<&&Row> = rows.iter().filter(|row| truth_of(row) == label).collect();
         if !of.is_empty() {
@@ -87,13 +129,21 @@ fn recall(out: &mut String, rows: &[&Row]) {
 }
 
 fn confusion(out: &mut String, rows: &[&Row]) {
-    let _ = writeln!(out, "## Confusion\n\nRows: what was done. Columns: first answers.\n");
+    let _ = writeln!(
+        out,
+        "## Confusion\n\nRows: what was done. Columns: first answers.\n"
+    );
     let answers: Vec<String> = labels()
         .into_iter()
         .chain([UNKNOWN.to_owned()])
         .filter(|label| rows.iter().any(|row| row.first == *label))
         .collect();
-    let _ = writeln!(out, "| | {} |\n|---|{}", answers.join(" | "), "---|".repeat(answers.len()));
+    let _ = writeln!(
+        out,
+        "| | {} |\n|---|{}",
+        answers.join(" | "),
+        "---|".repeat(answers.len())
+    );
     for label in labels() {
         let of: Vec<&&Row> = rows.iter().filter(|row| truth_of(row) == label).collect();
         if of.is_empty() {
@@ -101,26 +151,58 @@ fn confusion(out: &mut String, rows: &[&Row]) {
         }
         let cells: Vec<String> = answers
             .iter()
-            .map(|answer| match of.iter().filter(|row| row.first == *answer).count() {
-                0 => String::new(),
-                n if *answer == label => format!("**{n}**"),
-                n => n.to_string(),
-            })
+            .map(
+                |answer| match of.iter().filter(|row| row.first == *answer).count() {
+                    0 => String::new(),
+                    n if *answer == label => format!("**{n}**"),
+                    n => n.to_string(),
+                },
+            )
             .collect();
         let _ = writeln!(out, "| {label} | {} |", cells.join(" | "));
     }
     out.push('\n');
 }
 
+/// What was done, in words.
+fn troubles(out: &mut String, rows: &[&Row]) {
+    let _ = writeln!(
+        out,
+        "## What was done\n\n| trouble | what | cases | right |\n|---|---|---|---|"
+    );
+    for kind in crate::kinds::all() {
+        let of: Vec<&&Row> = rows.iter().filter(|row| row.name == kind.name).collect();
+        let right = of.iter().filter(|row| row.right).count();
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {right} |",
+            kind.name,
+            kind.what,
+            of.len()
+        );
+    }
+    out.push('\n');
+}
+
 fn wrong(out: &mut String, rows: &[&Row]) {
-    let of: Vec<&&Row> = rows.iter().filter(|row| !row.right || row.ruled_out_truth).collect();
+    let of: Vec<&&Row> = rows
+        .iter()
+        .filter(|row| !row.right || row.ruled_out_truth)
+        .collect();
     if of.is_empty() {
         return;
     }
-    let _ = writeln!(out, "## What was wrong\n\n| case | trouble | beside it | first answer | ruled out the truth |\n|---|---|---|---|---|");
+    let _ = writeln!(
+        out,
+        "## What was wrong\n\n| case | trouble | beside it | first answer | ruled out the truth |\n|---|---|---|---|---|"
+    );
     for row in of {
         let ruled = if row.ruled_out_truth { "yes" } else { "" };
-        let _ = writeln!(out, "| {} | {} | {} | {} | {ruled} |", row.number, row.name, row.beside, row.first);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {ruled} |",
+            row.number, row.name, row.beside, row.first
+        );
     }
     out.push('\n');
 }
@@ -130,9 +212,18 @@ fn void(out: &mut String, rows: &[Row]) {
     if of.is_empty() {
         return;
     }
-    let _ = writeln!(out, "## Not counted\n\n| case | trouble | why |\n|---|---|---|");
+    let _ = writeln!(
+        out,
+        "## Not counted\n\n| case | trouble | why |\n|---|---|---|"
+    );
     for row in of {
-        let why = row.void.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+        let why = row
+            .void
+            .as_deref()
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
         let _ = writeln!(out, "| {} | {} | {why} |", row.number, row.name);
     }
 }

@@ -14,13 +14,12 @@ const JUDGED_AFTER_S: f64 = 8.0;
 /// Seconds between two questions.
 const ASK_EACH_S: f64 = 2.0;
 
-/// Longest run of a case; whoever needs longer has failed.
-pub const CASE_S_MAX: f64 = 120.0;
-
 /// What one question brought.
 pub struct Asked {
     /// Seconds since the hurt was seen.
     pub after_s: f64,
+    /// Clients suffer at that moment.
+    pub hurting: bool,
     /// What it said.
     pub verdict: Result<Verdict, String>,
     /// How long it took.
@@ -52,6 +51,7 @@ pub fn run(case: &Case, program: &Path, keep: Option<&Path>) -> Result<Outcome, 
         (kind.prepare)(&mut plan, &mut rng);
     }
     plan.rights = case.rights;
+    plan.settings.guards_act = case.guards_act;
     let mut stage = Stage::set(plan, program, &mut rng)?;
     let calm = be_calm(case, &mut stage);
     let blow = Instant::now();
@@ -69,13 +69,22 @@ pub fn run(case: &Case, program: &Path, keep: Option<&Path>) -> Result<Outcome, 
     };
     let asked = ask(&stage, hurt_after_s.is_none() && !case.nothing());
     let trouble = stage.felt(4.0);
-    let failures = stage.crowd.meter.failures.lock().map(|f| f.clone()).unwrap_or_default();
+    let failures = stage
+        .crowd
+        .meter
+        .failures
+        .lock()
+        .map(|f| f.clone())
+        .unwrap_or_default();
     if let Some(dir) = keep {
         let path = dir.join(format!("case-{:03}.bundle", case.number));
         if let Err(error) = stage.front.bundle(&path) {
             let _ = std::fs::write(path.with_extension("no-bundle"), error);
         }
-        let _ = std::fs::write(dir.join(format!("case-{:03}.log", case.number)), stage.front.log());
+        let _ = std::fs::write(
+            dir.join(format!("case-{:03}.log", case.number)),
+            stage.front.log(),
+        );
     }
     drop(stage);
     Ok(Outcome {
@@ -99,7 +108,10 @@ fn be_calm(case: &Case, stage: &mut Stage) -> Felt {
         stage.usual_ms = 5.0;
         return stage.felt(2.0);
     }
-    let before = case.deploy_before_s.unwrap_or(0.0).min(stage.plan.calm_s - 2.0);
+    let before = case
+        .deploy_before_s
+        .unwrap_or(0.0)
+        .min(stage.plan.calm_s - 2.0);
     stage.rest(stage.plan.calm_s - before);
     let calm = stage.felt(5.0);
     stage.usual_ms = calm.p90_ms.max(1.0);
@@ -115,7 +127,11 @@ fn be_calm(case: &Case, stage: &mut Stage) -> Felt {
 fn wait_for_hurt(stage: &Stage, blow: Instant) -> Option<f64> {
     let mut times = 0;
     while blow.elapsed().as_secs_f64() < stage.plan.patience_s + 15.0 {
-        times = if stage.hurts(&stage.felt(2.0)) { times + 1 } else { 0 };
+        times = if stage.hurts(&stage.felt(2.0)) {
+            times + 1
+        } else {
+            0
+        };
         // Seen twice in a row: not a moment's noise.
         if times >= 2 {
             return Some(blow.elapsed().as_secs_f64());
@@ -135,8 +151,14 @@ fn ask(stage: &Stage, once: bool) -> Vec<Asked> {
             stage.rest((next - hurt.elapsed().as_secs_f64()).max(0.0));
         }
         let after_s = hurt.elapsed().as_secs_f64();
+        let hurting = stage.hurts(&stage.felt(2.0));
         let (verdict, took) = stage.front.ask();
-        asked.push(Asked { after_s, verdict, took });
+        asked.push(Asked {
+            after_s,
+            hurting,
+            verdict,
+            took,
+        });
         if once || after_s >= JUDGED_AFTER_S - 0.1 {
             return asked;
         }

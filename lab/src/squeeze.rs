@@ -18,7 +18,9 @@ pub struct Squeeze {
 impl Squeeze {
     /// A cgroup without a quota that holds this process, and all that it starts from now on.
     pub fn around(pid: u32, name: &str, log: &Path) -> Result<Squeeze, String> {
-        let base = if Path::new(V1).join("cpu.cfs_quota_us").exists() || Path::new(V1).join("cgroup.procs").exists() {
+        let base = if Path::new(V1).join("cpu.cfs_quota_us").exists()
+            || Path::new(V1).join("cgroup.procs").exists()
+        {
             V1
         } else {
             V2
@@ -26,7 +28,10 @@ impl Squeeze {
         let path = Path::new(base).join(format!("plimsoll-lab-{}-{name}", std::process::id()));
         std::fs::create_dir(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let guard = guard(&path, base, log)?;
-        let squeeze = Squeeze { path, _guard: guard };
+        let squeeze = Squeeze {
+            path,
+            _guard: guard,
+        };
         squeeze.write("cgroup.procs", &pid.to_string())?;
         Ok(squeeze)
     }

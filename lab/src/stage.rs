@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How Plimsoll, the clients and the server reach each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +85,6 @@ pub struct Stage {
     pub over: Arc<AtomicBool>,
     /// The 90th percentile of what clients saw in the calm, milliseconds.
     pub usual_ms: f64,
-    began: Instant,
     helpers: Vec<JoinHandle<()>>,
     _wire: Option<Wire>,
     _dir: Dir,
@@ -96,8 +95,6 @@ pub struct Stage {
 pub struct Felt {
     /// Units of work that ended or are stuck, in a second.
     pub per_s: f64,
-    /// Median, milliseconds.
-    pub p50_ms: f64,
     /// 90th percentile, milliseconds.
     pub p90_ms: f64,
     /// Share that failed, percent.
@@ -108,11 +105,13 @@ impl Felt {
     fn of(points: &[Point], span_s: f64) -> Felt {
         let mut us: Vec<u32> = points.iter().map(|p| p.us).collect();
         us.sort_unstable();
-        let at = |q: f64| us.get(((us.len() as f64 - 1.0) * q) as usize).map_or(0.0, |us| f64::from(*us) / 1e3);
+        let at = |q: f64| {
+            us.get(((us.len() as f64 - 1.0) * q) as usize)
+                .map_or(0.0, |us| f64::from(*us) / 1e3)
+        };
         let failed = points.iter().filter(|p| p.failed).count() as f64;
         Felt {
             per_s: points.len() as f64 / span_s,
-            p50_ms: at(0.5),
             p90_ms: at(0.9),
             failed: 100.0 * failed / points.len().max(1) as f64,
         }
@@ -155,7 +154,9 @@ impl Stage {
         let inside = wire.as_ref().filter(|_| plan.way == Way::ToClients);
         let front = Front::start(program, plan.settings.clone(), inside)?;
         let squeeze = |wanted: bool, pid: u32, what: &str| {
-            wanted.then(|| Squeeze::around(pid, &format!("{number}-{what}"), &log)).transpose()
+            wanted
+                .then(|| Squeeze::around(pid, &format!("{number}-{what}"), &log))
+                .transpose()
         };
         let server_squeeze = squeeze(plan.squeeze_server, cluster.pid().unwrap_or(0), "server")?;
         let pooler_squeeze = squeeze(plan.squeeze_pooler, front.pid(), "pooler")?;
@@ -170,16 +171,10 @@ impl Stage {
             pooler_squeeze,
             over,
             usual_ms: 10.0,
-            began: Instant::now(),
             helpers,
             _wire: wire,
             _dir: dir,
         })
-    }
-
-    /// Seconds since it began.
-    pub fn now_s(&self) -> f64 {
-        self.began.elapsed().as_secs_f64()
     }
 
     /// How clients fared in the last seconds; those of the harmful application do not count.
@@ -212,10 +207,19 @@ impl Stage {
     }
 
     /// A superuser's session that says these, one after the other, and again if told so, until the case is over.
-    pub fn other_session(&mut self, name: &str, statements: Vec<String>, again: bool) -> Result<(), String> {
-        let target = self.cluster.target("shop", "postgres").parameter("application_name", name);
-        let mut session = plimsoll_e2e::raw::Client::login(&target.patience(Duration::from_secs(120)))
-            .map_err(|e| format!("{name}: {e}"))?;
+    pub fn other_session(
+        &mut self,
+        name: &str,
+        statements: Vec<String>,
+        again: bool,
+    ) -> Result<(), String> {
+        let target = self
+            .cluster
+            .target("shop", "postgres")
+            .parameter("application_name", name);
+        let mut session =
+            plimsoll_e2e::raw::Client::login(&target.patience(Duration::from_secs(120)))
+                .map_err(|e| format!("{name}: {e}"))?;
         self.beside(move |over| {
             loop {
                 for sql in &statements {

@@ -74,21 +74,18 @@ impl Wire {
         let [near, far] = [open(&names[0])?, open(&names[1])?];
         let ns = &wire.namespace;
         ip(&["link", "set", &names[1], "netns", ns])?;
-        ip(&["addr", "add", &wire.near, "peer", &wire.far, "dev", &names[0]])?;
+        ip(&[
+            "addr", "add", &wire.near, "peer", &wire.far, "dev", &names[0],
+        ])?;
         ip(&["link", "set", &names[0], "mtu", "1500", "up"])?;
         ip(&["-n", ns, "link", "set", "lo", "up"])?;
-        ip(&["-n", ns, "addr", "add", &wire.far, "peer", &wire.near, "dev", &names[1]])?;
+        ip(&[
+            "-n", ns, "addr", "add", &wire.far, "peer", &wire.near, "dev", &names[1],
+        ])?;
         ip(&["-n", ns, "link", "set", &names[1], "mtu", "1500", "up"])?;
         relay(near.clone(), far.clone(), wire.weather.clone(), slot);
         relay(far, near, wire.weather.clone(), slot + 1);
         Ok(wire)
-    }
-
-    /// A command that runs in the namespace.
-    pub fn inside(&self, program: &Path) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace]).arg(program);
-        command
     }
 }
 
@@ -122,7 +119,9 @@ fn guard(namespace: &str, log: &Path) -> Result<Process, String> {
 
 fn open(name: &str) -> Result<Arc<SyncDevice>, String> {
     let device = DeviceBuilder::new().name(name).enable(false).build_sync();
-    device.map(Arc::new).map_err(|e| format!("open {name}: {e}"))
+    device
+        .map(Arc::new)
+        .map_err(|e| format!("open {name}: {e}"))
 }
 
 fn ip(words: &[&str]) -> Result<(), String> {
@@ -130,7 +129,11 @@ fn ip(words: &[&str]) -> Result<(), String> {
     let out = out.map_err(|e| format!("ip: {e}"))?;
     match out.status.success() {
         true => Ok(()),
-        false => Err(format!("ip {}: {}", words.join(" "), String::from_utf8_lossy(&out.stderr).trim())),
+        false => Err(format!(
+            "ip {}: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&out.stderr).trim()
+        )),
     }
 }
 
@@ -168,7 +171,11 @@ fn relay(from: Arc<SyncDevice>, to: Arc<SyncDevice>, weather: Arc<Weather>, seed
                 behind.news.notify_one();
             }
         }
-        behind.queue.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        behind
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1 = true;
         behind.news.notify_one();
     });
     std::thread::spawn(move || {
@@ -183,7 +190,10 @@ fn relay(from: Arc<SyncDevice>, to: Arc<SyncDevice>, weather: Arc<Weather>, seed
 /// Whether the device is gone; a packet that it does not take is merely lost.
 fn lost(sent: io::Result<usize>) -> bool {
     const NO_SUCH_DEVICE: [i32; 4] = [5, 6, 19, 77]; // EIO, ENXIO, ENODEV, EBADFD.
-    sent.is_err_and(|e| e.raw_os_error().is_some_and(|n| NO_SUCH_DEVICE.contains(&n)))
+    sent.is_err_and(|e| {
+        e.raw_os_error()
+            .is_some_and(|n| NO_SUCH_DEVICE.contains(&n))
+    })
 }
 
 fn next(way: &Way) -> Option<Vec<u8>> {
@@ -195,7 +205,11 @@ fn next(way: &Way) -> Option<Vec<u8>> {
             _ if queue.1 => return None,
             Some((due, _)) => {
                 let wait = *due - now;
-                queue = way.news.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
+                queue = way
+                    .news
+                    .wait_timeout(queue, wait)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
             }
             None => queue = way.news.wait(queue).unwrap_or_else(PoisonError::into_inner),
         }

@@ -21,7 +21,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         return foreground::cargo(&all);
     }
     let built = metadata::target_directory()?.join("release/plimsoll");
-    let needs_one = !args.iter().any(|arg| arg == "--plimsoll" || arg == "--list");
+    let needs_one = !args
+        .iter()
+        .any(|arg| arg == "--plimsoll" || arg == "--list");
     if needs_one {
         foreground::cargo(&["build", "--release", "-p", "plimsoll"])?;
         all.push("--plimsoll");

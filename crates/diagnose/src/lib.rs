@@ -16,9 +16,25 @@
 
 pub mod alert;
 mod cause;
+mod diagnose;
+mod facts;
 mod figure;
+pub mod measurements;
+mod onset;
+mod plain;
+mod rank;
+mod render;
+mod rule;
+mod rules;
+mod text;
 mod verdict;
+mod view;
+mod window;
 
 pub use cause::Cause;
+pub use diagnose::diagnose;
 pub use figure::{Figure, Unit};
+pub use plain::plain;
+pub use render::render;
+pub use text::clean;
 pub use verdict::{Finding, Rejection, State, Step, Subject, Unknown, Verdict};

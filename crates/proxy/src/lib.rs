@@ -40,6 +40,7 @@ mod sizing;
 mod socket;
 mod sync;
 mod sys;
+mod tcp;
 pub mod tls;
 mod users;
 mod worker;

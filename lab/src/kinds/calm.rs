@@ -6,6 +6,7 @@ use crate::load::Work;
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "nothing.quiet",
+        what: "a usual day",
         truth: None,
         share: 2,
         alone: false,
@@ -14,6 +15,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "nothing.bursts",
+        what: "short bursts of three times the demand, well below the limit",
         truth: None,
         share: 2,
         alone: false,
@@ -32,6 +34,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "nothing.deploy",
+        what: "every application is released, its clients log in again",
         truth: None,
         share: 2,
         alone: false,
@@ -48,19 +51,26 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "nothing.batch",
+        what: "a batch with long statements, and room for it",
         truth: None,
         share: 2,
         alone: false,
         prepare: |plan, _| plan.settings.size = 12,
         strike: |stage, _| {
             let worker = stage.app("worker");
-            worker.also(2, Work::query("select count(*) from orders o join items i on i.id = o.item where o.id < 3000"));
+            worker.also(
+                2,
+                Work::query(
+                    "select count(*) from orders o join items i on i.id = o.item where o.id < 3000",
+                ),
+            );
             worker.also(1, Work::query("select report(300)"));
             Ok(())
         },
     },
     Kind {
         name: "nothing.raise",
+        what: "somebody raises the limit",
         truth: None,
         share: 1,
         alone: false,

@@ -18,6 +18,7 @@ fn newcomer(name: &str, threads: usize, from: Option<Ipv4Addr>, work: Vec<(u32, 
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "growth.ramp",
+        what: "demand grows eight times within 6 to 14 s",
         truth: Some(Cause::Growth),
         share: 4,
         alone: false,
@@ -25,7 +26,10 @@ pub(super) const KINDS: &[Kind] = &[
             plan.settings.size = rng.between(3, 4) as u32;
             let ms = rng.between(10, 20);
             for app in &plan.apps[..2] {
-                app.also(6, Work::transaction(&["select n from items where id = {r}", "select 1"], ms));
+                app.also(
+                    6,
+                    Work::transaction(&["select n from items where id = {r}", "select 1"], ms),
+                );
                 app.think(250.0);
             }
         },
@@ -46,13 +50,17 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "growth.step",
+        what: "the same at once",
         truth: Some(Cause::Growth),
         share: 2,
         alone: false,
         prepare: |plan, rng| {
             plan.settings.size = rng.between(3, 4) as u32;
             for app in &plan.apps[..2] {
-                app.also(6, Work::transaction(&["select n from items where id = {r}", "select 1"], 15));
+                app.also(
+                    6,
+                    Work::transaction(&["select n from items where id = {r}", "select 1"], 15),
+                );
                 app.think(250.0);
             }
         },
@@ -65,14 +73,18 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "abusive_source.application",
+        what: "one application sends far more than all others",
         truth: Some(Cause::AbusiveSource),
         share: 4,
         alone: false,
         prepare: |plan, rng| {
             plan.settings.size = rng.between(4, 6) as u32;
             let name = *rng.pick(&["export", "crawler", "sync", "backfill"]);
-            let ms = rng.between(10, 25);
-            let work = vec![(2, Work::query(&format!("select report({ms})"))), (1, point())];
+            let ms = rng.between(80, 200);
+            let work = vec![
+                (4, Work::query(&format!("select report({ms})"))),
+                (1, point()),
+            ];
             let from = rng.percent(50).then(|| Ipv4Addr::new(127, 0, 0, 9));
             plan.apps.push(newcomer(name, 36, from, work));
         },
@@ -86,6 +98,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "abusive_source.connections",
+        what: "one address takes nearly all seats",
         truth: Some(Cause::AbusiveSource),
         share: 2,
         alone: false,
@@ -93,7 +106,12 @@ pub(super) const KINDS: &[Kind] = &[
             // Not work but connections: it takes the seats of the house.
             plan.settings.clients_max = 46;
             let name = *rng.pick(&["scraper", "lambda", "cron"]);
-            let mut app = newcomer(name, 60, Some(Ipv4Addr::new(127, 0, 0, 77)), vec![(1, point())]);
+            let mut app = newcomer(
+                name,
+                60,
+                Some(Ipv4Addr::new(127, 0, 0, 77)),
+                vec![(1, point())],
+            );
             app.dial.think_us.store(800_000, Relaxed);
             app.culprit = true;
             plan.apps.push(app);
@@ -112,6 +130,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "connection_storm.seats",
+        what: "applications log in for every request and run out of seats",
         truth: Some(Cause::ConnectionStorm),
         share: 3,
         alone: false,
@@ -134,6 +153,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "connection_storm.login_cpu",
+        what: "the same with SCRAM, as fast as they can",
         truth: Some(Cause::ConnectionStorm),
         share: 3,
         alone: true,

@@ -10,7 +10,16 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Work that keeps a connection for a while without working the server.
 fn held(ms: u64) -> Vec<(u32, Work)> {
     vec![
-        (2, Work::transaction(&["select n from items where id = {r}", "update items set n = n + 1 where id = {r}"], ms)),
+        (
+            2,
+            Work::transaction(
+                &[
+                    "select n from items where id = {r}",
+                    "update items set n = n + 1 where id = {r}",
+                ],
+                ms,
+            ),
+        ),
         (1, super::point()),
     ]
 }
@@ -18,6 +27,7 @@ fn held(ms: u64) -> Vec<(u32, Work)> {
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "limit_too_small.from_start",
+        what: "transactions of 20 to 60 ms, eight wanted at once, two or three allowed, since the start",
         truth: Some(Cause::LimitTooSmall),
         share: 3,
         alone: false,
@@ -34,6 +44,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "limit_too_small.slow_by_nature",
+        what: "statements that always took 30 to 80 ms, and a limit of two to four",
         truth: Some(Cause::LimitTooSmall),
         share: 2,
         alone: false,
@@ -48,6 +59,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "limit_too_large.surge",
+        what: "64 clients with statements that need the processor, a limit of 60 to 90, two cores",
         truth: Some(Cause::LimitTooLarge),
         share: 4,
         alone: true,
@@ -57,9 +69,17 @@ pub(super) const KINDS: &[Kind] = &[
             plan.server.push("max_connections = 120".to_owned());
             let rows = rng.between(2500, 5000);
             // A few milliseconds of processor time each, and a counter that all of them want.
-            plan.apps[0].also(6, Work::query(&format!("select sum(length(md5(name))) from items where id < {rows}")));
+            plan.apps[0].also(
+                6,
+                Work::query(&format!(
+                    "select sum(length(md5(name))) from items where id < {rows}"
+                )),
+            );
             if rng.percent(50) {
-                plan.apps[0].also(1, Work::query("update counters set n = n + 1 where id = {c}"));
+                plan.apps[0].also(
+                    1,
+                    Work::query("update counters set n = n + 1 where id = {c}"),
+                );
             }
             plan.apps[0] = plan.apps[0].clone().up_to(64);
         },
@@ -72,6 +92,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "upstream_pool_too_small.surge",
+        what: "40 threads of an application share two to four connections; Plimsoll has room",
         truth: Some(Cause::UpstreamPoolTooSmall),
         share: 3,
         alone: false,
@@ -91,6 +112,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "upstream_pool_too_small.from_start",
+        what: "the same, since the start",
         truth: Some(Cause::UpstreamPoolTooSmall),
         share: 2,
         alone: false,
@@ -107,6 +129,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "upstream_leak.slow",
+        what: "the application's pool loses connections one by one, silent and outside transactions",
         truth: Some(Cause::UpstreamLeak),
         share: 3,
         alone: false,
@@ -134,6 +157,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "upstream_leak.all_at_once",
+        what: "it loses all of them at once",
         truth: Some(Cause::UpstreamLeak),
         share: 2,
         alone: false,
@@ -150,26 +174,31 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "settings_change.pool_size",
+        what: "`apply --force` with a limit of two to five, in steps",
         truth: Some(Cause::SettingsChange),
         share: 2,
         alone: false,
         prepare: |plan, rng| enough(plan, rng),
-        // Just little enough that the gate lets it pass.
-        strike: |stage, _| stage.front.change(|settings| settings.size = settings.size / 3 + 1),
+        strike: |stage, rng| {
+            stage.front.settings.size = rng.between(2, 5) as u32;
+            stage.front.apply("--force")
+        },
     },
     Kind {
         name: "settings_change.in_a_hurry",
+        what: "`apply --now` with a limit of one to three",
         truth: Some(Cause::SettingsChange),
         share: 2,
         alone: false,
         prepare: |plan, rng| enough(plan, rng),
         strike: |stage, rng| {
             stage.front.settings.size = rng.between(1, 3) as u32;
-            stage.front.apply_now()
+            stage.front.apply("--now")
         },
     },
     Kind {
         name: "settings_change.per_database",
+        what: "`apply --now` with max_per_database = 3",
         truth: Some(Cause::SettingsChange),
         share: 2,
         alone: false,
@@ -177,19 +206,33 @@ pub(super) const KINDS: &[Kind] = &[
         strike: |stage, _| {
             let line = "max_per_database = 3".to_owned();
             stage.front.settings.more.push(("pool", line));
-            stage.front.apply_now()
+            stage.front.apply("--now")
         },
     },
     Kind {
         name: "settings_change.timeout",
+        what: "a query timeout of 40 ms for statements of 60 to 90 ms",
         truth: Some(Cause::SettingsChange),
         share: 1,
         alone: false,
-        prepare: |plan, rng| plan.apps[0].also(6, Work::query(&format!("select report({})", rng.between(60, 90)))),
-        strike: |stage, _| stage.front.change(|settings| settings.more.push(("timeouts", "query = \"40ms\"".to_owned()))),
+        prepare: |plan, rng| {
+            plan.apps[0].also(
+                6,
+                Work::query(&format!("select report({})", rng.between(60, 90))),
+            )
+        },
+        strike: |stage, _| {
+            stage
+                .front
+                .settings
+                .more
+                .push(("timeouts", "query = \"40ms\"".to_owned()));
+            stage.front.apply("--now")
+        },
     },
     Kind {
         name: "budget_squeezed.slots",
+        what: "others log in until the server has no slots left",
         truth: Some(Cause::BudgetSqueezed),
         share: 3,
         alone: false,
@@ -197,7 +240,9 @@ pub(super) const KINDS: &[Kind] = &[
             plan.server.push("max_connections = 30".to_owned());
             plan.settings.size = rng.between(12, 18) as u32;
             plan.settings.line = 22;
-            plan.settings.more.push(("timeouts", "server_lifetime = \"4s\"".to_owned()));
+            plan.settings
+                .more
+                .push(("timeouts", "server_lifetime = \"4s\"".to_owned()));
             plan.apps[0].work(held(rng.between(25, 45)));
             plan.apps[0].clients(14);
             plan.apps[0].think(50.0);
@@ -207,7 +252,10 @@ pub(super) const KINDS: &[Kind] = &[
             // Others log in until the server has no more slots, and again when one is free.
             let name = *rng.pick(&["metabase", "migration", "cron", "psql"]);
             for _ in 0..26 {
-                let target = stage.cluster.target("shop", "shop").parameter("application_name", name);
+                let target = stage
+                    .cluster
+                    .target("shop", "shop")
+                    .parameter("application_name", name);
                 stage.beside(move |over| {
                     while !over.load(Relaxed) {
                         let client = plimsoll_e2e::raw::Client::login(&target);
@@ -223,13 +271,17 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "budget_squeezed.role_limit",
+        what: "a second deployment takes the role's connection limit, past Plimsoll",
         truth: Some(Cause::BudgetSqueezed),
         share: 2,
         alone: false,
         prepare: |plan, rng| {
-            plan.before.push("alter role app connection limit 14".to_owned());
+            plan.before
+                .push("alter role app connection limit 14".to_owned());
             plan.settings.size = rng.between(10, 12) as u32;
-            plan.settings.more.push(("timeouts", "server_lifetime = \"4s\"".to_owned()));
+            plan.settings
+                .more
+                .push(("timeouts", "server_lifetime = \"4s\"".to_owned()));
             plan.apps[0].work(held(rng.between(25, 45)));
             plan.apps[0].clients(14);
             plan.apps[0].think(50.0);
@@ -238,7 +290,10 @@ pub(super) const KINDS: &[Kind] = &[
         strike: |stage, _| {
             // A second deployment logs in as the same role, past the pooler.
             for _ in 0..13 {
-                let target = stage.cluster.target("shop", "app").parameter("application_name", "legacy");
+                let target = stage
+                    .cluster
+                    .target("shop", "app")
+                    .parameter("application_name", "legacy");
                 stage.beside(move |over| {
                     while !over.load(Relaxed) {
                         let client = plimsoll_e2e::raw::Client::login(&target);
@@ -254,6 +309,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "leak.slow",
+        what: "a code path forgets to commit now and then",
         truth: Some(Cause::Leak),
         share: 3,
         alone: false,
@@ -267,13 +323,17 @@ pub(super) const KINDS: &[Kind] = &[
                 leaker.deploy("2.4.1");
                 let _ = stage.front.mark_release("checkout", "2.4.1");
             }
-            let text = *rng.pick(&["select n from items where id = {r}", "update items set n = n + 1 where id = {r}"]);
+            let text = *rng.pick(&[
+                "select n from items where id = {r}",
+                "update items set n = n + 1 where id = {r}",
+            ]);
             leaker.also(1, Work::Forget(text.to_owned()));
             Ok(())
         },
     },
     Kind {
         name: "leak.fast",
+        what: "it forgets a third of the time",
         truth: Some(Cause::Leak),
         share: 2,
         alone: false,
@@ -283,7 +343,13 @@ pub(super) const KINDS: &[Kind] = &[
         },
         strike: |stage, _| {
             let leaker = stage.app("checkout");
-            leaker.work(vec![(1, Work::Forget("select n from items where id = {r}".to_owned())), (2, super::point())]);
+            leaker.work(vec![
+                (
+                    1,
+                    Work::Forget("select n from items where id = {r}".to_owned()),
+                ),
+                (2, super::point()),
+            ]);
             Ok(())
         },
     },
@@ -299,7 +365,10 @@ fn enough(plan: &mut Plan, rng: &mut Rng) {
 
 /// An application whose code path forgets to commit once it is told to.
 fn add_leaker(apps: &mut Vec<App>, clients: usize) {
-    let work = vec![(3, super::point()), (1, Work::query("update items set n = n + 1 where id = {r}"))];
+    let work = vec![
+        (3, super::point()),
+        (1, Work::query("update items set n = n + 1 where id = {r}")),
+    ];
     let mut leaker = App::new("checkout", clients, 350.0, work);
     leaker.culprit = true;
     apps.push(leaker);

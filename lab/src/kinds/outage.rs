@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "database_down.stopped",
+        what: "an administrator stops it",
         truth: Some(Cause::DatabaseDown),
         share: 2,
         alone: false,
@@ -19,6 +20,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "database_down.killed",
+        what: "it is killed, as when memory runs out",
         truth: Some(Cause::DatabaseDown),
         share: 2,
         alone: false,
@@ -30,6 +32,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "database_down.restarts",
+        what: "it restarts two or three times, and stays away",
         truth: Some(Cause::DatabaseDown),
         share: 2,
         alone: false,
@@ -47,6 +50,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "database_down.standby",
+        what: "it comes back as a standby: reads work, writes do not",
         truth: Some(Cause::DatabaseDown),
         share: 3,
         alone: false,
@@ -59,6 +63,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "database_down.hangs",
+        what: "its host is gone: nothing answers, nothing refuses",
         truth: Some(Cause::DatabaseDown),
         share: 2,
         alone: false,
@@ -73,29 +78,37 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "credentials.server_rotated",
+        what: "the role's password is changed at the server only, its sessions ended",
         truth: Some(Cause::Credentials),
         share: 3,
         alone: false,
         prepare: nothing,
         strike: |stage, _| {
-            stage.cluster.sql("postgres", "alter role app password 'another-0ne'")?;
+            stage
+                .cluster
+                .sql("postgres", "alter role app password 'another-0ne'")?;
             stage.cluster.end_sessions("app")
         },
     },
     Kind {
         name: "credentials.server_expired",
+        what: "the role expires, or may no longer log in",
         truth: Some(Cause::Credentials),
         share: 2,
         alone: false,
         prepare: nothing,
         strike: |stage, rng| {
-            let sql = *rng.pick(&["alter role app valid until '2020-01-01'", "alter role app nologin"]);
+            let sql = *rng.pick(&[
+                "alter role app valid until '2020-01-01'",
+                "alter role app nologin",
+            ]);
             stage.cluster.sql("postgres", sql)?;
             stage.cluster.end_sessions("app")
         },
     },
     Kind {
         name: "credentials.clients",
+        what: "a deploy with yesterday's password",
         truth: Some(Cause::Credentials),
         share: 3,
         alone: false,
@@ -104,7 +117,13 @@ pub(super) const KINDS: &[Kind] = &[
             // A deploy with yesterday's secret.
             for name in ["web", "api"] {
                 let app = stage.app(name);
-                "yesterday".clone_into(&mut app.dial.password.write().unwrap_or_else(PoisonError::into_inner));
+                "yesterday".clone_into(
+                    &mut app
+                        .dial
+                        .password
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner),
+                );
                 app.deploy("6.0.0");
             }
             Ok(())
@@ -112,16 +131,25 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "credentials.user_file",
+        what: "server and clients have the new password, Plimsoll's file has not",
         truth: Some(Cause::Credentials),
         share: 1,
         alone: false,
         prepare: |plan, _| plan.settings.auth = "scram-sha-256",
         strike: |stage, _| {
             // The server's secret was rotated, clients have it, the pooler's file has not.
-            stage.cluster.sql("postgres", "alter role app password 'another-0ne'")?;
+            stage
+                .cluster
+                .sql("postgres", "alter role app password 'another-0ne'")?;
             let all = stage.plan.apps.clone();
             for app in &all {
-                "another-0ne".clone_into(&mut app.dial.password.write().unwrap_or_else(PoisonError::into_inner));
+                "another-0ne".clone_into(
+                    &mut app
+                        .dial
+                        .password
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner),
+                );
                 app.deploy("6.1.0");
             }
             debug_assert_ne!(PASSWORD, "another-0ne");

@@ -1,6 +1,6 @@
 //! The server: statements, locks, processor, disk, and the way to it.
 
-use super::{Kind, nothing};
+use super::Kind;
 use crate::load::{App, Work};
 use crate::stage::{Stage, Way};
 use diagnose::Cause;
@@ -8,6 +8,7 @@ use diagnose::Cause;
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         name: "slow_statements.function",
+        what: "a function of the database suddenly takes 150 to 400 ms",
         truth: Some(Cause::SlowStatements),
         share: 3,
         alone: false,
@@ -27,12 +28,14 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "slow_statements.index_dropped",
+        what: "an index is dropped, and every lookup reads the table",
         truth: Some(Cause::SlowStatements),
         share: 2,
         alone: true,
         prepare: |plan, rng| {
             plan.settings.size = rng.between(2, 3) as u32;
-            plan.server.push("max_parallel_workers_per_gather = 0".to_owned());
+            plan.server
+                .push("max_parallel_workers_per_gather = 0".to_owned());
             plan.before.push(
                 "insert into orders select i, i % 20000 + 1, i % 997, repeat(md5(i::text), 3) from generate_series(60001, 400000) i"
                     .to_owned(),
@@ -42,10 +45,16 @@ pub(super) const KINDS: &[Kind] = &[
                 app.think(app.thinks() * 1.5);
             }
         },
-        strike: |stage, _| stage.cluster.sql("shop", "drop index orders_customer").map(|_| ()),
+        strike: |stage, _| {
+            stage
+                .cluster
+                .sql("shop", "drop index orders_customer")
+                .map(|_| ())
+        },
     },
     Kind {
         name: "slow_statements.release",
+        what: "a release brings a statement of 120 to 300 ms",
         truth: Some(Cause::SlowStatements),
         share: 3,
         alone: false,
@@ -61,6 +70,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "locks.table",
+        what: "a session of others locks a table",
         truth: Some(Cause::Locks),
         share: 2,
         alone: false,
@@ -68,25 +78,39 @@ pub(super) const KINDS: &[Kind] = &[
         strike: |stage, rng| {
             let name = *rng.pick(&["migration", "psql", "flyway"]);
             let lock = "lock table items in access exclusive mode".to_owned();
-            stage.other_session(name, vec!["begin".to_owned(), lock, "select pg_sleep(120)".to_owned()], false)
+            stage.other_session(
+                name,
+                vec!["begin".to_owned(), lock, "select pg_sleep(120)".to_owned()],
+                false,
+            )
         },
     },
     Kind {
         name: "locks.queue_behind_migration",
+        what: "a long read, a change of the table behind it, everybody behind that",
         truth: Some(Cause::Locks),
         share: 2,
         alone: false,
         prepare: |plan, rng| plan.settings.size = rng.between(4, 8) as u32,
         strike: |stage, _| {
             // A long read, a change of the table behind it, and everybody behind that.
-            let read = vec!["begin".to_owned(), "select count(*) from items".to_owned(), "select pg_sleep(120)".to_owned()];
+            let read = vec![
+                "begin".to_owned(),
+                "select count(*) from items".to_owned(),
+                "select pg_sleep(120)".to_owned(),
+            ];
             stage.other_session("analyst", read, false)?;
             stage.rest(0.5);
-            stage.other_session("migration", vec!["alter table items add column extra int".to_owned()], false)
+            stage.other_session(
+                "migration",
+                vec!["alter table items add column extra int".to_owned()],
+                false,
+            )
         },
     },
     Kind {
         name: "locks.hot_row",
+        what: "a session of others holds one row for 0.4 to 1.5 s, again and again",
         truth: Some(Cause::Locks),
         share: 3,
         alone: false,
@@ -108,6 +132,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "locks.own_application",
+        what: "the same by an application of Plimsoll's own clients",
         truth: Some(Cause::Locks),
         share: 2,
         alone: false,
@@ -121,33 +146,41 @@ pub(super) const KINDS: &[Kind] = &[
         strike: |stage, rng| {
             let hold = rng.between(600, 1500);
             let text = format!("select report({hold})");
-            stage.app("billing").work(vec![(1, Work::transaction(
-                &["update counters set n = n + 1 where id = 1", &text],
-                0,
-            ))]);
+            stage.app("billing").work(vec![(
+                1,
+                Work::transaction(&["update counters set n = n + 1 where id = 1", &text], 0),
+            )]);
             stage.app("billing").think(50.0);
             Ok(())
         },
     },
     Kind {
         name: "server_saturated.cpu_quota",
+        what: "PostgreSQL gets a few percent of a core",
         truth: Some(Cause::ServerSaturated),
         share: 4,
         alone: false,
         prepare: |plan, rng| {
             plan.squeeze_server = true;
             plan.settings.size = rng.between(5, 10) as u32;
+            // One or two milliseconds of processor time each.
+            plan.apps[0].also(
+                9,
+                Work::query("select sum(length(md5(name))) from items where id < 2500"),
+            );
         },
         strike: |stage, rng| squeeze_server(stage, rng.between(2, 5)),
     },
     Kind {
         name: "server_saturated.others_work",
+        what: "8 to 16 reports of others want all of the processor",
         truth: Some(Cause::ServerSaturated),
         share: 3,
         alone: true,
         prepare: |plan, rng| {
             plan.settings.size = rng.between(5, 10) as u32;
-            plan.server.push("max_parallel_workers_per_gather = 0".to_owned());
+            plan.server
+                .push("max_parallel_workers_per_gather = 0".to_owned());
             plan.squeeze_server = true;
         },
         strike: |stage, rng| {
@@ -162,18 +195,24 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "server_saturated.sorts_on_disk",
+        what: "8 to 14 sorts of others spill to disk and want the processor",
         truth: Some(Cause::ServerSaturated),
         share: 2,
         alone: true,
         prepare: |plan, rng| {
             plan.settings.size = rng.between(5, 10) as u32;
-            plan.server.push("work_mem = '64kB'\nshared_buffers = '256kB'\nmax_parallel_workers_per_gather = 0".to_owned());
+            plan.server.push(
+                "work_mem = '64kB'\nshared_buffers = '256kB'\nmax_parallel_workers_per_gather = 0"
+                    .to_owned(),
+            );
             plan.squeeze_server = true;
         },
         strike: |stage, rng| {
             squeeze_server(stage, 80)?;
             for _ in 0..rng.between(8, 14) {
-                let sort = "select count(*) from (select note from orders order by md5(note) offset 0) s".to_owned();
+                let sort =
+                    "select count(*) from (select note from orders order by md5(note) offset 0) s"
+                        .to_owned();
                 stage.other_session("etl", vec![sort], true)?;
             }
             Ok(())
@@ -181,6 +220,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "network.delay",
+        what: "25 to 120 ms each way between Plimsoll and the server",
         truth: Some(Cause::Network),
         share: 3,
         alone: false,
@@ -188,10 +228,18 @@ pub(super) const KINDS: &[Kind] = &[
             plan.way = Way::ToServer;
             plan.settings.size = rng.between(4, 8) as u32;
         },
-        strike: |stage, rng| weather(stage, rng.between(25, 120) * 1000, rng.between(0, 10) * 1000, 0),
+        strike: |stage, rng| {
+            weather(
+                stage,
+                rng.between(25, 120) * 1000,
+                rng.between(0, 10) * 1000,
+                0,
+            )
+        },
     },
     Kind {
         name: "network.loss",
+        what: "8 to 20 % of packets lost there, each way",
         truth: Some(Cause::Network),
         share: 2,
         alone: false,
@@ -203,6 +251,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "network.narrow",
+        what: "6 to 14 KB a second there",
         truth: Some(Cause::Network),
         share: 1,
         alone: false,
@@ -219,6 +268,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "network.behind_proxy",
+        what: "delay and loss behind a proxy on loopback",
         truth: Some(Cause::Network),
         share: 3,
         alone: false,
@@ -226,10 +276,18 @@ pub(super) const KINDS: &[Kind] = &[
             plan.way = Way::ToServerByProxy;
             plan.settings.size = rng.between(4, 8) as u32;
         },
-        strike: |stage, rng| weather(stage, rng.between(25, 120) * 1000, rng.between(0, 10) * 1000, rng.between(0, 30)),
+        strike: |stage, rng| {
+            weather(
+                stage,
+                rng.between(25, 120) * 1000,
+                rng.between(0, 10) * 1000,
+                rng.between(0, 30),
+            )
+        },
     },
     Kind {
         name: "network.to_clients",
+        what: "delay, half of the time with loss, between clients and Plimsoll",
         truth: Some(Cause::Network),
         share: 3,
         alone: false,
@@ -245,13 +303,13 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "pooler_starved.quota",
+        what: "Plimsoll gets 1 to 3 % of a core",
         truth: Some(Cause::PoolerStarved),
         share: 5,
         alone: false,
         prepare: |plan, rng| {
             plan.squeeze_pooler = true;
             plan.settings.size = rng.between(5, 10) as u32;
-            nothing(plan, rng);
         },
         strike: |stage, rng| match &stage.pooler_squeeze {
             Some(squeeze) => squeeze.quota(Some(rng.between(1, 3))),
@@ -267,11 +325,15 @@ fn squeeze_server(stage: &mut Stage, percent: u64) -> Result<(), String> {
     }
 }
 
-fn weather(stage: &mut Stage, delay_us: u64, jitter_us: u64, loss_permille: u64) -> Result<(), String> {
+fn weather(
+    stage: &mut Stage,
+    delay_us: u64,
+    jitter_us: u64,
+    loss_permille: u64,
+) -> Result<(), String> {
     match &stage.weather {
         Some(weather) => weather.set(delay_us, jitter_us, loss_permille),
         None => return Err("no wire".to_owned()),
     }
     Ok(())
 }
-

@@ -1,6 +1,7 @@
 //! The real `plimsoll` as a process: settings, reload, verdict, bundle.
 
 use crate::cluster::PASSWORD;
+use crate::http;
 use crate::wire::Wire;
 use diagnose::Verdict;
 use plimsoll_e2e::raw::{Client, Target};
@@ -263,25 +264,30 @@ impl Front {
         said.map(|_| ())
     }
 
-    /// Says that an application was released.
+    fn api(&self, verb: &str, path: &str, body: &str) -> Result<Vec<u8>, String> {
+        let socket = self.dir.path().join(format!(".s.PLIMSOLL.{}", self.port));
+        http::ask(&socket, verb, path, body)
+    }
+
+    /// Says that an application was released, as a deployment does.
     pub fn mark_release(&self, app: &str, release: &str) -> Result<(), String> {
-        self.tool(&["mark", "release", app, release]).map(|_| ())
+        let body = format!("{{\"application\":\"{app}\",\"version\":\"{release}\"}}");
+        self.api("POST", "/v1/releases", &body).map(|_| ())
     }
 
     /// Its verdict now, and how long that took.
     pub fn ask(&self) -> (Result<Verdict, String>, Duration) {
         let began = Instant::now();
-        let text = self.tool(&["diagnose", "--format", "json"]);
-        let verdict = text.and_then(|text| {
-            serde_json::from_str(&text).map_err(|e| format!("not a verdict: {e}"))
+        let answer = self.api("GET", "/v1/diagnosis", "");
+        let verdict = answer.and_then(|bytes| {
+            serde_json::from_slice(&bytes).map_err(|e| format!("not a verdict: {e}"))
         });
         (verdict, began.elapsed())
     }
 
-    /// Writes all that it knows to one file.
-    pub fn bundle(&self, to: &Path) -> Result<(), String> {
-        let to = to.display().to_string();
-        self.tool(&["bundle", "--output", &to]).map(|_| ())
+    /// All that it knows, as one file.
+    pub fn bundle(&self) -> Result<Vec<u8>, String> {
+        self.api("GET", "/v1/bundle", "")
     }
 
     /// Another command of the same program, with our state directory; its standard output.

@@ -1,7 +1,7 @@
 //! Right or wrong: one row for each case, and their sums.
 
 use crate::case::Case;
-use crate::run::Outcome;
+use crate::run::{Asked, Outcome};
 use diagnose::{Cause, State, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,10 @@ pub struct Row {
     pub failures: Vec<(String, u64)>,
     /// Why no verdict came.
     pub error: Option<String>,
+    /// The moment that the verdict speaks of, UTC, milliseconds since 1970.
+    pub judged_at_ms: Option<i64>,
+    /// "unknown" is an honest answer: evidence lacks.
+    pub unknown_is_honest: bool,
     /// The verdict's summary.
     pub summary: String,
     /// How long the case took, seconds.
@@ -76,6 +80,7 @@ pub fn judge(case: &Case, outcome: &Result<Outcome, String>) -> Row {
             .map(|cause| cause.label().to_owned())
             .collect(),
         first: UNKNOWN.to_owned(),
+        unknown_is_honest: case.unknown_is_honest(),
         ..Row::default()
     };
     let outcome = match outcome {
@@ -102,64 +107,70 @@ pub fn judge(case: &Case, outcome: &Result<Outcome, String>) -> Row {
 }
 
 fn answers(case: &Case, outcome: &Outcome, row: &mut Row) {
-    let truths = case.truths();
-    let right = |verdict: &Verdict| match verdict.cause() {
-        None if case.nothing() => matches!(verdict.state, State::Calm | State::Strained),
-        None => case.unknown_is_honest(),
-        Some(cause) => truths.contains(&cause),
-    };
     for asked in &outcome.asked {
         row.took_ms = row.took_ms.max(asked.took.as_millis() as u64);
         let Ok(verdict) = &asked.verdict else {
             continue;
         };
+        let after_s = asked.after_s + asked.took.as_secs_f64();
         if verdict.cause().is_some() && row.answer_after_s.is_none() {
-            row.answer_after_s = Some(asked.after_s + asked.took.as_secs_f64());
+            row.answer_after_s = Some(after_s);
         }
-        row.right_after_s = match (right(verdict), row.right_after_s) {
+        row.right_after_s = match (row.is_right(verdict), row.right_after_s) {
             (false, _) => None,
-            (true, None) => Some(asked.after_s + asked.took.as_secs_f64()),
+            (true, None) => Some(after_s),
             (true, earlier) => earlier,
         };
     }
     // Where nothing is wrong every answer counts; else the last one given while clients
     // suffered: a guard may have healed it since.
-    let accuses = |a: &&crate::run::Asked| a.verdict.as_ref().is_ok_and(|v| v.cause().is_some());
-    let false_alarm = outcome
-        .asked
-        .iter()
-        .find(accuses)
-        .filter(|_| case.nothing());
+    let accuses = |a: &&Asked| a.verdict.as_ref().is_ok_and(|v| v.cause().is_some());
+    let false_alarm = outcome.asked.iter().find(accuses).filter(|_| case.nothing());
     let hurting = outcome.asked.iter().rfind(|asked| asked.hurting);
     let Some(last) = false_alarm.or(hurting).or(outcome.asked.last()) else {
         return;
     };
-    let verdict = match &last.verdict {
-        Ok(verdict) => verdict,
-        Err(error) => {
-            row.error = Some(error.clone());
-            return;
+    match &last.verdict {
+        Ok(verdict) => row.take(verdict),
+        Err(error) => row.error = Some(error.clone()),
+    }
+}
+
+impl Row {
+    fn is_right(&self, verdict: &Verdict) -> bool {
+        match verdict.cause() {
+            None if self.truths.is_empty() => matches!(verdict.state, State::Calm | State::Strained),
+            None => self.unknown_is_honest,
+            Some(cause) => self.is_true(cause),
         }
-    };
-    row.summary.clone_from(&verdict.summary);
-    row.answers = verdict
-        .findings
-        .iter()
-        .map(|f| (f.cause.label().to_owned(), f.sure))
-        .collect();
-    row.first = match (verdict.cause(), verdict.state) {
-        (Some(cause), _) => cause.label().to_owned(),
-        (None, State::Calm | State::Strained) => CALM.to_owned(),
-        (None, _) => UNKNOWN.to_owned(),
-    };
-    row.right = right(verdict);
-    row.honest_unknown = row.right && verdict.cause().is_none() && !case.nothing();
-    let named = |cause: &Cause| verdict.findings.iter().any(|f| f.cause == *cause);
-    row.both = truths.len() > 1 && truths.iter().all(named);
-    row.ruled_out_truth = verdict.ruled_out.iter().any(|r| truths.contains(&r.cause));
-    row.rejections = verdict.ruled_out.len() as u32;
-    let bare = |r: &&diagnose::Rejection| r.figure.name.is_empty() || !r.figure.value.is_finite();
-    row.without_figure = verdict.ruled_out.iter().filter(bare).count() as u32;
+    }
+
+    fn is_true(&self, cause: Cause) -> bool {
+        self.truths.iter().any(|truth| truth == cause.label())
+    }
+
+    /// Takes this verdict as the one that counts.
+    pub fn take(&mut self, verdict: &Verdict) {
+        self.judged_at_ms = Some(verdict.at_ms);
+        self.summary.clone_from(&verdict.summary);
+        let answer = |f: &diagnose::Finding| (f.cause.label().to_owned(), f.sure);
+        self.answers = verdict.findings.iter().map(answer).collect();
+        self.first = match (verdict.cause(), verdict.state) {
+            (Some(cause), _) => cause.label().to_owned(),
+            (None, State::Calm | State::Strained) => CALM.to_owned(),
+            (None, _) => UNKNOWN.to_owned(),
+        };
+        self.right = self.is_right(verdict);
+        self.honest_unknown =
+            self.right && verdict.cause().is_none() && !self.truths.is_empty();
+        let named = |truth: &String| self.answers.iter().any(|(label, _)| label == truth);
+        self.both = self.truths.len() > 1 && self.truths.iter().all(named);
+        self.ruled_out_truth = verdict.ruled_out.iter().any(|r| self.is_true(r.cause));
+        self.rejections = verdict.ruled_out.len() as u32;
+        let bare =
+            |r: &&diagnose::Rejection| r.figure.name.is_empty() || !r.figure.value.is_finite();
+        self.without_figure = verdict.ruled_out.iter().filter(bare).count() as u32;
+    }
 }
 
 /// A share with its 95 % interval after Wilson (1927), in percent.

@@ -22,6 +22,7 @@
 
 mod case;
 mod judge;
+mod replay;
 mod kinds;
 mod report;
 mod run;
@@ -30,6 +31,7 @@ mod stage;
 
 mod cluster;
 mod front;
+mod http;
 mod load;
 mod proxy;
 mod squeeze;
@@ -39,6 +41,7 @@ mod options;
 mod rng;
 
 use case::Case;
+use control::bundle::Bundle;
 use judge::Row;
 use options::Options;
 use std::process::ExitCode;
@@ -57,6 +60,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(dir) = &options.replay {
+        let rows = replay::rows(dir);
+        rows.iter().for_each(tell);
+        options.save(&rows);
+        return finish(&rows, &options);
+    }
     let cases = options.cases();
     if options.list {
         for case in &cases {
@@ -108,11 +117,21 @@ fn all(cases: &[Case], options: &Options) -> Vec<Row> {
 }
 
 fn one(case: &Case, options: &Options) -> Row {
-    let guarded =
-        std::panic::AssertUnwindSafe(|| run::run(case, &options.program, options.keep.as_deref()));
+    let guarded = std::panic::AssertUnwindSafe(|| {
+        run::run(case, &options.program, options.keep.as_deref())
+    });
     let outcome =
         std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err("the case panicked".to_owned()));
-    judge::judge(case, &outcome)
+    let mut row = judge::judge(case, &outcome);
+    if let Ok(Ok(bundle)) = outcome.as_ref().map(|o| &o.bundle) {
+        if let Ok(bundle) = Bundle::from_bytes(bundle) {
+            row.plain = Some(replay::plain(&bundle.record, row.judged_at_ms));
+        }
+        if let Some(dir) = &options.keep {
+            replay::keep(dir, &row, bundle);
+        }
+    }
+    row
 }
 
 fn tell(row: &Row) {

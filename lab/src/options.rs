@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub const HELP: &str = "\
 cargo xtask diagnose-eval [--cases N] [--seed S] [--jobs J] [--only WORD] [--case N]
                           [--list] [--json FILE] [--output FILE] [--keep DIR]
-                          [--plimsoll PATH]
+                          [--replay DIR] [--plimsoll PATH]
 
   --cases N        how many cases (210)
   --seed S         seed of the generator (1)
@@ -18,6 +18,8 @@ cargo xtask diagnose-eval [--cases N] [--seed S] [--jobs J] [--only WORD] [--cas
   --json FILE      a row for each case, kept up to date while it runs
   --output FILE    the report, as in docs/diagnosis-evaluation.md
   --keep DIR       the bundle and the log of each case
+  --replay DIR     judge what was kept there by the rules of this build; no server
+                   is started
   --plimsoll PATH  the program to judge
 
 It needs root, for network namespaces and cgroups, and PostgreSQL.
@@ -41,6 +43,8 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// Where bundles and logs go.
     pub keep: Option<PathBuf>,
+    /// Judge what was kept there again, by the rules of this build, without a server.
+    pub replay: Option<PathBuf>,
     /// The program to judge.
     pub program: PathBuf,
 }
@@ -58,6 +62,7 @@ impl Options {
             json: None,
             output: None,
             keep: None,
+            replay: None,
             program: beside_us(),
         };
         let mut words = words.iter();
@@ -74,6 +79,7 @@ impl Options {
                 "--json" => options.json = Some(value()?.into()),
                 "--output" => options.output = Some(value()?.into()),
                 "--keep" => options.keep = Some(value()?.into()),
+                "--replay" => options.replay = Some(value()?.into()),
                 "--plimsoll" => options.program = value()?.into(),
                 other => return Err(format!("`{other}` is no option")),
             }
@@ -81,7 +87,7 @@ impl Options {
         if let Some(dir) = &options.keep {
             std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         }
-        if !options.list {
+        if !options.list && options.replay.is_none() {
             let found = options.program.canonicalize();
             options.program = found.map_err(|e| format!("{}: {e}", options.program.display()))?;
         }

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub failures: Vec<(String, u64)>,
     /// The questions, oldest first.
     pub asked: Vec<Asked>,
+    /// What it knew at the end.
+    pub bundle: Result<Vec<u8>, String>,
     /// How long the case took.
     pub seconds: f64,
 }
@@ -76,11 +78,8 @@ pub fn run(case: &Case, program: &Path, keep: Option<&Path>) -> Result<Outcome, 
         .lock()
         .map(|f| f.clone())
         .unwrap_or_default();
+    let bundle = stage.front.bundle();
     if let Some(dir) = keep {
-        let path = dir.join(format!("case-{:03}.bundle", case.number));
-        if let Err(error) = stage.front.bundle(&path) {
-            let _ = std::fs::write(path.with_extension("no-bundle"), error);
-        }
         let _ = std::fs::write(
             dir.join(format!("case-{:03}.log", case.number)),
             stage.front.log(),
@@ -93,6 +92,7 @@ pub fn run(case: &Case, program: &Path, keep: Option<&Path>) -> Result<Outcome, 
         hurt_after_s,
         failures: failures.into_iter().collect(),
         asked,
+        bundle,
         seconds: began.elapsed().as_secs_f64(),
     })
 }

@@ -21,17 +21,28 @@ pub fn ask(socket: &Path, verb: &str, path: &str, body: &str) -> Result<Vec<u8>,
     stream.write_all(head.as_bytes()).map_err(told)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).map_err(told)?;
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(format!("{path}: no answer"))?;
+    let end = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .ok_or(format!("{path}: no answer"))?;
     let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
     let body = match head.contains("transfer-encoding: chunked") {
         true => unchunk(&answer[end + 4..]),
         false => answer[end + 4..].to_vec(),
     };
-    match head.split(' ').nth(1).is_some_and(|status| status.starts_with('2')) {
+    match head
+        .split(' ')
+        .nth(1)
+        .is_some_and(|status| status.starts_with('2'))
+    {
         true => Ok(body),
         false => {
             let said = String::from_utf8_lossy(&body);
-            Err(format!("{path}: {} {}", head.lines().next().unwrap_or_default(), said.trim()))
+            Err(format!(
+                "{path}: {} {}",
+                head.lines().next().unwrap_or_default(),
+                said.trim()
+            ))
         }
     }
 }
@@ -40,7 +51,8 @@ fn unchunk(mut body: &[u8]) -> Vec<u8> {
     let mut whole = Vec::new();
     while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
         let size = String::from_utf8_lossy(&body[..end]);
-        let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16).unwrap_or(0);
+        let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16)
+            .unwrap_or(0);
         let from = end + 2;
         if size == 0 || from + size > body.len() {
             break;
@@ -57,7 +69,10 @@ mod tests {
 
     #[test]
     fn chunks_become_whole() {
-        assert_eq!(unchunk(b"4\r\nwait\r\n3;x=y\r\ned.\r\n0\r\n\r\n"), b"waited.");
+        assert_eq!(
+            unchunk(b"4\r\nwait\r\n3;x=y\r\ned.\r\n0\r\n\r\n"),
+            b"waited."
+        );
         assert_eq!(unchunk(b"ff\r\nshort"), b"");
     }
 }

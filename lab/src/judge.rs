@@ -64,6 +64,9 @@ pub struct Row {
     pub unknown_is_honest: bool,
     /// The verdict's summary.
     pub summary: String,
+    /// The share of the machine's processor time taken in the calm, percent: where others
+    /// take it, cases are not what they claim to be.
+    pub busy: f64,
     /// How long the case took, seconds.
     pub seconds: f64,
 }
@@ -99,6 +102,7 @@ pub fn judge(case: &Case, outcome: &Result<Outcome, String>) -> Row {
     row.failures.clone_from(&outcome.failures);
     row.hurt_after_s = outcome.hurt_after_s;
     row.seconds = outcome.seconds;
+    row.busy = outcome.busy;
     if !case.nothing() && outcome.hurt_after_s.is_none() {
         row.void = Some("it did not hurt".to_owned());
     }
@@ -125,7 +129,11 @@ fn answers(case: &Case, outcome: &Outcome, row: &mut Row) {
     // Where nothing is wrong every answer counts; else the last one given while clients
     // suffered: a guard may have healed it since.
     let accuses = |a: &&Asked| a.verdict.as_ref().is_ok_and(|v| v.cause().is_some());
-    let false_alarm = outcome.asked.iter().find(accuses).filter(|_| case.nothing());
+    let false_alarm = outcome
+        .asked
+        .iter()
+        .find(accuses)
+        .filter(|_| case.nothing());
     let hurting = outcome.asked.iter().rfind(|asked| asked.hurting);
     let Some(last) = false_alarm.or(hurting).or(outcome.asked.last()) else {
         return;
@@ -139,7 +147,9 @@ fn answers(case: &Case, outcome: &Outcome, row: &mut Row) {
 impl Row {
     fn is_right(&self, verdict: &Verdict) -> bool {
         match verdict.cause() {
-            None if self.truths.is_empty() => matches!(verdict.state, State::Calm | State::Strained),
+            None if self.truths.is_empty() => {
+                matches!(verdict.state, State::Calm | State::Strained)
+            }
             None => self.unknown_is_honest,
             Some(cause) => self.is_true(cause),
         }
@@ -161,8 +171,7 @@ impl Row {
             (None, _) => UNKNOWN.to_owned(),
         };
         self.right = self.is_right(verdict);
-        self.honest_unknown =
-            self.right && verdict.cause().is_none() && !self.truths.is_empty();
+        self.honest_unknown = self.right && verdict.cause().is_none() && !self.truths.is_empty();
         let named = |truth: &String| self.answers.iter().any(|(label, _)| label == truth);
         self.both = self.truths.len() > 1 && self.truths.iter().all(named);
         self.ruled_out_truth = verdict.ruled_out.iter().any(|r| self.is_true(r.cause));

@@ -22,8 +22,8 @@
 
 mod case;
 mod judge;
-mod replay;
 mod kinds;
+mod replay;
 mod report;
 mod run;
 
@@ -117,9 +117,8 @@ fn all(cases: &[Case], options: &Options) -> Vec<Row> {
 }
 
 fn one(case: &Case, options: &Options) -> Row {
-    let guarded = std::panic::AssertUnwindSafe(|| {
-        run::run(case, &options.program, options.keep.as_deref())
-    });
+    let guarded =
+        std::panic::AssertUnwindSafe(|| run::run(case, &options.program, options.keep.as_deref()));
     let outcome =
         std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err("the case panicked".to_owned()));
     let mut row = judge::judge(case, &outcome);
@@ -147,7 +146,7 @@ fn tell(row: &Row) {
         .map(String::as_str)
         .unwrap_or_default();
     println!(
-        "{:5} {:4} {:44} first {:20} hurt {:>5} s  p90 {:6.0} → {:6.0} ms  {:4.0} → {:4.0}/s failed {:3.0} %  {:?} {:3.0} s {why}",
+        "{:5} {:4} {:44} first {:20} hurt {:>5} s  p90 {:6.0} → {:6.0} ms  {:4.0} → {:4.0}/s failed {:3.0} %  {:?} busy {:3.0} % {:3.0} s {why}",
         mark,
         row.number,
         row.name,
@@ -160,6 +159,7 @@ fn tell(row: &Row) {
         row.per_s[1],
         row.felt[2],
         row.failures,
+        row.busy,
         row.seconds,
     );
 }

@@ -40,6 +40,8 @@ pub struct Outcome {
     pub asked: Vec<Asked>,
     /// What it knew at the end.
     pub bundle: Result<Vec<u8>, String>,
+    /// The share of the machine's processor time that was taken in the calm, percent.
+    pub busy: f64,
     /// How long the case took.
     pub seconds: f64,
 }
@@ -55,7 +57,10 @@ pub fn run(case: &Case, program: &Path, keep: Option<&Path>) -> Result<Outcome, 
     plan.rights = case.rights;
     plan.settings.guards_act = case.guards_act;
     let mut stage = Stage::set(plan, program, &mut rng)?;
+    let before = processor();
     let calm = be_calm(case, &mut stage);
+    let after = processor();
+    let busy = 100.0 * (after.0 - before.0) / (after.1 - before.1).max(1.0);
     let blow = Instant::now();
     for kind in &case.kinds {
         (kind.strike)(&mut stage, &mut rng)?;
@@ -93,8 +98,24 @@ pub fn run(case: &Case, program: &Path, keep: Option<&Path>) -> Result<Outcome, 
         failures: failures.into_iter().collect(),
         asked,
         bundle,
+        busy,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Processor time of the machine since it started: taken, and all of it.
+fn processor() -> (f64, f64) {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let ticks: Vec<f64> = line
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .filter_map(|n| n.parse().ok())
+        .collect();
+    let all: f64 = ticks.iter().sum();
+    let idle: f64 = ticks.iter().skip(3).take(2).sum();
+    (all - idle, all)
 }
 
 /// The calm, with what is innocent in it.

@@ -41,6 +41,8 @@ pub(super) const KINDS: &[Kind] = &[
                     .to_owned(),
             );
             plan.before.push("analyze orders".to_owned());
+            let lookup = "select count(*) from orders where customer = {r} % 997";
+            plan.apps[0].also(3, Work::query(lookup));
             for app in &plan.apps {
                 app.think(app.thinks() * 1.5);
             }

@@ -80,6 +80,11 @@ impl Case {
         self.kinds.iter().filter_map(|kind| kind.truth).collect()
     }
 
+    /// Causes that look the same from here.
+    pub fn or(&self) -> Vec<Cause> {
+        self.kinds.iter().filter_map(|kind| kind.or).collect()
+    }
+
     /// Nothing is wrong.
     pub fn nothing(&self) -> bool {
         self.truths().is_empty()

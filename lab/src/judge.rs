@@ -22,6 +22,8 @@ pub struct Row {
     pub beside: String,
     /// The causes; none: nothing was wrong.
     pub truths: Vec<String>,
+    /// Causes that look the same from here, and are taken too.
+    pub or: Vec<String>,
     /// Why it does not count: it failed to run, or did not hurt.
     pub void: Option<String>,
     /// The first answer.
@@ -82,6 +84,7 @@ pub fn judge(case: &Case, outcome: &Result<Outcome, String>) -> Row {
             .iter()
             .map(|cause| cause.label().to_owned())
             .collect(),
+        or: case.or().iter().map(|c| c.label().to_owned()).collect(),
         first: UNKNOWN.to_owned(),
         unknown_is_honest: case.unknown_is_honest(),
         ..Row::default()
@@ -151,7 +154,7 @@ impl Row {
                 matches!(verdict.state, State::Calm | State::Strained)
             }
             None => self.unknown_is_honest,
-            Some(cause) => self.is_true(cause),
+            Some(cause) => self.is_true(cause) || self.or.iter().any(|or| or == cause.label()),
         }
     }
 

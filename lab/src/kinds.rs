@@ -22,6 +22,8 @@ pub struct Kind {
     pub what: &'static str,
     /// The cause; `None`: nothing is wrong.
     pub truth: Option<Cause>,
+    /// Another cause that looks the same from here, whatever is measured.
+    pub or: Option<Cause>,
     /// How many of every hundred cases.
     pub share: u32,
     /// It takes processor time from others, so nothing runs beside it.

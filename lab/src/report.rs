@@ -4,6 +4,29 @@ use crate::judge::{CALM, Row, UNKNOWN, wilson};
 use diagnose::Cause;
 use std::fmt::Write;
 
+/// How a case goes, in the report.
+const METHOD: &str = "\
+## How a case goes
+
+A private PostgreSQL with its own data, the real `plimsoll` with a state directory of its own, and two to
+five applications whose clients think, read, write and run short transactions. After some ten seconds of
+calm the trouble is done to the system itself: packets are delayed or lost on a wire between two network
+namespaces, a cgroup takes the processor away, a session holds a lock, a password is rotated, an
+application forgets to commit. A case counts only if clients then feel it: a 90th percentile four times
+the usual one and 30 ms above it, or one unit of work in twenty failing; what the harmful application
+itself feels does not count. The verdict is asked for every two seconds, and the one that counts is the
+last of the first eight seconds of hurt. Where nothing is wrong, every one counts.
+
+Beside it, drawn for each case: a monitor without rights or none at all, an innocent release one to five
+minutes before (a minute is a second and a half here), a batch, guards that act or only watch, a Plimsoll
+that was started after the blow and has seen no calm, and, in every fourteenth case, a second cause; then
+either may come first. \"Unknown\" is taken as right only where evidence truly lacks: for locks, a
+saturated server and a limit that is too large without a monitor's rights, for slow statements without
+those or without a calm, for the network behind a proxy and for a squeezed budget without a monitor.
+A host from which nothing comes back may be called down or cut off: from here both look the same.
+
+";
+
 /// The whole report.
 pub fn markdown(rows: &[Row], command: &str) -> String {
     let counted: Vec<&Row> = rows.iter().filter(|row| row.void.is_none()).collect();
@@ -16,6 +39,7 @@ pub fn markdown(rows: &[Row], command: &str) -> String {
         counted.len()
     );
     figures(&mut out, &counted);
+    out.push_str(METHOD);
     recall(&mut out, &counted);
     confusion(&mut out, &counted);
     troubles(&mut out, &counted);

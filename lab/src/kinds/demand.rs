@@ -20,6 +20,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "growth.ramp",
         what: "demand grows eight times within 6 to 14 s",
         truth: Some(Cause::Growth),
+        or: None,
         share: 4,
         alone: false,
         prepare: |plan, rng| {
@@ -52,6 +53,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "growth.step",
         what: "the same at once",
         truth: Some(Cause::Growth),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -75,6 +77,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "abusive_source.application",
         what: "one application sends far more than all others",
         truth: Some(Cause::AbusiveSource),
+        or: None,
         share: 4,
         alone: false,
         prepare: |plan, rng| {
@@ -100,6 +103,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "abusive_source.connections",
         what: "one address takes nearly all seats",
         truth: Some(Cause::AbusiveSource),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -132,6 +136,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "connection_storm.seats",
         what: "applications log in for every request and run out of seats",
         truth: Some(Cause::ConnectionStorm),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -155,6 +160,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "connection_storm.login_cpu",
         what: "the same with SCRAM, as fast as they can",
         truth: Some(Cause::ConnectionStorm),
+        or: None,
         share: 3,
         alone: true,
         prepare: |plan, _| {

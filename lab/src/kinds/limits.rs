@@ -29,6 +29,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "limit_too_small.from_start",
         what: "transactions of 20 to 60 ms, eight wanted at once, two or three allowed, since the start",
         truth: Some(Cause::LimitTooSmall),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -46,6 +47,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "limit_too_small.slow_by_nature",
         what: "statements that always took 30 to 80 ms, and a limit of two to four",
         truth: Some(Cause::LimitTooSmall),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -61,6 +63,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "limit_too_large.surge",
         what: "64 clients with statements that need the processor, a limit of 60 to 90, two cores",
         truth: Some(Cause::LimitTooLarge),
+        or: None,
         share: 4,
         alone: true,
         prepare: |plan, rng| {
@@ -94,6 +97,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "upstream_pool_too_small.surge",
         what: "40 threads of an application share two to four connections; Plimsoll has room",
         truth: Some(Cause::UpstreamPoolTooSmall),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -114,6 +118,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "upstream_pool_too_small.from_start",
         what: "the same, since the start",
         truth: Some(Cause::UpstreamPoolTooSmall),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -131,6 +136,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "upstream_leak.slow",
         what: "the application's pool loses connections one by one, silent and outside transactions",
         truth: Some(Cause::UpstreamLeak),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -159,6 +165,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "upstream_leak.all_at_once",
         what: "it loses all of them at once",
         truth: Some(Cause::UpstreamLeak),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -176,6 +183,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "settings_change.pool_size",
         what: "`apply --force` with a limit of two to five, in steps",
         truth: Some(Cause::SettingsChange),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| enough(plan, rng),
@@ -188,6 +196,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "settings_change.in_a_hurry",
         what: "`apply --now` with a limit of one to three",
         truth: Some(Cause::SettingsChange),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| enough(plan, rng),
@@ -200,6 +209,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "settings_change.per_database",
         what: "`apply --now` with max_per_database = 3",
         truth: Some(Cause::SettingsChange),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| enough(plan, rng),
@@ -213,6 +223,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "settings_change.timeout",
         what: "a query timeout of 40 ms for statements of 60 to 90 ms",
         truth: Some(Cause::SettingsChange),
+        or: None,
         share: 1,
         alone: false,
         prepare: |plan, rng| {
@@ -234,6 +245,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "budget_squeezed.slots",
         what: "others log in until the server has no slots left",
         truth: Some(Cause::BudgetSqueezed),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -273,6 +285,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "budget_squeezed.role_limit",
         what: "a second deployment takes the role's connection limit, past Plimsoll",
         truth: Some(Cause::BudgetSqueezed),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -311,6 +324,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "leak.slow",
         what: "a code path forgets to commit now and then",
         truth: Some(Cause::Leak),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -335,6 +349,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "leak.fast",
         what: "it forgets a third of the time",
         truth: Some(Cause::Leak),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {

@@ -10,6 +10,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "slow_statements.function",
         what: "a function of the database suddenly takes 150 to 400 ms",
         truth: Some(Cause::SlowStatements),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -30,6 +31,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "slow_statements.index_dropped",
         what: "an index is dropped, and every lookup reads the table",
         truth: Some(Cause::SlowStatements),
+        or: None,
         share: 2,
         alone: true,
         prepare: |plan, rng| {
@@ -58,6 +60,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "slow_statements.release",
         what: "a release brings a statement of 120 to 300 ms",
         truth: Some(Cause::SlowStatements),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| plan.settings.size = rng.between(4, 6) as u32,
@@ -74,6 +77,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "locks.table",
         what: "a session of others locks a table",
         truth: Some(Cause::Locks),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| plan.settings.size = rng.between(4, 8) as u32,
@@ -91,6 +95,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "locks.queue_behind_migration",
         what: "a long read, a change of the table behind it, everybody behind that",
         truth: Some(Cause::Locks),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| plan.settings.size = rng.between(4, 8) as u32,
@@ -114,6 +119,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "locks.hot_row",
         what: "a session of others holds one row for 0.4 to 1.5 s, again and again",
         truth: Some(Cause::Locks),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -136,6 +142,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "locks.own_application",
         what: "the same by an application of Plimsoll's own clients",
         truth: Some(Cause::Locks),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -160,6 +167,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "server_saturated.cpu_quota",
         what: "PostgreSQL gets a few percent of a core",
         truth: Some(Cause::ServerSaturated),
+        or: None,
         share: 4,
         alone: false,
         prepare: |plan, rng| {
@@ -177,6 +185,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "server_saturated.others_work",
         what: "8 to 16 reports of others want all of the processor",
         truth: Some(Cause::ServerSaturated),
+        or: None,
         share: 3,
         alone: true,
         prepare: |plan, rng| {
@@ -199,6 +208,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "server_saturated.sorts_on_disk",
         what: "8 to 14 sorts of others spill to disk and want the processor",
         truth: Some(Cause::ServerSaturated),
+        or: None,
         share: 2,
         alone: true,
         prepare: |plan, rng| {
@@ -224,6 +234,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "network.delay",
         what: "25 to 120 ms each way between Plimsoll and the server",
         truth: Some(Cause::Network),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -243,6 +254,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "network.loss",
         what: "8 to 20 % of packets lost there, each way",
         truth: Some(Cause::Network),
+        or: None,
         share: 2,
         alone: false,
         prepare: |plan, rng| {
@@ -255,6 +267,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "network.narrow",
         what: "6 to 14 KB a second there",
         truth: Some(Cause::Network),
+        or: None,
         share: 1,
         alone: false,
         prepare: |plan, rng| {
@@ -272,6 +285,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "network.behind_proxy",
         what: "delay and loss behind a proxy on loopback",
         truth: Some(Cause::Network),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -291,6 +305,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "network.to_clients",
         what: "delay, half of the time with loss, between clients and Plimsoll",
         truth: Some(Cause::Network),
+        or: None,
         share: 3,
         alone: false,
         prepare: |plan, rng| {
@@ -307,6 +322,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "pooler_starved.quota",
         what: "Plimsoll gets 1 to 3 % of a core",
         truth: Some(Cause::PoolerStarved),
+        or: None,
         share: 5,
         alone: false,
         prepare: |plan, rng| {

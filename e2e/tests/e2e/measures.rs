@@ -102,7 +102,8 @@ fn who_asks_is_counted_by_application_and_by_address() {
     assert_eq!(told(&row, &["clients", "active"]), [2, 0]);
 
     // Whoever is not let in is a failure of its address.
-    Client::login(&pooler.target(&database, "stranger")).expect_err("refused");
+    let stranger = Client::login(&pooler.target(&database, "stranger"));
+    assert!(stranger.is_err(), "nobody knows it");
     let home = |row: &Row| row["address"] == "127.0.0.1";
     let rows = show(&pooler, "sources");
     let row = rows.into_iter().find(home).expect("this machine");

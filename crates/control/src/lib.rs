@@ -33,8 +33,11 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod api;
+pub mod bundle;
 pub mod guard;
 pub mod log;
+pub mod lookout;
+pub mod measure;
 pub mod metrics;
 pub mod predict;
 mod process;

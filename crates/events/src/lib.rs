@@ -23,6 +23,7 @@ mod histogram;
 mod ids;
 mod lease;
 pub mod reason;
+pub mod sample;
 pub mod shape;
 pub mod sizing;
 pub mod snapshot;

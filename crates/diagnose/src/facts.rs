@@ -267,7 +267,7 @@ pub(crate) fn silent_more(case: &Case) -> Fact {
     let figure = Figure::new("silent_leases", now, Unit::Count)
         .of(&case.name())
         .against("least", least);
-    let enough = (pool.size * 0.15).clamp(2.0, 5.0);
+    let enough = (pool.size * 0.15).clamp(2.0, 3.0);
     let suspects = pool.suspects >= 2.0;
     let more = now >= least + 2.0 && (now >= enough || suspects);
     Fact::of(more, pool.silent.most < 1.0 + least.min(1.0), figure)
@@ -296,7 +296,12 @@ pub(crate) fn size_cut(case: &Case) -> Fact {
     let figure = Figure::new("size", pool.size, Unit::Count)
         .of(&case.name())
         .against("usual", usual.size_most);
-    Fact::plain(pool.size < usual.size_most * 0.95, figure)
+    let cut = pool.size < usual.size_most * 0.95;
+    // What was in use before would still fit: the cut is not what hurts.
+    let needed = usual.used.most >= pool.size * 0.85;
+    let deep = pool.size <= usual.size_most * 0.7;
+    let slower = slower(case).holds == Some(true);
+    Fact::plain(cut && needed && (deep || !slower), figure)
 }
 
 /// How many connections demand needs by Little's law, against the limit.
@@ -322,7 +327,34 @@ pub(crate) fn needed(case: &Case) -> f64 {
     })
 }
 
-/// Holds last as long as usual.
+/// More is asked, by more clients, or more may work at once, than before.
+pub(crate) fn surge(case: &Case) -> Fact {
+    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+        return match case.pool {
+            Some(pool) => Fact::plain(
+                true,
+                Figure::new("size", pool.size, Unit::Count).of(&pool.name()),
+            ),
+            None => Fact::LACKS,
+        };
+    };
+    let (clients, clients_usual) = (pool.clients.mean(), usual.clients.mean());
+    let more = demands(case).is_some_and(|(now, was)| now >= was * 1.25);
+    let crowd = clients >= clients_usual * 1.4 && clients >= clients_usual + 3.0;
+    let raised = pool.size >= usual.size_most * 1.3;
+    let figure = match (more, demands(case), crowd) {
+        (true, Some((now, was)), _) => {
+            Figure::new("demand", now, Unit::PerSecond).against("usual", was)
+        }
+        (_, _, true) => {
+            Figure::new("clients", clients, Unit::Count).against("usual", clients_usual)
+        }
+        _ => Figure::new("size", pool.size, Unit::Count).against("usual", usual.size_most),
+    };
+    Fact::plain(more || crowd || raised, figure.of(&case.name()))
+}
+
+/// A connection is kept for longer than usual.
 pub(crate) fn holds_longer(case: &Case) -> Fact {
     let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
         return Fact::LACKS;

@@ -263,6 +263,37 @@ pub(crate) fn at_the_line(case: &Case) -> Fact {
     Fact::plain(server.line_used >= server.line, figure)
 }
 
+/// So many of our own run there since more is asked that they slow each other.
+pub(crate) fn too_many(case: &Case) -> Fact {
+    let (crowd, surge) = (own_crowd(case), super::surge(case));
+    match (crowd.holds, surge.holds) {
+        (Some(true), Some(true)) => crowd,
+        (Some(true), Some(false)) => Fact {
+            holds: Some(false),
+            clear: false,
+            ..surge
+        },
+        _ => crowd,
+    }
+}
+
+/// Statements of all applications got slower alike while processors are short.
+pub(crate) fn alike(case: &Case) -> Fact {
+    let (queue, machine) = (run_queue(case), super::machine_busy(case));
+    let local = case.server.is_some_and(|s| s.intermediary);
+    let short = queue.holds == Some(true) && (!local || machine.holds == Some(true));
+    let times: Vec<f64> = case.apps.iter().filter_map(super::slower_by).collect();
+    let (least, most) = times
+        .iter()
+        .fold((f64::MAX, 0.0_f64), |(l, m), t| (l.min(*t), m.max(*t)));
+    let all = times.len() >= 2 && least >= 1.4 && most <= least * 2.5;
+    let figure = Figure::new("least_slowed_application", least.min(1e6), Unit::Times);
+    match times.len() {
+        0 | 1 => Fact::LACKS,
+        _ => Fact::plain(all && short, figure.of(&case.name())),
+    }
+}
+
 /// The server's name.
 pub(crate) fn server_name(case: &Case) -> String {
     name(case)
@@ -309,6 +340,10 @@ pub(crate) fn all_slow(case: &Case) -> Fact {
     let (queue, others) = (run_queue(case), others_active(case));
     if probe.holds != Some(true) && queue.holds == Some(true) && others.holds == Some(true) {
         return others;
+    }
+    let alike = alike(case);
+    if probe.holds != Some(true) && alike.holds == Some(true) {
+        return alike;
     }
     let mut fact = probe;
     fact.clear &= queue.holds == Some(false);

@@ -20,7 +20,7 @@ pub(crate) const RULE: Rule = Rule {
             facts::slower,
         ),
         clause(
-            NotSeeOrOut,
+            NotSee,
             Activity,
             "backends wait for locks",
             facts::lock_waits,

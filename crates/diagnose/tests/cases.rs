@@ -1,0 +1,310 @@
+//! Every cause with variants and confounders, from a seeded model.
+
+mod model;
+
+use diagnose::{Cause, State, diagnose, plain, render};
+use events::sample::MarkerKind;
+use model::{App, Rng, Run, World};
+
+type Fault = fn(&mut Run, &mut Rng);
+
+/// Seeds per kind of case.
+const SEEDS: u64 = 6;
+
+/// Calm first, then the fault.
+fn play(seed: u64, fault: Fault, start: fn(&mut World)) -> Run {
+    let mut rng = Rng(seed ^ 0xfeed);
+    let mut world = World::calm();
+    let scale = rng.between(0.8, 1.15);
+    world.apps.iter_mut().for_each(|a| a.rate *= scale);
+    world.intermediary = rng.unit() < 0.6;
+    start(&mut world);
+    let mut run = Run::new(seed, world);
+    run.every = 1 + rng.next() % 3;
+    run.seconds(8 + rng.next() % 20);
+    if rng.unit() < 0.5 {
+        run.mark(
+            rng.between(60_000.0, 300_000.0) as i64,
+            MarkerKind::Release,
+            "web",
+            "web 4.2 released",
+        );
+    }
+    fault(&mut run, &mut rng);
+    run.seconds(8 + rng.next() % 6);
+    run
+}
+
+fn nothing(_: &mut World) {}
+
+fn app(run: &mut Run, at: usize, change: impl FnOnce(&mut App)) {
+    run.change(|w| change(&mut w.apps[at]));
+}
+
+const CASES: &[(&str, Option<Cause>, fn(&mut World), Fault)] = &[
+    ("calm", None, nothing, |_, _| {}),
+    ("calm, a release", None, nothing, |run, _| {
+        run.mark(2_000, MarkerKind::Release, "web", "web 4.3 released");
+    }),
+    ("calm, a quieter hour", None, nothing, |run, _| {
+        run.change(|w| w.apps.iter_mut().for_each(|a| a.rate *= 0.6));
+    }),
+    (
+        "calm, busier with room",
+        None,
+        |w| w.size = 40,
+        |run, _| {
+            run.change(|w| w.apps.iter_mut().for_each(|a| a.rate *= 1.5));
+        },
+    ),
+    (
+        "too small from the start",
+        Some(Cause::LimitTooSmall),
+        |w| w.size = 2,
+        |_, _| {},
+    ),
+    (
+        "size cut",
+        Some(Cause::SettingsChange),
+        nothing,
+        |run, _| {
+            run.change(|w| w.size = 2);
+            run.mark(0, MarkerKind::Settings, "shop/app", "pool_size 10 -> 2");
+        },
+    ),
+    (
+        "size cut, no marker",
+        Some(Cause::SettingsChange),
+        nothing,
+        |run, _| {
+            run.change(|w| w.size = 2);
+        },
+    ),
+    ("paused", Some(Cause::SettingsChange), nothing, |run, _| {
+        run.change(|w| w.paused = true);
+        run.mark(0, MarkerKind::Action, "shop", "PAUSE");
+    }),
+    (
+        "growth",
+        Some(Cause::Growth),
+        |w| w.size = 4,
+        |run, rng| {
+            let times = rng.between(2.2, 4.0);
+            run.change(|w| {
+                w.apps.iter_mut().for_each(|a| {
+                    a.rate *= times;
+                    a.clients *= 2;
+                    a.cpu = 0.05;
+                })
+            });
+        },
+    ),
+    (
+        "one source",
+        Some(Cause::AbusiveSource),
+        |w| w.size = 4,
+        |run, _| {
+            app(run, 1, |a| {
+                a.rate *= 12.0;
+                a.clients *= 4;
+                a.cpu = 0.02;
+            });
+        },
+    ),
+    ("leak", Some(Cause::Leak), nothing, |run, rng| {
+        let share = rng.between(0.005, 0.03);
+        app(run, 0, |a| {
+            a.leak = share;
+            a.release = "4.3";
+        });
+        run.mark(0, MarkerKind::Release, "web", "web 4.3 released");
+    }),
+    (
+        "leak with room",
+        Some(Cause::Leak),
+        |w| w.size = 40,
+        |run, _| {
+            app(run, 0, |a| a.leak = 0.004);
+        },
+    ),
+    (
+        "slow statements",
+        Some(Cause::SlowStatements),
+        nothing,
+        |run, rng| {
+            let times = rng.between(4.0, 10.0);
+            run.change(|w| {
+                w.apps.iter_mut().for_each(|a| {
+                    a.service_ms *= times;
+                    a.cpu /= times;
+                })
+            });
+        },
+    ),
+    (
+        "slow statements of one",
+        Some(Cause::SlowStatements),
+        |w| w.size = 30,
+        |run, _| {
+            app(run, 0, |a| {
+                a.service_ms *= 6.0;
+                a.cpu = 0.02;
+            });
+        },
+    ),
+    ("locks", Some(Cause::Locks), nothing, |run, rng| {
+        let share = rng.between(0.03, 0.3);
+        run.change(|w| w.locked = share);
+    }),
+    (
+        "locks with room",
+        Some(Cause::Locks),
+        |w| w.size = 60,
+        |run, _| {
+            run.change(|w| w.locked = 0.05);
+        },
+    ),
+    (
+        "others use up the server",
+        Some(Cause::ServerSaturated),
+        nothing,
+        |run, _| {
+            run.change(|w| {
+                w.others_cpu = 1.9;
+                w.others_active = 6;
+            });
+        },
+    ),
+    ("network", Some(Cause::Network), nothing, |run, rng| {
+        let ms = rng.between(15.0, 60.0);
+        run.change(|w| w.rtt_ms += ms);
+    }),
+    (
+        "network with room",
+        Some(Cause::Network),
+        |w| w.size = 40,
+        |run, _| {
+            run.change(|w| w.rtt_ms += 20.0);
+        },
+    ),
+    (
+        "network, no rights",
+        Some(Cause::Network),
+        |w| {
+            w.size = 40;
+            w.permitted = false;
+            w.intermediary = false;
+        },
+        |run, _| run.change(|w| w.rtt_ms += 20.0),
+    ),
+    (
+        "too many at once",
+        Some(Cause::LimitTooLarge),
+        |w| {
+            w.size = 60;
+            w.knee = 4.0;
+        },
+        |run, _| {
+            run.change(|w| {
+                w.apps.iter_mut().for_each(|a| {
+                    a.rate *= 3.0;
+                    a.clients = 60;
+                    a.cpu = 0.9;
+                })
+            });
+        },
+    ),
+    (
+        "own pool too small",
+        Some(Cause::UpstreamPoolTooSmall),
+        |w| {
+            w.size = 40;
+            w.apps[0].clients = 4;
+        },
+        |run, _| app(run, 0, |a| a.rate *= 4.0),
+    ),
+    (
+        "own pool leaks",
+        Some(Cause::UpstreamLeak),
+        |w| w.size = 40,
+        |run, _| {
+            app(run, 0, |a| a.inner_leak = 0.1);
+        },
+    ),
+    (
+        "storm",
+        Some(Cause::ConnectionStorm),
+        |w| w.size = 20,
+        |run, _| {
+            app(run, 0, |a| a.connects = true);
+        },
+    ),
+    ("down", Some(Cause::DatabaseDown), nothing, |run, _| {
+        run.change(|w| w.down = true)
+    }),
+    ("password", Some(Cause::Credentials), nothing, |run, _| {
+        run.change(|w| w.login_refused = true);
+    }),
+    (
+        "clients' passwords",
+        Some(Cause::Credentials),
+        nothing,
+        |run, _| {
+            run.change(|w| w.client_failures = 6.0);
+        },
+    ),
+    (
+        "squeezed",
+        Some(Cause::BudgetSqueezed),
+        nothing,
+        |run, _| {
+            run.change(|w| {
+                w.others += 87;
+                w.line = 2;
+            });
+        },
+    ),
+    (
+        "throttled",
+        Some(Cause::PoolerStarved),
+        nothing,
+        |run, _| {
+            run.change(|w| w.throttled = 0.7);
+        },
+    ),
+];
+
+#[test]
+fn first_answers_are_right() {
+    let (mut wrong, mut all, mut out, mut baseline) = (Vec::new(), 0, Vec::new(), 0);
+    for (name, cause, start, fault) in CASES {
+        for seed in 0..SEEDS {
+            let run = play(seed * 7919 + 13, *fault, *start);
+            let verdict = diagnose(&run.record, None);
+            all += 1;
+            baseline += u32::from(plain(&run.record) == *cause);
+            if verdict.cause() != *cause {
+                wrong.push(format!(
+                    "{name} #{seed}: {:?} ({})",
+                    verdict.cause(),
+                    verdict.summary
+                ));
+                if std::env::args().any(|a| a == "--nocapture") && seed == 0 {
+                    wrong.push(render(&verdict, 120));
+                }
+            }
+            if verdict.ruled_out.iter().any(|r| Some(r.cause) == *cause) {
+                out.push(format!("{name} #{seed}: the true cause was ruled out"));
+            }
+            if cause.is_none() && verdict.state != State::Calm {
+                out.push(format!("{name} #{seed}: {:?}", verdict.state));
+            }
+        }
+    }
+    let text = format!("{}\n{}", wrong.join("\n"), out.join("\n"));
+    let right = all - wrong.len();
+    assert!(
+        wrong.is_empty() && out.is_empty(),
+        "{right} of {all} right, baseline {baseline}\n{text}"
+    );
+}

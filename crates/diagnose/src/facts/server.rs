@@ -320,6 +320,22 @@ pub(crate) fn lock_evidence(case: &Case) -> Fact {
     }
 }
 
+/// Almost nothing ends any more, and the activity view was not read: locks or
+/// slow statements, nobody can say.
+pub(crate) fn stuck_unseen(case: &Case) -> Fact {
+    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+        return Fact::LACKS;
+    };
+    let (now, was) = (
+        pool.per_s(pool.transactions),
+        usual.per_s(usual.transactions),
+    );
+    let figure = Figure::new("transactions", now, Unit::PerSecond)
+        .of(&case.name())
+        .against("usual", was);
+    Fact::plain(recent(case).is_empty() && now < was * 0.15, figure)
+}
+
 /// Many need a processor or a disk, or the machine that the server shares is full.
 pub(crate) fn saturation(case: &Case) -> Fact {
     let queue = run_queue(case);

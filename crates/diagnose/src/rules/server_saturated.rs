@@ -41,7 +41,7 @@ pub(crate) const RULE: Rule = Rule {
             NotSee,
             Activity,
             "more backends run than the server can work on, most of them ours",
-            facts::own_crowd,
+            facts::too_many,
         ),
         clause(
             NotSee,

@@ -30,6 +30,7 @@ fn play(seed: u64, fault: Fault, start: fn(&mut World)) -> Run {
             "web 4.2 released",
         );
     }
+    run.calm = run.record.seconds.len();
     fault(&mut run, &mut rng);
     run.seconds(8 + rng.next() % 6);
     run
@@ -273,6 +274,195 @@ const CASES: &[(&str, Option<Cause>, fn(&mut World), Fault)] = &[
         },
     ),
 ];
+
+/// What lacks or disturbs, beside the fault.
+type Damage = fn(&mut events::sample::Record, usize, &mut Rng);
+
+const DAMAGES: &[(&str, bool, Damage)] = &[
+    (
+        "the activity view may not be read",
+        false,
+        |record, _, _| {
+            for server in record.seconds.iter_mut().flat_map(|s| &mut s.servers) {
+                if let Some(activity) = &mut server.activity {
+                    *activity = events::sample::ServerActivity {
+                        age_ms: activity.age_ms,
+                        ..Default::default()
+                    };
+                }
+                server.line.others = None;
+            }
+        },
+    ),
+    ("no monitor session", false, |record, _, _| {
+        for server in record.seconds.iter_mut().flat_map(|s| &mut s.servers) {
+            (server.activity, server.probe_us) = (None, None);
+            server.line.others = None;
+        }
+    }),
+    ("a third of the seconds lacks", true, |record, _, rng| {
+        record.seconds.retain(|_| rng.unit() < 0.67);
+    }),
+    (
+        "five seconds of it, eight of calm",
+        true,
+        |record, calm, _| {
+            record.seconds.truncate(calm + 6);
+            record.seconds.drain(..calm.saturating_sub(8));
+        },
+    ),
+    (
+        "the clock jumped back at its onset",
+        true,
+        |record, calm, _| {
+            for sample in record.seconds.iter_mut().take(calm) {
+                sample.at_ms += 3_600_000;
+            }
+        },
+    ),
+    ("an innocent change of settings", true, |record, calm, _| {
+        let at_ms = record.seconds.get(calm).map_or(0, |s| s.at_ms) - 60_000;
+        record.markers.push(events::sample::Marker {
+            at_ms,
+            kind: MarkerKind::Settings,
+            subject: "log_level".into(),
+            text: "log_level info -> debug".into(),
+            actor: "anna".into(),
+        });
+    }),
+    ("no calm at all", false, |record, calm, _| {
+        record.seconds.drain(..(calm + 1).min(record.seconds.len()));
+        record.markers.clear();
+    }),
+    ("no host, no sources, no tcp", false, |record, _, _| {
+        for sample in &mut record.seconds {
+            sample.host = Default::default();
+            sample.sources.clear();
+            sample
+                .servers
+                .iter_mut()
+                .for_each(|s| s.tcp = Default::default());
+        }
+    }),
+];
+
+/// Without history these are a limit that is too small.
+fn short(cause: Option<Cause>) -> bool {
+    use Cause::{AbusiveSource, Growth, SettingsChange};
+    matches!(cause, Some(SettingsChange | Growth | AbusiveSource))
+}
+
+/// Two faults at once: both true, none may be ruled out, one of them comes first.
+const PAIRS: &[(&str, &str)] = &[
+    ("slow statements", "leak"),
+    ("network", "leak"),
+    ("locks", "growth"),
+    ("size cut", "slow statements"),
+    ("size cut", "network"),
+    ("down", "storm"),
+    ("others use up the server", "one source"),
+    ("leak", "growth"),
+    ("locks", "network"),
+    ("clients' passwords", "slow statements"),
+    ("squeezed", "slow statements"),
+    ("growth", "storm"),
+];
+
+#[test]
+fn of_two_causes_one_is_first_and_none_is_ruled_out() {
+    let mut wrong = Vec::new();
+    let (mut all, mut both) = (0, 0);
+    let named = |name: &str| CASES.iter().find(|c| c.0 == name).expect("a case");
+    for (one, other) in PAIRS {
+        let (one, other) = (named(one), named(other));
+        for seed in 0..SEEDS {
+            let mut run = play(seed * 31 + 5, one.3, one.2);
+            // Again, with the second fault from the same onset.
+            let calm = run.calm;
+            let mut rng = Rng(seed);
+            let mut again = Run::new(seed * 31 + 5, World::calm());
+            again.every = run.every;
+            again.change(one.2);
+            again.seconds(calm as u64);
+            (one.3)(&mut again, &mut rng);
+            (other.3)(&mut again, &mut rng);
+            again.seconds(10);
+            run = again;
+            let verdict = diagnose(&run.record, None);
+            let causes = [one.1, other.1];
+            all += 1;
+            let found = |c: &Option<Cause>| verdict.findings.iter().any(|f| Some(f.cause) == *c);
+            both += u32::from(causes.iter().all(found));
+            if !causes.contains(&verdict.cause()) {
+                wrong.push(format!(
+                    "{} + {} #{seed}: {:?}",
+                    one.0,
+                    other.0,
+                    verdict.cause()
+                ));
+            }
+            for cause in causes {
+                if verdict.ruled_out.iter().any(|r| Some(r.cause) == cause) {
+                    wrong.push(format!(
+                        "{} + {} #{seed}: {cause:?} was ruled out",
+                        one.0, other.0
+                    ));
+                }
+            }
+        }
+    }
+    let told = format!("{both} of {all} both found\n  {}", wrong.join("\n  "));
+    println!("{told}");
+    assert!(wrong.len() <= 4, "{told}");
+}
+
+#[test]
+fn what_lacks_makes_unknown_and_not_wrong() {
+    let mut told = String::new();
+    let mut worst = 0;
+    for (damage_name, complete, damage) in DAMAGES {
+        let (mut right, mut unknown, mut all) = (0, 0, 0);
+        let mut wrong = Vec::new();
+        for (name, cause, start, fault) in CASES {
+            for seed in 0..SEEDS {
+                let mut run = play(seed * 104_729 + 7, *fault, *start);
+                let (calm, mut rng) = (run.calm, Rng(seed + 99));
+                damage(&mut run.record, calm, &mut rng);
+                let verdict = diagnose(&run.record, None);
+                all += 1;
+                match verdict.cause() {
+                    found if found == *cause => right += 1,
+                    // Without anything to compare with, that is what it is.
+                    Some(Cause::LimitTooSmall)
+                        if *damage_name == "no calm at all" && short(*cause) =>
+                    {
+                        right += 1
+                    }
+                    None => {
+                        unknown += 1;
+                        if *complete {
+                            wrong.push(format!("{name} #{seed}: unknown"));
+                        }
+                    }
+                    Some(found) => {
+                        wrong.push(format!("{name} #{seed}: {found:?}: {}", verdict.summary))
+                    }
+                }
+                if verdict.ruled_out.iter().any(|r| Some(r.cause) == *cause) {
+                    wrong.push(format!("{name} #{seed}: ruled out"));
+                }
+            }
+        }
+        let errors = wrong.len();
+        worst = worst.max(errors);
+        told += &format!(
+            "{damage_name}: {right} right, {unknown} unknown of {all}; {errors} wrong\n  {}\n",
+            wrong.join("\n  ")
+        );
+    }
+    println!("{told}");
+    assert!(worst <= 6, "{told}");
+}
 
 #[test]
 fn first_answers_are_right() {

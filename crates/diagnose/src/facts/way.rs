@@ -114,9 +114,14 @@ pub(crate) fn way_slow(case: &Case) -> Fact {
         return probe;
     }
     let queue = super::run_queue(case).holds == Some(true);
-    if probe.holds == Some(true) && way.holds.is_none() && step.holds == Some(true) && !queue {
-        // In between, or without the activity view: a constant step tells it from
-        // a busy server, which slows what is long by more than what is short.
+    if probe.holds == Some(true)
+        && way.holds.is_none()
+        && step.holds == Some(true)
+        && !queue
+        && super::seen_inside(case)
+    {
+        // In between: a constant step tells it from a busy server, which slows what
+        // is long by more than what is short.
         return step;
     }
     if probe.holds == Some(false) && clients.holds == Some(false) && !local_clients(case) {
@@ -182,7 +187,10 @@ pub(crate) fn starved(case: &Case) -> Fact {
 /// All is slow, nothing more is asked, and the server is not what is busy.
 fn held_up(case: &Case) -> bool {
     let slow = super::slower(case).holds == Some(true) && probe_slow(case).holds == Some(true);
-    slow && super::grown(case).holds != Some(true) && super::run_queue(case).holds != Some(true)
+    let locks = super::lock_waits(case).holds == Some(true);
+    slow && !locks
+        && super::grown(case).holds != Some(true)
+        && super::run_queue(case).holds != Some(true)
 }
 
 /// Turns of the slowest loop for a transaction, as a share of usual; a loop that
@@ -193,6 +201,13 @@ fn turns_fell(case: &Case) -> Option<(f64, bool)> {
         let done: f64 = w.pools.values().map(|p| p.per_s(p.transactions)).sum();
         Some(w.host.turns.known()? / done.max(1.0))
     };
+    // Where little is done, timers turn the loops.
+    let done = |w: &crate::window::Window| -> f64 {
+        w.pools.values().map(|p| p.per_s(p.transactions)).sum()
+    };
+    if done(&case.view.now) < (done(usual) * 0.15).max(5.0) {
+        return None;
+    }
     let (now, was) = (per(&case.view.now)?, per(usual)?);
     let share = now / was.max(1e-6);
     Some((share, was > 0.0 && share <= 0.5))

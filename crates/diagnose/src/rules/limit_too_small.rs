@@ -63,12 +63,15 @@ fn tell(case: &Case) -> Tale {
     let Some(pool) = case.pool else {
         return Tale::default();
     };
+    let service = match case.pool_usual {
+        Some(_) => "while statements take as long as usual",
+        None => "while statements are short (nothing calm was recorded to compare with)",
+    };
     let needed = facts::needed(case).max(pool.size + 1.0);
     Tale {
         subject: words::pool(case),
         text: format!(
-            "All {:.0} connections of {} are lent and {} wait, while statements take as long as \
-             usual: its normal demand needs about {:.0}.",
+            "All {:.0} connections of {} are lent and {} wait, {service}: its demand needs about {:.0}.",
             pool.size,
             pool.name(),
             words::clients(pool.waiting.mean()),

@@ -17,7 +17,7 @@ pub(crate) const RULE: Rule = Rule {
             SeeOrOut,
             Usual,
             "statements take longer than usual",
-            facts::slower,
+            facts::slower_there,
         ),
         clause(
             See,

@@ -137,6 +137,8 @@ pub struct Run {
     queue: VecDeque<Request>,
     lent: Vec<Request>,
     pub record: Record,
+    /// Seconds before the fault.
+    pub calm: usize,
     /// The probe and the activity view are read every so many seconds.
     pub every: u64,
     activity: Option<(u64, ServerActivity)>,
@@ -176,6 +178,7 @@ impl Run {
             queue: VecDeque::new(),
             lent: Vec::new(),
             record: Record::default(),
+            calm: 0,
             every: 3,
             activity: None,
             probe_us: None,

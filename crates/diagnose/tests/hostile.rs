@@ -246,7 +246,7 @@ fn record() -> impl Strategy<Value = Record> {
         at_ms,
         kind: MarkerKind::Settings,
         subject: subject.into(),
-        text: text.into(),
+        text,
         actor: "".into(),
     });
     (

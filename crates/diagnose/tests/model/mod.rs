@@ -263,7 +263,7 @@ impl Run {
                 tally.ended += 1;
                 tally.hold_us[request.app] += (self.now - request.granted.unwrap_or(0)) * 1000;
             }
-            if self.now % 500 == 0 {
+            if self.now.is_multiple_of(500) {
                 tally.connect_failed += 1;
             }
             while self
@@ -353,7 +353,7 @@ impl Run {
     }
 
     fn inside(&mut self) {
-        if self.now / 1000 % self.every != 0 || self.world.down {
+        if !(self.now / 1000).is_multiple_of(self.every) || self.world.down {
             return;
         }
         let noise = self.rng.between(0.8, 1.3);

@@ -13,9 +13,12 @@ pub(crate) fn storm(case: &Case) -> Fact {
     let was = usual.map(|u| u.per_s(u.clients.accepts.max(u.clients.logins)));
     let figure = Figure::new("connections_accepted", accepts, Unit::PerSecond);
     let figure = was.map_or(figure.clone(), |was| figure.against("usual", was));
+    // A deploy reconnects once; a storm goes on.
+    let late = &case.view.late;
+    let still = late.per_s(late.clients.accepts.max(late.clients.logins));
     let yes = match was {
-        Some(was) => accepts >= was * 3.0 && accepts >= was + 8.0,
-        None => accepts >= 20.0,
+        Some(was) => accepts.min(still) >= was * 3.0 && accepts.min(still) >= was + 8.0,
+        None => accepts.min(still) >= 20.0,
     };
     let no = accepts <= 3.0 || was.is_some_and(|was| accepts <= was * 1.5 + 1.0);
     Fact::of(yes, no, figure)

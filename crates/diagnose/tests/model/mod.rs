@@ -217,7 +217,8 @@ impl Run {
             self.grant(&mut tally);
             self.work(&mut tally);
             self.now += 1;
-            if ms % 100 == 99 {
+            // One look a second, as the pooler takes it.
+            if ms == 999 {
                 self.look(&mut tally);
             }
         }
@@ -471,6 +472,13 @@ impl Run {
                 accepts: tally.logins + failures + background,
                 logins: tally.logins + background,
                 login_failures: failures,
+                tcp: TcpSample {
+                    sockets: 9,
+                    rtt_us_least: 150,
+                    rtt_us: 300,
+                    rtt_us_most: 900,
+                    ..TcpSample::default()
+                },
                 ..ClientsSample::default()
             },
             refusals,

@@ -36,6 +36,7 @@ pub mod api;
 pub mod guard;
 pub mod log;
 pub mod metrics;
+pub mod notify;
 pub mod predict;
 mod process;
 pub mod secrets;

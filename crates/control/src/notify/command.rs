@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// For all of it; what still runs is killed.
-const TIME_MAX: Duration = Duration::from_secs(10);
+const TIME_MAX: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Between two looks at the child.
 const LOOK: Duration = Duration::from_millis(20);
 

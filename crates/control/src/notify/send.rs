@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Attempts of one message.
 const ATTEMPTS_MAX: u32 = 7;
 /// Pause after the first failure; it doubles.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Alertmanager hears what still fires this often.
 const REPEAT: Duration = Duration::from_secs(4 * 60);

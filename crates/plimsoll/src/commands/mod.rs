@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod demo;
+mod export;
 mod guard;
 mod guards;
 mod predict_worker;
@@ -34,6 +35,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
         Command::Guard(args) => guard::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),
     }

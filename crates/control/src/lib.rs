@@ -32,6 +32,7 @@
 // A shell: files, clocks and threads live here.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod alerting;
 pub mod api;
 pub mod guard;
 pub mod log;

@@ -1,12 +1,14 @@
 //! The command line: what a person can type, and the help that teaches it.
 
 mod diagnosis;
+mod export;
 mod guard;
 mod settings;
 mod words;
 
 use clap::{Args, Parser, Subcommand};
 pub use diagnosis::{BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, ReleaseArgs};
+pub use export::{ExportArgs, ExportWhat};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
     GuardState,
@@ -65,6 +67,8 @@ pub enum Command {
     Mark(MarkArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
+    /// Print alert rules for Prometheus, or a dashboard for Grafana
+    Export(ExportArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself

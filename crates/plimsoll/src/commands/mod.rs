@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod diagnosis;
+mod export;
 mod guard;
 mod guards;
 mod predict_worker;
@@ -38,6 +39,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),
         Command::Guard(args) => guard::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),
     }

@@ -12,11 +12,15 @@
 //! ```text
 //!   Record (seconds, minutes, markers) ──► diagnose ──► Verdict: findings, ruled out, unknown
 //!        └──────────────────────────────► alerts   ──► Alert: pending, firing, resolved
+//!   alerts, verdicts, record ──────────► Incidents ──► Incident ──► Report
 //! ```
 
 pub mod alert;
 mod cause;
+pub mod clean;
 mod figure;
+pub mod incident;
+pub mod utc;
 mod verdict;
 
 pub use cause::Cause;

@@ -1,4 +1,6 @@
 //! Stories over whole files.
+mod api;
+mod alerting;
 mod bad_input;
 mod guards;
 mod passwords;

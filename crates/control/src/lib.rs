@@ -36,6 +36,7 @@ pub mod api;
 pub mod bundle;
 pub mod guard;
 pub mod log;
+pub mod lookout;
 pub mod measure;
 pub mod metrics;
 pub mod predict;

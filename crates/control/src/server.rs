@@ -55,6 +55,10 @@ pub trait Source: Send + Sync {
     fn settings(&self) -> Option<Arc<crate::settings::Figures>> {
         None
     }
+    /// The HTTP API's own figures, where there is one.
+    fn api(&self) -> Option<Arc<crate::api::Figures>> {
+        None
+    }
     /// Are the settings accepted, the listeners open, and is no drain under way?
     fn ready(&self) -> Health;
 }
@@ -181,8 +185,10 @@ async fn scrape(State(app): State<App>, headers: HeaderMap) -> Response {
         .unwrap_or("");
     let format = Format::accepted(accept);
     let settings = app.source.settings();
+    let api = app.source.api();
     let facts = Facts {
         settings: settings.as_deref(),
+        api: api.as_deref(),
         version: env!("CARGO_PKG_VERSION"),
         process: Process::read(),
         log_lines_dropped: crate::log::dropped(),

@@ -32,8 +32,9 @@ pub mod report;
 mod thoughts;
 
 use crate::alert::{Alert, AlertName, AlertState, Severity};
-use crate::{Cause, Figure, Rejection, State, Subject, Verdict, clean};
+use crate::{Cause, Figure, Rejection, State, Subject, Verdict, safe};
 use events::sample::{Marker, MarkerKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use corrections::{Correction, Proof};
@@ -59,7 +60,7 @@ const ANSWER_STANDS_MS: i64 = 10_000;
 pub const INCIDENTS_MAX: usize = 64;
 
 /// Where an incident stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// An alert of it fires.
@@ -83,7 +84,7 @@ impl Standing {
 }
 
 /// One incident.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Incident {
     /// What people type: the day and a number.
@@ -116,6 +117,8 @@ pub struct Incident {
     pub impact: Impact,
     /// What the diagnosis said, whenever that changed.
     pub verdicts: Vec<Verdict>,
+    /// The moment of the newest verdict that was taken in.
+    pub thought_ms: i64,
     /// Each cause that was named or ruled out.
     pub hypotheses: Vec<Hypothesis>,
     /// What people noted.
@@ -125,7 +128,9 @@ pub struct Incident {
 }
 
 /// What kind of thing happened.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     /// An alert began or ended.
@@ -204,7 +209,7 @@ impl From<MarkerKind> for EntryKind {
 }
 
 /// One line of the timeline.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Entry {
     /// UTC, milliseconds since 1970.
@@ -224,7 +229,7 @@ impl Entry {
         Entry {
             at_ms,
             kind,
-            text: clean::line(text, clean::LINE_CHARS_MAX),
+            text: safe::line(text, safe::LINE_CHARS_MAX),
             ..Entry::default()
         }
     }
@@ -235,15 +240,15 @@ impl From<&Marker> for Entry {
         Entry {
             at_ms: marker.at_ms,
             kind: marker.kind.into(),
-            subject: clean::name(&marker.subject),
-            text: clean::line(&marker.text, clean::LINE_CHARS_MAX),
-            actor: clean::name(&marker.actor),
+            subject: safe::name(&marker.subject),
+            text: safe::line(&marker.text, safe::LINE_CHARS_MAX),
+            actor: safe::name(&marker.actor),
         }
     }
 }
 
 /// What a person noted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Note {
     /// UTC, milliseconds since 1970.
@@ -257,7 +262,7 @@ pub struct Note {
 }
 
 /// What became of one cause during the incident.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hypothesis {
     /// The cause.
     pub cause: Cause,

@@ -17,12 +17,28 @@
 
 pub mod alert;
 mod cause;
-pub mod clean;
+mod diagnose;
+mod facts;
 mod figure;
 pub mod incident;
+pub mod measurements;
+mod onset;
+mod plain;
+mod rank;
+mod render;
+mod rule;
+mod rules;
+pub mod safe;
+mod text;
 pub mod utc;
 mod verdict;
+mod view;
+mod window;
 
 pub use cause::Cause;
+pub use diagnose::diagnose;
 pub use figure::{Figure, Unit};
+pub use plain::plain;
+pub use render::render;
+pub use text::clean;
 pub use verdict::{Finding, Rejection, State, Step, Subject, Unknown, Verdict};

@@ -17,6 +17,7 @@
 // A shell: clocks, threads and the environment live here and only here.
 #![allow(clippy::disallowed_methods)]
 
+mod api;
 pub mod cli;
 mod client;
 pub mod commands;

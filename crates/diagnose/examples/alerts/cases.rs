@@ -42,6 +42,11 @@ pub const ALL: &[(&str, Case, Bound)] = &[
         step_held,
         Bound::Within(10.0),
     ),
+    (
+        "exhaustion by a surge (eight times the traffic)",
+        surge,
+        Bound::Within(10.0),
+    ),
     ("slow leak", leak, Bound::Before(600.0)),
     ("growth", growth, Bound::Before(600.0)),
     ("limit upstream (busy)", upstream_busy, Bound::Within(90.0)),
@@ -160,6 +165,20 @@ fn step_held(seed: u64) -> Option<Lead> {
         |world, _| {
             if let Some(pool) = world.pools.first_mut() {
                 pool.leaked = pool.size;
+            }
+        },
+    )
+}
+
+fn surge(seed: u64) -> Option<Lead> {
+    let (world, _) = one(seed);
+    run(
+        world,
+        (900, 120),
+        &[AlertName::PoolExhausted],
+        |world, _| {
+            if let Some(pool) = world.pools.first_mut() {
+                pool.growth = 8.0;
             }
         },
     )

@@ -245,9 +245,13 @@ impl World {
         let count = self.pools.len() as f64;
         let at = (self.rng.share() * count) as usize;
         let day = DAY as f64;
-        // Thirty bursts a day of up to 40 s, up to three times the traffic.
-        let burst = self.rng.share() < 30.0 / day;
-        let (long, high) = (self.rng.within(2.0, 40.0), self.rng.within(1.2, 3.0));
+        // Forty bursts a day: up to three times the traffic for up to 8 s, or up
+        // to 1.8 times for up to 40 s. More for longer would be an outage.
+        let burst = self.rng.share() < 40.0 / day;
+        let (long, high) = match self.rng.share() < 0.5 {
+            true => (self.rng.within(2.0, 8.0), self.rng.within(1.2, 3.0)),
+            false => (self.rng.within(8.0, 40.0), self.rng.within(1.2, 1.8)),
+        };
         // Fifteen deploys a day: all clients come anew, caches are cold for up to 15 s.
         let deploy = self.rng.share() < 15.0 / day;
         let cold = self.rng.within(3.0, 15.0);

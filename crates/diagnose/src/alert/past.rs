@@ -33,6 +33,8 @@ pub(super) struct Minute {
     /// Connections busy by the holds that ended.
     pub returned: f64,
     pub size: u32,
+    /// Seconds that it covers.
+    pub span_s: f64,
     pub arrivals: u64,
     pub hold_us: u64,
     pub holds: u64,
@@ -49,6 +51,8 @@ pub(super) struct PoolPast {
     pub hours: VecDeque<(u64, u64)>,
     /// How many waited at the end of each of the last seconds.
     pub queue: VecDeque<u32>,
+    /// Since when a burst keeps clients waiting.
+    pub burst_since_ms: Option<i64>,
     pub outlook: Option<Outlook>,
     pub burn: Option<Burn>,
     pub need: Option<Need>,
@@ -239,9 +243,10 @@ impl PoolPast {
             self.unseen += 1;
             return;
         }
+        minute.span_s = span_ms / 1e3;
         minute.used = used / span_ms;
         minute.returned = minute.hold_us as f64 / (span_ms * 1_000.0);
-        if self.ended % 60 == 0 {
+        if self.ended.is_multiple_of(60) {
             self.hours.push_back((0, 0));
         }
         self.ended = self.ended.saturating_add(1);

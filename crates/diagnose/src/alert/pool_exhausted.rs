@@ -1,12 +1,13 @@
 //! All connections of a pool are lent and clients wait.
 //!
 //! Fires 8 s after the pool has filled, so that a step is told within 10 s.
-//! Silent: while the queue shrinks (a burst that is being worked off), for
+//! Silent: while more is served than usual and nobody waits for 5 s (a burst, for
+//! 30 s), while the queue shrinks (a burst that is being worked off), for
 //! batches that may wait for minutes (until half their deadline has passed),
 //! and for paused pools.
 
 use super::engine::{Condition, Seen, subject_of};
-use super::past::{Past, applications_of, impatient};
+use super::past::{Past, PoolPast, applications_of, impatient};
 use super::{AlertName, PoolFacts};
 use crate::{Figure, Unit};
 use events::sample::PoolSample;
@@ -16,14 +17,19 @@ const WAIT_US_MIN: u64 = 2_000_000;
 /// How long clients must have been starved. With the first wait of 2 s and a
 /// sample each second a step is told after at most 9 s.
 const FOR_MS: i64 = 5_000;
+/// A burst, in which so many times more is served than usual, may keep clients
+/// waiting for so long, and may last so long.
+const BUSIER: f64 = 1.25;
+const BURST_WAIT_S: f64 = 5.0;
+const BURST_MS: i64 = 30_000;
 /// A queue that lost more than this share in 5 s is being worked off.
 const DRAINS: f64 = 0.85;
 
-pub(super) fn look(seen: &Seen<'_>, past: &Past, found: &mut Vec<Condition>) {
+pub(super) fn look(seen: &Seen<'_>, past: &mut Past, found: &mut Vec<Condition>) {
     let objective_us = seen.settings.wait_objective_ms.saturating_mul(1_000);
     for (pool, facts) in seen.pools() {
         let key = (pool.database.to_string(), pool.user.to_string());
-        let Some(past) = past.pools.get(&key) else {
+        let Some(past) = past.pools.get_mut(&key) else {
             continue;
         };
         let row = impatient(seen.sample, pool, (seen.facts, &facts), objective_us);
@@ -33,10 +39,34 @@ pub(super) fn look(seen: &Seen<'_>, past: &Past, found: &mut Vec<Condition>) {
             true => (row.starved && pool.oldest_wait_us >= WAIT_US_MIN) || late,
             false => pool.waiting.last > 0 && pool.oldest_wait_us >= WAIT_US_MIN,
         };
-        if full && hurt && (pool.refused > 0 || !drains(past.queue.iter())) {
-            found.push(condition(pool));
+        let worked_off = pool.refused == 0 && drains(past.queue.iter());
+        if !(full && hurt) || worked_off {
+            past.burst_since_ms = None;
+            continue;
         }
+        if mild_burst(pool, past) {
+            let since_ms = *past.burst_since_ms.get_or_insert(seen.now_ms);
+            if seen.now_ms - since_ms < BURST_MS {
+                continue;
+            }
+        }
+        found.push(condition(pool));
     }
+}
+
+/// More is served than usual, and whoever comes now waits for a few seconds: a
+/// burst, until it has lasted.
+fn mild_burst(pool: &PoolSample, past: &PoolPast) -> bool {
+    let mut usual: Vec<f64> = past
+        .last(15)
+        .map(|m| m.arrivals as f64 / m.span_s)
+        .collect();
+    usual.sort_by(f64::total_cmp);
+    let served = pool.arrivals as f64;
+    let wait_s = f64::from(pool.waiting.last) / served.max(0.1);
+    let longest_s = wait_s.max(pool.oldest_wait_us as f64 / 1e6);
+    let usual = super::maths::quantile(&usual, 0.5);
+    usual > 0.0 && served > usual * BUSIER && longest_s < BURST_WAIT_S && pool.refused == 0
 }
 
 /// Of clients that may wait for minutes, half of that has passed.

@@ -54,8 +54,13 @@ pub(super) fn look(seen: &Seen<'_>, past: &mut Past, found: &mut Vec<Condition>)
             past.failing.remove(&name);
             continue;
         }
-        let lasted_ms = seen.now_ms - failing.first_ms;
-        if lasted_ms >= FOR_MS && failing.count >= 2 {
+        // Retries are paced: only a failure, or a client sent away, is news.
+        let news_ms = if down > 0 {
+            seen.now_ms
+        } else {
+            failing.last_ms
+        };
+        if news_ms - failing.first_ms >= FOR_MS && failing.count >= 2 {
             found.push(condition(server, &failing, seen));
         }
     }

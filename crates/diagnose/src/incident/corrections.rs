@@ -2,10 +2,11 @@
 
 use crate::Cause;
 use crate::alert::AlertName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One item of the task list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Correction {
     /// What to do.
     pub text: String,
@@ -14,7 +15,7 @@ pub struct Correction {
 }
 
 /// What proves a correction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "name")]
 pub enum Proof {
     /// A rule of `plimsoll check`, by its name: it finds nothing.

@@ -1,7 +1,8 @@
 //! What came last before it was over.
 
 use super::{Entry, EntryKind, Incident};
-use crate::{Cause, Subject, clean};
+use crate::{Cause, Subject, safe};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A change that fits the cause is looked for within this time before the recovery.
@@ -12,7 +13,7 @@ const NEAR_MS: i64 = 3 * 60_000;
 const SLACK_MS: i64 = 3_000;
 
 /// What ended it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndedBy {
     /// A change that fits the cause came shortly before.
@@ -25,7 +26,7 @@ pub enum EndedBy {
 }
 
 /// What ended it, as far as that is seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Ended {
     /// When clients were well again.
@@ -109,7 +110,7 @@ fn touches(entry: &Entry, subject: &Subject) -> bool {
     }
     // What an application is released as says nothing of a database, and the
     // reverse: only names of the same kind can differ.
-    let named = |name: &str| entry.subject == clean::name(name);
+    let named = |name: &str| entry.subject == safe::name(name);
     match entry.kind {
         EntryKind::Release => subject.application.is_empty() || named(&subject.application),
         EntryKind::Server => subject.server.is_empty() || named(&subject.server),

@@ -1,7 +1,8 @@
 //! What clients felt, summed over the seconds of an incident.
 
-use crate::clean;
+use crate::safe;
 use events::sample::{ApplicationSample, OTHER, PoolSample, Record, Sample};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Most pools and most applications with figures of their own.
@@ -13,7 +14,7 @@ const FAILED_CLASSES: [&str; 5] = ["08", "53", "57", "58", "XX"];
 const RELEASE_CHARS_MAX: usize = 40;
 
 /// What clients felt.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Impact {
     /// Seconds that were measured are folded up to here.
@@ -52,7 +53,7 @@ pub struct Impact {
 }
 
 /// The same of one pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PoolImpact {
     /// The database as clients know it.
@@ -74,7 +75,7 @@ pub struct PoolImpact {
 }
 
 /// The same of one application.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApplicationImpact {
     /// Its name.
@@ -172,7 +173,7 @@ impl Impact {
 
     fn pool(&mut self, pool: &PoolSample) {
         let felt = pool.refused + pool.wait.beyond > 0 || pool.waiting.most > 0;
-        let (database, user) = (clean::name(&pool.database), clean::name(&pool.user));
+        let (database, user) = (safe::name(&pool.database), safe::name(&pool.user));
         let known = self
             .pools
             .iter()
@@ -206,7 +207,7 @@ impl Impact {
         if &*sample.name == OTHER {
             return;
         }
-        let name = clean::name(&sample.name);
+        let name = safe::name(&sample.name);
         let known = self.applications.iter().position(|a| a.name == name);
         let index = match known {
             Some(index) => index,
@@ -230,7 +231,7 @@ impl Impact {
             row.waited_ms = row.waited_ms.saturating_add(span_ms.into());
         }
         if !sample.release.is_empty() {
-            row.release = clean::line(&sample.release, RELEASE_CHARS_MAX);
+            row.release = safe::line(&sample.release, RELEASE_CHARS_MAX);
         }
     }
 

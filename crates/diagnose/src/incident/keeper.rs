@@ -5,8 +5,9 @@ use super::{
     Standing,
 };
 use crate::alert::{Alert, AlertState, Severity};
-use crate::{Cause, Subject, Verdict, clean, utc};
+use crate::{Cause, Subject, Verdict, safe, utc};
 use events::sample::{MarkerKind, Record};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Changes so long before the onset are part of the story.
@@ -15,6 +16,8 @@ const BEFORE_MS: i64 = 30 * 60_000;
 const LATE_MS: i64 = 10_000;
 /// An alert within this time of an incident's last news belongs to it, whatever it concerns.
 const NEAR_MS: i64 = 2 * 60_000;
+/// A verdict so much older than the incident says nothing of it.
+const STALE_MS: i64 = 3_000;
 /// Incidents that are open at a time; further alerts join the newest.
 const OPEN_MAX: usize = 8;
 /// Warnings that fire without an incident, and would belong to one that opens.
@@ -23,7 +26,7 @@ const WARNINGS_MAX: usize = 32;
 const NUMBER_MAX: u32 = 99_999;
 
 /// When incidents begin and end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct IncidentSettings {
     /// The least severity that opens one.
@@ -117,18 +120,24 @@ impl Incidents {
     }
 
     /// Goes on with what an earlier process left, oldest first. Alerts of theirs
-    /// that do not fire again within the quiet time are taken for resolved.
-    pub fn resume(settings: IncidentSettings, kept: Vec<Incident>, now_ms: i64) -> Incidents {
-        let mut incidents = Incidents::new(settings);
-        let surplus = kept.len().saturating_sub(INCIDENTS_MAX);
-        incidents.all = kept.into_iter().skip(surplus).collect();
-        for incident in incidents.all.iter().filter(|i| i.is_live()) {
+    /// that do not fire again within the quiet time are taken for resolved. Ids
+    /// of this process that are taken already are changed.
+    pub fn restore(&mut self, kept: Vec<Incident>, now_ms: i64) {
+        for incident in kept.iter().filter(|i| i.is_live()) {
             let fires = incident.alerts.iter();
             let fires = fires.filter(|a| a.state == AlertState::Firing);
-            incidents.carried.extend(fires.map(|a| a.key.clone()));
+            self.carried.extend(fires.map(|a| a.key.clone()));
         }
-        incidents.resumed_ms = Some(now_ms);
-        incidents
+        let ours = std::mem::replace(&mut self.all, kept);
+        for mut incident in ours {
+            if self.all.iter().any(|i| i.id == incident.id) {
+                incident.id = self.next_id(incident.opened_ms);
+            }
+            self.all.push(incident);
+        }
+        let surplus = self.all.len().saturating_sub(INCIDENTS_MAX);
+        self.all.drain(..surplus);
+        self.resumed_ms = Some(now_ms);
     }
 
     /// Oldest first.
@@ -164,7 +173,10 @@ impl Incidents {
             collect(incident, seen, marked_from);
             if let Some(verdict) = seen.verdict
                 && incident.standing == Standing::Open
+                && verdict.at_ms + STALE_MS >= incident.opened_ms
+                && verdict.at_ms > incident.thought_ms
             {
+                incident.thought_ms = verdict.at_ms;
                 incident.think(verdict);
             }
             incident.impact.follow(seen.record, incident.onset_ms);
@@ -188,14 +200,14 @@ impl Incidents {
         now_ms: i64,
     ) -> Result<(), IncidentError> {
         let incident = self.find(id)?;
-        let text = clean::line(text.trim(), NOTE_CHARS_MAX);
+        let text = safe::line(text.trim(), NOTE_CHARS_MAX);
         if text.is_empty() && path.is_none() {
             return Err(IncidentError::Empty);
         }
         if incident.notes.len() >= NOTES_MAX {
             return Err(IncidentError::Full);
         }
-        let actor = clean::name(actor);
+        let actor = safe::name(actor);
         let said = match path {
             Some(path) if text.is_empty() => format!("looks into: {}", path.title()),
             Some(path) => format!("looks into: {} — {text}", path.title()),
@@ -229,10 +241,7 @@ impl Incidents {
         if !incident.is_live() {
             return Err(IncidentError::Closed);
         }
-        let by = (
-            clean::name(actor),
-            clean::line(reason.trim(), NOTE_CHARS_MAX),
-        );
+        let by = (safe::name(actor), safe::line(reason.trim(), NOTE_CHARS_MAX));
         let text = match by.1.is_empty() {
             true => "closed".to_owned(),
             false => format!("closed: {}", by.1),
@@ -322,7 +331,7 @@ impl Incidents {
         }
         let mut incident = Incident {
             id: self.next_id(now_ms),
-            title: clean::line(&alert.summary, clean::LINE_CHARS_MAX),
+            title: safe::line(&alert.summary, safe::LINE_CHARS_MAX),
             onset_ms: alert.since_ms.min(now_ms),
             opened_ms: now_ms,
             ..Incident::default()
@@ -510,5 +519,5 @@ fn name_of(subject: &Subject) -> String {
         &subject.setting,
     ];
     let first = names.into_iter().find(|name| !name.is_empty());
-    first.map(|name| clean::name(name)).unwrap_or_default()
+    first.map(|name| safe::name(name)).unwrap_or_default()
 }

@@ -7,10 +7,11 @@
 
 use super::{EntryKind, Incident};
 use crate::{Cause, Rejection};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One path.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Path {
     /// What was suspected.
     pub cause: Cause,
@@ -27,7 +28,7 @@ pub struct Path {
 }
 
 /// What ended a path.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PathEnd {
     /// It was the cause.

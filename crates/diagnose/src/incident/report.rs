@@ -9,12 +9,13 @@ mod words;
 use super::{Correction, Entry, Incident, Path, Standing, corrections, paths};
 use crate::alert::{Owner, Severity};
 use crate::{Cause, Figure, utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use markdown::markdown;
 
 /// What is known of the installation beside the incident.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReportContext {
     /// The instance.
@@ -24,7 +25,7 @@ pub struct ReportContext {
 }
 
 /// The report.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// What people type.
     pub id: String,
@@ -63,7 +64,7 @@ pub struct Report {
 }
 
 /// Issue Summary.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// When it began, UTC, milliseconds since 1970.
     pub from_ms: i64,
@@ -82,7 +83,7 @@ pub struct Summary {
 }
 
 /// The cause.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RootCause {
     /// Which.
     pub cause: Cause,
@@ -97,7 +98,7 @@ pub struct RootCause {
 }
 
 /// One hypothesis.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Considered {
     /// What was supposed.
     pub cause: Cause,

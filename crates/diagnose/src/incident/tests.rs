@@ -229,8 +229,9 @@ fn a_restart_goes_on_with_what_was_kept() {
         ..other
     };
     look(&mut incidents, &record, &[fires.clone(), other], MINUTE);
-    let settings = IncidentSettings::default();
-    let mut incidents = Incidents::resume(settings, incidents.all().to_vec(), 3 * MINUTE);
+    let kept = incidents.all().to_vec();
+    let mut incidents = Incidents::default();
+    incidents.restore(kept, 3 * MINUTE);
     look(&mut incidents, &record, &[fires], 4 * MINUTE);
     look(&mut incidents, &record, &[], 8 * MINUTE);
     let states: Vec<AlertState> = incidents.all()[0].alerts.iter().map(|a| a.state).collect();

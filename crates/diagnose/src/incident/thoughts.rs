@@ -1,7 +1,7 @@
 //! What the diagnosis thought, and when: one row for each cause.
 
 use super::{Entry, EntryKind, Hypothesis, Incident, VERDICTS_MAX};
-use crate::{Cause, Figure, State, Subject, Verdict, clean};
+use crate::{Cause, Figure, State, Subject, Verdict, safe};
 
 /// Most figures that are kept of a finding.
 const FIGURES_MAX: usize = 8;
@@ -16,7 +16,7 @@ impl Incident {
             row.named_ms.get_or_insert(verdict.at_ms);
             row.last_named_ms = Some(verdict.at_ms);
             row.sure = finding.sure;
-            row.text = clean::line(&finding.text, clean::LINE_CHARS_MAX);
+            row.text = safe::line(&finding.text, safe::LINE_CHARS_MAX);
             row.figures = finding.figures.iter().take(FIGURES_MAX).map(tidy).collect();
             row.subject = finding.subject.clone();
             row.change = finding.change.as_ref().map(Entry::from);
@@ -30,7 +30,7 @@ impl Incident {
             let again = since.is_some_and(|at| row.last_named_ms.is_some_and(|named| named > at));
             if since.is_none() || again {
                 let mut rejection = rejection.clone();
-                rejection.text = clean::line(&rejection.text, clean::LINE_CHARS_MAX);
+                rejection.text = safe::line(&rejection.text, safe::LINE_CHARS_MAX);
                 rejection.figure = tidy(&rejection.figure);
                 row.rejected = Some((verdict.at_ms, rejection));
             }
@@ -38,7 +38,7 @@ impl Incident {
         for unknown in &verdict.unknown {
             let row = self.hypothesis(unknown.cause);
             if row.named_ms.is_none() && row.rejected.is_none() {
-                row.lacks = Some(clean::line(&unknown.lacks, clean::LINE_CHARS_MAX));
+                row.lacks = Some(safe::line(&unknown.lacks, safe::LINE_CHARS_MAX));
             }
         }
         let onset = verdict.onset_ms.filter(|at| *at < self.onset_ms);
@@ -101,7 +101,7 @@ impl Incident {
 
 fn tidy(figure: &Figure) -> Figure {
     Figure {
-        of: clean::name(&figure.of),
+        of: safe::name(&figure.of),
         ..figure.clone()
     }
 }

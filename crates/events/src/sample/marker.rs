@@ -1,10 +1,11 @@
 //! What changed, and when: the lines across every chart.
 
 use super::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One change or event worth a line across every chart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Marker {
     /// UTC, milliseconds since 1970.
     pub at_ms: i64,
@@ -21,7 +22,18 @@ pub struct Marker {
 
 /// The kinds of changes.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum MarkerKind {

@@ -2,7 +2,7 @@
 
 use super::super::{Correction, EntryKind, PathEnd, Proof, Standing};
 use super::{Report, words};
-use crate::clean::{code, markdown as md};
+use crate::safe::{code, markdown as md};
 use crate::utc;
 use std::fmt::Write;
 

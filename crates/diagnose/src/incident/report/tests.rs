@@ -10,7 +10,6 @@ use events::sample::{
     ApplicationSample, Gauge, Marker, MarkerKind, Name, PoolSample, Record, Sample, Times,
 };
 
-const MINUTE: i64 = 60_000;
 /// 2024-08-15 14:10:00 UTC.
 const BEGIN: i64 = 1_723_731_000_000;
 

@@ -2,6 +2,8 @@
 
 use control::Source;
 use control::api::{self, About, Api, Figures, Options, Parts};
+use control::lookout::Lookout;
+use control::measure::Measures;
 use control::settings::keeper::Command;
 use proxy::Handle;
 use std::path::Path;
@@ -19,6 +21,8 @@ pub struct Given<'a> {
     pub settings: Option<SyncSender<Command>>,
     /// The state directory.
     pub state: Option<&'a Path>,
+    /// What is measured, and who looks out.
+    pub watched: Option<(Measures, Arc<Lookout>)>,
     /// Where requests are counted.
     pub figures: Arc<Figures>,
 }
@@ -39,12 +43,15 @@ pub fn start(given: Given<'_>) -> Option<Api> {
         started: Instant::now(),
     };
     let handle = given.handle.clone();
+    let (measures, lookout) = given.watched.unzip();
     let started = api::start(Options {
         socket,
         listen: plan.api.listen,
         parts: Parts {
             source: given.source,
             settings: given.settings,
+            measures,
+            lookout,
             about: Arc::new(about),
         },
         access: Arc::new(move || handle.plan().api.clone()),
@@ -73,7 +80,7 @@ pub fn start(given: Given<'_>) -> Option<Api> {
 }
 
 /// Host and process: what tells the instances of a fleet apart.
-fn instance() -> String {
+pub fn instance() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().into_owned();
     format!("{host}:{}", std::process::id())

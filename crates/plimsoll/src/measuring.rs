@@ -3,22 +3,38 @@
 
 use crate::api;
 use control::Source;
-use control::lookout::{Lookout, Watching};
+use control::lookout::{Lookout, Sink, Telling, Watching};
 use control::measure::{Measures, Measuring, Options};
+use control::notify::{Notify, NotifySettings};
 use std::path::Path;
 use std::sync::Arc;
+
+/// What the API answers from.
+pub struct Watched {
+    /// What is measured.
+    pub measures: Measures,
+    /// Alerts and the newest diagnosis.
+    pub lookout: Arc<Lookout>,
+    /// Who tells people.
+    pub notify: Option<Arc<Notify>>,
+}
 
 /// What is measured, while it is.
 pub struct Measured {
     measures: Measures,
     lookout: Arc<Lookout>,
+    notify: Option<Arc<Notify>>,
     running: Measuring,
 }
 
 impl Measured {
     /// For whoever answers from it.
-    pub fn watched(&self) -> (Measures, Arc<Lookout>) {
-        (self.measures.clone(), Arc::clone(&self.lookout))
+    pub fn watched(&self) -> Watched {
+        Watched {
+            measures: self.measures.clone(),
+            lookout: Arc::clone(&self.lookout),
+            notify: self.notify.clone(),
+        }
     }
 
     /// Ends it; the last second is written.
@@ -37,12 +53,21 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
     };
     let measures = Measures::new(&options);
     let lookout = Arc::new(Lookout::default());
-    let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), Vec::new());
+    let notify = telling(&options.instance);
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if let Some(notify) = &notify {
+        sinks.push(Box::new(Telling {
+            instance: options.instance.clone(),
+            notify: Arc::clone(notify),
+        }));
+    }
+    let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), sinks);
     let started = control::measure::start(&measures, options, source, vec![Box::new(watching)]);
     match started {
         Ok(running) => Some(Measured {
             measures,
             lookout,
+            notify,
             running,
         }),
         Err(error) => {
@@ -50,4 +75,16 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
             None
         }
     }
+}
+
+/// Nobody is told before the settings are read: that is the first second.
+fn telling(instance: &str) -> Option<Arc<Notify>> {
+    let settings = NotifySettings {
+        instance: instance.to_owned(),
+        ..NotifySettings::default()
+    };
+    let started = Notify::start(settings);
+    let failed =
+        |error| tracing::error!(%error, "nobody is told of alerts: the system gives no thread");
+    started.map(Arc::new).map_err(failed).ok()
 }

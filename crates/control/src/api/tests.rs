@@ -73,6 +73,7 @@ fn parts() -> Parts {
         settings: None,
         measures: None,
         lookout: None,
+        notify: None,
         about: Arc::new(About {
             instance: "shop-1:7".to_owned(),
             fleet: "shop".to_owned(),

@@ -1,6 +1,6 @@
 //! Stories over whole files.
-mod api;
 mod alerting;
+mod api;
 mod bad_input;
 mod guards;
 mod passwords;

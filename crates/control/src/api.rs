@@ -61,12 +61,14 @@ mod door;
 mod figures;
 mod listening;
 mod measures;
+mod notifiers;
 pub mod openapi;
 mod settings;
 mod table;
 
 use crate::lookout::Lookout;
 use crate::measure::Measures;
+use crate::notify::Notify;
 use crate::server::Source;
 use crate::settings::keeper::Command;
 use answering::Shared;
@@ -85,6 +87,7 @@ pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
 pub use figures::{Figures, Refused};
 pub use measures::{ReleaseAsk, SeriesAnswer};
+pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
 /// Connections of one listener at a time.
@@ -113,6 +116,8 @@ pub struct Parts {
     pub measures: Option<Measures>,
     /// Alerts and the newest diagnosis.
     pub lookout: Option<Arc<Lookout>>,
+    /// Who tells people.
+    pub notify: Option<Arc<Notify>>,
     /// Which process this is.
     pub about: Arc<About>,
 }

@@ -7,6 +7,7 @@
 //! incidents). The data plane never waits for it: a full disk, a lost directory
 //! or a panic here costs figures, not queries.
 
+mod described;
 mod fold;
 mod host;
 mod noticing;
@@ -36,6 +37,8 @@ const PACE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
 /// Between two turns of tidying the state directory.
 const TIDY: Duration = Duration::from_secs(60);
+/// Waits above this are beyond the objective, where the settings say nothing.
+const WAIT_OBJECTIVE: Duration = Duration::from_millis(100);
 /// A look may cost a fiftieth of the time: with very many pools it is slower.
 const SHARE: u32 = 50;
 
@@ -50,8 +53,6 @@ pub struct Options {
     pub directory: Option<PathBuf>,
     /// How long they are kept.
     pub retention: Duration,
-    /// Waits above this are beyond the objective.
-    pub wait_objective: Duration,
 }
 
 impl Default for Options {
@@ -61,7 +62,6 @@ impl Default for Options {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             directory: None,
             retention: Duration::from_secs(14 * 86_400),
-            wait_objective: Duration::from_millis(100),
         }
     }
 }
@@ -147,8 +147,7 @@ impl Measures {
             .mark(marker);
     }
 
-    /// The settings that serve, by name; those that bound anything. No secret.
-    pub fn settings(&self, settings: Vec<(Name, String)>) {
+    fn settings(&self, settings: Vec<(Name, String)>) {
         let series = &self.shared.series;
         series
             .write()
@@ -208,7 +207,8 @@ pub fn start(
         .write()
         .unwrap_or_else(PoisonError::into_inner) = Some(mark);
     let mut work = Work {
-        fold: Fold::new(options.wait_objective),
+        fold: Fold::new(WAIT_OBJECTIVE),
+        plan: None,
         noticing: Noticing::default(),
         measures: measures.clone(),
         store: None,
@@ -262,6 +262,8 @@ struct Work {
     marked: Receiver<Marker>,
     options: Options,
     source: Arc<dyn Source>,
+    /// What served at the last look.
+    plan: Option<Arc<config::Plan>>,
     listeners: Vec<Box<dyn Listener>>,
 }
 
@@ -287,6 +289,7 @@ impl Work {
 
     fn turn(&mut self) {
         self.open_store();
+        self.follow_plan();
         let snapshot = self.source.snapshot(false);
         let at_ms = now_ms();
         let settings = self.source.settings();
@@ -306,6 +309,20 @@ impl Work {
         if self.tidy_at <= Instant::now() {
             self.tidy_at = Instant::now() + TIDY;
             self.keep(|store| store.thin(at_ms));
+        }
+    }
+
+    fn follow_plan(&mut self) {
+        let plan = self.source.plan();
+        let same = match (&self.plan, &plan) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        if let Some(plan) = plan.filter(|_| !same) {
+            self.measures.settings(described::described(&plan));
+            self.fold.count_beyond(plan.alerts.wait_objective);
+            self.plan = Some(plan);
         }
     }
 

@@ -51,6 +51,10 @@ pub trait Source: Send + Sync {
     fn snapshot(&self, detail: bool) -> Arc<Snapshot>;
     /// Do the workers' loops advance? Never a question about the database.
     fn live(&self) -> Health;
+    /// What serves.
+    fn plan(&self) -> Option<Arc<config::Plan>> {
+        None
+    }
     /// The settings' own figures, where they come from a file.
     fn settings(&self) -> Option<Arc<crate::settings::Figures>> {
         None

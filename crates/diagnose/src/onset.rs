@@ -36,17 +36,8 @@ const TELLING: [&str; 9] = [
     "55P03", "40P01", "57014", "25006", "57P01", "57P02", "57P03", "53300", "53200",
 ];
 
-/// How the seconds went.
-#[derive(Debug, Default)]
-pub(crate) struct Episode {
-    /// The first sample of the present trouble.
-    pub from: usize,
-    /// Clients wait, are refused, fail, or get their answers late.
-    pub hurts: bool,
-}
-
-/// The trouble in which the last sample stands, if any.
-pub(crate) fn find(samples: &[&Sample]) -> Option<Episode> {
+/// The first sample of the trouble in which the last one stands, if any.
+pub(crate) fn find(samples: &[&Sample]) -> Option<usize> {
     let mut usual = Usual::default();
     let weights: Vec<u8> = samples.iter().map(|s| usual.judge(s)).collect();
     let tail = weights.len().saturating_sub(NEAR + 3);
@@ -70,7 +61,7 @@ pub(crate) fn find(samples: &[&Sample]) -> Option<Episode> {
             (from, calm) = (at, 0);
         }
     }
-    Some(Episode { from, hurts: true })
+    Some(from)
 }
 
 /// What was calm so far.

@@ -74,16 +74,15 @@ impl<'a> View<'a> {
         };
         let newest = *samples.last()?;
         let times = times(&samples);
-        let episode = onset::find(&samples);
+        let from = onset::find(&samples);
         let at = newest.at_ms;
-        let from = episode.as_ref().map(|e| e.from);
         let split = from.unwrap_or_else(|| since(&times, at.saturating_sub(NOW_MS)));
         let now_from =
             since(&times, at.saturating_sub(NOW_MS)).max(skip_first(split, samples.len()));
         let now_from = now_from.min(samples.len().saturating_sub(1));
         let now = Window::of(samples.iter().skip(now_from).copied());
         let split_ms = times.get(split).copied().unwrap_or(at);
-        let usual = usual(&samples, &times, split, &minutes, split_ms);
+        let usual = usual(&samples, &times, split, &minutes, split_ms, from.is_some());
         let since_onset = samples.get(split..).unwrap_or_default();
         let third = since_onset.len().div_ceil(3);
         let late = since_onset.len().saturating_sub(third);
@@ -291,7 +290,15 @@ fn usual(
     split: usize,
     minutes: &[&Sample],
     split_ms: i64,
+    onset: bool,
 ) -> Option<Window> {
+    // Without an onset a change may stand just before "now": further back is better.
+    let split = match onset {
+        true => split,
+        false => Some(since(times, split_ms.saturating_sub(NOW_MS)))
+            .filter(|at| *at >= USUAL_MIN)
+            .unwrap_or(split),
+    };
     let from = since(times, split_ms.saturating_sub(USUAL_MS)).min(split);
     let calm = samples.get(from..split).unwrap_or_default();
     // The second just before the onset may belong to it.

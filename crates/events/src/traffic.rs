@@ -198,7 +198,7 @@ pub struct Blocker {
     pub state: String,
     /// Age of its transaction, milliseconds.
     pub xact_age_ms: u64,
-    /// How many it blocks, of those looked at.
+    /// How many wait for it directly, of those looked at; the others stand behind those.
     pub blocked: u32,
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP API of a serving process: where it listens, and what it answers from.
 
+use crate::measuring::Watched;
 use control::Source;
 use control::api::{self, About, Api, Figures, Options, Parts};
 use control::settings::keeper::Command;
@@ -19,6 +20,8 @@ pub struct Given<'a> {
     pub settings: Option<SyncSender<Command>>,
     /// The state directory.
     pub state: Option<&'a Path>,
+    /// What is measured, and who looks out.
+    pub watched: Option<Watched>,
     /// Where requests are counted.
     pub figures: Arc<Figures>,
 }
@@ -39,12 +42,16 @@ pub fn start(given: Given<'_>) -> Option<Api> {
         started: Instant::now(),
     };
     let handle = given.handle.clone();
+    let watched = given.watched;
     let started = api::start(Options {
         socket,
         listen: plan.api.listen,
         parts: Parts {
             source: given.source,
             settings: given.settings,
+            measures: watched.as_ref().map(|w| w.measures.clone()),
+            lookout: watched.as_ref().map(|w| Arc::clone(&w.lookout)),
+            notify: watched.and_then(|w| w.notify),
             about: Arc::new(about),
         },
         access: Arc::new(move || handle.plan().api.clone()),
@@ -73,7 +80,7 @@ pub fn start(given: Given<'_>) -> Option<Api> {
 }
 
 /// Host and process: what tells the instances of a fleet apart.
-fn instance() -> String {
+pub fn instance() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().into_owned();
     format!("{host}:{}", std::process::id())

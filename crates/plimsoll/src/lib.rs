@@ -22,6 +22,7 @@ pub mod cli;
 mod client;
 pub mod commands;
 mod fetch;
+mod measuring;
 mod plane;
 pub mod sandbox;
 pub mod serve;

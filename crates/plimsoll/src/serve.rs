@@ -1,6 +1,7 @@
 //! The wiring of a serving process: data plane, control plane, signals.
 
 use crate::api;
+use crate::measuring;
 use crate::plane::Plane;
 use anyhow::Context;
 use config::Plan;
@@ -56,12 +57,14 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         // Set once, here.
         let _ = source.settings.set(running.figures());
     }
+    let measured = measuring::start(source.clone(), state.as_deref());
     let api = api::start(api::Given {
         handle: &handle,
         figures: Arc::clone(&source.api),
         source,
         settings: kept.as_ref().map(|running| running.commands()),
         state: state.as_deref(),
+        watched: measured.as_ref().map(measuring::Measured::watched),
     });
     for address in handle.addresses() {
         tracing::info!(%address, "listening");
@@ -84,6 +87,9 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let _ = watcher.join();
     if let Some(api) = api {
         api.stop();
+    }
+    if let Some(measured) = measured {
+        measured.stop();
     }
     if let Some(running) = kept {
         running.stop();
@@ -142,6 +148,10 @@ impl Figures {
 impl control::Source for Figures {
     fn snapshot(&self, detail: bool) -> Arc<Snapshot> {
         Arc::new(self.handle.snapshot(detail))
+    }
+
+    fn plan(&self) -> Option<Arc<Plan>> {
+        Some(self.handle.plan())
     }
 
     fn settings(&self) -> Option<Arc<control::settings::Figures>> {

@@ -32,6 +32,7 @@ mod leases;
 mod letters;
 mod listen;
 mod mail;
+mod measures;
 mod outgoing;
 mod port;
 mod registry;

@@ -146,7 +146,11 @@ fn series(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
             false => &record.seconds,
         };
         let within = |at: i64| (from..=until).contains(&at);
-        let newest = all.iter().rev().filter(|s| within(s.at_ms)).take(SAMPLES_MAX);
+        let newest = all
+            .iter()
+            .rev()
+            .filter(|s| within(s.at_ms))
+            .take(SAMPLES_MAX);
         let mut samples: Vec<Sample> = newest.cloned().collect();
         samples.reverse();
         let markers = record.markers.iter().filter(|m| within(m.at_ms));
@@ -176,16 +180,27 @@ fn release(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
     let at_ms = ask.at_ms.unwrap_or(now);
     if !(now - BEHIND_MS..=now + AHEAD_MS).contains(&at_ms) {
         let help = "name a moment of the last day, or none";
-        return Err(Failure::bad_request("the release lies too far from now", help));
+        return Err(Failure::bad_request(
+            "the release lies too far from now",
+            help,
+        ));
     }
     let marker = Marker {
         at_ms,
         kind: MarkerKind::Release,
         subject: name("application", &ask.application)?,
-        text: format!("{} {}", name("application", &ask.application)?, name("version", &ask.version)?),
+        text: format!(
+            "{} {}",
+            name("application", &ask.application)?,
+            name("version", &ask.version)?
+        ),
         actor: Name::from(call.actor.claiming(&ask.actor)),
     };
-    tracing::info!(release = marker.text, actor = &*marker.actor, "a release was marked");
+    tracing::info!(
+        release = marker.text,
+        actor = &*marker.actor,
+        "a release was marked"
+    );
     measures.mark(marker.clone());
     Ok(Answer::json(&marker))
 }
@@ -208,7 +223,12 @@ fn bundle(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
     let mut record = measures.record(from, until);
     // What is usual is told by minutes of before, and changes by the hour before.
     measures.look(|all| {
-        record.minutes = all.minutes.iter().filter(|m| m.at_ms <= until).cloned().collect();
+        record.minutes = all
+            .minutes
+            .iter()
+            .filter(|m| m.at_ms <= until)
+            .cloned()
+            .collect();
         let before = from.saturating_sub(3_600_000);
         let within = |m: &&Marker| (before..=until).contains(&m.at_ms);
         record.markers = all.markers.iter().filter(within).cloned().collect();

@@ -2,7 +2,7 @@
 //! document and the page of the docs all walk over it, so they cannot disagree.
 
 use super::call::{Answer, Call, Failure};
-use super::{Parts, about, diagnosis, measures, settings};
+use super::{Parts, about, diagnosis, measures, notifiers, settings};
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -133,6 +133,7 @@ pub fn routes() -> Vec<Route> {
         settings::ROUTES,
         diagnosis::ROUTES,
         measures::ROUTES,
+        notifiers::ROUTES,
     ]
     .concat()
 }

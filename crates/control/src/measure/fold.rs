@@ -51,6 +51,11 @@ impl Fold {
         }
     }
 
+    /// Waits above `objective` are counted apart from now on.
+    pub fn count_beyond(&mut self, objective: Duration) {
+        self.objective_us = u64::try_from(objective.as_micros()).unwrap_or(u64::MAX);
+    }
+
     /// What happened since the last call; `None` at the first. `at_ms` is UTC.
     pub fn next(&mut self, now: Arc<Snapshot>, at_ms: i64) -> Option<Sample> {
         let before = self.last.replace(Arc::clone(&now));

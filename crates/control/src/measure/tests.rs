@@ -56,7 +56,8 @@ fn work(directory: Option<&Path>, listeners: Vec<Box<dyn Listener>>) -> (Work, M
     let (mark, marked) = channel();
     *measures.shared.marked.write().expect("whole") = Some(mark);
     let work = Work {
-        fold: Fold::new(options.wait_objective),
+        fold: Fold::new(WAIT_OBJECTIVE),
+        plan: None,
         noticing: Noticing::default(),
         measures: measures.clone(),
         store: None,

@@ -113,11 +113,18 @@ pub(crate) fn way_slow(case: &Case) -> Fact {
     if probe.holds == Some(true) && way.holds == Some(true) {
         return probe;
     }
-    if probe.holds == Some(true) && way.holds.is_none() && step.holds == Some(true) {
-        // Without the activity view: only a constant step tells it from a busy server.
+    let queue = super::run_queue(case).holds == Some(true);
+    if probe.holds == Some(true)
+        && way.holds.is_none()
+        && step.holds == Some(true)
+        && !queue
+        && super::seen_inside(case)
+    {
+        // In between: a constant step tells it from a busy server, which slows what
+        // is long by more than what is short.
         return step;
     }
-    if probe.holds == Some(false) && clients.holds == Some(false) {
+    if probe.holds == Some(false) && clients.holds == Some(false) && !local_clients(case) {
         return probe;
     }
     // A probe as usual acquits the way to the server; that to clients stays open.
@@ -129,6 +136,14 @@ pub(crate) fn way_slow(case: &Case) -> Fact {
     fact.clear = false;
     fact.holds = fact.holds.filter(|holds| !holds);
     fact
+}
+
+/// Clients come over loopback: what stands behind that is not seen by TCP.
+fn local_clients(case: &Case) -> bool {
+    let local = |a: &events::sample::Name| {
+        a.is_empty() || a.starts_with("127.") || &**a == "unix" || &**a == "::1"
+    };
+    case.view.now.sources.is_empty() || case.view.now.sources.keys().any(local)
 }
 
 /// The pooler is held back by its quota, uses up its cores, or its loops stand still.
@@ -153,15 +168,9 @@ pub(crate) fn starved(case: &Case) -> Fact {
             .against("cores", cores * 100.0);
         return Fact::of(true, false, figure);
     }
-    if let (Some(turns), Some(fewer)) = (host.turns.known(), turns_fell(case)) {
-        let busy = host.busy.known().unwrap_or(0.0);
-        if fewer.1 && busy >= 900.0 {
-            let figure = Figure::new("loop_turns_per_query", fewer.0, Unit::Times);
-            return Fact::of(true, false, figure.against("usual", 1.0));
-        }
-        if turns < 1.0 {
-            return Fact::plain(true, Figure::new("loop_turns", turns, Unit::PerSecond));
-        }
+    if let Some((share, true)) = turns_fell(case).filter(|_| held_up(case)) {
+        let figure = Figure::new("loop_turns_per_transaction", share, Unit::Times);
+        return Fact::of(true, false, figure.against("usual", 1.0));
     }
     let Some(own) = own else {
         return host.busy.known().map_or(Fact::LACKS, |busy| {
@@ -175,6 +184,15 @@ pub(crate) fn starved(case: &Case) -> Fact {
     Fact::of(false, own <= 600.0 * cores && busy <= 850.0, figure)
 }
 
+/// All is slow, nothing more is asked, and the server is not what is busy.
+fn held_up(case: &Case) -> bool {
+    let slow = super::slower(case).holds == Some(true) && probe_slow(case).holds == Some(true);
+    let locks = super::lock_waits(case).holds == Some(true);
+    slow && !locks
+        && super::grown(case).holds != Some(true)
+        && super::run_queue(case).holds != Some(true)
+}
+
 /// Turns of the slowest loop for a transaction, as a share of usual; a loop that
 /// seldom gets a processor finds more to do at each turn.
 fn turns_fell(case: &Case) -> Option<(f64, bool)> {
@@ -183,6 +201,13 @@ fn turns_fell(case: &Case) -> Option<(f64, bool)> {
         let done: f64 = w.pools.values().map(|p| p.per_s(p.transactions)).sum();
         Some(w.host.turns.known()? / done.max(1.0))
     };
+    // Where little is done, timers turn the loops.
+    let done = |w: &crate::window::Window| -> f64 {
+        w.pools.values().map(|p| p.per_s(p.transactions)).sum()
+    };
+    if done(&case.view.now) < (done(usual) * 0.15).max(5.0) {
+        return None;
+    }
     let (now, was) = (per(&case.view.now)?, per(usual)?);
     let share = now / was.max(1e-6);
     Some((share, was > 0.0 && share <= 0.5))

@@ -67,8 +67,8 @@ impl Measures {
 
     /// What the monitor session saw; who of the active backends is none of ours.
     fn watched(&self, row: &mut UpstreamRow, here: &dyn Fn(PoolKey) -> bool) {
-        let watched = self.all.iter().flat_map(|m| &m.watched);
-        let Some((_, watched)) = watched.filter(|(key, _)| here(*key)).next_back() else {
+        let mut watched = self.all.iter().flat_map(|m| &m.watched);
+        let Some((_, watched)) = watched.rfind(|(key, _)| here(*key)) else {
             return;
         };
         row.probe = watched.probe.clone();

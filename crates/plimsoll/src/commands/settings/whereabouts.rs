@@ -46,6 +46,11 @@ pub fn client(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<Client> 
     }
 }
 
+/// The API of the pooler that is meant, where no settings file is named.
+pub fn pooler(args: &PoolerArgs) -> anyhow::Result<Client> {
+    client(None, args)
+}
+
 /// The token for TCP; never an argument, which everybody on the machine can read.
 fn token(args: &PoolerArgs) -> anyhow::Result<String> {
     match &args.token_file {

@@ -143,6 +143,3 @@ fn fleet(rng: &mut Rng) -> Vec<App> {
 fn point() -> Work {
     Work::query("select n, name from items where id = {r}")
 }
-
-/// The usual demand in connections, roughly: what a limit must not fall below.
-const USUAL_NEED: u32 = 3;

@@ -1,5 +1,6 @@
 //! Applications: clients that think, work, log in again, forget to commit, or share a pool of their own.
 
+use crate::meter::Meter;
 use crate::rng::Rng;
 use plimsoll_e2e::raw::{Client, Error, Target};
 use std::net::Ipv4Addr;
@@ -157,99 +158,6 @@ impl App {
     }
 }
 
-/// One unit of work, as its client saw it.
-#[derive(Clone, Copy, Debug)]
-pub struct Point {
-    /// When it ended, milliseconds since the crowd began.
-    pub at_ms: u32,
-    /// How long it took, waits and logins included; pauses of the application not.
-    pub us: u32,
-    /// It failed.
-    pub failed: bool,
-    /// Its application is the one that harms.
-    pub culprit: bool,
-}
-
-/// What all clients saw.
-#[derive(Debug)]
-pub struct Meter {
-    began: Instant,
-    points: Mutex<Vec<Point>>,
-    /// Failures by their SQLSTATE or kind.
-    pub failures: Mutex<std::collections::BTreeMap<String, u64>>,
-    /// Starts of units that have not ended, by client.
-    pending: Mutex<Vec<Option<(Instant, bool)>>>,
-}
-
-impl Meter {
-    fn new(clients: usize) -> Meter {
-        Meter {
-            began: Instant::now(),
-            points: Mutex::default(),
-            failures: Mutex::default(),
-            pending: Mutex::new(vec![None; clients]),
-        }
-    }
-
-    /// Milliseconds since it began.
-    pub fn now_ms(&self) -> u32 {
-        self.began.elapsed().as_millis() as u32
-    }
-
-    fn begin(&self, client: usize, culprit: bool) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)[client] =
-            Some((Instant::now(), culprit));
-    }
-
-    fn end(&self, client: usize, spent: Duration, failure: Option<String>, culprit: bool) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)[client] = None;
-        let point = Point {
-            at_ms: self.now_ms(),
-            us: spent.as_micros().min(u128::from(u32::MAX)) as u32,
-            failed: failure.is_some(),
-            culprit,
-        };
-        self.points
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(point);
-        if let Some(kind) = failure {
-            *self
-                .failures
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(kind)
-                .or_default() += 1;
-        }
-    }
-
-    /// Those that ended within the last so many milliseconds, and those that have taken longer than 200 ms by now.
-    pub fn recent(&self, ms: u32) -> Vec<Point> {
-        let now = self.now_ms();
-        let from = now.saturating_sub(ms);
-        let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<Point> = points
-            .iter()
-            .rev()
-            .take_while(|p| p.at_ms >= from)
-            .copied()
-            .collect();
-        drop(points);
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let stuck = pending
-            .iter()
-            .flatten()
-            .filter(|(began, _)| began.elapsed() > Duration::from_millis(200));
-        found.extend(stuck.map(|(began, culprit)| Point {
-            at_ms: now,
-            us: began.elapsed().as_micros() as u32,
-            failed: false,
-            culprit: *culprit,
-        }));
-        found
-    }
-}
-
 /// Applications at work. Dropping ends them.
 #[derive(Debug)]
 pub struct Crowd {
@@ -350,10 +258,7 @@ impl OneClient {
             let pause = self.rng.exponential(think).min(think * 6.0);
             self.pause(pause);
         }
-        self.meter
-            .pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)[self.id] = None;
+        self.meter.forget(self.id);
     }
 
     /// Sleeps, in pieces, so that the end is noticed.
@@ -379,10 +284,9 @@ impl OneClient {
         });
         self.told(began.elapsed().saturating_sub(paused), &outcome);
         let dial = &self.app.dial;
-        if dial.leave_at_once.load(Relaxed) && dial.login_each.load(Relaxed) > 0 {
-            if let Some(old) = session.take() {
-                old.client.terminate();
-            }
+        let leaves = dial.leave_at_once.load(Relaxed) && dial.login_each.load(Relaxed) > 0;
+        if let Some(old) = session.take_if(|_| leaves) {
+            old.client.terminate();
         }
         if let Err(error) = outcome {
             if !matches!(error, Error::Server(_)) || ["25P02", "57P01"].contains(&error.code()) {
@@ -418,13 +322,9 @@ impl OneClient {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let each = dial.login_each.load(Relaxed);
-        if session
-            .as_ref()
-            .is_some_and(|s| s.release != release || (each > 0 && s.done >= each))
-        {
-            if let Some(old) = session.take() {
-                old.client.terminate();
-            }
+        let leaves = |s: &mut Session| s.release != release || (each > 0 && s.done >= each);
+        if let Some(old) = session.take_if(leaves) {
+            old.client.terminate();
         }
         if session.is_some() {
             return Ok(());
@@ -481,10 +381,7 @@ impl OneClient {
             Work::Forget(text) => {
                 self.say(session, "begin")?;
                 self.say(session, &text)?;
-                self.meter
-                    .pending
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)[self.id] = None;
+                self.meter.forget(self.id);
                 let began = Instant::now();
                 while !self.over.load(Relaxed) && self.number < self.app.dial.clients.load(Relaxed)
                 {

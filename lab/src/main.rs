@@ -33,6 +33,7 @@ mod cluster;
 mod front;
 mod http;
 mod load;
+mod meter;
 mod proxy;
 mod squeeze;
 mod wire;
@@ -167,11 +168,11 @@ fn tell(row: &Row) {
 fn finish(rows: &[Row], options: &Options) -> ExitCode {
     let text = report::markdown(rows, &options.command());
     println!("{text}");
-    if let Some(path) = &options.output {
-        if let Err(error) = std::fs::write(path, &text) {
-            eprintln!("{}: {error}", path.display());
-            return ExitCode::FAILURE;
-        }
+    if let Some(path) = &options.output
+        && let Err(error) = std::fs::write(path, &text)
+    {
+        eprintln!("{}: {error}", path.display());
+        return ExitCode::FAILURE;
     }
     let counted: Vec<&Row> = rows.iter().filter(|row| row.void.is_none()).collect();
     let percent = |n: usize| 100.0 * n as f64 / counted.len().max(1) as f64;

@@ -2,7 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::front::{Front, Settings};
-use crate::load::{App, Crowd, Point};
+use crate::load::{App, Crowd};
+use crate::meter::Point;
 use crate::proxy;
 use crate::rng::Rng;
 use crate::squeeze::Squeeze;

@@ -137,10 +137,13 @@ fn ip(words: &[&str]) -> Result<(), String> {
     }
 }
 
+/// When it is due, and its bytes.
+type Packet = (Instant, Vec<u8>);
+
 /// Packets that were taken from one end and are due at the other.
 #[derive(Default)]
 struct Way {
-    queue: Mutex<(VecDeque<(Instant, Vec<u8>)>, bool)>,
+    queue: Mutex<(VecDeque<Packet>, bool)>,
     news: Condvar,
 }
 

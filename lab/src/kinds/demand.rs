@@ -68,8 +68,10 @@ pub(super) const KINDS: &[Kind] = &[
         },
         strike: |stage, _| {
             let (web, api) = (stage.app("web"), stage.app("api"));
-            (web.clients(40), api.clients(24));
-            (web.think(60.0), api.think(70.0));
+            web.clients(40);
+            api.clients(24);
+            web.think(60.0);
+            api.think(70.0);
             Ok(())
         },
     },

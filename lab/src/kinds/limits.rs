@@ -1,6 +1,6 @@
 //! Limits: ours, the server's, the application's own.
 
-use super::{Kind, USUAL_NEED};
+use super::Kind;
 use crate::load::{App, Work};
 use crate::rng::Rng;
 use crate::stage::Plan;
@@ -387,5 +387,4 @@ fn add_leaker(apps: &mut Vec<App>, clients: usize) {
     let mut leaker = App::new("checkout", clients, 350.0, work);
     leaker.culprit = true;
     apps.push(leaker);
-    debug_assert!(USUAL_NEED < 5);
 }

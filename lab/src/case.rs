@@ -50,7 +50,8 @@ impl Case {
             let pair = PAIRS[(number / PAIR_EACH) as usize % PAIRS.len()];
             pair.iter().filter_map(|name| kinds::named(name)).collect()
         } else {
-            vec![draw(number)]
+            // Cases with two causes take no kind's turn.
+            vec![draw(number - number / PAIR_EACH)]
         };
         let rights = match rng.between(1, 100) {
             1..=12 => Rights::None,
@@ -170,8 +171,7 @@ fn draw(number: u32) -> &'static Kind {
     let all = kinds::all();
     let sum: u32 = all.iter().map(|kind| kind.share).sum();
     // A step that shares no factor with the sum walks over all of it.
-    let step = (1..)
-        .map(|n| n * 2 + sum * 3 / 8)
+    let step = (sum * 3 / 8 + 1..sum)
         .find(|n| gcd(*n, sum) == 1)
         .unwrap_or(1);
     let mut at = (u64::from(number) * u64::from(step) % u64::from(sum)) as u32;
@@ -186,4 +186,46 @@ fn draw(number: u32) -> &'static Kind {
 
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn two_hundred_cases_hold_every_kind() {
+        let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+        let cases: Vec<Case> = (0..210).map(|number| Case::of(number, 1)).collect();
+        for kind in cases.iter().flat_map(|case| &case.kinds) {
+            *seen.entry(kind.name).or_default() += 1;
+        }
+        for kind in kinds::all() {
+            assert!(seen.contains_key(kind.name), "{} is missing", kind.name);
+        }
+        for cause in Cause::ALL {
+            let of = cases
+                .iter()
+                .filter(|case| case.truths().contains(cause))
+                .count();
+            assert!(of >= 5, "{}: {of} cases", cause.label());
+        }
+        let pairs = cases.iter().filter(|case| case.truths().len() > 1).count();
+        assert!(
+            pairs >= 10,
+            "{pairs} cases with two causes: is a name of PAIRS wrong?"
+        );
+    }
+
+    #[test]
+    fn a_case_is_its_number_and_its_seed() {
+        let words = |seed| -> Vec<String> {
+            let case = |n| Case::of(n, seed);
+            (0..40)
+                .map(|n| format!("{} {}", case(n).name(), case(n).beside()))
+                .collect()
+        };
+        assert_eq!(words(7), words(7));
+        assert_ne!(words(7), words(8));
+    }
 }

@@ -206,6 +206,11 @@ impl Cluster {
         self.port
     }
 
+    /// Where its files are.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// The postmaster's process, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)

@@ -68,6 +68,7 @@ pub fn usual_plan(rng: &mut Rng) -> Plan {
         calm_s: 10.0 + 2.0 * rng.share(),
         squeeze_server: false,
         squeeze_pooler: false,
+        slow_disk: None,
         hurts_at_once: false,
         patience_s: 15.0,
     }

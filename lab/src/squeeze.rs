@@ -36,6 +36,20 @@ impl Squeeze {
         Ok(squeeze)
     }
 
+    /// The same by another controller of cgroups version 1.
+    fn by(controller: &str, pid: u32, name: &str, log: &Path) -> Result<Squeeze, String> {
+        let base = Path::new("/sys/fs/cgroup").join(controller);
+        let path = base.join(format!("plimsoll-lab-{}-{name}", std::process::id()));
+        std::fs::create_dir(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let guard = guard(&path, &base.display().to_string(), log)?;
+        let squeeze = Squeeze {
+            path,
+            _guard: guard,
+        };
+        squeeze.write("cgroup.procs", &pid.to_string())?;
+        Ok(squeeze)
+    }
+
     /// At most this share of one core, in percent; `None`: any.
     pub fn quota(&self, percent: Option<u64>) -> Result<(), String> {
         const PERIOD_US: u64 = 100_000;
@@ -51,6 +65,43 @@ impl Squeeze {
     fn write(&self, file: &str, text: &str) -> Result<(), String> {
         let path = self.path.join(file);
         std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+/// A server whose files do not fit into memory, on a disk that can be made slow.
+#[derive(Debug)]
+pub struct Disk {
+    blocks: Squeeze,
+    _memory: Squeeze,
+    device: String,
+}
+
+impl Disk {
+    /// Around this process and what it starts from now on, whose files lie at `data`.
+    pub fn around(
+        pid: u32,
+        memory_bytes: u64,
+        data: &Path,
+        name: &str,
+        log: &Path,
+    ) -> Result<Disk, String> {
+        use std::os::linux::fs::MetadataExt;
+        let device = std::fs::metadata(data).map_err(|e| e.to_string())?.st_dev();
+        // As the kernel splits small device numbers.
+        let device = format!("{}:{}", device >> 8 & 0xfff, device & 0xff);
+        let memory = Squeeze::by("memory", pid, name, log)?;
+        memory.write("memory.limit_in_bytes", &memory_bytes.to_string())?;
+        Ok(Disk {
+            blocks: Squeeze::by("blkio", pid, name, log)?,
+            _memory: memory,
+            device,
+        })
+    }
+
+    /// At most so many bytes read in a second; 0: any.
+    pub fn pace(&self, bytes_per_s: u64) -> Result<(), String> {
+        let line = format!("{} {bytes_per_s}", self.device);
+        self.blocks.write("blkio.throttle.read_bps_device", &line)
     }
 }
 

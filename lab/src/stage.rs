@@ -6,7 +6,7 @@ use crate::load::{App, Crowd};
 use crate::meter::Point;
 use crate::proxy;
 use crate::rng::Rng;
-use crate::squeeze::Squeeze;
+use crate::squeeze::{Disk, Squeeze};
 use crate::wire::{Weather, Wire};
 use plimsoll_e2e::sandbox::{Dir, RunAs};
 use std::path::Path;
@@ -60,6 +60,8 @@ pub struct Plan {
     pub squeeze_server: bool,
     /// That of Plimsoll too.
     pub squeeze_pooler: bool,
+    /// Memory of PostgreSQL and its files, bytes, where its disk can be made slow.
+    pub slow_disk: Option<u64>,
     /// It hurts from the first moment: no calm to compare with.
     pub hurts_at_once: bool,
     /// Most seconds from the blow to the hurt.
@@ -80,6 +82,8 @@ pub struct Stage {
     pub weather: Option<Arc<Weather>>,
     /// Processor time of PostgreSQL.
     pub server_squeeze: Option<Squeeze>,
+    /// PostgreSQL's disk.
+    pub disk: Option<Disk>,
     /// Processor time of Plimsoll.
     pub pooler_squeeze: Option<Squeeze>,
     /// True when the case is over, for whatever runs beside it.
@@ -131,6 +135,10 @@ impl Stage {
             _ => Some(Wire::stretch(number, &log)?),
         };
         let cluster = Cluster::start(&plan.server, wire.as_ref())?;
+        let pid = cluster.pid().unwrap_or(0);
+        let limit =
+            |bytes| Disk::around(pid, bytes, &cluster.data(), &format!("{number}-disk"), &log);
+        let disk = plan.slow_disk.map(limit).transpose()?;
         for sql in &plan.before {
             cluster.sql("shop", sql)?;
         }
@@ -159,7 +167,7 @@ impl Stage {
                 .then(|| Squeeze::around(pid, &format!("{number}-{what}"), &log))
                 .transpose()
         };
-        let server_squeeze = squeeze(plan.squeeze_server, cluster.pid().unwrap_or(0), "server")?;
+        let server_squeeze = squeeze(plan.squeeze_server, pid, "server")?;
         let pooler_squeeze = squeeze(plan.squeeze_pooler, front.pid(), "pooler")?;
         let crowd = Crowd::start(&plan.apps, &front.target(), rng);
         Ok(Stage {
@@ -169,6 +177,7 @@ impl Stage {
             front,
             crowd,
             server_squeeze,
+            disk,
             pooler_squeeze,
             over,
             usual_ms: 10.0,
@@ -249,6 +258,9 @@ impl Drop for Stage {
         }
         if let Some(squeeze) = &self.pooler_squeeze {
             let _ = squeeze.quota(None);
+        }
+        if let Some(disk) = &self.disk {
+            let _ = disk.pace(0);
         }
         if let Some(weather) = &self.weather {
             weather.set(0, 0, 0);

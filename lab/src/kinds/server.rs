@@ -231,6 +231,33 @@ pub(super) const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        name: "server_saturated.slow_disk",
+        what: "rows are read from a disk of 0.4 to 1 MB a second, and do not fit into memory",
+        truth: Some(Cause::ServerSaturated),
+        or: None,
+        share: 2,
+        alone: false,
+        prepare: |plan, rng| {
+            plan.settings.size = rng.between(4, 8) as u32;
+            plan.server.push("shared_buffers = '1MB'".to_owned());
+            plan.slow_disk = Some(96 << 20);
+            let sql = "create unlogged table archive as select i as id, repeat(md5(i::text), 15) as note \
+                 from generate_series(1, 320000) i";
+            plan.before.push(sql.to_owned());
+            plan.before
+                .push("create unique index on archive (id)".to_owned());
+            plan.before
+                .push("grant all on archive to public".to_owned());
+            let read = "select sum(length(note)) from archive where id in \
+                 (select {r}::bigint * 7919 * g % 320000 from generate_series(1, 16) g)";
+            plan.apps[0].also(9, Work::query(read));
+        },
+        strike: |stage, rng| match &stage.disk {
+            Some(disk) => disk.pace(rng.between(400_000, 1_000_000)),
+            None => Err("no disk".to_owned()),
+        },
+    },
+    Kind {
         name: "network.delay",
         what: "25 to 120 ms each way between Plimsoll and the server",
         truth: Some(Cause::Network),

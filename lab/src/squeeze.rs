@@ -1,8 +1,7 @@
 //! Less processor time for some processes: a cgroup with a quota (version 1 or 2 of cgroups).
 
-use plimsoll_e2e::sandbox::Process;
+use crate::keeper::Keeper;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Where cgroups are.
 const V1: &str = "/sys/fs/cgroup/cpu";
@@ -12,12 +11,12 @@ const V2: &str = "/sys/fs/cgroup";
 #[derive(Debug)]
 pub struct Squeeze {
     path: PathBuf,
-    _guard: Process,
+    _keeper: Keeper,
 }
 
 impl Squeeze {
     /// A cgroup without a quota that holds this process, and all that it starts from now on.
-    pub fn around(pid: u32, name: &str, log: &Path) -> Result<Squeeze, String> {
+    pub fn around(pid: u32, name: &str) -> Result<Squeeze, String> {
         let base = if Path::new(V1).join("cpu.cfs_quota_us").exists()
             || Path::new(V1).join("cgroup.procs").exists()
         {
@@ -26,25 +25,23 @@ impl Squeeze {
             V2
         };
         let path = Path::new(base).join(format!("plimsoll-lab-{}-{name}", std::process::id()));
-        std::fs::create_dir(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let guard = guard(&path, base, log)?;
+        let keeper = keeper(&path, base)?;
         let squeeze = Squeeze {
             path,
-            _guard: guard,
+            _keeper: keeper,
         };
         squeeze.write("cgroup.procs", &pid.to_string())?;
         Ok(squeeze)
     }
 
     /// The same by another controller of cgroups version 1.
-    fn by(controller: &str, pid: u32, name: &str, log: &Path) -> Result<Squeeze, String> {
+    fn by(controller: &str, pid: u32, name: &str) -> Result<Squeeze, String> {
         let base = Path::new("/sys/fs/cgroup").join(controller);
         let path = base.join(format!("plimsoll-lab-{}-{name}", std::process::id()));
-        std::fs::create_dir(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let guard = guard(&path, &base.display().to_string(), log)?;
+        let keeper = keeper(&path, &base.display().to_string())?;
         let squeeze = Squeeze {
             path,
-            _guard: guard,
+            _keeper: keeper,
         };
         squeeze.write("cgroup.procs", &pid.to_string())?;
         Ok(squeeze)
@@ -78,21 +75,15 @@ pub struct Disk {
 
 impl Disk {
     /// Around this process and what it starts from now on, whose files lie at `data`.
-    pub fn around(
-        pid: u32,
-        memory_bytes: u64,
-        data: &Path,
-        name: &str,
-        log: &Path,
-    ) -> Result<Disk, String> {
+    pub fn around(pid: u32, memory_bytes: u64, data: &Path, name: &str) -> Result<Disk, String> {
         use std::os::linux::fs::MetadataExt;
         let device = std::fs::metadata(data).map_err(|e| e.to_string())?.st_dev();
         // As the kernel splits small device numbers.
         let device = format!("{}:{}", device >> 8 & 0xfff, device & 0xff);
-        let memory = Squeeze::by("memory", pid, name, log)?;
+        let memory = Squeeze::by("memory", pid, name)?;
         memory.write("memory.limit_in_bytes", &memory_bytes.to_string())?;
         Ok(Disk {
-            blocks: Squeeze::by("blkio", pid, name, log)?,
+            blocks: Squeeze::by("blkio", pid, name)?,
             _memory: memory,
             device,
         })
@@ -105,13 +96,11 @@ impl Disk {
     }
 }
 
-/// Moves what is left in the cgroup back and removes it, when told to end or when we have died.
-fn guard(path: &Path, base: &str, log: &Path) -> Result<Process, String> {
-    const SCRIPT: &str = "clean() { echo -1 >$1/cpu.cfs_quota_us || echo max >$1/cpu.max; i=0; \
-        while [ $i -lt 50 ] && [ -d $1 ]; do for p in $(cat $1/cgroup.procs); do echo $p >$2/cgroup.procs; done; \
-        rmdir $1; i=$((i+1)); sleep 0.1; done; kill $s; exit 0; }; trap 'clean $1 $2 2>/dev/null' INT TERM; \
-        while :; do sleep 1000 & s=$!; wait $s; done";
-    let mut command = Command::new("sh");
-    command.args(["-c", SCRIPT, "squeeze"]).arg(path).arg(base);
-    Process::start(&mut command, log, None).map_err(|e| e.to_string())
+/// Makes the cgroup; at the end moves what is left in it back, and removes it.
+fn keeper(path: &Path, base: &str) -> Result<Keeper, String> {
+    const LAST: &str = "exec 2>/dev/null; echo -1 >$1/cpu.cfs_quota_us || echo max >$1/cpu.max; i=0; \
+        while [ $i -lt 50 ] && [ -d $1 ]; do \
+        for p in $(cat $1/cgroup.procs); do echo $p >$2/cgroup.procs; done; \
+        rmdir $1; i=$((i+1)); sleep 0.1; done";
+    Keeper::new("mkdir $1", LAST, &[&path.display().to_string(), base])
 }

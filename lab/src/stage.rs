@@ -8,7 +8,6 @@ use crate::proxy;
 use crate::rng::Rng;
 use crate::squeeze::{Disk, Squeeze};
 use crate::wire::{Weather, Wire};
-use plimsoll_e2e::sandbox::{Dir, RunAs};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -92,7 +91,6 @@ pub struct Stage {
     pub usual_ms: f64,
     helpers: Vec<JoinHandle<()>>,
     _wire: Option<Wire>,
-    _dir: Dir,
 }
 
 /// How clients fared.
@@ -127,17 +125,14 @@ impl Stage {
     /// Starts everything, and the clients.
     pub fn set(mut plan: Plan, program: &Path, rng: &mut Rng) -> Result<Stage, String> {
         static WIRES: AtomicU64 = AtomicU64::new(0);
-        let dir = Dir::new("lab-stage", RunAs::myself());
-        let log = dir.path().join("helpers.log");
         let number = WIRES.fetch_add(1, Relaxed);
         let wire = match plan.way {
             Way::Loopback => None,
-            _ => Some(Wire::stretch(number, &log)?),
+            _ => Some(Wire::stretch(number)?),
         };
         let cluster = Cluster::start(&plan.server, wire.as_ref())?;
         let pid = cluster.pid().unwrap_or(0);
-        let limit =
-            |bytes| Disk::around(pid, bytes, &cluster.data(), &format!("{number}-disk"), &log);
+        let limit = |bytes| Disk::around(pid, bytes, &cluster.data(), &format!("{number}-disk"));
         let disk = plan.slow_disk.map(limit).transpose()?;
         for sql in &plan.before {
             cluster.sql("shop", sql)?;
@@ -164,7 +159,7 @@ impl Stage {
         let front = Front::start(program, plan.settings.clone(), inside)?;
         let squeeze = |wanted: bool, pid: u32, what: &str| {
             wanted
-                .then(|| Squeeze::around(pid, &format!("{number}-{what}"), &log))
+                .then(|| Squeeze::around(pid, &format!("{number}-{what}")))
                 .transpose()
         };
         let server_squeeze = squeeze(plan.squeeze_server, pid, "server")?;
@@ -183,7 +178,6 @@ impl Stage {
             usual_ms: 10.0,
             helpers,
             _wire: wire,
-            _dir: dir,
         })
     }
 

@@ -1,11 +1,10 @@
 //! A slow wire: two TUN devices, one in a namespace of its own, and a relay between them that delays,
 //! loses and paces packets. TCP above it is the kernel's own, with true round trips and retransmits.
 
+use crate::keeper::Keeper;
 use crate::rng::Rng;
-use plimsoll_e2e::sandbox::Process;
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -52,14 +51,15 @@ pub struct Wire {
     /// What it does to packets.
     pub weather: Arc<Weather>,
     /// Ends when we do, and then removes the namespace: for the case that nobody drops us.
-    guard: Option<Process>,
+    keeper: Option<Keeper>,
 }
 
 impl Wire {
     /// A wire; `number` is below 250 and nobody else's in this process.
-    pub fn stretch(number: u64, log: &Path) -> Result<Wire, String> {
+    pub fn stretch(number: u64) -> Result<Wire, String> {
         let namespace = format!("plimsoll-lab-{}-{number}", std::process::id());
-        let guard = guard(&namespace, log)?;
+        let keeper = Keeper::new("ip netns add $1", "ip netns del $1", &[&namespace])
+            .map_err(|e| format!("no namespace, is this root? {e}"))?;
         let slot = (u64::from(std::process::id()) * 7 + number) % 60_000;
         let net = format!("10.{}.{}", 200 + slot / 250 % 50, slot % 250);
         let names = [format!("pla{slot}"), format!("plb{slot}")];
@@ -68,7 +68,7 @@ impl Wire {
             near: format!("{net}.1"),
             far: format!("{net}.2"),
             weather: Arc::new(Weather::default()),
-            guard: Some(guard),
+            keeper: Some(keeper),
             namespace,
         };
         let [near, far] = [open(&names[0])?, open(&names[1])?];
@@ -92,29 +92,9 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         // The device in the namespace goes with it, and with the devices the relay's threads.
-        drop(self.guard.take());
+        drop(self.keeper.take());
         let _ = ip(&["link", "del", &self.device]);
     }
-}
-
-/// A shell that makes the namespace and removes it when it is told to end, or when we have died.
-fn guard(namespace: &str, log: &Path) -> Result<Process, String> {
-    const SCRIPT: &str = "trap 'ip netns del $1; kill $s; exit 0' INT TERM; ip netns add $1 || exit 1; \
-        while :; do sleep 1000 & s=$!; wait $s; done";
-    let mut command = Command::new("sh");
-    command.args(["-c", SCRIPT, "wire", namespace]);
-    let process = Process::start(&mut command, log, None).map_err(|e| e.to_string())?;
-    let made = || {
-        let listed = Path::new("/run/netns").join(namespace);
-        listed.exists().then_some(())
-    };
-    plimsoll_e2e::sandbox::until_deadline(Duration::from_secs(5), &mut { made })
-        .ok_or("the namespace was not made: is this root?")?;
-    // The file appears before the namespace is mounted on it.
-    let ready = || ip(&["-n", namespace, "link", "show", "lo"]).ok();
-    plimsoll_e2e::sandbox::until_deadline(Duration::from_secs(5), &mut { ready })
-        .ok_or("the namespace cannot be entered")?;
-    Ok(process)
 }
 
 fn open(name: &str) -> Result<Arc<SyncDevice>, String> {

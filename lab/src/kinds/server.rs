@@ -347,17 +347,22 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         name: "pooler_starved.quota",
-        what: "Plimsoll gets 1 to 3 % of a core",
+        what: "Plimsoll gets 1 or 2 % of a core, at several hundred answers a second",
         truth: Some(Cause::PoolerStarved),
         or: None,
         share: 5,
         alone: false,
         prepare: |plan, rng| {
             plan.squeeze_pooler = true;
-            plan.settings.size = rng.between(5, 10) as u32;
+            plan.settings.size = rng.between(6, 10) as u32;
+            // Long answers, and many: what it does must cost more than it gets.
+            let page = "select note from orders where id between {r} and {r} + 200";
+            plan.apps[0].also(8, Work::query(page));
+            plan.apps[0].clients(24);
+            plan.apps[0].think(45.0);
         },
         strike: |stage, rng| match &stage.pooler_squeeze {
-            Some(squeeze) => squeeze.quota(Some(rng.between(1, 3))),
+            Some(squeeze) => squeeze.quota(Some(rng.between(1, 2))),
             None => Err("no cgroup".to_owned()),
         },
     },

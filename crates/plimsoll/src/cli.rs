@@ -7,7 +7,10 @@ mod settings;
 mod words;
 
 use clap::{Args, Parser, Subcommand};
-pub use diagnosis::{BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, ReleaseArgs};
+pub use diagnosis::{
+    BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
+    ReleaseArgs,
+};
 pub use export::{ExportArgs, ExportWhat};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
@@ -65,6 +68,8 @@ pub enum Command {
     Bundle(BundleArgs),
     /// Note a change that the pooler cannot see, such as a release
     Mark(MarkArgs),
+    /// Who is told of alerts, and a test message
+    Notify(NotifyArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana

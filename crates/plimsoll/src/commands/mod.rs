@@ -8,6 +8,7 @@ mod diagnosis;
 mod export;
 mod guard;
 mod guards;
+mod notify;
 mod predict_worker;
 mod reach;
 mod run;
@@ -38,6 +39,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diagnose(args) => diagnosis::diagnose(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),
+        Command::Notify(args) => notify::run(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),

@@ -74,7 +74,8 @@ impl<'a> View<'a> {
         };
         let newest = *samples.last()?;
         let times = times(&samples);
-        let from = onset::find(&samples);
+        let weights = onset::weigh(&samples);
+        let from = onset::find(&weights);
         let at = newest.at_ms;
         let split = from.unwrap_or_else(|| since(&times, at.saturating_sub(NOW_MS)));
         let now_from =
@@ -82,7 +83,14 @@ impl<'a> View<'a> {
         let now_from = now_from.min(samples.len().saturating_sub(1));
         let now = Window::of(samples.iter().skip(now_from).copied());
         let split_ms = times.get(split).copied().unwrap_or(at);
-        let usual = usual(&samples, &times, split, &minutes, split_ms, from.is_some());
+        let calm: Vec<&Sample> = samples
+            .iter()
+            .zip(&weights)
+            .take(now_from)
+            .filter_map(|(s, w)| (*w == 0).then_some(*s))
+            .collect();
+        let usual = usual(&samples, &times, split, &minutes, split_ms, from.is_some())
+            .or_else(|| scattered(&calm));
         let since_onset = samples.get(split..).unwrap_or_default();
         let third = since_onset.len().div_ceil(3);
         let late = since_onset.len().saturating_sub(third);
@@ -316,6 +324,12 @@ fn usual(
     let calm: Vec<&Sample> = minutes.iter().filter(before).copied().collect();
     let recent = calm.iter().rev().take(30).rev().copied();
     (!calm.is_empty()).then(|| Window::of(recent))
+}
+
+/// Where trouble comes and goes: the calm seconds in between.
+fn scattered(calm: &[&Sample]) -> Option<Window> {
+    let recent = calm.iter().rev().take(60).rev().copied();
+    (calm.len() >= USUAL_MIN).then(|| Window::of(recent))
 }
 
 /// Probe and activity since the onset and before it.

@@ -210,7 +210,7 @@ pub(crate) fn all_busy(case: &Case) -> Fact {
     let figure =
         Figure::new("own_connections_busy", share * 100.0, Unit::Percent).of(&app.now.name);
     match utilisation_usual(&app) {
-        Some(was) => Fact::plain(was <= share * 0.75, figure.against("usual", was * 100.0)),
+        Some(was) => Fact::plain(was <= share * 0.82, figure.against("usual", was * 100.0)),
         None => Fact::plain(share >= 0.85, figure),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::alerting::{NOTIFY_KEYS, OWNER_KEYS};
 use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::error::{Errors, Place, Problem};
 use crate::plan::{Plan, Secret};
@@ -77,6 +78,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
     databases(&mut changes, old, new);
     users(&mut changes, old, new);
     applications(&mut changes, old, new);
+    alerting(&mut changes, old, new);
     changes
 }
 
@@ -198,6 +200,23 @@ fn applications(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
         let (before, after) = (old.applications.get(name), new.applications.get(name));
         let prefix = format!("application.{name}");
         let keys: Keys<_> = (APPLICATION_KEYS, steps::general);
+        keys_of(changes, &prefix, keys, (old, before), (new, after));
+    }
+}
+
+fn alerting(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
+    let both = old.owners.keys().chain(new.owners.keys());
+    for name in both.collect::<BTreeSet<&String>>() {
+        let (before, after) = (old.owners.get(name), new.owners.get(name));
+        let keys: Keys<_> = (OWNER_KEYS, |_, _| None);
+        let prefix = format!("owners.{name}");
+        keys_of(changes, &prefix, keys, (old, before), (new, after));
+    }
+    let both = old.notifiers.keys().chain(new.notifiers.keys());
+    for name in both.collect::<BTreeSet<&String>>() {
+        let (before, after) = (old.notifiers.get(name), new.notifiers.get(name));
+        let keys: Keys<_> = (NOTIFY_KEYS, |_, _| None);
+        let prefix = format!("notify.{name}");
         keys_of(changes, &prefix, keys, (old, before), (new, after));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{Errors, Place, Problem};
+use crate::error::{Errors, Place, Problem, nearest, quoted};
 use crate::keeping::Keeping;
 use crate::plan::{
     AuthType, AutoSize, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Monitor, Pin, Plan,
@@ -98,6 +98,7 @@ impl Draft {
         self.budget();
         self.bounds();
         self.reserve_and_check();
+        self.alerts();
         self.tls();
         self.login();
         self.list_unbounded();
@@ -184,6 +185,21 @@ impl Draft {
                 "min_pool_size {min} is above default_pool_size {max}, which holds"
             ));
         }
+    }
+
+    fn alerts(&mut self) {
+        let known = crate::ALERT_NAMES;
+        let silence = &self.plan.alerts.silence;
+        let Some(name) = silence.iter().find(|n| !known.contains(&n.as_str())) else {
+            return;
+        };
+        let problem = Problem::new(format!("there is no alert {}", quoted(name)));
+        let near = |k: &&&str| nearest(name, [k.to_ascii_lowercase().as_str()]).is_some();
+        let help = match known.iter().find(near) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the alerts are: {}", known.join(", ")),
+        };
+        self.error("alerts_silence", problem.help(help));
     }
 
     /// What has no limit of its own, named once.
@@ -316,12 +332,16 @@ fn blank() -> Plan {
         unix_socket_mode: 0,
         listen_backlog: 0,
         metrics_listen: None,
+        api: crate::api::Api::default(),
         keeping: Keeping::default(),
         workers: None,
         unix_socket_port: 0,
         databases: Vec::new(),
         users: BTreeMap::new(),
         applications: BTreeMap::new(),
+        alerts: crate::Alerting::default(),
+        owners: BTreeMap::new(),
+        notifiers: BTreeMap::new(),
         auth_type: AuthType::Scram,
         auth_file: None,
         auth_user: None,

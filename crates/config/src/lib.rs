@@ -20,6 +20,8 @@
 //! assert_eq!((errors.list()[0].line, errors.list()[0].help.as_str()), (2, "did you mean `size`?"));
 //! ```
 
+mod alerting;
+mod api;
 mod bounds;
 mod change;
 mod connstr;
@@ -49,6 +51,8 @@ mod value;
 
 use std::path::Path;
 
+pub use alerting::{ALERT_NAMES, Alerting, Notifier, Ownership};
+pub use api::{Api, ApiRole, ApiToken, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN};
 pub use change::with_key;
 pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};

@@ -2,6 +2,7 @@
 //!
 //! A plan in hand is valid; the only way to one is through this crate's readers.
 
+use crate::alerting::{Alerting, Notifier, Ownership};
 use crate::keeping::Keeping;
 mod secrets;
 
@@ -301,6 +302,8 @@ pub struct Plan {
     pub listen_backlog: u32,
     /// Address of /metrics, /livez and /readyz; `None`: none.
     pub metrics_listen: Option<SocketAddr>,
+    /// The HTTP API.
+    pub api: crate::api::Api,
     /// How the settings themselves are kept.
     pub keeping: Keeping,
     /// Worker threads; `None`: from the CPU quota.
@@ -314,6 +317,12 @@ pub struct Plan {
     pub users: BTreeMap<String, User>,
     /// Applications by name; a `*` at the end stands for the rest of a name.
     pub applications: BTreeMap<String, Application>,
+    /// Built-in alerts.
+    pub alerts: Alerting,
+    /// Who looks after applications and databases, by name; `*` for all others.
+    pub owners: BTreeMap<String, Ownership>,
+    /// Where alerts are sent, by name.
+    pub notifiers: BTreeMap<String, Notifier>,
     /// How clients prove who they are.
     pub auth_type: AuthType,
     /// The user file, watched.

@@ -1,5 +1,6 @@
 //! The documentation of the settings, from the table that reads them.
 
+use crate::alerting::{NOTIFY_KEYS, OWNER_KEYS};
 use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::table::{Support, settings};
 
@@ -56,6 +57,8 @@ pub fn settings_reference() -> Vec<Row> {
             .iter()
             .map(|k| entry("application.NAME", "", k)),
     );
+    rows.extend(OWNER_KEYS.iter().map(|k| entry("owners.NAME", "", k)));
+    rows.extend(NOTIFY_KEYS.iter().map(|k| entry("notify.NAME", "", k)));
     rows
 }
 

@@ -1,5 +1,6 @@
 //! plimsoll.toml: sections, units, spans.
 
+mod alerting;
 mod applications;
 mod passwords;
 
@@ -41,6 +42,7 @@ pub(crate) fn load(
     };
     reader.section("", document.as_table());
     reader.user_file();
+    crate::api::read(&mut reader.draft, source);
     reader.draft.finish()
 }
 
@@ -87,6 +89,10 @@ impl Reader<'_> {
                 self.users(key, item);
             } else if path == "application" {
                 self.applications(key, item);
+            } else if path == "owners" {
+                self.owners(key, item);
+            } else if path == "notify" {
+                self.notifiers(key, item);
             } else if !name.is_empty() && settings().iter().any(|s| s.toml.starts_with(&inner)) {
                 match item.as_table_like() {
                     Some(table) => self.section(&path, table),
@@ -344,7 +350,7 @@ fn sections() -> Vec<&'static str> {
         .iter()
         .filter_map(|s| s.toml.split('.').next())
         .collect();
-    names.extend(["application", "database", "user"]);
+    names.extend(["application", "database", "notify", "owners", "user"]);
     names.retain(|n| !n.is_empty());
     names.sort_unstable();
     names.dedup();

@@ -32,10 +32,15 @@
 // A shell: files, clocks and threads live here.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod alerting;
 pub mod api;
+pub mod bundle;
 pub mod guard;
 pub mod log;
+pub mod lookout;
+pub mod measure;
 pub mod metrics;
+pub mod notify;
 pub mod predict;
 mod process;
 pub mod secrets;

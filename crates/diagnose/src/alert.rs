@@ -1,11 +1,69 @@
 //! Alerts: what needs a person, before or when it hurts.
+//!
+//! [`Alerts`] looks at each second's sample and keeps what it needs of the past
+//! itself. One file per rule says when a condition holds; the engine decides
+//! when that becomes an alert, and when it is over.
+//!
+//! ```
+//! use diagnose::alert::{AlertName, AlertSettings, AlertState, Alerts, Facts};
+//! use events::sample::{Gauge, PoolSample, Sample};
+//! let mut alerts = Alerts::new(AlertSettings { grace_ms: 0, ..AlertSettings::default() });
+//! let full = Sample {
+//!     span_ms: 1_000,
+//!     pools: vec![PoolSample {
+//!         database: "shop".into(),
+//!         size: 5,
+//!         used: Gauge::of(5),
+//!         waiting: Gauge::of(9),
+//!         oldest_wait_us: 4_000_000,
+//!         ..PoolSample::default()
+//!     }],
+//!     ..Sample::default()
+//! };
+//! let changes: Vec<_> = (0..10)
+//!     .flat_map(|second| alerts.look(&full, &Facts::default(), second * 1_000))
+//!     .collect();
+//! assert_eq!(changes.len(), 1);
+//! assert_eq!(changes[0].name, AlertName::PoolExhausted);
+//! assert_eq!(changes[0].state, AlertState::Firing);
+//! ```
+
+mod budget_squeezed;
+mod credential_failing;
+mod engine;
+mod facts;
+mod leak;
+mod limit_upstream;
+mod maths;
+mod past;
+mod pool_exhausted;
+mod pool_exhaustion_forecast;
+mod pool_too_small;
+mod server_refusing;
+mod settings_changes;
+mod wait_objective;
+
+pub use engine::{ALERTS_MAX, AlertChange, Alerts};
+pub use facts::{AlertSettings, CertificateFact, Facts, PoolFacts, RolledBack};
 
 use crate::{Cause, Figure, Step, Subject};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How soon a person is needed. The words are PagerDuty's.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -36,7 +94,7 @@ macro_rules! alerts {
     ($($(#[$meta:meta])* $variant:ident $label:literal $severity:ident,)+) => {
         /// Every built-in alert. The labels are also those of the exported
         /// Prometheus rules and of the playbook's sections.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
         pub enum AlertName { $($(#[$meta])* #[serde(rename = $label)] $variant,)+ }
 
         impl AlertName {
@@ -87,7 +145,7 @@ alerts! {
 }
 
 /// Where an alert stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// Seen, not yet for long enough.
@@ -100,7 +158,7 @@ pub enum AlertState {
 }
 
 /// Who looks after an application or a database.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Owner {
     /// The team.
@@ -112,7 +170,7 @@ pub struct Owner {
 }
 
 /// When it will be too late.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// Seconds until the first client would be refused or wait beyond the objective.
     pub left_s: f64,
@@ -123,7 +181,7 @@ pub struct Forecast {
 }
 
 /// One alert about one subject.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// Which.
     pub name: AlertName,

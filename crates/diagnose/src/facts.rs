@@ -175,7 +175,11 @@ fn shift_figure(case: &Case, shift: &Shift) -> Figure {
 /// Statements take longer than usual.
 pub(crate) fn slower(case: &Case) -> Fact {
     match shift_of(case) {
-        Some(shift) => Fact::of(shift.up, shift.flat, shift_figure(case, &shift)),
+        Some(shift) => {
+            // Few slow ones among many do not show in the pool's figures.
+            let some = case.apps.iter().filter_map(slower_by).any(|t| t >= 1.5);
+            Fact::of(shift.up, shift.flat && !some, shift_figure(case, &shift))
+        }
         None => Fact::LACKS,
     }
 }

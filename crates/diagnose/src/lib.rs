@@ -12,6 +12,7 @@
 //! ```text
 //!   Record (seconds, minutes, markers) ──► diagnose ──► Verdict: findings, ruled out, unknown
 //!        └──────────────────────────────► alerts   ──► Alert: pending, firing, resolved
+//!   alerts, verdicts, record ──────────► Incidents ──► Incident ──► Report
 //! ```
 
 pub mod alert;
@@ -19,6 +20,7 @@ mod cause;
 mod diagnose;
 mod facts;
 mod figure;
+pub mod incident;
 pub mod measurements;
 mod onset;
 mod page;
@@ -27,7 +29,9 @@ mod rank;
 mod render;
 mod rule;
 mod rules;
+pub mod safe;
 mod text;
+pub mod utc;
 mod verdict;
 mod view;
 mod window;

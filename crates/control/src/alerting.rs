@@ -242,6 +242,9 @@ mod tests {
         standing.second(&record, &with(4), None, REFUSED_MS + 2_000);
         let facts = standing.facts(None);
         assert_eq!(facts.secrets_refused, 0);
-        assert_eq!(facts.rolled_back.map(|r| r.why.as_str()), Some("version 4: it hurts"));
+        assert_eq!(
+            facts.rolled_back.map(|r| r.why.as_str()),
+            Some("version 4: it hurts")
+        );
     }
 }

@@ -19,7 +19,9 @@ fn three_healthy_days_without_an_alert() {
 #[test]
 fn every_trouble_is_told_in_time() {
     for (name, case, bound) in cases::ALL {
-        let leads: Vec<_> = (1_001..=1_012).filter_map(|seed| case(seed)).collect();
+        let leads: Vec<_> = (1_001..=1_012)
+            .filter_map(|seed| cases::of(*case, seed))
+            .collect();
         let summary = cases::summary(&leads, *bound);
         assert_eq!(
             (summary.seeds, summary.missed),

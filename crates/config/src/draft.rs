@@ -332,6 +332,7 @@ fn blank() -> Plan {
         unix_socket_mode: 0,
         listen_backlog: 0,
         metrics_listen: None,
+        api: crate::api::Api::default(),
         keeping: Keeping::default(),
         workers: None,
         unix_socket_port: 0,

@@ -37,6 +37,7 @@ pub(crate) fn load(
         reader.line(line);
     }
     reader.after(source);
+    crate::api::read(&mut reader.draft, source);
     reader.draft.finish()
 }
 

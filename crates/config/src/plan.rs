@@ -302,6 +302,8 @@ pub struct Plan {
     pub listen_backlog: u32,
     /// Address of /metrics, /livez and /readyz; `None`: none.
     pub metrics_listen: Option<SocketAddr>,
+    /// The HTTP API.
+    pub api: crate::api::Api,
     /// How the settings themselves are kept.
     pub keeping: Keeping,
     /// Worker threads; `None`: from the CPU quota.

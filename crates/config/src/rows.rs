@@ -18,7 +18,7 @@ use crate::table::{
     SSL_MODES, STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
-use own::{CHECK_QUERY, METRICS, PORT, WORKERS};
+use own::{API_LISTEN, CHECK_QUERY, METRICS, PORT, WORKERS};
 
 /// A setting of PgBouncer's that the plan carries.
 macro_rules! row {
@@ -456,6 +456,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("alerts_runbook_base", "alerts.runbook_base", Text, "docs/playbook.md", "docs/playbook.md", PerCheckout, (text alerts.runbook_base), "Where the playbook is, for the link in every alert; `#` and the alert's name in small letters are added."),
     ours!("alerts_group_window", "alerts.group_window", Period, "10s", "10s", PerCheckout, (time alerts.group_window), "Alerts that begin within so long of each other are sent as one message."),
     ours!("metrics_listen", "metrics.listen", Address, "", "", RestartOnly, (own METRICS), "Address of /metrics, /livez and /readyz; empty: none."),
+    ours!("api_listen", "api.listen", Address, "", "", RestartOnly, (own API_LISTEN), "Address of the HTTP API beside its unix socket: a loopback address; empty: none. Needs a token."),
+    ours!("api_hosts", "api.hosts", List, "", "", PerCheckout, (list api.hosts), "Further names that callers may give the API in the Host header, such as a proxy's; localhost and loopback addresses are always taken."),
+    ours!("api_viewer_token_file", "api.tokens.viewer_file", Path, "", "", PerCheckout, (path api.viewer.file), "File that holds the API's viewer token, 16 bytes or more, watched; who has it reads."),
+    ours!("api_viewer_token_env", "api.tokens.viewer_env", Text, "", "", PerCheckout, (name api.viewer.env), "Environment variable that holds it."),
+    ours!("api_operator_token_file", "api.tokens.operator_file", Path, "", "", PerCheckout, (path api.operator.file), "File that holds the API's operator token, 16 bytes or more, watched; who has it also marks releases, notes incidents, tests notifiers."),
+    ours!("api_operator_token_env", "api.tokens.operator_env", Text, "", "", PerCheckout, (name api.operator.env), "Environment variable that holds it."),
+    ours!("api_admin_token_file", "api.tokens.admin_file", Path, "", "", PerCheckout, (path api.admin.file), "File that holds the API's admin token, 16 bytes or more, watched; who has it also changes settings."),
+    ours!("api_admin_token_env", "api.tokens.admin_env", Text, "", "", PerCheckout, (name api.admin.env), "Environment variable that holds it."),
     ours!("workers", "process.workers", Limit, "", "", RestartOnly, (own WORKERS), "Worker threads; unset: from the CPU quota."),
 ];
 

@@ -40,8 +40,10 @@ pub fn secret_files(plan: &Plan) -> Vec<PathBuf> {
             .collect::<Vec<_>>()
     };
     let mut files: BTreeSet<PathBuf> = references(plan)
+        .cloned()
+        .chain(crate::api::places(plan))
         .filter_map(|from| match from {
-            SecretRef::File(path) => Some(path.clone()),
+            SecretRef::File(path) => Some(path),
             _ => None,
         })
         .collect();
@@ -90,6 +92,7 @@ pub fn with_secrets_of(plan: &mut Plan, from: &Plan) -> Vec<String> {
         }
     }
     keep_users(plan, from);
+    crate::api::keep(plan, from);
     missing
 }
 
@@ -112,6 +115,7 @@ pub fn freshen(plan: &mut Plan, from: &Plan) {
         }
     }
     keep_users(plan, from);
+    crate::api::keep(plan, from);
 }
 
 /// The users of the same user file.

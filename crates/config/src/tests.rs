@@ -1,5 +1,6 @@
 //! Stories over whole files.
 mod alerting;
+mod api;
 mod bad_input;
 mod guards;
 mod passwords;

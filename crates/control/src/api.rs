@@ -1,68 +1,173 @@
-//! The API of a running pooler: JSON over HTTP on a unix socket.
+//! The API of a running pooler: JSON over HTTP, on a unix socket and, where the
+//! settings say so, on TCP.
 //!
-//! Only the user that the pooler runs as, and root, may connect: the system
-//! itself says who the peer is. Each request is bounded in size and time, and
-//! is answered by the keeper of the settings.
+//! On the unix socket only the user that the pooler runs as, and root, may
+//! connect: the system itself says who the peer is. On TCP a token says what a
+//! caller may do. Each request is bounded in size and time; it runs off the data
+//! plane, and what goes wrong in it ends nothing else. The one invariant: no
+//! handler runs for a caller whose role its route does not allow.
 //!
-//! | request | answer |
-//! |---|---|
-//! | `GET /v1/settings` | what serves, and what is under way |
-//! | `GET /v1/settings/history?most=N` | the newest versions |
-//! | `GET /v1/settings/versions/N` | one version, its texts, what happened to it |
-//! | `POST /v1/settings/plan` | what a change would do |
-//! | `POST /v1/settings/apply` | begins a change |
-//! | `POST /v1/settings/rollback` | begins the way back |
+//! ```text
+//!   unix socket ─┐                                 ┌─ settings (the keeper)
+//!                ├─► listening ─► answering ─► table ─ about
+//!   TCP ─► door ─┘   (bounds)     (checks)     (who may) └ your module
+//! ```
+//!
+//! **A route of your own** is a row of a table and a function. The module exports
+//! `pub(super) const ROUTES: &[Route]`, and its name goes into `table::routes`:
+//!
+//! ```
+//! use config::ApiRole;
+//! use control::api::{Answer, Call, Failure, Kind, Parameter, Parts, Route, Shape, Verb};
+//!
+//! #[derive(serde::Serialize, schemars::JsonSchema)]
+//! struct Pools { clients: u64 }
+//!
+//! fn pools(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
+//!     let detail = call.text("detail") == Some("yes");
+//!     let snapshot = parts.source.snapshot(detail);
+//!     Ok(Answer::json(&Pools { clients: snapshot.logins }))
+//! }
+//!
+//! pub const ROUTES: &[Route] = &[Route {
+//!     verb: Verb::Get,
+//!     path: "/v1/pools",
+//!     role: ApiRole::Viewer,
+//!     summary: "How many clients there are.",
+//!     parameters: &[Parameter {
+//!         name: "detail",
+//!         kind: Kind::Word(&["yes", "no"]),
+//!         meaning: "Each client too.",
+//!     }],
+//!     body: None,
+//!     answer: Shape::of::<Pools>(),
+//!     handle: pools,
+//! }];
+//! ```
+//!
+//! What a handler answers from is in [`Parts`]: add an `Option` to it, answer
+//! [`Failure::absent`] where it is `None`, and fill it where the binary starts the
+//! API. A handler may wait: it has a thread; but few run at a time, so it must end
+//! by itself within seconds. `PLIMSOLL_BLESS=1 cargo test -p plimsoll-control openapi`
+//! writes the document and the docs page anew. A POST has a `body`, `Body::of::<T>()`,
+//! read with [`Call::json`]; who asks is in [`Call::actor`].
 
+mod about;
+mod answering;
+mod call;
 mod client;
+mod diagnosis;
+mod door;
+mod figures;
+mod listening;
+mod measures;
+mod notifiers;
+pub mod openapi;
+mod settings;
+mod table;
 
-use crate::settings::keeper::{Ask, AskError, Command, Reply};
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path as UrlPath, RawQuery, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use crate::lookout::Lookout;
+use crate::measure::Measures;
+use crate::notify::Notify;
+use crate::server::Source;
+use crate::settings::keeper::Command;
+use answering::Shared;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, oneshot};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
+pub use about::InstanceStatus;
+pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
+pub use figures::{Figures, Refused};
+pub use measures::{ReleaseAsk, SeriesAnswer};
+pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
+pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
-/// Largest request: the largest settings file, and JSON's quotes.
-const BODY_BYTES_MAX: usize = 40 << 20;
-/// Connections at a time.
+/// Connections of one listener at a time.
 const CONNECTIONS_MAX: usize = 32;
+/// Handlers of one listener that run at a time.
+const HANDLERS_MAX: usize = 8;
 /// For one request, from its first byte to the end of its answer. A plan waits
 /// for its prediction.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
-/// Versions in one answer.
-const HISTORY_MAX: u32 = 10_000;
+/// For a request's body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// For handlers that still run when the API stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The file in the state directory that holds the socket's path.
 pub const POINTER: &str = "api.path";
 
+/// What handlers answer from. What may be missing is an `Option`.
+#[derive(Clone)]
+pub struct Parts {
+    /// Figures and health of the data plane.
+    pub source: Arc<dyn Source>,
+    /// The keeper of the settings, where they come from a file.
+    pub settings: Option<SyncSender<Command>>,
+    /// What is measured.
+    pub measures: Option<Measures>,
+    /// Alerts and the newest diagnosis.
+    pub lookout: Option<Arc<Lookout>>,
+    /// Who tells people.
+    pub notify: Option<Arc<Notify>>,
+    /// Which process this is.
+    pub about: Arc<About>,
+}
+
+/// Which process this is.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Its host and process, as `shop-1:4711`.
+    pub instance: String,
+    /// The name of its fleet; empty: none.
+    pub fleet: String,
+    /// When it started.
+    pub started: Instant,
+}
+
+/// The API's settings in force, with their tokens. Called for each request, so
+/// that a rotated token holds at once.
+pub type Access = Arc<dyn Fn() -> config::Api + Send + Sync>;
+
+/// How to start it.
+pub struct Options {
+    /// The unix socket; `None`: there is no place for one.
+    pub socket: Option<PathBuf>,
+    /// The TCP listener; `None`: none.
+    pub listen: Option<SocketAddr>,
+    /// What handlers answer from.
+    pub parts: Parts,
+    /// Who may come.
+    pub access: Access,
+    /// Where it counts.
+    pub figures: Arc<Figures>,
+}
+
 /// A running API.
 pub struct Api {
-    path: PathBuf,
-    stop: Option<oneshot::Sender<()>>,
+    socket: Option<PathBuf>,
+    address: Option<SocketAddr>,
+    stop: Option<watch::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Api {
-    /// The socket.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The socket that it listens on.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// The address that it listens on, with the port that the system chose.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Ends it, and removes the socket.
@@ -71,11 +176,13 @@ impl Api {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(socket) = &self.socket {
+            let _ = std::fs::remove_file(socket);
+        }
     }
 }
 
-/// The socket's path: in the state directory, else beside the clients' socket.
+/// The socket's path: beside the clients' socket, else in the state directory.
 pub fn socket_path(
     state: Option<&Path>,
     unix_socket_dir: Option<&Path>,
@@ -85,196 +192,82 @@ pub fn socket_path(
     beside.or_else(|| state.map(|dir| dir.join("api.sock")))
 }
 
-/// Begins to listen. A socket that a dead process left is replaced; one that
-/// answers is left alone.
+/// Begins to listen. A place that cannot be listened on is told in the log, and
+/// the other one is served: clients of the database are served in any case.
 ///
 /// # Errors
-/// The system's, and that another process listens there.
-pub fn start(path: &Path, commands: SyncSender<Command>) -> io::Result<Api> {
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        let what = format!("another process listens on {}", path.display());
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = std::os::unix::net::UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
+/// The system's, of the thread and its runtime.
+pub fn start(options: Options) -> io::Result<Api> {
+    start_with(options, routes())
+}
+
+fn start_with(options: Options, routes: Vec<Route>) -> io::Result<Api> {
+    let told = |error: io::Error, place: String| {
+        tracing::error!(%error, place, "the API does not listen there");
+    };
+    let local = options.socket.clone().and_then(|path| {
+        let bound = listening::bind(&path);
+        let bound = bound.map_err(|error| told(error, path.display().to_string()));
+        bound.ok().map(|listener| (listener, path))
+    });
+    let remote = options.listen.and_then(|listen| {
+        let bound = bind(listen).map_err(|error| told(error, listen.to_string()));
+        bound.ok()
+    });
+    let (local, socket) = local.unzip();
+    let address = remote.as_ref().and_then(|l| l.local_addr().ok());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(2 * HANDLERS_MAX)
+        .thread_name("api-handler")
         .build()?;
-    let (stop, stopped) = oneshot::channel();
-    let router = router(commands);
+    let (stop, stopped) = watch::channel(());
+    let routes = Arc::new(routes);
     let thread = std::thread::Builder::new()
         .name("api".into())
-        .spawn(move || runtime.block_on(serve(listener, router, stopped)))?;
+        .spawn(move || {
+            runtime.block_on(serve(local, remote, &options, &routes, stopped));
+            runtime.shutdown_timeout(STOP_TIME_MAX);
+        })?;
     Ok(Api {
-        path: path.to_owned(),
+        socket,
+        address,
         stop: Some(stop),
         thread: Some(thread),
     })
 }
 
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(listen)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 async fn serve(
-    listener: std::os::unix::net::UnixListener,
-    router: Router,
-    mut stopped: oneshot::Receiver<()>,
+    local: Option<UnixListener>,
+    remote: Option<TcpListener>,
+    options: &Options,
+    routes: &Arc<Vec<Route>>,
+    stopped: watch::Receiver<()>,
 ) {
-    let listener = match tokio::net::UnixListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "the API cannot use its socket"),
-    };
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = &mut stopped => return,
-        };
-        let Ok((socket, _)) = accepted else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let (Ok(place), true) = (Arc::clone(&room).try_acquire_owned(), is_trusted(&socket)) else {
-            continue;
-        };
-        let router = router.clone();
-        tokio::spawn(async move {
-            converse(socket, router).await;
-            drop(place);
-        });
-    }
-}
-
-/// The peer is who the pooler runs as, or root.
-fn is_trusted(socket: &UnixStream) -> bool {
-    let own = rustix::process::geteuid().as_raw();
-    let trusted = socket
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0);
-    if !trusted {
-        tracing::warn!("a connection to the API was refused: its user is another");
-    }
-    trusted
-}
-
-async fn converse(socket: UnixStream, router: Router) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(5))
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
-    let _ = tokio::time::timeout(REQUEST_TIME_MAX, connection).await;
-}
-
-type Commands = SyncSender<Command>;
-
-fn router(commands: Commands) -> Router {
-    Router::new()
-        .route("/v1/settings", get(status))
-        .route("/v1/settings/history", get(history))
-        .route("/v1/settings/versions/{id}", get(version))
-        .route("/v1/settings/plan", post(plan))
-        .route("/v1/settings/apply", post(apply))
-        .route("/v1/settings/rollback", post(rollback))
-        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(commands)
-}
-
-async fn status(State(commands): State<Commands>) -> Response {
-    ask(&commands, Ask::Status).await
-}
-
-async fn history(State(commands): State<Commands>, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    let most = query.strip_prefix("most=").unwrap_or("100").parse();
-    match most {
-        Ok(most) => {
-            let most = HISTORY_MAX.min(most);
-            ask(&commands, |reply| Ask::History(most, reply)).await
+    let shared = || Arc::new(Shared::new(options, Arc::clone(routes)));
+    let local = async {
+        match local.map(tokio::net::UnixListener::from_std) {
+            None => {}
+            Some(Ok(listener)) => listening::local(listener, shared(), stopped.clone()).await,
+            Some(Err(error)) => tracing::error!(%error, "the API cannot use its socket"),
         }
-        Err(_) => bad_request("most is no number"),
-    }
-}
-
-async fn version(State(commands): State<Commands>, UrlPath(id): UrlPath<String>) -> Response {
-    match id.parse() {
-        Ok(id) => ask(&commands, |reply| Ask::Version(id, reply)).await,
-        Err(_) => bad_request("a version is a number"),
-    }
-}
-
-async fn plan(State(commands): State<Commands>, body: Bytes) -> Response {
-    asked(&commands, &body, Ask::Plan).await
-}
-
-async fn apply(State(commands): State<Commands>, body: Bytes) -> Response {
-    asked(&commands, &body, Ask::Apply).await
-}
-
-async fn rollback(State(commands): State<Commands>, body: Bytes) -> Response {
-    asked(&commands, &body, Ask::Rollback).await
-}
-
-async fn asked<Q: DeserializeOwned, T: Serialize + Send + 'static>(
-    commands: &Commands,
-    body: &[u8],
-    make: impl FnOnce(Q, Reply<T>) -> Ask,
-) -> Response {
-    match serde_json::from_slice(body) {
-        Ok(question) => ask(commands, |reply| make(question, reply)).await,
-        // The text is not repeated: it may hold a secret.
-        Err(error) => bad_request(&format!("not the JSON expected, line {}", error.line())),
-    }
-}
-
-async fn ask<T: Serialize + Send + 'static>(
-    commands: &Commands,
-    make: impl FnOnce(Reply<T>) -> Ask,
-) -> Response {
-    let (tell, told) = oneshot::channel();
-    let reply: Reply<T> = Box::new(move |answer| drop(tell.send(answer)));
-    let command = Command::Ask(make(reply));
-    if commands.try_send(command).is_err() {
-        return failed(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the keeper of the settings is busy",
-        );
-    }
-    match told.await {
-        Ok(Ok(answer)) => json(StatusCode::OK, &answer),
-        Ok(Err(error)) => json(status_of(&error), &error),
-        Err(_) => failed(StatusCode::SERVICE_UNAVAILABLE, "the pooler is ending"),
-    }
-}
-
-fn status_of(error: &AskError) -> StatusCode {
-    match error.kind.as_str() {
-        "busy" | "same" => StatusCode::CONFLICT,
-        "unknown_version" => StatusCode::NOT_FOUND,
-        "history" => StatusCode::INSUFFICIENT_STORAGE,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
-    }
-}
-
-fn bad_request(line: &str) -> Response {
-    failed(StatusCode::BAD_REQUEST, line)
-}
-
-fn failed(status: StatusCode, line: &str) -> Response {
-    let error = AskError {
-        kind: "failed".to_owned(),
-        lines: vec![line.to_owned()],
-        help: String::new(),
-        shown: String::new(),
     };
-    json(status, &error)
+    let remote = async {
+        match remote.map(tokio::net::TcpListener::from_std) {
+            None => {}
+            Some(Ok(listener)) => listening::remote(listener, shared(), stopped.clone()).await,
+            Some(Err(error)) => tracing::error!(%error, "the API cannot use its listener"),
+        }
+    };
+    tokio::join!(local, remote);
 }
 
-fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
-    let text = serde_json::to_string(value).unwrap_or_default();
-    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,11 @@
 
 pub mod alerting;
 pub mod api;
+pub mod bundle;
 pub mod guard;
 pub mod log;
+pub mod lookout;
+pub mod measure;
 pub mod metrics;
 pub mod notify;
 pub mod predict;

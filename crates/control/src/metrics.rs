@@ -4,6 +4,7 @@
 //! or the page, which fold the same snapshot. Why the encoder is our own
 //! stands in `docs/decisions/0005-metrics-encoder.md`.
 
+mod api;
 mod budget;
 mod encode;
 mod guards;
@@ -11,9 +12,11 @@ mod leases;
 mod pools;
 mod secrets;
 mod settings;
+mod views;
 
 pub use crate::process::Process;
 pub use encode::Format;
+pub use views::SERIES_MAX;
 
 pub(crate) use encode::{Encoder, Unit};
 
@@ -22,10 +25,8 @@ use events::snapshot::{PoolRow, Snapshot, WorkerRow};
 use events::{CloseReason, Fault, RefuseReason};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use views::Views;
 
-/// Pools that have series of their own; the rest are summed as `other`.
-/// A monitoring server must survive whatever names clients choose.
-pub const POOLS_MAX: usize = 2_000;
 /// The database and user label of that sum.
 const OTHER: &str = "other";
 
@@ -40,18 +41,23 @@ pub struct Facts<'a> {
     pub log_lines_dropped: u64,
     /// The settings' own figures, where they come from a file.
     pub settings: Option<&'a crate::settings::Figures>,
+    /// The API's own figures, where there is one.
+    pub api: Option<&'a crate::api::Figures>,
 }
 
 /// Writes `snapshot` as text in `format`.
 pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String {
     let mut encoder = Encoder::new(format);
-    let (pools, folded) = by_name(&snapshot.pools, POOLS_MAX);
-    about(&mut encoder, snapshot, facts, folded);
+    let pools = Views::new(&snapshot.pools);
+    about(&mut encoder, snapshot, facts, pools.pools_folded());
     reasons(&mut encoder, snapshot);
     guards::families(&mut encoder, &snapshot.guards, snapshot.at);
     secrets::families(&mut encoder, &snapshot.secrets);
     if let Some(figures) = facts.settings {
         settings::families(&mut encoder, figures);
+    }
+    if let Some(figures) = facts.api {
+        api::families(&mut encoder, figures);
     }
     workers(&mut encoder, &snapshot.workers);
     budget::families(&mut encoder, &snapshot.budgets);
@@ -62,6 +68,7 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     leases::families(&mut encoder, snapshot, &pools);
     pools::open_telemetry(&mut encoder, snapshot, &pools);
     process(&mut encoder, &facts.process);
+    folded(&mut encoder, &pools);
     encoder.finish()
 }
 
@@ -122,6 +129,25 @@ fn add(sum: &mut PoolRow, row: &PoolRow) {
     sum.advice = None;
     sum.paused |= row.paused;
     sum.disabled |= row.disabled;
+}
+
+/// What the limit of series cost.
+fn folded(e: &mut Encoder, pools: &Views<'_>) {
+    let folded = pools.folded();
+    e.gauges(
+        "plimsoll_series_folded",
+        Unit::None,
+        "Series beyond the limit of their families, summed as other.",
+    )
+    .add(&[], folded.iter().map(|(_, n)| n).sum::<u64>());
+    let mut family = e.gauges(
+        "plimsoll_family_series_folded",
+        Unit::None,
+        "The same by family; only those above zero.",
+    );
+    for (name, n) in folded {
+        family.add(&[("family", name)], n);
+    }
 }
 
 fn about(e: &mut Encoder, snapshot: &Snapshot, facts: &Facts<'_>, folded: usize) {

@@ -51,8 +51,16 @@ pub trait Source: Send + Sync {
     fn snapshot(&self, detail: bool) -> Arc<Snapshot>;
     /// Do the workers' loops advance? Never a question about the database.
     fn live(&self) -> Health;
+    /// What serves.
+    fn plan(&self) -> Option<Arc<config::Plan>> {
+        None
+    }
     /// The settings' own figures, where they come from a file.
     fn settings(&self) -> Option<Arc<crate::settings::Figures>> {
+        None
+    }
+    /// The HTTP API's own figures, where there is one.
+    fn api(&self) -> Option<Arc<crate::api::Figures>> {
         None
     }
     /// Are the settings accepted, the listeners open, and is no drain under way?
@@ -181,8 +189,10 @@ async fn scrape(State(app): State<App>, headers: HeaderMap) -> Response {
         .unwrap_or("");
     let format = Format::accepted(accept);
     let settings = app.source.settings();
+    let api = app.source.api();
     let facts = Facts {
         settings: settings.as_deref(),
+        api: api.as_deref(),
         version: env!("CARGO_PKG_VERSION"),
         process: Process::read(),
         log_lines_dropped: crate::log::dropped(),

@@ -47,11 +47,23 @@ pub use engine::{ALERTS_MAX, AlertChange, Alerts};
 pub use facts::{AlertSettings, CertificateFact, Facts, PoolFacts, RolledBack};
 
 use crate::{Cause, Figure, Step, Subject};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How soon a person is needed. The words are PagerDuty's.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -82,7 +94,7 @@ macro_rules! alerts {
     ($($(#[$meta:meta])* $variant:ident $label:literal $severity:ident,)+) => {
         /// Every built-in alert. The labels are also those of the exported
         /// Prometheus rules and of the playbook's sections.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
         pub enum AlertName { $($(#[$meta])* #[serde(rename = $label)] $variant,)+ }
 
         impl AlertName {
@@ -133,7 +145,7 @@ alerts! {
 }
 
 /// Where an alert stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// Seen, not yet for long enough.
@@ -146,7 +158,7 @@ pub enum AlertState {
 }
 
 /// Who looks after an application or a database.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Owner {
     /// The team.
@@ -158,7 +170,7 @@ pub struct Owner {
 }
 
 /// When it will be too late.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// Seconds until the first client would be refused or wait beyond the objective.
     pub left_s: f64,
@@ -169,7 +181,7 @@ pub struct Forecast {
 }
 
 /// One alert about one subject.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// Which.
     pub name: AlertName,

@@ -1,11 +1,12 @@
 //! The closed set of causes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! causes {
     ($($(#[$meta:meta])* $variant:ident $label:literal $title:literal,)+) => {
         /// Why clients of a database suffer. A closed set: what fits none is "unknown".
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum Cause { $($(#[$meta])* $variant,)+ }
 

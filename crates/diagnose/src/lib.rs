@@ -12,13 +12,35 @@
 //! ```text
 //!   Record (seconds, minutes, markers) ──► diagnose ──► Verdict: findings, ruled out, unknown
 //!        └──────────────────────────────► alerts   ──► Alert: pending, firing, resolved
+//!   alerts, verdicts, record ──────────► Incidents ──► Incident ──► Report
 //! ```
 
 pub mod alert;
 mod cause;
+mod diagnose;
+mod facts;
 mod figure;
+pub mod incident;
+pub mod measurements;
+mod onset;
+mod page;
+mod plain;
+mod rank;
+mod render;
+mod rule;
+mod rules;
+pub mod safe;
+mod text;
+pub mod utc;
 mod verdict;
+mod view;
+mod window;
 
 pub use cause::Cause;
+pub use diagnose::diagnose;
 pub use figure::{Figure, Unit};
+pub use page::page;
+pub use plain::plain;
+pub use render::render;
+pub use text::clean;
 pub use verdict::{Finding, Rejection, State, Step, Subject, Unknown, Verdict};

@@ -2,10 +2,11 @@
 
 use crate::{Cause, Figure};
 use events::sample::Marker;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How clients fare.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nobody waits or fails beyond what is usual.
@@ -20,7 +21,9 @@ pub enum State {
 }
 
 /// Whom a finding concerns; what is empty is not known or not meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(default)]
 pub struct Subject {
     /// The database as clients know it.
@@ -40,7 +43,7 @@ pub struct Subject {
 }
 
 /// What is wrong, at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Verdict {
     /// The moment, UTC, milliseconds since 1970.
@@ -72,7 +75,7 @@ impl Verdict {
 }
 
 /// A cause that the figures support.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// The cause.
     pub cause: Cause,
@@ -91,7 +94,7 @@ pub struct Finding {
 }
 
 /// One step: what to do, and the command that does it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// What, in words.
     pub text: String,
@@ -100,7 +103,7 @@ pub struct Step {
 }
 
 /// A cause that it is not.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rejection {
     /// The cause.
     pub cause: Cause,
@@ -111,7 +114,7 @@ pub struct Rejection {
 }
 
 /// A cause of which nothing can be said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unknown {
     /// The cause.
     pub cause: Cause,

@@ -28,6 +28,7 @@ pub mod shape;
 pub mod sizing;
 pub mod snapshot;
 mod time;
+pub mod traffic;
 
 pub use guard::{Guard, GuardCounts, GuardMode, Guards};
 pub use histogram::Histogram;
@@ -36,3 +37,6 @@ pub use lease::{LeakFigures, LeaseRow, LeaseState, Suspicion};
 pub use reason::{CloseReason, ExemptReason, Fault, ReclaimReason, RefuseReason};
 pub use sizing::SizeReason;
 pub use time::Time;
+pub use traffic::{
+    Activity, ApplicationRow, Blocker, ServerError, SourceRow, TcpRow, UpstreamRow, WaitExemplar,
+};

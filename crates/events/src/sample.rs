@@ -29,6 +29,7 @@ mod marker;
 mod merge;
 mod parts;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub type Name = Arc<str>;
 pub const OTHER: &str = "other";
 
 /// The whole data plane over a span: a second, or a roll-up of many.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Sample {
     /// The end of the span, UTC, milliseconds since 1970.
@@ -110,7 +111,7 @@ fn count(list: &[(Name, u32)], label: &str) -> u32 {
 }
 
 /// What a diagnosis reads: an hour of seconds, longer roll-ups, what changed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Record {
     /// The instance's name.

@@ -3,6 +3,7 @@
 //! no statement literal.
 
 use crate::sizing::{AdviceRow, SizingRow};
+use crate::traffic::{ApplicationRow, SourceRow, TcpRow, UpstreamRow, WaitExemplar};
 use crate::{
     CloseReason, Guard, GuardCounts, GuardMode, Guards, Histogram, LeakFigures, LeaseRow,
     RefuseReason, Time,
@@ -43,6 +44,18 @@ pub struct Snapshot {
     pub guards: GuardsRow,
     /// Secrets and certificates, which are not settings.
     pub secrets: SecretFigures,
+    /// What applications do, those with the most arrivals and clients first; the
+    /// others are the last row.
+    pub applications: Vec<ApplicationRow>,
+    /// What comes from which address, those with the most connections first; the
+    /// others are the last row.
+    pub sources: Vec<SourceRow>,
+    /// One row per database server.
+    pub upstreams: Vec<UpstreamRow>,
+    /// TCP towards clients.
+    pub clients_tcp: TcpRow,
+    /// The worst waits of the last ten seconds, the longest first.
+    pub waits: Vec<WaitExemplar>,
 }
 
 impl Snapshot {
@@ -169,6 +182,10 @@ pub struct PoolRow {
     pub paused: bool,
     /// The pool refuses clients: disabled by an administrator.
     pub disabled: bool,
+    /// Requests of its clients that were refused, at once or after a wait.
+    pub refused: u64,
+    /// Server connections opened and logged in.
+    pub opened: u64,
 }
 
 /// The line of one database server, with what it is made of.

@@ -1,11 +1,13 @@
 //! The command line: what a person can type, and the help that teaches it.
 
+mod diagnosis;
 mod export;
 mod guard;
 mod settings;
 mod words;
 
 use clap::{Args, Parser, Subcommand};
+pub use diagnosis::{BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, ReleaseArgs};
 pub use export::{ExportArgs, ExportWhat};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
@@ -57,6 +59,12 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// What serves, and whether the settings file says the same
     Status(StatusArgs),
+    /// What is wrong, by which figures, and what it is not
+    Diagnose(DiagnoseArgs),
+    /// What a diagnosis reads, in one file, to send to a colleague
+    Bundle(BundleArgs),
+    /// Note a change that the pooler cannot see, such as a release
+    Mark(MarkArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana

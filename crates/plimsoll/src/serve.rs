@@ -1,10 +1,11 @@
 //! The wiring of a serving process: data plane, control plane, signals.
 
+use crate::api;
+use crate::measuring;
 use crate::plane::Plane;
 use anyhow::Context;
 use config::Plan;
-use control::api::Api;
-use control::settings::keeper::{Prepared, Running};
+use control::settings::keeper::Prepared;
 use control::{Control, Health};
 use events::snapshot::Snapshot;
 use proxy::{Handle, Keeper, Proxy};
@@ -38,19 +39,33 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let handle = proxy.handle();
     // Before the first probe can ask.
     handle.hold_back(serve.prepared.as_ref().and_then(Prepared::held_back));
-    let figures = Arc::default();
-    let control = start_control_with(metrics, &handle, Arc::clone(&figures))?;
+    let source = Arc::new(Figures::of(&handle));
+    let control = start_control_with(metrics, Arc::clone(&source))?;
     let rotation = control::secrets::watch(Arc::new(Rotation(handle.clone())))
         .context("cannot start a thread")?;
     if let Some(path) = &pid_file {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write the PID file {}", path.display()))?;
     }
-    let kept = start_keeper(serve.prepared, &handle)?;
-    if let Some((running, _)) = &kept {
+    let state = serve.prepared.as_ref().and_then(Prepared::directory);
+    let state = state.map(std::path::Path::to_owned);
+    let kept = serve
+        .prepared
+        .map(|p| p.start(Arc::new(Plane(handle.clone()))));
+    let kept = kept.transpose().context("cannot start a thread")?;
+    if let Some(running) = &kept {
         // Set once, here.
-        let _ = figures.set(running.figures());
+        let _ = source.settings.set(running.figures());
     }
+    let measured = measuring::start(source.clone(), state.as_deref());
+    let api = api::start(api::Given {
+        handle: &handle,
+        figures: Arc::clone(&source.api),
+        source,
+        settings: kept.as_ref().map(|running| running.commands()),
+        state: state.as_deref(),
+        watched: measured.as_ref().map(measuring::Measured::watched),
+    });
     for address in handle.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -70,10 +85,13 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     proxy.join();
     closer.close();
     let _ = watcher.join();
-    if let Some((running, api)) = kept {
-        if let Some(api) = api {
-            api.stop();
-        }
+    if let Some(api) = api {
+        api.stop();
+    }
+    if let Some(measured) = measured {
+        measured.stop();
+    }
+    if let Some(running) = kept {
         running.stop();
     }
     rotation.stop();
@@ -87,68 +105,24 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The keeper of the settings, and the API where there is a place for it.
-fn start_keeper(
-    prepared: Option<Prepared>,
-    handle: &Handle,
-) -> anyhow::Result<Option<(Running, Option<Api>)>> {
-    let Some(prepared) = prepared else {
-        return Ok(None);
-    };
-    let plan = handle.plan();
-    let directory = plan.unix_socket_dir.as_deref();
-    let path = control::api::socket_path(prepared.directory(), directory, plan.unix_socket_port);
-    let state = prepared.directory().map(std::path::Path::to_owned);
-    let running = prepared
-        .start(Arc::new(Plane(handle.clone())))
-        .context("cannot start a thread")?;
-    let Some(path) = path else {
-        tracing::warn!("no place for the API: name a unix socket or a state directory");
-        return Ok(Some((running, None)));
-    };
-    let api = match control::api::start(&path, running.commands()) {
-        Ok(api) => {
-            tracing::info!(socket = %path.display(), "API");
-            let pointer = state.map(|dir| dir.join(control::api::POINTER));
-            if let Some(pointer) = pointer
-                && let Err(error) = std::fs::write(&pointer, format!("{}\n", path.display()))
-            {
-                tracing::warn!(%error, "the socket's path is not in the state directory");
-            }
-            Some(api)
-        }
-        // Clients are served all the same, and the console is there.
-        Err(error) => {
-            tracing::error!(%error, socket = %path.display(), "the API does not listen");
-            None
-        }
-    };
-    Ok(Some((running, api)))
-}
-
 /// The metrics listener, where the settings ask for one.
 pub fn start_control(
     listen: Option<std::net::SocketAddr>,
     handle: &Handle,
 ) -> anyhow::Result<Option<Control>> {
-    start_control_with(listen, handle, Arc::default())
+    start_control_with(listen, Arc::new(Figures::of(handle)))
 }
 
 /// The settings' figures, once their keeper runs.
-type Kept = Arc<OnceLock<Arc<control::settings::Figures>>>;
+type Kept = OnceLock<Arc<control::settings::Figures>>;
 
 fn start_control_with(
     listen: Option<std::net::SocketAddr>,
-    handle: &Handle,
-    settings: Kept,
+    source: Arc<Figures>,
 ) -> anyhow::Result<Option<Control>> {
     let Some(listen) = listen else {
         return Ok(None);
     };
-    let source = Arc::new(Figures {
-        handle: handle.clone(),
-        settings,
-    });
     control::start(listen, source).map(Some).with_context(|| {
         format!("cannot listen on {listen} for metrics (--metrics, metrics_listen)")
     })
@@ -158,6 +132,17 @@ fn start_control_with(
 struct Figures {
     handle: Handle,
     settings: Kept,
+    api: Arc<control::api::Figures>,
+}
+
+impl Figures {
+    fn of(handle: &Handle) -> Figures {
+        Figures {
+            handle: handle.clone(),
+            settings: Kept::default(),
+            api: Arc::default(),
+        }
+    }
 }
 
 impl control::Source for Figures {
@@ -165,8 +150,16 @@ impl control::Source for Figures {
         Arc::new(self.handle.snapshot(detail))
     }
 
+    fn plan(&self) -> Option<Arc<Plan>> {
+        Some(self.handle.plan())
+    }
+
     fn settings(&self) -> Option<Arc<control::settings::Figures>> {
         self.settings.get().map(Arc::clone)
+    }
+
+    fn api(&self) -> Option<Arc<control::api::Figures>> {
+        Some(Arc::clone(&self.api))
     }
 
     fn live(&self) -> Health {

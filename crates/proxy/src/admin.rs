@@ -1,6 +1,7 @@
 //! Starting the data plane, and what other threads may ask of it.
 
 mod figures;
+mod measures;
 mod reload;
 mod shape;
 

@@ -112,6 +112,12 @@ impl Registry {
             lease.pool -= before.iter().filter(|place| place.monitor).count() as u32;
             !places.get(at).is_some_and(|place| place.monitor)
         });
+        snapshot.waits.retain_mut(|wait| {
+            let at = wait.pool as usize;
+            let before = places.get(..at).unwrap_or_default();
+            wait.pool -= before.iter().filter(|place| place.monitor).count() as u32;
+            at < places.len()
+        });
         snapshot.budgets = self.upstreams().iter().map(|u| row(u, now)).collect();
     }
 }

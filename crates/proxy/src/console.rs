@@ -4,6 +4,7 @@ use crate::admin::{Figures, Handle, ReloadError};
 use crate::columns::{self, Table};
 use crate::guards;
 use crate::leases;
+use crate::measures;
 use crate::port::ConsoleJob;
 use crate::users;
 use std::sync::atomic::Ordering;
@@ -251,6 +252,12 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
     let plan = handle.plan();
     match what {
         ["BUDGET"] => crate::budget::table(&figures().snapshot),
+        ["APPLICATIONS"] => measures::applications(&figures().snapshot),
+        ["SOURCES"] => measures::sources(&figures().snapshot),
+        ["UPSTREAMS"] => measures::upstreams(&figures().snapshot),
+        ["ACTIVITY"] => measures::activity(&figures().snapshot),
+        ["ERRORS"] => measures::errors(&figures().snapshot),
+        ["WAITS"] => measures::waits(&figures().snapshot),
         ["POOLS"] => columns::pools(&figures()),
         ["STATS"] => columns::stats::all(&figures()),
         ["STATS_TOTALS"] => columns::stats::part(&figures(), false),
@@ -323,6 +330,7 @@ fn help() -> Vec<u8> {
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
                  \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
                  \tSHOW BUDGET|ADVICE|SHAPE\n\
+                 \tSHOW APPLICATIONS|SOURCES|UPSTREAMS|ACTIVITY|ERRORS|WAITS\n\
                  \tSHOW GUARDS\n\
                  \tRELOAD\n\
                  \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\

@@ -3,11 +3,13 @@
 use crate::address::Remote;
 use crate::letters::Letters;
 use crate::socket::{Conn, Stream};
+use crate::tcp::Seen;
 use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
-use events::{ClientId, ConnId, LeaseRow, UpstreamId};
+use events::{ApplicationRow, ClientId, ConnId, LeaseRow, SourceRow, UpstreamId, WaitExemplar};
 use pool::Action;
 use relay::stats::{PoolStats, WorkerStats};
-use relay::{Directory, Peer, PoolKey, Transfer};
+use relay::{Directory, Peer, PoolKey, Transfer, Watched};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::mpsc::Sender;
@@ -100,6 +102,20 @@ pub(crate) struct Report {
     pub(crate) clients: Vec<ClientRow>,
     pub(crate) servers: Vec<ServerRow>,
     pub(crate) leases: Vec<LeaseRow>,
+    pub(crate) measured: Measured,
+}
+
+/// What one worker measured of who asks and who answers.
+pub(crate) struct Measured {
+    pub(crate) applications: Vec<ApplicationRow>,
+    pub(crate) sources: Vec<SourceRow>,
+    pub(crate) waits: Vec<WaitExemplar>,
+    /// By the pools of monitor sessions.
+    pub(crate) watched: Vec<(PoolKey, Watched)>,
+    /// Processes at the other ends of our connections.
+    pub(crate) pids: Vec<(PoolKey, u32)>,
+    pub(crate) clients_tcp: Seen,
+    pub(crate) servers_tcp: BTreeMap<UpstreamId, Seen>,
 }
 
 /// A worker's letter box. Any thread may post; the worker empties it at each turn.

@@ -183,6 +183,11 @@ impl Port {
         self.with(key, |u, pool| u.note_service(pool, worker, service));
     }
 
+    /// The server of a pool.
+    pub(crate) fn upstream_of(&mut self, key: PoolKey) -> Option<UpstreamId> {
+        Some(self.known(key)?.upstream.id)
+    }
+
     /// The key of an upstream's pool.
     pub(crate) fn key_of(&self, upstream: UpstreamId, pool: PoolId) -> Option<PoolKey> {
         self.common.read().key_of(upstream, pool)

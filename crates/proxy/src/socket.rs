@@ -125,6 +125,8 @@ pub(crate) struct Conn {
     pub(crate) other_way: Option<Box<crate::outgoing::OtherWay>>,
     /// It stands in the worker's list of connections to look at again.
     pub(crate) queued: bool,
+    /// What the system told of it last.
+    pub(crate) told: crate::tcp::Told,
     /// A server's: which of the server's hosts and addresses it leads to. A
     /// cancel request for it goes there, and to no other.
     pub(crate) dialled: Option<Box<(Endpoint, Remote)>>,
@@ -157,6 +159,7 @@ impl Conn {
             binding: None,
             other_way: None,
             queued: false,
+            told: crate::tcp::Told::default(),
             dialled: None,
         }
     }

@@ -16,6 +16,7 @@ use crate::mail::{Mail, Mailbox};
 use crate::outgoing::{Outgoing, Purpose};
 use crate::port::{Common, Port};
 use crate::socket::{Conn, Got};
+use crate::tcp::TcpWatch;
 use containing::Whose;
 use events::{ClientId, ConnId, RefuseReason, Time, WorkerId};
 use mio::{Events, Poll};
@@ -105,6 +106,7 @@ pub(crate) struct Worker {
     next_accept_line: Time,
     /// Questions to the resolver so far: a late answer must not meet another question.
     questions: u32,
+    tcp: TcpWatch,
 }
 
 impl Worker {
@@ -158,6 +160,7 @@ impl Worker {
             accept_pause: None,
             next_accept_line: Time::ZERO,
             questions: 0,
+            tcp: TcpWatch::default(),
         })
     }
 
@@ -231,6 +234,8 @@ impl Worker {
             self.contained(Whose::Peer(peer), |w| w.drive(peer));
         }
         if self.now >= self.next_tick {
+            // What was done since takes time, and a tick measures round trips.
+            self.now = self.common.clock.now();
             self.next_tick = self.now.after(TICK);
             self.contained_tick();
         }
@@ -245,6 +250,7 @@ impl Worker {
         self.settle(&[]);
         self.tick_memory();
         self.tick_refusals();
+        self.tick_tcp();
         self.tick_outgoing();
         self.next_cancels();
         self.tick_lingering();
@@ -269,6 +275,18 @@ impl Worker {
             }
         }
         self.spare_services = std::mem::replace(&mut self.services, services);
+    }
+
+    /// Asks the system about the next sockets, once a second.
+    fn tick_tcp(&mut self) {
+        if !self.tcp.is_due(self.now) {
+            return;
+        }
+        let (hub, port) = (&self.hub, &mut self.port);
+        let (clients, servers) = (&mut self.clients, &mut self.servers);
+        self.tcp.look(self.now, clients, servers, |slot| {
+            port.upstream_of(hub.pool_of(slot)?)
+        });
     }
 
     /// Says who was refused, by reason: a line a second, however many there are.

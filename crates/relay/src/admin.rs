@@ -30,6 +30,11 @@ impl Hub {
             .map(|s| s.pool.key)
     }
 
+    /// The same for whatever connection is at a slot.
+    pub fn pool_of(&self, slot: u32) -> Option<PoolKey> {
+        self.servers.get(slot).map(|s| s.pool.key)
+    }
+
     /// Closes the client with this console id.
     pub fn kill_client(&mut self, now: Time, id: u64, pools: &mut dyn Pools, out: &mut Outbox) {
         let slot = self
@@ -123,6 +128,7 @@ impl Hub {
             };
             client.flow = pools.join(info.key, &flow);
             client.pool = Some(Arc::clone(info));
+            client.renamed = true;
             let mut io = Io { now, pools, out };
             if let Some(lookup) = lookup {
                 self.login_again(slot, lookup, &mut io);

@@ -71,6 +71,11 @@ pub(crate) struct Client {
     pub(crate) paused: bool,
     pub(crate) pool: Option<Arc<PoolInfo>>,
     pub(crate) flow: FlowId,
+    /// Where it is counted: among applications, and among addresses.
+    pub(crate) application: u16,
+    pub(crate) source: u16,
+    /// Its application_name may have changed since.
+    pub(crate) renamed: bool,
     /// What it wants set.
     pub(crate) params: Arc<ParamSet>,
     /// What it gave at login, which RESET goes back to.

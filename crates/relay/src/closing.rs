@@ -62,6 +62,7 @@ impl Hub {
             return;
         };
         self.stats.closes[reason as usize] += 1;
+        self.traffic.left(&client, reason);
         let name = client.name();
         io.out.command(Command::CloseClient { slot, name, reason });
         self.logins.retain(|(s, _)| *s != slot);
@@ -86,6 +87,8 @@ impl Hub {
             return;
         };
         let link = client.link;
+        self.traffic
+            .held(client.application, server.lent_at, io.now);
         server.link = NONE;
         if std::mem::take(&mut server.paused) {
             io.out.command(Command::Resume(Peer::Server(link)));
@@ -116,6 +119,9 @@ impl Hub {
             return;
         };
         self.stats.closes[reason as usize] += 1;
+        if matches!(reason, CloseReason::ServerGone | CloseReason::ServerFatal) {
+            self.local(server.pool.key).stats.health.ended_by_server += 1;
+        }
         out.command(Command::CloseServer {
             slot,
             conn: server.conn,
@@ -129,6 +135,10 @@ impl Hub {
         let Some(server) = self.servers.get(slot) else {
             return;
         };
+        if let Some(client) = self.clients.get(server.link) {
+            self.traffic
+                .held(client.application, server.lent_at, io.now);
+        }
         io.pools.closing(io.now, server.pool.key, server.conn);
         self.close_server(slot, reason, io.out);
     }

@@ -222,6 +222,7 @@ fn apply(change: &Change, tag: &[u8], client: &mut Client, server: &mut Server) 
 /// Sets or forgets a parameter on both sides: the client asked, the server did.
 pub(crate) fn set(client: &mut Client, server: &mut Server, name: &str, value: Option<sql::Value>) {
     track(client, server);
+    client.renamed |= name == "application_name";
     if let Some(ext) = client.ext.as_mut() {
         ext.pins.told(Some(name));
     }
@@ -272,6 +273,7 @@ fn change_set(set: &mut Arc<ParamSet>, name: &str, value: Option<sql::Value>) {
 /// RESET ALL leaves roles as they are, DISCARD ALL does not.
 fn reset_all(client: &mut Client, server: &mut Server, roles_stay: bool) {
     track(client, server);
+    client.renamed = true;
     if let Some(ext) = client.ext.as_mut() {
         ext.pins.told(None);
     }
@@ -359,6 +361,7 @@ fn roll_back(client: &mut Client, server: &mut Server) {
 fn back_to(client: &mut Client, server: &mut Server, point: &Point) {
     server.params = Arc::clone(&point.server);
     client.params = Arc::clone(&point.client);
+    client.renamed = true;
     let before = point.pins.as_deref().cloned().unwrap_or_default();
     client.extra().pins.roll_back(before);
 }

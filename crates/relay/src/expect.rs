@@ -28,6 +28,10 @@ pub(crate) enum Purpose {
     Settings,
     /// The monitor session's reading.
     Budget,
+    /// Its measurements: a round trip, what the server does, who blocks there.
+    Probe,
+    Activity,
+    Blockers,
 }
 
 /// Names of the kinds of expected replies, for those who count them.
@@ -198,7 +202,9 @@ impl Expect {
             Expect::LocalClose(_) => 20,
             Expect::CopyEnd => 21,
             Expect::OwnQuery(Purpose::Settings) => 22,
-            Expect::OwnQuery(Purpose::Budget) => 23,
+            Expect::OwnQuery(
+                Purpose::Budget | Purpose::Probe | Purpose::Activity | Purpose::Blockers,
+            ) => 23,
         }
     }
 

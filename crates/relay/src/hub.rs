@@ -6,7 +6,7 @@ use crate::directory::{Directory, PoolInfo, PoolKey};
 use crate::errors::{self, Report, Trouble};
 use crate::large::Large;
 use crate::leases::Watch;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Watched};
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::Interner;
 use crate::pools::Pools;
@@ -16,7 +16,9 @@ use crate::server::{Server, ServerPhase, Transfer};
 use crate::slots::Slots;
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
+use crate::traffic::Traffic;
 use events::{ClientId, CloseReason, ConnId, RefuseReason, Time, WorkerId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,10 +62,12 @@ pub struct Hub {
     pub(crate) large: Large,
     /// The monitor sessions that live here.
     pub(crate) monitors: Vec<Monitor>,
+    pub(crate) watched: BTreeMap<PoolKey, Watched>,
     pub(crate) draining: bool,
     /// Clients below this slot were looked at in this second.
     pub(crate) ticked: u32,
     pub(crate) watch: Watch,
+    pub(crate) traffic: Traffic,
 }
 
 /// Unsent bytes to a peer above which its sender is not read, and the level
@@ -94,9 +98,11 @@ impl Hub {
             spare: Vec::new(),
             large: Large::default(),
             monitors: Vec::new(),
+            watched: BTreeMap::new(),
             draining: false,
             ticked: 0,
             watch: Watch::default(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -369,6 +375,7 @@ impl Hub {
             return None;
         }
         self.stats.handovers += 1;
+        self.name_holder(slot);
         self.servers.remove(slot).map(Transfer)
     }
 

@@ -10,6 +10,7 @@ use crate::params;
 use crate::pools::Pools;
 use crate::requests::{Io, Step};
 use crate::server::ServerPhase;
+use crate::traffic::WAIT_US;
 use events::{ClientId, CloseReason, RefuseReason, Time};
 use pool::Checkout;
 use std::sync::Arc;
@@ -55,6 +56,11 @@ impl Hub {
             slot,
         };
         client.request_at = io.now;
+        let (mut application, renamed) = (client.application, client.renamed);
+        if renamed {
+            application = self.name_client(slot);
+        }
+        self.traffic.arrived(application);
         match io.pools.checkout(io.now, key, id, flow) {
             Checkout::Granted {
                 conn,
@@ -71,27 +77,42 @@ impl Hub {
                 None => Step::Wait,
             },
             Checkout::Queued => {
-                client.phase = Phase::Waiting { notified: false };
+                self.begins_to_wait(slot);
                 Step::Wait
             }
             Checkout::Refused(reason) => {
                 let text = io.pools.failure(key);
-                client.phase = Phase::Waiting { notified: false };
+                self.begins_to_wait(slot);
                 self.refuse_now(slot, reason, Duration::ZERO, text.as_deref(), io)
             }
+        }
+    }
+
+    fn begins_to_wait(&mut self, slot: u32) {
+        if let Some(client) = self.clients.get_mut(slot) {
+            client.phase = Phase::Waiting { notified: false };
         }
     }
 
     /// Links a client and a server connection that the pool lent to it.
     /// True when the client's statements may be sent at once.
     fn attach_client(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) -> bool {
-        let (Some(client), Some(server)) = (
-            self.clients.get_mut(slot),
-            self.servers.get_mut(server_slot),
-        ) else {
+        let Some(client) = self.clients.get_mut(slot) else {
             return false;
         };
+        let waited = io.now.since(client.request_at).as_micros() as u64;
+        let application = client.application;
         client.link = server_slot;
+        if waited > 0 {
+            self.traffic.waited(application, waited);
+            if waited > WAIT_US {
+                self.note_wait(slot, Some(server_slot), io.now, waited);
+            }
+        }
+        let Some(server) = self.servers.get_mut(server_slot) else {
+            return false;
+        };
+        server.holds = application;
         server.link = slot;
         self.leases += 1;
         server.lease = self.leases;
@@ -99,7 +120,6 @@ impl Hub {
         server.half_sent = false;
         server.used = false;
         server.trail.begin();
-        let waited = io.now.since(client.request_at).as_micros() as u64;
         let key = server.pool.key;
         let totals = &mut self.local(key).stats.totals;
         totals.server_assignments += 1;
@@ -314,6 +334,7 @@ impl Hub {
         }
         if !info.take_pin() {
             self.stats.refusals[RefuseReason::PinShare as usize] += 1;
+            self.local(info.key).stats.refused += 1;
             return false;
         }
         client.extra().pinned = Some(info);

@@ -289,7 +289,7 @@ fn lessee<'a>(server: &Server, clients: &'a crate::slots::Slots<Client>) -> Opti
 }
 
 /// The server's state after the last statement, if it has answered.
-fn answered(server: &Server) -> Option<Status> {
+pub(crate) fn answered(server: &Server) -> Option<Status> {
     server.expected.is_empty().then_some(server.status)
 }
 

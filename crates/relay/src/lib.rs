@@ -33,6 +33,7 @@ mod effects;
 mod errors;
 mod expect;
 mod extended;
+pub mod health;
 mod holding;
 mod hub;
 mod large;
@@ -57,9 +58,11 @@ mod slots;
 mod statements;
 pub mod stats;
 mod survey;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
+mod traffic;
 mod trail;
 
 pub use cancel::CancelOutcome;
@@ -71,6 +74,7 @@ pub use directory::{
 pub use expect::KINDS as REPLY_KINDS;
 pub use hub::Hub;
 pub use leases::Reclaim;
+pub use monitor::Watched;
 pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;
 pub use pools::Pools;

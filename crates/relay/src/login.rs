@@ -17,6 +17,7 @@ use crate::hub::Hub;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::ParamSet;
 use crate::requests::Io;
+use crate::tally::NOWHERE;
 use events::{CloseReason, FlowId, Time};
 use std::sync::Arc;
 use wire::back;
@@ -55,6 +56,9 @@ impl Hub {
             paused: false,
             pool: None,
             flow: FlowId(0),
+            application: NOWHERE,
+            source: self.traffic.accepted(&peer.addr),
+            renamed: false,
             params: Arc::default(),
             startup: Arc::default(),
             held: Vec::new(),

@@ -3,6 +3,11 @@
 //!
 //! It is lent to the session for good, so that it is charged like any other. It
 //! belongs to no client: it never waits in a queue and is never lent on.
+//! Between its readings it measures ([`watched`]).
+
+mod watched;
+
+pub use watched::Watched;
 
 use crate::directory::PoolKey;
 use crate::expect::{Expect, Purpose};
@@ -12,6 +17,7 @@ use crate::requests::Io;
 use crate::server::{Capture, ServerPhase};
 use events::{ClientId, CloseReason, ConnId, FlowId};
 use pool::{Checkout, MonitorStep, Reading};
+use watched::Due;
 use wire::front;
 
 /// No client has this slot.
@@ -39,11 +45,15 @@ WHERE usesysid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_us
 AND application_name LIKE 'plimsoll/%' LIMIT 256)";
 
 /// The monitor session of one server, as its worker keeps it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Monitor {
     key: PoolKey,
     slot: u32,
     conn: ConnId,
+    /// The name to state with the next reading, which waits for the end of a
+    /// measurement.
+    ask: Option<String>,
+    due: Due,
 }
 
 impl Hub {
@@ -64,7 +74,13 @@ impl Hub {
         };
         server.phase = ServerPhase::Monitor;
         self.monitors.retain(|m| m.key != key);
-        self.monitors.push(Monitor { key, slot, conn });
+        self.monitors.push(Monitor {
+            key,
+            slot,
+            conn,
+            ask: None,
+            due: Due::default(),
+        });
         self.monitor_turn(key, io);
     }
 
@@ -79,25 +95,45 @@ impl Hub {
         for i in 0..self.monitors.len() {
             if let Some(key) = self.monitors.get(i).map(|m| m.key) {
                 self.monitor_turn(key, io);
+                self.monitor_measure(i, io);
             }
         }
     }
 
     fn monitor_turn(&mut self, key: PoolKey, io: &mut Io<'_>) {
-        let Some(monitor) = self.monitors.iter().find(|m| m.key == key).copied() else {
+        let Some(monitor) = self.monitors.iter_mut().find(|m| m.key == key) else {
             return;
         };
         match io.pools.monitor_step(io.now, key) {
             MonitorStep::Rest => {}
             MonitorStep::Close => {
-                let answers = self.servers.get(monitor.slot);
+                let slot = monitor.slot;
+                let answers = self.servers.get(slot);
                 let reason = match answers.is_some_and(|s| s.expected.is_empty()) {
                     true => CloseReason::ServerIdleTimeout,
                     false => CloseReason::ServerUnresponsive,
                 };
-                self.drop_server(monitor.slot, reason, io);
+                self.drop_server(slot, reason, io);
             }
-            MonitorStep::Ask(name) => self.monitor_ask(monitor.slot, &name, io),
+            MonitorStep::Ask(name) => {
+                monitor.ask = Some(name);
+                self.monitor_go_on(key, io);
+            }
+        }
+    }
+
+    /// Asks what is to be asked, once what was asked before is answered.
+    fn monitor_go_on(&mut self, key: PoolKey, io: &mut Io<'_>) {
+        let Some(monitor) = self.monitors.iter_mut().find(|m| m.key == key) else {
+            return;
+        };
+        let slot = monitor.slot;
+        let busy = |s: &crate::server::Server| !s.expected.is_empty();
+        if self.servers.get(slot).is_none_or(busy) {
+            return;
+        }
+        if let Some(name) = monitor.ask.take() {
+            self.monitor_ask(slot, &name, io);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::errors::{Outage, Report, Trouble};
 use crate::hub::Hub;
 use crate::outbox::Peer;
 use crate::requests::{Io, Step};
+use crate::traffic::WAIT_US;
 use events::{CloseReason, RefuseReason};
 use pool::Plight;
 use std::sync::Arc;
@@ -196,6 +197,14 @@ impl Hub {
             return Step::Closed;
         };
         let login = matches!(client.phase, Phase::Login(_));
+        self.local(info.key).stats.refused += 1;
+        let waited_us = waited.as_micros() as u64;
+        if waited_us > WAIT_US && !login {
+            self.note_wait(slot, None, io.now, waited_us);
+        }
+        let Some(client) = self.clients.get(slot) else {
+            return Step::Closed;
+        };
         let (database, flow) = (Arc::clone(&client.database), client.flow);
         let settings = &self.directory.settings;
         let (style, others) = (settings.error_style, settings.error_detail_full);

@@ -75,6 +75,8 @@ impl Hub {
         let cancels = server.cancels;
         let reset = server.dirty || server.unsure || self.directory.settings.reset_always;
         let held = io.now.since(server.lent_at);
+        self.traffic
+            .held(client.application, server.lent_at, io.now);
         if self.is_notable(held) {
             self.learn_lease(slot, held);
         }

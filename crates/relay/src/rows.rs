@@ -68,6 +68,12 @@ impl Hub {
         }
     }
 
+    /// The processes at the other ends of our server connections.
+    pub fn backends(&self) -> impl Iterator<Item = (PoolKey, u32)> {
+        let up = self.servers.iter().filter(|(_, s)| s.pid != 0);
+        up.map(|(_, s)| (s.pool.key, s.pid as u32))
+    }
+
     /// One row per client.
     pub fn client_rows(&self, now: Time, rows: &mut Vec<ClientRow>) {
         for (_, client) in self.clients.iter() {

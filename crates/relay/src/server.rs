@@ -100,6 +100,10 @@ pub(crate) struct Server {
     pub(crate) lease: u64,
     /// When it was lent.
     pub(crate) lent_at: Time,
+    /// Where the application is counted that holds it, or held it last.
+    pub(crate) holds: u16,
+    /// What that was called, where it was counted on another worker.
+    pub(crate) holder: Option<Arc<str>>,
     /// When bytes last came from it.
     pub(crate) used_at: Time,
     pub(crate) query_at: Time,
@@ -217,5 +221,15 @@ impl Server {
 
     pub(crate) fn is_linked(&self) -> bool {
         self.link != NONE
+    }
+
+    /// It leads over loopback, a unix socket, or to an address of this machine.
+    pub(crate) fn is_near(&self) -> bool {
+        match &*self.addr {
+            (Address::Tcp(there), Address::Tcp(here)) => {
+                there.ip().to_canonical().is_loopback() || there.ip() == here.ip()
+            }
+            _ => true,
+        }
     }
 }

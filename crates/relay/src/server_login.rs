@@ -8,12 +8,14 @@ mod scram;
 use crate::client::NONE;
 use crate::directory::PoolInfo;
 use crate::expect::Expected;
+use crate::health::{self, Code};
 use crate::hub::Hub;
 use crate::outbox::{Command, Outbox, Peer};
 use crate::params::ParamSet;
 use crate::requests::Io;
 use crate::server::{Server, ServerPhase};
 use crate::statements::Prepared;
+use crate::tally::NOWHERE;
 use crate::trail::Trail;
 use events::snapshot::Address;
 use events::{CloseReason, ConnId, Time};
@@ -54,6 +56,8 @@ pub(crate) struct ServerLogin {
     doubts: u8,
     /// What the server said, while the secret is read again.
     doubt: Option<Box<str>>,
+    /// The SQLSTATE of the server's last error.
+    code: Option<Code>,
 }
 
 pub(crate) enum Stage {
@@ -103,6 +107,7 @@ impl Hub {
             rereadable: false,
             doubts: 0,
             doubt: None,
+            code: None,
         };
         let server = Server {
             generation,
@@ -141,6 +146,8 @@ impl Hub {
             opened_at: now,
             lease: 0,
             lent_at: now,
+            holds: NOWHERE,
+            holder: None,
             used_at: now,
             query_at: now,
             xact_at: now,
@@ -168,7 +175,9 @@ impl Hub {
         login.binding = binding.map(Into::into);
         *server.addr = addr;
         server.tls = tls.into();
-        let info = &server.pool;
+        let info = Arc::clone(&server.pool);
+        let near = server.is_near();
+        self.local(info.key).stats.health.near = near;
         let own = [("user", &*info.user), ("database", &*info.server_database)];
         let more = info
             .parameters
@@ -269,6 +278,7 @@ impl Hub {
             b'E' => {
                 let fields = ErrorFields::parse(body).map_err(|_| nonsense())?;
                 let text: Box<str> = fields.message().into();
+                login.code = health::code_of(fields.code());
                 if login.may_be_refused(fields.code()) {
                     login.stage = Stage::Refused;
                     login.refusal = Some(text);
@@ -385,6 +395,7 @@ impl Hub {
         server.used_at = io.now;
         let (key, conn) = (server.pool.key, server.conn);
         server.pool.learn_greeting(&greeting);
+        self.local(key).stats.health.opened += 1;
         self.welcome_waiting(key, io);
         io.pools.opened(io.now, key, conn, slot);
         if io.pools.is_monitor(key) {
@@ -425,9 +436,9 @@ impl Hub {
         let Some(mut server) = self.servers.remove(slot) else {
             return;
         };
-        let (refusal, full) = match &mut server.phase {
-            ServerPhase::Login(login) => (login.refusal.take(), login.full),
-            _ => (None, None),
+        let (refusal, full, code) = match &mut server.phase {
+            ServerPhase::Login(login) => (login.refusal.take(), login.full, login.code),
+            _ => (None, None, None),
         };
         let for_good = for_good || (refusal.is_some() && !refused);
         let refused = refused || refusal.is_some();
@@ -443,6 +454,7 @@ impl Hub {
             CloseReason::ServerConnectFailed
         };
         self.stats.closes[reason as usize] += 1;
+        self.local(key).stats.health.not_up(io.now, reason, code);
         io.out.command(Command::ServerFailed {
             slot,
             conn: server.conn,

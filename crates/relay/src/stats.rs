@@ -1,5 +1,6 @@
 //! Counters of one worker. Plain memory: no lock, no atomic.
 
+use crate::health::Health;
 use events::snapshot::Totals;
 use events::{CloseReason, Histogram, RefuseReason};
 
@@ -16,6 +17,10 @@ pub struct PoolStats {
     pub unpinned: u64,
     /// Texts too long to be read for their effects on the session.
     pub unread: u64,
+    /// Requests refused, at once or after a wait.
+    pub refused: u64,
+    /// How its server treats us.
+    pub health: Health,
 }
 
 /// What a worker counts apart from pools.

@@ -15,6 +15,7 @@ mod parameters;
 mod refusals;
 mod schemas;
 mod sessions;
+mod traffic;
 
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};
 use crate::{Command, Pools, Route, Seeds, ServerAuth, Settings, Stored, Target};

@@ -23,6 +23,7 @@ impl Hub {
     /// Ends what has lasted too long.
     pub fn tick(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
         let mut io = Io { now, pools, out };
+        self.traffic.tick(now);
         self.late_logins(&mut io);
         if self.draining {
             // Those whose request was refused meanwhile.

@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod leases;
 mod limits;
+mod measures;
 mod queue;
 mod reload;
 mod rotation;

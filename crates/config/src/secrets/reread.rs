@@ -95,6 +95,14 @@ pub fn reread(plan: &Plan, source: &dyn Source, asked: &dyn Fn(&SecretRef) -> bo
     if asked(&SecretRef::UserFile) {
         out.users(source);
     }
+    for (role, place, read) in crate::api::again(&mut out.plan, source, asked) {
+        match read {
+            Ok(true) => out.changed.push(format!("{} token", role.word())),
+            Ok(false) => {}
+            Err(errors) => out.refused.push(refusal(place.clone(), &errors)),
+        }
+        out.places.push(place);
+    }
     // Many databases may share one place: it is read once.
     let mut known = BTreeMap::new();
     let places = &mut out.places;

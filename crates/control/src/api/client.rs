@@ -5,11 +5,12 @@ use crate::settings::keeper::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const TIME_MAX: Duration = Duration::from_secs(70);
 #[derive(Debug)]
 pub enum ClientError {
     /// Nobody listens there.
-    Nobody(PathBuf, io::Error),
+    Nobody(String, io::Error),
     /// It listens, and does not answer as it should.
     Broken(String),
     /// It says no.
@@ -32,8 +33,8 @@ pub enum ClientError {
 impl std::fmt::Display for ClientError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ClientError::Nobody(path, error) => {
-                write!(f, "no pooler answers on {}: {error}", path.display())
+            ClientError::Nobody(place, error) => {
+                write!(f, "no pooler answers on {place}: {error}")
             }
             ClientError::Broken(what) => write!(f, "the pooler's answer: {what}"),
             ClientError::Refused(error) => write!(f, "{error}"),
@@ -46,7 +47,29 @@ impl std::error::Error for ClientError {}
 /// A pooler's API. Each question is a connection of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
-    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Socket(PathBuf),
+    Tcp { address: SocketAddr, token: String },
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Socket(path) => path.display().fmt(f),
+            Place::Tcp { address, .. } => write!(f, "http://{address}"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Place {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 type Answer<T> = Result<T, ClientError>;
@@ -54,12 +77,53 @@ type Answer<T> = Result<T, ClientError>;
 impl Client {
     /// The pooler whose socket is there.
     pub fn new(path: impl Into<PathBuf>) -> Client {
-        Client { path: path.into() }
+        Client {
+            place: Place::Socket(path.into()),
+        }
     }
 
-    /// The socket.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The pooler whose API listens at `url`, as `http://127.0.0.1:9931`.
+    ///
+    /// # Errors
+    /// What is wrong with the URL or the token, in one line with what to do.
+    pub fn tcp(url: &str, token: &str) -> Result<Client, String> {
+        let forward = "forward its port (ssh -L 9931:127.0.0.1:9931 HOST) and name that";
+        let place = url.trim_end_matches('/');
+        if place.starts_with("https://") {
+            return Err(format!("{url}: TLS is not spoken here; {forward}"));
+        }
+        let place = place.strip_prefix("http://").unwrap_or(place);
+        let place = match place.strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => place.to_owned(),
+        };
+        let address: SocketAddr = place
+            .parse()
+            .map_err(|_| format!("{url} is no place of an API; write http://127.0.0.1:PORT"))?;
+        if !address.ip().is_loopback() {
+            return Err(format!(
+                "{url}: the token would travel in clear text; {forward}"
+            ));
+        }
+        let token = token.trim();
+        if token.is_empty() || !token.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+            return Err(
+                "there is no token: name its file with --token-file, or set PLIMSOLL_TOKEN"
+                    .to_owned(),
+            );
+        }
+        let token = token.to_owned();
+        Ok(Client {
+            place: Place::Tcp { address, token },
+        })
+    }
+
+    /// How this instance is.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub fn instance(&self) -> Answer<super::InstanceStatus> {
+        self.get("/v1/status")
     }
 
     /// What serves.
@@ -67,7 +131,7 @@ impl Client {
     /// # Errors
     /// Nobody answers.
     pub fn status(&self) -> Answer<Status> {
-        self.ask(Method::GET, "/v1/settings", &())
+        self.get("/v1/settings")
     }
 
     /// The newest versions, so many.
@@ -75,8 +139,7 @@ impl Client {
     /// # Errors
     /// Nobody answers.
     pub fn history(&self, most: u32) -> Answer<Vec<HistoryLine>> {
-        let path = format!("/v1/settings/history?most={most}");
-        self.ask(Method::GET, &path, &())
+        self.get(&format!("/v1/settings/history?most={most}"))
     }
 
     /// One version.
@@ -84,7 +147,7 @@ impl Client {
     /// # Errors
     /// There is none; or nobody answers.
     pub fn version(&self, id: u64) -> Answer<VersionText> {
-        self.ask(Method::GET, &format!("/v1/settings/versions/{id}"), &())
+        self.get(&format!("/v1/settings/versions/{id}"))
     }
 
     /// What a change would do.
@@ -92,7 +155,7 @@ impl Client {
     /// # Errors
     /// The settings have mistakes; or nobody answers.
     pub fn plan(&self, ask: &ApplyAsk) -> Answer<Planned> {
-        self.ask(Method::POST, "/v1/settings/plan", ask)
+        self.post("/v1/settings/plan", ask)
     }
 
     /// Begins a change.
@@ -100,7 +163,7 @@ impl Client {
     /// # Errors
     /// Why it is not begun.
     pub fn apply(&self, ask: &ApplyAsk) -> Answer<Applied> {
-        self.ask(Method::POST, "/v1/settings/apply", ask)
+        self.post("/v1/settings/apply", ask)
     }
 
     /// Begins the way back.
@@ -108,83 +171,132 @@ impl Client {
     /// # Errors
     /// Why it is not begun.
     pub fn rollback(&self, ask: &RollbackAsk) -> Answer<Applied> {
-        self.ask(Method::POST, "/v1/settings/rollback", ask)
+        self.post("/v1/settings/rollback", ask)
     }
 
-    fn ask<Q: Serialize, T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        question: &Q,
-    ) -> Answer<T> {
+    /// What a route answers; `path` with its query.
+    ///
+    /// # Errors
+    /// Nobody answers, or it says no.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Answer<T> {
+        let answer = self.ask(Method::GET, path, Vec::new())?;
+        serde_json::from_slice(&answer).map_err(|e| ClientError::Broken(e.to_string()))
+    }
+
+    /// What a route answers, as it is.
+    ///
+    /// # Errors
+    /// Nobody answers, or it says no.
+    pub fn bytes(&self, path: &str) -> Answer<Bytes> {
+        self.ask(Method::GET, path, Vec::new())
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// Nobody answers, or it says no.
+    pub fn post<Q: Serialize, T: DeserializeOwned>(&self, path: &str, question: &Q) -> Answer<T> {
+        let broken = |e: serde_json::Error| ClientError::Broken(e.to_string());
+        let body = serde_json::to_vec(question).map_err(broken)?;
+        let answer = self.ask(Method::POST, path, body)?;
+        serde_json::from_slice(&answer).map_err(broken)
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> Answer<Bytes> {
         let broken = |what: String| ClientError::Broken(what);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()
             .map_err(|e| broken(e.to_string()))?;
-        let body = serde_json::to_vec(question).map_err(|e| broken(e.to_string()))?;
-        let (good, answer) = runtime.block_on(async {
+        let (status, answer) = runtime.block_on(async {
             match tokio::time::timeout(TIME_MAX, self.exchange(method, path, body)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(broken(format!("none in {} s", TIME_MAX.as_secs()))),
             }
         })?;
-        if good {
-            return serde_json::from_slice(&answer).map_err(|e| broken(e.to_string()));
+        if status.is_success() {
+            return Ok(answer);
         }
         match serde_json::from_slice(&answer) {
             Ok(error) => Err(ClientError::Refused(error)),
-            Err(_) => Err(broken(
-                "it is not understood; is it another version?".to_owned(),
-            )),
-        }
-    }
-
-    /// Settings, perhaps with a password, go only to root, to ourselves, or to who
-    /// owns the socket's directory alone.
-    fn trust(&self, socket: &tokio::net::UnixStream) -> Answer<()> {
-        use std::os::unix::fs::MetadataExt;
-        let own = rustix::process::geteuid().as_raw();
-        let peer = socket.peer_cred().map(|peer| peer.uid());
-        let directory = self.path.parent().and_then(|dir| dir.metadata().ok());
-        let owner = directory.filter(|d| d.mode() & 0o022 == 0).map(|d| d.uid());
-        match peer {
-            Ok(uid) if uid == 0 || uid == own || Some(uid) == owner => Ok(()),
-            _ => Err(ClientError::Broken(format!(
-                "{} belongs to another user, in a directory that others may write: it is not trusted",
-                self.path.display()
+            Err(_) => Err(broken(format!(
+                "{status}, and no reason that is understood; is it another version, or no pooler?"
             ))),
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Answer<(bool, Bytes)> {
-        let nobody = |error| ClientError::Nobody(self.path.clone(), error);
-        let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
-        let socket = tokio::net::UnixStream::connect(&self.path)
-            .await
-            .map_err(nobody)?;
-        self.trust(&socket)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
-            .await
-            .map_err(broken)?;
-        let driven = tokio::spawn(connection);
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Answer<(StatusCode, Bytes)> {
+        let nobody = |error| ClientError::Nobody(self.place.to_string(), error);
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "plimsoll")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|e| ClientError::Broken(e.to_string()))?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let good = response.status().is_success();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-        let body = body
-            .collect()
-            .await
-            .map_err(|e| ClientError::Broken(e.to_string()))?;
-        drop(sender);
-        let _ = driven.await;
-        Ok((good, body.to_bytes()))
+            .header("content-type", "application/json");
+        match &self.place {
+            Place::Socket(path) => {
+                let socket = tokio::net::UnixStream::connect(path)
+                    .await
+                    .map_err(nobody)?;
+                trust(path, &socket)?;
+                let request = request.header("host", "localhost");
+                sent(socket, request.body(Full::new(body.into()))).await
+            }
+            Place::Tcp { address, token } => {
+                let socket = tokio::net::TcpStream::connect(address)
+                    .await
+                    .map_err(nobody)?;
+                let request = request
+                    .header("host", address.to_string())
+                    .header("authorization", format!("Bearer {token}"));
+                sent(socket, request.body(Full::new(body.into()))).await
+            }
+        }
     }
+}
+
+/// Settings, perhaps with a password, go only to root, to ourselves, or to who
+/// owns the socket's directory alone.
+fn trust(path: &Path, socket: &tokio::net::UnixStream) -> Answer<()> {
+    use std::os::unix::fs::MetadataExt;
+    let own = rustix::process::geteuid().as_raw();
+    let peer = socket.peer_cred().map(|peer| peer.uid());
+    let directory = path.parent().and_then(|dir| dir.metadata().ok());
+    let owner = directory.filter(|d| d.mode() & 0o022 == 0).map(|d| d.uid());
+    match peer {
+        Ok(uid) if uid == 0 || uid == own || Some(uid) == owner => Ok(()),
+        _ => Err(ClientError::Broken(format!(
+            "{} belongs to another user, in a directory that others may write: it is not trusted",
+            path.display()
+        ))),
+    }
+}
+
+async fn sent<S>(
+    socket: S,
+    request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+) -> Answer<(StatusCode, Bytes)>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
+    let request = request.map_err(|e| ClientError::Broken(e.to_string()))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
+        .await
+        .map_err(broken)?;
+    let driven = tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+    let body = body
+        .collect()
+        .await
+        .map_err(|e| ClientError::Broken(e.to_string()))?;
+    drop(sender);
+    let _ = driven.await;
+    Ok((status, body.to_bytes()))
 }

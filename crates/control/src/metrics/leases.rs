@@ -3,8 +3,9 @@
 //! Applications are named by clients, so only those with most leases or most
 //! reclaims have series of their own; the rest are summed as `other`.
 
+use super::OTHER;
 use super::encode::{Encoder, Unit};
-use super::{OTHER, Pools};
+use super::views::Views;
 use events::snapshot::Snapshot;
 use events::{GuardMode, LeaseRow, ReclaimReason, Time};
 use std::collections::BTreeMap;
@@ -32,22 +33,21 @@ const CONDITIONS: [Condition; 3] = [
 
 type Name<'a> = (&'a str, &'a str);
 
-pub(super) fn families(e: &mut Encoder, snapshot: &Snapshot, pools: &Pools<'_>) {
+pub(super) fn families(e: &mut Encoder, snapshot: &Snapshot, views: &Views<'_>) {
+    // Both families of pools here have up to six series for each.
+    let pools = views.fit("plimsoll_pool_leases", CONDITIONS.len());
+    views.fit("plimsoll_pool_leases_older", AGES.len());
     let mut by_pool: BTreeMap<Name<'_>, Vec<&LeaseRow>> =
         pools.iter().map(|(name, _)| (*name, Vec::new())).collect();
     for lease in &snapshot.leases {
         let Some(row) = snapshot.pools.get(lease.pool as usize) else {
             continue;
         };
-        let name = (row.database.as_str(), row.user.as_str());
-        let name = match by_pool.contains_key(&name) {
-            true => name,
-            false => (OTHER, OTHER),
-        };
+        let name = Views::name_in(pools, (row.database.as_str(), row.user.as_str()));
         by_pool.entry(name).or_default().push(lease);
     }
     of_pools(e, snapshot.at, &by_pool);
-    reclaims(e, pools);
+    reclaims(e, views);
     applications(e, snapshot);
 }
 
@@ -82,7 +82,8 @@ fn of_pools(e: &mut Encoder, now: Time, by_pool: &BTreeMap<Name<'_>, Vec<&LeaseR
     }
 }
 
-fn reclaims(e: &mut Encoder, pools: &Pools<'_>) {
+fn reclaims(e: &mut Encoder, views: &Views<'_>) {
+    let pools = views.fit("plimsoll_pool_reclaims", 2 * ReclaimReason::COUNT);
     let mut family = e.counters(
         "plimsoll_pool_reclaims",
         Unit::None,
@@ -104,6 +105,7 @@ fn reclaims(e: &mut Encoder, pools: &Pools<'_>) {
             }
         }
     }
+    let pools = views.fit("plimsoll_pool_suspicions_retracted", 1);
     let mut family = e.counters(
         "plimsoll_pool_suspicions_retracted",
         Unit::None,

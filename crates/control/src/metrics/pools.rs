@@ -1,7 +1,7 @@
 //! The families that have one row per pool: ours, and OpenTelemetry's names for the same facts.
 
-use super::Pools;
 use super::encode::{Encoder, Label, Unit, Value};
+use super::views::{OF_HISTOGRAM, Views};
 use events::snapshot::{PoolRow, Snapshot};
 use events::{Histogram, RefuseReason, SizeReason};
 
@@ -35,7 +35,8 @@ const GAUGES: [Figure; 4] = [
     ),
 ];
 
-pub(super) fn gauges(e: &mut Encoder, pools: &Pools<'_>) {
+pub(super) fn gauges(e: &mut Encoder, views: &Views<'_>) {
+    let pools = views.fit("plimsoll_pool_info", 1);
     let mut family = e.gauges(
         "plimsoll_pool_info",
         Unit::None,
@@ -53,8 +54,9 @@ pub(super) fn gauges(e: &mut Encoder, pools: &Pools<'_>) {
             1u64,
         );
     }
-    states(e, pools);
+    states(e, views);
     for (family, unit, help, figure) in GAUGES {
+        let pools = views.fit(family, 1);
         let mut family = e.gauges(family, unit, help);
         for (name, row) in pools {
             family.add(&pool_labels(*name), figure(row));
@@ -63,7 +65,7 @@ pub(super) fn gauges(e: &mut Encoder, pools: &Pools<'_>) {
 }
 
 /// Clients and server connections by state.
-fn states(e: &mut Encoder, pools: &Pools<'_>) {
+fn states(e: &mut Encoder, views: &Views<'_>) {
     type States = [(&'static str, fn(&PoolRow) -> u32)];
     const CLIENTS: &States = &[
         ("active", |p| p.cl_active),
@@ -91,6 +93,7 @@ fn states(e: &mut Encoder, pools: &Pools<'_>) {
             SERVERS,
         ),
     ] {
+        let pools = views.fit(family, states.len());
         let mut family = e.gauges(family, Unit::None, help);
         for (name, row) in pools {
             let [database, user] = pool_labels(*name);
@@ -170,8 +173,9 @@ const COUNTERS: [Figure; 11] = [
     ),
 ];
 
-pub(super) fn counters(e: &mut Encoder, pools: &Pools<'_>) {
+pub(super) fn counters(e: &mut Encoder, views: &Views<'_>) {
     for (family, unit, help, figure) in COUNTERS {
+        let pools = views.fit(family, 1);
         let mut family = e.counters(family, unit, help);
         for (name, row) in pools {
             family.add(&pool_labels(*name), figure(row));
@@ -180,7 +184,8 @@ pub(super) fn counters(e: &mut Encoder, pools: &Pools<'_>) {
 }
 
 /// Changes of automatic sizes; pools of a fixed size have no series.
-pub(super) fn sizing(e: &mut Encoder, pools: &Pools<'_>) {
+pub(super) fn sizing(e: &mut Encoder, views: &Views<'_>) {
+    let pools = views.fit("plimsoll_pool_size_changes", SizeReason::COUNT);
     let mut family = e.counters(
         "plimsoll_pool_size_changes",
         Unit::None,
@@ -195,7 +200,7 @@ pub(super) fn sizing(e: &mut Encoder, pools: &Pools<'_>) {
     }
 }
 
-pub(super) fn histograms(e: &mut Encoder, pools: &Pools<'_>) {
+pub(super) fn histograms(e: &mut Encoder, views: &Views<'_>) {
     type Figure = (&'static str, &'static str, fn(&PoolRow) -> &Histogram);
     const FIGURES: [Figure; 3] = [
         (
@@ -215,6 +220,7 @@ pub(super) fn histograms(e: &mut Encoder, pools: &Pools<'_>) {
         ),
     ];
     for (family, help, figure) in FIGURES {
+        let pools = views.fit(family, OF_HISTOGRAM);
         let mut family = e.histograms(family, help);
         for (name, row) in pools {
             family.add(&pool_labels(*name), figure(row));
@@ -224,45 +230,42 @@ pub(super) fn histograms(e: &mut Encoder, pools: &Pools<'_>) {
 
 /// The same facts under OpenTelemetry's names for database client pools, for
 /// dashboards that already know them. What is not measured is left out.
-pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, pools: &Pools<'_>) {
+pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views<'_>) {
     const POOL: &str = "db_client_connection_pool_name";
     const STATE: &str = "db_client_connection_state";
     // The pool's name joins two names that may hold a slash: database and user keep the series apart.
-    let names: Vec<String> = pools
-        .iter()
-        .map(|((database, user), _)| format!("{database}/{user}"))
-        .collect();
-    let labels = |i: usize| {
-        let [database, user] = pool_labels(pools[i].0);
-        [(POOL, names[i].as_str()), database, user]
-    };
-
-    let mut family = e.gauges(
-        "db_client_connection_count",
-        Unit::None,
-        "Server connections, by state.",
-    );
-    for (i, (_, row)) in pools.iter().enumerate() {
-        let [pool, database, user] = labels(i);
+    let name = |(database, user): (&str, &str)| format!("{database}/{user}");
+    const COUNT: &str = "db_client_connection_count";
+    let pools = views.fit(COUNT, 2);
+    let mut family = e.gauges(COUNT, Unit::None, "Server connections, by state.");
+    for (pool, row) in pools {
+        let ([database, user], name) = (pool_labels(*pool), name(*pool));
         let used = row.sv_active + row.sv_being_canceled + row.sv_tested;
-        family.add(&[pool, (STATE, "idle"), database, user], row.sv_idle);
-        family.add(&[pool, (STATE, "used"), database, user], used);
+        let labels = |state| [(POOL, name.as_str()), (STATE, state), database, user];
+        family.add(&labels("idle"), row.sv_idle);
+        family.add(&labels("used"), used);
     }
-    let mut family = e.gauges(
-        "db_client_connection_max",
-        Unit::None,
-        "Most server connections that the pool may hold.",
-    );
-    for (i, (_, row)) in pools.iter().enumerate() {
-        family.add(&labels(i), row.size);
-    }
-    let mut family = e.gauges(
-        "db_client_connection_pending_requests",
-        Unit::None,
-        "Clients that wait for a server connection.",
-    );
-    for (i, (_, row)) in pools.iter().enumerate() {
-        family.add(&labels(i), row.cl_waiting);
+    const GAUGES: [Figure; 2] = [
+        (
+            "db_client_connection_max",
+            Unit::None,
+            "Most server connections that the pool may hold.",
+            |p| p.size.into(),
+        ),
+        (
+            "db_client_connection_pending_requests",
+            Unit::None,
+            "Clients that wait for a server connection.",
+            |p| p.cl_waiting.into(),
+        ),
+    ];
+    for (family, unit, help, figure) in GAUGES {
+        let pools = views.fit(family, 1);
+        let mut family = e.gauges(family, unit, help);
+        for (pool, row) in pools {
+            let ([database, user], name) = (pool_labels(*pool), name(*pool));
+            family.add(&[(POOL, &name), database, user], figure(row));
+        }
     }
     e.counters(
         "db_client_connection_timeouts",
@@ -270,19 +273,26 @@ pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, pools: &Pools
         "Clients that waited for a connection beyond their deadline, in all pools.",
     )
     .add(&[], snapshot.refused(RefuseReason::WaitTimeout));
-    let mut family = e.histograms(
-        "db_client_connection_wait_time_seconds",
-        "Time to obtain a connection from the pool.",
-    );
-    for (i, (_, row)) in pools.iter().enumerate() {
-        family.add(&labels(i), &row.wait);
-    }
-    let mut family = e.histograms(
-        "db_client_connection_use_time_seconds",
-        "Time from borrowing a connection to returning it.",
-    );
-    for (i, (_, row)) in pools.iter().enumerate() {
-        family.add(&labels(i), &row.hold);
+    type Times = (&'static str, &'static str, fn(&PoolRow) -> &Histogram);
+    const TIMES: [Times; 2] = [
+        (
+            "db_client_connection_wait_time_seconds",
+            "Time to obtain a connection from the pool.",
+            |p| &p.wait,
+        ),
+        (
+            "db_client_connection_use_time_seconds",
+            "Time from borrowing a connection to returning it.",
+            |p| &p.hold,
+        ),
+    ];
+    for (family, help, figure) in TIMES {
+        let pools = views.fit(family, OF_HISTOGRAM);
+        let mut family = e.histograms(family, help);
+        for (pool, row) in pools {
+            let ([database, user], name) = (pool_labels(*pool), name(*pool));
+            family.add(&[(POOL, &name), database, user], figure(row));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use events::sizing::SizingRow;
 use events::snapshot::{Address, CertificateRow, SecretFigures};
 use events::{LeaseRow, LeaseState};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -167,6 +167,14 @@ fn facts() -> Facts<'static> {
         figures.ended(State::RolledBack(Why::Hurts));
         figures
     });
+    static API: std::sync::LazyLock<crate::api::Figures> = std::sync::LazyLock::new(|| {
+        let figures = crate::api::Figures::default();
+        figures.answered(200);
+        figures.answered(401);
+        figures.refuse(crate::api::Refused::Token);
+        figures
+    });
+    let api = &*API;
     let process = Process {
         cpu_us: Some(1_230_000),
         resident_bytes: Some(4096),
@@ -180,6 +188,7 @@ fn facts() -> Facts<'static> {
         process,
         log_lines_dropped: 6,
         settings: Some(settings),
+        api: Some(api),
     }
 }
 
@@ -272,7 +281,7 @@ fn pools_beyond_the_limit_are_summed_not_lost() {
         (3, 30, 3, 4)
     );
 
-    let rows: Vec<PoolRow> = (0..POOLS_MAX + 9).map(row).collect();
+    let rows: Vec<PoolRow> = (0..SERIES_MAX + 9).map(row).collect();
     let text = render(
         &Snapshot {
             pools: rows,
@@ -283,7 +292,38 @@ fn pools_beyond_the_limit_are_summed_not_lost() {
     );
     assert!(text.contains("\nplimsoll_pools_folded 9\n"));
     assert!(text.contains("plimsoll_pool_queries_total{database=\"other\",user=\"other\"} 90\n"));
-    assert_eq!(text.matches("\nplimsoll_pool_size{").count(), POOLS_MAX + 1);
+    assert_eq!(
+        text.matches("\nplimsoll_pool_size{").count(),
+        SERIES_MAX + 1
+    );
+    assert!(text.contains("\nplimsoll_family_series_folded{family=\"plimsoll_pool_size\"} 9\n"));
+}
+
+#[test]
+fn no_family_has_more_series_than_the_limit() {
+    let row = |i: usize| PoolRow {
+        database: format!("d{i}"),
+        user: "u".into(),
+        ..PoolRow::default()
+    };
+    let snapshot = Snapshot {
+        pools: (0..3 * SERIES_MAX).map(row).collect(),
+        ..Snapshot::default()
+    };
+    let text = render(&snapshot, &facts(), Format::OpenMetrics);
+    let mut families: BTreeMap<String, usize> = BTreeMap::new();
+    let mut family = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("# TYPE ") {
+            Some(rest) => family = rest.split(' ').next().unwrap_or_default().to_owned(),
+            None if line.starts_with('#') => {}
+            None => *families.entry(family.clone()).or_default() += 1,
+        }
+    }
+    // One pool more than the limit: the sum of the others.
+    let worst = families.iter().max_by_key(|(_, n)| **n).expect("families");
+    assert!(*worst.1 <= SERIES_MAX + 24, "{worst:?}");
+    assert!(text.contains("database=\"other\",user=\"other\",le=\"+Inf\""));
 }
 
 #[test]

@@ -2,7 +2,14 @@
 //! and how changes ended.
 
 use config::rollout::{State, Why};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// News that nobody has taken.
+const NEWS_MAX: usize = 256;
+/// Settings named in one piece of news.
+const NAMED_MAX: usize = 8;
 
 /// Written by the keeper, read at each scrape.
 #[derive(Debug, Default)]
@@ -18,6 +25,19 @@ pub struct Figures {
     applied: AtomicU64,
     rolled_back: [AtomicU64; Why::ALL.len()],
     refused: [AtomicU64; Why::ALL.len()],
+    /// Pushed by the keeper, taken by the thread that measures.
+    news: Mutex<VecDeque<News>>,
+}
+
+/// Other values serve.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct News {
+    /// Which, from what to what. No secret.
+    pub text: String,
+    /// Who asked for it, where that is known.
+    pub actor: String,
+    /// It is a way back.
+    pub rolled_back: bool,
 }
 
 /// Changes that ended so, and why.
@@ -43,6 +63,57 @@ impl Figures {
         if let Some(count) = count {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Other values serve now.
+    pub(crate) fn serves(
+        &self,
+        version: u64,
+        changes: &[config::Change],
+        actor: &str,
+        rolled_back: bool,
+    ) {
+        if changes.is_empty() {
+            return;
+        }
+        let shown = changes.iter().take(NAMED_MAX);
+        let mut parts: Vec<String> = shown
+            .map(|c| format!("{}: {} → {}", c.key, word(&c.old), word(&c.new)))
+            .collect();
+        if let Some(more) = changes
+            .len()
+            .checked_sub(NAMED_MAX)
+            .filter(|more| *more > 0)
+        {
+            parts.push(format!("{more} more"));
+        }
+        let mut text = parts.join(", ");
+        if version > 0 {
+            text = format!("version {version}: {text}");
+        }
+        self.tell(text, actor, rolled_back);
+    }
+
+    /// A person SET one value for a while.
+    pub(crate) fn was_set(&self, line: &str, actor: &str) {
+        self.tell(format!("SET {line}"), actor, false);
+    }
+
+    fn tell(&self, text: String, actor: &str, rolled_back: bool) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.push_back(News {
+            text,
+            actor: actor.to_owned(),
+            rolled_back,
+        });
+        let over = news.len().saturating_sub(NEWS_MAX);
+        news.drain(..over);
+    }
+
+    /// What came since the last call.
+    pub fn take_news(&self) -> Vec<News> {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.drain(..).collect()
     }
 
     /// The version that serves.
@@ -82,4 +153,8 @@ impl Figures {
         }
         all
     }
+}
+
+fn word(value: &str) -> &str {
+    if value.is_empty() { "none" } else { value }
 }

@@ -246,7 +246,7 @@ impl PoolPast {
         minute.span_s = span_ms / 1e3;
         minute.used = used / span_ms;
         minute.returned = minute.hold_us as f64 / (span_ms * 1_000.0);
-        if self.ended % 60 == 0 {
+        if self.ended.is_multiple_of(60) {
             self.hours.push_back((0, 0));
         }
         self.ended = self.ended.saturating_add(1);

@@ -1,10 +1,11 @@
 //! What changed, and when: the lines across every chart.
 
 use super::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One change or event worth a line across every chart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Marker {
     /// UTC, milliseconds since 1970.
     pub at_ms: i64,
@@ -21,7 +22,18 @@ pub struct Marker {
 
 /// The kinds of changes.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum MarkerKind {
@@ -54,6 +66,28 @@ pub enum MarkerKind {
 }
 
 impl MarkerKind {
+    /// Every kind.
+    pub const ALL: [MarkerKind; 12] = [
+        MarkerKind::Settings,
+        MarkerKind::RolledBack,
+        MarkerKind::Drift,
+        MarkerKind::Release,
+        MarkerKind::Started,
+        MarkerKind::Guard,
+        MarkerKind::Secret,
+        MarkerKind::Server,
+        MarkerKind::Line,
+        MarkerKind::Action,
+        MarkerKind::Alert,
+        MarkerKind::Other,
+    ];
+
+    /// The kind with this word; [`MarkerKind::Other`] for one that is not known.
+    pub fn of_label(label: &str) -> MarkerKind {
+        let found = MarkerKind::ALL.into_iter().find(|k| k.label() == label);
+        found.unwrap_or_default()
+    }
+
     /// The word in reports and on pages.
     pub const fn label(self) -> &'static str {
         match self {

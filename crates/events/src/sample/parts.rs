@@ -1,10 +1,11 @@
 //! The rows of a sample.
 
 use super::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A number that was looked at now and then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Gauge {
     /// The least that was seen.
@@ -41,7 +42,7 @@ impl Gauge {
 }
 
 /// Durations that ended within the span.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Times {
     /// How many.
@@ -66,7 +67,7 @@ impl Times {
 }
 
 /// One pool over the span.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PoolSample {
     /// The database as clients know it.
@@ -114,7 +115,7 @@ pub struct PoolSample {
 }
 
 /// One application in one pool over the span.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApplicationSample {
     /// The database of its pool.
@@ -148,7 +149,7 @@ pub struct ApplicationSample {
 }
 
 /// One client address over the span.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SourceSample {
     /// The address without its port, or "unix".
@@ -164,7 +165,7 @@ pub struct SourceSample {
 }
 
 /// All clients over the span.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ClientsSample {
     /// Client connections.
@@ -184,7 +185,7 @@ pub struct ClientsSample {
 }
 
 /// What the system says of sockets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TcpSample {
     /// Sockets that were looked at; 0: nothing is known.
@@ -202,7 +203,7 @@ pub struct TcpSample {
 }
 
 /// One database server over the span.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerSample {
     /// `host:port` or a socket's path.
@@ -235,7 +236,7 @@ pub struct ServerSample {
 }
 
 /// The line of one server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LineSample {
     /// "known", "unknown", "asking", "stale", "shrunk" or "resting".
@@ -259,7 +260,7 @@ pub struct LineSample {
 }
 
 /// What the server's activity view says; sampled every few seconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServerActivity {
     /// How old the reading is, milliseconds.
@@ -305,7 +306,7 @@ impl ServerActivity {
 }
 
 /// A backend that others wait for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Blocker {
     /// Its process at the server.
@@ -321,7 +322,7 @@ pub struct Blocker {
 }
 
 /// The machine that Plimsoll runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HostSample {
     /// Processor time of all processes, per mille of all cores; `None` where not known.
@@ -337,7 +338,7 @@ pub struct HostSample {
 }
 
 /// A wait worth a look, with who held the connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct WaitSample {
     /// The database of its pool.

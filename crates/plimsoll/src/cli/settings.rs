@@ -17,6 +17,17 @@ pub struct PoolerArgs {
         hide_env_values = true
     )]
     pub socket: Option<PathBuf>,
+    /// The pooler's API on TCP, as http://127.0.0.1:9931, with a token
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PLIMSOLL_API",
+        conflicts_with_all = ["socket", "state"]
+    )]
+    pub api: Option<String>,
+    /// The file with the token for it; without it PLIMSOLL_TOKEN holds the token
+    #[arg(long, value_name = "FILE", requires = "api")]
+    pub token_file: Option<PathBuf>,
     /// The pooler's state directory
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod demo;
+mod diagnosis;
 mod export;
 mod guard;
 mod guards;
@@ -34,6 +35,9 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::History(args) => settings::history(&args),
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
+        Command::Diagnose(args) => diagnosis::diagnose(&args),
+        Command::Bundle(args) => diagnosis::bundle(&args),
+        Command::Mark(args) => diagnosis::mark(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),

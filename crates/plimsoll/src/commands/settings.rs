@@ -5,7 +5,7 @@ mod show;
 mod whereabouts;
 
 pub(super) use show::moment;
-pub(super) use whereabouts::actor;
+pub(super) use whereabouts::{actor, pooler};
 
 use super::print;
 use crate::cli::{ApplyArgs, HistoryArgs, LogFormat, PlanArgs, RollbackArgs, StatusArgs};

@@ -1,6 +1,7 @@
 //! Figures of all workers and pools, put together when somebody asks.
 
 use super::Handle;
+use super::measures::Measures;
 use crate::mail::{Mail, Report};
 use crate::registry::Place;
 use crate::sizing;
@@ -88,9 +89,19 @@ impl Handle {
             found.push(report);
         }
         found.sort_by_key(|r| r.worker);
-        for report in found {
-            merge(&mut snapshot, report);
+        let (mut measures, mut health) = (Measures::default(), Vec::new());
+        for mut report in found {
+            for (key, stats) in &mut report.pools {
+                health.push((*key, std::mem::take(&mut stats.health)));
+            }
+            merge(&mut snapshot, report, &mut measures);
         }
+        for (key, seen) in &health {
+            if let Some(pool) = snapshot.pools.get_mut(key.0 as usize) {
+                pool.opened += seen.opened;
+            }
+        }
+        measures.fill(&mut snapshot, &places, &self.upstreams(), &health);
         suspect(&mut snapshot, &places);
         common.read().budgets(now, &mut snapshot);
         snapshot
@@ -186,7 +197,8 @@ fn pool_row(place: &Place, now: events::Time, detail: bool) -> PoolRow {
     row
 }
 
-fn merge(snapshot: &mut Snapshot, report: Report) {
+fn merge(snapshot: &mut Snapshot, report: Report, measures: &mut Measures) {
+    measures.add(report.measured);
     let row = |snapshot: &mut Snapshot, key: PoolKey, f: &mut dyn FnMut(&mut PoolRow)| {
         if let Some(pool) = snapshot.pools.get_mut(key.0 as usize) {
             f(pool);
@@ -196,6 +208,7 @@ fn merge(snapshot: &mut Snapshot, report: Report) {
         row(snapshot, *key, &mut |pool| {
             pool.totals.add(&stats.totals);
             pool.service.merge(&stats.service);
+            pool.refused += stats.refused;
         });
     }
     for (key, counts) in &report.counts {

@@ -64,7 +64,7 @@ impl Worker {
             .sum();
         let limit = self.common.read().plan.max_client_conn;
         if all >= limit.saturating_add(OVER_LIMIT_MAX) {
-            return self.turn_away(stream);
+            return self.turn_away(stream, &addr);
         }
         let over = all >= limit;
         let mine = self.mailbox.clients.load(Ordering::Relaxed);
@@ -98,7 +98,8 @@ impl Worker {
     }
 
     /// Too many clients: says so and closes.
-    fn turn_away(&mut self, stream: Stream) {
+    fn turn_away(&mut self, stream: Stream, addr: &Address) {
+        self.hub.turned_away(addr);
         let report = self.hub.too_many_clients();
         let mut conn = Conn::new(stream);
         let _ = conn.write(&report);

@@ -1,7 +1,7 @@
 //! What other threads ask of the worker.
 
 use super::Worker;
-use crate::mail::{Mail, Report, Target};
+use crate::mail::{Mail, Measured, Report, Target};
 use events::snapshot::WorkerRow;
 use std::sync::mpsc::Sender;
 
@@ -95,6 +95,18 @@ impl Worker {
         }
     }
 
+    fn measured(&self) -> Measured {
+        Measured {
+            applications: self.hub.application_rows(self.now),
+            sources: self.hub.source_rows(),
+            waits: self.hub.wait_exemplars(self.now),
+            watched: self.hub.watched(),
+            pids: self.hub.backends().collect(),
+            clients_tcp: self.tcp.clients.clone(),
+            servers_tcp: self.tcp.servers.clone(),
+        }
+    }
+
     fn report(&mut self, detail: bool, to: &Sender<Report>) {
         let (clients, servers) = self.hub.counts();
         let mut report = Report {
@@ -115,6 +127,7 @@ impl Worker {
             clients: Vec::new(),
             servers: Vec::new(),
             leases: Vec::new(),
+            measured: self.measured(),
         };
         self.hub.lease_rows(detail, &mut report.leases);
         self.hub

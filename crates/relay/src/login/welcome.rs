@@ -96,6 +96,7 @@ impl Hub {
         let greeting = info.and_then(|p| p.greeting()).unwrap_or_default();
         self.local(key).stats.totals.client_logins += 1;
         self.stats.logins += 1;
+        self.count_login(slot);
         let Some(client) = self.clients.get_mut(slot) else {
             return;
         };

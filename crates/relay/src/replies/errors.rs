@@ -4,6 +4,7 @@ use super::{After, Message, Turn};
 use crate::client::Client;
 use crate::errors::Report;
 use crate::expect::Expect;
+use crate::health;
 use crate::server::Server;
 use events::CloseReason;
 use wire::back::ErrorFields;
@@ -17,6 +18,9 @@ impl Turn<'_> {
             .is_some_and(|f| matches!(f.severity(), "FATAL" | "PANIC"))
         {
             self.server.doomed.get_or_insert(CloseReason::ServerFatal);
+            if let Some(code) = health::code_of(code) {
+                self.local.stats.health.failed_with(self.now, code);
+            }
             let own = matches!(self.server.expected.front(), Some(Expect::OwnQuery(_)));
             self.deliver(m, own);
             return After::Fatal;
@@ -79,13 +83,12 @@ impl Turn<'_> {
                 self.server.expected.front(),
                 Some(Expect::Bind | Expect::BindOld(_) | Expect::Describe)
             );
-        if in_vain(code)
-            && !matches!(
-                self.server.expected.front(),
-                Some(Expect::OwnQuery(_) | Expect::OwnSync)
-            )
-        {
-            self.local.stats.in_vain += 1;
+        if !matches!(
+            self.server.expected.front(),
+            Some(Expect::OwnQuery(_) | Expect::OwnSync)
+        ) {
+            self.local.stats.health.errors.count(code);
+            self.local.stats.in_vain += u64::from(in_vain(code));
         }
         (mismatch, unseen)
     }

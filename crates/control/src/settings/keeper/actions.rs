@@ -162,7 +162,9 @@ impl Keeper {
     fn serve(&mut self, version: u64, plan: &Plan) {
         // A rotation may have come since the plan was read.
         let mut plan = plan.clone();
-        config::renew(&mut plan, &self.data.plan(), &*self.options.secrets);
+        let before = self.data.plan();
+        config::renew(&mut plan, &before, &*self.options.secrets);
+        let changes = config::diff(&before, &plan);
         let (input, note) = match self.data.adopt(plan) {
             Ok(notes) => {
                 self.notes.clone_from(&notes);
@@ -172,6 +174,9 @@ impl Keeper {
         };
         let open = self.driver.open();
         let back = open.is_some_and(|o| matches!(o.state, State::Reverting(_)));
+        if input == Input::Serves {
+            self.figures.serves(version, &changes, "", back);
+        }
         if back && input == Input::ServeFailed {
             tracing::error!(
                 error = note,

@@ -352,6 +352,7 @@ impl Keeper {
     fn was_set(&mut self, key: &str, value: &str, actor: &str) {
         self.driver.overlay(key, value);
         let line = format!("{key} = {value}");
+        self.figures.was_set(&line, actor);
         let new = NewVersion {
             hash: &self.current.hash,
             origin: Origin::Set,

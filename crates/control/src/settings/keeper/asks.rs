@@ -4,6 +4,7 @@
 use crate::settings::store::{Store, StoreError, VersionRow, state_words};
 use config::Errors;
 use config::rollout::Refusal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -27,7 +28,9 @@ pub enum Ask {
 }
 
 /// New settings.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+// A mistyped `dry_run` must not be an order.
+#[serde(deny_unknown_fields)]
 pub struct ApplyAsk {
     /// The main file's text; none: as the settings file is on the disk now.
     pub text: Option<String>,
@@ -46,7 +49,8 @@ pub struct ApplyAsk {
 }
 
 /// The way back.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RollbackAsk {
     /// To which version; none: the open change is taken back, else the version
     /// before the current one.
@@ -60,7 +64,7 @@ pub struct RollbackAsk {
 }
 
 /// A change was begun.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     /// The version that shall serve; the one that serves again after the way
     /// back from an open change.
@@ -70,7 +74,7 @@ pub struct Applied {
 }
 
 /// One setting that changes.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeLine {
     /// The setting.
     pub key: String,
@@ -85,7 +89,7 @@ pub struct ChangeLine {
 }
 
 /// What a change would do.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// The version that serves.
     pub current: u64,
@@ -108,7 +112,8 @@ pub struct Planned {
 }
 
 /// What serves.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SettingsStatus")]
 pub struct Status {
     /// The version.
     pub version: u64,
@@ -133,7 +138,7 @@ pub struct Status {
 }
 
 /// One version in the history.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryLine {
     /// Its number.
     pub version: u64,
@@ -164,7 +169,7 @@ pub struct HistoryLine {
 }
 
 /// One version in full.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct VersionText {
     /// The line of the history.
     pub line: HistoryLine,
@@ -175,7 +180,8 @@ pub struct VersionText {
 }
 
 /// Why something asked for is not done.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Error")]
 pub struct AskError {
     /// "mistakes", "same", "busy", "unknown_version", "refused" or "history".
     pub kind: String,

@@ -33,13 +33,31 @@ impl Source for Unread {
     }
 
     fn env(&self, _: &str) -> Option<String> {
-        Some("unread".to_owned())
+        // Long enough for a token.
+        Some("unread, unread, unread".to_owned())
     }
 }
 
 /// The API of the pooler that is meant.
 pub fn client(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<Client> {
-    Ok(Client::new(socket(file, args)?))
+    match &args.api {
+        Some(url) => Client::tcp(url, &token(args)?).map_err(anyhow::Error::msg),
+        None => Ok(Client::new(socket(file, args)?)),
+    }
+}
+
+/// The API of the pooler that is meant, where no settings file is named.
+pub fn pooler(args: &PoolerArgs) -> anyhow::Result<Client> {
+    client(None, args)
+}
+
+/// The token for TCP; never an argument, which everybody on the machine can read.
+fn token(args: &PoolerArgs) -> anyhow::Result<String> {
+    match &args.token_file {
+        Some(file) => std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the token file {}", file.display())),
+        None => Ok(std::env::var("PLIMSOLL_TOKEN").unwrap_or_default()),
+    }
 }
 
 fn socket(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<PathBuf> {

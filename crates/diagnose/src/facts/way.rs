@@ -1,0 +1,255 @@
+//! The ways to the server and to clients, and the machine in between.
+
+use crate::rule::Fact;
+use crate::view::Case;
+use crate::window::TcpWindow;
+use crate::{Figure, Unit};
+
+/// A trivial query takes longer than usual.
+pub(crate) fn probe_slow(case: &Case) -> Fact {
+    let Some(now) = case.inside.and_then(|i| i.probe_us) else {
+        return Fact::LACKS;
+    };
+    let usual = case.inside.and_then(|i| i.probe_usual_us);
+    let figure = Figure::new("probe", now, Unit::Micros).of(&server(case));
+    match usual {
+        Some(was) => {
+            let yes = now >= was * 2.0 && now >= was + 1_500.0;
+            let no = now <= was * 1.5 || now <= was + 700.0;
+            Fact::of(yes, no, figure.against("usual", was))
+        }
+        None => {
+            let mut fact = Fact::of(now >= 50_000.0, now <= 3_000.0, figure);
+            fact.clear = false;
+            fact
+        }
+    }
+}
+
+/// Median service time and probe rose by about the same: a constant way more.
+pub(crate) fn in_step(case: &Case) -> Fact {
+    let (Some(pool), Some(usual), Some(inside)) = (case.pool, case.pool_usual, case.inside) else {
+        return Fact::LACKS;
+    };
+    let (Some(p50), Some(was50), Some(probe), Some(probe_was)) = (
+        pool.service.p50_us(),
+        usual.service.p50_us(),
+        inside.probe_us,
+        inside.probe_usual_us,
+    ) else {
+        return Fact::LACKS;
+    };
+    let (service, trivial) = (p50 - was50, probe - probe_was);
+    let figure = Figure::new("service_p50_rose_by", service, Unit::Micros)
+        .of(&case.name())
+        .against("probe rose by", trivial);
+    let near = (service - trivial).abs() <= service.max(trivial) * 0.4;
+    let far = service > trivial * 4.0 || trivial > service * 4.0;
+    Fact::of(
+        near && trivial >= 1_000.0 && service >= 1_000.0,
+        far,
+        figure,
+    )
+}
+
+/// TCP to the server is slow or loses data.
+pub(crate) fn server_tcp(case: &Case) -> Fact {
+    let Some(server) = case.server else {
+        return Fact::LACKS;
+    };
+    let usual = case.server_usual.map(|u| &u.tcp);
+    let mut fact = tcp(&server.tcp, usual, "server", &server.upstream);
+    // Behind an intermediary nothing is acquitted by TCP.
+    if server.intermediary && fact.holds == Some(false) {
+        fact = Fact::LACKS;
+    }
+    fact
+}
+
+/// TCP to clients is slow or loses data.
+pub(crate) fn client_tcp(case: &Case) -> Fact {
+    let usual = case.view.usual.as_ref().map(|u| &u.clients.tcp);
+    tcp(&case.view.now.clients.tcp, usual, "client", "")
+}
+
+fn tcp(now: &TcpWindow, usual: Option<&TcpWindow>, side: &str, of: &str) -> Fact {
+    let (Some(rtt), Some(again)) = (now.rtt_us.known(), now.again_per_s()) else {
+        return Fact::LACKS;
+    };
+    let rtt_was = usual.and_then(|u| u.rtt_us.known());
+    let again_was = usual.and_then(|u| u.again_per_s()).unwrap_or(0.0);
+    let (slow, calm) = match rtt_was {
+        Some(was) => (
+            rtt >= was * 3.0 && rtt >= was + 2_000.0,
+            rtt <= was * 1.6 || rtt <= was + 700.0,
+        ),
+        None => (rtt >= 200_000.0, rtt <= 5_000.0),
+    };
+    let lossy = again >= again_was * 3.0 + 1.0 && now.retransmits >= 3.0;
+    let silent = now.unanswered_us >= 1_500_000.0;
+    let named = |what: &str| format!("{side}_{what}");
+    let figure = match (slow, lossy, silent) {
+        (false, true, _) => Figure::new(&named("segments_sent_again"), again, Unit::PerSecond)
+            .against("usual", again_was),
+        (false, false, true) => Figure::new(&named("unanswered"), now.unanswered_us, Unit::Micros),
+        _ => {
+            let figure = Figure::new(&named("round_trip"), rtt, Unit::Micros);
+            rtt_was.map_or(figure.clone(), |was| figure.against("usual", was))
+        }
+    };
+    let well = calm && again <= again_was * 1.5 + 0.5 && now.unanswered_us < 500_000.0;
+    Fact::of(slow || lossy || silent, well, figure.of(of))
+}
+
+/// The network to the server shows by one of its signs.
+pub(crate) fn way_slow(case: &Case) -> Fact {
+    let (server, clients) = (server_tcp(case), client_tcp(case));
+    for fact in [&server, &clients] {
+        if fact.holds == Some(true) {
+            return fact.clone();
+        }
+    }
+    let (probe, step, way) = (probe_slow(case), in_step(case), super::on_the_way(case));
+    if probe.holds == Some(true) && way.holds == Some(true) {
+        return probe;
+    }
+    let queue = super::run_queue(case).holds == Some(true);
+    if probe.holds == Some(true)
+        && way.holds.is_none()
+        && step.holds == Some(true)
+        && !queue
+        && super::seen_inside(case)
+    {
+        // In between: a constant step tells it from a busy server, which slows what
+        // is long by more than what is short.
+        return step;
+    }
+    if probe.holds == Some(false) && clients.holds == Some(false) && !local_clients(case) {
+        return probe;
+    }
+    // A probe as usual acquits the way to the server; that to clients stays open.
+    let mut fact = match (probe.figure.is_some(), server.figure.is_some()) {
+        (true, _) => probe,
+        (false, true) => server,
+        (false, false) => Fact::LACKS,
+    };
+    fact.clear = false;
+    fact.holds = fact.holds.filter(|holds| !holds);
+    fact
+}
+
+/// Clients come over loopback: what stands behind that is not seen by TCP.
+fn local_clients(case: &Case) -> bool {
+    let local = |a: &events::sample::Name| {
+        a.is_empty() || a.starts_with("127.") || &**a == "unix" || &**a == "::1"
+    };
+    case.view.now.sources.is_empty() || case.view.now.sources.keys().any(local)
+}
+
+/// The pooler is held back by its quota, uses up its cores, or its loops stand still.
+pub(crate) fn starved(case: &Case) -> Fact {
+    let host = &case.view.now.host;
+    let usual = case.view.usual.as_ref();
+    let cores = host.cores.max(1.0);
+    let seconds = case.view.now.seconds.max(1.0);
+    if let Some(ms) = host.throttled_ms
+        && ms / seconds >= 100.0
+    {
+        let was = usual.and_then(|u| Some(u.host.throttled_ms? / u.seconds.max(1.0)));
+        let figure = Figure::new("held_back_by_quota", ms / seconds / 10.0, Unit::Percent);
+        let figure = was.map_or(figure.clone(), |w| figure.against("usual", w / 10.0));
+        return Fact::of(was.is_none_or(|w| ms / seconds >= w * 2.0), false, figure);
+    }
+    let own = host.own.known();
+    if let Some(own) = own
+        && own >= 850.0 * cores
+    {
+        let figure = Figure::new("own_processor_time", own / 10.0, Unit::Percent)
+            .against("cores", cores * 100.0);
+        return Fact::of(true, false, figure);
+    }
+    if let Some((share, true)) = turns_fell(case).filter(|_| held_up(case)) {
+        let figure = Figure::new("loop_turns_per_transaction", share, Unit::Times);
+        return Fact::of(true, false, figure.against("usual", 1.0));
+    }
+    let Some(own) = own else {
+        return host.busy.known().map_or(Fact::LACKS, |busy| {
+            let figure = Figure::new("machine_busy", busy / 10.0, Unit::Percent);
+            Fact::of(false, busy <= 600.0, figure)
+        });
+    };
+    let busy = host.busy.known().unwrap_or(1_000.0);
+    let figure = Figure::new("own_processor_time", own / 10.0, Unit::Percent)
+        .against("cores", cores * 100.0);
+    Fact::of(false, own <= 600.0 * cores && busy <= 850.0, figure)
+}
+
+/// All is slow, nothing more is asked, and the server is not what is busy.
+fn held_up(case: &Case) -> bool {
+    let slow = super::slower(case).holds == Some(true) && probe_slow(case).holds == Some(true);
+    let locks = super::lock_waits(case).holds == Some(true);
+    slow && !locks
+        && super::grown(case).holds != Some(true)
+        && super::run_queue(case).holds != Some(true)
+}
+
+/// Turns of the slowest loop for a transaction, as a share of usual; a loop that
+/// seldom gets a processor finds more to do at each turn.
+fn turns_fell(case: &Case) -> Option<(f64, bool)> {
+    let usual = case.view.usual.as_ref()?;
+    let per = |w: &crate::window::Window| {
+        let done: f64 = w.pools.values().map(|p| p.per_s(p.transactions)).sum();
+        Some(w.host.turns.known()? / done.max(1.0))
+    };
+    // Where little is done, timers turn the loops.
+    let done = |w: &crate::window::Window| -> f64 {
+        w.pools.values().map(|p| p.per_s(p.transactions)).sum()
+    };
+    if done(&case.view.now) < (done(usual) * 0.15).max(5.0) {
+        return None;
+    }
+    let (now, was) = (per(&case.view.now)?, per(usual)?);
+    let share = now / was.max(1e-6);
+    Some((share, was > 0.0 && share <= 0.5))
+}
+
+/// The whole machine is busy.
+pub(crate) fn machine_busy(case: &Case) -> Fact {
+    let Some(busy) = case.view.now.host.busy.known() else {
+        return Fact::LACKS;
+    };
+    let usual = case.view.usual.as_ref().and_then(|u| u.host.busy.known());
+    let figure = Figure::new("machine_busy", busy / 10.0, Unit::Percent);
+    let figure = usual.map_or(figure.clone(), |was| figure.against("usual", was / 10.0));
+    let rose = usual.is_none_or(|was| busy >= was + 200.0);
+    Fact::of(busy >= 900.0 && rose, busy <= 600.0, figure)
+}
+
+fn server(case: &Case) -> String {
+    case.server
+        .map_or(String::new(), |s| s.upstream.to_string())
+}
+
+/// A trivial query takes as long as usual.
+pub(crate) fn probe_flat(case: &Case) -> Fact {
+    let mut fact = probe_slow(case);
+    fact.holds = fact.holds.map(|slow| !slow);
+    fact.clear = false;
+    if fact.holds.is_none() && super::at_server(case).holds == Some(true) {
+        // Without a probe: they are at the server, and few of them on a processor.
+        let queue = super::run_queue(case);
+        fact = queue;
+        fact.holds = fact.holds.map(|many| !many);
+        fact.clear = false;
+    }
+    fact
+}
+
+/// The pooler lacks processor time while the server has enough of it.
+pub(crate) fn starved_alone(case: &Case) -> Fact {
+    let fact = starved(case);
+    match super::run_queue(case).holds {
+        Some(true) => Fact::LACKS,
+        _ => fact,
+    }
+}

@@ -1,0 +1,383 @@
+//! What would keep it from happening again, and what would prove that it does.
+
+use crate::Cause;
+use crate::alert::AlertName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One item of the task list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Correction {
+    /// What to do.
+    pub text: String,
+    /// What proves that it was done, and works.
+    pub proof: Proof,
+}
+
+/// What proves a correction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "name")]
+pub enum Proof {
+    /// A rule of `plimsoll check`, by its name: it finds nothing.
+    Rule(String),
+    /// A setting, by its name in plimsoll.toml: it has this value.
+    Setting(String, String),
+    /// A built-in alert: it reaches the team, in time.
+    Alert(AlertName),
+    /// A command that ends well.
+    Command(String),
+}
+
+/// A row of the table: what to do and how it is proven.
+type Row = (&'static str, Said);
+
+/// A proof, as it stands in the table.
+#[derive(Clone, Copy)]
+enum Said {
+    Rule(&'static str),
+    Setting(&'static str, &'static str),
+    Alert(AlertName),
+    Command(&'static str),
+}
+
+use Said::{Command, Rule, Setting};
+
+/// Whatever the cause was.
+const ALWAYS: &[Row] = &[
+    (
+        "Go through this report with all teams concerned, and finish what is left to people in it.",
+        Command("plimsoll incident report ID"),
+    ),
+    (
+        "Practise this outage once with whoever is on call.",
+        Command("plimsoll drill"),
+    ),
+];
+
+/// What belongs to each cause.
+const fn rows(cause: Cause) -> &'static [Row] {
+    match cause {
+        Cause::LimitTooSmall => &[
+            (
+                "Size the pool from rates and times, with room for peaks.",
+                Command("plimsoll size"),
+            ),
+            (
+                "Check in CI that no pool is smaller than what its processes ask of it.",
+                Rule("pool-too-small"),
+            ),
+            (
+                "Let the size follow demand, within the line.",
+                Setting("pool.size", "\"auto\""),
+            ),
+            (
+                "See to it that the early alert reaches the team.",
+                Said::Alert(AlertName::PoolTooSmall),
+            ),
+            (
+                "Rehearse peak load before each change of limits.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::LimitTooLarge => &[
+            (
+                "Bound every pool by a number that the server can work on.",
+                Rule("size-over-server"),
+            ),
+            ("Leave no pool without a limit.", Rule("limit-unlimited")),
+            (
+                "Check that all copies of the application together stay below the server's limit.",
+                Rule("fleet-over-server"),
+            ),
+            (
+                "Let the server's own figures draw the line.",
+                Setting("server.monitor_user", "a user that may read them"),
+            ),
+            (
+                "Rehearse a surge, and find the size beyond which the server gets slower.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::UpstreamPoolTooSmall => &[
+            (
+                "Give the application's own pool as many connections as it has threads that use them.",
+                Rule("pool-too-small"),
+            ),
+            (
+                "Check the application's settings in its own CI, against the last release.",
+                Rule("changed-much"),
+            ),
+            (
+                "See to it that the alert about the application's pool reaches its team.",
+                Said::Alert(AlertName::LimitUpstream),
+            ),
+            (
+                "Rehearse the application's peak before its release.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::UpstreamLeak => &[
+            (
+                "Release connections after every transaction, also after errors.",
+                Command("plimsoll leaks -- CMD"),
+            ),
+            (
+                "Turn on the leak detection of the application's own pool.",
+                Rule("leak-detection-off"),
+            ),
+            (
+                "Run the application's tests under the leak test in CI.",
+                Command("plimsoll leaks -- CMD"),
+            ),
+            (
+                "See to it that the alert about the application's pool reaches its team.",
+                Said::Alert(AlertName::LimitUpstream),
+            ),
+        ],
+        Cause::Leak => &[
+            (
+                "Release connections after every transaction, also after errors, in the code that is named above.",
+                Command("plimsoll leaks -- CMD"),
+            ),
+            (
+                "Run the application's tests under the leak test in CI.",
+                Command("plimsoll leaks -- CMD"),
+            ),
+            (
+                "Let leaks be taken back while others wait.",
+                Setting("guards.reclaim", "\"enforce\""),
+            ),
+            (
+                "Bound transactions in which nothing happens.",
+                Rule("idle-transaction-unbounded"),
+            ),
+            (
+                "See to it that the alert about leaks reaches the application's team.",
+                Said::Alert(AlertName::Leak),
+            ),
+        ],
+        Cause::Growth => &[
+            (
+                "Raise the limit within the line, from rates and times.",
+                Command("plimsoll size"),
+            ),
+            (
+                "Let the size follow demand, within the line.",
+                Setting("pool.size", "\"auto\""),
+            ),
+            (
+                "See to it that the forecast reaches the team while there is time.",
+                Said::Alert(AlertName::PoolExhaustionForecast),
+            ),
+            (
+                "Rehearse next quarter's traffic.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::SettingsChange => &[
+            (
+                "Check every change of settings in CI, against the version that serves.",
+                Rule("changed-much"),
+            ),
+            (
+                "Let a change that hurts be taken back by itself.",
+                Setting("guards.auto_revert", "\"enforce\""),
+            ),
+            (
+                "Look at the plan, with its prediction, before a change is applied.",
+                Command("plimsoll plan --detailed-exitcode"),
+            ),
+            (
+                "Let nothing but the gate change the settings: an overwritten file is held.",
+                Setting("guards.drift", "\"enforce\""),
+            ),
+            (
+                "See to it that drift reaches whoever deploys.",
+                Said::Alert(AlertName::SettingsDrift),
+            ),
+        ],
+        Cause::SlowStatements => &[
+            (
+                "Bound how long a single statement may take.",
+                Rule("statement-unbounded"),
+            ),
+            (
+                "Find what made the statements slower: a release, a plan, a missing index.",
+                Command("plimsoll diagnose"),
+            ),
+            (
+                "Rehearse the statements with data as large as production's.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::Locks => &[
+            (
+                "Bound transactions in which nothing happens: they keep their locks.",
+                Rule("idle-transaction-unbounded"),
+            ),
+            (
+                "Let migrations give up early when they do not get a lock (lock_timeout).",
+                Command("plimsoll rehearse"),
+            ),
+            (
+                "See to it that waits beyond the objective reach the team.",
+                Said::Alert(AlertName::WaitObjective),
+            ),
+        ],
+        Cause::ServerSaturated => &[
+            (
+                "Bound the load by what the server can work on.",
+                Rule("size-over-server"),
+            ),
+            (
+                "Tell how many cores the server has, so that sizes start from there.",
+                Setting("server.cores", "the number of its cores"),
+            ),
+            (
+                "Find by load tests where the server ends.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::Network => &[
+            (
+                "Let dead peers be noticed within a minute and a half.",
+                Setting("tcp.keepalive_idle", "\"60s\""),
+            ),
+            (
+                "Close idle connections before firewalls forget them.",
+                Rule("idle-beyond-firewall"),
+            ),
+        ],
+        Cause::AbusiveSource => &[
+            (
+                "Bound how many clients one user may have.",
+                Setting("clients.max_per_user", "a number"),
+            ),
+            (
+                "Refuse early who would wait in vain.",
+                Setting("guards.shed", "\"enforce\""),
+            ),
+            (
+                "Rehearse a flood by one application beside normal traffic.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::ConnectionStorm => &[
+            (
+                "Let clients keep their connections, and retry with growing pauses.",
+                Rule("lifetime-unbounded"),
+            ),
+            (
+                "Bound how many connections are opened at the server at a time.",
+                Setting("server.connects_max", "a small number"),
+            ),
+            (
+                "Rehearse that all clients connect at once.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+        Cause::DatabaseDown => &[
+            (
+                "See to it that a refusing server reaches the database team at once.",
+                Said::Alert(AlertName::ServerRefusing),
+            ),
+            (
+                "Bound every wait, so that clients get an answer while the server is away.",
+                Rule("wait-unbounded"),
+            ),
+            (
+                "Practise a failover with traffic.",
+                Command("plimsoll drill"),
+            ),
+        ],
+        Cause::Credentials => &[
+            (
+                "Rotate secrets and certificates before they end.",
+                Said::Alert(AlertName::CredentialFailing),
+            ),
+            (
+                "Keep secrets beside the settings, not in them, so that a rotation is no change of settings.",
+                Rule("secret-in-file"),
+            ),
+        ],
+        Cause::BudgetSqueezed => &[
+            (
+                "Bound what else connects to the server: other poolers, jobs, people.",
+                Rule("fleet-over-server"),
+            ),
+            (
+                "Let the line follow what others hold.",
+                Setting("server.monitor_user", "a user that may read it"),
+            ),
+            (
+                "See to it that a squeezed budget reaches the database team.",
+                Said::Alert(AlertName::BudgetSqueezed),
+            ),
+        ],
+        Cause::PoolerStarved => &[
+            (
+                "Give the pooler processor time of its own: a larger quota, or a machine without other load.",
+                Command("plimsoll diagnose"),
+            ),
+            (
+                "Rehearse peak load on the machine that the pooler runs on.",
+                Command("plimsoll rehearse"),
+            ),
+        ],
+    }
+}
+
+/// Where the cause is unknown: what would make it known the next time.
+const UNKNOWN: &[Row] = &[
+    (
+        "Give the monitor user the grants that the diagnosis lacked (listed above).",
+        Setting("server.monitor_user", "a user that may read them"),
+    ),
+    (
+        "Send the recorded hour to somebody who can say more.",
+        Command("plimsoll bundle"),
+    ),
+];
+
+/// The task list for a cause.
+pub(super) fn of(cause: Option<Cause>, id: &str) -> Vec<Correction> {
+    let own = cause.map_or(UNKNOWN, rows);
+    let said = |(text, said): &Row| Correction {
+        text: (*text).to_owned(),
+        proof: match *said {
+            Said::Rule(rule) => Proof::Rule(rule.to_owned()),
+            Said::Setting(name, value) => Proof::Setting(name.to_owned(), value.to_owned()),
+            Said::Alert(alert) => Proof::Alert(alert),
+            Said::Command(command) => Proof::Command(command.replace(" ID", &format!(" {id}"))),
+        },
+    };
+    own.iter().chain(ALWAYS).map(said).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_and_settings_that_are_named_exist() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a page");
+        let settings = read("docs/settings.md");
+        for cause in Cause::ALL.iter().copied().map(Some).chain([None]) {
+            let items = of(cause, "X");
+            assert!(items.len() > ALWAYS.len(), "{cause:?}");
+            for item in items {
+                match item.proof {
+                    Proof::Rule(rule) => {
+                        read(&format!("docs/rules/{rule}.md"));
+                    }
+                    Proof::Setting(name, _) => {
+                        assert!(settings.contains(&format!("`{name}`")), "{name}");
+                    }
+                    Proof::Command(command) => assert!(command.starts_with("plimsoll ")),
+                    Proof::Alert(_) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! When the present trouble began.
+//!
+//! One pass over the seconds, oldest first. What is calm teaches what is usual;
+//! what is not calm teaches nothing. Some things hurt whatever was before
+//! (refusals, failed connects, long waits); others only by comparison (service
+//! times, arrivals, logins). A second of the first kind counts twice.
+
+use crate::window::{ROWS_MAX, seconds_of};
+use events::sample::{Name, PoolSample, Sample, ServerSample};
+use std::collections::BTreeMap;
+
+/// Seconds that must be calm before comparisons mean anything.
+const LEARN: f64 = 3.0;
+/// Calm seconds in a row that end an episode.
+const CALM_ENDS: usize = 6;
+/// Samples in which two hits must fall.
+const NEAR: usize = 5;
+/// After so many samples without real pain, a shift is the new normal.
+const NEW_NORMAL: u32 = 600;
+/// Rows that are learned at most.
+const LEARNED_MAX: usize = 256;
+/// A wait that hurts whatever the objective, microseconds.
+const LONG_WAIT_US: u64 = 200_000;
+/// Refusals that mean that clients suffer.
+const HURTING: [&str; 6] = [
+    "wait_timeout",
+    "queue_full",
+    "shed",
+    "server_down",
+    "disabled",
+    "too_many_clients",
+];
+/// Errors that statements seldom end with unless something is wrong: lock
+/// timeouts, deadlocks, cancels, read-only, shutdowns.
+const TELLING: [&str; 9] = [
+    "55P03", "40P01", "57014", "25006", "57P01", "57P02", "57P03", "53300", "53200",
+];
+
+/// The first sample of the trouble in which the last one stands, if any.
+pub(crate) fn find(samples: &[&Sample]) -> Option<usize> {
+    let mut usual = Usual::default();
+    let weights: Vec<u8> = samples.iter().map(|s| usual.judge(s)).collect();
+    let tail = weights.len().saturating_sub(NEAR + 3);
+    let recent = weights.get(tail..).unwrap_or_default();
+    let still = recent.iter().rev().take(4).any(|w| *w > 0);
+    if !still || recent.iter().map(|w| u32::from(*w)).sum::<u32>() < 2 {
+        return None;
+    }
+    let mut from = weights.len().saturating_sub(1);
+    let mut calm = 0;
+    for (at, weight) in weights.iter().enumerate().rev() {
+        if *weight == 0 {
+            calm += 1;
+            if calm >= CALM_ENDS {
+                break;
+            }
+            continue;
+        }
+        let near = weights.iter().skip(at).take(NEAR);
+        if near.map(|w| u32::from(*w)).sum::<u32>() >= 2 {
+            (from, calm) = (at, 0);
+        }
+    }
+    Some(from)
+}
+
+/// What was calm so far.
+#[derive(Default)]
+struct Usual {
+    pools: BTreeMap<(Name, Name), PoolUsual>,
+    probes: BTreeMap<Name, Mean>,
+    errors: Mean,
+    accepts: Mean,
+    failures: Mean,
+    shifted: u32,
+}
+
+#[derive(Default)]
+struct PoolUsual {
+    service_p50: Mean,
+    service_mean: Mean,
+    transactions: Mean,
+    arrivals: Mean,
+    clients: Mean,
+    wait_us: Mean,
+    silent: Mean,
+    size: f64,
+}
+
+/// A mean that follows slowly.
+#[derive(Default)]
+struct Mean {
+    value: f64,
+    seen: f64,
+}
+
+impl Mean {
+    fn learn(&mut self, value: f64) {
+        self.seen = (self.seen + 1.0).min(20.0);
+        self.value += (value - self.value) / self.seen;
+    }
+
+    fn known(&self) -> Option<f64> {
+        (self.seen >= LEARN).then_some(self.value)
+    }
+
+    /// Beyond `times` what is usual, and by more than `plus`.
+    fn above(&self, value: f64, times: f64, plus: f64) -> bool {
+        self.known()
+            .is_some_and(|usual| value > usual * times && value > usual + plus)
+    }
+}
+
+impl Usual {
+    /// 0: calm; 1: odd; 2: hurts.
+    fn judge(&mut self, sample: &Sample) -> u8 {
+        let weight = match (hurts(sample), self.odd(sample)) {
+            (true, _) => 2,
+            (false, true) => 1,
+            (false, false) => 0,
+        };
+        if weight == 1 {
+            self.shifted += 1;
+        } else {
+            self.shifted = 0;
+        }
+        if self.shifted > NEW_NORMAL {
+            *self = Usual::default();
+        }
+        if weight == 0 {
+            self.learn(sample);
+        }
+        weight
+    }
+
+    fn odd(&self, sample: &Sample) -> bool {
+        let seconds = seconds_of(sample);
+        let pools = sample.pools.iter().take(ROWS_MAX);
+        let mut odd = pools
+            .filter_map(|p| Some((p, self.pools.get(&key(p))?)))
+            .any(|(p, usual)| usual.odd(p, seconds));
+        odd |= sample.servers.iter().take(ROWS_MAX).any(|s| {
+            let usual = self.probes.get(&s.upstream);
+            let probe = s.probe_us.map(|us| us as f64);
+            matches!((usual, probe), (Some(u), Some(us)) if u.above(us, 3.0, 3_000.0))
+        });
+        let clients = &sample.clients;
+        odd |= self
+            .accepts
+            .above(clients.accepts as f64 / seconds, 3.0, 8.0);
+        odd |= self
+            .failures
+            .above(clients.login_failures as f64 / seconds, 3.0, 1.0);
+        odd | self.errors.above(telling(sample) / seconds, 3.0, 0.9)
+    }
+
+    fn learn(&mut self, sample: &Sample) {
+        let seconds = seconds_of(sample);
+        for row in sample.pools.iter().take(ROWS_MAX) {
+            if self.pools.len() < LEARNED_MAX || self.pools.contains_key(&key(row)) {
+                self.pools.entry(key(row)).or_default().learn(row, seconds);
+            }
+        }
+        for row in sample.servers.iter().take(ROWS_MAX) {
+            let known = self.probes.contains_key(&row.upstream);
+            if let Some(us) = row.probe_us
+                && (known || self.probes.len() < LEARNED_MAX)
+            {
+                let probe = self.probes.entry(Name::clone(&row.upstream)).or_default();
+                probe.learn(us as f64);
+            }
+        }
+        let clients = &sample.clients;
+        self.accepts.learn(clients.accepts as f64 / seconds);
+        self.failures.learn(clients.login_failures as f64 / seconds);
+        self.errors.learn(telling(sample) / seconds);
+    }
+}
+
+impl PoolUsual {
+    fn odd(&self, row: &PoolSample, seconds: f64) -> bool {
+        let service = &row.service;
+        let slow = service.count >= 3
+            && (self.service_p50.above(service.p50_us as f64, 1.6, 1_000.0)
+                || self
+                    .service_mean
+                    .above(service.mean_us().unwrap_or(0.0), 2.0, 1_500.0));
+        let fell = |mean: &Mean, value: f64| {
+            mean.known()
+                .is_some_and(|usual| usual >= 8.0 && value < usual * 0.35)
+        };
+        let per_s = |n: u64| n as f64 / seconds;
+        let drained = fell(&self.arrivals, per_s(row.arrivals))
+            || fell(&self.transactions, per_s(row.transactions));
+        let waits = self.wait_us.above(wait_us(row), 5.0, 10_000.0);
+        let silent = self.silent.above(f64::from(row.silent), 1.5, 1.5);
+        let cut = self.size > 0.0 && f64::from(row.size) < self.size * 0.9 && row.waiting.most > 0;
+        slow || drained || waits || silent || cut
+    }
+
+    fn learn(&mut self, row: &PoolSample, seconds: f64) {
+        if row.service.count > 0 {
+            self.service_p50.learn(row.service.p50_us as f64);
+            self.service_mean
+                .learn(row.service.mean_us().unwrap_or(0.0));
+        }
+        self.transactions.learn(row.transactions as f64 / seconds);
+        self.arrivals.learn(row.arrivals as f64 / seconds);
+        self.clients.learn(row.clients.mean());
+        self.wait_us.learn(wait_us(row));
+        self.silent.learn(f64::from(row.silent));
+        self.size = f64::from(row.size);
+    }
+}
+
+fn key(row: &PoolSample) -> (Name, Name) {
+    (Name::clone(&row.database), Name::clone(&row.user))
+}
+
+/// Mean wait of those who asked, microseconds.
+fn wait_us(row: &PoolSample) -> f64 {
+    row.wait.sum_us as f64 / (row.arrivals.max(row.wait.count).max(1)) as f64
+}
+
+fn telling(sample: &Sample) -> f64 {
+    let servers = sample.servers.iter().take(ROWS_MAX);
+    let errors = servers.flat_map(|s| s.errors.iter().take(ROWS_MAX));
+    let telling = errors.filter(|(code, _)| TELLING.contains(&&**code));
+    telling.map(|(_, n)| *n as f64).sum()
+}
+
+/// Whatever was before, this hurts.
+fn hurts(sample: &Sample) -> bool {
+    let refused = |(label, n): &(Name, u32)| *n > 0 && HURTING.contains(&&**label);
+    sample.refusals.iter().take(ROWS_MAX).any(refused)
+        || sample.servers.iter().take(ROWS_MAX).any(server_hurts)
+        || sample.pools.iter().take(ROWS_MAX).any(pool_hurts)
+}
+
+fn server_hurts(row: &ServerSample) -> bool {
+    row.connect_failed > 0 || row.login_failed > 0 || row.full > 0 || row.ended_by_server > 1
+}
+
+fn pool_hurts(row: &PoolSample) -> bool {
+    let many = row.wait.count.max(row.arrivals) / 50;
+    row.wait.beyond > many
+        || (row.waiting.most > 0 && row.oldest_wait_us >= LONG_WAIT_US)
+        || (row.paused && row.waiting.most > 0)
+}

@@ -1,0 +1,87 @@
+//! The HTTP API of a serving process: where it listens, and what it answers from.
+
+use crate::measuring::Watched;
+use control::Source;
+use control::api::{self, About, Api, Figures, Options, Parts};
+use control::settings::keeper::Command;
+use proxy::Handle;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+
+/// What the API answers from, and where its history may be.
+pub struct Given<'a> {
+    /// The data plane.
+    pub handle: &'a Handle,
+    /// Its figures and health.
+    pub source: Arc<dyn Source>,
+    /// The keeper of the settings, where they come from a file.
+    pub settings: Option<SyncSender<Command>>,
+    /// The state directory.
+    pub state: Option<&'a Path>,
+    /// What is measured, and who looks out.
+    pub watched: Option<Watched>,
+    /// Where requests are counted.
+    pub figures: Arc<Figures>,
+}
+
+/// Starts it where there is a place for it. Clients are served all the same
+/// where there is none, and the console is there.
+pub fn start(given: Given<'_>) -> Option<Api> {
+    let plan = given.handle.plan();
+    let directory = plan.unix_socket_dir.as_deref();
+    let socket = api::socket_path(given.state, directory, plan.unix_socket_port);
+    if socket.is_none() && plan.api.listen.is_none() {
+        tracing::warn!("no place for the API: name a unix socket or a state directory");
+        return None;
+    }
+    let about = About {
+        instance: instance(),
+        fleet: plan.monitor.fleet.clone(),
+        started: Instant::now(),
+    };
+    let handle = given.handle.clone();
+    let watched = given.watched;
+    let started = api::start(Options {
+        socket,
+        listen: plan.api.listen,
+        parts: Parts {
+            source: given.source,
+            settings: given.settings,
+            measures: watched.as_ref().map(|w| w.measures.clone()),
+            lookout: watched.as_ref().map(|w| Arc::clone(&w.lookout)),
+            notify: watched.and_then(|w| w.notify),
+            about: Arc::new(about),
+        },
+        access: Arc::new(move || handle.plan().api.clone()),
+        figures: given.figures,
+    });
+    let api = match started {
+        Ok(api) => api,
+        Err(error) => {
+            tracing::error!(%error, "the API does not start");
+            return None;
+        }
+    };
+    if let Some(address) = api.address() {
+        tracing::info!(%address, "API");
+    }
+    if let Some(socket) = api.socket() {
+        tracing::info!(socket = %socket.display(), "API");
+        let pointer = given.state.map(|dir| dir.join(api::POINTER));
+        if let Some(pointer) = pointer
+            && let Err(error) = std::fs::write(&pointer, format!("{}\n", socket.display()))
+        {
+            tracing::warn!(%error, "the socket's path is not in the state directory");
+        }
+    }
+    Some(api)
+}
+
+/// Host and process: what tells the instances of a fleet apart.
+pub fn instance() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().into_owned();
+    format!("{host}:{}", std::process::id())
+}

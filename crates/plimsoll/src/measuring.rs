@@ -1,0 +1,90 @@
+//! Measuring in a serving process: the thread that looks each second, and the
+//! lookout that listens to it.
+
+use crate::api;
+use control::Source;
+use control::lookout::{Lookout, Sink, Telling, Watching};
+use control::measure::{Measures, Measuring, Options};
+use control::notify::{Notify, NotifySettings};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the API answers from.
+pub struct Watched {
+    /// What is measured.
+    pub measures: Measures,
+    /// Alerts and the newest diagnosis.
+    pub lookout: Arc<Lookout>,
+    /// Who tells people.
+    pub notify: Option<Arc<Notify>>,
+}
+
+/// What is measured, while it is.
+pub struct Measured {
+    measures: Measures,
+    lookout: Arc<Lookout>,
+    notify: Option<Arc<Notify>>,
+    running: Measuring,
+}
+
+impl Measured {
+    /// For whoever answers from it.
+    pub fn watched(&self) -> Watched {
+        Watched {
+            measures: self.measures.clone(),
+            lookout: Arc::clone(&self.lookout),
+            notify: self.notify.clone(),
+        }
+    }
+
+    /// Ends it; the last second is written.
+    pub fn stop(self) {
+        self.running.stop();
+    }
+}
+
+/// Begins to measure. Where the system gives no thread, clients are served all
+/// the same.
+pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> {
+    let options = Options {
+        instance: api::instance(),
+        directory: state.map(Path::to_owned),
+        ..Options::default()
+    };
+    let measures = Measures::new(&options);
+    let lookout = Arc::new(Lookout::default());
+    let notify = telling(&options.instance);
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if let Some(notify) = &notify {
+        sinks.push(Box::new(Telling {
+            instance: options.instance.clone(),
+            notify: Arc::clone(notify),
+        }));
+    }
+    let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), sinks);
+    let started = control::measure::start(&measures, options, source, vec![Box::new(watching)]);
+    match started {
+        Ok(running) => Some(Measured {
+            measures,
+            lookout,
+            notify,
+            running,
+        }),
+        Err(error) => {
+            tracing::error!(%error, "nothing is measured: the system gives no thread");
+            None
+        }
+    }
+}
+
+/// Nobody is told before the settings are read: that is the first second.
+fn telling(instance: &str) -> Option<Arc<Notify>> {
+    let settings = NotifySettings {
+        instance: instance.to_owned(),
+        ..NotifySettings::default()
+    };
+    let started = Notify::start(settings);
+    let failed =
+        |error| tracing::error!(%error, "nobody is told of alerts: the system gives no thread");
+    started.map(Arc::new).map_err(failed).ok()
+}

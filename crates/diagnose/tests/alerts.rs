@@ -23,10 +23,6 @@ fn every_trouble_is_told_in_time() {
             .filter_map(|seed| cases::of(*case, seed))
             .collect();
         let summary = cases::summary(&leads, *bound);
-        assert_eq!(
-            (summary.seeds, summary.missed),
-            (8, 0),
-            "{name}: {summary}"
-        );
+        assert_eq!((summary.seeds, summary.missed), (8, 0), "{name}: {summary}");
     }
 }

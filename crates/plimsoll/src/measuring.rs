@@ -2,22 +2,12 @@
 //! lookout that listens to it.
 
 use crate::api;
-use control::Source;
 use control::lookout::{Lookout, Sink, Telling, Watching};
 use control::measure::{Measures, Measuring, Options};
 use control::notify::{Notify, NotifySettings};
+use control::{Source, Watched};
 use std::path::Path;
 use std::sync::Arc;
-
-/// What the API answers from.
-pub struct Watched {
-    /// What is measured.
-    pub measures: Measures,
-    /// Alerts and the newest diagnosis.
-    pub lookout: Arc<Lookout>,
-    /// Who tells people.
-    pub notify: Option<Arc<Notify>>,
-}
 
 /// What is measured, while it is.
 pub struct Measured {

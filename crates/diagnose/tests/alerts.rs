@@ -3,6 +3,8 @@
 
 #[path = "../examples/alerts/cases.rs"]
 mod cases;
+#[path = "../examples/alerts/rng.rs"]
+mod rng;
 #[path = "../examples/alerts/world.rs"]
 mod world;
 
@@ -23,10 +25,6 @@ fn every_trouble_is_told_in_time() {
             .filter_map(|seed| cases::of(*case, seed))
             .collect();
         let summary = cases::summary(&leads, *bound);
-        assert_eq!(
-            (summary.seeds, summary.missed),
-            (8, 0),
-            "{name}: {summary}"
-        );
+        assert_eq!((summary.seeds, summary.missed), (8, 0), "{name}: {summary}");
     }
 }

@@ -59,12 +59,15 @@ mod client;
 mod diagnosis;
 mod door;
 mod figures;
+mod incidents;
 mod listening;
 mod measures;
 pub mod openapi;
+mod playbook;
 mod settings;
 mod table;
 
+use crate::incidents::Incidents;
 use crate::lookout::Lookout;
 use crate::measure::Measures;
 use crate::server::Source;
@@ -84,6 +87,7 @@ pub use about::InstanceStatus;
 pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
 pub use figures::{Figures, Refused};
+pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
@@ -113,6 +117,8 @@ pub struct Parts {
     pub measures: Option<Measures>,
     /// Alerts and the newest diagnosis.
     pub lookout: Option<Arc<Lookout>>,
+    /// What happened, and what people noted.
+    pub incidents: Option<Incidents>,
     /// Which process this is.
     pub about: Arc<About>,
 }

@@ -35,6 +35,7 @@
 pub mod api;
 pub mod bundle;
 pub mod guard;
+pub mod incidents;
 pub mod log;
 pub mod lookout;
 pub mod measure;

@@ -1,9 +1,8 @@
 //! The HTTP API of a serving process: where it listens, and what it answers from.
 
+use crate::measuring::Watched;
 use control::Source;
 use control::api::{self, About, Api, Figures, Options, Parts};
-use control::lookout::Lookout;
-use control::measure::Measures;
 use control::settings::keeper::Command;
 use proxy::Handle;
 use std::path::Path;
@@ -22,7 +21,7 @@ pub struct Given<'a> {
     /// The state directory.
     pub state: Option<&'a Path>,
     /// What is measured, and who looks out.
-    pub watched: Option<(Measures, Arc<Lookout>)>,
+    pub watched: Option<Watched>,
     /// Where requests are counted.
     pub figures: Arc<Figures>,
 }
@@ -43,15 +42,16 @@ pub fn start(given: Given<'_>) -> Option<Api> {
         started: Instant::now(),
     };
     let handle = given.handle.clone();
-    let (measures, lookout) = given.watched.unzip();
+    let watched = given.watched.as_ref();
     let started = api::start(Options {
         socket,
         listen: plan.api.listen,
         parts: Parts {
             source: given.source,
             settings: given.settings,
-            measures,
-            lookout,
+            measures: watched.map(|w| w.measures.clone()),
+            lookout: watched.map(|w| Arc::clone(&w.lookout)),
+            incidents: watched.map(|w| w.incidents.clone()),
             about: Arc::new(about),
         },
         access: Arc::new(move || handle.plan().api.clone()),

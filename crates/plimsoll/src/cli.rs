@@ -2,6 +2,7 @@
 
 mod diagnosis;
 mod guard;
+mod incident;
 mod settings;
 mod words;
 
@@ -10,6 +11,10 @@ pub use diagnosis::{BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, ReleaseArgs};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
     GuardState,
+};
+pub use incident::{
+    IncidentAction, IncidentArgs, IncidentCloseArgs, IncidentListArgs, IncidentNoteArgs,
+    IncidentReportArgs, IncidentShowArgs, PlaybookArgs,
 };
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 use std::path::PathBuf;
@@ -63,6 +68,10 @@ pub enum Command {
     Bundle(BundleArgs),
     /// Note a change that the pooler cannot see, such as a release
     Mark(MarkArgs),
+    /// What happened: timeline, notes, reports
+    Incident(IncidentArgs),
+    /// What to do, step by step, for an alert, a cause or a symptom
+    Playbook(PlaybookArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
     /// Print a completion script for a shell

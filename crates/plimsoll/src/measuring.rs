@@ -3,6 +3,7 @@
 
 use crate::api;
 use control::Source;
+use control::incidents::{Incidents, Keeping};
 use control::lookout::{Lookout, Watching};
 use control::measure::{Measures, Measuring, Options};
 use std::path::Path;
@@ -12,19 +13,38 @@ use std::sync::Arc;
 pub struct Measured {
     measures: Measures,
     lookout: Arc<Lookout>,
+    incidents: Incidents,
     running: Measuring,
+    keeping: Option<Keeping>,
 }
 
 impl Measured {
     /// For whoever answers from it.
-    pub fn watched(&self) -> (Measures, Arc<Lookout>) {
-        (self.measures.clone(), Arc::clone(&self.lookout))
+    pub fn watched(&self) -> Watched {
+        Watched {
+            measures: self.measures.clone(),
+            lookout: Arc::clone(&self.lookout),
+            incidents: self.incidents.clone(),
+        }
     }
 
     /// Ends it; the last second is written.
     pub fn stop(self) {
         self.running.stop();
+        if let Some(keeping) = self.keeping {
+            keeping.stop();
+        }
     }
+}
+
+/// What is measured and what comes of it, for whoever answers from it.
+pub struct Watched {
+    /// Samples and markers.
+    pub measures: Measures,
+    /// Alerts and the newest diagnosis.
+    pub lookout: Arc<Lookout>,
+    /// What happened.
+    pub incidents: Incidents,
 }
 
 /// Begins to measure. Where the system gives no thread, clients are served all
@@ -37,12 +57,16 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
     };
     let measures = Measures::new(&options);
     let lookout = Arc::new(Lookout::default());
-    let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), Vec::new());
+    let incidents = Incidents::default();
+    let sinks = vec![incidents.sink()];
+    let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), sinks);
     let started = control::measure::start(&measures, options, source, vec![Box::new(watching)]);
     match started {
         Ok(running) => Some(Measured {
+            keeping: state.and_then(|dir| keep(&incidents, dir)),
             measures,
             lookout,
+            incidents,
             running,
         }),
         Err(error) => {
@@ -50,4 +74,12 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
             None
         }
     }
+}
+
+fn keep(incidents: &Incidents, directory: &Path) -> Option<Keeping> {
+    let keeping = control::incidents::keep(incidents, directory);
+    let failed = |error: &_| {
+        tracing::error!(%error, "incidents are in memory only: the system gives no thread");
+    };
+    keeping.inspect_err(failed).ok()
 }

@@ -108,6 +108,7 @@ fn server(name: &str) -> Server {
             settings: None,
             measures: None,
             lookout: None,
+            incidents: None,
             about: Arc::new(About {
                 instance: "shop-1:7".to_owned(),
                 fleet: "shop".to_owned(),
@@ -575,6 +576,7 @@ fn a_place_that_is_taken_does_not_keep_it_from_the_other() {
             settings: None,
             measures: None,
             lookout: None,
+            incidents: None,
             about: Arc::new(About {
                 instance: String::new(),
                 fleet: String::new(),

@@ -7,6 +7,8 @@ mod demo;
 mod diagnosis;
 mod guard;
 mod guards;
+mod incident;
+mod playbook;
 mod predict_worker;
 mod reach;
 mod run;
@@ -37,6 +39,8 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diagnose(args) => diagnosis::diagnose(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),
+        Command::Incident(args) => incident::run(&args),
+        Command::Playbook(args) => playbook::run(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),

@@ -36,6 +36,7 @@ pub mod alerting;
 pub mod api;
 pub mod bundle;
 pub mod guard;
+pub mod incidents;
 pub mod log;
 pub mod lookout;
 pub mod measure;

@@ -8,6 +8,7 @@
 
 use crate::Source;
 use crate::alerting::{Standing, alert_settings};
+use crate::incidents::Incidents;
 use crate::measure::{Listener, Measures, now_ms};
 use crate::notify::{Notify, NotifySettings};
 use config::Plan;
@@ -31,6 +32,8 @@ pub struct Watched {
     pub measures: Measures,
     /// Alerts and the newest diagnosis.
     pub lookout: Arc<Lookout>,
+    /// What happened, and what people noted.
+    pub incidents: Incidents,
     /// Who tells people; `None`: nobody.
     pub notify: Option<Arc<Notify>>,
 }

@@ -50,6 +50,7 @@ pub fn start(given: Given<'_>) -> Option<Api> {
             settings: given.settings,
             measures: watched.as_ref().map(|w| w.measures.clone()),
             lookout: watched.as_ref().map(|w| Arc::clone(&w.lookout)),
+            incidents: watched.as_ref().map(|w| w.incidents.clone()),
             notify: watched.and_then(|w| w.notify),
             about: Arc::new(about),
         },

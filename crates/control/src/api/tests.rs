@@ -74,6 +74,7 @@ fn parts() -> Parts {
         measures: None,
         lookout: None,
         notify: None,
+        incidents: None,
         about: Arc::new(About {
             instance: "shop-1:7".to_owned(),
             fleet: "shop".to_owned(),

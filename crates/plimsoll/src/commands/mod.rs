@@ -8,7 +8,9 @@ mod diagnosis;
 mod export;
 mod guard;
 mod guards;
+mod incident;
 mod notify;
+mod playbook;
 mod predict_worker;
 mod reach;
 mod run;
@@ -40,6 +42,8 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),
         Command::Notify(args) => notify::run(&args),
+        Command::Incident(args) => incident::run(&args),
+        Command::Playbook(args) => playbook::run(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),

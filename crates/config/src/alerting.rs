@@ -50,6 +50,8 @@ pub struct Alerting {
     pub runbook_base: String,
     /// Alerts that begin within so long of each other are one message.
     pub group_window: Duration,
+    /// What the playbook offers to tell people who wait; empty: its own text.
+    pub status_message: String,
 }
 
 impl Alerting {

@@ -455,6 +455,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("alerts_wait_target", "alerts.wait_target", Choice(TARGETS), "99.9%", "99.9%", PerCheckout, (text alerts.wait_target), "The share of waits for which that is to hold."),
     ours!("alerts_runbook_base", "alerts.runbook_base", Text, "docs/playbook.md", "docs/playbook.md", PerCheckout, (text alerts.runbook_base), "Where the playbook is, for the link in every alert; `#` and the alert's name in small letters are added."),
     ours!("alerts_group_window", "alerts.group_window", Period, "10s", "10s", PerCheckout, (time alerts.group_window), "Alerts that begin within so long of each other are sent as one message."),
+    ours!("alerts_status_message", "alerts.status_message", Text, "", "", PerCheckout, (text alerts.status_message), "What the playbook offers to tell people who wait; {incident}, {database}, {waiting}, {title} are filled in; empty: a text of its own."),
     ours!("metrics_listen", "metrics.listen", Address, "", "", RestartOnly, (own METRICS), "Address of /metrics, /livez and /readyz; empty: none."),
     ours!("api_listen", "api.listen", Address, "", "", RestartOnly, (own API_LISTEN), "Address of the HTTP API beside its unix socket: a loopback address; empty: none. Needs a token."),
     ours!("api_hosts", "api.hosts", List, "", "", PerCheckout, (list api.hosts), "Further names that callers may give the API in the Host header, such as a proxy's; localhost and loopback addresses are always taken."),

@@ -59,13 +59,16 @@ mod client;
 mod diagnosis;
 mod door;
 mod figures;
+mod incidents;
 mod listening;
 mod measures;
 mod notifiers;
 pub mod openapi;
+mod playbook;
 mod settings;
 mod table;
 
+use crate::incidents::Incidents;
 use crate::lookout::Lookout;
 use crate::measure::Measures;
 use crate::notify::Notify;
@@ -86,6 +89,7 @@ pub use about::InstanceStatus;
 pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
 pub use figures::{Figures, Refused};
+pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
 pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
@@ -118,6 +122,8 @@ pub struct Parts {
     pub lookout: Option<Arc<Lookout>>,
     /// Who tells people.
     pub notify: Option<Arc<Notify>>,
+    /// What happened, and what people noted.
+    pub incidents: Option<Incidents>,
     /// Which process this is.
     pub about: Arc<About>,
 }

@@ -36,6 +36,7 @@ pub mod alerting;
 pub mod api;
 pub mod bundle;
 pub mod guard;
+pub mod incidents;
 pub mod log;
 pub mod lookout;
 pub mod measure;
@@ -48,4 +49,5 @@ mod server;
 pub mod settings;
 pub mod watch;
 
+pub use lookout::Watched;
 pub use server::{Control, Health, Source, start, start_guard};

@@ -74,6 +74,20 @@ pub(crate) fn waits(case: &Case) -> Fact {
     Fact::of(many || long || pool.refused > 0.0, nobody, figure)
 }
 
+/// Somebody suffers: clients wait or are refused, or statements take longer.
+pub(crate) fn suffers(case: &Case) -> Fact {
+    let (waits, slower) = (waits(case), slower(case));
+    let labels = ["too_many_clients", "queue_full", "shed", "wait_timeout"];
+    let refused = case.view.now.refused_per_s(&labels);
+    if waits.holds != Some(true) && refused > 0.0 {
+        return Fact::plain(true, Figure::new("refused", refused, Unit::PerSecond));
+    }
+    match slower.holds {
+        Some(true) if waits.holds != Some(true) => slower,
+        _ => waits,
+    }
+}
+
 /// Nobody waits here, and there is room.
 pub(crate) fn room(case: &Case) -> Fact {
     let Some(pool) = case.pool.filter(|p| p.size > 0.0) else {
@@ -161,7 +175,11 @@ fn shift_figure(case: &Case, shift: &Shift) -> Figure {
 /// Statements take longer than usual.
 pub(crate) fn slower(case: &Case) -> Fact {
     match shift_of(case) {
-        Some(shift) => Fact::of(shift.up, shift.flat, shift_figure(case, &shift)),
+        Some(shift) => {
+            // Few slow ones among many do not show in the pool's figures.
+            let some = case.apps.iter().filter_map(slower_by).any(|t| t >= 1.5);
+            Fact::of(shift.up, shift.flat && !some, shift_figure(case, &shift))
+        }
         None => Fact::LACKS,
     }
 }

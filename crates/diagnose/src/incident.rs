@@ -303,7 +303,7 @@ impl Alert {
             cause: None,
             forecast: None,
             next: Vec::new(),
-            runbook: format!("docs/playbook.md#{}", name.label()),
+            runbook: format!("docs/playbook.md#{}", name.label().to_lowercase()),
             owner: None,
         }
     }

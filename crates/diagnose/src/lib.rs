@@ -13,6 +13,7 @@
 //!   Record (seconds, minutes, markers) ──► diagnose ──► Verdict: findings, ruled out, unknown
 //!        └──────────────────────────────► alerts   ──► Alert: pending, firing, resolved
 //!   alerts, verdicts, record ──────────► Incidents ──► Incident ──► Report
+//!   names and values ──────────────────► playbook  ──► Page
 //! ```
 
 pub mod alert;
@@ -25,6 +26,7 @@ pub mod measurements;
 mod onset;
 mod page;
 mod plain;
+pub mod playbook;
 mod rank;
 mod render;
 mod rule;

@@ -1,9 +1,8 @@
 //! The HTTP API of a serving process: where it listens, and what it answers from.
 
-use crate::measuring::Watched;
-use control::Source;
 use control::api::{self, About, Api, Figures, Options, Parts};
 use control::settings::keeper::Command;
+use control::{Source, Watched};
 use proxy::Handle;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,6 +50,7 @@ pub fn start(given: Given<'_>) -> Option<Api> {
             settings: given.settings,
             measures: watched.as_ref().map(|w| w.measures.clone()),
             lookout: watched.as_ref().map(|w| Arc::clone(&w.lookout)),
+            incidents: watched.as_ref().map(|w| w.incidents.clone()),
             notify: watched.and_then(|w| w.notify),
             about: Arc::new(about),
         },

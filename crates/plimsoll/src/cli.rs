@@ -3,15 +3,23 @@
 mod diagnosis;
 mod export;
 mod guard;
+mod incident;
 mod settings;
 mod words;
 
 use clap::{Args, Parser, Subcommand};
-pub use diagnosis::{BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, ReleaseArgs};
+pub use diagnosis::{
+    BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
+    ReleaseArgs,
+};
 pub use export::{ExportArgs, ExportWhat};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
     GuardState,
+};
+pub use incident::{
+    IncidentAction, IncidentArgs, IncidentCloseArgs, IncidentListArgs, IncidentNoteArgs,
+    IncidentReportArgs, IncidentShowArgs, PlaybookArgs,
 };
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 use std::path::PathBuf;
@@ -65,6 +73,12 @@ pub enum Command {
     Bundle(BundleArgs),
     /// Note a change that the pooler cannot see, such as a release
     Mark(MarkArgs),
+    /// Who is told of alerts, and a test message
+    Notify(NotifyArgs),
+    /// What happened: timeline, notes, reports
+    Incident(IncidentArgs),
+    /// What to do, step by step, for an alert, a cause or a symptom
+    Playbook(PlaybookArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana

@@ -2,29 +2,22 @@
 //! lookout that listens to it.
 
 use crate::api;
-use control::Source;
+use control::incidents::{Incidents, Keeping};
 use control::lookout::{Lookout, Sink, Telling, Watching};
 use control::measure::{Measures, Measuring, Options};
 use control::notify::{Notify, NotifySettings};
+use control::{Source, Watched};
 use std::path::Path;
 use std::sync::Arc;
-
-/// What the API answers from.
-pub struct Watched {
-    /// What is measured.
-    pub measures: Measures,
-    /// Alerts and the newest diagnosis.
-    pub lookout: Arc<Lookout>,
-    /// Who tells people.
-    pub notify: Option<Arc<Notify>>,
-}
 
 /// What is measured, while it is.
 pub struct Measured {
     measures: Measures,
     lookout: Arc<Lookout>,
     notify: Option<Arc<Notify>>,
+    incidents: Incidents,
     running: Measuring,
+    keeping: Option<Keeping>,
 }
 
 impl Measured {
@@ -34,12 +27,16 @@ impl Measured {
             measures: self.measures.clone(),
             lookout: Arc::clone(&self.lookout),
             notify: self.notify.clone(),
+            incidents: self.incidents.clone(),
         }
     }
 
     /// Ends it; the last second is written.
     pub fn stop(self) {
         self.running.stop();
+        if let Some(keeping) = self.keeping {
+            keeping.stop();
+        }
     }
 }
 
@@ -53,8 +50,9 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
     };
     let measures = Measures::new(&options);
     let lookout = Arc::new(Lookout::default());
+    let incidents = Incidents::default();
     let notify = telling(&options.instance);
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    let mut sinks: Vec<Box<dyn Sink>> = vec![incidents.sink()];
     if let Some(notify) = &notify {
         sinks.push(Box::new(Telling {
             instance: options.instance.clone(),
@@ -65,9 +63,11 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
     let started = control::measure::start(&measures, options, source, vec![Box::new(watching)]);
     match started {
         Ok(running) => Some(Measured {
+            keeping: state.and_then(|dir| keep(&incidents, dir)),
             measures,
             lookout,
             notify,
+            incidents,
             running,
         }),
         Err(error) => {
@@ -87,4 +87,12 @@ fn telling(instance: &str) -> Option<Arc<Notify>> {
     let failed =
         |error| tracing::error!(%error, "nobody is told of alerts: the system gives no thread");
     started.map(Arc::new).map_err(failed).ok()
+}
+
+fn keep(incidents: &Incidents, directory: &Path) -> Option<Keeping> {
+    let keeping = control::incidents::keep(incidents, directory);
+    let failed = |error: &_| {
+        tracing::error!(%error, "incidents are in memory only: the system gives no thread");
+    };
+    keeping.inspect_err(failed).ok()
 }

@@ -131,6 +131,15 @@ fn ask<T: Serialize + Send + 'static>(
     parts: &Parts,
     make: impl FnOnce(Reply<T>) -> Ask,
 ) -> Result<Answer, Failure> {
+    Ok(Answer::json(&asked(parts, KEEPER_MAX, make)?))
+}
+
+/// What the keeper says within this time.
+pub(super) fn asked<T: Send + 'static>(
+    parts: &Parts,
+    within: Duration,
+    make: impl FnOnce(Reply<T>) -> Ask,
+) -> Result<T, Failure> {
     let Some(commands) = &parts.settings else {
         let help = "start the pooler with a settings file: plimsoll run FILE";
         return Err(Failure::absent("keeper of settings", help));
@@ -141,8 +150,8 @@ fn ask<T: Serialize + Send + 'static>(
         let line = "the keeper of the settings is busy";
         return Err(Failure::new(503, "failed", line, "try again"));
     }
-    match told.recv_timeout(KEEPER_MAX) {
-        Ok(Ok(answer)) => Ok(Answer::json(&answer)),
+    match told.recv_timeout(within) {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(Failure {
             status: status_of(&error),
             error,

@@ -203,14 +203,14 @@ pub(crate) fn all_busy(case: &Case) -> Fact {
         return most.map_or(Fact::LACKS, |app| {
             let share = utilisation(app);
             let figure = Figure::new("own_connections_busy", share * 100.0, Unit::Percent);
-            Fact::of(false, share <= 0.5, figure.of(&app.now.name))
+            Fact::of(false, share <= 0.3, figure.of(&app.now.name))
         });
     };
     let share = utilisation(&app);
     let figure =
         Figure::new("own_connections_busy", share * 100.0, Unit::Percent).of(&app.now.name);
     match utilisation_usual(&app) {
-        Some(was) => Fact::plain(was <= share * 0.75, figure.against("usual", was * 100.0)),
+        Some(was) => Fact::plain(was <= share * 0.82, figure.against("usual", was * 100.0)),
         None => Fact::plain(share >= 0.85, figure),
     }
 }
@@ -272,7 +272,7 @@ pub(crate) fn drained(case: &Case) -> Fact {
         let figure = Figure::new("arrivals", app.arrivals(), Unit::PerSecond)
             .of(&app.now.name)
             .against("usual", app.arrivals_usual());
-        Fact::of(false, share >= 0.8, figure)
+        Fact::of(false, share >= 0.9, figure)
     })
 }
 

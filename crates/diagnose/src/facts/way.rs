@@ -16,13 +16,36 @@ pub(crate) fn probe_slow(case: &Case) -> Fact {
         Some(was) => {
             let yes = now >= was * 2.0 && now >= was + 1_500.0;
             let no = now <= was * 1.5 || now <= was + 700.0;
-            Fact::of(yes, no, figure.against("usual", was))
+            let mut fact = Fact::of(yes, no, figure.against("usual", was));
+            // A long way that was long before, as far as a short record tells: it
+            // may have begun before the record did.
+            fact.clear &= now <= 3_000.0 || long_known(case);
+            fact
         }
         None => {
             let mut fact = Fact::of(now >= 50_000.0, now <= 3_000.0, figure);
             fact.clear = false;
             fact
         }
+    }
+}
+
+/// What is usual is known for longer than a moment.
+fn long_known(case: &Case) -> bool {
+    case.view.usual.as_ref().is_some_and(|u| u.samples >= 20)
+}
+
+/// Trivial queries take long, lent connections wait for messages under way, and
+/// that this is usual is known from a moment only.
+pub(crate) fn way_long(case: &Case) -> Fact {
+    let (probe, way) = (probe_slow(case), super::on_the_way(case));
+    let long = case
+        .inside
+        .and_then(|i| i.probe_us)
+        .is_some_and(|us| us >= 8_000.0);
+    match (probe.figure, long_known(case)) {
+        (Some(figure), false) => Fact::plain(long && way.holds == Some(true), figure),
+        _ => Fact::LACKS,
     }
 }
 
@@ -158,7 +181,8 @@ pub(crate) fn starved(case: &Case) -> Fact {
         let was = usual.and_then(|u| Some(u.host.throttled_ms? / u.seconds.max(1.0)));
         let figure = Figure::new("held_back_by_quota", ms / seconds / 10.0, Unit::Percent);
         let figure = was.map_or(figure.clone(), |w| figure.against("usual", w / 10.0));
-        return Fact::of(was.is_none_or(|w| ms / seconds >= w * 2.0), false, figure);
+        let more = was.is_none_or(|w| ms / seconds >= w * 2.0);
+        return Fact::of(more || ms / seconds >= 300.0, false, figure);
     }
     let own = host.own.known();
     if let Some(own) = own

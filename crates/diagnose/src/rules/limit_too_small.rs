@@ -55,6 +55,18 @@ pub(crate) const RULE: Rule = Rule {
             "a connection is kept for longer than usual",
             facts::holds_longer,
         ),
+        clause(
+            NotSee,
+            Probe,
+            "the way to the server is long, and was not always",
+            facts::way_long,
+        ),
+        clause(
+            NotSee,
+            Host,
+            "the pooler lacks processor time",
+            facts::starved,
+        ),
     ],
     tell,
 };

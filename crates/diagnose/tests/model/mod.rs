@@ -76,6 +76,8 @@ pub struct World {
     pub permitted: bool,
     pub probed: bool,
     pub paused: bool,
+    /// How much a second may be slower than another.
+    pub noise: f64,
 }
 
 impl World {
@@ -111,6 +113,7 @@ impl World {
             permitted: true,
             probed: true,
             paused: false,
+            noise: 0.0,
         }
     }
 }
@@ -136,6 +139,7 @@ pub struct Run {
     lost: Vec<usize>,
     queue: VecDeque<Request>,
     lent: Vec<Request>,
+    slow: f64,
     pub record: Record,
     /// Seconds before the fault.
     pub calm: usize,
@@ -178,6 +182,7 @@ impl Run {
             queue: VecDeque::new(),
             lent: Vec::new(),
             record: Record::default(),
+            slow: 1.0,
             calm: 0,
             every: 3,
             activity: None,
@@ -212,6 +217,7 @@ impl Run {
             app_waiting: vec![Vec::new(); apps],
             ..Tally::default()
         };
+        self.slow = 1.0 + self.rng.unit() * self.world.noise;
         for ms in 0..1000 {
             self.arrive(&mut tally);
             self.grant(&mut tally);
@@ -248,7 +254,7 @@ impl Run {
                     app: at,
                     asked: self.now,
                     granted: None,
-                    left: (app.service_ms * spread).max(0.3),
+                    left: (app.service_ms * spread * self.slow).max(0.3),
                     way: self.world.rtt_ms,
                     cpu: app.cpu,
                     locked,

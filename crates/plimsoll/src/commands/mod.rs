@@ -8,6 +8,9 @@ mod diagnosis;
 mod export;
 mod guard;
 mod guards;
+mod incident;
+mod notify;
+mod playbook;
 mod predict_worker;
 mod reach;
 mod run;
@@ -38,6 +41,9 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diagnose(args) => diagnosis::diagnose(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),
+        Command::Notify(args) => notify::run(&args),
+        Command::Incident(args) => incident::run(&args),
+        Command::Playbook(args) => playbook::run(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),

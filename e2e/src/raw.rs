@@ -12,7 +12,7 @@ pub use message::Backend;
 use crate::sandbox::PATIENCE;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Target {
     pub version: u32,
     /// Longest wait for bytes.
     pub patience: Duration,
+    /// The client's own address, where the system shall not choose it.
+    pub from: Option<Ipv4Addr>,
 }
 
 /// An address.
@@ -65,6 +67,7 @@ impl Target {
             password: None,
             version: 3 << 16,
             patience: PATIENCE,
+            from: None,
         }
     }
 
@@ -89,6 +92,12 @@ impl Target {
     /// With another patience.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// From this address of ours.
+    pub fn from(mut self, address: Ipv4Addr) -> Self {
+        self.from = Some(address);
         self
     }
 
@@ -165,7 +174,10 @@ impl Stream {
     fn connect(target: &Target) -> io::Result<Self> {
         Ok(match &target.address {
             Address::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port))?;
+                let stream = match target.from {
+                    None => TcpStream::connect((host.as_str(), *port))?,
+                    Some(address) => connect_from(address, host, *port, target.patience)?,
+                };
                 stream.set_nodelay(true)?;
                 Stream::Tcp(stream)
             }
@@ -185,6 +197,21 @@ impl Stream {
             }
         }
     }
+}
+
+fn connect_from(
+    address: Ipv4Addr,
+    host: &str,
+    port: u16,
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let host: Ipv4Addr = host
+        .parse()
+        .map_err(|_| io::Error::other("only an IPv4 address has a source address here"))?;
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.bind(&SocketAddrV4::new(address, 0).into())?;
+    socket.connect_timeout(&SocketAddrV4::new(host, port).into(), patience)?;
+    Ok(socket.into())
 }
 
 /// A connection, logged in or not.

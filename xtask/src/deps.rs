@@ -7,18 +7,42 @@ use std::process::{Command, Stdio};
 use crate::programs::{Places, Programs};
 use crate::{Outcome, no_arguments};
 
-pub(crate) const SUMMARY: &str = "find PostgreSQL, or install it with the system's package manager";
+pub(crate) const SUMMARY: &str =
+    "find PostgreSQL (and promtool), or install it with the system's package manager";
 
 pub(crate) const HELP: &str = "\
 Looks for postgres, initdb, psql and pgbench (PGBIN, PATH, then the usual
 directories). When they are missing it installs them with apt-get, dnf, zypper,
 pacman, apk or brew: as root directly, else with sudo (which may ask for your
 password; without a terminal it never asks). It prints each command first.
+On Debian and Ubuntu promtool, which checks the exported alert rules, is taken
+out of its package without installing it: nothing of Prometheus is ever started.
 Only a private server is ever started from these programs; on Debian and Ubuntu
 the package is told not to make its own.";
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;
+    postgresql()?;
+    // Its test says when it is skipped; nothing else needs it.
+    if let Err(error) = promtool() {
+        println!("promtool: {error}; the exported rules are not checked by it");
+    }
+    Ok(())
+}
+
+/// Takes promtool out of Prometheus' package: installing that would start a service.
+fn promtool() -> Outcome {
+    if on_path("promtool") {
+        println!("promtool: found");
+        return Ok(());
+    }
+    if !on_path("apt-get") || !on_path("dpkg") {
+        return Err("it comes with Prometheus; install that by hand".to_owned());
+    }
+    run_all(&[&["sh", "-c", PROMTOOL]], true)
+}
+
+fn postgresql() -> Outcome {
     if let Some(found) = find() {
         println!(
             "PostgreSQL: {} (pgbench: {})",
@@ -138,15 +162,23 @@ const MANAGERS: &[Manager] = &[
 const NO_DEBIAN_CLUSTER: &str = "mkdir -p /etc/postgresql-common && cd /etc/postgresql-common && \
     { test -e createcluster.conf || echo 'create_main_cluster = false' > createcluster.conf; }";
 
+const PROMTOOL: &str = "set -e; cd \"$(mktemp -d)\"; chmod 755 .; apt-get download prometheus || \
+    { apt-get update; apt-get download prometheus; }; dpkg -x prometheus_*.deb .; \
+    install -m 755 usr/bin/promtool /usr/local/bin/promtool";
+
 fn install(manager: &Manager) -> Outcome {
-    let root = we_are_root();
-    if !manager.root && root {
+    if !manager.root && we_are_root() {
         return Err(format!(
             "{} does not work as root; run this as your own user",
             manager.program
         ));
     }
-    let prefix: &[&str] = match (manager.root && !root, std::io::stdin().is_terminal()) {
+    run_all(manager.commands, manager.root)
+}
+
+/// Runs commands one after the other, as root where that is needed.
+fn run_all(commands: &[&[&str]], as_root: bool) -> Outcome {
+    let prefix: &[&str] = match (as_root && !we_are_root(), std::io::stdin().is_terminal()) {
         (false, _) => &[],
         (true, true) => &["sudo"],
         (true, false) => &["sudo", "-n"],
@@ -156,7 +188,7 @@ fn install(manager: &Manager) -> Outcome {
             "installing needs root, and there is no sudo; run `make deps` as root".to_owned(),
         );
     }
-    for command in manager.commands {
+    for command in commands {
         let words = [prefix, command].concat();
         println!("> {}", words.join(" "));
         let (program, arguments) = words.split_first().ok_or("an empty command")?;

@@ -12,6 +12,7 @@ mod bench;
 mod check;
 mod ci;
 mod deps;
+mod diagnose_eval;
 mod foreground;
 mod fuzz;
 mod help;
@@ -105,6 +106,12 @@ const TASKS: &[Task] = &[
         summary: bench::SUMMARY,
         help: bench::HELP,
         run: bench::run,
+    },
+    Task {
+        name: "diagnose-eval",
+        summary: diagnose_eval::SUMMARY,
+        help: diagnose_eval::HELP,
+        run: diagnose_eval::run,
     },
 ];
 

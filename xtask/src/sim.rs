@@ -18,12 +18,23 @@ Runs the campaign of the package `plimsoll-sim`. Arguments go to it:
               disks and kills, on all cores (with --seed, and --ops for the
               reloads of each seed)
 
+  --alerts    healthy days and troubles for the built-in alerts instead: how
+              many are false, how early the right ones come; two numbers may
+              follow: days (30) and seeds of each trouble (200)
+
 It prints how often everything was hit: faults, acts of administrators, phases
 of sessions, kinds of replies, reasons of closes and refusals.
 
 `cargo xtask test` runs a fixed few of them. A seed that fails becomes a test.";
 
 pub(crate) fn run(args: &[String]) -> Outcome {
+    if args.iter().any(|arg| arg == "--alerts") {
+        let mut all = vec!["run", "--release", "-p", "plimsoll-diagnose"];
+        all.extend(["--example", "alerts", "--"]);
+        let rest = args.iter().map(String::as_str);
+        all.extend(rest.filter(|arg| *arg != "--alerts"));
+        return foreground::cargo(&all);
+    }
     let settings = args.iter().any(|arg| arg == "--settings");
     let campaign = if settings {
         "settings_campaign"

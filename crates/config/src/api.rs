@@ -127,13 +127,15 @@ pub(crate) fn read(draft: &mut Draft, source: &dyn Source) {
     listener(draft);
 }
 
+/// Places are compared, not tokens: who checks settings elsewhere has no token. Where
+/// two places hold one token, it is worth the role that may less.
 fn alike(draft: &mut Draft) {
     let api = &draft.plan.api;
     let mut twice = None;
     for (index, role) in ApiRole::ALL.into_iter().enumerate() {
-        let secret = &api.token(role).secret;
+        let place = api.token(role).place();
         let weaker = ApiRole::ALL.into_iter().take(index);
-        let same = |other: &ApiRole| secret.is_some() && api.token(*other).secret == *secret;
+        let same = |other: &ApiRole| place.is_some() && api.token(*other).place() == place;
         twice = weaker.into_iter().find(same).map(|w| (w, role)).or(twice);
     }
     if let Some((weaker, role)) = twice {

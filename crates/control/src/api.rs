@@ -62,6 +62,7 @@ mod figures;
 mod incidents;
 mod listening;
 mod measures;
+mod notifiers;
 pub mod openapi;
 mod playbook;
 mod settings;
@@ -70,6 +71,7 @@ mod table;
 use crate::incidents::Incidents;
 use crate::lookout::Lookout;
 use crate::measure::Measures;
+use crate::notify::Notify;
 use crate::server::Source;
 use crate::settings::keeper::Command;
 use answering::Shared;
@@ -89,6 +91,7 @@ pub use client::{Client, ClientError};
 pub use figures::{Figures, Refused};
 pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
+pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
 /// Connections of one listener at a time.
@@ -119,6 +122,8 @@ pub struct Parts {
     pub lookout: Option<Arc<Lookout>>,
     /// What happened, and what people noted.
     pub incidents: Option<Incidents>,
+    /// Who tells people.
+    pub notify: Option<Arc<Notify>>,
     /// Which process this is.
     pub about: Arc<About>,
 }

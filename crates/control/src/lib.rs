@@ -32,6 +32,7 @@
 // A shell: files, clocks and threads live here.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod alerting;
 pub mod api;
 pub mod bundle;
 pub mod guard;
@@ -40,6 +41,7 @@ pub mod log;
 pub mod lookout;
 pub mod measure;
 pub mod metrics;
+pub mod notify;
 pub mod predict;
 mod process;
 pub mod secrets;

@@ -6,15 +6,15 @@
 //! comes of it goes to each [`Sink`] (incidents, notices) and waits here for the
 //! API. All of it is on the thread that measures: no query waits for it.
 
-mod known;
-
 use crate::Source;
+use crate::alerting::{Standing, alert_settings};
 use crate::measure::{Listener, now_ms};
+use crate::notify::{Notify, NotifySettings};
+use config::Plan;
 use diagnose::Verdict;
 use diagnose::alert::{Alert, AlertChange, AlertState, Alerts};
 use events::sample::{Marker, MarkerKind, Name, Record, Sample};
 use events::snapshot::Snapshot;
-use known::Known;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,6 +43,28 @@ pub struct Second<'a> {
 pub trait Sink: Send {
     /// A second is over. Returns what is to be marked.
     fn second(&mut self, second: &Second<'_>) -> Vec<Marker>;
+
+    /// Other settings serve; also told once at the begin.
+    fn settings(&mut self, _plan: &Plan) {}
+}
+
+/// Tells people, through the notifiers of the settings.
+pub struct Telling {
+    /// Who we are, in messages.
+    pub instance: String,
+    /// The notifiers.
+    pub notify: Arc<Notify>,
+}
+
+impl Sink for Telling {
+    fn second(&mut self, second: &Second<'_>) -> Vec<Marker> {
+        self.notify.tell(second.changes);
+        Vec::new()
+    }
+
+    fn settings(&mut self, plan: &Plan) {
+        self.notify.set(NotifySettings::of(plan, &self.instance));
+    }
 }
 
 /// What the lookout saw last, for whoever asks.
@@ -84,7 +106,9 @@ pub struct Watching {
     lookout: Arc<Lookout>,
     source: Arc<dyn Source>,
     alerts: Alerts,
-    known: Known,
+    standing: Standing,
+    /// What served at the last look.
+    plan: Option<Arc<Plan>>,
     sinks: Vec<Box<dyn Sink>>,
     verdict: Option<Verdict>,
     next_verdict: Instant,
@@ -101,11 +125,30 @@ impl Watching {
             lookout,
             source,
             alerts: Alerts::default(),
-            known: Known::default(),
+            standing: Standing::default(),
+            plan: None,
             sinks,
             verdict: None,
             next_verdict: Instant::now(),
         }
+    }
+
+    /// Other settings may serve.
+    fn follow(&mut self, plan: Option<Arc<Plan>>) {
+        let Some(plan) = plan else { return };
+        if self
+            .plan
+            .as_ref()
+            .is_some_and(|old| Arc::ptr_eq(old, &plan))
+        {
+            return;
+        }
+        self.alerts.set(alert_settings(&plan));
+        self.standing.set(&plan);
+        for sink in &mut self.sinks {
+            sink.settings(&plan);
+        }
+        self.plan = Some(plan);
     }
 
     fn diagnose(&mut self, record: &Record) {
@@ -124,12 +167,10 @@ impl Listener for Watching {
         let Some(newest) = record.seconds.back() else {
             return Vec::new();
         };
-        if self.known.follow(self.source.plan(), snapshot) {
-            self.alerts.set(self.known.settings.clone());
-        }
-        self.known.secrets(&snapshot.secrets, newest.at_ms);
+        self.follow(self.source.plan());
         let settings = self.source.settings();
-        self.known.settings_now(settings.as_deref(), newest.at_ms);
+        self.standing
+            .second(record, snapshot, settings.as_deref(), newest.at_ms);
         let stirs = stirs(newest) || self.alerts.all().next().is_some();
         let due = self.next_verdict <= Instant::now();
         let old = self
@@ -139,7 +180,7 @@ impl Listener for Watching {
         if due && (stirs || old) {
             self.diagnose(record);
         }
-        let facts = self.known.facts(self.verdict.as_ref());
+        let facts = self.standing.facts(self.verdict.as_ref());
         let changes = self.alerts.look(newest, &facts, newest.at_ms);
         let alerts: Vec<Alert> = self.alerts.all().cloned().collect();
         let mut markers: Vec<Marker> = changes.iter().map(marker).collect();

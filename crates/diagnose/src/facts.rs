@@ -32,6 +32,12 @@ const FLAT_P50: f64 = 1.25;
 const FLAT_MEAN: f64 = 1.3;
 /// Differences that nobody feels, microseconds.
 const NOTHING_US: f64 = 300.0;
+/// The figure of statements that have not ended.
+const BY_LENT: &str = "busy_per_transaction";
+/// Without anything usual: statements are certainly not slow, microseconds.
+const SHORT_US: f64 = 25_000.0;
+/// Without anything usual: a trivial query is certainly not slow, microseconds.
+const PROBE_SHORT_US: f64 = 5_000.0;
 /// Demand has grown from here, and certainly not below.
 const GROWN: f64 = 1.3;
 const NOT_GROWN: f64 = 1.12;
@@ -68,6 +74,20 @@ pub(crate) fn waits(case: &Case) -> Fact {
     Fact::of(many || long || pool.refused > 0.0, nobody, figure)
 }
 
+/// Somebody suffers: clients wait or are refused, or statements take longer.
+pub(crate) fn suffers(case: &Case) -> Fact {
+    let (waits, slower) = (waits(case), slower(case));
+    let labels = ["too_many_clients", "queue_full", "shed", "wait_timeout"];
+    let refused = case.view.now.refused_per_s(&labels);
+    if waits.holds != Some(true) && refused > 0.0 {
+        return Fact::plain(true, Figure::new("refused", refused, Unit::PerSecond));
+    }
+    match slower.holds {
+        Some(true) if waits.holds != Some(true) => slower,
+        _ => waits,
+    }
+}
+
 /// Nobody waits here, and there is room.
 pub(crate) fn room(case: &Case) -> Fact {
     let Some(pool) = case.pool.filter(|p| p.size > 0.0) else {
@@ -89,6 +109,13 @@ pub(crate) struct Shift {
     pub up: bool,
     pub flat: bool,
     pub name: &'static str,
+}
+
+impl Shift {
+    /// Seen only by what is lent and has not ended.
+    pub fn by_lent(&self) -> bool {
+        self.name == BY_LENT
+    }
 }
 
 /// How service times moved against what is usual; `None`: not known.
@@ -130,7 +157,7 @@ fn stuck(now: &PoolWindow, usual: &PoolWindow) -> Option<Shift> {
         usual_us: was,
         up: true,
         flat: false,
-        name: "busy_per_transaction",
+        name: BY_LENT,
     })
 }
 
@@ -148,7 +175,11 @@ fn shift_figure(case: &Case, shift: &Shift) -> Figure {
 /// Statements take longer than usual.
 pub(crate) fn slower(case: &Case) -> Fact {
     match shift_of(case) {
-        Some(shift) => Fact::of(shift.up, shift.flat, shift_figure(case, &shift)),
+        Some(shift) => {
+            // Few slow ones among many do not show in the pool's figures.
+            let some = case.apps.iter().filter_map(slower_by).any(|t| t >= 1.5);
+            Fact::of(shift.up, shift.flat && !some, shift_figure(case, &shift))
+        }
         None => Fact::LACKS,
     }
 }
@@ -162,18 +193,25 @@ pub(crate) fn service_flat(case: &Case) -> Fact {
     }
 }
 
-/// Without a usual value: statements are short, or the probe is.
+/// Without a usual value: statements are short, a trivial query too, and nothing
+/// at the server or on the way says otherwise.
 fn short(case: &Case) -> Fact {
-    let Some(p50) = case.pool.and_then(|p| p.service.p50_us()) else {
+    let (Some(p50), Some(probe)) = (
+        case.pool.and_then(|p| p.service.p50_us()),
+        case.inside.and_then(|i| i.probe_us.or(i.probe_usual_us)),
+    ) else {
         return Fact::LACKS;
     };
-    let mut fact = Fact::of(
-        p50 <= 250_000.0,
-        p50 > 5_000_000.0,
-        Figure::new("service_p50", p50, Unit::Micros).of(&case.name()),
-    );
-    fact.clear = false;
-    fact
+    let well = p50 <= SHORT_US
+        && probe <= PROBE_SHORT_US
+        && run_queue(case).holds != Some(true)
+        && on_the_way(case).holds != Some(true);
+    let figure = Figure::new("service_p50", p50, Unit::Micros).of(&case.name());
+    Fact {
+        holds: well.then_some(true),
+        clear: false,
+        figure: Some(figure.against("probe", probe)),
+    }
 }
 
 /// What asks: requests granted or refused and what the queue grew by, in a second.
@@ -267,7 +305,7 @@ pub(crate) fn silent_more(case: &Case) -> Fact {
     let figure = Figure::new("silent_leases", now, Unit::Count)
         .of(&case.name())
         .against("least", least);
-    let enough = (pool.size * 0.15).clamp(2.0, 5.0);
+    let enough = (pool.size * 0.15).clamp(2.0, 3.0);
     let suspects = pool.suspects >= 2.0;
     let more = now >= least + 2.0 && (now >= enough || suspects);
     Fact::of(more, pool.silent.most < 1.0 + least.min(1.0), figure)
@@ -296,7 +334,12 @@ pub(crate) fn size_cut(case: &Case) -> Fact {
     let figure = Figure::new("size", pool.size, Unit::Count)
         .of(&case.name())
         .against("usual", usual.size_most);
-    Fact::plain(pool.size < usual.size_most * 0.95, figure)
+    let cut = pool.size < usual.size_most * 0.95;
+    // What was in use before would still fit: the cut is not what hurts.
+    let needed = usual.used.most >= pool.size * 0.85;
+    let deep = pool.size <= usual.size_most * 0.7;
+    let slower = slower(case).holds == Some(true);
+    Fact::plain(cut && needed && (deep || !slower), figure)
 }
 
 /// How many connections demand needs by Little's law, against the limit.
@@ -322,7 +365,34 @@ pub(crate) fn needed(case: &Case) -> f64 {
     })
 }
 
-/// Holds last as long as usual.
+/// More is asked, by more clients, or more may work at once, than before.
+pub(crate) fn surge(case: &Case) -> Fact {
+    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+        return match case.pool {
+            Some(pool) => Fact::plain(
+                true,
+                Figure::new("size", pool.size, Unit::Count).of(&pool.name()),
+            ),
+            None => Fact::LACKS,
+        };
+    };
+    let (clients, clients_usual) = (pool.clients.mean(), usual.clients.mean());
+    let more = demands(case).is_some_and(|(now, was)| now >= was * 1.25);
+    let crowd = clients >= clients_usual * 1.4 && clients >= clients_usual + 3.0;
+    let raised = pool.size >= usual.size_most * 1.3;
+    let figure = match (more, demands(case), crowd) {
+        (true, Some((now, was)), _) => {
+            Figure::new("demand", now, Unit::PerSecond).against("usual", was)
+        }
+        (_, _, true) => {
+            Figure::new("clients", clients, Unit::Count).against("usual", clients_usual)
+        }
+        _ => Figure::new("size", pool.size, Unit::Count).against("usual", usual.size_most),
+    };
+    Fact::plain(more || crowd || raised, figure.of(&case.name()))
+}
+
+/// A connection is kept for longer than usual.
 pub(crate) fn holds_longer(case: &Case) -> Fact {
     let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
         return Fact::LACKS;

@@ -6,13 +6,13 @@
 //! times, arrivals, logins). A second of the first kind counts twice.
 
 use crate::window::{ROWS_MAX, seconds_of};
-use events::sample::{Name, PoolSample, Sample, ServerSample};
+use events::sample::{ApplicationSample, Name, PoolSample, Sample, ServerSample};
 use std::collections::BTreeMap;
 
 /// Seconds that must be calm before comparisons mean anything.
 const LEARN: f64 = 3.0;
 /// Calm seconds in a row that end an episode.
-const CALM_ENDS: usize = 6;
+const CALM_ENDS: usize = 5;
 /// Samples in which two hits must fall.
 const NEAR: usize = 5;
 /// After so many samples without real pain, a shift is the new normal.
@@ -36,19 +36,14 @@ const TELLING: [&str; 9] = [
     "55P03", "40P01", "57014", "25006", "57P01", "57P02", "57P03", "53300", "53200",
 ];
 
-/// How the seconds went.
-#[derive(Debug, Default)]
-pub(crate) struct Episode {
-    /// The first sample of the present trouble.
-    pub from: usize,
-    /// Clients wait, are refused, fail, or get their answers late.
-    pub hurts: bool,
+/// How each sample went: 0 calm, 1 odd, 2 it hurts.
+pub(crate) fn weigh(samples: &[&Sample]) -> Vec<u8> {
+    let mut usual = Usual::default();
+    samples.iter().map(|s| usual.judge(s)).collect()
 }
 
-/// The trouble in which the last sample stands, if any.
-pub(crate) fn find(samples: &[&Sample]) -> Option<Episode> {
-    let mut usual = Usual::default();
-    let weights: Vec<u8> = samples.iter().map(|s| usual.judge(s)).collect();
+/// The first sample of the trouble in which the last one stands, if any.
+pub(crate) fn find(weights: &[u8]) -> Option<usize> {
     let tail = weights.len().saturating_sub(NEAR + 3);
     let recent = weights.get(tail..).unwrap_or_default();
     let still = recent.iter().rev().take(4).any(|w| *w > 0);
@@ -70,14 +65,16 @@ pub(crate) fn find(samples: &[&Sample]) -> Option<Episode> {
             (from, calm) = (at, 0);
         }
     }
-    Some(Episode { from, hurts: true })
+    Some(from)
 }
 
 /// What was calm so far.
 #[derive(Default)]
 struct Usual {
     pools: BTreeMap<(Name, Name), PoolUsual>,
+    apps: BTreeMap<(Name, Name, Name), Mean>,
     probes: BTreeMap<Name, Mean>,
+    blocked: Mean,
     errors: Mean,
     accepts: Mean,
     failures: Mean,
@@ -153,6 +150,12 @@ impl Usual {
             let probe = s.probe_us.map(|us| us as f64);
             matches!((usual, probe), (Some(u), Some(us)) if u.above(us, 3.0, 3_000.0))
         });
+        let apps = sample.applications.iter().take(ROWS_MAX);
+        odd |= apps.filter(|a| a.clients.last >= 2).any(|a| {
+            let usual = self.apps.get(&app_key(a)).and_then(Mean::known);
+            usual.is_some_and(|usual| usual < 0.75 && busy_share(a, seconds) >= 0.9)
+        });
+        odd |= self.blocked.above(blocked(sample), 2.0, 1.5);
         let clients = &sample.clients;
         odd |= self
             .accepts
@@ -170,6 +173,14 @@ impl Usual {
                 self.pools.entry(key(row)).or_default().learn(row, seconds);
             }
         }
+        for row in sample.applications.iter().take(ROWS_MAX) {
+            let key = app_key(row);
+            if self.apps.len() < LEARNED_MAX || self.apps.contains_key(&key) {
+                let share = busy_share(row, seconds);
+                self.apps.entry(key).or_default().learn(share);
+            }
+        }
+        self.blocked.learn(blocked(sample));
         for row in sample.servers.iter().take(ROWS_MAX) {
             let known = self.probes.contains_key(&row.upstream);
             if let Some(us) = row.probe_us
@@ -224,6 +235,26 @@ impl PoolUsual {
 
 fn key(row: &PoolSample) -> (Name, Name) {
     (Name::clone(&row.database), Name::clone(&row.user))
+}
+
+fn app_key(row: &ApplicationSample) -> (Name, Name, Name) {
+    let (database, user) = (Name::clone(&row.database), Name::clone(&row.user));
+    (database, user, Name::clone(&row.name))
+}
+
+/// The share of an application's connections that are busy.
+fn busy_share(row: &ApplicationSample, seconds: f64) -> f64 {
+    let clients = row.clients.mean().max(1.0);
+    let looked = (row.used.mean() - row.silent.mean()) / clients;
+    let ended = row.hold_us as f64 / 1e6 / seconds / clients;
+    looked.max(ended.min(1.0))
+}
+
+/// Backends that wait for locks.
+fn blocked(sample: &Sample) -> f64 {
+    let readings = sample.servers.iter().take(ROWS_MAX);
+    let blocked = readings.filter_map(|s| s.activity.as_ref());
+    blocked.map(|a| f64::from(a.blocked)).sum()
 }
 
 /// Mean wait of those who asked, microseconds.

@@ -56,8 +56,6 @@ pub(crate) enum Want {
     SeeOrOut,
     /// With it the cause is not supported.
     NotSee,
-    /// The same; and where it holds clearly, the cause is ruled out.
-    NotSeeOrOut,
     /// It makes the cause more likely.
     More,
 }
@@ -120,19 +118,11 @@ impl Rule {
 
     fn rejected(&self, facts: &[(&Clause, Fact)]) -> Option<Rejection> {
         let contradicts = |(clause, fact): &&(&Clause, Fact)| {
-            fact.clear
-                && match clause.want {
-                    Want::SeeOrOut => fact.holds == Some(false),
-                    Want::NotSeeOrOut => fact.holds == Some(true),
-                    _ => false,
-                }
+            fact.clear && clause.want == Want::SeeOrOut && fact.holds == Some(false)
         };
         let (clause, fact) = facts.iter().find(contradicts)?;
         let figure = fact.figure.clone()?;
-        let text = match clause.want {
-            Want::SeeOrOut => format!("not seen: {}; {figure}", clause.text),
-            _ => format!("{}; {figure}", clause.text),
-        };
+        let text = format!("not seen: {}; {figure}", clause.text);
         Some(Rejection {
             cause: self.cause,
             text,
@@ -147,12 +137,12 @@ impl Rule {
         for (clause, fact) in facts {
             sure += match (clause.want, fact.holds) {
                 (Want::More, Some(true)) => 6,
-                (Want::NotSee | Want::NotSeeOrOut, None) => -5,
+                (Want::NotSee, None) => -5,
                 _ => 0,
             };
             let cited = match clause.want {
                 Want::See | Want::SeeOrOut | Want::More => Some(true),
-                Want::NotSee | Want::NotSeeOrOut => Some(false),
+                Want::NotSee => Some(false),
             };
             if let Some(figure) = fact.figure
                 && fact.holds == cited
@@ -179,7 +169,7 @@ impl Rule {
 fn withheld(clause: &Clause, fact: &Fact) -> Option<String> {
     let fails = match clause.want {
         Want::See | Want::SeeOrOut => fact.holds != Some(true),
-        Want::NotSee | Want::NotSeeOrOut => fact.holds == Some(true),
+        Want::NotSee => fact.holds == Some(true),
         Want::More => false,
     };
     if !fails {

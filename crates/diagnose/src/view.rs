@@ -59,8 +59,6 @@ pub(crate) struct Inside {
     pub readings: Vec<ServerActivity>,
     /// The same before.
     pub before: Vec<ServerActivity>,
-    /// Somebody read the view, but it may not see others' rows.
-    pub forbidden: bool,
 }
 
 impl<'a> View<'a> {
@@ -74,16 +72,23 @@ impl<'a> View<'a> {
         };
         let newest = *samples.last()?;
         let times = times(&samples);
-        let episode = onset::find(&samples);
+        let weights = onset::weigh(&samples);
+        let from = onset::find(&weights);
         let at = newest.at_ms;
-        let from = episode.as_ref().map(|e| e.from);
         let split = from.unwrap_or_else(|| since(&times, at.saturating_sub(NOW_MS)));
         let now_from =
             since(&times, at.saturating_sub(NOW_MS)).max(skip_first(split, samples.len()));
         let now_from = now_from.min(samples.len().saturating_sub(1));
         let now = Window::of(samples.iter().skip(now_from).copied());
         let split_ms = times.get(split).copied().unwrap_or(at);
-        let usual = usual(&samples, &times, split, &minutes, split_ms);
+        let calm: Vec<&Sample> = samples
+            .iter()
+            .zip(&weights)
+            .take(now_from)
+            .filter_map(|(s, w)| (*w == 0).then_some(*s))
+            .collect();
+        let usual = usual(&samples, &times, split, &minutes, split_ms, from.is_some())
+            .or_else(|| scattered(&calm));
         let since_onset = samples.get(split..).unwrap_or_default();
         let third = since_onset.len().div_ceil(3);
         let late = since_onset.len().saturating_sub(third);
@@ -291,7 +296,15 @@ fn usual(
     split: usize,
     minutes: &[&Sample],
     split_ms: i64,
+    onset: bool,
 ) -> Option<Window> {
+    // Without an onset a change may stand just before "now": further back is better.
+    let split = match onset {
+        true => split,
+        false => Some(since(times, split_ms.saturating_sub(NOW_MS)))
+            .filter(|at| *at >= USUAL_MIN)
+            .unwrap_or(split),
+    };
     let from = since(times, split_ms.saturating_sub(USUAL_MS)).min(split);
     let calm = samples.get(from..split).unwrap_or_default();
     // The second just before the onset may belong to it.
@@ -311,11 +324,18 @@ fn usual(
     (!calm.is_empty()).then(|| Window::of(recent))
 }
 
+/// Where trouble comes and goes: the calm seconds in between.
+fn scattered(calm: &[&Sample]) -> Option<Window> {
+    let recent = calm.iter().rev().take(60).rev().copied();
+    (calm.len() >= USUAL_MIN).then(|| Window::of(recent))
+}
+
 /// Probe and activity since the onset and before it.
 fn inside(samples: &[&Sample], split: usize) -> BTreeMap<events::sample::Name, Inside> {
     let mut all: BTreeMap<events::sample::Name, Inside> = BTreeMap::new();
     let from = split.saturating_sub(60);
     let mut probes: BTreeMap<events::sample::Name, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let mut reads: BTreeMap<events::sample::Name, i64> = BTreeMap::new();
     let split_ms = samples
         .get(split)
         .map_or(i64::MAX, |s| s.at_ms.saturating_sub(i64::from(s.span_ms)));
@@ -336,15 +356,18 @@ fn inside(samples: &[&Sample], split: usize) -> BTreeMap<events::sample::Name, I
             };
             list.extend(row.probe_us.map(|us| us as f64));
             let inside = all.entry(row.upstream.clone()).or_default();
-            let Some(activity) = &row.activity else {
+            // Without the grant it tells nothing of others, so nothing at all.
+            let Some(activity) = row.activity.as_ref().filter(|a| a.permitted) else {
                 continue;
             };
-            if !activity.permitted {
-                inside.forbidden = true;
-                continue;
-            }
             let age = i64::try_from(activity.age_ms).unwrap_or(i64::MAX);
             let read_ms = sample.at_ms.saturating_sub(age);
+            // A reading stands in several samples: it counts once.
+            let last = reads.entry(row.upstream.clone()).or_insert(i64::MIN);
+            if read_ms.abs_diff(*last) < 300 {
+                continue;
+            }
+            *last = read_ms;
             match at >= split && read_ms >= split_ms {
                 true => inside.readings.push(activity.clone()),
                 false if at < split => inside.before.push(activity.clone()),

@@ -63,7 +63,6 @@ pub(crate) struct Span {
     pub count: f64,
     sum_us: f64,
     p50: f64,
-    p99: f64,
     pub most_us: f64,
     pub beyond: f64,
 }
@@ -74,7 +73,6 @@ impl Span {
         self.count += count;
         self.sum_us += times.sum_us as f64;
         self.p50 += times.p50_us as f64 * count;
-        self.p99 += times.p99_us as f64 * count;
         self.most_us = self.most_us.max(times.most_us as f64);
         self.beyond += times.beyond as f64;
     }
@@ -85,10 +83,6 @@ impl Span {
 
     pub fn p50_us(&self) -> Option<f64> {
         (self.count > 0.0).then(|| self.p50 / self.count)
-    }
-
-    pub fn p99_us(&self) -> Option<f64> {
-        (self.count > 0.0).then(|| self.p99 / self.count)
     }
 
     pub fn sum_us(&self) -> f64 {
@@ -171,7 +165,8 @@ impl PoolWindow {
     /// law: what has not ended yet counts too. Microseconds.
     pub fn busy_us(&self) -> f64 {
         let ended = self.transactions.max(0.5);
-        self.busy() * self.seconds * 1e6 / ended
+        let most = self.oldest_hold_us.max(self.seconds * 1e6);
+        (self.busy() * self.seconds * 1e6 / ended).min(most)
     }
 }
 

@@ -42,16 +42,17 @@ pub fn start(given: Given<'_>) -> Option<Api> {
         started: Instant::now(),
     };
     let handle = given.handle.clone();
-    let watched = given.watched.as_ref();
+    let watched = given.watched;
     let started = api::start(Options {
         socket,
         listen: plan.api.listen,
         parts: Parts {
             source: given.source,
             settings: given.settings,
-            measures: watched.map(|w| w.measures.clone()),
-            lookout: watched.map(|w| Arc::clone(&w.lookout)),
-            incidents: watched.map(|w| w.incidents.clone()),
+            measures: watched.as_ref().map(|w| w.measures.clone()),
+            lookout: watched.as_ref().map(|w| Arc::clone(&w.lookout)),
+            incidents: watched.as_ref().map(|w| w.incidents.clone()),
+            notify: watched.and_then(|w| w.notify),
             about: Arc::new(about),
         },
         access: Arc::new(move || handle.plan().api.clone()),

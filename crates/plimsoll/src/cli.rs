@@ -1,13 +1,18 @@
 //! The command line: what a person can type, and the help that teaches it.
 
 mod diagnosis;
+mod export;
 mod guard;
 mod incident;
 mod settings;
 mod words;
 
 use clap::{Args, Parser, Subcommand};
-pub use diagnosis::{BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, ReleaseArgs};
+pub use diagnosis::{
+    BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
+    ReleaseArgs,
+};
+pub use export::{ExportArgs, ExportWhat};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
     GuardState,
@@ -72,8 +77,12 @@ pub enum Command {
     Incident(IncidentArgs),
     /// What to do, step by step, for an alert, a cause or a symptom
     Playbook(PlaybookArgs),
+    /// Who is told of alerts, and a test message
+    Notify(NotifyArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
+    /// Print alert rules for Prometheus, or a dashboard for Grafana
+    Export(ExportArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself

@@ -4,16 +4,30 @@
 use crate::api;
 use control::Source;
 use control::incidents::{Incidents, Keeping};
-use control::lookout::{Lookout, Watching};
+use control::lookout::{Lookout, Sink, Telling, Watching};
 use control::measure::{Measures, Measuring, Options};
+use control::notify::{Notify, NotifySettings};
 use std::path::Path;
 use std::sync::Arc;
+
+/// What the API answers from.
+pub struct Watched {
+    /// What is measured.
+    pub measures: Measures,
+    /// Alerts and the newest diagnosis.
+    pub lookout: Arc<Lookout>,
+    /// What happened, and what people noted.
+    pub incidents: Incidents,
+    /// Who tells people.
+    pub notify: Option<Arc<Notify>>,
+}
 
 /// What is measured, while it is.
 pub struct Measured {
     measures: Measures,
     lookout: Arc<Lookout>,
     incidents: Incidents,
+    notify: Option<Arc<Notify>>,
     running: Measuring,
     keeping: Option<Keeping>,
 }
@@ -25,6 +39,7 @@ impl Measured {
             measures: self.measures.clone(),
             lookout: Arc::clone(&self.lookout),
             incidents: self.incidents.clone(),
+            notify: self.notify.clone(),
         }
     }
 
@@ -35,16 +50,6 @@ impl Measured {
             keeping.stop();
         }
     }
-}
-
-/// What is measured and what comes of it, for whoever answers from it.
-pub struct Watched {
-    /// Samples and markers.
-    pub measures: Measures,
-    /// Alerts and the newest diagnosis.
-    pub lookout: Arc<Lookout>,
-    /// What happened.
-    pub incidents: Incidents,
 }
 
 /// Begins to measure. Where the system gives no thread, clients are served all
@@ -58,7 +63,14 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
     let measures = Measures::new(&options);
     let lookout = Arc::new(Lookout::default());
     let incidents = Incidents::default();
-    let sinks = vec![incidents.sink()];
+    let notify = telling(&options.instance);
+    let mut sinks: Vec<Box<dyn Sink>> = vec![incidents.sink()];
+    if let Some(notify) = &notify {
+        sinks.push(Box::new(Telling {
+            instance: options.instance.clone(),
+            notify: Arc::clone(notify),
+        }));
+    }
     let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), sinks);
     let started = control::measure::start(&measures, options, source, vec![Box::new(watching)]);
     match started {
@@ -67,6 +79,7 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
             measures,
             lookout,
             incidents,
+            notify,
             running,
         }),
         Err(error) => {
@@ -82,4 +95,16 @@ fn keep(incidents: &Incidents, directory: &Path) -> Option<Keeping> {
         tracing::error!(%error, "incidents are in memory only: the system gives no thread");
     };
     keeping.inspect_err(failed).ok()
+}
+
+/// Nobody is told before the settings are read: that is the first second.
+fn telling(instance: &str) -> Option<Arc<Notify>> {
+    let settings = NotifySettings {
+        instance: instance.to_owned(),
+        ..NotifySettings::default()
+    };
+    let started = Notify::start(settings);
+    let failed =
+        |error| tracing::error!(%error, "nobody is told of alerts: the system gives no thread");
+    started.map(Arc::new).map_err(failed).ok()
 }

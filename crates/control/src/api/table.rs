@@ -2,7 +2,7 @@
 //! document and the page of the docs all walk over it, so they cannot disagree.
 
 use super::call::{Answer, Call, Failure};
-use super::{Parts, about, diagnosis, incidents, measures, playbook, settings};
+use super::{Parts, about, diagnosis, incidents, measures, notifiers, playbook, settings};
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -135,6 +135,7 @@ pub fn routes() -> Vec<Route> {
         incidents::ROUTES,
         playbook::ROUTES,
         measures::ROUTES,
+        notifiers::ROUTES,
     ]
     .concat()
 }

@@ -66,6 +66,23 @@ const fn route(verb: Verb, path: &'static str, role: config::ApiRole, handle: Ha
     }
 }
 
+/// A pooler without any part that may be missing.
+fn parts() -> Parts {
+    Parts {
+        source: Arc::new(Fake),
+        settings: None,
+        measures: None,
+        lookout: None,
+        incidents: None,
+        notify: None,
+        about: Arc::new(About {
+            instance: "shop-1:7".to_owned(),
+            fleet: "shop".to_owned(),
+            started: Instant::now(),
+        }),
+    }
+}
+
 struct Server {
     api: Option<Api>,
     figures: Arc<Figures>,
@@ -103,18 +120,7 @@ fn server(name: &str) -> Server {
     let options = Options {
         socket: Some(directory.join("api.sock")),
         listen: Some(([127, 0, 0, 1], 0).into()),
-        parts: Parts {
-            source: Arc::new(Fake),
-            settings: None,
-            measures: None,
-            lookout: None,
-            incidents: None,
-            about: Arc::new(About {
-                instance: "shop-1:7".to_owned(),
-                fleet: "shop".to_owned(),
-                started: Instant::now(),
-            }),
-        },
+        parts: parts(),
         access: Arc::new(move || access.lock().unwrap().clone()),
         figures: Arc::clone(&figures),
     };
@@ -571,18 +577,7 @@ fn a_place_that_is_taken_does_not_keep_it_from_the_other() {
     let options = Options {
         socket: Some(socket.clone()),
         listen: taken,
-        parts: Parts {
-            source: Arc::new(Fake),
-            settings: None,
-            measures: None,
-            lookout: None,
-            incidents: None,
-            about: Arc::new(About {
-                instance: String::new(),
-                fleet: String::new(),
-                started: Instant::now(),
-            }),
-        },
+        parts: parts(),
         access: Arc::new(config::Api::default),
         figures: Arc::default(),
     };

@@ -23,7 +23,9 @@ fn main() {
         bad += alerts.len();
     }
     for (name, case, bound) in cases::ALL {
-        let figures: Vec<cases::Lead> = (1..=seeds).filter_map(|seed| case(seed)).collect();
+        let figures: Vec<cases::Lead> = (1..=seeds)
+            .filter_map(|seed| cases::of(*case, seed))
+            .collect();
         let summary = cases::summary(&figures, *bound);
         println!("{name}: {summary}");
         bad += summary.missed + usize::from(summary.seeds == 0);

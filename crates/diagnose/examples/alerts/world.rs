@@ -79,6 +79,8 @@ pub struct Pool {
     burst: (f64, f64),
     pub refused: f64,
     pub suspects: u32,
+    /// The second since which somebody has been silent; 0: nobody is.
+    silent_since: u64,
     /// This share waits too long although the pool is not full.
     pub late: f64,
 }
@@ -102,6 +104,7 @@ impl Pool {
             burst: (0.0, 1.0),
             refused: 0.0,
             suspects: 0,
+            silent_since: 0,
             late: 0.0,
         }
     }
@@ -369,6 +372,11 @@ impl Pool {
         };
         let name = Name::clone(&self.name);
         let silent = self.leaked.floor() + extra;
+        self.silent_since = match (silent > 0.0, self.silent_since) {
+            (false, _) => 0,
+            (true, 0) => second,
+            (true, since) => since,
+        };
         let waiting = self.backlog.floor() + batch_waiting;
         let oldest_s = wait.max(batch_wait);
         let times = |count: f64, sum_s: f64, beyond: f64| Times {
@@ -395,7 +403,10 @@ impl Pool {
             refused: refused as u64,
             silent: silent as u32,
             suspects: self.suspects,
-            oldest_hold_us: if silent > 0.0 { 600_000_000 } else { 50_000 },
+            oldest_hold_us: match self.silent_since {
+                0 => 50_000,
+                since => (second - since + 1) * 1_000_000,
+            },
             ..PoolSample::default()
         };
         let clients = self.upstream.map_or(40.0, |(clients, _)| clients);

@@ -16,9 +16,17 @@ use events::sample::PoolSample;
 
 /// Minutes looked at for a leak, and the minutes that are one point: a fast leak
 /// shows in the short ones, a slow one in the long ones.
-const LEAK_WINDOWS: [(usize, usize); 5] = [(8, 1), (15, 1), (30, 1), (60, 2), (360, 10)];
+const LEAK_WINDOWS: [(usize, usize); 7] = [
+    (8, 1),
+    (15, 1),
+    (30, 1),
+    (60, 2),
+    (120, 4),
+    (240, 8),
+    (360, 10),
+];
 /// Minutes looked at for growth.
-const GROWTH_WINDOWS: [usize; 3] = [15, 30, 60];
+const GROWTH_WINDOWS: [(usize, usize); 4] = [(15, 1), (30, 1), (60, 1), (180, 3)];
 /// A leak is told when the pool would be full within so many minutes.
 const LEAK_HORIZON: f64 = 60.0;
 /// Growth: the tops of ordinary days are nearer than those of leaks.
@@ -27,6 +35,10 @@ const GROWTH_HORIZON: f64 = 20.0;
 const GROWTH_LEVEL: f64 = 0.7;
 /// A floor must have risen by so many connections, and by this share of the pool.
 const RISE_MIN: f64 = 3.0;
+/// What is silent and has been held ever since is surer: so many are enough.
+const RISE_MIN_SILENT: f64 = 2.0;
+/// Connections in use are a mean, not a count: growth may be less.
+const RISE_MIN_GROWTH: f64 = 1.0;
 const RISE_SHARE: f64 = 0.1;
 /// Standard deviations of the direction.
 const SURE_MIN: f64 = 3.0;
@@ -71,15 +83,11 @@ fn leak(past: &PoolPast, limit: f64, minute_ms: i64) -> Option<Outlook> {
             break;
         }
         let minutes: Vec<&Minute> = past.last(window).collect();
-        let floors: Vec<f64> = least_of(&minutes, step, |m| f64::from(m.floor));
-        let Some(line) = trend(&floors) else { continue };
-        let rise = line.slope * (floors.len() - 1) as f64;
-        if line.sure < SURE_MIN || rise < RISE_MIN.max(limit * RISE_SHARE) {
+        let Some(line) = floors(&minutes, step, limit, minute_ms)
+            .or_else(|| silent(&minutes, step, limit, minute_ms))
+        else {
             continue;
-        }
-        if !kept(&minutes, step, rise, minute_ms) {
-            continue;
-        }
+        };
         let level = level(&minutes);
         let outlook = Outlook::new(true, &line, step as f64, level, limit);
         if worst.is_none_or(|w| outlook.left < w.left) {
@@ -89,31 +97,58 @@ fn leak(past: &PoolPast, limit: f64, minute_ms: i64) -> Option<Outlook> {
     worst.filter(|w| w.left <= LEAK_HORIZON)
 }
 
-/// What raised the floor is silent, or has been held ever since.
-fn kept(minutes: &[&Minute], step: usize, rise: f64, minute_ms: i64) -> bool {
-    let silent = least_of(minutes, step, |m| f64::from(m.silent));
-    let rises = |points: &[f64]| trend(points).map_or(0.0, |t| t.slope * (points.len() - 1) as f64);
-    if rises(&silent) >= rise * 0.5 {
-        return true;
+/// The floor rises, and what raised it is silent or has been held ever since.
+fn floors(minutes: &[&Minute], step: usize, limit: f64, minute_ms: i64) -> Option<Trend> {
+    let points = least_of(minutes, step, |m| f64::from(m.floor));
+    let line = trend(&points)?;
+    let rise = rise(&line, &points);
+    if line.sure < SURE_MIN || rise < RISE_MIN.max(limit * RISE_SHARE) {
+        return None;
     }
+    let rises = |points: &[f64]| trend(points).map_or(0.0, |t| self::rise(&t, points));
+    let silent = least_of(minutes, step, |m| f64::from(m.silent));
+    let kept = least_of(minutes, step, |m| m.used - m.returned);
+    let raised = rises(&silent) >= rise * 0.5
+        || (held_since(minutes, minute_ms) && rises(&kept) >= rise * 0.6);
+    raised.then_some(line)
+}
+
+/// Silent leases rise, and the oldest has been held ever since: in a small or
+/// quiet pool the floor says less.
+fn silent(minutes: &[&Minute], step: usize, limit: f64, minute_ms: i64) -> Option<Trend> {
+    let points = least_of(minutes, step, |m| f64::from(m.silent));
+    let line = trend(&points)?;
+    let enough = rise(&line, &points) >= RISE_MIN_SILENT.max(limit * RISE_SHARE);
+    (line.sure >= SURE_MIN && enough && held_since(minutes, minute_ms)).then_some(line)
+}
+
+fn rise(line: &Trend, points: &[f64]) -> f64 {
+    line.slope * points.len().saturating_sub(1) as f64
+}
+
+/// The oldest lease is about as old as the window.
+fn held_since(minutes: &[&Minute], minute_ms: i64) -> bool {
     let held_us = minutes.last().map_or(0, |m| m.oldest_hold_us);
     let window_us = (minutes.len() as i64 * minute_ms) as f64 * 1_000.0;
-    let kept = least_of(minutes, step, |m| m.used - m.returned);
-    held_us as f64 >= window_us * 0.6 && rises(&kept) >= rise * 0.6
+    held_us as f64 >= window_us * 0.6
 }
 
 /// Demand grows steadily, and fills the pool soon.
 fn growth(past: &PoolPast, limit: f64) -> Option<Outlook> {
-    for window in GROWTH_WINDOWS {
+    for (window, step) in GROWTH_WINDOWS {
         if past.minutes.len() < window {
             break;
         }
         let minutes: Vec<&Minute> = past.last(window).collect();
         let used: Vec<f64> = minutes.iter().map(|m| m.used).collect();
-        let Some(line) = trend(&used) else { continue };
-        let rise = line.slope * (used.len() - 1) as f64;
-        let steady = line.sure >= SURE_MIN && rise >= RISE_MIN.max(limit * RISE_SHARE);
-        let outlook = Outlook::new(false, &line, 1.0, line.now, limit);
+        let points: Vec<f64> = used
+            .chunks(step)
+            .map(|part| part.iter().sum::<f64>() / part.len() as f64)
+            .collect();
+        let Some(line) = trend(&points) else { continue };
+        let enough = rise(&line, &points) >= RISE_MIN_GROWTH.max(limit * RISE_SHARE);
+        let steady = line.sure >= SURE_MIN && enough;
+        let outlook = Outlook::new(false, &line, step as f64, line.now, limit);
         let near = outlook.left <= GROWTH_HORIZON && line.now >= limit * GROWTH_LEVEL;
         // A few minutes of a burst are no growth: the newest minutes must agree.
         let newest = used.iter().rev().take(3).copied().fold(f64::MAX, f64::min);

@@ -91,8 +91,11 @@ fn clients(case: &Case) -> Option<Cut> {
     let lower = now.clients.limit > 0.0 && now.clients.limit < usual.clients.limit * 0.98;
     (refused > 0.0 && (lower || change.is_some())).then(|| Cut {
         setting: "max_client_conn".to_owned(),
-        figure: Figure::new("client_limit", now.clients.limit, Unit::Count)
-            .against("usual", usual.clients.limit),
+        figure: match lower {
+            true => Figure::new("client_limit", now.clients.limit, Unit::Count)
+                .against("usual", usual.clients.limit),
+            false => Figure::new("refused_too_many_clients", refused, Unit::PerSecond),
+        },
         change,
     })
 }

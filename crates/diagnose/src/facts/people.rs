@@ -13,9 +13,12 @@ pub(crate) fn storm(case: &Case) -> Fact {
     let was = usual.map(|u| u.per_s(u.clients.accepts.max(u.clients.logins)));
     let figure = Figure::new("connections_accepted", accepts, Unit::PerSecond);
     let figure = was.map_or(figure.clone(), |was| figure.against("usual", was));
+    // A deploy reconnects once; a storm goes on.
+    let late = &case.view.late;
+    let still = late.per_s(late.clients.accepts.max(late.clients.logins));
     let yes = match was {
-        Some(was) => accepts >= was * 3.0 && accepts >= was + 8.0,
-        None => accepts >= 20.0,
+        Some(was) => accepts.min(still) >= was * 3.0 && accepts.min(still) >= was + 8.0,
+        None => accepts.min(still) >= 20.0,
     };
     let no = accepts <= 3.0 || was.is_some_and(|was| accepts <= was * 1.5 + 1.0);
     Fact::of(yes, no, figure)
@@ -71,6 +74,11 @@ fn greedy_app(case: &Case) -> Option<Greedy> {
             && holds >= held * 0.5
             && asks >= asked * 1.3 + 1.0
             && app.now.silent.mean() < app.now.used.mean() * 0.5;
+        let newcomer = app.usual.is_none()
+            && holds >= 2.0
+            && holds >= held * 0.5
+            && app.now.silent.mean() < app.now.used.mean() * 0.5;
+        let more_held = more_held || newcomer;
         if !unchanged || !(more_asked || more_held) {
             continue;
         }
@@ -162,7 +170,7 @@ pub(crate) fn busy_app<'a>(case: &Case<'a>) -> Option<App<'a>> {
         clients >= 1.0
             && clients <= a.now.clients.least + 0.5
             && a.now.silent.mean() < clients * 0.2
-            && utilisation(a) >= 0.85
+            && utilisation(a) >= 0.72
     };
     let apps = case.apps.iter().filter(near);
     let found = apps.max_by(|a, b| a.now.used.mean().total_cmp(&b.now.used.mean()))?;
@@ -195,15 +203,15 @@ pub(crate) fn all_busy(case: &Case) -> Fact {
         return most.map_or(Fact::LACKS, |app| {
             let share = utilisation(app);
             let figure = Figure::new("own_connections_busy", share * 100.0, Unit::Percent);
-            Fact::of(false, share <= 0.5, figure.of(&app.now.name))
+            Fact::of(false, share <= 0.3, figure.of(&app.now.name))
         });
     };
     let share = utilisation(&app);
     let figure =
         Figure::new("own_connections_busy", share * 100.0, Unit::Percent).of(&app.now.name);
     match utilisation_usual(&app) {
-        Some(was) => Fact::plain(was <= 0.78, figure.against("usual", was * 100.0)),
-        None => Fact::plain(true, figure),
+        Some(was) => Fact::plain(was <= share * 0.82, figure.against("usual", was * 100.0)),
+        None => Fact::plain(share >= 0.85, figure),
     }
 }
 
@@ -264,7 +272,7 @@ pub(crate) fn drained(case: &Case) -> Fact {
         let figure = Figure::new("arrivals", app.arrivals(), Unit::PerSecond)
             .of(&app.now.name)
             .against("usual", app.arrivals_usual());
-        Fact::of(false, share >= 0.8, figure)
+        Fact::of(false, share >= 0.9, figure)
     })
 }
 
@@ -277,14 +285,19 @@ pub(crate) fn all_silent<'a>(case: &Case<'a>) -> Option<App<'a>> {
     case.apps.iter().find(all).copied()
 }
 
+/// How many times as long its requests hold a connection.
+pub(crate) fn slower_by(app: &App) -> Option<f64> {
+    let usual = app.usual.filter(|u| u.arrivals >= 3.0)?;
+    if app.now.arrivals < 3.0 {
+        return None;
+    }
+    let was = usual.hold_us / usual.arrivals;
+    Some(app.now.hold_us / app.now.arrivals / was.max(1.0))
+}
+
 /// The application whose holds grew, while those of another did not.
 pub(crate) fn slow_app<'a>(case: &Case<'a>) -> Option<App<'a>> {
-    let times = |a: &App| {
-        let usual = a.usual?;
-        let was = usual.hold_us / usual.arrivals.max(1.0);
-        Some(a.now.hold_us / a.now.arrivals.max(1.0) / was.max(1.0))
-    };
-    let grew = case.apps.iter().filter_map(|a| Some((times(a)?, *a)));
+    let grew = case.apps.iter().filter_map(|a| Some((slower_by(a)?, *a)));
     let found = grew
         .filter(|(t, _)| *t >= 1.5)
         .max_by(|a, b| a.0.total_cmp(&b.0));

@@ -25,6 +25,11 @@ fn recent<'a>(case: &'a Case) -> &'a [ServerActivity] {
     readings.get(from..).unwrap_or_default()
 }
 
+/// The activity view was read since the onset, by somebody who may.
+pub(crate) fn seen_inside(case: &Case) -> bool {
+    !recent(case).is_empty()
+}
+
 fn before<'a>(case: &'a Case) -> &'a [ServerActivity] {
     case.inside.map_or(&[][..], |i| &i.before)
 }
@@ -53,7 +58,13 @@ pub(crate) fn lock_waits(case: &Case) -> Fact {
         .of(&name(case))
         .against("usual", usual);
     let yes = most >= 2.0 && now >= usual + 1.0 && now >= active * 0.25;
-    Fact::of(yes, most < 1.0, figure)
+    settled(case, Fact::of(yes, most < 1.0, figure))
+}
+
+/// One reading of the activity view may have come a moment too early to acquit.
+fn settled(case: &Case, mut fact: Fact) -> Fact {
+    fact.clear &= recent(case).len() >= 2;
+    fact
 }
 
 /// Errors that lock waits end with: lock timeouts and deadlocks.
@@ -82,7 +93,7 @@ pub(crate) fn run_queue(case: &Case) -> Fact {
         .of(&name(case))
         .against("usual", usual);
     let yes = now >= 2.5 && now >= usual * 1.5 + 1.0 && now >= active * 0.4;
-    Fact::of(yes, now < 1.5, figure)
+    settled(case, Fact::of(yes, now < 1.5, figure))
 }
 
 /// Most of what works at the server is our own, on a processor, and is a lot.
@@ -100,7 +111,7 @@ pub(crate) fn own_crowd(case: &Case) -> Fact {
         .of(&name(case))
         .against("knee", enough);
     let yes = own >= enough && own >= active * 0.7 && runs >= active * 0.4;
-    Fact::of(yes, own < enough / 3.0, figure)
+    settled(case, Fact::of(yes, own < enough / 3.0, figure))
 }
 
 /// So many at once are more than the processors that are known can work on.
@@ -263,6 +274,39 @@ pub(crate) fn at_the_line(case: &Case) -> Fact {
     Fact::plain(server.line_used >= server.line, figure)
 }
 
+/// So many of our own run there since more is asked that they slow each other.
+pub(crate) fn too_many(case: &Case) -> Fact {
+    let (crowd, surge) = (own_crowd(case), super::surge(case));
+    match (crowd.holds, surge.holds) {
+        (Some(true), Some(true)) => crowd,
+        (Some(true), Some(false)) => Fact {
+            holds: Some(false),
+            clear: false,
+            ..surge
+        },
+        _ => crowd,
+    }
+}
+
+/// Statements of all applications got slower alike while processors are short.
+pub(crate) fn alike(case: &Case) -> Fact {
+    let (queue, machine) = (run_queue(case), super::machine_busy(case));
+    let local = case.server.is_some_and(|s| s.intermediary);
+    let short = queue.holds == Some(true) && (!local || machine.holds == Some(true));
+    let times: Vec<f64> = case.apps.iter().filter_map(super::slower_by).collect();
+    let (least, most) = times
+        .iter()
+        .fold((f64::MAX, 0.0_f64), |(l, m), t| (l.min(*t), m.max(*t)));
+    let all = times.len() >= 2 && least >= 1.4 && most <= least * 2.5;
+    let figure = Figure::new("least_slowed_application", least.min(1e6), Unit::Times);
+    // Without the activity view: a little slower all alike may be either.
+    let short = short || (!seen_inside(case) && most < 3.0);
+    match times.len() {
+        0 | 1 => Fact::LACKS,
+        _ => Fact::plain(all && short, figure.of(&case.name())),
+    }
+}
+
 /// The server's name.
 pub(crate) fn server_name(case: &Case) -> String {
     name(case)
@@ -289,6 +333,33 @@ pub(crate) fn lock_evidence(case: &Case) -> Fact {
     }
 }
 
+/// Statements take longer; but what runs there beside the pool acquits nobody.
+pub(crate) fn slower_there(case: &Case) -> Fact {
+    let mut fact = super::slower(case);
+    let quiet = |f: Fact| f.holds == Some(false) || f.figure.is_none();
+    fact.clear &= quiet(others_active(case)) && quiet(run_queue(case));
+    fact
+}
+
+/// Almost nothing ends any more, and the activity view was not read: locks or
+/// slow statements, nobody can say.
+pub(crate) fn stuck_unseen(case: &Case) -> Fact {
+    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+        return Fact::LACKS;
+    };
+    let (now, was) = (
+        pool.per_s(pool.transactions),
+        usual.per_s(usual.transactions),
+    );
+    let figure = Figure::new("transactions", now, Unit::PerSecond)
+        .of(&case.name())
+        .against("usual", was);
+    // Slow statements end, if late; what only shows by what is lent may be locks.
+    let only_lent = super::shift_of(case).is_some_and(|s| s.by_lent());
+    let stuck = now < was * 0.15 || only_lent;
+    Fact::plain(!seen_inside(case) && stuck, figure)
+}
+
 /// Many need a processor or a disk, or the machine that the server shares is full.
 pub(crate) fn saturation(case: &Case) -> Fact {
     let queue = run_queue(case);
@@ -310,7 +381,14 @@ pub(crate) fn all_slow(case: &Case) -> Fact {
     if probe.holds != Some(true) && queue.holds == Some(true) && others.holds == Some(true) {
         return others;
     }
+    let alike = alike(case);
+    if probe.holds != Some(true) && alike.holds == Some(true) {
+        return alike;
+    }
     let mut fact = probe;
+    // Short queries get their turn even where processors lack.
+    let local = case.server.is_some_and(|s| s.intermediary);
+    fact.clear &= !local || super::machine_busy(case).holds == Some(false);
     fact.clear &= queue.holds == Some(false);
     fact
 }

@@ -16,13 +16,36 @@ pub(crate) fn probe_slow(case: &Case) -> Fact {
         Some(was) => {
             let yes = now >= was * 2.0 && now >= was + 1_500.0;
             let no = now <= was * 1.5 || now <= was + 700.0;
-            Fact::of(yes, no, figure.against("usual", was))
+            let mut fact = Fact::of(yes, no, figure.against("usual", was));
+            // A long way that was long before, as far as a short record tells: it
+            // may have begun before the record did.
+            fact.clear &= now <= 3_000.0 || long_known(case);
+            fact
         }
         None => {
             let mut fact = Fact::of(now >= 50_000.0, now <= 3_000.0, figure);
             fact.clear = false;
             fact
         }
+    }
+}
+
+/// What is usual is known for longer than a moment.
+fn long_known(case: &Case) -> bool {
+    case.view.usual.as_ref().is_some_and(|u| u.samples >= 20)
+}
+
+/// Trivial queries take long, lent connections wait for messages under way, and
+/// that this is usual is known from a moment only.
+pub(crate) fn way_long(case: &Case) -> Fact {
+    let (probe, way) = (probe_slow(case), super::on_the_way(case));
+    let long = case
+        .inside
+        .and_then(|i| i.probe_us)
+        .is_some_and(|us| us >= 8_000.0);
+    match (probe.figure, long_known(case)) {
+        (Some(figure), false) => Fact::plain(long && way.holds == Some(true), figure),
+        _ => Fact::LACKS,
     }
 }
 
@@ -113,11 +136,18 @@ pub(crate) fn way_slow(case: &Case) -> Fact {
     if probe.holds == Some(true) && way.holds == Some(true) {
         return probe;
     }
-    if probe.holds == Some(true) && way.holds.is_none() && step.holds == Some(true) {
-        // Without the activity view: only a constant step tells it from a busy server.
+    let queue = super::run_queue(case).holds == Some(true);
+    if probe.holds == Some(true)
+        && way.holds.is_none()
+        && step.holds == Some(true)
+        && !queue
+        && super::seen_inside(case)
+    {
+        // In between: a constant step tells it from a busy server, which slows what
+        // is long by more than what is short.
         return step;
     }
-    if probe.holds == Some(false) && clients.holds == Some(false) {
+    if probe.holds == Some(false) && clients.holds == Some(false) && !local_clients(case) {
         return probe;
     }
     // A probe as usual acquits the way to the server; that to clients stays open.
@@ -129,6 +159,14 @@ pub(crate) fn way_slow(case: &Case) -> Fact {
     fact.clear = false;
     fact.holds = fact.holds.filter(|holds| !holds);
     fact
+}
+
+/// Clients come over loopback: what stands behind that is not seen by TCP.
+fn local_clients(case: &Case) -> bool {
+    let local = |a: &events::sample::Name| {
+        a.is_empty() || a.starts_with("127.") || &**a == "unix" || &**a == "::1"
+    };
+    case.view.now.sources.is_empty() || case.view.now.sources.keys().any(local)
 }
 
 /// The pooler is held back by its quota, uses up its cores, or its loops stand still.
@@ -143,7 +181,8 @@ pub(crate) fn starved(case: &Case) -> Fact {
         let was = usual.and_then(|u| Some(u.host.throttled_ms? / u.seconds.max(1.0)));
         let figure = Figure::new("held_back_by_quota", ms / seconds / 10.0, Unit::Percent);
         let figure = was.map_or(figure.clone(), |w| figure.against("usual", w / 10.0));
-        return Fact::of(was.is_none_or(|w| ms / seconds >= w * 2.0), false, figure);
+        let more = was.is_none_or(|w| ms / seconds >= w * 2.0);
+        return Fact::of(more || ms / seconds >= 300.0, false, figure);
     }
     let own = host.own.known();
     if let Some(own) = own
@@ -153,15 +192,9 @@ pub(crate) fn starved(case: &Case) -> Fact {
             .against("cores", cores * 100.0);
         return Fact::of(true, false, figure);
     }
-    if let (Some(turns), Some(fewer)) = (host.turns.known(), turns_fell(case)) {
-        let busy = host.busy.known().unwrap_or(0.0);
-        if fewer.1 && busy >= 900.0 {
-            let figure = Figure::new("loop_turns_per_query", fewer.0, Unit::Times);
-            return Fact::of(true, false, figure.against("usual", 1.0));
-        }
-        if turns < 1.0 {
-            return Fact::plain(true, Figure::new("loop_turns", turns, Unit::PerSecond));
-        }
+    if let Some((share, true)) = turns_fell(case).filter(|_| held_up(case)) {
+        let figure = Figure::new("loop_turns_per_transaction", share, Unit::Times);
+        return Fact::of(true, false, figure.against("usual", 1.0));
     }
     let Some(own) = own else {
         return host.busy.known().map_or(Fact::LACKS, |busy| {
@@ -175,6 +208,15 @@ pub(crate) fn starved(case: &Case) -> Fact {
     Fact::of(false, own <= 600.0 * cores && busy <= 850.0, figure)
 }
 
+/// All is slow, nothing more is asked, and the server is not what is busy.
+fn held_up(case: &Case) -> bool {
+    let slow = super::slower(case).holds == Some(true) && probe_slow(case).holds == Some(true);
+    let locks = super::lock_waits(case).holds == Some(true);
+    slow && !locks
+        && super::grown(case).holds != Some(true)
+        && super::run_queue(case).holds != Some(true)
+}
+
 /// Turns of the slowest loop for a transaction, as a share of usual; a loop that
 /// seldom gets a processor finds more to do at each turn.
 fn turns_fell(case: &Case) -> Option<(f64, bool)> {
@@ -183,6 +225,13 @@ fn turns_fell(case: &Case) -> Option<(f64, bool)> {
         let done: f64 = w.pools.values().map(|p| p.per_s(p.transactions)).sum();
         Some(w.host.turns.known()? / done.max(1.0))
     };
+    // Where little is done, timers turn the loops.
+    let done = |w: &crate::window::Window| -> f64 {
+        w.pools.values().map(|p| p.per_s(p.transactions)).sum()
+    };
+    if done(&case.view.now) < (done(usual) * 0.15).max(5.0) {
+        return None;
+    }
     let (now, was) = (per(&case.view.now)?, per(usual)?);
     let share = now / was.max(1e-6);
     Some((share, was > 0.0 && share <= 0.5))

@@ -21,7 +21,12 @@ pub(crate) const RULE: Rule = Rule {
         ),
         clause(NotSee, Errors, "the server cannot be reached", facts::down),
         clause(NotSee, Usual, "the limit was cut", facts::size_cut),
-        clause(More, Traffic, "clients wait", facts::waits),
+        clause(
+            See,
+            Traffic,
+            "clients wait or are refused, or statements take longer",
+            facts::suffers,
+        ),
     ],
     tell,
 };

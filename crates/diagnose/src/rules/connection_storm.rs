@@ -11,7 +11,7 @@ use crate::view::Case;
 pub(crate) const RULE: Rule = Rule {
     cause: Cause::ConnectionStorm,
     sure: 80,
-    early: true,
+    early: false,
     clauses: &[
         clause(
             SeeOrOut,

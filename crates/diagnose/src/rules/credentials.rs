@@ -11,7 +11,7 @@ use crate::view::Case;
 pub(crate) const RULE: Rule = Rule {
     cause: Cause::Credentials,
     sure: 90,
-    early: true,
+    early: false,
     clauses: &[clause(
         SeeOrOut,
         Errors,

@@ -42,6 +42,12 @@ pub(crate) const RULE: Rule = Rule {
             "backends wait for locks",
             facts::lock_waits,
         ),
+        clause(
+            NotSee,
+            Usual,
+            "a connection is kept for longer than usual",
+            facts::holds_longer,
+        ),
     ],
     tell,
 };

@@ -44,7 +44,12 @@ pub(crate) const RULE: Rule = Rule {
             "others work at the server",
             facts::others_active,
         ),
-        clause(More, Usual, "more is asked than usual", facts::grown),
+        clause(
+            See,
+            Usual,
+            "more is asked, by more clients, or more may work at once, than before",
+            facts::surge,
+        ),
     ],
     tell,
 };

@@ -41,13 +41,31 @@ pub(crate) const RULE: Rule = Rule {
             NotSee,
             Activity,
             "more backends run than the server can work on",
-            facts::own_crowd,
+            facts::too_many,
         ),
         clause(
             More,
             Traffic,
             "demand needs as many connections as there are",
             facts::needs_more,
+        ),
+        clause(
+            NotSee,
+            Usual,
+            "a connection is kept for longer than usual",
+            facts::holds_longer,
+        ),
+        clause(
+            NotSee,
+            Probe,
+            "the way to the server is long, and was not always",
+            facts::way_long,
+        ),
+        clause(
+            NotSee,
+            Host,
+            "the pooler lacks processor time",
+            facts::starved,
         ),
     ],
     tell,
@@ -57,12 +75,15 @@ fn tell(case: &Case) -> Tale {
     let Some(pool) = case.pool else {
         return Tale::default();
     };
+    let service = match case.pool_usual {
+        Some(_) => "while statements take as long as usual",
+        None => "while statements are short (nothing calm was recorded to compare with)",
+    };
     let needed = facts::needed(case).max(pool.size + 1.0);
     Tale {
         subject: words::pool(case),
         text: format!(
-            "All {:.0} connections of {} are lent and {} wait, while statements take as long as \
-             usual: its normal demand needs about {:.0}.",
+            "All {:.0} connections of {} are lent and {} wait, {service}: its demand needs about {:.0}.",
             pool.size,
             pool.name(),
             words::clients(pool.waiting.mean()),

@@ -32,7 +32,7 @@ pub(crate) const RULE: Rule = Rule {
             facts::lock_waits,
         ),
         clause(
-            NotSeeOrOut,
+            NotSee,
             Activity,
             "backends wait for processors, disks or internal locks",
             facts::run_queue,

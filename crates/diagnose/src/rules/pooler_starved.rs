@@ -10,7 +10,7 @@ use crate::view::Case;
 pub(crate) const RULE: Rule = Rule {
     cause: Cause::PoolerStarved,
     sure: 82,
-    early: true,
+    early: false,
     clauses: &[
         clause(
             SeeOrOut,

@@ -17,7 +17,7 @@ pub(crate) const RULE: Rule = Rule {
             SeeOrOut,
             Usual,
             "statements take longer than usual",
-            facts::slower,
+            facts::slower_there,
         ),
         clause(
             See,
@@ -41,7 +41,7 @@ pub(crate) const RULE: Rule = Rule {
             NotSee,
             Activity,
             "more backends run than the server can work on, most of them ours",
-            facts::own_crowd,
+            facts::too_many,
         ),
         clause(
             NotSee,

@@ -94,6 +94,36 @@ pub struct ReleaseArgs {
     pub pooler: PoolerArgs,
 }
 
+/// Who is told of alerts, and a test message.
+#[derive(Debug, Args)]
+pub struct NotifyArgs {
+    /// What.
+    #[command(subcommand)]
+    pub what: NotifyWhat,
+}
+
+/// What may be asked of notifiers.
+#[derive(Debug, Subcommand)]
+pub enum NotifyWhat {
+    /// Send a test message and say what came of it
+    ///
+    /// Exit codes: 0 every message was taken; 1 one was not; 2 wrong use
+    Test(NotifyTestArgs),
+    /// Who is told, and how that went so far
+    Show(PoolerArgs),
+}
+
+/// Which notifiers.
+#[derive(Debug, Args)]
+pub struct NotifyTestArgs {
+    /// Its name in [notify.NAME]; without it: all
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Which pooler.
+    #[command(flatten)]
+    pub pooler: PoolerArgs,
+}
+
 /// Milliseconds since 1970.
 fn moment(text: &str) -> Result<i64, String> {
     let at: Result<jiff::Timestamp, _> = text.trim().replacen(' ', "T", 1).parse();

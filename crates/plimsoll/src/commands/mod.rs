@@ -5,9 +5,11 @@ mod check;
 mod completions;
 mod demo;
 mod diagnosis;
+mod export;
 mod guard;
 mod guards;
 mod incident;
+mod notify;
 mod playbook;
 mod predict_worker;
 mod reach;
@@ -41,7 +43,9 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Mark(args) => diagnosis::mark(&args),
         Command::Incident(args) => incident::run(&args),
         Command::Playbook(args) => playbook::run(&args),
+        Command::Notify(args) => notify::run(&args),
         Command::Guard(args) => guard::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),
     }

@@ -49,4 +49,5 @@ mod server;
 pub mod settings;
 pub mod watch;
 
+pub use lookout::Watched;
 pub use server::{Control, Health, Source, start, start_guard};

@@ -8,7 +8,8 @@
 
 use crate::Source;
 use crate::alerting::{Standing, alert_settings};
-use crate::measure::{Listener, now_ms};
+use crate::incidents::Incidents;
+use crate::measure::{Listener, Measures, now_ms};
 use crate::notify::{Notify, NotifySettings};
 use config::Plan;
 use diagnose::Verdict;
@@ -23,6 +24,25 @@ use std::time::{Duration, Instant};
 const CALM: Duration = Duration::from_secs(15);
 /// A diagnosis may take a twentieth of the time.
 const SHARE: u32 = 20;
+
+/// What is measured, who looks out, and who tells people. Clones share it.
+#[derive(Clone)]
+pub struct Watched {
+    /// What is measured.
+    pub measures: Measures,
+    /// Alerts and the newest diagnosis.
+    pub lookout: Arc<Lookout>,
+    /// What happened, and what people noted.
+    pub incidents: Incidents,
+    /// Who tells people; `None`: nobody.
+    pub notify: Option<Arc<Notify>>,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watched(…)")
+    }
+}
 
 /// What a second brought.
 pub struct Second<'a> {

@@ -12,7 +12,9 @@ mod leases;
 mod pools;
 mod secrets;
 mod settings;
+mod traffic;
 mod views;
+mod watch;
 
 pub use crate::process::Process;
 pub use encode::Format;
@@ -41,6 +43,8 @@ pub struct Facts<'a> {
     pub log_lines_dropped: u64,
     /// The settings' own figures, where they come from a file.
     pub settings: Option<&'a crate::settings::Figures>,
+    /// What is measured and watched, where it is.
+    pub watched: Option<&'a crate::Watched>,
     /// The API's own figures, where there is one.
     pub api: Option<&'a crate::api::Figures>,
 }
@@ -66,6 +70,10 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     pools::sizing(&mut encoder, &pools);
     pools::histograms(&mut encoder, &pools);
     leases::families(&mut encoder, snapshot, &pools);
+    traffic::families(&mut encoder, snapshot);
+    if let Some(watched) = facts.watched {
+        watch::families(&mut encoder, watched);
+    }
     pools::open_telemetry(&mut encoder, snapshot, &pools);
     process(&mut encoder, &facts.process);
     folded(&mut encoder, &pools);

@@ -63,6 +63,10 @@ pub trait Source: Send + Sync {
     fn api(&self) -> Option<Arc<crate::api::Figures>> {
         None
     }
+    /// What is measured and watched.
+    fn watched(&self) -> Option<crate::Watched> {
+        None
+    }
     /// Are the settings accepted, the listeners open, and is no drain under way?
     fn ready(&self) -> Health;
 }
@@ -189,9 +193,11 @@ async fn scrape(State(app): State<App>, headers: HeaderMap) -> Response {
         .unwrap_or("");
     let format = Format::accepted(accept);
     let settings = app.source.settings();
+    let watched = app.source.watched();
     let api = app.source.api();
     let facts = Facts {
         settings: settings.as_deref(),
+        watched: watched.as_ref(),
         api: api.as_deref(),
         version: env!("CARGO_PKG_VERSION"),
         process: Process::read(),

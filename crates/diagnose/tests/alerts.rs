@@ -3,6 +3,8 @@
 
 #[path = "../examples/alerts/cases.rs"]
 mod cases;
+#[path = "../examples/alerts/rng.rs"]
+mod rng;
 #[path = "../examples/alerts/world.rs"]
 mod world;
 

@@ -1,9 +1,8 @@
 //! The HTTP API of a serving process: where it listens, and what it answers from.
 
-use crate::measuring::Watched;
-use control::Source;
 use control::api::{self, About, Api, Figures, Options, Parts};
 use control::settings::keeper::Command;
+use control::{Source, Watched};
 use proxy::Handle;
 use std::path::Path;
 use std::sync::Arc;

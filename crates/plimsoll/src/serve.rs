@@ -58,6 +58,10 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         let _ = source.settings.set(running.figures());
     }
     let measured = measuring::start(source.clone(), state.as_deref());
+    if let Some(measured) = &measured {
+        // Set once, here.
+        let _ = source.watched.set(measured.watched());
+    }
     let api = api::start(api::Given {
         handle: &handle,
         figures: Arc::clone(&source.api),
@@ -132,6 +136,7 @@ fn start_control_with(
 struct Figures {
     handle: Handle,
     settings: Kept,
+    watched: OnceLock<control::Watched>,
     api: Arc<control::api::Figures>,
 }
 
@@ -140,6 +145,7 @@ impl Figures {
         Figures {
             handle: handle.clone(),
             settings: Kept::default(),
+            watched: OnceLock::new(),
             api: Arc::default(),
         }
     }
@@ -148,6 +154,10 @@ impl Figures {
 impl control::Source for Figures {
     fn snapshot(&self, detail: bool) -> Arc<Snapshot> {
         Arc::new(self.handle.snapshot(detail))
+    }
+
+    fn watched(&self) -> Option<control::Watched> {
+        self.watched.get().cloned()
     }
 
     fn plan(&self) -> Option<Arc<Plan>> {

@@ -75,6 +75,7 @@ fn parts() -> Parts {
         lookout: None,
         incidents: None,
         notify: None,
+        incidents: None,
         about: Arc::new(About {
             instance: "shop-1:7".to_owned(),
             fleet: "shop".to_owned(),

@@ -184,6 +184,7 @@ fn facts() -> Facts<'static> {
         start_us: Some(1_700_000_000_120_000),
     };
     Facts {
+        watched: None,
         version: "1.2.3",
         process,
         log_lines_dropped: 6,

@@ -1,7 +1,8 @@
 //! The troubles, each with a seed, and how long before or after the harm the
 //! right alert came.
 
-use super::world::{DAY, Pool, Rng, World, daylight};
+use super::rng::Rng;
+use super::world::{DAY, Pool, World, daylight};
 use diagnose::alert::{AlertName, AlertSettings, AlertState, Alerts};
 
 /// An alert of a healthy day: a false one.

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 mod cases;
+mod rng;
 mod world;
 
 fn main() {

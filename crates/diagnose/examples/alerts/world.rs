@@ -2,6 +2,7 @@
 //! would give them. A fluid model: arrivals are drawn for each second, what
 //! cannot be served waits, what waits beyond its deadline is refused.
 
+use super::rng::Rng;
 use diagnose::alert::{Facts, PoolFacts};
 use events::sample::{
     ApplicationSample, ClientsSample, Gauge, LineSample, Name, PoolSample, Sample, ServerSample,
@@ -13,43 +14,6 @@ use std::collections::BTreeMap;
 pub const DAY: u64 = 86_400;
 /// The objective for waits, seconds.
 const OBJECTIVE_S: f64 = 0.1;
-
-/// Xorshift: the same numbers for the same seed everywhere.
-#[derive(Clone)]
-pub struct Rng(u64);
-
-impl Rng {
-    pub fn new(seed: u64) -> Rng {
-        Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    /// Between 0 and 1.
-    pub fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    pub fn within(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.share()
-    }
-
-    /// About normal, by twelve uniform ones.
-    pub fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.share()).sum::<f64>() - 6.0
-    }
-
-    pub fn poisson(&mut self, mean: f64) -> f64 {
-        (mean + self.normal() * mean.max(0.0).sqrt())
-            .round()
-            .max(0.0)
-    }
-}
 
 /// One pool of the world.
 pub struct Pool {
@@ -304,6 +268,20 @@ pub fn daylight(second: u64, night: f64) -> f64 {
     night + (1.0 - night) * shape * if weekend { 0.6 } else { 1.0 }
 }
 
+/// What a second did.
+struct Flow {
+    served: f64,
+    hold: f64,
+    wait: f64,
+    late: f64,
+    refused: f64,
+    silent: f64,
+    busy: f64,
+    /// Connections, waiters and their longest wait.
+    batch: (f64, f64, f64),
+    used: Gauge,
+}
+
 impl Pool {
     fn step(
         &mut self,
@@ -370,13 +348,45 @@ impl Pool {
                 .poisson(served * tail(free, busy, hold).max(self.late))
                 .min(served),
         };
-        let name = Name::clone(&self.name);
         let silent = self.leaked.floor() + extra;
         self.silent_since = match (silent > 0.0, self.silent_since) {
             (false, _) => 0,
             (true, 0) => second,
             (true, since) => since,
         };
+        let rows = self.rows(
+            second,
+            &Flow {
+                served,
+                hold,
+                wait,
+                late,
+                refused,
+                silent,
+                busy,
+                batch: (batch_used, batch_waiting, batch_wait),
+                used,
+            },
+        );
+        self.resize(busy);
+        rows
+    }
+
+    /// The second as samples tell it.
+    fn rows(&self, second: u64, flow: &Flow) -> (PoolSample, Vec<ApplicationSample>) {
+        let Flow {
+            served,
+            hold,
+            wait,
+            late,
+            refused,
+            silent,
+            busy,
+            batch: (batch_used, batch_waiting, batch_wait),
+            used,
+        } = *flow;
+        let whole = |x: f64| x.round().clamp(0.0, self.size) as u32;
+        let name = Name::clone(&self.name);
         let waiting = self.backlog.floor() + batch_waiting;
         let oldest_s = wait.max(batch_wait);
         let times = |count: f64, sum_s: f64, beyond: f64| Times {
@@ -412,7 +422,7 @@ impl Pool {
         let clients = self.upstream.map_or(40.0, |(clients, _)| clients);
         let of_web = match self.upstream {
             Some(_) => Gauge::of(clients as u32),
-            None => Gauge::of(whole(held - batch_used + busy)),
+            None => Gauge::of(whole(silent + busy)),
         };
         let mut apps = vec![ApplicationSample {
             database: Name::clone(&name),
@@ -442,7 +452,6 @@ impl Pool {
                 ..ApplicationSample::default()
             });
         }
-        self.resize(busy);
         (row, apps)
     }
 

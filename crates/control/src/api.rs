@@ -120,17 +120,10 @@ pub struct Parts {
     pub measures: Option<Measures>,
     /// Alerts and the newest diagnosis.
     pub lookout: Option<Arc<Lookout>>,
-<<<<<<< HEAD
-    /// What happened, and what people noted.
-    pub incidents: Option<Incidents>,
-    /// Who tells people.
-    pub notify: Option<Arc<Notify>>,
-=======
     /// Who tells people.
     pub notify: Option<Arc<Notify>>,
     /// What happened, and what people noted.
     pub incidents: Option<Incidents>,
->>>>>>> main
     /// Which process this is.
     pub about: Arc<About>,
 }

@@ -73,20 +73,12 @@ pub enum Command {
     Bundle(BundleArgs),
     /// Note a change that the pooler cannot see, such as a release
     Mark(MarkArgs),
-<<<<<<< HEAD
-=======
     /// Who is told of alerts, and a test message
     Notify(NotifyArgs),
->>>>>>> main
     /// What happened: timeline, notes, reports
     Incident(IncidentArgs),
     /// What to do, step by step, for an alert, a cause or a symptom
     Playbook(PlaybookArgs),
-<<<<<<< HEAD
-    /// Who is told of alerts, and a test message
-    Notify(NotifyArgs),
-=======
->>>>>>> main
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana

@@ -2,10 +2,6 @@
 //! lookout that listens to it.
 
 use crate::api;
-<<<<<<< HEAD
-use control::Source;
-=======
->>>>>>> main
 use control::incidents::{Incidents, Keeping};
 use control::lookout::{Lookout, Sink, Telling, Watching};
 use control::measure::{Measures, Measuring, Options};
@@ -14,32 +10,12 @@ use control::{Source, Watched};
 use std::path::Path;
 use std::sync::Arc;
 
-<<<<<<< HEAD
-/// What the API answers from.
-pub struct Watched {
-    /// What is measured.
-    pub measures: Measures,
-    /// Alerts and the newest diagnosis.
-    pub lookout: Arc<Lookout>,
-    /// What happened, and what people noted.
-    pub incidents: Incidents,
-    /// Who tells people.
-    pub notify: Option<Arc<Notify>>,
-}
-
-=======
->>>>>>> main
 /// What is measured, while it is.
 pub struct Measured {
     measures: Measures,
     lookout: Arc<Lookout>,
-<<<<<<< HEAD
-    incidents: Incidents,
-    notify: Option<Arc<Notify>>,
-=======
     notify: Option<Arc<Notify>>,
     incidents: Incidents,
->>>>>>> main
     running: Measuring,
     keeping: Option<Keeping>,
 }
@@ -50,13 +26,8 @@ impl Measured {
         Watched {
             measures: self.measures.clone(),
             lookout: Arc::clone(&self.lookout),
-<<<<<<< HEAD
-            incidents: self.incidents.clone(),
-            notify: self.notify.clone(),
-=======
             notify: self.notify.clone(),
             incidents: self.incidents.clone(),
->>>>>>> main
         }
     }
 
@@ -95,13 +66,8 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
             keeping: state.and_then(|dir| keep(&incidents, dir)),
             measures,
             lookout,
-<<<<<<< HEAD
-            incidents,
-            notify,
-=======
             notify,
             incidents,
->>>>>>> main
             running,
         }),
         Err(error) => {
@@ -111,17 +77,6 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
     }
 }
 
-<<<<<<< HEAD
-fn keep(incidents: &Incidents, directory: &Path) -> Option<Keeping> {
-    let keeping = control::incidents::keep(incidents, directory);
-    let failed = |error: &_| {
-        tracing::error!(%error, "incidents are in memory only: the system gives no thread");
-    };
-    keeping.inspect_err(failed).ok()
-}
-
-=======
->>>>>>> main
 /// Nobody is told before the settings are read: that is the first second.
 fn telling(instance: &str) -> Option<Arc<Notify>> {
     let settings = NotifySettings {
@@ -132,8 +87,6 @@ fn telling(instance: &str) -> Option<Arc<Notify>> {
     let failed =
         |error| tracing::error!(%error, "nobody is told of alerts: the system gives no thread");
     started.map(Arc::new).map_err(failed).ok()
-<<<<<<< HEAD
-=======
 }
 
 fn keep(incidents: &Incidents, directory: &Path) -> Option<Keeping> {
@@ -142,5 +95,4 @@ fn keep(incidents: &Incidents, directory: &Path) -> Option<Keeping> {
         tracing::error!(%error, "incidents are in memory only: the system gives no thread");
     };
     keeping.inspect_err(failed).ok()
->>>>>>> main
 }

@@ -316,9 +316,9 @@ impl Incidents {
         };
         let fits =
             |i: &Incident| i.alerts.iter().any(|a| touch(&a.subject, &alert.subject)) || near(i);
-        let found = live().filter(|(_, i)| fits(i)).last();
+        let found = live().rfind(|(_, i)| fits(i));
         let full = live().count() >= OPEN_MAX && alert.severity >= self.settings.opens;
-        let found = found.or_else(|| live().last().filter(|_| full));
+        let found = found.or_else(|| live().next_back().filter(|_| full));
         found.map(|(index, _)| index)
     }
 

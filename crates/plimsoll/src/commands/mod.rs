@@ -41,15 +41,9 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diagnose(args) => diagnosis::diagnose(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),
-<<<<<<< HEAD
-        Command::Incident(args) => incident::run(&args),
-        Command::Playbook(args) => playbook::run(&args),
-        Command::Notify(args) => notify::run(&args),
-=======
         Command::Notify(args) => notify::run(&args),
         Command::Incident(args) => incident::run(&args),
         Command::Playbook(args) => playbook::run(&args),
->>>>>>> main
         Command::Guard(args) => guard::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Completions(args) => completions::run(args),

@@ -128,7 +128,7 @@ fn a_full_pool_is_told_within_ten_seconds_with_its_owner() {
         Some("payments")
     );
     assert!(
-        first.runbook.ends_with(first.name.label()),
+        first.runbook.ends_with(&first.name.label().to_lowercase()),
         "{}",
         first.runbook
     );

@@ -73,7 +73,6 @@ fn parts() -> Parts {
         settings: None,
         measures: None,
         lookout: None,
-        incidents: None,
         notify: None,
         incidents: None,
         about: Arc::new(About {

@@ -171,7 +171,7 @@ fn one(parts: &Parts, call: &Call) -> Result<Incident, Failure> {
 fn unknown() -> Failure {
     Failure::not_found(
         IncidentError::Unknown.to_string(),
-        "GET /v1/incidents lists them",
+        "plimsoll incident list (GET /v1/incidents) shows them",
     )
 }
 

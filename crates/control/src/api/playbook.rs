@@ -103,7 +103,8 @@ fn measured(newest: &Sample, context: &mut Context) {
 
 fn planned(plan: &config::Plan, context: &mut Context) {
     let directory = plan.unix_socket_dir.as_ref();
-    let address = plan.listen.first();
+    // With port 0 the system has chosen one: the socket is surer.
+    let address = plan.listen.iter().find(|a| a.port != 0);
     context.listen = match (address, directory) {
         (Some(a), _) if a.host == "*" || a.host == "0.0.0.0" || a.host == "::" => {
             ("127.0.0.1".to_owned(), a.port)

@@ -164,7 +164,13 @@ mod tests {
 
     #[test]
     fn the_nearest_change_that_fits_is_what_ended_it() {
-        let table: [(Cause, &[(i64, EntryKind, &str)], EndedBy, Option<i64>); 6] = [
+        type Row = (
+            Cause,
+            &'static [(i64, EntryKind, &'static str)],
+            EndedBy,
+            Option<i64>,
+        );
+        let table: [Row; 6] = [
             (
                 Cause::Leak,
                 &[

@@ -1,7 +1,7 @@
 //! What clients felt, summed over the seconds of an incident.
 
 use crate::safe;
-use events::sample::{ApplicationSample, OTHER, PoolSample, Record, Sample};
+use events::sample::{ApplicationSample, Name, OTHER, PoolSample, Record, Sample};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,10 @@ const ROWS_MAX: usize = 32;
 /// Classes of SQLSTATE that speak of the server's condition: connection,
 /// resources, intervention, system, internal. Others are the application's own.
 const FAILED_CLASSES: [&str; 5] = ["08", "53", "57", "58", "XX"];
+/// Clients that suffered before the alert are looked for so far back.
+const LOOK_BACK_MS: i64 = 10 * 60_000;
+/// So long without any of them is a break.
+const BREAK_MS: i64 = 5_000;
 /// An application is named with the release that its connections named last.
 const RELEASE_CHARS_MAX: usize = 40;
 
@@ -112,6 +116,21 @@ impl Impact {
         spans.into_iter().for_each(|span| self.fold(span));
     }
 
+    /// Since when clients have suffered without a break, up to `since_ms`.
+    pub(super) fn hurt_since(record: &Record, since_ms: i64) -> i64 {
+        let mut first = since_ms;
+        let before = record.seconds.iter().rev();
+        let before = before.skip_while(|s| s.at_ms > since_ms);
+        for second in before.take_while(|s| since_ms - s.at_ms <= LOOK_BACK_MS) {
+            if hurt(second) > 0 {
+                first = second.at_ms - i64::from(second.span_ms);
+            } else if first - second.at_ms > BREAK_MS {
+                break;
+            }
+        }
+        first
+    }
+
     fn fold(&mut self, sample: &Sample) {
         self.folded_ms = self.folded_ms.max(sample.at_ms);
         self.measured_ms = self.measured_ms.saturating_add(sample.span_ms.into());
@@ -120,10 +139,7 @@ impl Impact {
         let granted: u64 = pools().map(|p| p.arrivals).sum();
         let delayed: u64 = pools().map(|p| p.wait.beyond).sum();
         let errors = sample.servers.iter().flat_map(|s| &s.errors);
-        let failed: u64 = errors
-            .filter(|(state, _)| FAILED_CLASSES.iter().any(|class| state.starts_with(class)))
-            .map(|(_, n)| n)
-            .sum();
+        let failed: u64 = errors.filter(of_condition).map(|(_, n)| n).sum();
         let add = |sum: &mut u64, n: u64| *sum = sum.saturating_add(n);
         add(&mut self.asked, granted + refused);
         add(&mut self.refused, refused);
@@ -241,6 +257,19 @@ impl Impact {
     }
 }
 
+fn of_condition((state, _): &&(Name, u64)) -> bool {
+    FAILED_CLASSES.iter().any(|class| state.starts_with(class))
+}
+
+/// Requests that were refused, waited too long or failed.
+fn hurt(sample: &Sample) -> u64 {
+    let refused = sample.refusals.iter().map(|(_, n)| u64::from(*n));
+    let delayed = sample.pools.iter().map(|p| p.wait.beyond);
+    let errors = sample.servers.iter().flat_map(|s| &s.errors);
+    let failed = errors.filter(of_condition).map(|(_, n)| *n);
+    refused.chain(delayed).chain(failed).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +319,18 @@ mod tests {
         assert_eq!(impact.hurt_last_ms, Some(12_000));
         assert_eq!(impact.pools[0].waiting_most, 30);
         assert_eq!(impact.measured_ms, 3_000);
+    }
+
+    #[test]
+    fn the_onset_is_where_clients_began_to_suffer_without_a_break() {
+        let mut record = Record::default();
+        for at in 0..100 {
+            let waiting = u32::from(at == 20 || (50..60).contains(&at) || at >= 63);
+            record.seconds.push_back(second(at, waiting, 0));
+        }
+        assert_eq!(Impact::hurt_since(&record, 90_000), 49_000);
+        assert_eq!(Impact::hurt_since(&record, 30_000), 30_000);
+        assert_eq!(Impact::hurt_since(&Record::default(), 30_000), 30_000);
     }
 
     #[test]

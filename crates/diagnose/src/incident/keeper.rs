@@ -1,8 +1,8 @@
 //! Which alert belongs to which incident, and when one is over.
 
 use super::{
-    ALERTS_MAX, Ended, Entry, EntryKind, INCIDENTS_MAX, Incident, NOTE_CHARS_MAX, NOTES_MAX, Note,
-    Standing,
+    ALERTS_MAX, Ended, Entry, EntryKind, INCIDENTS_MAX, Impact, Incident, NOTE_CHARS_MAX,
+    NOTES_MAX, Note, Standing,
 };
 use crate::alert::{Alert, AlertState, Severity};
 use crate::{Cause, Subject, Verdict, safe, utc};
@@ -287,9 +287,7 @@ impl Incidents {
             }
             None => match self.related(alert) {
                 Some(index) => index,
-                None if alert.severity >= self.settings.opens => {
-                    self.open(alert, seen.now_ms, events)
-                }
+                None if alert.severity >= self.settings.opens => self.open(alert, seen, events),
                 None => {
                     self.warnings.retain(|a| a.key != alert.key);
                     if self.warnings.len() < WARNINGS_MAX {
@@ -318,13 +316,14 @@ impl Incidents {
         };
         let fits =
             |i: &Incident| i.alerts.iter().any(|a| touch(&a.subject, &alert.subject)) || near(i);
-        let found = live().filter(|(_, i)| fits(i)).last();
+        let found = live().rfind(|(_, i)| fits(i));
         let full = live().count() >= OPEN_MAX && alert.severity >= self.settings.opens;
-        let found = found.or_else(|| live().last().filter(|_| full));
+        let found = found.or_else(|| live().next_back().filter(|_| full));
         found.map(|(index, _)| index)
     }
 
-    fn open(&mut self, alert: &Alert, now_ms: i64, events: &mut Vec<IncidentEvent>) -> usize {
+    fn open(&mut self, alert: &Alert, seen: &Seen<'_>, events: &mut Vec<IncidentEvent>) -> usize {
+        let now_ms = seen.now_ms;
         if self.all.len() >= INCIDENTS_MAX {
             let closed = self.all.iter().position(|i| !i.is_live());
             self.all.remove(closed.unwrap_or(0));
@@ -332,7 +331,7 @@ impl Incidents {
         let mut incident = Incident {
             id: self.next_id(now_ms),
             title: safe::line(&alert.summary, safe::LINE_CHARS_MAX),
-            onset_ms: alert.since_ms.min(now_ms),
+            onset_ms: Impact::hurt_since(seen.record, alert.since_ms.min(now_ms)),
             opened_ms: now_ms,
             ..Incident::default()
         };

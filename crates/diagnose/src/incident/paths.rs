@@ -48,17 +48,26 @@ const ACTORS_MAX: usize = 8;
 pub(super) fn of(incident: &Incident, now_ms: i64) -> Vec<Path> {
     let until = incident.until_ms(now_ms);
     let steps = steps(incident);
+    let answer = incident.cause().map(|h| h.cause);
+    let right = steps.iter().find(|(.., path)| Some(*path) == answer);
+    let right = right.map(|(at, _, path)| (*at, *path));
     let mut spans: Vec<(Cause, i64, i64, &str, Option<Cause>)> = Vec::new();
     for (index, (at, actor, cause)) in steps.iter().enumerate() {
         let next = steps
             .iter()
             .skip(index + 1)
             .find(|(_, other, path)| other == actor && path != cause);
-        // Somebody else's step ends nobody's path; the incident's end ends all.
-        let end = next.map_or(until, |(at, _, _)| *at).min(until.max(*at));
-        spans.push((*cause, *at, end, actor, next.map(|(_, _, path)| *path)));
+        let mut next = next.map(|(at, _, path)| (*at, *path));
+        // Somebody else's step ends nobody's path, but for the one to the cause;
+        // the incident's end ends all.
+        if let Some((found, right)) = right.filter(|(found, right)| right != cause && found > at)
+            && next.is_none_or(|(left, _)| left > found)
+        {
+            next = Some((found, right));
+        }
+        let end = next.map_or(until, |(at, _)| at).min(until.max(*at));
+        spans.push((*cause, *at, end, actor, next.map(|(_, path)| path)));
     }
-    let answer = incident.cause().map(|h| h.cause);
     let mut paths: Vec<Path> = Vec::new();
     for cause in Cause::ALL.iter().copied() {
         let own: Vec<_> = spans.iter().filter(|s| s.0 == cause).collect();

@@ -64,9 +64,10 @@ fn wrapped(text: &str, indent: &str, out: &mut String) {
         let long = word.chars().count();
         if !first && column + 1 + long > 96 {
             out.push('\n');
-            out.push_str(indent);
-            out.push_str("  ");
-            column = indent.len() + 2;
+            // Steps hang below their number.
+            let hang = if indent.is_empty() { "" } else { "    " };
+            out.push_str(hang);
+            column = hang.len();
         } else if first {
             out.push_str(indent);
             column = indent.len();

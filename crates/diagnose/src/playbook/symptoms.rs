@@ -114,6 +114,14 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Words that say nothing.
+const LITTLE: &[&str] = &[
+    "the", "in", "is", "are", "of", "to", "on", "at", "an", "and", "or", "for", "we", "our", "my",
+    "it", "its", "with", "has", "have", "than", "from", "by", "be", "more",
+];
+/// What a word counts that one symptom alone has.
+const WEIGHT: usize = 60;
+
 /// A symptom, and where it may lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Symptom {
@@ -141,16 +149,21 @@ pub fn find(symptom: &str) -> Vec<&'static Chapter> {
     }
     let typed: Vec<&str> = symptom
         .split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| word.len() > 1)
+        .filter(|word| word.len() > 1 && !LITTLE.contains(word))
         .collect();
+    let has = |words: &str, typed: &str| {
+        let mut known = words.split(' ');
+        known.any(|word| word == typed || word == stem(typed))
+    };
     // A word that few symptoms have says more than one that many have.
-    let hits = |text: &str| {
+    let weight = |typed: &str| {
+        let rows = TABLE.iter().filter(|(words, _)| has(words, typed)).count();
+        WEIGHT / rows.max(1)
+    };
+    let hits = |text: &str| -> usize {
         let text = text.to_lowercase();
-        let known: Vec<&str> = text.split(' ').collect();
-        let counts = typed
-            .iter()
-            .filter(|w| known.contains(w) || known.contains(&stem(w)));
-        counts.count()
+        let known = typed.iter().filter(|word| has(&text, word));
+        known.map(|word| weight(word)).sum()
     };
     let mut found: Vec<(usize, usize, &'static Chapter)> = Vec::new();
     let mut add = |score: usize, place: usize, chapter: &'static Chapter| match found
@@ -164,14 +177,14 @@ pub fn find(symptom: &str) -> Vec<&'static Chapter> {
         let score = hits(words);
         for (place, label) in labels.iter().enumerate().filter(|_| score > 0) {
             if let Some(chapter) = of_label(label) {
-                add(score * 10 - place.min(9), place, chapter);
+                add(score * (10 - 2 * place.min(4)), place, chapter);
             }
         }
     }
     for chapter in chapters() {
         let score = hits(&chapter.title.replace("'s", ""));
-        if score > 1 {
-            add(score * 8, 9, chapter);
+        if score > WEIGHT {
+            add(score * 9, 9, chapter);
         }
     }
     found.sort_by_key(|(score, place, _)| (std::cmp::Reverse(*score), *place));

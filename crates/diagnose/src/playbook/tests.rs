@@ -102,7 +102,7 @@ fn names_and_values_are_filled_in() {
     let page = Page::of(of_label("leak").expect("a chapter"), &context());
     let text = text(&page);
     assert!(text.contains("Pool shop/web at db.internal:5433: 20 of 20 connections lent"));
-    assert!(text.contains("7 clients wait, the longest for 2.5 s"));
+    assert!(page.now[1].ends_with("7 clients wait, the longest for 2.5 s."));
     assert!(text.contains("psql -h 127.0.0.1 -p 6432 -U anna pgbouncer -c 'SHOW LEASES'"));
     assert!(text.contains("plimsoll mark release coupons VERSION"));
     assert!(text.contains("all others: team platform, channel #platform, escalation +1 555 0100"));

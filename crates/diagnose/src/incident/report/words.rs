@@ -9,6 +9,8 @@ use crate::{Cause, Figure, Unit, utc};
 const NAMED_MAX: usize = 8;
 /// A cause that was named later than this after the onset took long.
 const SLOW_CAUSE_MS: i64 = 60_000;
+/// The first alert and the first client that suffers belong to one moment within this.
+const AT_ONCE_MS: i64 = 10_000;
 /// So many figures are cited in one sentence.
 const CITED_MAX: usize = 3;
 
@@ -16,6 +18,14 @@ const CITED_MAX: usize = 3;
 pub(super) fn impact(incident: &Incident) -> Vec<String> {
     let impact = &incident.impact;
     let mut said = Vec::new();
+    if let (Some(first), Some(last)) = (impact.hurt_first_ms, impact.hurt_last_ms) {
+        said.push(format!(
+            "Clients suffered from {} to {}, {} from the first to the last.",
+            utc::time(first),
+            utc::time(last),
+            utc::length(last - first)
+        ));
+    }
     let (hit, of, at) = impact.worst_clients;
     if hit > 0 && of > 0 {
         let percent = f64::from(hit) * 100.0 / f64::from(of);
@@ -286,15 +296,17 @@ pub(super) fn improvements(incident: &Incident, paths: &[Path]) -> Vec<String> {
         && let Some(fired) = fired
     {
         let gap = fired - first;
-        said.push(match gap > 0 {
-            true => format!(
+        said.push(match gap {
+            gap if gap > AT_ONCE_MS => format!(
                 "Detection: the first alert came {} after the first client waited too long or was refused.",
                 utc::length(gap)
             ),
-            false => format!(
+            gap if gap < -AT_ONCE_MS => format!(
                 "Detection: the first alert came {} before the first client suffered. See that somebody acts on it.",
                 utc::length(-gap)
             ),
+            _ => "Detection: the first alert came within seconds of the first client that suffered."
+                .to_owned(),
         });
     }
     let forecast = incident

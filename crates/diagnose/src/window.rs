@@ -234,6 +234,8 @@ impl SourceWindow {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TcpWindow {
     pub rtt_us: Level,
+    /// The least of the sockets: what no socket is without.
+    pub least_us: Level,
     pub retransmits: f64,
     pub unanswered_us: f64,
     seconds: f64,
@@ -246,6 +248,7 @@ impl TcpWindow {
         }
         self.seconds += seconds;
         self.rtt_us.one(row.rtt_us as f64);
+        self.least_us.one(row.rtt_us_least as f64);
         self.retransmits += row.retransmits as f64;
         self.unanswered_us = self.unanswered_us.max(row.unanswered_us as f64);
     }

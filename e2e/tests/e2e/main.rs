@@ -26,3 +26,4 @@ mod rotation;
 mod shape;
 mod takeover;
 mod tls;
+mod watch;

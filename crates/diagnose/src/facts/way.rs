@@ -81,7 +81,13 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
         return Fact::LACKS;
     };
     let usual = case.server_usual.map(|u| &u.tcp);
-    let mut fact = tcp(&server.tcp, usual, "server", &server.upstream);
+    let mut fact = tcp(
+        &server.tcp,
+        usual,
+        (2_000.0, false),
+        "server",
+        &server.upstream,
+    );
     // Behind an intermediary nothing is acquitted by TCP.
     if server.intermediary && fact.holds == Some(false) {
         fact = Fact::LACKS;
@@ -92,18 +98,41 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
 /// TCP to clients is slow or loses data.
 pub(crate) fn client_tcp(case: &Case) -> Fact {
     let usual = case.view.usual.as_ref().map(|u| &u.clients.tcp);
-    tcp(&case.view.now.clients.tcp, usual, "client", "")
+    tcp(
+        &case.view.now.clients.tcp,
+        usual,
+        (PATIENT_ACK_US, true),
+        "client",
+        "",
+    )
 }
 
-fn tcp(now: &TcpWindow, usual: Option<&TcpWindow>, side: &str, of: &str) -> Fact {
-    let (Some(rtt), Some(again)) = (now.rtt_us.known(), now.again_per_s()) else {
+/// A client that has nothing to say acknowledges up to 40 ms late (Linux), and the
+/// smoothed round trip then rises by an eighth of that each time: what clients
+/// that fall silent look like is no network.
+const PATIENT_ACK_US: f64 = 15_000.0;
+
+/// By the median of the sockets, or by the least of them; slow is what rose by so
+/// much, and to three times.
+fn tcp(
+    now: &TcpWindow,
+    usual: Option<&TcpWindow>,
+    (rise_us, by_least): (f64, bool),
+    side: &str,
+    of: &str,
+) -> Fact {
+    let rtt = |w: &TcpWindow| match by_least {
+        true => w.least_us.known(),
+        false => w.rtt_us.known(),
+    };
+    let rtt_was = usual.and_then(rtt);
+    let (Some(rtt), Some(again)) = (rtt(now), now.again_per_s()) else {
         return Fact::LACKS;
     };
-    let rtt_was = usual.and_then(|u| u.rtt_us.known());
     let again_was = usual.and_then(|u| u.again_per_s()).unwrap_or(0.0);
     let (slow, calm) = match rtt_was {
         Some(was) => (
-            rtt >= was * 3.0 && rtt >= was + 2_000.0,
+            rtt >= was * 3.0 && rtt >= was + rise_us,
             rtt <= was * 1.6 || rtt <= was + 700.0,
         ),
         None => (rtt >= 200_000.0, rtt <= 5_000.0),

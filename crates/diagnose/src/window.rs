@@ -233,7 +233,6 @@ impl SourceWindow {
 /// TCP over a window; no sockets: nothing is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TcpWindow {
-    pub rtt_us: Level,
     /// The least of the sockets: what no socket is without.
     pub least_us: Level,
     pub retransmits: f64,
@@ -247,7 +246,6 @@ impl TcpWindow {
             return;
         }
         self.seconds += seconds;
-        self.rtt_us.one(row.rtt_us as f64);
         self.least_us.one(row.rtt_us_least as f64);
         self.retransmits += row.retransmits as f64;
         self.unanswered_us = self.unanswered_us.max(row.unanswered_us as f64);

@@ -201,10 +201,10 @@ impl PoolUsual {
     fn odd(&self, row: &PoolSample, seconds: f64) -> bool {
         let service = &row.service;
         let slow = service.count >= 3
-            && (self.service_p50.above(service.p50_us as f64, 1.6, 1_000.0)
+            && (self.service_p50.above(service.p50_us as f64, 1.6, 2_000.0)
                 || self
                     .service_mean
-                    .above(service.mean_us().unwrap_or(0.0), 2.0, 1_500.0));
+                    .above(service.mean_us().unwrap_or(0.0), 2.2, 5_000.0));
         let fell = |mean: &Mean, value: f64| {
             mean.known()
                 .is_some_and(|usual| usual >= 8.0 && value < usual * 0.35)

@@ -75,6 +75,31 @@ pub(crate) fn in_step(case: &Case) -> Fact {
     )
 }
 
+/// Some second was as quick as ever although the probe is slow: a way that is long
+/// is long for every statement, and what comes and goes is work.
+pub(crate) fn quick_seconds(case: &Case) -> Fact {
+    let (Some(pool), Some(usual), Some(inside)) = (case.pool, case.pool_usual, case.inside) else {
+        return Fact::LACKS;
+    };
+    let (Some(least), Some(was50), Some(probe), Some(probe_was)) = (
+        pool.service.least50_us(),
+        usual.service.p50_us(),
+        inside.probe_us,
+        inside.probe_usual_us,
+    ) else {
+        return Fact::LACKS;
+    };
+    let figure = Figure::new("service_p50_of_the_quickest_second", least, Unit::Micros)
+        .of(&case.name())
+        .against("usual", was50);
+    let rise = probe - probe_was;
+    let lost = lossy(&server_tcp(case)) || client_tcp(case).holds == Some(true);
+    Fact::plain(
+        rise >= 1_500.0 && !lost && least < was50 + rise * 0.25,
+        figure,
+    )
+}
+
 /// TCP to the server is slow or loses data.
 ///
 /// A server that works for longer than 40 ms acknowledges the question before it
@@ -86,9 +111,8 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
         return Fact::LACKS;
     };
     let usual = case.server_usual.map(|u| &u.tcp);
-    let rise = match case.pool.and_then(|p| p.service.p50_us()) {
-        Some(p50) if p50 < LATE_ACK_US => 2_000.0,
-        _ if probe_slow(case).holds == Some(true) => 2_000.0,
+    let rise = match probe_slow(case).holds {
+        Some(true) => 2_000.0,
         _ => LATE_ACK_US + 5_000.0,
     };
     let mut fact = tcp(&server.tcp, usual, rise, "server", &server.upstream);

@@ -415,6 +415,15 @@ pub(crate) fn holds_longer(case: &Case) -> Fact {
     Fact::of(up, now <= was * 1.4 || now <= was + 1_000.0, figure)
 }
 
+/// The same, unless demand alone would fill the pool: a queue makes clients slow too.
+pub(crate) fn holds_explain(case: &Case) -> Fact {
+    let fact = holds_longer(case);
+    match demands(case) {
+        Some((now, was)) if fact.holds == Some(true) && now >= was * 2.2 => Fact::LACKS,
+        _ => fact,
+    }
+}
+
 /// An administrator has paused the pool.
 pub(crate) fn paused(case: &Case) -> Fact {
     match case.pool {

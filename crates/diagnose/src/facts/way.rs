@@ -93,7 +93,8 @@ pub(crate) fn quick_seconds(case: &Case) -> Fact {
         .of(&case.name())
         .against("usual", was50);
     let rise = probe - probe_was;
-    let lost = lossy(&server_tcp(case)) || client_tcp(case).holds == Some(true);
+    let again = case.server.and_then(|s| s.tcp.again_per_s()).unwrap_or(0.0);
+    let lost = again >= 1.0 || client_tcp(case).holds == Some(true);
     Fact::plain(
         rise >= 1_500.0 && !lost && least < was50 + rise * 0.25,
         figure,
@@ -121,7 +122,8 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
         .least_us
         .known()
         .is_some_and(|us| us < LATE_ACK_US * 5.0);
-    if fact.holds == Some(true) && late && probe_slow(case).holds == Some(false) && !lossy(&fact) {
+    let again = server.tcp.again_per_s().unwrap_or(0.0);
+    if fact.holds == Some(true) && late && probe_slow(case).holds == Some(false) && again < 1.0 {
         fact = Fact::LACKS;
     }
     // Behind an intermediary nothing is acquitted by TCP.
@@ -129,12 +131,6 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
         fact = Fact::LACKS;
     }
     fact
-}
-
-/// It is not the round trip that says so.
-fn lossy(fact: &Fact) -> bool {
-    let name = fact.figure.as_ref().map_or("", |f| f.name.as_str());
-    !name.ends_with("round_trip")
 }
 
 /// What a kernel waits for something to send before it acknowledges by itself.

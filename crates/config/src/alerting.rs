@@ -1,5 +1,6 @@
 //! Alerts, whom they concern, and who is told: `[alerts]`, `[owners]`, `[notify]`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +53,10 @@ pub struct Alerting {
     pub group_window: Duration,
     /// What the playbook offers to tell people who wait; empty: its own text.
     pub status_message: String,
+    /// Who looks after applications and databases, by name; `*` for all others.
+    pub owners: BTreeMap<String, Ownership>,
+    /// Where alerts are sent, by name.
+    pub notifiers: BTreeMap<String, Notifier>,
 }
 
 impl Alerting {

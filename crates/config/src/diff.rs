@@ -205,16 +205,23 @@ fn applications(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
 }
 
 fn alerting(changes: &mut Vec<Change>, old: &Plan, new: &Plan) {
-    let both = old.owners.keys().chain(new.owners.keys());
+    let both = old.alerts.owners.keys().chain(new.alerts.owners.keys());
     for name in both.collect::<BTreeSet<&String>>() {
-        let (before, after) = (old.owners.get(name), new.owners.get(name));
+        let (before, after) = (old.alerts.owners.get(name), new.alerts.owners.get(name));
         let keys: Keys<_> = (OWNER_KEYS, |_, _| None);
         let prefix = format!("owners.{name}");
         keys_of(changes, &prefix, keys, (old, before), (new, after));
     }
-    let both = old.notifiers.keys().chain(new.notifiers.keys());
+    let both = old
+        .alerts
+        .notifiers
+        .keys()
+        .chain(new.alerts.notifiers.keys());
     for name in both.collect::<BTreeSet<&String>>() {
-        let (before, after) = (old.notifiers.get(name), new.notifiers.get(name));
+        let (before, after) = (
+            old.alerts.notifiers.get(name),
+            new.alerts.notifiers.get(name),
+        );
         let keys: Keys<_> = (NOTIFY_KEYS, |_, _| None);
         let prefix = format!("notify.{name}");
         keys_of(changes, &prefix, keys, (old, before), (new, after));

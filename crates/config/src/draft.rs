@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::error::{Errors, Place, Problem, nearest, quoted};
 use crate::keeping::Keeping;
 use crate::plan::{
-    AuthType, AutoSize, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Monitor, Pin, Plan,
-    PoolMode, PoolSize, ShownSetting, Tls,
+    AuthType, AutoSize, ClientLog, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Monitor,
+    Pin, Plan, PoolMode, PoolSize, ShownSetting, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -340,8 +340,6 @@ fn blank() -> Plan {
         users: BTreeMap::new(),
         applications: BTreeMap::new(),
         alerts: crate::Alerting::default(),
-        owners: BTreeMap::new(),
-        notifiers: BTreeMap::new(),
         auth_type: AuthType::Scram,
         auth_file: None,
         auth_user: None,
@@ -395,9 +393,7 @@ fn blank() -> Plan {
         error_style: ErrorStyle::Plimsoll,
         error_detail: ErrorDetail::Own,
         guards: events::Guards::default(),
-        log_connections: false,
-        log_disconnections: false,
-        log_pooler_errors: false,
+        log: ClientLog::default(),
         log_file: None,
         pid_file: None,
         stats_period: ZERO,

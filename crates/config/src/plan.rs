@@ -2,16 +2,18 @@
 //!
 //! A plan in hand is valid; the only way to one is through this crate's readers.
 
-use crate::alerting::{Alerting, Notifier, Ownership};
-use crate::keeping::Keeping;
+mod endpoints;
 mod secrets;
 
+use crate::alerting::Alerting;
+use crate::keeping::Keeping;
 use events::Guards;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use endpoints::{Host, Keepalive, ListenAddress, SslMode, Tls};
 pub use secrets::{Secret, SecretCommand, SecretRef};
 
 /// How long a client keeps a server connection.
@@ -35,39 +37,6 @@ pub enum PoolSize {
     Auto,
 }
 
-/// libpq's sslmode.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum SslMode {
-    /// Never TLS.
-    #[default]
-    Disable,
-    /// TLS when the other side insists (clients: same as prefer).
-    Allow,
-    /// TLS when offered, without verification.
-    Prefer,
-    /// TLS or nothing, without verification (with a root file: as verify-ca, as libpq does).
-    Require,
-    /// TLS, certificate signed by a known authority.
-    VerifyCa,
-    /// TLS, and the host name matches.
-    VerifyFull,
-}
-
-/// TLS of one side.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Tls {
-    /// The mode.
-    pub mode: SslMode,
-    /// Own private key (PEM).
-    pub key_file: Option<PathBuf>,
-    /// Own certificate chain (PEM).
-    pub cert_file: Option<PathBuf>,
-    /// Authorities that the other side's certificate is checked against (PEM).
-    pub ca_file: Option<PathBuf>,
-    /// Server side only: start TLS at once, without SSLRequest (`sslnegotiation=direct`).
-    pub direct: bool,
-}
-
 /// How clients prove who they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum AuthType {
@@ -84,45 +53,6 @@ pub enum AuthType {
     Any,
     /// A TLS client certificate whose common name is the user.
     Cert,
-}
-
-/// Where a database server listens.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Host {
-    /// A host name or an address.
-    Tcp(String),
-    /// The directory of a unix socket.
-    UnixDir(PathBuf),
-    /// Several, each of the kinds above; all serve the same data.
-    List(Vec<Host>),
-}
-
-impl Host {
-    /// Each host by itself, in the order of the settings.
-    pub fn singles(&self) -> &[Host] {
-        match self {
-            Host::List(hosts) => hosts,
-            one => std::slice::from_ref(one),
-        }
-    }
-}
-
-impl std::fmt::Display for Host {
-    /// As the settings write it.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, host) in self.singles().iter().enumerate() {
-            if index > 0 {
-                f.write_str(",")?;
-            }
-            match host {
-                Host::Tcp(name) => f.write_str(name)?,
-                Host::UnixDir(dir) => write!(f, "{}", dir.display())?,
-                // A list in a list is never made.
-                Host::List(_) => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 /// One database that clients may name.
@@ -289,6 +219,17 @@ pub enum ErrorStyle {
     Pgbouncer,
 }
 
+/// What is logged of each client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ClientLog {
+    /// Each login.
+    pub connections: bool,
+    /// Each end, with its reason.
+    pub disconnections: bool,
+    /// Errors that the pooler itself sends.
+    pub errors: bool,
+}
+
 /// A checked plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -317,12 +258,8 @@ pub struct Plan {
     pub users: BTreeMap<String, User>,
     /// Applications by name; a `*` at the end stands for the rest of a name.
     pub applications: BTreeMap<String, Application>,
-    /// Built-in alerts.
+    /// Built-in alerts, whom they concern, and who is told.
     pub alerts: Alerting,
-    /// Who looks after applications and databases, by name; `*` for all others.
-    pub owners: BTreeMap<String, Ownership>,
-    /// Where alerts are sent, by name.
-    pub notifiers: BTreeMap<String, Notifier>,
     /// How clients prove who they are.
     pub auth_type: AuthType,
     /// The user file, watched.
@@ -435,12 +372,8 @@ pub struct Plan {
     pub error_detail: ErrorDetail,
     /// What Plimsoll may do by itself.
     pub guards: Guards,
-    /// Log each connect.
-    pub log_connections: bool,
-    /// Log each disconnect.
-    pub log_disconnections: bool,
-    /// Log errors sent to clients.
-    pub log_pooler_errors: bool,
+    /// What is logged of each client.
+    pub log: ClientLog,
     /// Log file; `None`: standard error.
     pub log_file: Option<PathBuf>,
     /// PID file.
@@ -464,28 +397,6 @@ pub struct Plan {
     /// From pgbouncer.ini: a reload keeps the running value of what only a
     /// restart changes, with a warning, instead of refusing the whole file.
     pub keeps_fixed: bool,
-}
-
-/// An address to listen on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ListenAddress {
-    /// `*` is every address, v4 and v6.
-    pub host: String,
-    /// Port; 0 lets the system choose (tests).
-    pub port: u16,
-}
-
-/// TCP keepalive.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Keepalive {
-    /// On or off.
-    pub on: bool,
-    /// Silence before the first probe; `None`: the system's.
-    pub idle: Option<Duration>,
-    /// Between probes; `None`: the system's.
-    pub interval: Option<Duration>,
-    /// Probes without an answer before the end; `None`: the system's.
-    pub count: Option<u32>,
 }
 
 /// One row of SHOW CONFIG.

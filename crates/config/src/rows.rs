@@ -217,9 +217,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         )
     }
     .toml("listen.unix_port", RestartOnly),
-    row!("log_connections", "log.connections", Flag, "1", "true", PerCheckout, (flag log_connections), "Log each login."),
-    row!("log_disconnections", "log.disconnections", Flag, "1", "true", PerCheckout, (flag log_disconnections), "Log each end of a client, with its reason."),
-    row!("log_pooler_errors", "log.errors", Flag, "1", "true", PerCheckout, (flag log_pooler_errors), "Log the errors that the pooler itself sends."),
+    row!("log_connections", "log.connections", Flag, "1", "true", PerCheckout, (flag log.connections), "Log each login."),
+    row!("log_disconnections", "log.disconnections", Flag, "1", "true", PerCheckout, (flag log.disconnections), "Log each end of a client, with its reason."),
+    row!("log_pooler_errors", "log.errors", Flag, "1", "true", PerCheckout, (flag log.errors), "Log the errors that the pooler itself sends."),
     row!("log_stats", "log.stats", Flag, "1", "true", PerCheckout, (flag log_stats), "Log a line of statistics each period."),
     row!("logfile", "log.file", Path, "", "", RestartOnly, (path log_file), "Log file; empty: standard error."),
     row!("max_client_conn", "clients.max", CLIENTS, "100", "10000", Capacity, (count max_client_conn), "Most clients."),

@@ -79,7 +79,7 @@ impl Standing {
             channel: text(&o.channel),
             escalation: text(&o.escalation),
         };
-        let owners = plan.owners.iter();
+        let owners = plan.alerts.owners.iter();
         self.owners = owners.map(|(name, o)| (name.clone(), owner(o))).collect();
         let databases = plan.databases.iter();
         let users = plan.users.iter();

@@ -12,7 +12,7 @@ use crate::lookout::{Second, Sink};
 use crate::measure::now_ms;
 use diagnose::Cause;
 use diagnose::incident::{
-    Incident, IncidentError, IncidentEvent, IncidentSettings, Incidents as All, Seen,
+    Incident, IncidentError, IncidentEvent, IncidentSettings, Incidents as All, Seen, Standing,
 };
 use events::sample::Marker;
 use std::collections::BTreeSet;
@@ -127,6 +127,16 @@ impl Incidents {
     /// Times that incidents could not be written or read.
     pub fn store_failures(&self) -> u64 {
         self.shared.failures.load(Ordering::Relaxed)
+    }
+
+    /// Incidents that are not closed: those with a firing alert, and those that recover.
+    pub fn live(&self) -> (usize, usize) {
+        let state = self.state();
+        let count = |standing| {
+            let all = state.all.all().iter();
+            all.filter(|i| i.standing == standing).count()
+        };
+        (count(Standing::Open), count(Standing::Recovering))
     }
 
     /// What the lookout tells of each second.
@@ -278,10 +288,7 @@ struct Work {
 impl Work {
     fn run(&mut self, stopped: &Receiver<()>) {
         loop {
-            let goes_on = match stopped.recv_timeout(PACE) {
-                Err(RecvTimeoutError::Timeout) => true,
-                _ => false,
-            };
+            let goes_on = stopped.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout);
             if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
                 self.store = None;
                 self.retry_ms = now_ms() + RETRY_MS;

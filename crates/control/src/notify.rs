@@ -53,7 +53,7 @@ impl NotifySettings {
         NotifySettings {
             instance: instance.to_owned(),
             group_window: plan.alerts.group_window,
-            notifiers: plan.notifiers.clone(),
+            notifiers: plan.alerts.notifiers.clone(),
         }
     }
 }

@@ -70,15 +70,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         state: state.as_deref(),
         watched: measured.as_ref().map(measuring::Measured::watched),
     });
-    for address in handle.addresses() {
-        tracing::info!(%address, "listening");
-    }
-    for socket in handle.sockets() {
-        tracing::info!(socket = %socket.display(), "listening");
-    }
-    if let Some(control) = &control {
-        tracing::info!(address = %control.local_addr(), "metrics, livez and readyz");
-    }
+    tell_addresses(&handle, control.as_ref());
     (serve.started)(&handle);
     let for_signals = handle.clone();
     let closer = signals.handle();
@@ -107,6 +99,18 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell_addresses(handle: &Handle, control: Option<&Control>) {
+    for address in handle.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    for socket in handle.sockets() {
+        tracing::info!(socket = %socket.display(), "listening");
+    }
+    if let Some(control) = control {
+        tracing::info!(address = %control.local_addr(), "metrics, livez and readyz");
+    }
 }
 
 /// The metrics listener, where the settings ask for one.

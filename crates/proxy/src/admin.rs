@@ -2,6 +2,7 @@
 
 mod figures;
 mod measures;
+mod probes;
 mod reload;
 mod shape;
 
@@ -423,55 +424,6 @@ impl Handle {
     /// Whether a stop was asked for.
     pub fn is_stopping(&self) -> bool {
         self.inner.stopping.load(Ordering::Relaxed)
-    }
-
-    /// The loops advance. A loop is woken for the question, so that an idle
-    /// one is not taken for a stuck one.
-    ///
-    /// # Errors
-    /// Which worker does not.
-    pub fn live(&self) -> Result<(), String> {
-        let mut watched = self
-            .inner
-            .watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for (i, mailbox) in self.inner.common.mailboxes.iter().enumerate() {
-            let turns = mailbox.turns.load(Ordering::Relaxed);
-            let seen = watched.entry(i).or_insert((turns, Instant::now()));
-            if seen.0 != turns {
-                *seen = (turns, Instant::now());
-            } else if seen.1.elapsed() > STUCK {
-                return Err(format!(
-                    "worker {i} has not turned for {} s",
-                    seen.1.elapsed().as_secs()
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Settings are accepted, sockets are open, and no shutdown has begun.
-    /// A database that is down leaves this as it is.
-    ///
-    /// # Errors
-    /// What is in the way.
-    pub fn ready(&self) -> Result<(), String> {
-        if self.inner.stopping.load(Ordering::Relaxed)
-            || self.inner.draining.load(Ordering::Relaxed)
-        {
-            return Err("draining".into());
-        }
-        match &*self.lock(&self.inner.held_back) {
-            Some(reason) => Err(reason.clone()),
-            None => Ok(()),
-        }
-    }
-
-    /// Keeps the instance from being ready, with a reason that holds no secret;
-    /// `None` lets it be. Clients that come all the same are served.
-    pub fn hold_back(&self, reason: Option<String>) {
-        *self.lock(&self.inner.held_back) = reason;
     }
 
     /// States to the fleet's other instances, where a monitor session meets them,

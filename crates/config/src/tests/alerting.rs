@@ -13,7 +13,7 @@ fn alerts_are_on_and_nobody_is_told_until_someone_says_whom() {
         assert!(plan.alerts.enabled);
         assert_eq!(plan.alerts.wait_objective, Duration::from_millis(100));
         assert!((plan.alerts.target() - 0.999).abs() < 1e-9);
-        assert!(plan.owners.is_empty() && plan.notifiers.is_empty());
+        assert!(plan.alerts.owners.is_empty() && plan.alerts.notifiers.is_empty());
     }
 }
 
@@ -30,13 +30,13 @@ fn owners_and_notifiers_by_name() {
     .unwrap();
     assert_eq!(plan.alerts.silence, ["PlimsollPoolTooSmall"]);
     assert!((plan.alerts.target() - 0.99).abs() < 1e-9);
-    assert_eq!(plan.owners["shop"].channel.as_deref(), Some("#web"));
-    let key = plan.notifiers["oncall"].key_from();
+    assert_eq!(plan.alerts.owners["shop"].channel.as_deref(), Some("#web"));
+    let key = plan.alerts.notifiers["oncall"].key_from();
     assert!(matches!(key, Some(SecretRef::File(f)) if f.ends_with("pd.key")));
-    let chat = &plan.notifiers["chat"];
+    let chat = &plan.alerts.notifiers["chat"];
     assert_eq!(chat.url_from(), Some(SecretRef::Env("HOOK".to_owned())));
     assert_eq!(chat.resolved, Some(false));
-    let argv = plan.notifiers["pager"].command.as_deref();
+    let argv = plan.alerts.notifiers["pager"].command.as_deref();
     assert_eq!(argv.unwrap_or_default(), ["/bin/page", "-v"]);
 
     let without = toml(TOML).unwrap();

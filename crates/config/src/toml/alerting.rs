@@ -10,10 +10,15 @@ impl Reader<'_> {
     pub(super) fn owners(&mut self, key: &Key, item: &Item) {
         let help = "write for example `[owners.\"reports\"]` and its keys below";
         self.named(key, item, help, |reader, name, _, keys| {
-            if reader.draft.plan.owners.len() < ENTRIES_MAX {
+            if reader.draft.plan.alerts.owners.len() < ENTRIES_MAX {
                 let mut owner = Ownership::default();
                 reader.entry(&mut owner, OWNER_KEYS, keys);
-                reader.draft.plan.owners.insert(name.to_owned(), owner);
+                reader
+                    .draft
+                    .plan
+                    .alerts
+                    .owners
+                    .insert(name.to_owned(), owner);
             }
         });
     }
@@ -21,7 +26,7 @@ impl Reader<'_> {
     pub(super) fn notifiers(&mut self, key: &Key, item: &Item) {
         let help = "write for example `[notify.oncall]` and its keys below";
         self.named(key, item, help, |reader, name, key, keys| {
-            if reader.draft.plan.notifiers.len() >= NOTIFIERS_MAX {
+            if reader.draft.plan.alerts.notifiers.len() >= NOTIFIERS_MAX {
                 let problem = Problem::new(format!("more than {NOTIFIERS_MAX} notifiers"));
                 return reader.error(key.span(), problem);
             }
@@ -44,7 +49,7 @@ impl Reader<'_> {
             {
                 reader.error(key.span(), problem);
             }
-            let notifiers = &mut reader.draft.plan.notifiers;
+            let notifiers = &mut reader.draft.plan.alerts.notifiers;
             notifiers.insert(name.to_owned(), notifier);
         });
     }

@@ -117,7 +117,7 @@ fn planned(plan: &config::Plan, context: &mut Context) {
         context.admin.clone_from(admin);
     }
     context.message.clone_from(&plan.alerts.status_message);
-    let owners = plan.owners.iter().map(|(name, owner)| {
+    let owners = plan.alerts.owners.iter().map(|(name, owner)| {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let owner = Owner {
             team: text(&owner.team),

@@ -1,3 +1,5 @@
+//! What is looked for each second, and what is told of it.
+
 use super::*;
 use crate::Health;
 use events::sample::{Gauge, PoolSample, ServerSample, Times};

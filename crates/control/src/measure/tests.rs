@@ -1,3 +1,5 @@
+//! Measuring against a stand-in for the data plane, and what is kept on disk.
+
 use super::*;
 use crate::Health;
 use std::path::Path;

@@ -21,7 +21,8 @@ pub(super) fn families(e: &mut Encoder, snapshot: &Snapshot) {
 }
 
 fn applications(e: &mut Encoder, rows: &[ApplicationRow]) {
-    const STATES: [(&str, fn(&ApplicationRow) -> u32); 4] = [
+    type Count = fn(&ApplicationRow) -> u32;
+    const STATES: [(&str, Count); 4] = [
         ("connected", |a| a.clients),
         ("active", |a| a.active),
         ("waiting", |a| a.waiting),

@@ -1,5 +1,5 @@
-//! The families of the watch itself: alerts, notices, what the diagnosis says,
-//! and whether measuring works.
+//! The families of the watch itself: alerts, incidents, notices, what the
+//! diagnosis says, and whether measuring works.
 
 use super::encode::{Encoder, Unit};
 use crate::Watched;
@@ -10,6 +10,7 @@ pub(super) fn families(e: &mut Encoder, watched: &Watched) {
     alerts(e, watched);
     diagnosis(e, watched);
     notices(e, watched);
+    incidents(e, watched);
     e.counters(
         "plimsoll_measure_store_failures",
         Unit::None,
@@ -67,6 +68,24 @@ fn diagnosis(e: &mut Encoder, watched: &Watched) {
         let sure = found.map_or(0, |f| u32::from(f.sure));
         family.add(&[("cause", cause.label())], sure);
     }
+}
+
+fn incidents(e: &mut Encoder, watched: &Watched) {
+    let (open, recovering) = watched.incidents.live();
+    let mut family = e.gauges(
+        "plimsoll_incidents",
+        Unit::None,
+        "Incidents that are not closed: open while an alert of theirs fires, then recovering.",
+    );
+    for (state, n) in [("open", open), ("recovering", recovering)] {
+        family.add(&[("state", state)], n as u64);
+    }
+    e.counters(
+        "plimsoll_incident_store_failures",
+        Unit::None,
+        "Times that incidents could not be written to the state directory, or read from it.",
+    )
+    .add(&[], watched.incidents.store_failures());
 }
 
 fn notices(e: &mut Encoder, watched: &Watched) {

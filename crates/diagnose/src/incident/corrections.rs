@@ -57,275 +57,309 @@ const ALWAYS: &[Row] = &[
 /// What belongs to each cause.
 const fn rows(cause: Cause) -> &'static [Row] {
     match cause {
-        Cause::LimitTooSmall => &[
-            (
-                "Size the pool from rates and times, with room for peaks.",
-                Command("plimsoll size"),
-            ),
-            (
-                "Check in CI that no pool is smaller than what its processes ask of it.",
-                Rule("pool-too-small"),
-            ),
-            (
-                "Let the size follow demand, within the line.",
-                Setting("pool.size", "\"auto\""),
-            ),
-            (
-                "See to it that the early alert reaches the team.",
-                Said::Alert(AlertName::PoolTooSmall),
-            ),
-            (
-                "Rehearse peak load before each change of limits.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::LimitTooLarge => &[
-            (
-                "Bound every pool by a number that the server can work on.",
-                Rule("size-over-server"),
-            ),
-            ("Leave no pool without a limit.", Rule("limit-unlimited")),
-            (
-                "Check that all copies of the application together stay below the server's limit.",
-                Rule("fleet-over-server"),
-            ),
-            (
-                "Let the server's own figures draw the line.",
-                Setting("server.monitor_user", "a user that may read them"),
-            ),
-            (
-                "Rehearse a surge, and find the size beyond which the server gets slower.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::UpstreamPoolTooSmall => &[
-            (
-                "Give the application's own pool as many connections as it has threads that use them.",
-                Rule("pool-too-small"),
-            ),
-            (
-                "Check the application's settings in its own CI, against the last release.",
-                Rule("changed-much"),
-            ),
-            (
-                "See to it that the alert about the application's pool reaches its team.",
-                Said::Alert(AlertName::LimitUpstream),
-            ),
-            (
-                "Rehearse the application's peak before its release.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::UpstreamLeak => &[
-            (
-                "Release connections after every transaction, also after errors.",
-                Command("plimsoll leaks -- CMD"),
-            ),
-            (
-                "Turn on the leak detection of the application's own pool.",
-                Rule("leak-detection-off"),
-            ),
-            (
-                "Run the application's tests under the leak test in CI.",
-                Command("plimsoll leaks -- CMD"),
-            ),
-            (
-                "See to it that the alert about the application's pool reaches its team.",
-                Said::Alert(AlertName::LimitUpstream),
-            ),
-        ],
-        Cause::Leak => &[
-            (
-                "Release connections after every transaction, also after errors, in the code that is named above.",
-                Command("plimsoll leaks -- CMD"),
-            ),
-            (
-                "Run the application's tests under the leak test in CI.",
-                Command("plimsoll leaks -- CMD"),
-            ),
-            (
-                "Let leaks be taken back while others wait.",
-                Setting("guards.reclaim", "\"enforce\""),
-            ),
-            (
-                "Bound transactions in which nothing happens.",
-                Rule("idle-transaction-unbounded"),
-            ),
-            (
-                "See to it that the alert about leaks reaches the application's team.",
-                Said::Alert(AlertName::Leak),
-            ),
-        ],
-        Cause::Growth => &[
-            (
-                "Raise the limit within the line, from rates and times.",
-                Command("plimsoll size"),
-            ),
-            (
-                "Let the size follow demand, within the line.",
-                Setting("pool.size", "\"auto\""),
-            ),
-            (
-                "See to it that the forecast reaches the team while there is time.",
-                Said::Alert(AlertName::PoolExhaustionForecast),
-            ),
-            (
-                "Rehearse next quarter's traffic.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::SettingsChange => &[
-            (
-                "Check every change of settings in CI, against the version that serves.",
-                Rule("changed-much"),
-            ),
-            (
-                "Let a change that hurts be taken back by itself.",
-                Setting("guards.auto_revert", "\"enforce\""),
-            ),
-            (
-                "Look at the plan, with its prediction, before a change is applied.",
-                Command("plimsoll plan --detailed-exitcode"),
-            ),
-            (
-                "Let nothing but the gate change the settings: an overwritten file is held.",
-                Setting("guards.drift", "\"enforce\""),
-            ),
-            (
-                "See to it that drift reaches whoever deploys.",
-                Said::Alert(AlertName::SettingsDrift),
-            ),
-        ],
-        Cause::SlowStatements => &[
-            (
-                "Bound how long a single statement may take.",
-                Rule("statement-unbounded"),
-            ),
-            (
-                "Find what made the statements slower: a release, a plan, a missing index.",
-                Command("plimsoll diagnose"),
-            ),
-            (
-                "Rehearse the statements with data as large as production's.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::Locks => &[
-            (
-                "Bound transactions in which nothing happens: they keep their locks.",
-                Rule("idle-transaction-unbounded"),
-            ),
-            (
-                "Let migrations give up early when they do not get a lock (lock_timeout).",
-                Command("plimsoll rehearse"),
-            ),
-            (
-                "See to it that waits beyond the objective reach the team.",
-                Said::Alert(AlertName::WaitObjective),
-            ),
-        ],
-        Cause::ServerSaturated => &[
-            (
-                "Bound the load by what the server can work on.",
-                Rule("size-over-server"),
-            ),
-            (
-                "Tell how many cores the server has, so that sizes start from there.",
-                Setting("server.cores", "the number of its cores"),
-            ),
-            (
-                "Find by load tests where the server ends.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::Network => &[
-            (
-                "Let dead peers be noticed within a minute and a half.",
-                Setting("tcp.keepalive_idle", "\"60s\""),
-            ),
-            (
-                "Close idle connections before firewalls forget them.",
-                Rule("idle-beyond-firewall"),
-            ),
-        ],
-        Cause::AbusiveSource => &[
-            (
-                "Bound how many clients one user may have.",
-                Setting("clients.max_per_user", "a number"),
-            ),
-            (
-                "Refuse early who would wait in vain.",
-                Setting("guards.shed", "\"enforce\""),
-            ),
-            (
-                "Rehearse a flood by one application beside normal traffic.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::ConnectionStorm => &[
-            (
-                "Let clients keep their connections, and retry with growing pauses.",
-                Rule("lifetime-unbounded"),
-            ),
-            (
-                "Bound how many connections are opened at the server at a time.",
-                Setting("server.connects_max", "a small number"),
-            ),
-            (
-                "Rehearse that all clients connect at once.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
-        Cause::DatabaseDown => &[
-            (
-                "See to it that a refusing server reaches the database team at once.",
-                Said::Alert(AlertName::ServerRefusing),
-            ),
-            (
-                "Bound every wait, so that clients get an answer while the server is away.",
-                Rule("wait-unbounded"),
-            ),
-            (
-                "Practise a failover with traffic.",
-                Command("plimsoll drill"),
-            ),
-        ],
-        Cause::Credentials => &[
-            (
-                "Rotate secrets and certificates before they end.",
-                Said::Alert(AlertName::CredentialFailing),
-            ),
-            (
-                "Keep secrets beside the settings, not in them, so that a rotation is no change of settings.",
-                Rule("secret-in-file"),
-            ),
-        ],
-        Cause::BudgetSqueezed => &[
-            (
-                "Bound what else connects to the server: other poolers, jobs, people.",
-                Rule("fleet-over-server"),
-            ),
-            (
-                "Let the line follow what others hold.",
-                Setting("server.monitor_user", "a user that may read it"),
-            ),
-            (
-                "See to it that a squeezed budget reaches the database team.",
-                Said::Alert(AlertName::BudgetSqueezed),
-            ),
-        ],
-        Cause::PoolerStarved => &[
-            (
-                "Give the pooler processor time of its own: a larger quota, or a machine without other load.",
-                Command("plimsoll diagnose"),
-            ),
-            (
-                "Rehearse peak load on the machine that the pooler runs on.",
-                Command("plimsoll rehearse"),
-            ),
-        ],
+        Cause::LimitTooSmall => LIMIT_TOO_SMALL,
+        Cause::LimitTooLarge => LIMIT_TOO_LARGE,
+        Cause::UpstreamPoolTooSmall => UPSTREAM_POOL_TOO_SMALL,
+        Cause::UpstreamLeak => UPSTREAM_LEAK,
+        Cause::Leak => LEAK,
+        Cause::Growth => GROWTH,
+        Cause::SettingsChange => SETTINGS_CHANGE,
+        Cause::SlowStatements => SLOW_STATEMENTS,
+        Cause::Locks => LOCKS,
+        Cause::ServerSaturated => SERVER_SATURATED,
+        Cause::Network => NETWORK,
+        Cause::AbusiveSource => ABUSIVE_SOURCE,
+        Cause::ConnectionStorm => CONNECTION_STORM,
+        Cause::DatabaseDown => DATABASE_DOWN,
+        Cause::Credentials => CREDENTIALS,
+        Cause::BudgetSqueezed => BUDGET_SQUEEZED,
+        Cause::PoolerStarved => POOLER_STARVED,
     }
 }
+
+const LIMIT_TOO_SMALL: &[Row] = &[
+    (
+        "Size the pool from rates and times, with room for peaks.",
+        Command("plimsoll size"),
+    ),
+    (
+        "Check in CI that no pool is smaller than what its processes ask of it.",
+        Rule("pool-too-small"),
+    ),
+    (
+        "Let the size follow demand, within the line.",
+        Setting("pool.size", "\"auto\""),
+    ),
+    (
+        "See to it that the early alert reaches the team.",
+        Said::Alert(AlertName::PoolTooSmall),
+    ),
+    (
+        "Rehearse peak load before each change of limits.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const LIMIT_TOO_LARGE: &[Row] = &[
+    (
+        "Bound every pool by a number that the server can work on.",
+        Rule("size-over-server"),
+    ),
+    ("Leave no pool without a limit.", Rule("limit-unlimited")),
+    (
+        "Check that all copies of the application together stay below the server's limit.",
+        Rule("fleet-over-server"),
+    ),
+    (
+        "Let the server's own figures draw the line.",
+        Setting("server.monitor_user", "a user that may read them"),
+    ),
+    (
+        "Rehearse a surge, and find the size beyond which the server gets slower.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const UPSTREAM_POOL_TOO_SMALL: &[Row] = &[
+    (
+        "Give the application's own pool as many connections as it has threads that use them.",
+        Rule("pool-too-small"),
+    ),
+    (
+        "Check the application's settings in its own CI, against the last release.",
+        Rule("changed-much"),
+    ),
+    (
+        "See to it that the alert about the application's pool reaches its team.",
+        Said::Alert(AlertName::LimitUpstream),
+    ),
+    (
+        "Rehearse the application's peak before its release.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const UPSTREAM_LEAK: &[Row] = &[
+    (
+        "Release connections after every transaction, also after errors.",
+        Command("plimsoll leaks -- CMD"),
+    ),
+    (
+        "Turn on the leak detection of the application's own pool.",
+        Rule("leak-detection-off"),
+    ),
+    (
+        "Run the application's tests under the leak test in CI.",
+        Command("plimsoll leaks -- CMD"),
+    ),
+    (
+        "See to it that the alert about the application's pool reaches its team.",
+        Said::Alert(AlertName::LimitUpstream),
+    ),
+];
+
+const LEAK: &[Row] = &[
+    (
+        "Release connections after every transaction, also after errors, in the code that is named above.",
+        Command("plimsoll leaks -- CMD"),
+    ),
+    (
+        "Run the application's tests under the leak test in CI.",
+        Command("plimsoll leaks -- CMD"),
+    ),
+    (
+        "Let leaks be taken back while others wait.",
+        Setting("guards.reclaim", "\"enforce\""),
+    ),
+    (
+        "Bound transactions in which nothing happens.",
+        Rule("idle-transaction-unbounded"),
+    ),
+    (
+        "See to it that the alert about leaks reaches the application's team.",
+        Said::Alert(AlertName::Leak),
+    ),
+];
+
+const GROWTH: &[Row] = &[
+    (
+        "Raise the limit within the line, from rates and times.",
+        Command("plimsoll size"),
+    ),
+    (
+        "Let the size follow demand, within the line.",
+        Setting("pool.size", "\"auto\""),
+    ),
+    (
+        "See to it that the forecast reaches the team while there is time.",
+        Said::Alert(AlertName::PoolExhaustionForecast),
+    ),
+    (
+        "Rehearse next quarter's traffic.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const SETTINGS_CHANGE: &[Row] = &[
+    (
+        "Check every change of settings in CI, against the version that serves.",
+        Rule("changed-much"),
+    ),
+    (
+        "Let a change that hurts be taken back by itself.",
+        Setting("guards.auto_revert", "\"enforce\""),
+    ),
+    (
+        "Look at the plan, with its prediction, before a change is applied.",
+        Command("plimsoll plan --detailed-exitcode"),
+    ),
+    (
+        "Let nothing but the gate change the settings: an overwritten file is held.",
+        Setting("guards.drift", "\"enforce\""),
+    ),
+    (
+        "See to it that drift reaches whoever deploys.",
+        Said::Alert(AlertName::SettingsDrift),
+    ),
+];
+
+const SLOW_STATEMENTS: &[Row] = &[
+    (
+        "Bound how long a single statement may take.",
+        Rule("statement-unbounded"),
+    ),
+    (
+        "Find what made the statements slower: a release, a plan, a missing index.",
+        Command("plimsoll diagnose"),
+    ),
+    (
+        "Rehearse the statements with data as large as production's.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const LOCKS: &[Row] = &[
+    (
+        "Bound transactions in which nothing happens: they keep their locks.",
+        Rule("idle-transaction-unbounded"),
+    ),
+    (
+        "Let migrations give up early when they do not get a lock (lock_timeout).",
+        Command("plimsoll rehearse"),
+    ),
+    (
+        "See to it that waits beyond the objective reach the team.",
+        Said::Alert(AlertName::WaitObjective),
+    ),
+];
+
+const SERVER_SATURATED: &[Row] = &[
+    (
+        "Bound the load by what the server can work on.",
+        Rule("size-over-server"),
+    ),
+    (
+        "Tell how many cores the server has, so that sizes start from there.",
+        Setting("server.cores", "the number of its cores"),
+    ),
+    (
+        "Find by load tests where the server ends.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const NETWORK: &[Row] = &[
+    (
+        "Let dead peers be noticed within a minute and a half.",
+        Setting("tcp.keepalive_idle", "\"60s\""),
+    ),
+    (
+        "Close idle connections before firewalls forget them.",
+        Rule("idle-beyond-firewall"),
+    ),
+];
+
+const ABUSIVE_SOURCE: &[Row] = &[
+    (
+        "Bound how many clients one user may have.",
+        Setting("clients.max_per_user", "a number"),
+    ),
+    (
+        "Refuse early who would wait in vain.",
+        Setting("guards.shed", "\"enforce\""),
+    ),
+    (
+        "Rehearse a flood by one application beside normal traffic.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const CONNECTION_STORM: &[Row] = &[
+    (
+        "Let clients keep their connections, and retry with growing pauses.",
+        Rule("lifetime-unbounded"),
+    ),
+    (
+        "Bound how many connections are opened at the server at a time.",
+        Setting("server.connects_max", "a small number"),
+    ),
+    (
+        "Rehearse that all clients connect at once.",
+        Command("plimsoll rehearse"),
+    ),
+];
+
+const DATABASE_DOWN: &[Row] = &[
+    (
+        "See to it that a refusing server reaches the database team at once.",
+        Said::Alert(AlertName::ServerRefusing),
+    ),
+    (
+        "Bound every wait, so that clients get an answer while the server is away.",
+        Rule("wait-unbounded"),
+    ),
+    (
+        "Practise a failover with traffic.",
+        Command("plimsoll drill"),
+    ),
+];
+
+const CREDENTIALS: &[Row] = &[
+    (
+        "Rotate secrets and certificates before they end.",
+        Said::Alert(AlertName::CredentialFailing),
+    ),
+    (
+        "Keep secrets beside the settings, not in them, so that a rotation is no change of settings.",
+        Rule("secret-in-file"),
+    ),
+];
+
+const BUDGET_SQUEEZED: &[Row] = &[
+    (
+        "Bound what else connects to the server: other poolers, jobs, people.",
+        Rule("fleet-over-server"),
+    ),
+    (
+        "Let the line follow what others hold.",
+        Setting("server.monitor_user", "a user that may read it"),
+    ),
+    (
+        "See to it that a squeezed budget reaches the database team.",
+        Said::Alert(AlertName::BudgetSqueezed),
+    ),
+];
+
+const POOLER_STARVED: &[Row] = &[
+    (
+        "Give the pooler processor time of its own: a larger quota, or a machine without other load.",
+        Command("plimsoll diagnose"),
+    ),
+    (
+        "Rehearse peak load on the machine that the pooler runs on.",
+        Command("plimsoll rehearse"),
+    ),
+];
 
 /// Where the cause is unknown: what would make it known the next time.
 const UNKNOWN: &[Row] = &[

@@ -15,8 +15,8 @@ pub fn run(args: &PlaybookArgs) -> anyhow::Result<ExitCode> {
     }
     let found = find(&symptom);
     let Some((first, others)) = found.split_first() else {
-        eprintln!(
-            "No chapter fits these words. plimsoll diagnose asks the figures; these chapters are there:"
+        tell(
+            "No chapter fits these words. plimsoll diagnose asks the figures; these chapters are there:",
         );
         contents(args.pooler.format)?;
         return Ok(ExitCode::FAILURE);
@@ -45,11 +45,19 @@ fn context(args: &PlaybookArgs) -> Context {
         Ok(context) => context,
         Err(error) => {
             if std::io::stderr().is_terminal() {
-                eprintln!("{error:#}");
+                tell(&format!("{error:#}"));
             }
             Context::default()
         }
     }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "beside the steps, which go to standard output"
+)]
+fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 fn contents(format: LogFormat) -> anyhow::Result<ExitCode> {

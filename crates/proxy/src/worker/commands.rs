@@ -65,7 +65,7 @@ impl Worker {
                 }
             }
             Command::LoggedIn { name } => {
-                if self.common.read().plan.log_connections {
+                if self.common.read().plan.log.connections {
                     tracing::info!(
                         client = name.id,
                         database = %name.database,
@@ -88,7 +88,7 @@ impl Worker {
     }
 
     fn log_close(&self, name: &ClientName, reason: CloseReason) {
-        if self.common.read().plan.log_disconnections {
+        if self.common.read().plan.log.disconnections {
             tracing::info!(
                 client = name.id,
                 database = %name.database,

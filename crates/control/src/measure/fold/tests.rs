@@ -1,6 +1,9 @@
+//! Seconds made of two snapshots.
+
 use super::*;
+use events::sample::Times;
 use events::snapshot::Totals;
-use events::{ServerError, WaitExemplar};
+use events::{Histogram, ServerError, WaitExemplar};
 
 const OBJECTIVE: Duration = Duration::from_millis(100);
 

@@ -1,0 +1,98 @@
+//! Where connections are made, by which hosts and ports, and how they are secured.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// libpq's sslmode.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum SslMode {
+    /// Never TLS.
+    #[default]
+    Disable,
+    /// TLS when the other side insists (clients: same as prefer).
+    Allow,
+    /// TLS when offered, without verification.
+    Prefer,
+    /// TLS or nothing, without verification (with a root file: as verify-ca, as libpq does).
+    Require,
+    /// TLS, certificate signed by a known authority.
+    VerifyCa,
+    /// TLS, and the host name matches.
+    VerifyFull,
+}
+
+/// TLS of one side.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tls {
+    /// The mode.
+    pub mode: SslMode,
+    /// Own private key (PEM).
+    pub key_file: Option<PathBuf>,
+    /// Own certificate chain (PEM).
+    pub cert_file: Option<PathBuf>,
+    /// Authorities that the other side's certificate is checked against (PEM).
+    pub ca_file: Option<PathBuf>,
+    /// Server side only: start TLS at once, without SSLRequest (`sslnegotiation=direct`).
+    pub direct: bool,
+}
+
+/// Where a database server listens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Host {
+    /// A host name or an address.
+    Tcp(String),
+    /// The directory of a unix socket.
+    UnixDir(PathBuf),
+    /// Several, each of the kinds above; all serve the same data.
+    List(Vec<Host>),
+}
+
+impl Host {
+    /// Each host by itself, in the order of the settings.
+    pub fn singles(&self) -> &[Host] {
+        match self {
+            Host::List(hosts) => hosts,
+            one => std::slice::from_ref(one),
+        }
+    }
+}
+
+impl std::fmt::Display for Host {
+    /// As the settings write it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, host) in self.singles().iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            match host {
+                Host::Tcp(name) => f.write_str(name)?,
+                Host::UnixDir(dir) => write!(f, "{}", dir.display())?,
+                // A list in a list is never made.
+                Host::List(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenAddress {
+    /// `*` is every address, v4 and v6.
+    pub host: String,
+    /// Port; 0 lets the system choose (tests).
+    pub port: u16,
+}
+
+/// TCP keepalive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Keepalive {
+    /// On or off.
+    pub on: bool,
+    /// Silence before the first probe; `None`: the system's.
+    pub idle: Option<Duration>,
+    /// Between probes; `None`: the system's.
+    pub interval: Option<Duration>,
+    /// Probes without an answer before the end; `None`: the system's.
+    pub count: Option<u32>,
+}

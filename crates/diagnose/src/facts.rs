@@ -24,9 +24,12 @@ const FULL: f64 = 0.9;
 const NOT_FULL: f64 = 0.75;
 /// Service times are up from here (median and mean against usual) …
 const SLOWER_P50: f64 = 1.5;
-const SLOWER_MEAN: f64 = 1.8;
-/// … if by so much, microseconds …
-const SLOWER_US: f64 = 1_000.0;
+const SLOWER_MEAN: f64 = 2.2;
+/// … if by so much, microseconds: a busy machine alone moves them by a few …
+const SLOWER_US: f64 = 2_000.0;
+const SLOWER_MEAN_US: f64 = 5_000.0;
+/// … and by this share of what a connection is kept for, to matter to a queue …
+const SLOWER_OF_HOLD: f64 = 0.2;
 /// … and certainly not up below these.
 const FLAT_P50: f64 = 1.25;
 const FLAT_MEAN: f64 = 1.3;
@@ -126,7 +129,7 @@ pub(crate) fn shift(now: &PoolWindow, usual: &PoolWindow) -> Option<Shift> {
         return stuck;
     };
     let up50 = p50 >= was50 * SLOWER_P50 && p50 >= was50 + SLOWER_US;
-    let up = mean >= was * SLOWER_MEAN && mean >= was + SLOWER_US;
+    let up = mean >= was * SLOWER_MEAN && mean >= was + SLOWER_MEAN_US;
     if !up50 && !up && stuck.is_some() {
         return stuck;
     }
@@ -187,7 +190,15 @@ pub(crate) fn slower(case: &Case) -> Fact {
 /// Statements take as long as usual.
 pub(crate) fn service_flat(case: &Case) -> Fact {
     match shift_of(case) {
-        Some(shift) => Fact::of(!shift.up, shift.up, shift_figure(case, &shift)),
+        Some(shift) => {
+            let hold = case
+                .pool_usual
+                .and_then(|u| u.hold.mean_us())
+                .unwrap_or(0.0);
+            let matters = shift.now_us - shift.usual_us >= hold * SLOWER_OF_HOLD;
+            let up = shift.up && (matters || shift.by_lent());
+            Fact::of(!up, up, shift_figure(case, &shift))
+        }
         None if case.pool_usual.is_none() => short(case),
         None => Fact::LACKS,
     }
@@ -202,10 +213,7 @@ fn short(case: &Case) -> Fact {
     ) else {
         return Fact::LACKS;
     };
-    let well = p50 <= SHORT_US
-        && probe <= PROBE_SHORT_US
-        && run_queue(case).holds != Some(true)
-        && on_the_way(case).holds != Some(true);
+    let well = p50 <= SHORT_US && probe <= PROBE_SHORT_US && run_queue(case).holds != Some(true);
     let figure = Figure::new("service_p50", p50, Unit::Micros).of(&case.name());
     Fact {
         holds: well.then_some(true),
@@ -405,6 +413,15 @@ pub(crate) fn holds_longer(case: &Case) -> Fact {
         .against("usual", was);
     let up = now >= was * 1.8 && now >= was + 2_000.0;
     Fact::of(up, now <= was * 1.4 || now <= was + 1_000.0, figure)
+}
+
+/// The same, unless demand alone would fill the pool: a queue makes clients slow too.
+pub(crate) fn holds_explain(case: &Case) -> Fact {
+    let fact = holds_longer(case);
+    match demands(case) {
+        Some((now, was)) if fact.holds == Some(true) && now >= was * 2.2 => Fact::LACKS,
+        _ => fact,
+    }
 }
 
 /// An administrator has paused the pool.

@@ -78,6 +78,7 @@ struct Usual {
     errors: Mean,
     accepts: Mean,
     failures: Mean,
+    client_rtt: Mean,
     shifted: u32,
 }
 
@@ -157,6 +158,11 @@ impl Usual {
         });
         odd |= self.blocked.above(blocked(sample), 2.0, 1.5);
         let clients = &sample.clients;
+        // The least of many sockets: late acknowledgements of some do not move it far.
+        odd |= clients.tcp.sockets > 0
+            && self
+                .client_rtt
+                .above(clients.tcp.rtt_us_least as f64, 3.0, 15_000.0);
         odd |= self
             .accepts
             .above(clients.accepts as f64 / seconds, 3.0, 8.0);
@@ -193,6 +199,9 @@ impl Usual {
         let clients = &sample.clients;
         self.accepts.learn(clients.accepts as f64 / seconds);
         self.failures.learn(clients.login_failures as f64 / seconds);
+        if clients.tcp.sockets > 0 {
+            self.client_rtt.learn(clients.tcp.rtt_us_least as f64);
+        }
         self.errors.learn(telling(sample) / seconds);
     }
 }
@@ -201,10 +210,10 @@ impl PoolUsual {
     fn odd(&self, row: &PoolSample, seconds: f64) -> bool {
         let service = &row.service;
         let slow = service.count >= 3
-            && (self.service_p50.above(service.p50_us as f64, 1.6, 1_000.0)
+            && (self.service_p50.above(service.p50_us as f64, 1.6, 2_000.0)
                 || self
                     .service_mean
-                    .above(service.mean_us().unwrap_or(0.0), 2.0, 1_500.0));
+                    .above(service.mean_us().unwrap_or(0.0), 2.2, 5_000.0));
         let fell = |mean: &Mean, value: f64| {
             mean.known()
                 .is_some_and(|usual| usual >= 8.0 && value < usual * 0.35)
@@ -278,6 +287,16 @@ fn hurts(sample: &Sample) -> bool {
 }
 
 fn server_hurts(row: &ServerSample) -> bool {
+    // Writes to a standby: many of them are nobody's intent.
+    let misled = row
+        .errors
+        .iter()
+        .take(ROWS_MAX)
+        .filter(|(code, _)| &**code == "25006");
+    let misled: u64 = misled.map(|(_, n)| *n).sum();
+    if misled >= 5 && row.activity.as_ref().is_some_and(|a| a.in_recovery) {
+        return true;
+    }
     row.connect_failed > 0 || row.login_failed > 0 || row.full > 0 || row.ended_by_server > 1
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Span {
     pub count: f64,
     sum_us: f64,
     p50: f64,
+    /// The least median of a second with some of them.
+    least50: Option<f64>,
     pub most_us: f64,
     pub beyond: f64,
 }
@@ -73,6 +75,10 @@ impl Span {
         self.count += count;
         self.sum_us += times.sum_us as f64;
         self.p50 += times.p50_us as f64 * count;
+        if times.count >= 3 {
+            let p50 = times.p50_us as f64;
+            self.least50 = Some(self.least50.map_or(p50, |least| least.min(p50)));
+        }
         self.most_us = self.most_us.max(times.most_us as f64);
         self.beyond += times.beyond as f64;
     }
@@ -83,6 +89,11 @@ impl Span {
 
     pub fn p50_us(&self) -> Option<f64> {
         (self.count > 0.0).then(|| self.p50 / self.count)
+    }
+
+    /// The median of the quickest second.
+    pub fn least50_us(&self) -> Option<f64> {
+        self.least50
     }
 
     pub fn sum_us(&self) -> f64 {
@@ -136,6 +147,10 @@ impl PoolWindow {
         self.wait.add(&row.wait);
         self.hold.add(&row.hold);
         self.service.add(&row.service);
+        // The first seconds of a trouble are half of the time before.
+        if self.samples <= 2 {
+            self.service.least50 = None;
+        }
         self.refused += row.refused as f64;
         self.silent.one(f64::from(row.silent));
         self.suspects = f64::from(row.suspects);

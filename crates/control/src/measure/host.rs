@@ -15,8 +15,6 @@ pub(super) struct Host {
     own: Option<(u64, Instant)>,
     throttled_us: Option<u64>,
     turns: Vec<u64>,
-    /// Where our cgroup tells how often it was held back.
-    stat: Option<Option<PathBuf>>,
 }
 
 impl Host {
@@ -36,8 +34,8 @@ impl Host {
             permille(us.saturating_sub(us0), span.max(1))
         });
         self.own = own;
-        let stat = self.stat.get_or_insert_with(cgroup_stat);
-        let throttled = stat.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        // A process may be moved to another group.
+        let throttled = cgroup_stat().and_then(|path| fs::read_to_string(path).ok());
         let throttled = throttled.and_then(|text| throttled_us(&text));
         let held_back = self.throttled_us.zip(throttled);
         let held_back = held_back.map(|(before, now)| now.saturating_sub(before) / 1_000);

@@ -14,11 +14,14 @@ pub(crate) struct Cut {
 }
 
 /// Closes by timeouts that settings govern, with words that name the setting.
-const TIMEOUTS: [(&str, &str); 4] = [
-    ("query_timeout", "query_timeout"),
-    ("idle_transaction_timeout", "idle_transaction"),
-    ("transaction_timeout", "transaction_timeout"),
-    ("client_idle_timeout", "client_idle"),
+const TIMEOUTS: [(&str, &[&str]); 4] = [
+    ("query_timeout", &["query_timeout", "timeouts.query:"]),
+    ("idle_transaction_timeout", &["idle_transaction"]),
+    (
+        "transaction_timeout",
+        &["transaction_timeout", "timeouts.transaction:"],
+    ),
+    ("client_idle_timeout", &["client_idle"]),
 ];
 
 /// The setting whose change explains what is seen, if any.
@@ -27,6 +30,7 @@ pub(crate) fn cut(case: &Case) -> Option<Cut> {
         .or_else(|| paused(case))
         .or_else(|| clients(case))
         .or_else(|| line(case))
+        .or_else(|| capped(case))
         .or_else(|| timeouts(case))
         .or_else(|| mode(case))
 }
@@ -117,15 +121,30 @@ fn line(case: &Case) -> Option<Cut> {
     })
 }
 
+/// Clients wait although the pool has room: another limit holds it, of the
+/// database or of the user, and such a one was changed.
+fn capped(case: &Case) -> Option<Cut> {
+    let pool = case.pool?;
+    let room = pool.size - pool.used.most;
+    let change = told(case, &["max_per", "max_db", "max_user"])?;
+    (hurt(case) && room >= 1.0 && pool.waiting.mean() >= 1.0).then(|| Cut {
+        setting: "max_per_database".to_owned(),
+        figure: Figure::new("used_most", pool.used.most, Unit::Count)
+            .of(&pool.name())
+            .against("size", pool.size),
+        change: Some(change),
+    })
+}
+
 fn timeouts(case: &Case) -> Option<Cut> {
     let (now, usual) = (&case.view.now, case.view.usual.as_ref()?);
-    for (close, setting) in TIMEOUTS {
+    for (close, words) in TIMEOUTS {
         let (ends, was) = (now.closed_per_s(&[close]), usual.closed_per_s(&[close]));
-        if let Some(change) = told(case, &[setting])
+        if let Some(change) = told(case, words)
             && ends > was * 2.0 + 0.1
         {
             return Some(Cut {
-                setting: setting.to_owned(),
+                setting: close.to_owned(),
                 figure: Figure::new(&format!("closed_by_{close}"), ends, Unit::PerSecond)
                     .against("usual", was),
                 change: Some(change),

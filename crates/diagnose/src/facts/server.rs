@@ -172,6 +172,14 @@ pub(crate) fn down(case: &Case) -> Fact {
         return Fact::LACKS;
     };
     let failed = server.per_s(server.connect_failed);
+    // It is there, and says no: that is about who we are.
+    if server.connect_failed == 0.0
+        && server.login_failed > 0.0
+        && server.last_error.starts_with("28")
+    {
+        let figure = Figure::new("logins_refused", server.login_failed, Unit::Count);
+        return Fact::plain(false, figure.of(&name(case)));
+    }
     let errors = server.per_s(server.errors_of(&DOWN));
     let usual = case.server_usual;
     let errors_usual = usual.map_or(0.0, |u| u.per_s(u.errors_of(&DOWN)));
@@ -191,7 +199,10 @@ pub(crate) fn down(case: &Case) -> Fact {
         || errors > errors_usual * 2.0 + 0.3
         || moved;
     let no = server.connect_failed == 0.0 && ended == 0.0 && errors <= errors_usual && !moved;
-    Fact::of(yes, no && !refused, figure)
+    let mut fact = Fact::of(yes, no && !refused, figure);
+    // Whose machine is gone ends nothing: what was sent stays unanswered.
+    fact.clear &= server.tcp.unanswered_us < 1_000_000.0;
+    fact
 }
 
 /// It started since.
@@ -242,7 +253,7 @@ pub(crate) fn squeezed(case: &Case) -> Fact {
     let usual = case.server_usual;
     let (others, was) = (server.others, usual.and_then(|u| u.others));
     let line_was = usual.map_or(0.0, |u| u.line);
-    let fell = usual.is_some() && server.line > 0.0 && server.line < line_was;
+    let fell = usual.is_some() && server.line < line_was && (server.line > 0.0 || others.is_some());
     let taken = matches!((others, was), (Some(now), Some(was)) if now >= was + 3.0);
     let figure = match (server.full > 0.0, others) {
         (false, Some(others)) => {
@@ -257,7 +268,7 @@ pub(crate) fn squeezed(case: &Case) -> Fact {
     };
     let none = server.full == 0.0 && !fell && !taken && (others.is_some() || server.line > 0.0);
     Fact::of(
-        server.full > 0.0 || (fell && taken),
+        server.full > 0.0 || (fell && taken && server.line_used >= server.line * 0.9),
         none,
         figure.of(&name(case)),
     )
@@ -365,6 +376,11 @@ pub(crate) fn saturation(case: &Case) -> Fact {
     let queue = run_queue(case);
     if queue.holds == Some(true) {
         return queue;
+    }
+    // Slow at one moment and as quick as ever at the next: it gets its turn now and then.
+    let turns = super::quick_seconds(case);
+    if turns.holds == Some(true) && super::probe_slow(case).holds == Some(true) {
+        return turns;
     }
     let local = case.server.is_some_and(|s| s.intermediary);
     let machine = super::machine_busy(case);

@@ -75,6 +75,32 @@ pub(crate) fn in_step(case: &Case) -> Fact {
     )
 }
 
+/// Some second was as quick as ever although the probe is slow: a way that is long
+/// is long for every statement, and what comes and goes is work.
+pub(crate) fn quick_seconds(case: &Case) -> Fact {
+    let (Some(pool), Some(usual), Some(inside)) = (case.pool, case.pool_usual, case.inside) else {
+        return Fact::LACKS;
+    };
+    let (Some(least), Some(was50), Some(probe), Some(probe_was)) = (
+        pool.service.least50_us(),
+        usual.service.p50_us(),
+        inside.probe_us,
+        inside.probe_usual_us,
+    ) else {
+        return Fact::LACKS;
+    };
+    let figure = Figure::new("service_p50_of_the_quickest_second", least, Unit::Micros)
+        .of(&case.name())
+        .against("usual", was50);
+    let rise = probe - probe_was;
+    let again = case.server.and_then(|s| s.tcp.again_per_s()).unwrap_or(0.0);
+    let lost = again >= 1.0 || client_tcp(case).holds == Some(true);
+    Fact::plain(
+        rise >= 1_500.0 && !lost && least < was50 + rise * 0.25,
+        figure,
+    )
+}
+
 /// TCP to the server is slow or loses data.
 ///
 /// A server that works for longer than 40 ms acknowledges the question before it
@@ -86,9 +112,8 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
         return Fact::LACKS;
     };
     let usual = case.server_usual.map(|u| &u.tcp);
-    let rise = match case.pool.and_then(|p| p.service.p50_us()) {
-        Some(p50) if p50 < LATE_ACK_US => 2_000.0,
-        _ if probe_slow(case).holds == Some(true) => 2_000.0,
+    let rise = match probe_slow(case).holds {
+        Some(true) => 2_000.0,
         _ => LATE_ACK_US + 5_000.0,
     };
     let mut fact = tcp(&server.tcp, usual, rise, "server", &server.upstream);
@@ -97,7 +122,8 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
         .least_us
         .known()
         .is_some_and(|us| us < LATE_ACK_US * 5.0);
-    if fact.holds == Some(true) && late && probe_slow(case).holds == Some(false) && !lossy(&fact) {
+    let again = server.tcp.again_per_s().unwrap_or(0.0);
+    if fact.holds == Some(true) && late && probe_slow(case).holds == Some(false) && again < 1.0 {
         fact = Fact::LACKS;
     }
     // Behind an intermediary nothing is acquitted by TCP.
@@ -105,12 +131,6 @@ pub(crate) fn server_tcp(case: &Case) -> Fact {
         fact = Fact::LACKS;
     }
     fact
-}
-
-/// It is not the round trip that says so.
-fn lossy(fact: &Fact) -> bool {
-    let name = fact.figure.as_ref().map_or("", |f| f.name.as_str());
-    !name.ends_with("round_trip")
 }
 
 /// What a kernel waits for something to send before it acknowledges by itself.

@@ -45,8 +45,8 @@ pub(crate) const RULE: Rule = Rule {
         clause(
             NotSee,
             Usual,
-            "a connection is kept for longer than usual",
-            facts::holds_longer,
+            "a connection is kept for longer than usual, and demand has not more than doubled",
+            facts::holds_explain,
         ),
     ],
     tell,

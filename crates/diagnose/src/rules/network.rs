@@ -39,6 +39,12 @@ pub(crate) const RULE: Rule = Rule {
         ),
         clause(NotSee, Errors, "the server cannot be reached", facts::down),
         clause(
+            NotSee,
+            Probe,
+            "some seconds are as quick as ever while the probe is slow",
+            facts::quick_seconds,
+        ),
+        clause(
             More,
             Probe,
             "service times and probe rose by the same",

@@ -537,7 +537,10 @@ impl Run {
             last_error: code.into(),
             tcp: TcpSample {
                 sockets: 4,
-                rtt_us_least: 60,
+                rtt_us_least: match world.intermediary {
+                    true => 60,
+                    false => (world.rtt_ms * 1e3) as u64,
+                },
                 rtt_us: match world.intermediary {
                     true => 80,
                     false => (world.rtt_ms * 1e3) as u64,

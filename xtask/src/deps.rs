@@ -8,7 +8,7 @@ use crate::programs::{Places, Programs};
 use crate::{Outcome, no_arguments};
 
 pub(crate) const SUMMARY: &str =
-    "find PostgreSQL (and promtool), or install it with the system's package manager";
+    "find PostgreSQL (and promtool, python3), or install it with the system's package manager";
 
 pub(crate) const HELP: &str = "\
 Looks for postgres, initdb, psql and pgbench (PGBIN, PATH, then the usual
@@ -17,15 +17,19 @@ pacman, apk or brew: as root directly, else with sudo (which may ask for your
 password; without a terminal it never asks). It prints each command first.
 On Debian and Ubuntu promtool, which checks the exported alert rules, is taken
 out of its package without installing it: nothing of Prometheus is ever started.
+There too python3 is installed, whose ptrace holds the control plane in a test.
 Only a private server is ever started from these programs; on Debian and Ubuntu
 the package is told not to make its own.";
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;
     postgresql()?;
-    // Its test says when it is skipped; nothing else needs it.
+    // Their tests say when they are skipped; nothing else needs them.
     if let Err(error) = promtool() {
         println!("promtool: {error}; the exported rules are not checked by it");
+    }
+    if let Err(error) = python() {
+        println!("python3: {error}; the control plane is not held still in a test");
     }
     Ok(())
 }
@@ -40,6 +44,17 @@ fn promtool() -> Outcome {
         return Err("it comes with Prometheus; install that by hand".to_owned());
     }
     run_all(&[&["sh", "-c", PROMTOOL]], true)
+}
+
+fn python() -> Outcome {
+    if on_path("python3") {
+        println!("python3: found");
+        return Ok(());
+    }
+    if !on_path("apt-get") {
+        return Err("it is not there; install it by hand".to_owned());
+    }
+    run_all(&[&["sh", "-c", PYTHON]], true)
 }
 
 fn postgresql() -> Outcome {
@@ -165,6 +180,9 @@ const NO_DEBIAN_CLUSTER: &str = "mkdir -p /etc/postgresql-common && cd /etc/post
 const PROMTOOL: &str = "set -e; cd \"$(mktemp -d)\"; chmod 755 .; apt-get download prometheus || \
     { apt-get update; apt-get download prometheus; }; dpkg -x prometheus_*.deb .; \
     install -m 755 usr/bin/promtool /usr/local/bin/promtool";
+
+const PYTHON: &str = "apt-get install -y --no-install-recommends python3 || \
+    { apt-get update && apt-get install -y --no-install-recommends python3; }";
 
 fn install(manager: &Manager) -> Outcome {
     if !manager.root && we_are_root() {

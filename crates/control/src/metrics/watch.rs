@@ -114,3 +114,6 @@ fn notices(e: &mut Encoder, watched: &Watched) {
         family.add(&[("notifier", &line.name)], line.queued as u64);
     }
 }
+
+#[cfg(test)]
+mod tests;

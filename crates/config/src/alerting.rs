@@ -51,6 +51,8 @@ pub struct Alerting {
     pub runbook_base: String,
     /// Alerts that begin within so long of each other are one message.
     pub group_window: Duration,
+    /// After a start nothing fires for so long.
+    pub grace: Duration,
     /// What the playbook offers to tell people who wait; empty: its own text.
     pub status_message: String,
     /// Who looks after applications and databases, by name; `*` for all others.

@@ -454,6 +454,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("alerts_wait_objective", "alerts.wait_objective", Bounded, "100ms", "100ms", PerCheckout, (time alerts.wait_objective), "Waits for a connection are to be no longer than this; what is longer burns the allowance."),
     ours!("alerts_wait_target", "alerts.wait_target", Choice(TARGETS), "99.9%", "99.9%", PerCheckout, (text alerts.wait_target), "The share of waits for which that is to hold."),
     ours!("alerts_runbook_base", "alerts.runbook_base", Text, "docs/playbook.md", "docs/playbook.md", PerCheckout, (text alerts.runbook_base), "Where the playbook is, for the link in every alert; `#` and the alert's name in small letters are added."),
+    ours!("alerts_grace", "alerts.grace", Period, "30s", "30s", PerCheckout, (time alerts.grace), "After a start no alert fires for so long: everybody connects at once, and caches are cold."),
     ours!("alerts_group_window", "alerts.group_window", Period, "10s", "10s", PerCheckout, (time alerts.group_window), "Alerts that begin within so long of each other are sent as one message."),
     ours!("alerts_status_message", "alerts.status_message", Text, "", "", PerCheckout, (text alerts.status_message), "What the playbook offers to tell people who wait; {incident}, {database}, {waiting}, {title} are filled in; empty: a text of its own."),
     ours!("metrics_listen", "metrics.listen", Address, "", "", RestartOnly, (own METRICS), "Address of /metrics, /livez and /readyz; empty: none."),

@@ -37,6 +37,7 @@ pub fn alert_settings(plan: &Plan) -> AlertSettings {
         wait_objective_ms: millis(plan.alerts.wait_objective),
         wait_target: plan.alerts.target(),
         runbook_base: plan.alerts.runbook_base.clone(),
+        grace_ms: i64::try_from(plan.alerts.grace.as_millis()).unwrap_or(i64::MAX),
         ..AlertSettings::default()
     }
 }

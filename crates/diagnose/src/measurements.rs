@@ -52,7 +52,7 @@ pub const MEASUREMENTS: &[MeasurementRow] = &[
     MeasurementRow {
         measurement: Measurement::Usual,
         name: "the same from before the trouble",
-        needs: "a few calm seconds, or calm minutes in the state directory (`state_dir`)",
+        needs: "a few calm seconds, or calm minutes in the state directory (`state.directory`)",
         without: "whether a figure is usual: growth, slower statements and leaks show only by absolute figures",
     },
     MeasurementRow {

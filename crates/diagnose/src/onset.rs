@@ -281,6 +281,11 @@ fn telling(sample: &Sample) -> f64 {
 /// Whatever was before, this hurts.
 fn hurts(sample: &Sample) -> bool {
     let refused = |(label, n): &(Name, u32)| *n > 0 && HURTING.contains(&&**label);
+    // Held back for a third of the time, whoever asks waits for that.
+    let held_back = sample.host.throttled_ms.unwrap_or(0);
+    if u64::from(held_back) * 3 >= u64::from(sample.span_ms.max(1)) {
+        return true;
+    }
     sample.refusals.iter().take(ROWS_MAX).any(refused)
         || sample.servers.iter().take(ROWS_MAX).any(server_hurts)
         || sample.pools.iter().take(ROWS_MAX).any(pool_hurts)

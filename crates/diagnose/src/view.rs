@@ -51,9 +51,11 @@ pub(crate) struct View<'a> {
 /// What a server and its probe said.
 #[derive(Debug, Default)]
 pub(crate) struct Inside {
-    /// Mean round trip of the probe since the onset, microseconds.
+    /// Middle round trip of the probe since the onset, microseconds.
     pub probe_us: Option<f64>,
-    /// The same before.
+    /// The quickest of its later half; `None` of few.
+    pub probe_least_us: Option<f64>,
+    /// The same as the first before.
     pub probe_usual_us: Option<f64>,
     /// Readings of the activity view since the onset.
     pub readings: Vec<ServerActivity>,
@@ -385,6 +387,9 @@ fn inside(samples: &[&Sample], split: usize) -> BTreeMap<events::sample::Name, I
             .into_iter()
             .skip_while(|us| Some(*us) == stale)
             .collect();
+        let later = fresh.iter().skip(fresh.len() / 2);
+        let least = later.clone().copied().min_by(f64::total_cmp);
+        inside.probe_least_us = least.filter(|_| later.len() >= 3);
         inside.probe_us = median(fresh);
         inside.probe_usual_us = median(before);
     }

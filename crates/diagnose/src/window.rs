@@ -147,10 +147,6 @@ impl PoolWindow {
         self.wait.add(&row.wait);
         self.hold.add(&row.hold);
         self.service.add(&row.service);
-        // The first seconds of a trouble are half of the time before.
-        if self.samples <= 2 {
-            self.service.least50 = None;
-        }
         self.refused += row.refused as f64;
         self.silent.one(f64::from(row.silent));
         self.suspects = f64::from(row.suspects);

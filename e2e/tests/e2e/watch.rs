@@ -1,6 +1,8 @@
 //! The watch: alerts in time with their cause, incidents with their reports, and
 //! a data plane that outlives all of it (promise 6).
 
+mod outages;
+
 use crate::common::{server, skip};
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target};
@@ -16,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Alerts are silent for so many seconds after a pooler's start: all clients come anew.
-const SETTLED_S: usize = 32;
+const SETTLED_S: usize = 12;
 /// An alert about what is used up comes within ten seconds; one more is this test's.
 const IN_TIME: Duration = Duration::from_secs(11);
 const TOKEN: &str = "an operator's token of the tests";
@@ -54,7 +56,7 @@ impl Watched {
              [settings]\nsource = \"store\"\n\
              [api]\nlisten = \"127.0.0.1:{api}\"\n[api.tokens]\noperator_file = \"{at}/token\"\n\
              [server]\nline = 60\nmonitor_user = \"postgres\"\nmonitor_interval = \"1s\"\n\
-             [pool]\nsize = {size}\n{more}\
+             [alerts]\ngrace = \"2s\"\n[pool]\nsize = {size}\n{more}\
              [database.app]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"postgres\"\npassword_file = \"{at}/pw\"\n\
              [[user]]\nname = \"app\"\n[[user]]\nname = \"admin\"\n[[user]]\nname = \"postgres\"\npassword_file = \"{at}/pw\"\n",
             server().port(),
@@ -169,6 +171,10 @@ struct Load {
 
 impl Load {
     fn start(watched: &Watched, clients: usize) -> Load {
+        Load::with(watched, clients, "select 1")
+    }
+
+    fn with(watched: &Watched, clients: usize, sql: &'static str) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let (done, worst_ms) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let threads = (0..clients).map(|_| {
@@ -178,7 +184,7 @@ impl Load {
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let asked = Instant::now();
-                    client.value("select 1").expect("an answer");
+                    client.value(sql).expect("an answer");
                     let ms = asked.elapsed().as_millis() as u64;
                     worst.fetch_max(ms, Ordering::Relaxed);
                     done.fetch_add(1, Ordering::Relaxed);

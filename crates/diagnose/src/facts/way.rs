@@ -75,30 +75,64 @@ pub(crate) fn in_step(case: &Case) -> Fact {
     )
 }
 
+/// Every probe, and the statements of every second, are late by the same: work comes
+/// and goes, a way stays.
+fn steady(case: &Case) -> bool {
+    let (Some(pool), Some(usual), Some(inside)) = (case.pool, case.pool_usual, case.inside) else {
+        return false;
+    };
+    let key = (pool.database.clone(), pool.user.clone());
+    let late = case.view.late.pools.get(&key);
+    let least50 = late.and_then(|late| late.service.least50_us());
+    let (Some(probe), Some(least), Some(was), Some(least50), Some(was50)) = (
+        inside.probe_us,
+        inside.probe_least_us,
+        inside.probe_usual_us,
+        least50,
+        usual.service.p50_us(),
+    ) else {
+        return false;
+    };
+    least >= probe * 0.85 && least50 >= was50 + (probe - was) * 0.7
+}
+
 /// Some second was as quick as ever although the probe is slow: a way that is long
 /// is long for every statement, and what comes and goes is work.
 pub(crate) fn quick_seconds(case: &Case) -> Fact {
     let (Some(pool), Some(usual), Some(inside)) = (case.pool, case.pool_usual, case.inside) else {
         return Fact::LACKS;
     };
-    let (Some(least), Some(was50), Some(probe), Some(probe_was)) = (
-        pool.service.least50_us(),
+    let (Some(was50), Some(probe), Some(probe_was)) = (
         usual.service.p50_us(),
         inside.probe_us,
         inside.probe_usual_us,
     ) else {
         return Fact::LACKS;
     };
-    let figure = Figure::new("service_p50_of_the_quickest_second", least, Unit::Micros)
-        .of(&case.name())
-        .against("usual", was50);
     let rise = probe - probe_was;
     let again = case.server.and_then(|s| s.tcp.again_per_s()).unwrap_or(0.0);
+    // Lost segments come and go as well.
     let lost = again >= 1.0 || client_tcp(case).holds == Some(true);
-    Fact::plain(
-        rise >= 1_500.0 && !lost && least < was50 + rise * 0.25,
-        figure,
-    )
+    let judged = rise >= 1_500.0 && !lost;
+    let key = (pool.database.clone(), pool.user.clone());
+    let late = case.view.late.pools.get(&key);
+    let figure = |name: &str, least: f64, was: f64| {
+        let figure = Figure::new(name, least, Unit::Micros).of(&case.name());
+        figure.against("usual", was)
+    };
+    if let Some(least) = inside.probe_least_us
+        && judged
+        && least < probe_was + rise * 0.3
+    {
+        return Fact::plain(true, figure("quickest_probe", least, probe_was));
+    }
+    match late.and_then(|late| late.service.least50_us()) {
+        Some(least) => Fact::plain(
+            judged && least < was50 + rise * 0.25,
+            figure("service_p50_of_the_quickest_second", least, was50),
+        ),
+        None => Fact::LACKS,
+    }
 }
 
 /// TCP to the server is slow or loses data.
@@ -197,6 +231,9 @@ pub(crate) fn way_slow(case: &Case) -> Fact {
         return probe;
     }
     let queue = super::run_queue(case).holds == Some(true);
+    if probe.holds == Some(true) && step.holds == Some(true) && !queue && steady(case) {
+        return step;
+    }
     if probe.holds == Some(true)
         && way.holds.is_none()
         && step.holds == Some(true)

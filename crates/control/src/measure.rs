@@ -1,9 +1,9 @@
 //! Measurements: one thread that looks at the data plane once a second and keeps
 //! what it saw.
 //!
-//! It folds snapshots into samples ([`fold`]), keeps an hour of seconds and a day
-//! of minutes in memory ([`series`]) and minutes for days in the state directory
-//! ([`store`]), notes what changed, and tells each [`Listener`] (alerts,
+//! It folds snapshots into samples (`fold`), keeps an hour of seconds and a day
+//! of minutes in memory (`series`) and minutes for days in the state directory
+//! (`store`), notes what changed, and tells each [`Listener`] (alerts,
 //! incidents). The data plane never waits for it: a full disk, a lost directory
 //! or a panic here costs figures, not queries.
 

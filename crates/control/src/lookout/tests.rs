@@ -121,6 +121,12 @@ fn a_full_pool_is_told_within_ten_seconds_with_its_owner() {
         record.seconds.push_back(second(n, n >= 100));
         markers.extend(watching.second(&record, &Snapshot::default()));
     }
+    // The diagnosis has a share of the time, and these seconds took milliseconds.
+    let hurt = || lookout.newest().map(|v| v.state) == Some(diagnose::State::Hurt);
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !hurt() && Instant::now() < patience {
+        watching.second(&record, &Snapshot::default());
+    }
     let told = told.0.lock().expect("whole").clone();
     let first = told.first().expect("an alert");
     let fired = first.fired_ms.expect("it fires");
@@ -136,9 +142,5 @@ fn a_full_pool_is_told_within_ten_seconds_with_its_owner() {
     );
     assert!(markers.iter().any(|m| m.kind == MarkerKind::Alert));
     assert!(!lookout.alerts().is_empty());
-    assert!(
-        lookout
-            .newest()
-            .is_some_and(|v| v.state == diagnose::State::Hurt)
-    );
+    assert!(hurt(), "{:?}", lookout.newest());
 }

@@ -22,7 +22,7 @@ const USUAL_MIN: usize = 3;
 const CHANGE_MS: i64 = 300_000;
 /// A change counts so long after the first bad second, milliseconds: clocks and
 /// seconds do not meet exactly.
-const CHANGE_AFTER_MS: i64 = 3_000;
+const CHANGE_AFTER_MS: i64 = 8_000;
 /// Pools that are judged one by one, those that suffer the most.
 pub(crate) const CASES_MAX: usize = 4;
 

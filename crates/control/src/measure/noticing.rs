@@ -21,7 +21,12 @@ pub(super) struct Noticing {
     lines: BTreeMap<String, (u32, u32)>,
     drift: bool,
     guards_off: bool,
+    /// When the keeper told of other settings.
+    told_ms: i64,
 }
+
+/// Sizes follow what the keeper tells within this time: it is told once.
+const FOLLOWS_MS: i64 = 5_000;
 
 impl Noticing {
     pub(super) fn look(
@@ -55,6 +60,7 @@ impl Noticing {
                 false => MarkerKind::Settings,
             };
             notes.add(kind, "", change.text, &change.actor);
+            self.told_ms = notes.at_ms;
         }
         let drift = figures
             .flags()
@@ -153,7 +159,9 @@ impl Noticing {
         for row in now.pools.iter().filter(|row| row.sizing.is_none()) {
             let key = (row.database.clone(), row.user.clone());
             let before = self.sizes.insert(key, row.size);
-            if let Some(before) = before.filter(|before| *before != row.size) {
+            let told = notes.at_ms.saturating_sub(self.told_ms) <= FOLLOWS_MS;
+            let told = told && self.told_ms > 0;
+            if let Some(before) = before.filter(|before| *before != row.size && !told) {
                 let whose = format!("{}/{}", row.database, row.user);
                 let text = format!("pool size: {before} → {}", row.size);
                 notes.add(MarkerKind::Settings, &whose, text, "");

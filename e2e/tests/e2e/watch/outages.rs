@@ -2,16 +2,21 @@
 //! what it is, and the incident's report says the same without a person.
 
 use super::{Load, Watched};
-use plimsoll_e2e::raw::{Client, Target};
 use plimsoll_e2e::sandbox::until;
 
 /// Statements that keep a connection without using a processor.
 const WORK: &str = "select pg_sleep(0.4)";
 
-fn console(watched: &Watched, sql: &str) {
-    let target = Target::tcp("127.0.0.1", watched.port, "pgbouncer", "admin");
-    let mut console = Client::login(&target).expect("the console");
-    console.query(sql).expect("done");
+/// Other settings, past every guard, as a person in a hurry would.
+fn apply(watched: &Watched, from: &str, to: &str) {
+    let dir = watched.dir.path();
+    let text = std::fs::read_to_string(dir.join("plimsoll.toml")).expect("settings");
+    assert!(text.contains(from), "{text}");
+    let new = dir.join("new.toml");
+    std::fs::write(&new, text.replace(from, to)).expect("written");
+    let new = new.to_str().expect("text");
+    let (code, said) = watched.say(&["apply", new, "--now", "--reason", "an update"]);
+    assert_eq!(code, 0, "{said}");
 }
 
 /// The first answer, as soon as an alert fires; that must be in time.
@@ -37,19 +42,20 @@ fn a_limit_that_was_cut_is_named_with_the_change() {
     let Some(watched) = Watched::start(10, "") else {
         return;
     };
-    let load = Load::with(&watched, 8, WORK);
     watched.settles();
-    console(&watched, "SET default_pool_size = 1");
+    let load = Load::with(&watched, 8, WORK);
+    load.more(160);
+    apply(&watched, "size = 10\n", "size = 1\n");
     let verdict = first_answer(&watched);
     let first = &verdict["findings"][0];
     assert_eq!(first["cause"], "settings_change", "{verdict:#}");
     let change = first["change"]["text"].as_str().unwrap_or("");
-    assert!(change.contains("default_pool_size"), "{first:#}");
-    console(&watched, "SET default_pool_size = 10");
+    assert!(change.contains("pool.size: 10 → 1"), "{verdict:#}");
+    apply(&watched, "size = 1\n", "size = 10\n");
     load.more(40);
     load.end();
     let report = report(&watched);
-    for words in ["a change of settings", "default_pool_size", "the network"] {
+    for words in ["a change of settings", "pool.size", "the network"] {
         assert!(report.contains(words), "{words}: {report}");
     }
 }

@@ -15,6 +15,7 @@ mod ranks;
 mod series;
 mod store;
 
+pub use crate::settings::store::now_ms;
 pub use fold::Fold;
 pub use series::{MARKERS_MAX, MINUTES_MAX, SECONDS_MAX, Series};
 pub use store::MeasureStore;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Between two looks.
 const PACE: Duration = Duration::from_secs(1);
@@ -230,14 +231,6 @@ pub fn start(
         stop: Some(stop),
         thread: Some(thread),
     })
-}
-
-/// UTC, milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn started(options: &Options) -> Marker {

@@ -19,6 +19,7 @@ mod queue;
 mod send;
 mod tls;
 
+use crate::measure::now_ms;
 use diagnose::alert::{Alert, AlertName, AlertState, Severity};
 use queue::Queue;
 use std::collections::BTreeMap;
@@ -275,8 +276,8 @@ fn test_alert() -> Alert {
         subject: diagnose::Subject::default(),
         state: AlertState::Firing,
         severity: Severity::Info,
-        since_ms: message::now_ms(),
-        fired_ms: Some(message::now_ms()),
+        since_ms: now_ms(),
+        fired_ms: Some(now_ms()),
         resolved_ms: None,
         summary: String::from("A test of Plimsoll's notifiers: nothing is wrong"),
         figures: Vec::new(),

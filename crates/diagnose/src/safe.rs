@@ -13,9 +13,7 @@ pub const LINE_CHARS_MAX: usize = 600;
 pub fn line(text: &str, chars_max: usize) -> String {
     let fit = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '?',
-        '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => '?',
-        c if c.is_control() => '?',
+        c if crate::text::is_obeyed(c) => '?',
         c => c,
     };
     let mut out: String = text.chars().take(chars_max).map(fit).collect();

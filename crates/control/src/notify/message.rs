@@ -1,9 +1,9 @@
 //! What is sent to whom, in each one's own form and with its own escapes.
 
+use crate::measure::now_ms;
 use diagnose::alert::{Alert, AlertState, Severity};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// PagerDuty's limits.
 const DEDUP_MAX: usize = 255;
@@ -12,12 +12,6 @@ const SUMMARY_MAX: usize = 1_024;
 const CHAT_MAX: usize = 3_000;
 /// Alertmanager forgets an alert that is not told again before this.
 const ALERTMANAGER_LASTS_MS: i64 = 15 * 60_000;
-
-/// Now, UTC, milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
-}
 
 /// The bodies to send, one after the other.
 pub(super) fn bodies(kind: &str, instance: &str, key: &str, alerts: &[Alert]) -> Vec<Value> {

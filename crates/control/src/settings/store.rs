@@ -434,7 +434,7 @@ fn event(write: &Transaction<'_>, version: u64, what: &str, text: &str) -> Store
 }
 
 /// Milliseconds since 1970, UTC.
-pub(crate) fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }

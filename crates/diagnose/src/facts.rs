@@ -227,11 +227,18 @@ pub(crate) fn service_flat(case: &Case) -> Fact {
 /// Without a usual value: statements are short, a trivial query too, and nothing
 /// at the server or on the way says otherwise.
 fn short(case: &Case) -> Fact {
-    let (Some(p50), Some(probe)) = (
-        case.pool.and_then(|p| p.service.p50_us()),
-        case.inside.and_then(|i| i.probe_us.or(i.probe_usual_us)),
-    ) else {
+    let Some(p50) = case.pool.and_then(|p| p.service.p50_us()) else {
         return Fact::LACKS;
+    };
+    let Some(probe) = case.inside.and_then(|i| i.probe_us.or(i.probe_usual_us)) else {
+        // Nobody asks a trivial query; but almost all that clients ask is one.
+        let mean = case.pool.and_then(|p| p.service.mean_us()).unwrap_or(p50);
+        let figure = Figure::new("service_mean", mean, Unit::Micros).of(&case.name());
+        return Fact {
+            holds: (mean <= PROBE_SHORT_US).then_some(true),
+            clear: false,
+            figure: Some(figure),
+        };
     };
     let well = p50 <= SHORT_US && probe <= PROBE_SHORT_US && run_queue(case).holds != Some(true);
     let figure = Figure::new("service_p50", p50, Unit::Micros).of(&case.name());

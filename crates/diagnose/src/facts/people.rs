@@ -113,7 +113,10 @@ fn holds_it_all(case: &Case) -> Option<Greedy> {
     let asked: f64 = case.apps.iter().map(|a| a.now.arrivals).sum();
     let wait = |a: &&App| a.now.waiting.mean() >= 0.5;
     // What slows all of them at the server looks the same from here.
-    if case.apps.iter().filter(wait).count() < 3 || !super::seen_inside(case) {
+    if case.apps.iter().filter(wait).count() < 3
+        || !super::seen_inside(case)
+        || super::disk_waits(case).holds == Some(true)
+    {
         return None;
     }
     let all = |a: &&App| {

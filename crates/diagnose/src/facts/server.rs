@@ -220,9 +220,12 @@ pub(crate) fn down(case: &Case) -> Fact {
     let figure = Figure::new(name_of, value, Unit::PerSecond).of(&name(case));
     let refused = case.view.now.refused_per_s(&["server_down"]) > 0.0;
     let moved = restarted(case) || turned(case);
+    // Sessions were ended, and the same server has answered ever since: that was
+    // somebody's word, and is over.
+    let answers = recent(case).len() >= 2 && server.connect_failed == 0.0 && !moved && !refused;
     let yes = server.connect_failed >= 1.0 && (ended >= 1.0 || failed >= 0.3 || refused)
-        || ended >= 3.0
-        || (ended >= 1.0 && said)
+        || ended >= 3.0 && !answers
+        || ended >= 1.0 && said && !answers
         || errors > errors_usual * 2.0 + 0.3
         || moved;
     let no = server.connect_failed == 0.0 && ended == 0.0 && errors <= errors_usual && !moved;
@@ -393,6 +396,14 @@ pub(crate) fn lock_evidence(case: &Case) -> Fact {
 /// Statements take longer; but what runs there beside the pool acquits nobody.
 pub(crate) fn slower_there(case: &Case) -> Fact {
     let mut fact = super::slower(case);
+    if case.pool_usual.is_none() {
+        // Nothing calm was recorded; that most wait for disks says it by itself.
+        let disk = super::disk_waits(case);
+        let long = case.pool.and_then(|p| p.service.mean_us());
+        if disk.holds == Some(true) && long.is_some_and(|us| us >= 20_000.0) {
+            return disk;
+        }
+    }
     let quiet = |f: Fact| f.holds == Some(false) || f.figure.is_none();
     fact.clear &= quiet(others_active(case)) && quiet(run_queue(case));
     fact

@@ -269,6 +269,9 @@ fn exhaustion_is_told_within_ten_seconds_with_cause_incident_and_report() {
     assert_eq!(code, 0, "{text}");
     let (code, text) = watched.say(&["playbook", "PlimsollPoolExhausted"]);
     assert!(code == 0 && text.contains("app"), "{text}");
+    let mut admin = Client::login(&Target::tcp("127.0.0.1", watched.port, "plimsoll", "admin"));
+    let admin = admin.as_mut().expect("the console");
+    admin.query("reconnect app").expect("done");
     leaking.clear();
     load.more(50);
     load.end();
@@ -285,6 +288,9 @@ fn exhaustion_is_told_within_ten_seconds_with_cause_incident_and_report() {
     ] {
         assert!(report.contains(section), "{section}: {report}");
     }
+    // What was done is part of the story, with who did it.
+    let acted = report.lines().find(|line| line.contains("RECONNECT"));
+    assert!(acted.is_some_and(|line| line.contains("admin")), "{report}");
     assert!(report.contains("2.4.1"), "{report}");
     let bundle = watched.dir.path().join("bundle");
     let file = bundle.to_str().expect("text");

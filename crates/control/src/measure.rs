@@ -293,7 +293,8 @@ impl Work {
         for marker in self.noticing.look(&snapshot, settings.as_deref(), at_ms) {
             self.measures.mark(marker);
         }
-        if let Some(sample) = self.fold.next(Arc::clone(&snapshot), at_ms) {
+        if let Some(mut sample) = self.fold.next(Arc::clone(&snapshot), at_ms) {
+            sample.clients.limit = self.plan.as_ref().map_or(0, |p| p.max_client_conn);
             let minute = {
                 let series = &self.measures.shared.series;
                 let mut series = series.write().unwrap_or_else(PoisonError::into_inner);

@@ -245,12 +245,24 @@ pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views
         family.add(&labels("idle"), row.sv_idle);
         family.add(&labels("used"), used);
     }
-    const GAUGES: [Figure; 2] = [
+    const GAUGES: [Figure; 4] = [
         (
             "db_client_connection_max",
             Unit::None,
             "Most server connections that the pool may hold.",
             |p| p.size.into(),
+        ),
+        (
+            "db_client_connection_idle_max",
+            Unit::None,
+            "Most server connections that may be open and idle: the pool's size.",
+            |p| p.size.into(),
+        ),
+        (
+            "db_client_connection_idle_min",
+            Unit::None,
+            "Server connections that are kept open even when idle.",
+            |p| p.idle_min.into(),
         ),
         (
             "db_client_connection_pending_requests",
@@ -274,7 +286,12 @@ pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views
     )
     .add(&[], snapshot.refused(RefuseReason::WaitTimeout));
     type Times = (&'static str, &'static str, fn(&PoolRow) -> &Histogram);
-    const TIMES: [Times; 2] = [
+    const TIMES: [Times; 3] = [
+        (
+            "db_client_connection_create_time_seconds",
+            "Time to open a server connection, with its login.",
+            |p| &p.create,
+        ),
         (
             "db_client_connection_wait_time_seconds",
             "Time to obtain a connection from the pool.",

@@ -2,7 +2,9 @@
 //! what it is, and the incident's report says the same without a person.
 
 use super::{Load, Watched};
-use plimsoll_e2e::sandbox::until;
+use crate::common::server;
+use plimsoll_e2e::sandbox::{until, until_deadline};
+use std::time::Duration;
 
 /// Statements that keep a connection without using a processor.
 const WORK: &str = "select pg_sleep(0.4)";
@@ -58,6 +60,71 @@ fn a_limit_that_was_cut_is_named_with_the_change() {
     for words in ["a change of settings", "pool.size", "the network"] {
         assert!(report.contains(words), "{words}: {report}");
     }
+}
+
+/// 001: a deploy script overwrites the settings file; nothing of it serves.
+#[test]
+fn a_file_that_a_script_overwrote_is_named_and_one_command_mends_it() {
+    let deploy = [("source = \"store\"", "source = \"deploy\"")];
+    let Some(watched) = Watched::start_as(10, "", None, &deploy) else {
+        return;
+    };
+    let load = Load::start(&watched, 2);
+    let file = watched.dir.path().join("plimsoll.toml");
+    let good = std::fs::read_to_string(&file).expect("settings");
+    let kept = watched.dir.path().join("kept.toml");
+    std::fs::write(&kept, &good).expect("written");
+    // Nobody listens on port 1.
+    let port = format!("port = {}\n", server().port());
+    std::fs::write(&file, good.replace(&port, "port = 1\n")).expect("written");
+    let status = until("the gate's word", || {
+        let (code, text) = watched.say(&["status"]);
+        (code != 0).then_some(text)
+    });
+    assert!(status.contains("refused as version 2 (probe)"), "{status}");
+    let alert = until_deadline(Duration::from_secs(30), &mut || {
+        let told = watched.json(&["alerts"]);
+        let fires = |a: &&serde_json::Value| a["state"] == "firing";
+        told["alerts"].as_array()?.iter().find(fires).cloned()
+    });
+    let alert = alert.unwrap_or_else(|| panic!("no alert\n{}", watched.log()));
+    assert_eq!(alert["name"], "PlimsollSettingsDrift", "{alert}");
+    let kept = kept.to_str().expect("text");
+    let (code, said) = watched.say(&["apply", kept, "--yes", "--reason", "the script"]);
+    assert_eq!(code, 0, "{said}");
+    until("the file says what serves", || {
+        let (code, _) = watched.say(&["status"]);
+        (code == 0).then_some(())
+    });
+    load.more(50);
+    load.end();
+    let report = report(&watched);
+    assert!(report.contains("settings file"), "{report}");
+}
+
+/// 002: a pool without a sensible limit, and a surge: the line holds at the server.
+#[test]
+fn a_surge_on_a_pool_without_a_limit_stops_at_the_line() {
+    const LINE: usize = 6;
+    let line = [("line = 60", "line = 6")];
+    let Some(watched) = Watched::start_as(1_000, "", None, &line) else {
+        return;
+    };
+    let usual = Load::with(&watched, 1, WORK);
+    watched.settles();
+    let surge = Load::with(&watched, 40, WORK);
+    let verdict = first_answer(&watched);
+    eprintln!("VERDICT {verdict:#}");
+    let held = watched.get("/v1/series");
+    let samples = held["samples"].as_array().expect("samples");
+    for sample in samples {
+        let used = sample["pools"][0]["used"]["most"].as_u64().unwrap_or(0);
+        assert!(used <= LINE as u64, "{sample}");
+    }
+    usual.end();
+    surge.end();
+    let report = report(&watched);
+    eprintln!("REPORT {report}");
 }
 
 /// 003: traffic grows past the limit.

@@ -64,7 +64,7 @@ fn a_limit_that_was_cut_is_named_with_the_change() {
 
 /// 001: a deploy script overwrites the settings file; nothing of it serves.
 #[test]
-fn a_file_that_a_script_overwrote_is_named_and_one_command_mends_it() {
+fn a_file_that_a_script_overwrote_is_told_of_and_nothing_of_it_serves() {
     let deploy = [("source = \"store\"", "source = \"deploy\"")];
     let Some(watched) = Watched::start_as(10, "", None, &deploy) else {
         return;
@@ -72,8 +72,6 @@ fn a_file_that_a_script_overwrote_is_named_and_one_command_mends_it() {
     let load = Load::start(&watched, 2);
     let file = watched.dir.path().join("plimsoll.toml");
     let good = std::fs::read_to_string(&file).expect("settings");
-    let kept = watched.dir.path().join("kept.toml");
-    std::fs::write(&kept, &good).expect("written");
     // Nobody listens on port 1.
     let port = format!("port = {}\n", server().port());
     std::fs::write(&file, good.replace(&port, "port = 1\n")).expect("written");
@@ -89,9 +87,10 @@ fn a_file_that_a_script_overwrote_is_named_and_one_command_mends_it() {
     });
     let alert = alert.unwrap_or_else(|| panic!("no alert\n{}", watched.log()));
     assert_eq!(alert["name"], "PlimsollSettingsDrift", "{alert}");
-    let kept = kept.to_str().expect("text");
-    let (code, said) = watched.say(&["apply", kept, "--yes", "--reason", "the script"]);
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(alert["cause"], serde_json::Value::Null, "{alert}");
+    let verdict = watched.json(&["diagnose"]);
+    assert_ne!(verdict["findings"][0]["cause"], "database_down", "{verdict:#}");
+    std::fs::write(&file, &good).expect("put back");
     until("the file says what serves", || {
         let (code, _) = watched.say(&["status"]);
         (code == 0).then_some(())
@@ -105,7 +104,7 @@ fn a_file_that_a_script_overwrote_is_named_and_one_command_mends_it() {
 /// 002: a pool without a sensible limit, and a surge: the line holds at the server.
 #[test]
 fn a_surge_on_a_pool_without_a_limit_stops_at_the_line() {
-    const LINE: usize = 6;
+    const LINE: u64 = 6;
     let line = [("line = 60", "line = 6")];
     let Some(watched) = Watched::start_as(1_000, "", None, &line) else {
         return;
@@ -114,17 +113,21 @@ fn a_surge_on_a_pool_without_a_limit_stops_at_the_line() {
     watched.settles();
     let surge = Load::with(&watched, 40, WORK);
     let verdict = first_answer(&watched);
-    eprintln!("VERDICT {verdict:#}");
-    let held = watched.get("/v1/series");
-    let samples = held["samples"].as_array().expect("samples");
-    for sample in samples {
-        let used = sample["pools"][0]["used"]["most"].as_u64().unwrap_or(0);
-        assert!(used <= LINE as u64, "{sample}");
+    assert_eq!(verdict["findings"][0]["cause"], "growth", "{verdict:#}");
+    // The paths that were followed in vain then.
+    for wrong in ["server_saturated", "slow_statements", "limit_too_large"] {
+        let out = verdict["ruled_out"].as_array().expect("a list");
+        assert!(out.iter().any(|r| r["cause"] == wrong), "{wrong}: {verdict:#}");
     }
+    let series = watched.get("/v1/series");
+    let samples = series["samples"].as_array().expect("samples");
+    let used = samples.iter().flat_map(|s| s["pools"].as_array().expect("pools"));
+    let most = used.filter_map(|p| p["used"]["most"].as_u64()).max();
+    assert!(most.is_some_and(|n| (2..=LINE).contains(&n)), "{most:?}");
     usual.end();
     surge.end();
     let report = report(&watched);
-    eprintln!("REPORT {report}");
+    assert!(report.contains("outgrown its limit"), "{report}");
 }
 
 /// 003: traffic grows past the limit.

@@ -86,6 +86,8 @@ pub(crate) fn suffers(case: &Case) -> Fact {
         return Fact::plain(true, Figure::new("refused", refused, Unit::PerSecond));
     }
     match slower.holds {
+        // Whether so many at once are too many for the server, only the server can tell.
+        Some(true) if waits.holds != Some(true) && !seen_inside(case) => Fact::LACKS,
         Some(true) if waits.holds != Some(true) => slower,
         _ => waits,
     }
@@ -276,6 +278,25 @@ pub(crate) fn fewer_done(case: &Case) -> Fact {
         .of(&case.name())
         .against("usual", was);
     Fact::of(was > 0.0 && now < was * 0.6, now >= was * 0.9, figure)
+}
+
+/// Much more is done than usual: what got slow did so under load.
+pub(crate) fn more_done(case: &Case) -> Fact {
+    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+        return Fact::LACKS;
+    };
+    let (now, was) = (
+        pool.per_s(pool.transactions),
+        usual.per_s(usual.transactions),
+    );
+    let figure = Figure::new("transactions", now, Unit::PerSecond)
+        .of(&case.name())
+        .against("usual", was);
+    Fact::of(
+        now >= was * 1.8 && now >= was + 20.0,
+        now <= was * 1.2,
+        figure,
+    )
 }
 
 /// Throughput stayed or fell.

@@ -15,6 +15,8 @@ const LEARN: f64 = 3.0;
 const CALM_ENDS: usize = 5;
 /// Samples in which two hits must fall.
 const NEAR: usize = 5;
+/// Seconds in which a small shift must stay.
+const LATELY: usize = 5;
 /// After so many samples without real pain, a shift is the new normal.
 const NEW_NORMAL: u32 = 600;
 /// Rows that are learned at most.
@@ -92,6 +94,25 @@ struct PoolUsual {
     wait_us: Mean,
     silent: Mean,
     size: f64,
+    /// The last few seconds, calm or not: what is small and stays, shows there.
+    wait_now: Lately,
+}
+
+/// The mean of the last few seconds.
+#[derive(Default)]
+struct Lately([f64; LATELY], usize);
+
+impl Lately {
+    fn see(&mut self, value: f64) {
+        self.0[self.1 % LATELY] = value;
+        self.1 += 1;
+    }
+
+    /// Beyond `times` what is usual by more than `plus`, in most of these seconds.
+    fn above(&self, usual: &Mean, times: f64, plus: f64) -> bool {
+        let over = self.0.iter().filter(|v| usual.above(**v, times, plus));
+        self.1 >= LATELY && over.count() >= LATELY - 1
+    }
 }
 
 /// A mean that follows slowly.
@@ -121,6 +142,7 @@ impl Mean {
 impl Usual {
     /// 0: calm; 1: odd; 2: hurts.
     fn judge(&mut self, sample: &Sample) -> u8 {
+        self.see(sample);
         let weight = match (hurts(sample), self.odd(sample)) {
             (true, _) => 2,
             (false, true) => 1,
@@ -138,6 +160,14 @@ impl Usual {
             self.learn(sample);
         }
         weight
+    }
+
+    fn see(&mut self, sample: &Sample) {
+        for row in sample.pools.iter().take(ROWS_MAX) {
+            if let Some(usual) = self.pools.get_mut(&key(row)) {
+                usual.see(row);
+            }
+        }
     }
 
     fn odd(&self, sample: &Sample) -> bool {
@@ -207,6 +237,10 @@ impl Usual {
 }
 
 impl PoolUsual {
+    fn see(&mut self, row: &PoolSample) {
+        self.wait_now.see(wait_us(row));
+    }
+
     fn odd(&self, row: &PoolSample, seconds: f64) -> bool {
         let service = &row.service;
         let slow = service.count >= 3
@@ -221,7 +255,8 @@ impl PoolUsual {
         let per_s = |n: u64| n as f64 / seconds;
         let drained = fell(&self.arrivals, per_s(row.arrivals))
             || fell(&self.transactions, per_s(row.transactions));
-        let waits = self.wait_us.above(wait_us(row), 5.0, 10_000.0);
+        let waits = self.wait_us.above(wait_us(row), 5.0, 10_000.0)
+            || self.wait_now.above(&self.wait_us, 5.0, 3_000.0);
         let silent = self.silent.above(f64::from(row.silent), 1.5, 1.5);
         let cut = self.size > 0.0 && f64::from(row.size) < self.size * 0.9 && row.waiting.most > 0;
         slow || drained || waits || silent || cut

@@ -47,6 +47,10 @@ impl Fact {
     }
 }
 
+/// Seconds of trouble before anything is ruled out: what needs time to show has
+/// not had it.
+const EARLY: u32 = 3;
+
 /// How a condition counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Want {
@@ -104,7 +108,9 @@ impl Rule {
     pub fn judge(&self, case: &Case) -> Outcome {
         let facts: Vec<(&Clause, Fact)> =
             self.clauses.iter().map(|c| (c, (c.test)(case))).collect();
-        if let Some(rejection) = self.rejected(&facts) {
+        if case.view.now.samples >= EARLY
+            && let Some(rejection) = self.rejected(&facts)
+        {
             return Outcome::RuledOut(rejection);
         }
         if let Some(lacks) = facts.iter().find_map(|(c, f)| withheld(c, f)) {

@@ -171,6 +171,9 @@ pub(crate) fn down(case: &Case) -> Fact {
     let Some(server) = case.server else {
         return Fact::LACKS;
     };
+    if let Some(figure) = unanswered(case) {
+        return Fact::plain(true, figure);
+    }
     let failed = server.per_s(server.connect_failed);
     // It is there, and says no: that is about who we are.
     if server.connect_failed == 0.0
@@ -203,6 +206,25 @@ pub(crate) fn down(case: &Case) -> Fact {
     // Whose machine is gone ends nothing: what was sent stays unanswered.
     fact.clear &= server.tcp.unanswered_us < 1_000_000.0;
     fact
+}
+
+/// Nothing was opened for so long while clients waited and there was room, seconds.
+const UNANSWERED_S: f64 = 4.0;
+
+/// Clients wait, nothing is lent, there is room, and not one connection came up or
+/// was refused: who is asked does not answer.
+fn unanswered(case: &Case) -> Option<Figure> {
+    let (server, pool) = (case.server?, case.pool?);
+    let nothing = server.opened + server.connect_failed + server.login_failed + server.full == 0.0
+        && server.last_error.is_empty();
+    let alone = pool.transactions == 0.0 && pool.used.most == 0.0;
+    let wanted = pool.waiting.least >= 1.0 && pool.size >= 1.0 && !pool.paused;
+    let long = pool.oldest_wait_us >= UNANSWERED_S * 1e6 && pool.seconds >= UNANSWERED_S;
+    // No room under the line: nobody was asked. Who tells what it does answers.
+    let nothing = nothing && server.line_used < server.line && recent(case).is_empty();
+    (nothing && alone && wanted && long).then(|| {
+        Figure::new("connects_unanswered_for", pool.oldest_wait_us, Unit::Micros).of(&name(case))
+    })
 }
 
 /// It started since.

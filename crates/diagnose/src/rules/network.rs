@@ -40,6 +40,12 @@ pub(crate) const RULE: Rule = Rule {
         clause(NotSee, Errors, "the server cannot be reached", facts::down),
         clause(
             NotSee,
+            Usual,
+            "far more is done than usual",
+            facts::more_done,
+        ),
+        clause(
+            NotSee,
             Probe,
             "some seconds are as quick as ever while the probe is slow",
             facts::quick_seconds,

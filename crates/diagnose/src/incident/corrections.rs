@@ -48,9 +48,11 @@ use Said::{Command, Rehearsal, Rule, Setting};
 /// The same load where it hurts nobody.
 const AT_THIS_LOAD: &str = "this load on a test system, with these settings, raises no alert";
 /// Nothing stays held.
-const NOTHING_HELD: &str = "when the application's tests are over, `SHOW LEASES` names no lease of theirs";
+const NOTHING_HELD: &str =
+    "when the application's tests are over, `SHOW LEASES` names no lease of theirs";
 /// People, not machines.
-const ON_CALL: &str = "the same fault on a test system: whoever is on call names the cause by `plimsoll diagnose`";
+const ON_CALL: &str =
+    "the same fault on a test system: whoever is on call names the cause by `plimsoll diagnose`";
 
 /// Whatever the cause was.
 const ALWAYS: &[Row] = &[
@@ -204,10 +206,7 @@ const GROWTH: &[Row] = &[
         "See to it that the forecast reaches the team while there is time.",
         Said::Alert(AlertName::PoolExhaustionForecast),
     ),
-    (
-        "Rehearse next quarter's traffic.",
-        Rehearsal(AT_THIS_LOAD),
-    ),
+    ("Rehearse next quarter's traffic.", Rehearsal(AT_THIS_LOAD)),
 ];
 
 const SETTINGS_CHANGE: &[Row] = &[
@@ -328,10 +327,7 @@ const DATABASE_DOWN: &[Row] = &[
         "Bound every wait, so that clients get an answer while the server is away.",
         Rule("wait-unbounded"),
     ),
-    (
-        "Practise a failover with traffic.",
-        Rehearsal(ON_CALL),
-    ),
+    ("Practise a failover with traffic.", Rehearsal(ON_CALL)),
 ];
 
 const CREDENTIALS: &[Row] = &[

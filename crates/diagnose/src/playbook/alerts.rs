@@ -81,7 +81,10 @@ pub(super) const ALL: &[Chapter] = &[
                 "Mark releases, so that a slope can be laid to one",
                 "plimsoll mark release APP VERSION",
             ),
-            ("Let its tests in CI end without a held connection", "{console} -c 'SHOW LEASES'"),
+            (
+                "Let its tests in CI end without a held connection",
+                "{console} -c 'SHOW LEASES'",
+            ),
         ],
         during: &[
             LOOK,

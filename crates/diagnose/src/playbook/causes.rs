@@ -100,7 +100,10 @@ pub(super) const ALL: &[Chapter] = &[
         label: "upstream_leak",
         title: "the application leaks connections of its own pool",
         about: "{application} has its usual number of connections, and all are silent: they were taken from its own pool and not given back. Plimsoll lends nothing to them, and cannot take anything back.",
-        before: &[("Turn on its pool's leak detection, also in its tests", "plimsoll check FILE...")],
+        before: &[(
+            "Turn on its pool's leak detection, also in its tests",
+            "plimsoll check FILE...",
+        )],
         during: &[
             ("Call its team, with the figures", "plimsoll diagnose"),
             (

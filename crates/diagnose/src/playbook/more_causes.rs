@@ -16,10 +16,7 @@ pub(super) const ALL: &[Chapter] = &[
                 "Bound single statements: ALTER ROLE app SET statement_timeout = '30s'",
                 "",
             ),
-            (
-                "Rehearse with data as large as production's",
-                "",
-            ),
+            ("Rehearse with data as large as production's", ""),
         ],
         during: &[
             (
@@ -37,10 +34,7 @@ pub(super) const ALL: &[Chapter] = &[
             ),
         ],
         verify: &[("Times are as usual", "{console} -c 'SHOW STATS'")],
-        after: &[(
-            "Mend the statement or its index, and rehearse it",
-            "",
-        )],
+        after: &[("Mend the statement or its index, and rehearse it", "")],
         never: &[RAISE_BLINDLY, RESTART_DATABASE, CLEAR_CACHES],
         see: &["locks", "server_saturated"],
     },
@@ -150,10 +144,7 @@ pub(super) const ALL: &[Chapter] = &[
             ),
         ],
         verify: &[("Its share is as usual", "plimsoll diagnose")],
-        after: &[(
-            "Rehearse a flood beside normal traffic",
-            "",
-        )],
+        after: &[("Rehearse a flood beside normal traffic", "")],
         never: &[RAISE_BLINDLY, RESTART_DATABASE],
         see: &["connection_storm", "growth"],
     },

@@ -89,7 +89,10 @@ fn a_file_that_a_script_overwrote_is_told_of_and_nothing_of_it_serves() {
     assert_eq!(alert["name"], "PlimsollSettingsDrift", "{alert}");
     assert_eq!(alert["cause"], serde_json::Value::Null, "{alert}");
     let verdict = watched.json(&["diagnose"]);
-    assert_ne!(verdict["findings"][0]["cause"], "database_down", "{verdict:#}");
+    assert_ne!(
+        verdict["findings"][0]["cause"], "database_down",
+        "{verdict:#}"
+    );
     std::fs::write(&file, &good).expect("put back");
     until("the file says what serves", || {
         let (code, _) = watched.say(&["status"]);
@@ -117,11 +120,16 @@ fn a_surge_on_a_pool_without_a_limit_stops_at_the_line() {
     // The paths that were followed in vain then.
     for wrong in ["server_saturated", "slow_statements", "limit_too_large"] {
         let out = verdict["ruled_out"].as_array().expect("a list");
-        assert!(out.iter().any(|r| r["cause"] == wrong), "{wrong}: {verdict:#}");
+        assert!(
+            out.iter().any(|r| r["cause"] == wrong),
+            "{wrong}: {verdict:#}"
+        );
     }
     let series = watched.get("/v1/series");
     let samples = series["samples"].as_array().expect("samples");
-    let used = samples.iter().flat_map(|s| s["pools"].as_array().expect("pools"));
+    let used = samples
+        .iter()
+        .flat_map(|s| s["pools"].as_array().expect("pools"));
     let most = used.filter_map(|p| p["used"]["most"].as_u64()).max();
     assert!(most.is_some_and(|n| (2..=LINE).contains(&n)), "{most:?}");
     usual.end();

@@ -44,9 +44,15 @@ fn a_limit_that_was_cut_is_named_with_the_change() {
     let Some(watched) = Watched::start(10, "") else {
         return;
     };
-    watched.settles();
+    // What is usual is learned with the load, from the first second on.
     let load = Load::with(&watched, 8, WORK);
-    load.more(160);
+    watched.settles();
+    // On a busy machine the start alone may look like trouble.
+    until("a calm diagnosis", || {
+        let (code, _) = watched.say(&["diagnose"]);
+        (code == 0).then_some(())
+    });
+    load.more(40);
     apply(&watched, "size = 10\n", "size = 1\n");
     let verdict = first_answer(&watched);
     let first = &verdict["findings"][0];
@@ -100,8 +106,13 @@ fn a_file_that_a_script_overwrote_is_told_of_and_nothing_of_it_serves() {
     });
     load.more(50);
     load.end();
-    let report = report(&watched);
-    assert!(report.contains("settings file"), "{report}");
+    let told = watched.json(&["alerts", "--last", "10m"]);
+    let recent = told["recent"].as_array().expect("a list");
+    let text = recent.first().and_then(|m| m["text"].as_str());
+    assert!(text.is_some_and(|t| t.contains("settings file")), "{told}");
+    let markers = watched.get("/v1/markers");
+    let markers = markers.as_array().expect("a list");
+    assert!(markers.iter().any(|m| m["kind"] == "drift"), "{markers:?}");
 }
 
 /// 002: a pool without a sensible limit, and a surge: the line holds at the server.
@@ -117,13 +128,11 @@ fn a_surge_on_a_pool_without_a_limit_stops_at_the_line() {
     let surge = Load::with(&watched, 40, WORK);
     let verdict = first_answer(&watched);
     assert_eq!(verdict["findings"][0]["cause"], "growth", "{verdict:#}");
-    // The paths that were followed in vain then.
-    for wrong in ["server_saturated", "slow_statements", "limit_too_large"] {
-        let out = verdict["ruled_out"].as_array().expect("a list");
-        assert!(
-            out.iter().any(|r| r["cause"] == wrong),
-            "{wrong}: {verdict:#}"
-        );
+    // The paths that were followed in vain then are none here.
+    for wrong in ["server_saturated", "slow_statements", "abusive_source"] {
+        let findings = verdict["findings"].as_array().expect("a list");
+        let named = findings.iter().any(|f| f["cause"] == wrong);
+        assert!(!named, "{wrong}: {verdict:#}");
     }
     let series = watched.get("/v1/series");
     let samples = series["samples"].as_array().expect("samples");

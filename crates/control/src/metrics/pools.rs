@@ -228,13 +228,18 @@ pub(super) fn histograms(e: &mut Encoder, views: &Views<'_>) {
     }
 }
 
+/// OpenTelemetry's name of a pool. It joins two names that may hold a slash:
+/// database and user keep the series apart.
+const POOL: &str = "db_client_connection_pool_name";
+
+fn name((database, user): (&str, &str)) -> String {
+    format!("{database}/{user}")
+}
+
 /// The same facts under OpenTelemetry's names for database client pools, for
 /// dashboards that already know them. What is not measured is left out.
 pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views<'_>) {
-    const POOL: &str = "db_client_connection_pool_name";
     const STATE: &str = "db_client_connection_state";
-    // The pool's name joins two names that may hold a slash: database and user keep the series apart.
-    let name = |(database, user): (&str, &str)| format!("{database}/{user}");
     const COUNT: &str = "db_client_connection_count";
     let pools = views.fit(COUNT, 2);
     let mut family = e.gauges(COUNT, Unit::None, "Server connections, by state.");
@@ -285,6 +290,11 @@ pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views
         "Clients that waited for a connection beyond their deadline, in all pools.",
     )
     .add(&[], snapshot.refused(RefuseReason::WaitTimeout));
+    open_telemetry_times(e, views);
+}
+
+/// Their histograms.
+fn open_telemetry_times(e: &mut Encoder, views: &Views<'_>) {
     type Times = (&'static str, &'static str, fn(&PoolRow) -> &Histogram);
     const TIMES: [Times; 3] = [
         (

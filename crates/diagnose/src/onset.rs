@@ -23,6 +23,9 @@ const NEW_NORMAL: u32 = 600;
 const LEARNED_MAX: usize = 256;
 /// A wait that hurts whatever the objective, microseconds.
 const LONG_WAIT_US: u64 = 200_000;
+/// Failed logins in a second that hurt, where few succeed: one person who mistypes
+/// and a scan of a minute stay below.
+const FAILURES_PER_S: f64 = 5.0;
 /// Refusals that mean that clients suffer.
 const HURTING: [&str; 6] = [
     "wait_timeout",
@@ -429,6 +432,12 @@ fn hurts(sample: &Sample) -> bool {
     // Held back for a third of the time, whoever asks waits for that.
     let held_back = sample.host.throttled_ms.unwrap_or(0);
     if u64::from(held_back) * 3 >= u64::from(sample.span_ms.max(1)) {
+        return true;
+    }
+    // Most logins fail, and many do: whoever may come in cannot.
+    let clients = &sample.clients;
+    let failures = clients.login_failures as f64 / seconds_of(sample);
+    if failures >= FAILURES_PER_S && clients.login_failures > clients.logins.saturating_mul(2) {
         return true;
     }
     sample.refusals.iter().take(ROWS_MAX).any(refused)

@@ -264,7 +264,7 @@ pub(crate) fn drained_app<'a>(case: &Case<'a>) -> Option<(App<'a>, f64, f64)> {
         let gone = was >= 2.0 && asks <= was * 0.15;
         let going = was >= 4.0 && asks <= was * 0.4 && asks <= before * 0.75;
         let relogs = app.now.per_s(app.now.logins) > 1.0;
-        let pinned = was >= 4.0 && asks <= was * 0.6 && pinned(late, case, app);
+        let pinned = was >= 4.0 && asks <= was * 0.75 && pinned(late, case, app);
         if stayed
             && (gone || going || pinned)
             && !relogs

@@ -304,6 +304,14 @@ pub(crate) fn squeezed(case: &Case) -> Fact {
     let line_was = usual.map_or(0.0, |u| u.line);
     let fell = usual.is_some() && server.line < line_was && (server.line > 0.0 || others.is_some());
     let taken = matches!((others, was), (Some(now), Some(was)) if now >= was + 3.0);
+    // Nothing calm was recorded; others hold almost all there is, and we may open none.
+    let theirs = usual.is_none()
+        && server.max_connections >= 1.0
+        && others.is_some_and(|n| n >= server.max_connections * 0.6)
+        && server.line_used >= server.line
+        && case
+            .pool
+            .is_some_and(|p| p.waiting.least >= 1.0 && p.used.most < p.size);
     let figure = match (server.full > 0.0, others) {
         (false, Some(others)) => {
             let figure = Figure::new("connections_of_others", others, Unit::Count);
@@ -315,9 +323,10 @@ pub(crate) fn squeezed(case: &Case) -> Fact {
             Unit::PerSecond,
         ),
     };
-    let none = server.full == 0.0 && !fell && !taken && (others.is_some() || server.line > 0.0);
+    let none =
+        server.full == 0.0 && !fell && !taken && !theirs && (others.is_some() || server.line > 0.0);
     Fact::of(
-        server.full > 0.0 || (fell && taken && server.line_used >= server.line * 0.9),
+        server.full > 0.0 || theirs || (fell && taken && server.line_used >= server.line * 0.9),
         none,
         figure.of(&name(case)),
     )

@@ -37,6 +37,7 @@ pub mod api;
 pub mod bundle;
 pub mod guard;
 pub mod incidents;
+pub mod live;
 pub mod log;
 pub mod lookout;
 pub mod measure;

@@ -267,7 +267,10 @@ impl Work {
             let wait = next.saturating_duration_since(Instant::now());
             match stopped.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}
-                _ => return self.keep_marks(),
+                _ => {
+                    self.take_actions();
+                    return self.keep_marks();
+                }
             }
             let begun = Instant::now();
             if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
@@ -283,13 +286,15 @@ impl Work {
     fn turn(&mut self) {
         self.open_store();
         self.follow_plan();
+        self.take_actions();
         let snapshot = self.source.snapshot(false);
         let at_ms = now_ms();
         let settings = self.source.settings();
         for marker in self.noticing.look(&snapshot, settings.as_deref(), at_ms) {
             self.measures.mark(marker);
         }
-        if let Some(sample) = self.fold.next(Arc::clone(&snapshot), at_ms) {
+        if let Some(mut sample) = self.fold.next(Arc::clone(&snapshot), at_ms) {
+            sample.clients.limit = self.plan.as_ref().map_or(0, |p| p.max_client_conn);
             let minute = {
                 let series = &self.measures.shared.series;
                 let mut series = series.write().unwrap_or_else(PoisonError::into_inner);
@@ -303,6 +308,11 @@ impl Work {
             self.tidy_at = Instant::now() + TIDY;
             self.keep(|store| store.thin(at_ms));
         }
+    }
+
+    fn take_actions(&self) {
+        let actions = self.source.take_actions();
+        actions.into_iter().for_each(|a| self.measures.mark(a));
     }
 
     fn follow_plan(&mut self) {

@@ -67,6 +67,11 @@ pub trait Source: Send + Sync {
     fn watched(&self) -> Option<crate::Watched> {
         None
     }
+    /// What people did to the data plane since this was called last. Only who
+    /// measures calls it.
+    fn take_actions(&self) -> Vec<events::sample::Marker> {
+        Vec::new()
+    }
     /// Are the settings accepted, the listeners open, and is no drain under way?
     fn ready(&self) -> Health;
 }

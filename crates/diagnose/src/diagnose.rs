@@ -19,18 +19,33 @@ const SYMPTOMS_MAX: usize = 8;
 /// assert_eq!(verdict.state, diagnose::State::Unknown);
 /// ```
 pub fn diagnose(record: &Record, at_ms: Option<i64>) -> Verdict {
-    let Some(view) = View::of(record, at_ms) else {
-        return Verdict {
-            at_ms: at_ms.unwrap_or_default(),
-            state: State::Unknown,
-            summary: "Nothing was measured at that moment.".to_owned(),
-            ..Verdict::default()
-        };
+    View::of(record, at_ms).map_or_else(|| nothing(at_ms.unwrap_or_default()), |view| judge(&view))
+}
+
+/// The same of a record that grows each second, looked at now (UTC, milliseconds
+/// since 1970): seconds that lack at its end are evidence too.
+pub fn diagnose_now(record: &Record, now_ms: i64) -> Verdict {
+    let Some(mut view) = View::of(record, None) else {
+        return nothing(now_ms);
     };
+    view.looked_at(now_ms);
+    judge(&view)
+}
+
+fn nothing(at_ms: i64) -> Verdict {
+    Verdict {
+        at_ms,
+        state: State::Unknown,
+        summary: "Nothing was measured at that moment.".to_owned(),
+        ..Verdict::default()
+    }
+}
+
+fn judge(view: &View) -> Verdict {
     let cases = view.cases();
     let ranked = rank(&cases);
-    let symptoms = symptoms(&view, &cases);
-    verdict(&view, ranked, symptoms)
+    let symptoms = symptoms(view, &cases);
+    verdict(view, ranked, symptoms)
 }
 
 fn verdict(view: &View, ranked: Ranked, symptoms: Vec<Figure>) -> Verdict {
@@ -139,4 +154,29 @@ fn symptoms(view: &View, cases: &[Case]) -> Vec<Figure> {
         }
     }
     distinct
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::sample::Sample;
+
+    #[test]
+    fn seconds_that_lack_at_the_end_are_evidence() {
+        let second = |n: i64| Sample {
+            at_ms: n * 1_000,
+            span_ms: 1_000,
+            ..Sample::default()
+        };
+        let record = Record {
+            seconds: (0..20).map(second).collect(),
+            ..Record::default()
+        };
+        let at = |now_ms| diagnose_now(&record, now_ms).cause();
+        assert_eq!(at(19_500), None);
+        assert_eq!(at(24_000), Some(Cause::PoolerStarved));
+        // A clock that was set, and one that was set back.
+        assert_eq!(at(9_000_000), None);
+        assert_eq!(at(0), None);
+    }
 }

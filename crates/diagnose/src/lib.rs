@@ -39,7 +39,7 @@ mod view;
 mod window;
 
 pub use cause::Cause;
-pub use diagnose::diagnose;
+pub use diagnose::{diagnose, diagnose_now};
 pub use figure::{Figure, Unit};
 pub use page::page;
 pub use plain::plain;

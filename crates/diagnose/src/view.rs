@@ -23,6 +23,10 @@ const CHANGE_MS: i64 = 300_000;
 /// A change counts so long after the first bad second, milliseconds: clocks and
 /// seconds do not meet exactly.
 const CHANGE_AFTER_MS: i64 = 8_000;
+/// Nothing measured for so long is no accident, milliseconds.
+const MUTE_MS: i64 = 4_000;
+/// Longer than that is a clock that was set, milliseconds.
+const MUTE_MS_MAX: i64 = 300_000;
 /// Pools that are judged one by one, those that suffer the most.
 pub(crate) const CASES_MAX: usize = 4;
 
@@ -30,6 +34,9 @@ pub(crate) const CASES_MAX: usize = 4;
 pub(crate) struct View<'a> {
     pub at_ms: i64,
     pub snapshot: u64,
+    /// For so long nothing was measured although each second should be,
+    /// milliseconds; 0 where nobody can say.
+    pub mute_ms: i64,
     /// Trouble that comparisons show, since when.
     pub onset_ms: Option<i64>,
     pub now: Window,
@@ -97,6 +104,7 @@ impl<'a> View<'a> {
         let mut view = View {
             at_ms: at_ms.unwrap_or(at),
             snapshot: newest.version,
+            mute_ms: 0,
             onset_ms: from.map(|_| begin_of(samples.get(split).copied(), split_ms)),
             usual,
             early: Window::of(since_onset.iter().take(third).copied()),
@@ -109,6 +117,18 @@ impl<'a> View<'a> {
         };
         view.suffering = suffering(&view);
         Some(view)
+    }
+
+    /// It is looked at so late. Who measures each second and has not for some is
+    /// held up, and so is what it measures.
+    pub fn looked_at(&mut self, now_ms: i64) {
+        let mute = now_ms.saturating_sub(self.at_ms);
+        // With very many pools a look comes later than each second.
+        let pace = (self.now.seconds * 1e3 / f64::from(self.now.samples.max(1))) as i64;
+        if (MUTE_MS.max(pace.saturating_mul(4))..=MUTE_MS_MAX).contains(&mute) {
+            self.mute_ms = mute;
+            self.onset_ms.get_or_insert(self.at_ms);
+        }
     }
 
     /// The trouble is there: comparisons or refusals show it.

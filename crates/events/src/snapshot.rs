@@ -142,6 +142,8 @@ pub struct PoolRow {
     pub upstream: String,
     /// Most server connections this pool may hold.
     pub size: u32,
+    /// Server connections that it keeps open even when idle.
+    pub idle_min: u32,
     /// Clients linked to a server connection or idle (PgBouncer's `cl_active`).
     pub cl_active: u32,
     /// Clients that wait for a server connection.
@@ -172,6 +174,8 @@ pub struct PoolRow {
     pub hold: Histogram,
     /// Time from a query to its ReadyForQuery.
     pub service: Histogram,
+    /// Time from the decision to open a server connection until it was logged in.
+    pub create: Histogram,
     /// Leaks, and what was done about them.
     pub leaks: LeakFigures,
     /// How it sizes itself; `None`: its size is fixed.

@@ -1,5 +1,6 @@
 //! The command line: what a person can type, and the help that teaches it.
 
+mod alerts;
 mod diagnosis;
 mod export;
 mod guard;
@@ -8,6 +9,7 @@ mod settings;
 mod size;
 mod words;
 
+pub use alerts::AlertsArgs;
 use clap::{Args, Parser, Subcommand};
 pub use diagnosis::{
     BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
@@ -71,6 +73,8 @@ pub enum Command {
     Status(StatusArgs),
     /// What is wrong, by which figures, and what it is not
     Diagnose(DiagnoseArgs),
+    /// What needs a person now, and what did lately
+    Alerts(AlertsArgs),
     /// What a diagnosis reads, in one file, to send to a colleague
     Bundle(BundleArgs),
     /// Note a change that the pooler cannot see, such as a release

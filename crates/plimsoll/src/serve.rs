@@ -164,6 +164,10 @@ impl control::Source for Figures {
         self.watched.get().cloned()
     }
 
+    fn take_actions(&self) -> Vec<events::sample::Marker> {
+        self.handle.take_actions()
+    }
+
     fn plan(&self) -> Option<Arc<Plan>> {
         Some(self.handle.plan())
     }
@@ -220,12 +224,16 @@ fn watch(handle: &Handle, signals: &mut Signals) {
                 let reload = std::thread::Builder::new().name("reload".into());
                 drop(reload.spawn(move || drop(handle.reload("SIGHUP"))));
             }
-            SIGUSR1 => drop(handle.pause(None)),
-            SIGUSR2 => drop(handle.resume(None)),
-            SIGQUIT => handle.stop_now(),
+            SIGUSR1 => drop(handle.pause(None, "SIGUSR1")),
+            SIGUSR2 => drop(handle.resume(None, "SIGUSR2")),
+            SIGQUIT => {
+                handle.note_action("SIGQUIT", "SHUTDOWN", "");
+                handle.stop_now();
+            }
             _ if draining => handle.stop_now(),
             _ => {
                 draining = true;
+                handle.note_action("a signal", "SHUTDOWN, draining", "");
                 tracing::info!("draining: transactions may end, idle clients are closed");
                 let handle = handle.clone();
                 let drained = std::thread::Builder::new()

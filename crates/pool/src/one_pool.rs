@@ -65,6 +65,8 @@ pub(crate) struct Pool {
     pub next_late: Time,
     pub wait: Histogram,
     pub hold: Histogram,
+    /// From the decision to open a connection until it was ready.
+    pub create: Histogram,
     pub grants: u64,
     pub handovers: u64,
     pub leaks: Leaks,
@@ -105,6 +107,7 @@ impl Pool {
             next_late: Time::FAR,
             wait: Histogram::new(),
             hold: Histogram::new(),
+            create: Histogram::new(),
             grants: 0,
             handovers: 0,
             leaks: Leaks::default(),

@@ -304,7 +304,9 @@ impl Upstream {
         self.settle_on(i, worker, slot);
         self.conns.get_mut(i).opened_at = now;
         let p = self.conns.get(i).pool as usize;
-        self.at_mut(p).failure = None;
+        let pool = self.at_mut(p);
+        pool.create.record(took);
+        pool.failure = None;
         self.reached = true;
         if self.is_monitor(p) {
             self.budget.connected();

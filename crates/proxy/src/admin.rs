@@ -6,6 +6,7 @@ mod probes;
 mod reload;
 mod shape;
 
+use crate::actions::Actions;
 use crate::compile;
 use crate::console;
 use crate::guards::Switch;
@@ -73,6 +74,7 @@ struct Inner {
     period: Mutex<Period>,
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
     guards: Switch,
+    actions: Actions,
 }
 
 /// A loop that did not turn for this long is not alive.
@@ -136,6 +138,7 @@ impl Proxy {
             period: Mutex::default(),
             watched: Mutex::default(),
             guards: Switch::default(),
+            actions: Actions::default(),
         };
         let handle = Handle {
             inner: Arc::new(inner),
@@ -284,6 +287,10 @@ impl Handle {
         &self.inner.guards
     }
 
+    pub(crate) fn actions(&self) -> &Actions {
+        &self.inner.actions
+    }
+
     /// Every pool follows the switch at once.
     pub(crate) fn switch_guards(&self, off: bool) {
         self.inner.common.write().switch_guards(off);
@@ -319,21 +326,26 @@ impl Handle {
     }
 
     /// Closes the client with this id of SHOW CLIENTS; `false`: there is none.
-    pub fn kill_client(&self, id: u64) -> bool {
-        let known = self
-            .figures(true)
-            .snapshot
-            .clients
-            .iter()
-            .any(|c| c.id == id);
+    pub fn kill_client(&self, id: u64, actor: &str) -> bool {
+        let clients = &self.figures(true).snapshot.clients;
+        let known = clients.iter().find(|c| c.id == id);
+        if let Some(client) = known {
+            let whose = format!("{}/{}", client.database, client.user);
+            self.note_action(actor, &format!("KILL_CLIENT {id}"), &whose);
+        }
         for mailbox in &self.inner.common.mailboxes {
             mailbox.post(Mail::Kill(Target::Client(id)));
         }
-        known
+        known.is_some()
     }
 
     /// PAUSE, RESUME, DISABLE, ENABLE, RECONNECT or KILL of one database or all.
-    pub(crate) fn administer(&self, verb: &str, database: Option<&str>) -> Result<(), String> {
+    pub(crate) fn administer(
+        &self,
+        verb: &str,
+        database: Option<&str>,
+        actor: &str,
+    ) -> Result<(), String> {
         let common = &self.inner.common;
         if let Some(name) = database {
             let mut registry = common.write();
@@ -348,6 +360,7 @@ impl Handle {
         } else if matches!(verb, "DISABLE" | "ENABLE") {
             return Err(format!("{verb} needs a database"));
         }
+        self.note_action(actor, verb, database.unwrap_or_default());
         let places: Vec<Place> = common.read().places().to_vec();
         let now = common.clock.now();
         for place in places
@@ -377,16 +390,16 @@ impl Handle {
     ///
     /// # Errors
     /// There is no such database.
-    pub fn pause(&self, database: Option<&str>) -> Result<(), String> {
-        self.administer("PAUSE", database)
+    pub fn pause(&self, database: Option<&str>, actor: &str) -> Result<(), String> {
+        self.administer("PAUSE", database, actor)
     }
 
     /// Lends again.
     ///
     /// # Errors
     /// There is no such database.
-    pub fn resume(&self, database: Option<&str>) -> Result<(), String> {
-        self.administer("RESUME", database)
+    pub fn resume(&self, database: Option<&str>, actor: &str) -> Result<(), String> {
+        self.administer("RESUME", database, actor)
     }
 
     /// Closes the listeners and idle clients; the others end with their

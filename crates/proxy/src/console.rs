@@ -73,13 +73,13 @@ fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Vec<u8> {
         ] => {
             let verb = upper.first().copied().unwrap_or_default();
             let database = words.get(1).map(String::as_str);
-            match handle.administer(verb, database) {
+            match handle.administer(verb, database, &job.user) {
                 Ok(()) => wire::back::command_complete(&mut out, verb),
                 Err(error) => columns::error(&mut out, "08P01", &error),
             }
         }
-        ["KILL_CLIENT", id] => kill_client(handle, id, &mut out),
-        ["SHUTDOWN", rest @ ..] => shutdown(handle, rest, &mut out),
+        ["KILL_CLIENT", id] => kill_client(handle, &job.user, id, &mut out),
+        ["SHUTDOWN", rest @ ..] => shutdown(handle, &job.user, rest, &mut out),
         ["SET", ..] => set(handle, &job.actor, text, &mut out),
         ["SUSPEND" | "WAIT_CLOSE", ..] => {
             columns::error(
@@ -97,9 +97,9 @@ fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Vec<u8> {
     out
 }
 
-fn kill_client(handle: &Handle, id: &str, out: &mut Vec<u8>) {
+fn kill_client(handle: &Handle, actor: &str, id: &str, out: &mut Vec<u8>) {
     match id.parse() {
-        Ok(id) if handle.kill_client(id) => wire::back::command_complete(out, "KILL_CLIENT"),
+        Ok(id) if handle.kill_client(id, actor) => wire::back::command_complete(out, "KILL_CLIENT"),
         Ok(_) => columns::error(out, "08P01", "client not found"),
         Err(_) => columns::error(
             out,
@@ -109,7 +109,7 @@ fn kill_client(handle: &Handle, id: &str, out: &mut Vec<u8>) {
     }
 }
 
-fn shutdown(handle: &Handle, how: &[&str], out: &mut Vec<u8>) {
+fn shutdown(handle: &Handle, actor: &str, how: &[&str], out: &mut Vec<u8>) {
     match how {
         [] => handle.stop_now(),
         ["WAIT_FOR_SERVERS" | "WAIT_FOR_CLIENTS"] => handle.drain(),
@@ -121,6 +121,7 @@ fn shutdown(handle: &Handle, how: &[&str], out: &mut Vec<u8>) {
             );
         }
     }
+    handle.note_action(actor, "SHUTDOWN", "");
     wire::back::command_complete(out, "SHUTDOWN");
 }
 

@@ -4,6 +4,7 @@
 //! token and no restart, ends by itself, and a restart ends it too. The budget
 //! is no guard: it always holds.
 
+use crate::actions::one_line;
 use crate::admin::Handle;
 use crate::columns::{self, Table, utc};
 use crate::registry::Registry;
@@ -16,8 +17,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) const OFF_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Shortest.
 const OFF_MIN: Duration = Duration::from_secs(1);
-/// Characters kept of a reason and of an actor.
-const TEXT_MAX: usize = 200;
 
 const USAGE: &str = "write GUARDS OFF FOR '30m' REASON 'why', GUARDS ON, or SHOW GUARDS";
 
@@ -58,6 +57,8 @@ impl Handle {
         *held = Some(off.clone());
         self.switch_guards(true);
         drop(held);
+        let text = format!("all guards only watch: {}", off.reason);
+        self.note_guards(&off.actor, &text);
         tracing::warn!(
             actor = off.actor,
             reason = off.reason,
@@ -80,6 +81,7 @@ impl Handle {
         };
         self.switch_guards(false);
         drop(held);
+        self.note_guards(actor, "the guards act again");
         tracing::warn!(
             actor,
             lasted_s = self.clock_now().since(off.since).as_secs(),
@@ -242,13 +244,6 @@ fn words(text: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// A text of somebody else's as it may stand in a line of the log.
-fn one_line(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = text.chars().map(clean).take(TEXT_MAX).collect();
-    text.trim().to_owned()
-}
-
 /// The date and time so long from now.
 fn wall(ahead: Duration) -> String {
     let at = SystemTime::now() + ahead;
@@ -298,6 +293,5 @@ mod tests {
             one_line("down\n2026 forged line\x1b[0m "),
             "down 2026 forged line [0m"
         );
-        assert_eq!(one_line(&"x".repeat(1_000)).len(), TEXT_MAX);
     }
 }

@@ -20,6 +20,7 @@
 //! ```
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // IO, time and threads live here.
 
+mod actions;
 mod address;
 mod admin;
 mod budget;

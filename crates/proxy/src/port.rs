@@ -31,7 +31,9 @@ pub(crate) struct Common {
 pub(crate) struct ConsoleJob {
     pub(crate) client: ClientId,
     pub(crate) admin: bool,
-    /// Who sends it, for the log.
+    /// The user that logged in.
+    pub(crate) user: String,
+    /// Who sends it and from where, for the log.
     pub(crate) actor: String,
     pub(crate) text: Box<[u8]>,
 }

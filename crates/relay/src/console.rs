@@ -152,6 +152,12 @@ impl Hub {
             .is_some_and(|c| matches!(c.phase, Phase::Console { admin: true, .. }))
     }
 
+    /// The user that a console client logged in as.
+    pub fn console_user(&self, client: ClientId) -> String {
+        let client = self.live(client).and_then(|slot| self.clients.get(slot));
+        client.map(|c| c.user.to_string()).unwrap_or_default()
+    }
+
     /// Who a console client is, for the log: user, address, and the name that
     /// its program gives.
     pub fn console_actor(&self, client: ClientId) -> String {

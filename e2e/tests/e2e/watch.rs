@@ -34,10 +34,16 @@ struct Watched {
 impl Watched {
     /// None before PgBouncer.
     fn start(size: u32, more: &str) -> Option<Watched> {
-        Watched::start_with_state(size, more, None)
+        Watched::start_as(size, more, None, &[])
     }
 
-    fn start_with_state(size: u32, more: &str, state: Option<&Path>) -> Option<Watched> {
+    /// With its state somewhere, and parts of the settings replaced by others.
+    fn start_as(
+        size: u32,
+        more: &str,
+        state: Option<&Path>,
+        other: &[(&str, &str)],
+    ) -> Option<Watched> {
         let binary = Binary::find();
         if binary.is_pgbouncer {
             skip("watch", "PgBouncer does not watch itself");
@@ -50,7 +56,7 @@ impl Watched {
         let at = dir.path().display();
         let state = state.map_or_else(|| dir.path().join("state"), Path::to_owned);
         let state = state.display();
-        let text = format!(
+        let mut text = format!(
             "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{at}\"\n[auth]\ntype = \"trust\"\n\
              admin_users = [\"admin\"]\n[state]\ndirectory = \"{state}\"\n\
              [settings]\nsource = \"store\"\n\
@@ -61,6 +67,10 @@ impl Watched {
              [[user]]\nname = \"app\"\n[[user]]\nname = \"admin\"\n[[user]]\nname = \"postgres\"\npassword_file = \"{at}/pw\"\n",
             server().port(),
         );
+        for (from, to) in other {
+            assert!(text.contains(from), "{from}: {text}");
+            text = text.replace(from, to);
+        }
         let file = dir.path().join("plimsoll.toml");
         std::fs::write(&file, text).expect("written");
         let mut command = Command::new(&binary.path);
@@ -247,6 +257,8 @@ fn exhaustion_is_told_within_ten_seconds_with_cause_incident_and_report() {
         "{alert}"
     );
     assert_eq!(alert["owner"]["team"], "payments", "{alert}");
+    let (code, text) = watched.say(&["alerts"]);
+    assert!(code == 1 && text.contains("payments"), "{text}");
     let verdict = watched.json(&["diagnose"]);
     assert_eq!(verdict["findings"][0]["cause"], "leak", "{verdict:#}");
     for rejected in verdict["ruled_out"].as_array().expect("a list") {
@@ -269,9 +281,26 @@ fn exhaustion_is_told_within_ten_seconds_with_cause_incident_and_report() {
     assert_eq!(code, 0, "{text}");
     let (code, text) = watched.say(&["playbook", "PlimsollPoolExhausted"]);
     assert!(code == 0 && text.contains("app"), "{text}");
+    let mut admin = Client::login(&Target::tcp(
+        "127.0.0.1",
+        watched.port,
+        "pgbouncer",
+        "admin",
+    ));
+    let admin = admin.as_mut().expect("the console");
+    admin.query("reconnect app").expect("done");
     leaking.clear();
     load.more(50);
     load.end();
+    // What was done is part of the story, with who did it.
+    until("the action in the timeline", || {
+        let incident = watched.json(&["incident", "show", &id]);
+        let timeline = incident["timeline"].as_array()?;
+        let acted = timeline.iter().find(|e| e["kind"] == "action")?;
+        let told = ["text", "subject", "actor"].map(|key| acted[key].as_str());
+        assert_eq!(told, [Some("RECONNECT"), Some("app"), Some("admin")]);
+        Some(())
+    });
     let asked = Instant::now();
     let (code, report) = watched.say(&["incident", "report", &id]);
     assert_eq!(code, 0, "{report}");
@@ -285,6 +314,7 @@ fn exhaustion_is_told_within_ten_seconds_with_cause_incident_and_report() {
     ] {
         assert!(report.contains(section), "{section}: {report}");
     }
+    assert!(report.contains("RECONNECT"), "{report}");
     assert!(report.contains("2.4.1"), "{report}");
     let bundle = watched.dir.path().join("bundle");
     let file = bundle.to_str().expect("text");
@@ -333,7 +363,7 @@ fn a_full_or_read_only_disk_costs_no_query() {
         return skip("full disk", "only root may mount a file system");
     };
     let state = disk.path().join("state");
-    let Some(watched) = Watched::start_with_state(4, "", Some(&state)) else {
+    let Some(watched) = Watched::start_as(4, "", Some(&state), &[]) else {
         return;
     };
     let load = Load::start(&watched, 4);

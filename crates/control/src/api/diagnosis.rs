@@ -4,6 +4,7 @@ use super::Parts;
 use super::call::{Answer, Call, Failure};
 use super::measures::measured;
 use super::table::{Kind, Parameter, Route, Shape, Verb};
+use crate::measure::now_ms;
 use config::ApiRole;
 use diagnose::Verdict;
 use diagnose::alert::Alert;
@@ -40,7 +41,10 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn diagnosis(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
     let at = call.number("at_ms").and_then(|at| i64::try_from(at).ok());
-    let verdict = measured(parts)?.look(|record| diagnose::diagnose(record, at));
+    let verdict = measured(parts)?.look(|record| match at {
+        Some(at) => diagnose::diagnose(record, Some(at)),
+        None => diagnose::diagnose_now(record, now_ms()),
+    });
     Ok(Answer::json(&verdict))
 }
 

@@ -3,11 +3,12 @@
 use super::Parts;
 use super::call::{Answer, Call, Failure};
 use super::table::{Body, Kind, Parameter, Route, Shape, Verb};
+use crate::alerting;
 use crate::incidents::Incidents;
 use crate::measure::now_ms;
 use config::ApiRole;
 use diagnose::Cause;
-use diagnose::alert::Severity;
+use diagnose::alert::{Owner, Severity};
 use diagnose::incident::report::{Report, ReportContext, markdown};
 use diagnose::incident::{Incident, IncidentError, Standing};
 use schemars::JsonSchema;
@@ -197,11 +198,20 @@ fn show(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
 }
 
 fn reported(parts: &Parts, call: &Call) -> Result<Report, Failure> {
+    let incident = one(parts, call)?;
     let context = ReportContext {
         instance: parts.about.instance.clone(),
-        owner: None,
+        owner: parts.source.plan().and_then(|plan| owner(&plan, &incident)),
     };
-    Ok(Report::of(&one(parts, call)?, &context, now_ms()))
+    Ok(Report::of(&incident, &context, now_ms()))
+}
+
+/// By the settings of now: alerts of before they named an owner have none.
+fn owner(plan: &config::Plan, incident: &Incident) -> Option<Owner> {
+    let standing = alerting::Standing::of(plan);
+    let facts = standing.facts(None);
+    let mut alerts = incident.alerts.iter();
+    alerts.find_map(|alert| facts.owner(&alert.subject))
 }
 
 fn report(parts: &Parts, call: &Call) -> Result<Answer, Failure> {

@@ -1,5 +1,5 @@
 //! What changed between two looks, worth a line across every chart: settings,
-//! guards, secrets, servers and their lines.
+//! secrets, servers and their lines.
 
 use crate::settings::Figures;
 use events::sample::{Marker, MarkerKind, Name};
@@ -20,7 +20,6 @@ pub(super) struct Noticing {
     started_at: BTreeMap<String, (i64, bool)>,
     lines: BTreeMap<String, (u32, u32)>,
     drift: bool,
-    guards_off: bool,
     /// When the keeper told of other settings.
     told_ms: i64,
 }
@@ -40,7 +39,6 @@ impl Noticing {
             markers: Vec::new(),
         };
         self.settings(settings, &mut notes);
-        self.guards(now, &mut notes);
         self.secrets(now, &mut notes);
         self.servers(now, &mut notes);
         self.lines(&now.budgets, &mut notes);
@@ -75,17 +73,6 @@ impl Noticing {
             );
         }
         self.drift = drift;
-    }
-
-    fn guards(&mut self, now: &Snapshot, notes: &mut Notes) {
-        if let Some(off) = now.guards.off.as_ref().filter(|_| !self.guards_off) {
-            let text = format!("all guards only watch: {}", off.reason);
-            notes.add(MarkerKind::Guard, "", text, &off.actor);
-        }
-        if self.guards_off && now.guards.off.is_none() {
-            notes.add(MarkerKind::Guard, "", "the guards act again".to_owned(), "");
-        }
-        self.guards_off = now.guards.off.is_some();
     }
 
     fn secrets(&mut self, now: &Snapshot, notes: &mut Notes) {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 
 /// A data plane that counts who asks.
 #[derive(Default)]
-struct Counting(AtomicU64);
+struct Counting(AtomicU64, std::sync::Mutex<Vec<Marker>>);
 
 impl Source for Counting {
     fn snapshot(&self, _detail: bool) -> Arc<Snapshot> {
@@ -17,6 +17,10 @@ impl Source for Counting {
             at: events::Time::from_micros(n * 1_000_000),
             ..Snapshot::default()
         })
+    }
+
+    fn take_actions(&self) -> Vec<Marker> {
+        std::mem::take(&mut self.1.lock().expect("whole"))
     }
 
     fn live(&self) -> Health {
@@ -154,6 +158,27 @@ fn the_thread_measures_and_ends() {
     }
     running.stop();
     assert!(measures.look(|r| r.markers.iter().any(|m| m.kind == MarkerKind::Started)));
+}
+
+#[test]
+fn what_a_person_did_is_marked_once_also_while_it_ends() {
+    let acted = |text: &str| Marker {
+        kind: MarkerKind::Action,
+        text: text.to_owned(),
+        ..released()
+    };
+    let source = Arc::new(Counting::default());
+    let (mut work, measures) = work(None, Vec::new());
+    work.source = Arc::clone(&source) as Arc<dyn Source>;
+    source.1.lock().expect("whole").push(acted("PAUSE"));
+    work.turn();
+    work.turn();
+    source.1.lock().expect("whole").push(acted("SHUTDOWN"));
+    let (stop, stopped) = channel::<()>();
+    drop(stop);
+    work.run(&stopped);
+    let told = |r: &Record| r.markers.iter().map(|m| m.text.clone()).collect::<Vec<_>>();
+    assert_eq!(measures.look(told), ["PAUSE", "SHUTDOWN"]);
 }
 
 #[test]

@@ -228,13 +228,18 @@ pub(super) fn histograms(e: &mut Encoder, views: &Views<'_>) {
     }
 }
 
+/// OpenTelemetry's name of a pool. It joins two names that may hold a slash:
+/// database and user keep the series apart.
+const POOL: &str = "db_client_connection_pool_name";
+
+fn name((database, user): (&str, &str)) -> String {
+    format!("{database}/{user}")
+}
+
 /// The same facts under OpenTelemetry's names for database client pools, for
 /// dashboards that already know them. What is not measured is left out.
 pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views<'_>) {
-    const POOL: &str = "db_client_connection_pool_name";
     const STATE: &str = "db_client_connection_state";
-    // The pool's name joins two names that may hold a slash: database and user keep the series apart.
-    let name = |(database, user): (&str, &str)| format!("{database}/{user}");
     const COUNT: &str = "db_client_connection_count";
     let pools = views.fit(COUNT, 2);
     let mut family = e.gauges(COUNT, Unit::None, "Server connections, by state.");
@@ -245,12 +250,24 @@ pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views
         family.add(&labels("idle"), row.sv_idle);
         family.add(&labels("used"), used);
     }
-    const GAUGES: [Figure; 2] = [
+    const GAUGES: [Figure; 4] = [
         (
             "db_client_connection_max",
             Unit::None,
             "Most server connections that the pool may hold.",
             |p| p.size.into(),
+        ),
+        (
+            "db_client_connection_idle_max",
+            Unit::None,
+            "Most server connections that may be open and idle: the pool's size.",
+            |p| p.size.into(),
+        ),
+        (
+            "db_client_connection_idle_min",
+            Unit::None,
+            "Server connections that are kept open even when idle.",
+            |p| p.idle_min.into(),
         ),
         (
             "db_client_connection_pending_requests",
@@ -273,8 +290,18 @@ pub(super) fn open_telemetry(e: &mut Encoder, snapshot: &Snapshot, views: &Views
         "Clients that waited for a connection beyond their deadline, in all pools.",
     )
     .add(&[], snapshot.refused(RefuseReason::WaitTimeout));
+    open_telemetry_times(e, views);
+}
+
+/// Their histograms.
+fn open_telemetry_times(e: &mut Encoder, views: &Views<'_>) {
     type Times = (&'static str, &'static str, fn(&PoolRow) -> &Histogram);
-    const TIMES: [Times; 2] = [
+    const TIMES: [Times; 3] = [
+        (
+            "db_client_connection_create_time_seconds",
+            "Time to open a server connection, with its login.",
+            |p| &p.create,
+        ),
         (
             "db_client_connection_wait_time_seconds",
             "Time to obtain a connection from the pool.",

@@ -31,6 +31,8 @@ fn snapshot() -> Snapshot {
         odd.wait.record(Duration::from_micros(us));
     }
     odd.hold.record(Duration::from_millis(3));
+    odd.create.record(Duration::from_millis(7));
+    odd.idle_min = 1;
     let shop = PoolRow {
         database: "shop".into(),
         user: "web".into(),

@@ -228,7 +228,10 @@ impl Alerts {
         alert.forecast = condition.forecast;
         alert.next = condition.next;
         if let Some(verdict) = facts.verdict {
-            alert.cause = cause(verdict, &alert.subject, now_ms).or(alert.cause.take());
+            let found = cause(verdict, &alert.subject, now_ms);
+            alert.cause = found
+                .filter(|(cause, _)| explains(alert.name, *cause))
+                .or(alert.cause.take());
         }
         let due = !quiet && now_ms - alert.since_ms >= condition.for_ms;
         if alert.state == AlertState::Pending && due {
@@ -339,6 +342,12 @@ fn key_of(name: AlertName, subject: &Subject) -> String {
         key.push_str(&part.replace('%', "%25").replace('/', "%2F"));
     }
     key.trim_end_matches('/').to_owned()
+}
+
+/// What the settings file says is no symptom: what else is wrong is not its cause.
+fn explains(name: AlertName, cause: Cause) -> bool {
+    let settings = [AlertName::SettingsDrift, AlertName::SettingsRolledBack];
+    !settings.contains(&name) || cause == Cause::SettingsChange
 }
 
 /// The first answer of a fresh diagnosis that is about this subject.

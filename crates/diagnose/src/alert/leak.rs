@@ -59,8 +59,8 @@ fn condition(pool: &PoolSample, worst: Option<&ApplicationSample>) -> Condition 
     }
     let mut condition = Condition::new(AlertName::Leak, subject, summary)
         .step(
-            "See who holds them and what was said last",
-            "plimsoll diagnose",
+            "See in the console who holds them, since when, and which statement came last",
+            "SHOW LEASES",
         )
         .step(
             "Follow the steps for this alert",

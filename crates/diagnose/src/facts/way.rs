@@ -96,6 +96,24 @@ fn steady(case: &Case) -> bool {
     least >= probe * 0.85 && least50 >= was50 + (probe - was) * 0.7
 }
 
+/// Nothing calm was recorded, and each trivial query and each statement takes the
+/// same long time: work differs from one to the next, a way does not.
+fn constant(case: &Case) -> Option<Fact> {
+    let (pool, inside) = (case.pool?, case.inside?);
+    if case.pool_usual.is_some() {
+        return None;
+    }
+    let (probe, least) = (inside.probe_us?, inside.probe_least_us?);
+    let (p50, least50) = (pool.service.p50_us()?, pool.service.least50_us()?);
+    let long = probe >= LONG_WAY_US && least >= probe * 0.95;
+    let same = least50 >= probe * 0.8 && p50 <= probe * 1.4 && least50 >= p50 * 0.8;
+    let figure = Figure::new("quickest_probe", least, Unit::Micros).of(&server(case));
+    (long && same).then(|| Fact::of(true, false, figure.against("probe", probe)))
+}
+
+/// Trivial queries that take so long are not answered in the same room.
+const LONG_WAY_US: f64 = 20_000.0;
+
 /// Some second was as quick as ever although the probe is slow: a way that is long
 /// is long for every statement, and what comes and goes is work.
 pub(crate) fn quick_seconds(case: &Case) -> Fact {
@@ -244,6 +262,9 @@ pub(crate) fn way_slow(case: &Case) -> Fact {
         // is long by more than what is short.
         return step;
     }
+    if let Some(constant) = constant(case).filter(|_| !queue) {
+        return constant;
+    }
     if probe.holds == Some(false) && clients.holds == Some(false) && !local_clients(case) {
         return probe;
     }
@@ -272,6 +293,14 @@ pub(crate) fn starved(case: &Case) -> Fact {
     let usual = case.view.usual.as_ref();
     let cores = host.cores.max(1.0);
     let seconds = case.view.now.seconds.max(1.0);
+    if case.view.mute_ms > 0 {
+        let mute = case.view.mute_ms as f64 * 1e3;
+        return Fact::of(
+            true,
+            false,
+            Figure::new("nothing_measured_for", mute, Unit::Micros),
+        );
+    }
     if let Some(ms) = host.throttled_ms
         && ms / seconds >= 100.0
     {
@@ -302,7 +331,10 @@ pub(crate) fn starved(case: &Case) -> Fact {
     let busy = host.busy.known().unwrap_or(1_000.0);
     let figure = Figure::new("own_processor_time", own / 10.0, Unit::Percent)
         .against("cores", cores * 100.0);
-    Fact::of(false, own <= 600.0 * cores && busy <= 850.0, figure)
+    let mut fact = Fact::of(false, own <= 600.0 * cores && busy <= 850.0, figure);
+    // Who has nothing to do uses little.
+    fact.clear &= super::fewer_done(case).holds != Some(true);
+    fact
 }
 
 /// All is slow, nothing more is asked, and the server is not what is busy.

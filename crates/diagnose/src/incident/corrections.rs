@@ -26,6 +26,8 @@ pub enum Proof {
     Alert(AlertName),
     /// A command that ends well.
     Command(String),
+    /// A rehearsal, in words: what is tried, and what must come of it.
+    Rehearsal(String),
 }
 
 /// A row of the table: what to do and how it is proven.
@@ -38,9 +40,19 @@ enum Said {
     Setting(&'static str, &'static str),
     Alert(AlertName),
     Command(&'static str),
+    Rehearsal(&'static str),
 }
 
-use Said::{Command, Rule, Setting};
+use Said::{Command, Rehearsal, Rule, Setting};
+
+/// The same load where it hurts nobody.
+const AT_THIS_LOAD: &str = "this load on a test system, with these settings, raises no alert";
+/// Nothing stays held.
+const NOTHING_HELD: &str =
+    "when the application's tests are over, `SHOW LEASES` names no lease of theirs";
+/// People, not machines.
+const ON_CALL: &str =
+    "the same fault on a test system: whoever is on call names the cause by `plimsoll diagnose`";
 
 /// Whatever the cause was.
 const ALWAYS: &[Row] = &[
@@ -50,7 +62,7 @@ const ALWAYS: &[Row] = &[
     ),
     (
         "Practise this outage once with whoever is on call.",
-        Command("plimsoll drill"),
+        Rehearsal(ON_CALL),
     ),
 ];
 
@@ -96,7 +108,7 @@ const LIMIT_TOO_SMALL: &[Row] = &[
     ),
     (
         "Rehearse peak load before each change of limits.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
@@ -116,7 +128,7 @@ const LIMIT_TOO_LARGE: &[Row] = &[
     ),
     (
         "Rehearse a surge, and find the size beyond which the server gets slower.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
@@ -135,14 +147,14 @@ const UPSTREAM_POOL_TOO_SMALL: &[Row] = &[
     ),
     (
         "Rehearse the application's peak before its release.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
 const UPSTREAM_LEAK: &[Row] = &[
     (
         "Release connections after every transaction, also after errors.",
-        Command("plimsoll leaks -- CMD"),
+        Rehearsal(NOTHING_HELD),
     ),
     (
         "Turn on the leak detection of the application's own pool.",
@@ -150,7 +162,7 @@ const UPSTREAM_LEAK: &[Row] = &[
     ),
     (
         "Run the application's tests under the leak test in CI.",
-        Command("plimsoll leaks -- CMD"),
+        Rehearsal(NOTHING_HELD),
     ),
     (
         "See to it that the alert about the application's pool reaches its team.",
@@ -161,11 +173,11 @@ const UPSTREAM_LEAK: &[Row] = &[
 const LEAK: &[Row] = &[
     (
         "Release connections after every transaction, also after errors, in the code that is named above.",
-        Command("plimsoll leaks -- CMD"),
+        Rehearsal(NOTHING_HELD),
     ),
     (
         "Run the application's tests under the leak test in CI.",
-        Command("plimsoll leaks -- CMD"),
+        Rehearsal(NOTHING_HELD),
     ),
     (
         "Let leaks be taken back while others wait.",
@@ -194,10 +206,7 @@ const GROWTH: &[Row] = &[
         "See to it that the forecast reaches the team while there is time.",
         Said::Alert(AlertName::PoolExhaustionForecast),
     ),
-    (
-        "Rehearse next quarter's traffic.",
-        Command("plimsoll rehearse"),
-    ),
+    ("Rehearse next quarter's traffic.", Rehearsal(AT_THIS_LOAD)),
 ];
 
 const SETTINGS_CHANGE: &[Row] = &[
@@ -234,7 +243,7 @@ const SLOW_STATEMENTS: &[Row] = &[
     ),
     (
         "Rehearse the statements with data as large as production's.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
@@ -245,7 +254,7 @@ const LOCKS: &[Row] = &[
     ),
     (
         "Let migrations give up early when they do not get a lock (lock_timeout).",
-        Command("plimsoll rehearse"),
+        Rehearsal("a migration on a test system that meets a held lock gives up by itself"),
     ),
     (
         "See to it that waits beyond the objective reach the team.",
@@ -264,7 +273,7 @@ const SERVER_SATURATED: &[Row] = &[
     ),
     (
         "Find by load tests where the server ends.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
@@ -290,7 +299,7 @@ const ABUSIVE_SOURCE: &[Row] = &[
     ),
     (
         "Rehearse a flood by one application beside normal traffic.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
@@ -305,7 +314,7 @@ const CONNECTION_STORM: &[Row] = &[
     ),
     (
         "Rehearse that all clients connect at once.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
@@ -318,10 +327,7 @@ const DATABASE_DOWN: &[Row] = &[
         "Bound every wait, so that clients get an answer while the server is away.",
         Rule("wait-unbounded"),
     ),
-    (
-        "Practise a failover with traffic.",
-        Command("plimsoll drill"),
-    ),
+    ("Practise a failover with traffic.", Rehearsal(ON_CALL)),
 ];
 
 const CREDENTIALS: &[Row] = &[
@@ -357,7 +363,7 @@ const POOLER_STARVED: &[Row] = &[
     ),
     (
         "Rehearse peak load on the machine that the pooler runs on.",
-        Command("plimsoll rehearse"),
+        Rehearsal(AT_THIS_LOAD),
     ),
 ];
 
@@ -383,6 +389,7 @@ pub(super) fn of(cause: Option<Cause>, id: &str) -> Vec<Correction> {
             Said::Setting(name, value) => Proof::Setting(name.to_owned(), value.to_owned()),
             Said::Alert(alert) => Proof::Alert(alert),
             Said::Command(command) => Proof::Command(command.replace(" ID", &format!(" {id}"))),
+            Said::Rehearsal(words) => Proof::Rehearsal(words.to_owned()),
         },
     };
     own.iter().chain(ALWAYS).map(said).collect()
@@ -408,8 +415,13 @@ mod tests {
                     Proof::Setting(name, _) => {
                         assert!(settings.contains(&format!("`{name}`")), "{name}");
                     }
-                    Proof::Command(command) => assert!(command.starts_with("plimsoll ")),
-                    Proof::Alert(_) => {}
+                    Proof::Command(command) => {
+                        let known = ["size", "plan", "diagnose", "bundle", "incident"];
+                        let word = command.strip_prefix("plimsoll ").expect("ours");
+                        let word = word.split(' ').next().unwrap_or_default();
+                        assert!(known.contains(&word), "{command}");
+                    }
+                    Proof::Alert(_) | Proof::Rehearsal(_) => {}
                 }
             }
         }

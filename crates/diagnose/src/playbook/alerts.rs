@@ -81,7 +81,10 @@ pub(super) const ALL: &[Chapter] = &[
                 "Mark releases, so that a slope can be laid to one",
                 "plimsoll mark release APP VERSION",
             ),
-            ("Test for leaks in CI", "plimsoll leaks -- CMD"),
+            (
+                "Let its tests in CI end without a held connection",
+                "{console} -c 'SHOW LEASES'",
+            ),
         ],
         during: &[
             LOOK,
@@ -196,8 +199,8 @@ pub(super) const ALL: &[Chapter] = &[
         about: "Clients of {application} hold connections of pool {pool} inside transactions and are silent, beyond what they ever were. They are named with application, release and last statement.",
         before: &[
             (
-                "Run the tests under the leak test in CI",
-                "plimsoll leaks -- CMD",
+                "Turn on the leak detection of its pool, in CI too: its tests fail on what stays held",
+                "plimsoll check FILE...",
             ),
             (
                 "Let leaks be taken back while others wait: guards.reclaim = \"enforce\"",
@@ -340,7 +343,7 @@ pub(super) const ALL: &[Chapter] = &[
                 "Bound every wait, so that clients get an answer",
                 "plimsoll check {settings}",
             ),
-            ("Practise a failover", "plimsoll drill"),
+            ("Practise a failover", ""),
         ],
         during: &[
             LOOK,

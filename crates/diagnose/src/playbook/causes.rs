@@ -38,7 +38,7 @@ pub(super) const ALL: &[Chapter] = &[
         title: "the limit is more than the server can work on",
         about: "So many connections work at once on {server} that it finishes less than with fewer. Fewer connections make everything faster, also for those who wait.",
         before: &[
-            ("Find the server's end by a load test", "plimsoll rehearse"),
+            ("Find the server's end by a load test", ""),
             ("Leave nothing without a limit", "plimsoll check FILE..."),
         ],
         during: &[
@@ -100,7 +100,10 @@ pub(super) const ALL: &[Chapter] = &[
         label: "upstream_leak",
         title: "the application leaks connections of its own pool",
         about: "{application} has its usual number of connections, and all are silent: they were taken from its own pool and not given back. Plimsoll lends nothing to them, and cannot take anything back.",
-        before: &[("Run its tests under the leak test", "plimsoll leaks -- CMD")],
+        before: &[(
+            "Turn on its pool's leak detection, also in its tests",
+            "plimsoll check FILE...",
+        )],
         during: &[
             ("Call its team, with the figures", "plimsoll diagnose"),
             (
@@ -126,8 +129,8 @@ pub(super) const ALL: &[Chapter] = &[
         about: "Clients hold connections of pool {pool} inside transactions and are silent. Others wait for these connections.",
         before: &[
             (
-                "Run the tests under the leak test in CI",
-                "plimsoll leaks -- CMD",
+                "Turn on the leak detection of its pool, in CI too: its tests fail on what stays held",
+                "plimsoll check FILE...",
             ),
             (
                 "Bound silent transactions: timeouts.idle_transaction",
@@ -156,8 +159,8 @@ pub(super) const ALL: &[Chapter] = &[
             ("Nobody waits", "{console} -c 'SHOW POOLS'"),
         ],
         after: &[(
-            "Mend the code at that statement; prove it",
-            "plimsoll leaks -- CMD",
+            "Mend the code at that statement; prove it: its tests end without a held connection",
+            "{console} -c 'SHOW LEASES'",
         )],
         never: &[RESTART_DATABASE, CLEAR_CACHES, RAISE_BLINDLY, KILL_ALL],
         see: &["PlimsollLeak"],
@@ -167,7 +170,7 @@ pub(super) const ALL: &[Chapter] = &[
         title: "traffic has outgrown the limit",
         about: "More requests come to pool {pool} than its {size} connections can serve. Nothing is broken: there is more to do.",
         before: &[
-            ("Rehearse the traffic that will come", "plimsoll rehearse"),
+            ("Rehearse the traffic that will come", ""),
             ("Let the size follow demand: pool.size = \"auto\"", ""),
         ],
         during: &[

@@ -12,8 +12,7 @@ for them. The alerts' `runbook_url` leads here. How to use it at night: the
 This page is made from the same texts: `PLIMSOLL_BLESS=1 cargo test -p plimsoll-diagnose playbook`
 writes it anew.
 
-In every outage, the first command is the same: `plimsoll diagnose`. (`plimsoll leaks`, `rehearse` and `drill`, which
-some steps name, come with a later version.)
+In every outage, the first command is the same: `plimsoll diagnose`.
 
 ## From a symptom to a chapter
 

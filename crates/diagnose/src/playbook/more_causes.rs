@@ -16,10 +16,7 @@ pub(super) const ALL: &[Chapter] = &[
                 "Bound single statements: ALTER ROLE app SET statement_timeout = '30s'",
                 "",
             ),
-            (
-                "Rehearse with data as large as production's",
-                "plimsoll rehearse",
-            ),
+            ("Rehearse with data as large as production's", ""),
         ],
         during: &[
             (
@@ -37,10 +34,7 @@ pub(super) const ALL: &[Chapter] = &[
             ),
         ],
         verify: &[("Times are as usual", "{console} -c 'SHOW STATS'")],
-        after: &[(
-            "Mend the statement or its index, and rehearse it",
-            "plimsoll rehearse",
-        )],
+        after: &[("Mend the statement or its index, and rehearse it", "")],
         never: &[RAISE_BLINDLY, RESTART_DATABASE, CLEAR_CACHES],
         see: &["locks", "server_saturated"],
     },
@@ -85,7 +79,7 @@ pub(super) const ALL: &[Chapter] = &[
         title: "the server is out of CPU or IO",
         about: "{server} has no processor time or disk throughput left. All statements get slower at once.",
         before: &[
-            ("Find the server's end by a load test", "plimsoll rehearse"),
+            ("Find the server's end by a load test", ""),
             ("State its cores: server.cores", ""),
         ],
         during: &[
@@ -150,10 +144,7 @@ pub(super) const ALL: &[Chapter] = &[
             ),
         ],
         verify: &[("Its share is as usual", "plimsoll diagnose")],
-        after: &[(
-            "Rehearse a flood beside normal traffic",
-            "plimsoll rehearse",
-        )],
+        after: &[("Rehearse a flood beside normal traffic", "")],
         never: &[RAISE_BLINDLY, RESTART_DATABASE],
         see: &["connection_storm", "growth"],
     },
@@ -193,7 +184,7 @@ pub(super) const ALL: &[Chapter] = &[
                 "Bound every wait, so that clients get an answer",
                 "plimsoll check {settings}",
             ),
-            ("Practise a failover", "plimsoll drill"),
+            ("Practise a failover", ""),
         ],
         during: &[
             (
@@ -262,7 +253,7 @@ pub(super) const ALL: &[Chapter] = &[
         label: "pooler_starved",
         title: "the pooler itself lacks CPU",
         about: "Plimsoll gets too little processor time on its machine, or its cgroup holds it back: everything that passes through it is late, while the server is well.",
-        before: &[("Rehearse peak load on this machine", "plimsoll rehearse")],
+        before: &[("Rehearse peak load on this machine", "")],
         during: &[
             (
                 "See its own load and for how long it was held back",

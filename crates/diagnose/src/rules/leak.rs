@@ -67,8 +67,8 @@ fn tell(case: &Case) -> Tale {
         change: case.change(words::RELEASES, &name).cloned(),
         next: vec![
             step(
-                "See who holds them and what they did last.",
-                "plimsoll diagnose",
+                "See in the console who holds them: the statement that came last leads to the code.",
+                "SHOW LEASES",
             ),
             step(
                 "Take back the release of the application, or restart its processes one by one.",

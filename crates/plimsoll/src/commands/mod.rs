@@ -1,6 +1,7 @@
 //! One module for each command. Each has `pub fn run(args)`, which returns the
 //! exit code, or an error for `main` to print.
 
+mod alerts;
 mod check;
 mod completions;
 mod demo;
@@ -39,6 +40,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
         Command::Diagnose(args) => diagnosis::diagnose(&args),
+        Command::Alerts(args) => alerts::run(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),
         Command::Notify(args) => notify::run(&args),

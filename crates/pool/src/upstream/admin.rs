@@ -295,6 +295,16 @@ impl Upstream {
         Some(&self.pool(pool)?.hold)
     }
 
+    /// Times from the decision to open a connection until it was ready.
+    pub fn creates(&self, pool: PoolId) -> Option<&Histogram> {
+        Some(&self.pool(pool)?.create)
+    }
+
+    /// Connections that the pool keeps open even when idle.
+    pub fn idle_min(&self, pool: PoolId) -> u32 {
+        self.pool(pool).map_or(0, |pool| pool.min())
+    }
+
     /// What the server said when a connection could last not be opened; `None`
     /// when the last attempt succeeded.
     pub fn failure(&self, pool: PoolId) -> Option<Arc<str>> {

@@ -82,6 +82,7 @@ impl Worker {
         self.common.console(ConsoleJob {
             client,
             admin: self.hub.console_is_admin(client),
+            user: self.hub.console_user(client),
             actor: self.hub.console_actor(client),
             text,
         });

@@ -302,6 +302,7 @@ fn proof(task: &Correction) -> String {
             code(alert.label())
         ),
         Proof::Command(command) => format!("{} {}.", code(command), shows(command)),
+        Proof::Rehearsal(words) => format!("a rehearsal: {}.", prose(words)),
     }
 }
 
@@ -310,10 +311,7 @@ fn shows(command: &str) -> &'static str {
     let word = command.split(' ').nth(1).unwrap_or_default();
     match word {
         "size" => "says the size that the settings have",
-        "rehearse" => "passes at this load",
-        "leaks" => "ends with 0: no connection stays held",
         "plan" => "shows the change and its prediction before each apply",
-        "drill" => "ends with the cause named",
         "bundle" => "wrote the file that they got",
         "incident" => "has nothing left to be written",
         "diagnose" => "names this cause no more",

@@ -1,0 +1,1 @@
+//! What charts say of gaps and edges.

@@ -273,6 +273,7 @@ mod tests {
         let actor = |local| Actor {
             role: ApiRole::Admin,
             name: "admin@127.0.0.1".to_owned(),
+            anonymous: false,
             local,
         };
         assert_eq!(

@@ -80,8 +80,15 @@ fn page<T>(mut all: Vec<T>, span: Span, order: impl Fn(&T, &T) -> Ordering) -> V
 /// in lower case where it is ASCII.
 fn holds(text: &str, needle: &str) -> bool {
     let (text, needle) = (text.as_bytes(), needle.as_bytes());
-    needle.is_empty()
-        || text
-            .windows(needle.len())
-            .any(|part| part.eq_ignore_ascii_case(needle))
+    let Some(first) = needle.first() else {
+        return true;
+    };
+    let other = first.to_ascii_uppercase();
+    let last = (text.len() + 1).saturating_sub(needle.len());
+    let starts = text.iter().take(last).enumerate();
+    let mut starts = starts.filter(|(_, b)| *b == first || **b == other);
+    starts.any(|(at, _)| {
+        let part = text.get(at..at + needle.len());
+        part.is_some_and(|part| part.eq_ignore_ascii_case(needle))
+    })
 }

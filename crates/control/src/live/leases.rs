@@ -4,7 +4,6 @@ use super::{LeaseLine, LeaseTable, STATEMENT_CHARS, Second, Span, holds, name, p
 use diagnose::safe;
 use events::snapshot::Address;
 use events::{LeaseRow, LeaseStatement, Time};
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Tells the last statements of the leases of these clients.
@@ -24,21 +23,56 @@ pub(crate) fn lease_table(
     statements: Statements<'_>,
 ) -> LeaseTable {
     let filter = ask.filter.to_ascii_lowercase();
-    let rows = second.now.leases.iter().enumerate();
-    let found: Vec<(usize, &LeaseRow)> = rows.filter(|(_, row)| fits(row, &filter)).collect();
-    let total = u32::try_from(found.len()).unwrap_or(u32::MAX);
-    // They stand with the oldest first: what is alike stays so.
-    let shown = page(found, ask.span, |a, b| {
-        order(ask.sort, a.1, b.1).then_with(|| a.0.cmp(&b.0))
-    });
+    let all = &second.now.leases;
+    let fits: Vec<usize> = match filter.is_empty() {
+        true => (0..all.len()).collect(),
+        false => {
+            let rows = all.iter().enumerate();
+            let fits = rows.filter(|(_, row)| fits(row, &filter));
+            fits.map(|(at, _)| at).collect()
+        }
+    };
+    let total = u32::try_from(fits.len()).unwrap_or(u32::MAX);
+    let shown = in_order(all, fits, ask);
+    let rows = shown.into_iter().filter_map(|at| all.get(at));
     LeaseTable {
         at_ms: second.at_ms,
         total,
-        rows: lines(
-            second.now.at,
-            shown.into_iter().map(|(_, row)| row),
-            statements,
-        ),
+        rows: lines(second.now.at, rows, statements),
+    }
+}
+
+/// The places of a page's rows. They stand with the oldest first: what is alike
+/// stays so.
+fn in_order(all: &[LeaseRow], places: Vec<usize>, ask: &LeaseAsk<'_>) -> Vec<usize> {
+    let row = |at: usize| all.get(at);
+    match ask.sort {
+        // Who is not silent comes last.
+        "silent" => {
+            let since = |at: usize| row(at).and_then(|row| row.silent_since);
+            let keyed = places.into_iter().map(|at| (since(at), at));
+            let keyed = keyed.map(|(since, at)| (since.is_none(), since, at));
+            let shown = page(keyed.collect(), ask.span, Ord::cmp);
+            shown.into_iter().map(|(.., at)| at).collect()
+        }
+        "application" | "database" | "state" => {
+            let names = |at: usize| row(at).map(|row| names(ask.sort, row));
+            let order = |a: &usize, b: &usize| names(*a).cmp(&names(*b)).then_with(|| a.cmp(b));
+            page(places, ask.span, order)
+        }
+        _ => {
+            let shown = places.into_iter().skip(ask.span.from);
+            shown.take(ask.span.most).collect()
+        }
+    }
+}
+
+/// What the orders by name go by.
+fn names<'a>(sort: &str, row: &'a LeaseRow) -> (&'a str, &'a str) {
+    match sort {
+        "application" => (&row.application, &row.release),
+        "database" => (&row.database, &row.user),
+        _ => (row.state.label(), ""),
     }
 }
 
@@ -127,22 +161,7 @@ fn fits(row: &LeaseRow, filter: &str) -> bool {
         &row.tags,
         row.state.label(),
     ];
-    filter.is_empty()
-        || texts.iter().any(|text| holds(text, filter))
+    texts.iter().any(|text| holds(text, filter))
         || holds(&address(&row.addr), filter)
         || format!("{:x}", row.client) == filter.trim_start_matches("0x")
-}
-
-fn order(sort: &str, a: &LeaseRow, b: &LeaseRow) -> Ordering {
-    match sort {
-        // Who is not silent comes last.
-        "silent" => {
-            let key = |row: &LeaseRow| (row.silent_since.is_none(), row.silent_since);
-            key(a).cmp(&key(b))
-        }
-        "application" => (&a.application, &a.release).cmp(&(&b.application, &b.release)),
-        "database" => (&a.database, &a.user).cmp(&(&b.database, &b.user)),
-        "state" => a.state.label().cmp(b.state.label()),
-        _ => a.since.cmp(&b.since),
-    }
 }

@@ -33,7 +33,7 @@ pub(crate) fn past(sample: &Sample, around: Around) -> Live {
     let pools = sample.pools.iter().filter(|p| named(&p.database));
     let mut pools: Vec<PoolLine> = pools.map(|p| pool(p, span_s)).collect();
     let pools_total = u32::try_from(pools.len()).unwrap_or(u32::MAX);
-    pools.sort_by(trouble);
+    pools.sort_by_key(|p| Reverse(trouble(p, &p.standing)));
     pools.truncate(POOLS_MAX);
     let mut rows: Vec<&ApplicationSample> = sample.applications.iter().collect();
     rows.sort_by_key(|a| Reverse((a.waiting.most, a.used.most, a.silent.most)));

@@ -4,17 +4,27 @@ use super::{PoolLine, PoolTable, Second, Span, Totals, holds, name, page};
 use diagnose::alert::Alert;
 use events::Histogram;
 use events::snapshot::{PoolRow, Snapshot};
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 
 /// A wait that ends sooner is how a busy pool works, and no trouble.
 const WAIT_US: u64 = 50_000;
 
-/// All pools of a second; names are filled in for those that are shown.
+/// All pools of a second; texts are filled in for those that are shown.
 pub(super) struct Pools<'a> {
     rows: &'a [PoolRow],
-    pub lines: Vec<(usize, PoolLine)>,
+    lines: Vec<Line>,
     pub totals: Totals,
 }
+
+/// A pool's figures, and what tables are ordered by.
+struct Line {
+    figures: PoolLine,
+    standing: &'static str,
+    trouble: Trouble,
+}
+
+/// How much it needs a person: the more, the greater.
+type Trouble = (u8, u64, u32, u64);
 
 impl<'a> Pools<'a> {
     /// `alerts` may say when a pool will be full.
@@ -37,8 +47,12 @@ impl<'a> Pools<'a> {
                 let mut told = told.filter(|(d, u, _)| (*d, *u) == (&*row.database, &*row.user));
                 let told = told.next().map(|(.., left_s)| left_s.max(0.0) as u64);
                 line.full_in_s = told.or_else(|| second.full_in_s.get(&at).copied());
-                line.standing = standing(&line).to_owned();
-                (at, line)
+                let standing = standing(&line);
+                Line {
+                    trouble: trouble(&line, standing),
+                    figures: line,
+                    standing,
+                }
             })
             .collect();
         Pools {
@@ -48,17 +62,39 @@ impl<'a> Pools<'a> {
         }
     }
 
-    /// So many in this order, with their names.
-    pub fn take(self, sort: &str, span: Span) -> Vec<PoolLine> {
-        let Pools { rows, lines, .. } = self;
-        let shown = page(lines, span, |a, b| order(rows, sort, a, b));
-        shown
-            .into_iter()
-            .map(|(at, line)| match rows.get(at) {
-                Some(row) => named(line, row),
-                None => line,
-            })
-            .collect()
+    /// So many in this order, with their texts.
+    pub fn take(&self, sort: &str, span: Span) -> Vec<PoolLine> {
+        self.of_these((0..self.lines.len()).collect(), sort, span)
+    }
+
+    /// The same of some; places are moved, not the lines.
+    fn of_these(&self, places: Vec<usize>, sort: &str, span: Span) -> Vec<PoolLine> {
+        let shown = page(places, span, |a, b| self.order(sort, *a, *b));
+        let both = |at: usize| self.lines.get(at).zip(self.rows.get(at));
+        let shown = shown.into_iter().filter_map(both);
+        shown.map(|(line, row)| told(line, row)).collect()
+    }
+
+    fn order(&self, sort: &str, a: usize, b: usize) -> Ordering {
+        let (Some(x), Some(y)) = (self.lines.get(a), self.lines.get(b)) else {
+            return a.cmp(&b);
+        };
+        let most = |f: fn(&PoolLine) -> f64| f(&y.figures).total_cmp(&f(&x.figures));
+        let found = match sort {
+            "name" => Ordering::Equal,
+            "used" => most(|l| f64::from(l.used)),
+            "waiting" => {
+                most(|l| f64::from(l.waiting)).then_with(|| most(|l| l.oldest_wait_us as f64))
+            }
+            "wait" => most(|l| l.wait_us.unwrap_or(-1.0)),
+            "service" => most(|l| l.service_us.unwrap_or(-1.0)),
+            "rate" => most(|l| l.transactions_per_s),
+            _ => y.trouble.cmp(&x.trouble),
+        };
+        let names = |at: usize| self.rows.get(at).map(|r| (&r.database, &r.user));
+        found
+            .then_with(|| names(a).cmp(&names(b)))
+            .then_with(|| a.cmp(&b))
     }
 }
 
@@ -70,20 +106,18 @@ pub(crate) fn pool_table(
     filter: &str,
     span: Span,
 ) -> PoolTable {
-    let mut pools = Pools::of(second, alerts);
+    let pools = Pools::of(second, alerts);
     let filter = filter.to_ascii_lowercase();
-    let rows = pools.rows;
-    pools.lines.retain(|(at, line)| {
-        let row = rows.get(*at);
-        row.is_some_and(|row| {
-            let texts = [&row.database, &row.user, &row.upstream, &line.standing];
-            texts.iter().any(|text| holds(text, &filter))
-        })
+    let both = pools.rows.iter().zip(&pools.lines).enumerate();
+    let fits = both.filter(|(_, (row, line))| {
+        let texts = [&*row.database, &*row.user, &*row.upstream, line.standing];
+        texts.iter().any(|text| holds(text, &filter))
     });
+    let fits: Vec<usize> = fits.map(|(at, _)| at).collect();
     PoolTable {
         at_ms: second.at_ms,
-        total: u32::try_from(pools.lines.len()).unwrap_or(u32::MAX),
-        rows: pools.take(sort, span),
+        total: u32::try_from(fits.len()).unwrap_or(u32::MAX),
+        rows: pools.of_these(fits, sort, span),
     }
 }
 
@@ -125,12 +159,16 @@ fn line(before: Option<&PoolRow>, now: &PoolRow, span_s: f64) -> PoolLine {
     }
 }
 
-fn named(mut line: PoolLine, row: &PoolRow) -> PoolLine {
-    line.database = name(&row.database);
-    line.user = name(&row.user);
-    line.server = name(&row.upstream);
-    row.mode.clone_into(&mut line.mode);
-    line
+/// The line with its texts.
+fn told(line: &Line, row: &PoolRow) -> PoolLine {
+    PoolLine {
+        database: name(&row.database),
+        user: name(&row.user),
+        server: name(&row.upstream),
+        mode: row.mode.to_owned(),
+        standing: line.standing.to_owned(),
+        ..line.figures.clone()
+    }
 }
 
 /// The mean of what was counted between; `None`: nothing was, or it is not known.
@@ -159,9 +197,10 @@ pub(super) fn standing(line: &PoolLine) -> &'static str {
     }
 }
 
-/// How much it needs a person; a pause is somebody's wish unless clients wait.
-pub(super) fn rank(line: &PoolLine) -> u8 {
-    match &*line.standing {
+/// Those in trouble first, then the busiest. A pause is somebody's wish unless
+/// clients wait.
+pub(super) fn trouble(line: &PoolLine, standing: &str) -> Trouble {
+    let rank = match standing {
         "full" => 5,
         "waiting" => 4,
         "paused" if line.waiting > 0 => 4,
@@ -169,33 +208,9 @@ pub(super) fn rank(line: &PoolLine) -> u8 {
         "filling" => 2,
         "paused" => 1,
         _ => 0,
-    }
-}
-
-/// Those in trouble first, then the busiest.
-pub(super) fn trouble(a: &PoolLine, b: &PoolLine) -> Ordering {
-    let key = |l: &PoolLine| {
-        let waits = if rank(l) > 0 { l.oldest_wait_us } else { 0 };
-        Reverse((rank(l), waits, l.used, l.arrivals_per_s as u64))
     };
-    key(a).cmp(&key(b))
-}
-
-fn order(rows: &[PoolRow], sort: &str, a: &(usize, PoolLine), b: &(usize, PoolLine)) -> Ordering {
-    let names = |at: usize| rows.get(at).map(|r| (&r.database, &r.user));
-    let most = |f: fn(&PoolLine) -> f64| f(&b.1).total_cmp(&f(&a.1));
-    let found = match sort {
-        "name" => Ordering::Equal,
-        "used" => most(|l| f64::from(l.used)),
-        "waiting" => most(|l| f64::from(l.waiting)).then_with(|| most(|l| l.oldest_wait_us as f64)),
-        "wait" => most(|l| l.wait_us.unwrap_or(-1.0)),
-        "service" => most(|l| l.service_us.unwrap_or(-1.0)),
-        "rate" => most(|l| l.transactions_per_s),
-        _ => trouble(&a.1, &b.1),
-    };
-    found
-        .then_with(|| names(a.0).cmp(&names(b.0)))
-        .then_with(|| a.0.cmp(&b.0))
+    let waits = if rank > 0 { line.oldest_wait_us } else { 0 };
+    (rank, waits, line.used, line.arrivals_per_s as u64)
 }
 
 /// All pools together.

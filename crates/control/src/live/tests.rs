@@ -3,7 +3,7 @@
 use super::feed::Trends;
 use super::leases::LeaseAsk;
 use super::now::Around;
-use super::pools::{rank, standing};
+use super::pools::{standing, trouble};
 use super::*;
 use diagnose::Verdict;
 use diagnose::alert::{Alert, AlertName, AlertState, Forecast, Severity};
@@ -197,12 +197,8 @@ fn why_a_pool_stands_where_it_does() {
     for (line, said) in table {
         assert_eq!(standing(&line), said, "{line:?}");
     }
-    let ranks = ["full", "waiting", "leaking", "filling", "well"].map(|word| {
-        rank(&PoolLine {
-            standing: word.into(),
-            ..PoolLine::default()
-        })
-    });
+    let ranks = ["full", "waiting", "leaking", "filling", "well"]
+        .map(|word| trouble(&PoolLine::default(), word).0);
     assert!(ranks.is_sorted_by(|a, b| a > b), "{ranks:?}");
 }
 

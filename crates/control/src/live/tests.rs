@@ -505,10 +505,9 @@ fn a_second_costs_little() {
         let bytes: usize = (0..TURNS).map(|_| work()).sum();
         let each = begun.elapsed() / TURNS;
         println!("{what}: {each:?}, {} bytes", bytes / TURNS as usize);
-        assert!(
-            each < Duration::from_millis(10),
-            "{what}: over 1 % of a core"
-        );
+        // One part in a hundred of a core; without optimisation it says little.
+        let most = Duration::from_millis(if cfg!(debug_assertions) { 100 } else { 10 });
+        assert!(each < most, "{what}: over 1 % of a core");
     };
     let json = |value: &dyn Fn() -> Vec<u8>| value().len();
     time("live", &|| {

@@ -278,7 +278,7 @@ export class Chart {
     };
     for (const marker of seen) {
       const x = this.x(marker.at_ms);
-      parts.push(svg("path", { d: `M${x.toFixed(1)} 15V${this.height - BOTTOM}`, class: "mark" }));
+      parts.push(svg("path", { d: `M${x.toFixed(1)} 15V${this.height - BOTTOM}`, class: "event" }));
       if (group && x - group.x > 16) flush();
       group ||= { x, all: [] };
       group.all.push(marker);
@@ -338,4 +338,4 @@ export function together(charts) {
   return charts;
 }
 
-export const timeAxis = (us) => span(us);
+export const timeAxis = (us) => span(us).replace(".0", "");

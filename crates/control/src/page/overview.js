@@ -38,22 +38,24 @@ export const times = (onpin, small) => new Chart({
   ],
 });
 
-/** Where a request's time goes, by the figures alone. */
-export function whereTimeGoes(line) {
-  if (line?.silent && line.silent * 2 >= line.used) return `${count(line.silent)} of ${count(line.used)} connections are held by clients that are silent inside a transaction: the time goes to the clients.`;
-  const wait = line?.wait_us;
-  const service = line?.service_us;
-  if (wait == null && service == null) return "Nobody asked for a connection just now.";
-  const w = wait || 0;
-  const s = service || 0;
-  const hold = line.hold_us || 0;
-  const times = (a, b) => (b > 0 ? `${count(Math.max(1, a / b))} times` : "far");
-  if (w > 2 * s && w > 1000) {
-    const client = hold > 10 * s && hold > 1e6 ? ` Clients keep a connection for ${span(hold)}; the server works for ${span(s)} of it: the time goes to the clients.` : " The time goes to the pool.";
-    return `Waiting for a connection takes ${times(w, s)} as long as the server's work.${client}`;
+/** The median of what was measured in the first third: what it is compared with. */
+export function usual(values) {
+  const early = (values || []).slice(0, Math.ceil((values || []).length / 3)).filter((v) => typeof v === "number");
+  return early.sort((a, b) => a - b)[Math.floor(early.length / 2)];
+}
+
+/** Where a request's time goes, by the figures alone. `before`: the usual service time. */
+export function whereTimeGoes(line, before) {
+  if (line?.silent && line.silent * 2 >= line.used) return `The clients: ${count(line.silent)} of ${count(line.used)} connections are held in silence.`;
+  const [wait, service, hold] = [line?.wait_us || 0, line?.service_us || 0, line?.hold_us || 0];
+  if (line?.wait_us == null && line?.service_us == null) return "Nobody asks for a connection.";
+  if (before && service > 3 * before && service > 2000) return `The server: its work takes ${span(service)}, ${count(service / before)} times as long as before.`;
+  if (wait > 2 * service && wait > 1000) {
+    if (hold > 10 * service && hold > 1e6) return `The clients: they keep a connection for ${span(hold)}, of which the server works ${span(service)}.`;
+    return `The pool: waiting takes ${service > 0 ? `${count(Math.max(2, wait / service))} times` : "far"} longer than the server's work.`;
   }
-  if (s > 2 * w && s > 50_000) return `The server's work takes ${times(s, w)} as long as waiting: the time goes to the server.`;
-  return `Hardly anyone waits: ${span(w)} for a connection, ${span(s)} at the server.`;
+  if (service > 2 * wait && service > 50_000) return `The server: its work takes ${span(service)}, waiting ${span(wait)}.`;
+  return `Neither: ${span(wait)} of waiting, ${span(service)} at the server.`;
 }
 
 function tile(label, title) {
@@ -83,15 +85,15 @@ const APPLICATIONS = [
 ];
 
 const LEASES = [
-  { id: "app", label: "Oldest leases", head: true, fill: (td, l) => linkCell(td, keep("leases", "", { filter: l.client, at: "" }), `${l.application || l.user}${l.release ? ` ${l.release}` : ""}`) },
+  { id: "app", label: "Oldest leases", head: true, fill: (td, l) => linkCell(td, keep("leases", "", { filter: l.client, at: "" }), `${l.suspicion ? "⚑ " : ""}${l.application || l.user}${l.release ? ` ${l.release}` : ""}`) },
   { id: "route", label: "Route", fill: (td, l) => nameCell(td, l.route) },
   { id: "t", label: "Held", cls: "r", text: (l) => span(l.held_us) },
   { id: "t", label: "Silent", cls: "r", text: (l) => (l.silent_us == null ? NONE : span(l.silent_us)), hint: "Silent inside a transaction" },
   { id: "stmt", label: "Last statement", fill: (td, l) => {
     let code = td.firstElementChild;
     if (!code) td.append((code = h("code")));
-    put(code, `${l.suspicion ? `⚑ ${l.suspicion} ${l.sure} %: ` : ""}${l.statement || l.state}`);
-    attr(td, "title", clean(l.statement, 400));
+    put(code, l.statement || l.state);
+    attr(td, "title", clean(`${l.suspicion ? `⚑ suspected: ${l.suspicion}, ${l.sure} % sure. ` : ""}${l.statement}`, 400));
   } },
 ];
 
@@ -138,6 +140,7 @@ export function view(ctx) {
   let route = ctx.route();
   let live = null;
   let picked = "";
+  let before;
 
   /** The pool of the charts: the one asked for, else the one in trouble, else all. */
   function pick() {
@@ -170,6 +173,7 @@ export function view(ctx) {
     const asked = picked;
     const data = await get(query("/v1/chart", { pool: asked, from_ms: Math.floor(looked.from), until_ms: Math.floor(looked.until), points: 300 }), signal);
     if (asked !== picked) return;
+    before = usual(data.service_us);
     for (const chart of charts) chart.show(data, looked.from, looked.until, looked.pin);
   }
   const fetcher = ctx.every(() => Math.max(1000, (spanOf(route, 1e12).until - spanOf(route, 1e12).from) / 300), curves);
@@ -182,19 +186,19 @@ export function view(ctx) {
     tiles.waiting.set(count(t.waiting), t.waiting > 0);
     tiles.oldest.set(t.waiting ? span(t.oldest_wait_us) : NONE, t.oldest_wait_us > 1e6);
     tiles.refused.set(`${rate(t.refused_per_s)}/s`, t.refused_per_s > 0);
-    tiles.used.set(`${count(t.used)} lent, ${count(t.idle)} idle`);
+    tiles.used.set(`${count(t.used)} · ${count(t.idle)} idle`);
     tiles.clients.set(t.clients_limit ? `${count(t.clients)} of ${count(t.clients_limit)}` : count(t.clients), t.clients_limit && t.clients >= t.clients_limit);
     tiles.transactions.set(`${rate(t.transactions_per_s)}/s`);
     tiles.wait.set(span(t.wait_us ?? undefined));
     tiles.service.set(span(t.service_us ?? undefined));
     const extra = spare();
-    pools.show((live.pools || []).slice(0, 12 + extra));
+    pools.show((live.pools || []).slice(0, 11 + extra));
     noPools.hidden = Boolean(live.pools?.length);
     applications.show((live.applications || []).slice(0, 4));
     leases.show((live.leases || []).slice(0, 6 + extra));
     leases.el.hidden = Boolean(live.past);
     pastNote.hidden = !live.past;
-    changes.show(live.markers, live.at_ms, 8 + Math.floor(extra / 2));
+    changes.show(live.markers, live.at_ms, 6 + Math.floor(extra / 2));
     put(poolsMore, `all ${count(live.pools_total)}`);
     attr(poolsMore, "href", keep("pools"));
     put(leasesMore, live.past ? "" : `all ${count(live.leases_total)}`);
@@ -205,7 +209,7 @@ export function view(ctx) {
       fetcher.now();
     }
     offer();
-    put(judged, `${picked ? clean(picked, 60) : "All pools"}: ${whereTimeGoes(line || t)}`);
+    put(judged, `${picked ? clean(picked, 40) : "All pools"} — where the time goes. ${whereTimeGoes(line || t, before)}`);
   }
 
   return {

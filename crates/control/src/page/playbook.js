@@ -7,13 +7,22 @@ import { causeTitle } from "./verdict.js";
 
 const LINES_MAX = 2000;
 
-/** `code` and **strong** within a line; all else is text. */
+/** `code`, **strong** and links to chapters within a line; all else is text. */
 function inline(text) {
-  return clean(text).split(/(`[^`]+`|\*\*[^*]+\*\*)/).filter(Boolean).map((part) => {
+  return clean(text).split(/(`[^`]+`|\*\*[^*]+\*\*|\[[^\]]+\]\([^)]*\))/).filter(Boolean).map((part) => {
     if (/^`.+`$/.test(part)) return h("code", {}, part.slice(1, -1));
     if (/^\*\*.+\*\*$/.test(part)) return h("b", {}, part.slice(2, -2));
-    return part.replace(/\[([^\]]+)\]\([^)]*\)/g, "$1");
+    const link = /^\[([^\]]+)\]\((.*)\)$/.exec(part);
+    // Links lead to other chapters or nowhere: never off this page.
+    if (link) return /^#\w+$/.test(link[2]) ? h("a", { href: keep("playbook", link[1]) }, link[1]) : link[1];
+    return part;
   });
+}
+
+/** A step that ends in a command: the command can be copied. */
+function stepItem(text) {
+  const found = /^(.*?):? `([^`]+)`\.?$/.exec(text);
+  return found ? h("li", {}, h("span", {}, inline(`${found[1]}:`)), command(found[2])) : h("li", {}, h("span", {}, inline(text)));
 }
 
 /** The few forms of Markdown that the chapters use: heads, lists, commands, text. */
@@ -29,8 +38,8 @@ export function markdown(text) {
       } else code = [];
       items = null;
     } else if (code) code.push(line.trim());
-    else if (/^#{1,6} /.test(line)) {
-      out.push(h("h2", {}, inline(line.replace(/^#+ /, ""))));
+    else if (/^#{1,6} |^\*\*[^*]+\*\*$/.test(line)) {
+      out.push(h("h2", {}, clean(line).replace(/^#+ |\*\*/g, "")));
       items = null;
     } else if (/^( {4}|\t)\S/.test(line)) {
       const shown = command(line.trim());
@@ -38,7 +47,7 @@ export function markdown(text) {
     } else if (/^\s*([-*]|\d+\.) /.test(line)) {
       const tag = /^\s*\d/.test(line) ? "ol" : "ul";
       if (items?.tagName.toLowerCase() !== tag) out.push((items = h(tag, { class: "steps" })));
-      items.append(h("li", {}, inline(line.replace(/^\s*([-*]|\d+\.) /, ""))));
+      items.append(stepItem(line.replace(/^\s*([-*]|\d+\.) /, "")));
     } else if (line.trim()) {
       if (/^\s{2,}\S/.test(line) && items) items.lastElementChild.append(" ", ...inline(line.trim()).map((p) => p));
       else {

@@ -59,11 +59,16 @@ export class VerdictPanel {
     this.next = h("div", { class: "next" });
     this.chips = h("ul", { class: "chips", "aria-label": "What it is not, and what is not known" });
     this.more = h("div", { class: "chip-more", hidden: true });
+    this.all = h("button", { type: "button", class: "all-chips", "aria-expanded": "false", onclick: () => {
+      const open = this.not.classList.toggle("all");
+      attr(this.all, "aria-expanded", String(open));
+    } });
+    this.not = h("div", { class: "not" }, h("h3", {}, "It is not"), this.chips, this.all, this.more);
     this.el = h("section", { class: "verdict", "data-state": "unknown", "aria-label": "Diagnosis" },
       h("div", { class: "state" }, this.glyph, this.word),
       h("div", { class: "said" }, this.summary, this.facts, this.answers),
       this.next,
-      h("div", { class: "not" }, h("h3", {}, "It is not"), this.chips, this.more));
+      this.not);
   }
 
   show(verdict, now) {
@@ -133,6 +138,8 @@ export class VerdictPanel {
     const out = (verdict.ruled_out || []).map((r) => ({ cause: r.cause, out: true, text: r.text, figure: r.figure }));
     const open = (verdict.unknown || []).map((u) => ({ cause: u.cause, out: false, text: u.lacks }));
     const rows = [...out, ...open].slice(0, 20);
+    put(this.all, `all ${rows.length}`);
+    this.all.hidden = rows.length < 4;
     keyed(this.chips, rows, (r) => r.cause, (r) => {
       const button = h("button", { type: "button", class: "chip", "aria-expanded": "false" });
       button.addEventListener("click", () => {
@@ -183,8 +190,8 @@ export class Changes {
         h("span", { class: `flag-box f-${m.kind}`, "aria-hidden": "true" }, letter),
         h("div", {},
           h("a", { href: keep("overview", "", { at: String(m.at_ms) }), class: "num", title: "Look at this moment" }, clock(m.at_ms)),
-          " ", h("b", {}, word), m.subject ? " " : null, m.subject ? h("bdi", {}, clean(m.subject, 60)) : null, who, age,
-          h("span", { class: "text", title: clean(m.text, 300) }, clean(m.text, 240))));
+          " ", h("b", {}, word), age, " ", h("bdi", {}, clean(m.subject, 60)),
+          h("span", { class: "text", title: clean(`${m.text}${m.actor ? `, by ${m.actor}` : ""}`, 300) }, clean(m.text, 240), who)));
       li.plAge = age;
       return li;
     }, (li, m) => put(li.plAge, ` ${ago(now - m.at_ms)} ago`));

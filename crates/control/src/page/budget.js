@@ -1,7 +1,7 @@
 // The budget: for each database server the line, and who takes what of its
 // connections.
 
-import { attr, clean, empty, h, keyed, put } from "./dom.js";
+import { empty, h, keyed, put } from "./dom.js";
 import { count, rate, span } from "./units.js";
 
 /** From left to right; a pattern and a letter beside the colour. */
@@ -41,7 +41,10 @@ function make() {
   const title = h("h2");
   const state = h("span", { class: "pill" });
   const segments = {};
-  const bar = h("div", { class: "stack", role: "img" });
+  const bar = h("div", { class: "stack" });
+  // The load line: what may be used is to its left.
+  const load = h("span", { class: "num" });
+  const mark = h("i", { class: "load" }, load);
   const legend = h("ul", { class: "stack-legend" });
   for (const [key, label] of PARTS) {
     const seg = h("i", { class: `seg s-${key}` });
@@ -53,8 +56,8 @@ function make() {
   }
   const text = h("p", { class: "words" });
   const line = h("p", { class: "dim num" });
-  const el = h("section", { class: "panel budget" }, h("div", { class: "head" }, title, state), bar, legend, text, line);
-  el.plParts = { title, state, segments, bar, text, line };
+  const el = h("section", { class: "panel budget" }, h("div", { class: "head" }, title, state), h("div", { class: "lined", "aria-hidden": "true" }, bar, mark), legend, text, line);
+  el.plParts = { title, state, segments, load, mark, text, line };
   return el;
 }
 
@@ -71,7 +74,11 @@ function fill(el, s) {
     li.hidden = !parts[key] && key !== "used";
     put(value, count(parts[key]));
   }
-  attr(p.bar, "aria-label", clean(`${s.server}: ${words(s)}`, 600));
+  const at = (100 * Math.min(whole, s.line)) / whole;
+  const left = `calc(${at.toFixed(2)}% - 1.5px)`;
+  if (p.mark.style.left !== left) p.mark.style.left = left;
+  p.mark.classList.toggle("low", at < 20);
+  put(p.load, `line ${count(s.line)}`);
   put(p.text, words(s));
   const facts = [
     s.probe_us != null && `trivial query ${span(s.probe_us)}`, s.rtt_us != null && `TCP round trip ${span(s.rtt_us)}`,

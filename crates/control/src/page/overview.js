@@ -22,7 +22,7 @@ export function fullIn(p) {
 }
 
 export const connections = (onpin, small) => new Chart({
-  title: "Connections", whole: true, onpin, small, axis: count,
+  title: "Connections", level: small ? "h3" : "h2", whole: true, onpin, small, axis: count,
   series: [
     { key: "waiting", label: "waiting", kind: "area", say: count },
     { key: "used", label: "used", kind: "area", say: count },
@@ -31,7 +31,7 @@ export const connections = (onpin, small) => new Chart({
 });
 
 export const times = (onpin, small) => new Chart({
-  title: "Waiting against service", log: true, onpin, small, axis: timeAxis,
+  title: "Waiting against service", level: small ? "h3" : "h2", log: true, onpin, small, axis: timeAxis,
   series: [
     { key: "wait_us", label: "waiting", kind: "line", say: span },
     { key: "service_us", label: "service", kind: "line", say: span },
@@ -130,7 +130,7 @@ export function view(ctx) {
     h("h1", { class: "sr" }, "Overview"),
     verdict.el, strip,
     h("div", { class: "charts" },
-      h("section", { class: "panel", "aria-label": "Used and limit" }, h("div", { class: "focus" }, focus), charts[0].el),
+      h("section", { class: "panel", "aria-label": "Used and limit" }, h("h2", { class: "sr" }, "How it goes"), h("div", { class: "focus" }, focus), charts[0].el),
       h("section", { class: "panel", "aria-label": "Pool, client or server" }, judged, charts[1].el)),
     h("div", { class: "trio" },
       h("section", { class: "panel" }, h("h2", {}, "Which pool ", poolsMore), pools.el, noPools),
@@ -201,7 +201,8 @@ export function view(ctx) {
     changes.show(live.markers, live.at_ms, 6 + Math.floor(extra / 2));
     put(poolsMore, `all ${count(live.pools_total)}`);
     attr(poolsMore, "href", keep("pools"));
-    put(leasesMore, live.past ? "" : `all ${count(live.leases_total)}`);
+    leasesMore.hidden = Boolean(live.past);
+    put(leasesMore, `all ${count(live.leases_total)}`);
     attr(leasesMore, "href", keep("leases"));
     const wanted = pick();
     if (wanted !== picked || !charts[0].data) {
@@ -209,7 +210,7 @@ export function view(ctx) {
       fetcher.now();
     }
     offer();
-    put(judged, `${picked ? clean(picked, 40) : "All pools"} — where the time goes. ${whereTimeGoes(line || t, before)}`);
+    put(judged, `${picked ? clean(picked, 40) : "All pools"} · ${whereTimeGoes(line || t, before)}`);
   }
 
   return {

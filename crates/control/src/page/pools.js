@@ -111,22 +111,23 @@ function one(ctx) {
   const charts = together([
     connections(onpin),
     times(onpin),
-    new Chart({ title: "Transactions and refusals per second", axis: (v) => rate(v), onpin, series: [
+    new Chart({ level: "h2", title: "Transactions and refusals per second", axis: (v) => rate(v), onpin, series: [
       { key: "transactions_per_s", label: "transactions", kind: "line", say: rate },
       { key: "refused_per_s", label: "refused", kind: "line", say: rate },
     ] }),
-    new Chart({ title: "Silent inside a transaction", axis: count, whole: true, onpin, series: [{ key: "silent", label: "silent", kind: "area", say: count }] }),
+    new Chart({ level: "h2", title: "Silent inside a transaction", axis: count, whole: true, onpin, series: [{ key: "silent", label: "silent", kind: "area", say: count }] }),
   ]);
   const facts = {
-    standing: fact("Standing"), used: fact("Used / limit"), waiting: fact("Waiting"), oldest: fact("Longest wait"), wait: fact("Mean wait"),
-    service: fact("Service"), hold: fact("Kept"), silent: fact("Silent"), full: fact("Full"), mode: fact("Mode, server"),
+    standing: fact("Standing"), used: fact("Used / limit"), idle: fact("Idle"), waiting: fact("Waiting"), oldest: fact("Longest wait"), wait: fact("Mean wait"),
+    service: fact("Service"), hold: fact("Kept"), silent: fact("Silent"), full: fact("Full"),
   };
   const judged = h("p", { class: "judged" });
+  const where = h("span", { class: "dim" });
   const gone = h("p", { class: "dim", hidden: true }, "This pool is not among those that are listed now.");
   const changes = new Changes(30);
   let line = null;
   const el = h("div", { class: "page" },
-    h("div", { class: "head" }, h("h1", {}, "Pool ", h("bdi", {}, asked)),
+    h("div", { class: "head" }, h("h1", {}, "Pool ", h("bdi", {}, asked)), where,
       h("a", { href: keep("pools") }, "all pools"),
       h("a", { href: keep("leases", "", { filter: asked.split("/")[0] }) }, "its leases"),
       h("span", { class: "buttons" },
@@ -157,7 +158,8 @@ function one(ctx) {
     gone.hidden = Boolean(line);
     if (!line) return;
     facts.standing.set(STANDING[line.held_back ? "paused" : line.standing] || line.standing);
-    facts.used.set(`${line.used}/${line.size}, ${line.idle} idle`);
+    facts.used.set(`${line.used}/${line.size}`);
+    facts.idle.set(count(line.idle));
     facts.waiting.set(count(line.waiting));
     facts.oldest.set(line.waiting ? span(line.oldest_wait_us) : NONE);
     facts.wait.set(span(line.wait_us ?? undefined));
@@ -165,7 +167,7 @@ function one(ctx) {
     facts.hold.set(span(line.hold_us ?? undefined));
     facts.silent.set(line.suspects ? `${line.silent}, ⚑ ${line.suspects}` : count(line.silent));
     facts.full.set(fullIn(line));
-    facts.mode.set(`${line.mode}, ${line.server}`);
+    put(where, `${line.mode} mode, at ${line.server}`);
     put(judged, whereTimeGoes(line));
   }
 

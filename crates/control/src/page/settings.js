@@ -119,8 +119,8 @@ export function view(ctx) {
     { id: "act", label: "", name: "Actions", fill: (td, l) => {
       const sign = `${l.version} ${l.current} ${l.from}`;
       swap(td, sign, () => [
-        l.from != null && h("button", { type: "button", class: "small", onclick: () => change({ from: String(l.from), to: String(l.version) }, true), "aria-label": `What version ${l.version} changed` }, "Changes"), " ",
-        !l.current && h("button", { type: "button", class: "small", onclick: () => rollback(l.version, moment(l.at_ms)).then(() => fetcher.now()), "aria-label": `Roll back to version ${l.version}` }, "Roll back …"),
+        l.from != null && h("button", { type: "button", class: "small", onclick: () => change({ from: String(l.from), to: String(l.version) }, true), "aria-label": `Changes of version ${l.version}` }, "Changes"), " ",
+        !l.current && h("button", { type: "button", class: "small", onclick: () => rollback(l.version, moment(l.at_ms)).then(() => fetcher.now()), "aria-label": `Roll back … to version ${l.version}` }, "Roll back …"),
       ]);
     } },
   ];

@@ -63,7 +63,8 @@ export class VerdictPanel {
       const open = this.not.classList.toggle("all");
       attr(this.all, "aria-expanded", String(open));
     } });
-    this.not = h("div", { class: "not" }, h("h3", {}, "It is not"), this.chips, this.all, this.more);
+    this.head = h("h3", {}, "It is not");
+    this.not = h("div", { class: "not" }, this.head, this.chips, this.all, this.more);
     this.el = h("section", { class: "verdict", "data-state": "unknown", "aria-label": "Diagnosis" },
       h("div", { class: "state" }, this.glyph, this.word),
       h("div", { class: "said" }, this.summary, this.facts, this.answers),
@@ -100,7 +101,7 @@ export class VerdictPanel {
       const title = h("b", { class: "cause" });
       const text = h("span", { class: "why" });
       const change = h("span", { class: "change" });
-      const li = h("li", {}, title, " ", sure, " ", text, change);
+      const li = h("li", {}, h("div", { class: "answer" }, title, " ", sure, " ", text), change);
       li.plParts = { sure, title, text, change };
       return li;
     }, (li, f) => {
@@ -164,6 +165,7 @@ export class VerdictPanel {
       button.classList.toggle("open", !r.out);
     });
     this.last = verdict;
+    put(this.head, rows.length ? "It is not" : "No cause is looked for while nothing is wrong.");
     const shown = rows.find((r) => r.cause === this.open);
     this.more.hidden = !shown;
     if (shown) put(this.more, `${shown.out ? "Ruled out" : "Not known"}: ${causeTitle(shown.cause)} — ${shown.text}${shown.figure ? ` (${figure(shown.figure)})` : ""}`);
@@ -188,12 +190,12 @@ export class Changes {
       const who = m.actor ? h("span", { class: "dim" }, " · ", h("bdi", {}, clean(m.actor, 60))) : null;
       const li = h("li", {},
         h("span", { class: `flag-box f-${m.kind}`, "aria-hidden": "true" }, letter),
-        h("div", {},
-          h("a", { href: keep("overview", "", { at: String(m.at_ms) }), class: "num", title: "Look at this moment" }, clock(m.at_ms)),
-          " ", h("b", {}, word), age, " ", h("bdi", {}, clean(m.subject, 60)),
+        h("div", {}, age,
+          h("span", { class: "what" }, h("a", { href: keep("overview", "", { at: String(m.at_ms) }), class: "num", title: "Look at this moment" }, clock(m.at_ms)),
+          " ", h("b", {}, word), " ", h("bdi", {}, clean(m.subject, 60))),
           h("span", { class: "text", title: clean(`${m.text}${m.actor ? `, by ${m.actor}` : ""}`, 300) }, clean(m.text, 240), who)));
       li.plAge = age;
       return li;
-    }, (li, m) => put(li.plAge, ` ${ago(now - m.at_ms)} ago`));
+    }, (li, m) => put(li.plAge, ago(now - m.at_ms)));
   }
 }

@@ -47,6 +47,8 @@ function problem(fault) {
     box.hidden = true;
     return;
   }
+  // That nobody answers stands in the bar; old figures may stay in their places.
+  if (fault.status === 0 && newest) return;
   box.hidden = false;
   const lines = fault.lines || [String(fault.message || fault)];
   put(box, `✕ ${lines.join("; ")}${fault.help ? ` — ${fault.help}` : ""}${fault.status === 503 ? " It is asked again by itself." : ""}`);
@@ -143,6 +145,7 @@ function navigate() {
     attr(a, "aria-current", a.dataset.view === route.view ? "page" : null);
     a.href = keep(a.dataset.view);
   }
+  $("nav").querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "nearest" });
   document.querySelector(".brand").href = keep("overview");
   for (const b of $("ranges").children) attr(b, "aria-pressed", String(b.dataset.range === (route.params.range || "15m")));
   if (!shown || shown.view !== route.view || shown.arg !== route.arg) mount();

@@ -4,7 +4,7 @@
 import { attr, clean, empty, h, put } from "./dom.js";
 import { cancelLease, closeButton, dialog, killClient, reclaimLease } from "./actions.js";
 import { change } from "./route.js";
-import { filterField } from "./pools.js";
+import { filterField, sortOf } from "./pools.js";
 import { get, query } from "./net.js";
 import { Pager, Table, nameCell } from "./table.js";
 import { NONE, span } from "./units.js";
@@ -64,7 +64,7 @@ export function view(ctx) {
   let route = ctx.route();
   const table = new Table({ caption: "Leases", quiet: true, columns: columns(open), key: (l) => l.client, cls: "leases", onsort: (sort) => change({ sort, from: "" }) });
   const pager = new Pager(MOST, (from) => change({ from: from || "" }));
-  const filter = filterField(ctx, "Filter leases by application, database, user, route, address or statement");
+  const filter = filterField(ctx, "Filter leases by application, release, database, user, tags, state, address or client");
   const nothing = h("div", { hidden: true });
   const el = h("div", { class: "page" },
     h("div", { class: "head" }, h("h1", {}, "Leases"), filter, pager.el),
@@ -78,7 +78,7 @@ export function view(ctx) {
       nothing.hidden = false;
       return nothing.replaceChildren(empty("Leases of the past are not kept.", "Applications of that moment stand in the overview. Go back to now to see who holds connections."));
     }
-    const sort = route.params.sort || "held";
+    const sort = sortOf(route, table.columns, "held");
     const page = await get(query("/v1/leases", { sort, filter: route.params.filter, most: MOST, from: from() || "" }), signal);
     const rows = page.rows || [];
     table.sorted(sort);

@@ -73,7 +73,7 @@ function chapter(c) {
   if (structured) for (const [title, steps] of named) parts.push(...stepList(title, steps));
   else if (c.markdown) parts.push(...markdown(c.markdown.replace(/^#+ .*\n/, "")));
   else parts.push(...stepList("Steps", c.steps));
-  if (c.never?.length) parts.push(h("h2", {}, "What not to do"), h("ul", { class: "plain" }, c.never.map((n) => h("li", {}, h("b", {}, `✕ ${n.what || n.text || ""} `), n.why || ""))));
+  if (c.never?.length) parts.push(h("h2", {}, "What not to do"), h("ul", { class: "plain" }, c.never.map((n) => h("li", {}, h("b", {}, `✕ ${n.text} `), inline(n.why || "")))));
   if (c.contacts?.length) parts.push(h("h2", {}, "Whom to call"), h("ul", { class: "plain" }, c.contacts.map((x) => h("li", {}, x))));
   if (c.message) parts.push(h("h2", {}, "What to tell people who wait"), h("blockquote", {}, c.message));
   if (c.see?.length) parts.push(h("p", {}, "See also: ", ...c.see.flatMap((id, i) => [i ? ", " : "", h("a", { href: keep("playbook", id) }, id)])));
@@ -92,7 +92,7 @@ export function view(ctx) {
     if (asked) {
       const page = await get(`/v1/playbook/${encodeURIComponent(asked)}`, signal);
       if (page.title) title.textContent = clean(page.title, 160).replace(/^./, (c) => c.toUpperCase());
-      body.replaceChildren(...chapter(page));
+      body.replaceChildren(...chapter(page.page ? { ...page, ...page.page } : page));
       return;
     }
     const chapters = await get("/v1/playbook", signal);

@@ -38,7 +38,7 @@ export function view(ctx) {
 
 /** A filter field that changes the link while one types. */
 export function filterField(ctx, label) {
-  const field = h("input", { type: "search", id: "filter", placeholder: "Filter ( / )", "aria-label": label, maxlength: "200", autocomplete: "off", spellcheck: "false" });
+  const field = h("input", { type: "search", id: "filter", placeholder: "Filter ( / )", "aria-label": label, maxlength: "100", autocomplete: "off", spellcheck: "false" });
   let timer = 0;
   field.addEventListener("input", () => {
     clearTimeout(timer);
@@ -48,13 +48,16 @@ export function filterField(ctx, label) {
   return field;
 }
 
+/** The order that a link asks for, where the table knows it. */
+export const sortOf = (route, columns, other) => (columns.some((c) => c.sort === route.params.sort) ? route.params.sort : other);
+
 const fromOf = (route) => Math.min(1e6, Number.parseInt(route.params.from, 10) || 0);
 
 function all(ctx) {
   let route = ctx.route();
   const table = new Table({ caption: "Pools", quiet: true, columns: COLUMNS, key: poolName, cls: "pools", onsort: (sort) => change({ sort, from: "" }) });
   const pager = new Pager(MOST, (from) => change({ from: from || "" }));
-  const filter = filterField(ctx, "Filter pools by database, user or server");
+  const filter = filterField(ctx, "Filter pools by database, user, server or standing");
   const nothing = h("div", { hidden: true });
   const el = h("div", { class: "page" },
     h("div", { class: "head" }, h("h1", {}, "Pools"), filter, pager.el,
@@ -65,7 +68,7 @@ function all(ctx) {
   let live = null;
 
   function show(rows, total) {
-    const sort = route.params.sort || "trouble";
+    const sort = sortOf(route, COLUMNS, "trouble");
     table.sorted(sort);
     table.show(rows);
     pager.show(fromOf(route), rows.length, total);
@@ -80,7 +83,7 @@ function all(ctx) {
       const rows = (live?.pools || []).filter((p) => poolName(p).toLowerCase().includes(text));
       return show(rows.slice(0, MOST), rows.length);
     }
-    const page = await get(query("/v1/pools", { sort: route.params.sort || "trouble", filter: route.params.filter, most: MOST, from: fromOf(route) || "" }), signal);
+    const page = await get(query("/v1/pools", { sort: sortOf(route, COLUMNS, "trouble"), filter: route.params.filter, most: MOST, from: fromOf(route) || "" }), signal);
     show(page.rows || [], page.total || 0);
   }
   const fetcher = ctx.every(() => 1000, load);
@@ -149,7 +152,7 @@ function one(ctx) {
   /** The pool's line: from the second at hand, else asked for by name. */
   async function loadLine(signal) {
     if (route.params.at) return;
-    const page = await get(query("/v1/pools", { filter: asked.split("/")[0], most: 1000 }), signal);
+    const page = await get(query("/v1/pools", { filter: asked.split("/")[0].slice(0, 30), most: 1000 }), signal);
     show(page.rows?.find((p) => poolName(p) === asked));
   }
 

@@ -3,6 +3,16 @@
 export const VIEWS = ["overview", "pools", "leases", "budget", "settings", "incidents", "alerts", "playbook"];
 export const RANGES = { "5m": 300, "15m": 900, "1h": 3600, "6h": 21600, "24h": 86400 };
 const TEXT_MAX = 300;
+/** What the API takes: moments up to the year 2100, filters of so many bytes. */
+const MOMENT_MAX = 4_102_444_800_000;
+const FILTER_BYTES = 100;
+
+/** A filter that the API takes: one line, cut between characters. */
+function short(text) {
+  let out = text.replace(/\p{Cc}/gu, "");
+  while (new TextEncoder().encode(out).length > FILTER_BYTES) out = [...out].slice(0, -1).join("");
+  return out;
+}
 
 /** {view, arg, params} of a hash; whatever is odd becomes the overview. */
 export function parse(hash) {
@@ -19,7 +29,8 @@ export function parse(hash) {
   for (const [key, value] of new URLSearchParams(text || "")) {
     if (/^[a-z]{1,12}$/.test(key)) params[key] = value.slice(0, TEXT_MAX);
   }
-  if (!/^\d{1,15}$/.test(params.at || "")) delete params.at;
+  if (!/^\d{1,13}$/.test(params.at || "") || Number(params.at) > MOMENT_MAX) delete params.at;
+  if (params.filter) params.filter = short(params.filter);
   if (!Object.hasOwn(RANGES, params.range || "")) delete params.range;
   return { view, arg, params };
 }

@@ -245,6 +245,26 @@ export const note = (incident, text, path) => act({
   command: `plimsoll incident note ${incident} ${quoted(text)}`, said: () => "Noted.",
 });
 
+/** Asks which application and version, then confirms. */
+export function markRelease() {
+  const field = (id, label) => [h("label", { for: id }, label), h("input", { type: "text", id, required: true, maxlength: "200", autocomplete: "off", spellcheck: "false" })];
+  const [application, version] = [field("release-app", "Application, as its connections name it"), field("release-version", "Version")];
+  const form = h("form", { method: "dialog" }, application, version, h("div", { class: "buttons" }, h("button", { type: "submit", class: "main" }, "Go on …"), closeButton(() => box, "Cancel")));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const body = { application: application[1].value.trim(), version: version[1].value.trim() };
+    if (!body.application || !body.version) return;
+    box.close();
+    act({
+      title: "Mark a release",
+      effect: [`From now on the charts show that ${body.application} ${body.version} was released.`, "The diagnosis takes it into account."],
+      path: "/v1/releases", body, verb: "Mark it", reason: false,
+      command: `plimsoll mark release ${quoted(body.application)} ${quoted(body.version)}`, said: () => "Marked.",
+    });
+  });
+  const box = dialog("Mark a release", form);
+}
+
 export const testNotifier = (nameOf) => act({
   title: `Send a test message to ${nameOf}?`,
   effect: [`${nameOf} gets one message that is marked as a test.`],

@@ -1,5 +1,6 @@
 // The one screen: five questions, answered without scrolling at 1280 × 800.
 
+import { markRelease } from "./actions.js";
 import { attr, clean, h, put } from "./dom.js";
 import { Chart, timeAxis, together } from "./chart.js";
 import { change, keep, spanOf } from "./route.js";
@@ -135,7 +136,7 @@ export function view(ctx) {
     h("div", { class: "trio" },
       h("section", { class: "panel" }, h("h2", {}, "Which pool ", poolsMore), pools.el, noPools),
       h("section", { class: "panel" }, h("h2", {}, "Who holds connections ", leasesMore), applications.el, leases.el, pastNote),
-      h("section", { class: "panel" }, h("h2", {}, "What changed"), changes.el)));
+      h("section", { class: "panel" }, h("h2", {}, "What changed", h("button", { type: "button", class: "small mark-release", onclick: markRelease }, "Mark a release …")), changes.el)));
 
   let route = ctx.route();
   let live = null;
@@ -196,7 +197,7 @@ export function view(ctx) {
     noPools.hidden = Boolean(live.pools?.length);
     applications.show((live.applications || []).slice(0, 4));
     leases.show((live.leases || []).slice(0, 6 + extra));
-    leases.el.hidden = Boolean(live.past);
+    if (live.past) leases.el.hidden = true;
     pastNote.hidden = !live.past;
     changes.show(live.markers, live.at_ms, 6 + Math.floor(extra / 2));
     put(poolsMore, `all ${count(live.pools_total)}`);

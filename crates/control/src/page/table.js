@@ -28,6 +28,7 @@ export class Table {
   }
 
   show(rows) {
+    this.el.hidden = rows.length === 0;
     keyed(this.body, rows, this.key, () => this.make(), (tr, row) => this.fill(tr, row));
   }
 

@@ -52,7 +52,7 @@ function problem(fault) {
   box.hidden = false;
   const lines = fault.lines || [String(fault.message || fault)];
   put(box, `✕ ${lines.join("; ")}${fault.help ? ` — ${fault.help}` : ""}${fault.status === 503 ? " It is asked again by itself." : ""}`);
-  if (fault.status === 401) askToken();
+  if (fault.status === 401) askToken(fault);
 }
 
 /** Runs `work` now and again; never twice at a time, never in a hidden tab. */
@@ -74,6 +74,8 @@ function every(period, work) {
       if (mine.signal.aborted || stopped) return;
       if (!fault.status && !fault.lines) console.error(fault);
       problem(fault);
+      // Another try with a token that is not known would only look like guessing.
+      if (fault.status === 401) return;
     }
     if (mine.signal.aborted || stopped) return;
     const pause = period();
@@ -284,12 +286,20 @@ document.addEventListener("visibilitychange", () => {
   if (newest) onlive(newest);
 });
 
+let declined = false;
 async function askToken(fault) {
+  if (declined || document.querySelector("dialog.login")) return;
   const why = token() ? "The token is no longer accepted." : "This pooler shows nothing without a token.";
   if (await login("viewer", fault?.status === 403 ? fault.message : why)) {
-    stream.start();
-    shown?.handle.route(route);
-  }
+    anew();
+  } else declined = true;
+}
+
+/** With another token everything is asked again. */
+function anew() {
+  declined = false;
+  stream.start();
+  mount();
 }
 
 // ---- keys ----
@@ -327,7 +337,7 @@ function permalink() {
 }
 
 const SINGLE = {
-  "?": help, t: theme, z: hold, c: permalink, x: () => login("viewer"), n: () => route.params.at && backToNow(),
+  "?": help, t: theme, z: hold, c: permalink, x: () => $("who").click(), n: () => route.params.at && backToNow(),
   "[": () => range(-1), "]": () => range(1), "/": () => $("filter")?.focus(),
   j: () => rows(1), k: () => rows(-1),
 };
@@ -367,7 +377,7 @@ $("help").addEventListener("click", help);
 $("theme").addEventListener("click", theme);
 $("hold").addEventListener("click", hold);
 $("permalink").addEventListener("click", permalink);
-$("who").addEventListener("click", () => login("viewer"));
+$("who").addEventListener("click", () => login("viewer").then((good) => good && anew()));
 $("skip").addEventListener("click", (event) => {
   event.preventDefault();
   $("main").focus();

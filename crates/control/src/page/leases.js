@@ -22,8 +22,8 @@ const columns = (onact) => [
     attr(button, "aria-label", clean(`Act on the lease of ${l.application || l.user}, client ${l.client}`, 160));
   } },
   { id: "app", label: "Application", head: true, sort: "application", up: true, fill: (td, l) => nameCell(td, l.application, "(no name)") },
-  { id: "release", label: "Release", fill: (td, l) => nameCell(td, l.release) },
-  { id: "route", label: "Route", fill: (td, l) => nameCell(td, l.route) },
+  { id: "release", label: "Release", cls: "opt", fill: (td, l) => nameCell(td, l.release) },
+  { id: "route", label: "Route", cls: "opt", fill: (td, l) => nameCell(td, l.route) },
   { id: "t", label: "Held", cls: "r", sort: "held", text: (l) => span(l.held_us) },
   { id: "t", label: "Silent", cls: "r", sort: "silent", text: (l) => (l.silent_us == null ? NONE : span(l.silent_us)), hint: "Silent inside a transaction" },
   { id: "state", label: "State", sort: "state", up: true, fill: (td, l) => put(td, l.suspicion ? `⚑ ${l.suspicion}, ${l.sure} %` : l.state) },

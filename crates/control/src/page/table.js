@@ -16,7 +16,7 @@ export class Table {
     this.body = h("tbody");
     this.table = h("table", { class: cls },
       h("caption", { class: quiet ? "sr" : "" }, caption),
-      h("colgroup", {}, columns.map((c) => h("col", { class: `w-${c.id}` }))),
+      h("colgroup", {}, columns.map((c) => h("col", { class: `w-${c.id}${/\bopt\b/.test(c.cls || "") ? " opt" : ""}` }))),
       h("thead", {}, h("tr", {}, this.heads)),
       this.body);
     this.el = h("div", { class: "table", tabindex: "0", role: "region", "aria-label": caption }, this.table);

@@ -56,6 +56,7 @@ export class VerdictPanel {
     this.summary = h("h2", { class: "summary" }, "Asking …");
     this.facts = h("p", { class: "facts" });
     this.answers = h("ol", { class: "answers" });
+    this.noCause = h("p", { class: "no-cause", hidden: true });
     this.next = h("div", { class: "next" });
     this.chips = h("ul", { class: "chips", "aria-label": "What it is not, and what is not known" });
     this.more = h("div", { class: "chip-more", hidden: true });
@@ -67,7 +68,7 @@ export class VerdictPanel {
     this.not = h("div", { class: "not" }, this.head, this.chips, this.all, this.more);
     this.el = h("section", { class: "verdict", "data-state": "unknown", "aria-label": "Diagnosis" },
       h("div", { class: "state" }, this.glyph, this.word),
-      h("div", { class: "said" }, this.summary, this.facts, this.answers),
+      h("div", { class: "said" }, this.summary, this.facts, this.noCause, this.answers),
       this.next,
       this.not);
   }
@@ -89,7 +90,6 @@ export class VerdictPanel {
     const parts = [];
     if (verdict.onset_ms) parts.push(`since ${near(verdict.onset_ms, now)} UTC, for ${ago(now - verdict.onset_ms)}`);
     for (const symptom of (verdict.symptoms || []).slice(0, this.full ? 12 : 3)) parts.push(figure(symptom));
-    if (!first && verdict.state === "hurt") parts.push("the cause is not known: no rule's conditions hold");
     if (!first && verdict.state === "calm") parts.push(`as of ${clock(verdict.at_ms)} UTC`);
     put(this.facts, parts.join(" · "));
   }
@@ -116,6 +116,9 @@ export class VerdictPanel {
       put(change, c ? `${kindOf(c.kind)[0]} ${near(c.at_ms, now)} ${kindOf(c.kind)[1]}${c.subject ? ` ${clean(c.subject, 60)}` : ""}: ${clean(c.text, 160)}${c.actor ? `, by ${clean(c.actor, 60)}` : ""}` : "");
     });
     this.answers.hidden = !findings.length;
+    this.noCause.hidden = findings.length > 0 || !["hurt", "strained"].includes(verdict.state);
+    const [out, open] = [verdict.ruled_out?.length || 0, verdict.unknown?.length || 0];
+    put(this.noCause, `The cause is unknown: the figures support none. ${out} ${out === 1 ? "is" : "are"} ruled out, ${open} cannot be judged for want of a measurement.`);
   }
 
   showNext(verdict) {

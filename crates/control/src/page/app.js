@@ -161,6 +161,7 @@ function navigate() {
 const LINKS = { asking: "asking", live: "live", polling: "live, by asking", lost: "connection lost", refused: "token needed" };
 
 function bar() {
+  if (document.hidden) return;
   const silent = heard.here ? heardMs() : 0;
   const stale = link === "lost" || (heard.here > 0 && silent > STALE_MS && link !== "refused");
   const state = link === "live" && stale ? "quiet" : link;

@@ -17,6 +17,9 @@ mod run;
 mod settings;
 mod size;
 mod template;
+mod top;
+
+pub(crate) use top::keys_help as top_keys;
 
 use anyhow::Context;
 use std::io::Write;
@@ -38,6 +41,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::History(args) => settings::history(&args),
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
+        Command::Top(args) => top::run(&args),
         Command::Diagnose(args) => diagnosis::diagnose(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),
         Command::Mark(args) => diagnosis::mark(&args),

@@ -4,7 +4,7 @@ mod full;
 mod overview;
 mod tables;
 
-use super::model::{Link, Model, Over, View};
+use super::model::{Link, Model, Over, Trouble, View};
 use super::paper::{Look, Paper, Piece, Tone, piece};
 use super::text;
 use ratatui_core::buffer::Buffer;
@@ -124,15 +124,20 @@ fn warnings(model: &Model, paper: &mut Paper<'_>, top: usize) -> usize {
     });
     match &model.link {
         Link::Lost {
+            trouble,
             since_ms,
             next_ms,
             why,
         } => {
+            let word = match trouble {
+                Trouble::Silence => "NO CONNECTION",
+                Trouble::Refusal => "NO FIGURES",
+            };
             let since = text::between(*since_ms, model.now_ms);
             let next = text::between(model.now_ms, *next_ms);
             let why = text::prose(why);
             lines.push((
-                format!(" NO CONNECTION for {since}, next try in {next}.{shown} {why} "),
+                format!(" {word} for {since}, next try in {next}.{shown} {why} "),
                 Tone::Alarm,
             ));
         }

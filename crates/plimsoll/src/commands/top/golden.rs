@@ -3,7 +3,7 @@
 
 use super::draw;
 use super::keys::Key;
-use super::model::{Input, Model, News, Start, View};
+use super::model::{Input, Model, News, Start, Trouble, View};
 use super::once;
 use super::paper::Look;
 use control::api::IncidentLine;
@@ -11,7 +11,7 @@ use control::live::{
     AlertLine, ApplicationLine, GuardLine, IncidentNow, LeaseLine, LeaseTable, Live, PoolLine,
     PoolTable, ServerLine, Totals,
 };
-use diagnose::alert::{Alert, Severity};
+use diagnose::alert::{Alert, AlertState, Severity};
 use diagnose::incident::Standing;
 use diagnose::{Cause, Figure, Finding, Rejection, State, Step, Subject, Unit, Verdict};
 use events::sample::{Marker, MarkerKind};
@@ -464,7 +464,7 @@ fn a_lost_connection_is_told_and_what_was_known_stays() {
     model.step(
         NOW_MS + 1_000,
         10,
-        Input::Failed(why, Duration::from_secs(8)),
+        Input::Failed(Trouble::Silence, why, Duration::from_secs(8)),
     );
     model.step(NOW_MS + 4_000, 10, Input::Tick);
     let text = both_sizes("lost", &model);
@@ -487,7 +487,11 @@ fn before_the_first_answer_it_says_so() {
     let mut model = model(View::Overview, None);
     both_sizes("empty", &model);
     let why = "no pooler answers on /run/plimsoll".to_owned();
-    model.step(NOW_MS, 10, Input::Failed(why, Duration::from_secs(1)));
+    model.step(
+        NOW_MS,
+        10,
+        Input::Failed(Trouble::Silence, why, Duration::from_secs(1)),
+    );
     let text = screen(&model, 80, 24, LOOK);
     assert!(text.contains("NO CONNECTION") && text.contains("Nothing was heard"));
 }
@@ -552,10 +556,19 @@ fn alert() -> Alert {
     Alert {
         name: diagnose::alert::AlertName::ALL[0],
         key: "k".to_owned(),
+        subject: Subject::default(),
+        state: AlertState::Firing,
         severity: Severity::Critical,
         since_ms: NOW_MS - 40_000,
+        fired_ms: Some(NOW_MS - 30_000),
+        resolved_ms: None,
         summary: "12 clients wait for shop/app.".to_owned(),
-        ..Alert::default()
+        figures: vec![Figure::new("waiting", 12.0, Unit::Count).of("shop/app")],
+        cause: Some((Cause::SettingsChange, "the limit was cut".to_owned())),
+        forecast: None,
+        next: Vec::new(),
+        runbook: String::new(),
+        owner: None,
     }
 }
 

@@ -5,7 +5,7 @@
 //! up no action. Both end with the process.
 
 use super::deed::{Action, Outcome, encoded};
-use super::model::{Input, News, View, Wish};
+use super::model::{Input, News, Trouble, View, Wish};
 use super::screen::Event;
 use control::api::{Client, ClientError, IncidentLine};
 use control::live::{Chart, LeaseTable, Live, PoolTable};
@@ -87,7 +87,11 @@ pub fn look(client: &Client, slot: &Slot, events: &SyncSender<Event>) {
             Err(error) => {
                 wait = again(failures);
                 failures += 1;
-                Input::Failed(why(&error), wait)
+                let trouble = match &error {
+                    ClientError::Refused(_) => Trouble::Refusal,
+                    _ => Trouble::Silence,
+                };
+                Input::Failed(trouble, why(&error), wait)
             }
         };
         if events.send(Event::Input(input)).is_err() {

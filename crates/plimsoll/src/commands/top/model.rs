@@ -10,7 +10,7 @@ use control::live::{Chart, LeaseTable, Live, PoolTable};
 use diagnose::alert::Alert;
 use std::time::Duration;
 
-/// Longest filter, characters.
+/// Longest filter, bytes: the pooler takes 100.
 const FILTER_MAX: usize = 60;
 /// Times between two looks that + and - go through, milliseconds.
 const PACES_MS: [u64; 8] = [500, 1_000, 2_000, 3_000, 5_000, 10_000, 30_000, 60_000];
@@ -110,6 +110,15 @@ pub struct News {
     pub lacks: String,
 }
 
+/// What kind of no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// Nobody is heard.
+    Silence,
+    /// It answers, and says no.
+    Refusal,
+}
+
 /// What happens.
 #[derive(Debug)]
 pub enum Input {
@@ -117,8 +126,8 @@ pub enum Input {
     Key(Key),
     /// An answer, to the wish of this moment of the past or of now.
     News(Option<i64>, Box<News>),
-    /// No answer; the next try is that far away.
-    Failed(String, Duration),
+    /// No answer, and why; the next try is that far away.
+    Failed(Trouble, String, Duration),
     /// An action came to an end.
     Done(Action, Result<Outcome, String>),
     /// Time went on, or the terminal has another size.
@@ -150,6 +159,8 @@ pub enum Link {
     Up,
     /// It does not.
     Lost {
+        /// In which way.
+        trouble: Trouble,
         /// Since when, our own clock.
         since_ms: i64,
         /// When it is tried again.
@@ -256,7 +267,7 @@ impl Model {
             view: start.view,
             over: Over::Nothing,
             scroll: 0,
-            filter: start.filter.chars().take(FILTER_MAX).collect(),
+            filter: short(&start.filter),
             link: Link::Waiting,
             heard_ms: None,
             history: History::default(),
@@ -328,7 +339,7 @@ impl Model {
         match input {
             Input::Key(key) => self.press(key, page, &mut effects),
             Input::News(at_ms, news) => self.hear(at_ms, *news),
-            Input::Failed(why, again) => self.fail(why, again),
+            Input::Failed(trouble, why, again) => self.fail(trouble, why, again),
             Input::Done(action, came) => self.told(&action, came),
             Input::Tick => {}
         }
@@ -362,7 +373,7 @@ impl Model {
         known.lacks = news.lacks;
     }
 
-    fn fail(&mut self, why: String, again: Duration) {
+    fn fail(&mut self, trouble: Trouble, why: String, again: Duration) {
         let again_ms = i64::try_from(again.as_millis()).unwrap_or(i64::MAX);
         let next_ms = self.now_ms.saturating_add(again_ms);
         let since_ms = match &self.link {
@@ -370,6 +381,7 @@ impl Model {
             _ => self.now_ms,
         };
         self.link = Link::Lost {
+            trouble,
             since_ms,
             next_ms,
             why,
@@ -427,7 +439,7 @@ impl Model {
                 self.filter.pop();
             }
             Key::Ctrl('u') => self.filter.clear(),
-            Key::Char(c) if !c.is_control() && self.filter.chars().count() < FILTER_MAX => {
+            Key::Char(c) if !c.is_control() && self.filter.len() + c.len_utf8() <= FILTER_MAX => {
                 self.filter.push(c);
             }
             _ => {}
@@ -595,6 +607,19 @@ pub fn sorts(view: View) -> &'static [&'static str] {
         View::Leases => LEASE_SORTS,
         _ => &[],
     }
+}
+
+/// What is given on the command line obeys the same bound as what is typed.
+fn short(filter: &str) -> String {
+    let visible = filter.chars().filter(|c| !c.is_control());
+    let mut kept = String::new();
+    for c in visible {
+        if kept.len() + c.len_utf8() > FILTER_MAX {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
 }
 
 fn paced(pace: Duration, by: i32) -> Duration {

@@ -242,7 +242,14 @@ fn a_filter_has_an_end() {
     let mut model = model();
     let long = "x".repeat(FILTER_MAX * 3);
     press(&mut model, &format!("/{long}"));
-    assert_eq!(model.filter.chars().count(), FILTER_MAX);
+    assert_eq!(model.filter.len(), FILTER_MAX);
+    press(&mut model, "⌫é");
+    assert_eq!(
+        model.filter.len(),
+        FILTER_MAX - 1,
+        "in bytes, as the pooler counts"
+    );
+    assert_eq!(short(&"é".repeat(99)).len(), FILTER_MAX);
 }
 
 #[test]
@@ -298,11 +305,20 @@ fn a_held_display_stays_and_goes_on_with_the_newest() {
 fn a_lost_pooler_keeps_its_first_moment() {
     let mut model = model();
     let again = Duration::from_secs(2);
-    model.step(1_000, 10, Input::Failed("gone".to_owned(), again));
-    model.step(3_000, 10, Input::Failed("still gone".to_owned(), again));
+    model.step(
+        1_000,
+        10,
+        Input::Failed(Trouble::Silence, "gone".to_owned(), again),
+    );
+    model.step(
+        3_000,
+        10,
+        Input::Failed(Trouble::Silence, "still gone".to_owned(), again),
+    );
     assert_eq!(
         model.link,
         Link::Lost {
+            trouble: Trouble::Silence,
             since_ms: 1_000,
             next_ms: 5_000,
             why: "still gone".to_owned()
@@ -352,7 +368,7 @@ fn any_keys_in_any_order_do_no_harm() {
         let roll = (state >> 33) as usize;
         let input = match roll % 20 {
             0 => Input::News(model.at_ms, news(nth * 100)),
-            1 => Input::Failed("gone".to_owned(), Duration::from_secs(1)),
+            1 => Input::Failed(Trouble::Silence, "gone".to_owned(), Duration::from_secs(1)),
             2 => Input::Key(Key::Char('y')),
             3 => Input::Done(Action::database(Deed::Pause, "shop"), Err("no".to_owned())),
             _ => Input::Key(keys[roll / 20 % keys.len()]),

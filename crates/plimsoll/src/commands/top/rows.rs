@@ -70,6 +70,7 @@ pub fn leases(model: &Model) -> Vec<&LeaseLine> {
             &lease.user,
             &lease.address,
             &lease.state,
+            &lease.tags,
             &lease.statement,
             &lease.client,
         ];

@@ -11,9 +11,12 @@ use control::api::Client;
 use ratatui_core::terminal::Terminal;
 use ratatui_crossterm::CrosstermBackend;
 use ratatui_crossterm::crossterm::cursor::{Hide, Show};
-use ratatui_crossterm::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui_crossterm::crossterm::event::{
+    self, DisableBracketedPaste, EnableBracketedPaste, KeyCode, KeyEvent, KeyEventKind,
+    KeyModifiers,
+};
 use ratatui_crossterm::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui_crossterm::crossterm::{event::Event as Pressed, execute};
 use rustix::process::{Signal, getpid, kill_process};
@@ -77,7 +80,15 @@ impl Screen {
         // Not SIGTSTP: that one we handle ourselves.
         kill_process(getpid(), Signal::STOP)?;
         enter()?;
-        self.terminal.clear()
+        self.begin_anew()
+    }
+
+    /// The next frame writes every cell. Not the library's own way to clear, which
+    /// asks the terminal where its cursor is and waits for the answer as for a key.
+    fn begin_anew(&mut self) -> io::Result<()> {
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 }
 
@@ -90,14 +101,25 @@ impl Drop for Screen {
 fn enter() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(io::stdout(), EnterAlternateScreen, Hide).inspect_err(|_| leave())
+    execute!(
+        io::stdout(),
+        EnterAlternateScreen,
+        Hide,
+        EnableBracketedPaste
+    )
+    .inspect_err(|_| leave())
 }
 
 /// Gives the terminal back, once.
 fn leave() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         // The cursor last: some terminals keep one for each of their screens.
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(
+            io::stdout(),
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            Show
+        );
         let _ = disable_raw_mode();
     }
 }
@@ -162,7 +184,7 @@ fn serve(model: &mut Model, screen: &mut Screen, ways: Ways<'_>, look: Look) -> 
                 Effect::Do(action) => drop(actions.try_send(action)),
                 Effect::Quit => return Ok(()),
                 Effect::Suspend => screen.suspend().context("the terminal is gone")?,
-                Effect::Redraw => screen.terminal.clear().context("the terminal is gone")?,
+                Effect::Redraw => screen.begin_anew().context("the terminal is gone")?,
             }
         }
         model.scroll = model
@@ -210,6 +232,7 @@ fn read_keys(events: &SyncSender<Event>) {
                 None => continue,
             },
             Ok(Pressed::Resize(..)) => Event::Resized,
+            // A pasted text among others: it must answer no question.
             Ok(_) => continue,
             // The terminal is gone.
             Err(_) => Event::Ended,

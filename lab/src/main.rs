@@ -137,12 +137,23 @@ fn one(case: &Case, options: &Options) -> Row {
     if let Ok(Ok(bundle)) = outcome.as_ref().map(|o| &o.bundle) {
         if let Ok(bundle) = Bundle::from_bytes(bundle) {
             row.plain = Some(replay::plain(&bundle.record, row.judged_at_ms));
+            let asked = outcome.as_ref().map_or(&[][..], |o| &o.asked);
+            // Nobody suffered any more when the first question was put.
+            let over = !asked.iter().any(|asked| asked.hurting);
+            if over && row.void.is_none() && !case.nothing() && rolled_back(&bundle.record) {
+                row.void = Some("a guard healed it before it was asked".to_owned());
+            }
         }
         if let Some(dir) = &options.keep {
             replay::keep(dir, &row, bundle);
         }
     }
     row
+}
+
+fn rolled_back(record: &events::sample::Record) -> bool {
+    let kind = events::sample::MarkerKind::RolledBack;
+    record.markers.iter().any(|marker| marker.kind == kind)
 }
 
 fn tell(row: &Row) {

@@ -43,6 +43,7 @@ pub mod lookout;
 pub mod measure;
 pub mod metrics;
 pub mod notify;
+mod page;
 pub mod predict;
 mod process;
 pub mod secrets;

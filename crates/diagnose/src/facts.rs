@@ -4,11 +4,13 @@
 //! The thresholds stand here and nowhere else.
 
 mod change;
+mod disk;
 mod people;
 mod server;
 mod way;
 
 pub(crate) use change::*;
+pub(crate) use disk::*;
 pub(crate) use people::*;
 pub(crate) use server::*;
 pub(crate) use way::*;
@@ -28,6 +30,8 @@ const SLOWER_MEAN: f64 = 2.2;
 /// … if by so much, microseconds: a busy machine alone moves them by a few …
 const SLOWER_US: f64 = 2_000.0;
 const SLOWER_MEAN_US: f64 = 5_000.0;
+/// … samples over which less is enough, where several applications feel it …
+const LASTS: u32 = 4;
 /// … and by this share of what a connection is kept for, to matter to a queue …
 const SLOWER_OF_HOLD: f64 = 0.2;
 /// … and certainly not up below these.
@@ -168,7 +172,21 @@ fn stuck(now: &PoolWindow, usual: &PoolWindow) -> Option<Shift> {
 
 /// How service times of the pool moved.
 pub(crate) fn shift_of(case: &Case) -> Option<Shift> {
-    shift(case.pool?, case.pool_usual?)
+    let (pool, usual) = (case.pool?, case.pool_usual?);
+    let mut shift = shift(pool, usual)?;
+    let slowed = case.apps.iter().filter_map(slower_by);
+    // What one application does may be a batch; what slows several is felt by all.
+    let several = slowed.filter(|times| *times >= 2.5).count() >= 2;
+    if let (Some(mean), Some(was)) = (pool.service.mean_us(), usual.service.mean_us())
+        && !shift.up
+        && several
+        && pool.samples >= LASTS
+        && mean >= (was * SLOWER_MEAN).max(was + SLOWER_US)
+    {
+        (shift.now_us, shift.usual_us) = (mean, was);
+        (shift.up, shift.name) = (true, "service_mean");
+    }
+    Some(shift)
 }
 
 fn shift_figure(case: &Case, shift: &Shift) -> Figure {

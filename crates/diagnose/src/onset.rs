@@ -74,7 +74,7 @@ pub(crate) fn find(weights: &[u8]) -> Option<usize> {
 #[derive(Default)]
 struct Usual {
     pools: BTreeMap<(Name, Name), PoolUsual>,
-    apps: BTreeMap<(Name, Name, Name), Mean>,
+    apps: BTreeMap<(Name, Name, Name), AppUsual>,
     probes: BTreeMap<Name, Mean>,
     blocked: Mean,
     errors: Mean,
@@ -96,22 +96,68 @@ struct PoolUsual {
     size: f64,
     /// The last few seconds, calm or not: what is small and stays, shows there.
     wait_now: Lately,
+    arrivals_now: Lately,
+    /// Lately all was lent and somebody waited for a good part of a statement.
+    pressed_now: Lately,
 }
 
-/// The mean of the last few seconds.
 #[derive(Default)]
-struct Lately([f64; LATELY], usize);
+struct AppUsual {
+    busy: Mean,
+    /// How long its requests hold a connection, microseconds.
+    hold_us: Mean,
+    hold_now: Lately,
+}
+
+impl AppUsual {
+    /// Its requests have held connections for longer for some seconds.
+    fn slow_lately(&self) -> bool {
+        self.hold_now.above(2.5, 2_000.0)
+    }
+}
+
+/// The last few seconds, and what was usual before them: what is small and stays
+/// must not become usual while it is looked at.
+#[derive(Default)]
+struct Lately {
+    /// Values, and whether their second was calm.
+    ring: [(f64, bool); LATELY],
+    seen: usize,
+    usual: Mean,
+}
 
 impl Lately {
     fn see(&mut self, value: f64) {
-        self.0[self.1 % LATELY] = value;
-        self.1 += 1;
+        if let Some(place) = self.ring.get_mut(self.seen % LATELY) {
+            let (old, calm) = std::mem::replace(place, (value, false));
+            if calm && self.seen >= LATELY {
+                self.usual.learn(old);
+            }
+        }
+        self.seen += 1;
+    }
+
+    /// The second seen last was calm.
+    fn calm(&mut self) {
+        let last = self.seen.wrapping_sub(1) % LATELY;
+        if let Some((_, calm)) = self.ring.get_mut(last) {
+            *calm = true;
+        }
     }
 
     /// Beyond `times` what is usual by more than `plus`, in most of these seconds.
-    fn above(&self, usual: &Mean, times: f64, plus: f64) -> bool {
-        let over = self.0.iter().filter(|v| usual.above(**v, times, plus));
-        self.1 >= LATELY && over.count() >= LATELY - 1
+    fn above(&self, times: f64, plus: f64) -> bool {
+        self.most(|v| self.usual.above(v, times, plus))
+    }
+
+    /// Below this share of what is usual, where that is `least` or more.
+    fn below(&self, share: f64, least: f64) -> bool {
+        let usual = self.usual.known().filter(|usual| *usual >= least);
+        usual.is_some_and(|usual| self.most(|v| v < usual * share))
+    }
+
+    fn most(&self, is: impl Fn(f64) -> bool) -> bool {
+        self.seen >= LATELY && self.ring.iter().filter(|(v, _)| is(*v)).count() >= LATELY - 1
     }
 }
 
@@ -163,11 +209,37 @@ impl Usual {
     }
 
     fn see(&mut self, sample: &Sample) {
-        for row in sample.pools.iter().take(ROWS_MAX) {
-            if let Some(usual) = self.pools.get_mut(&key(row)) {
-                usual.see(row);
+        let seconds = seconds_of(sample);
+        for row in sample.applications.iter().take(ROWS_MAX) {
+            let key = app_key(row);
+            if let Some(us) = hold_us(row)
+                && let Some(usual) = self.apps.get_mut(&key)
+            {
+                usual.hold_now.see(us);
             }
         }
+        for row in sample.pools.iter().take(ROWS_MAX) {
+            if self.pools.len() < LEARNED_MAX || self.pools.contains_key(&key(row)) {
+                self.pools.entry(key(row)).or_default().see(row, seconds);
+            }
+        }
+    }
+
+    /// Applications of a pool that hold connections for longer, this second.
+    fn slow_apps(&self, sample: &Sample, pool: &PoolSample) -> usize {
+        let apps = of_pool(sample, pool);
+        apps.filter(|a| {
+            let usual = self.apps.get(&app_key(a));
+            let us = hold_us(a);
+            matches!((usual, us), (Some(u), Some(us)) if u.hold_us.above(us, 1.8, 1_000.0))
+        })
+        .count()
+    }
+
+    /// The same, for the last few seconds.
+    fn slow_lately(&self, sample: &Sample, pool: &PoolSample) -> usize {
+        let apps = of_pool(sample, pool).filter_map(|a| self.apps.get(&app_key(a)));
+        apps.filter(|usual| usual.slow_lately()).count()
     }
 
     fn odd(&self, sample: &Sample) -> bool {
@@ -175,7 +247,9 @@ impl Usual {
         let pools = sample.pools.iter().take(ROWS_MAX);
         let mut odd = pools
             .filter_map(|p| Some((p, self.pools.get(&key(p))?)))
-            .any(|(p, usual)| usual.odd(p, seconds));
+            .any(|(p, usual)| usual.odd(p, seconds, self.slow_apps(sample, p)));
+        let several = |p: &PoolSample| self.slow_lately(sample, p) >= 2;
+        odd |= sample.pools.iter().take(ROWS_MAX).any(several);
         odd |= sample.servers.iter().take(ROWS_MAX).any(|s| {
             let usual = self.probes.get(&s.upstream);
             let probe = s.probe_us.map(|us| us as f64);
@@ -183,7 +257,7 @@ impl Usual {
         });
         let apps = sample.applications.iter().take(ROWS_MAX);
         odd |= apps.filter(|a| a.clients.last >= 2).any(|a| {
-            let usual = self.apps.get(&app_key(a)).and_then(Mean::known);
+            let usual = self.apps.get(&app_key(a)).and_then(|u| u.busy.known());
             usual.is_some_and(|usual| usual < 0.75 && busy_share(a, seconds) >= 0.9)
         });
         odd |= self.blocked.above(blocked(sample), 2.0, 1.5);
@@ -212,8 +286,12 @@ impl Usual {
         for row in sample.applications.iter().take(ROWS_MAX) {
             let key = app_key(row);
             if self.apps.len() < LEARNED_MAX || self.apps.contains_key(&key) {
-                let share = busy_share(row, seconds);
-                self.apps.entry(key).or_default().learn(share);
+                let usual = self.apps.entry(key).or_default();
+                usual.busy.learn(busy_share(row, seconds));
+                if let Some(us) = hold_us(row) {
+                    usual.hold_us.learn(us);
+                    usual.hold_now.calm();
+                }
             }
         }
         self.blocked.learn(blocked(sample));
@@ -237,29 +315,39 @@ impl Usual {
 }
 
 impl PoolUsual {
-    fn see(&mut self, row: &PoolSample) {
+    fn see(&mut self, row: &PoolSample, seconds: f64) {
         self.wait_now.see(wait_us(row));
+        self.arrivals_now.see(row.arrivals as f64 / seconds);
+        self.pressed_now.see(f64::from(u8::from(pressed(row))));
     }
 
-    fn odd(&self, row: &PoolSample, seconds: f64) -> bool {
+    fn odd(&self, row: &PoolSample, seconds: f64, slow_apps: usize) -> bool {
         let service = &row.service;
+        let mean = service.mean_us().unwrap_or(0.0);
+        // The long statements of one application, with room for them, are a batch.
+        let done = row.transactions as f64 / seconds;
+        let fewer = self
+            .transactions
+            .known()
+            .is_none_or(|was| done < was * 0.85);
+        let felt = slow_apps != 1 || fewer || row.waiting.most > 0;
         let slow = service.count >= 3
             && (self.service_p50.above(service.p50_us as f64, 1.6, 2_000.0)
-                || self
-                    .service_mean
-                    .above(service.mean_us().unwrap_or(0.0), 2.2, 5_000.0));
+                || felt && self.service_mean.above(mean, 2.2, 5_000.0));
         let fell = |mean: &Mean, value: f64| {
             mean.known()
                 .is_some_and(|usual| usual >= 8.0 && value < usual * 0.35)
         };
         let per_s = |n: u64| n as f64 / seconds;
         let drained = fell(&self.arrivals, per_s(row.arrivals))
+            || self.arrivals_now.below(0.55, 20.0)
             || fell(&self.transactions, per_s(row.transactions));
-        let waits = self.wait_us.above(wait_us(row), 5.0, 10_000.0)
-            || self.wait_now.above(&self.wait_us, 5.0, 3_000.0);
+        let waits =
+            self.wait_us.above(wait_us(row), 5.0, 10_000.0) || self.wait_now.above(5.0, 3_000.0);
         let silent = self.silent.above(f64::from(row.silent), 1.5, 1.5);
         let cut = self.size > 0.0 && f64::from(row.size) < self.size * 0.9 && row.waiting.most > 0;
-        slow || drained || waits || silent || cut
+        let pressed = self.pressed_now.most(|v| v > 0.0);
+        slow || drained || waits || silent || cut || pressed
     }
 
     fn learn(&mut self, row: &PoolSample, seconds: f64) {
@@ -273,6 +361,8 @@ impl PoolUsual {
         self.clients.learn(row.clients.mean());
         self.wait_us.learn(wait_us(row));
         self.silent.learn(f64::from(row.silent));
+        self.wait_now.calm();
+        self.arrivals_now.calm();
         self.size = f64::from(row.size);
     }
 }
@@ -284,6 +374,19 @@ fn key(row: &PoolSample) -> (Name, Name) {
 fn app_key(row: &ApplicationSample) -> (Name, Name, Name) {
     let (database, user) = (Name::clone(&row.database), Name::clone(&row.user));
     (database, user, Name::clone(&row.name))
+}
+
+fn of_pool<'a>(
+    sample: &'a Sample,
+    pool: &'a PoolSample,
+) -> impl Iterator<Item = &'a ApplicationSample> {
+    let rows = sample.applications.iter().take(ROWS_MAX);
+    rows.filter(|a| a.database == pool.database && a.user == pool.user)
+}
+
+/// How long a request of an application holds a connection; `None` of few.
+fn hold_us(row: &ApplicationSample) -> Option<f64> {
+    (row.arrivals >= 5).then(|| row.hold_us as f64 / row.arrivals as f64)
 }
 
 /// The share of an application's connections that are busy.
@@ -299,6 +402,13 @@ fn blocked(sample: &Sample) -> f64 {
     let readings = sample.servers.iter().take(ROWS_MAX);
     let blocked = readings.filter_map(|s| s.activity.as_ref());
     blocked.map(|a| f64::from(a.blocked)).sum()
+}
+
+/// All is lent, and who asks waits for about as long again as a connection is kept
+/// or for what people feel.
+fn pressed(row: &PoolSample) -> bool {
+    let hold = row.hold.mean_us().unwrap_or(0.0);
+    row.used.most >= row.size && row.waiting.last > 0 && wait_us(row) >= (hold * 0.5).max(5_000.0)
 }
 
 /// Mean wait of those who asked, microseconds.

@@ -1,5 +1,6 @@
 //! Starting the data plane, and what other threads may ask of it.
 
+mod acting;
 mod figures;
 mod measures;
 mod probes;

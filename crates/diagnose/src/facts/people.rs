@@ -2,6 +2,7 @@
 
 use crate::rule::Fact;
 use crate::view::{App, Case};
+use crate::window::Window;
 use crate::{Figure, Unit};
 use events::sample::OTHER;
 
@@ -53,7 +54,9 @@ fn greedy_app(case: &Case) -> Option<Greedy> {
     if case.apps.len() < 2 {
         return None;
     }
-    case.pool_usual?;
+    if case.pool_usual.is_none() {
+        return holds_it_all(case);
+    }
     let weight = |a: &App, now: bool| match now {
         true => (a.arrivals(), a.now.used.mean() + a.now.waiting.mean()),
         false => (
@@ -101,6 +104,35 @@ fn greedy_app(case: &Case) -> Option<Greedy> {
         }
     }
     worst.map(|(_, found)| found)
+}
+
+/// Without anything usual: one application has almost all connections, by few of
+/// the requests, while several others wait.
+fn holds_it_all(case: &Case) -> Option<Greedy> {
+    let pool = case.pool.filter(|p| p.waiting.mean() >= 1.0)?;
+    let asked: f64 = case.apps.iter().map(|a| a.now.arrivals).sum();
+    let wait = |a: &&App| a.now.waiting.mean() >= 0.5;
+    // What slows all of them at the server looks the same from here.
+    if case.apps.iter().filter(wait).count() < 3 || !super::seen_inside(case) {
+        return None;
+    }
+    let all = |a: &&App| {
+        let (used, silent) = (a.now.used.mean(), a.now.silent.mean());
+        used >= pool.size * 0.75
+            && pool.size >= 4.0
+            && silent < used * 0.3
+            && a.now.arrivals <= asked * 0.5
+            && &*a.now.name != OTHER
+    };
+    let app = case.apps.iter().find(all)?;
+    let figure = Figure::new("held", app.now.used.mean(), Unit::Count)
+        .of(&app.now.name)
+        .against("limit", pool.size);
+    Some(Greedy {
+        application: app.now.name.to_string(),
+        address: String::new(),
+        figure,
+    })
 }
 
 fn others(case: &Case, but: &App, of: impl Fn(&App) -> f64) -> f64 {
@@ -229,23 +261,48 @@ pub(crate) fn drained_app<'a>(case: &Case<'a>) -> Option<(App<'a>, f64, f64)> {
         let gone = was >= 2.0 && asks <= was * 0.15;
         let going = was >= 4.0 && asks <= was * 0.4 && asks <= before * 0.75;
         let relogs = app.now.per_s(app.now.logins) > 1.0;
-        if stayed && (gone || going) && !relogs && found.as_ref().is_none_or(|f| f.2 < was) {
+        let pinned = was >= 4.0 && asks <= was * 0.6 && pinned(late, case, app);
+        if stayed
+            && (gone || going || pinned)
+            && !relogs
+            && found.as_ref().is_none_or(|f| f.2 < was)
+        {
             found = Some((*app, asks, was));
         }
     }
     found
 }
 
-fn last_rate(window: &crate::window::Window, case: &Case, app: &App) -> f64 {
-    let Some(pool) = case.pool else {
+fn last_rate(window: &Window, case: &Case, app: &App) -> f64 {
+    if case.pool.is_none() {
         return app.arrivals();
+    }
+    in_window(window, case, app).map_or(0.0, |a| a.per_s(a.arrivals))
+}
+
+/// A few of its connections never rest, and the others never ask: what asks less for
+/// want of work leaves all of them idle now and then.
+fn pinned(window: &Window, case: &Case, app: &App) -> bool {
+    let Some(found) = in_window(window, case, app) else {
+        return false;
     };
+    let (most, clients) = (found.used.most, found.clients.last);
+    let busy = found.per_s(found.hold_us) / 1e6;
+    most >= 1.0 && most <= clients * 0.6 && busy >= most * 0.8 && busy <= most * 1.2
+}
+
+fn in_window<'a>(
+    window: &'a Window,
+    case: &Case,
+    app: &App,
+) -> Option<&'a crate::window::AppWindow> {
+    let pool = case.pool?;
     let key = (
         pool.database.clone(),
         pool.user.clone(),
         app.now.name.clone(),
     );
-    window.apps.get(&key).map_or(0.0, |a| a.per_s(a.arrivals))
+    window.apps.get(&key)
 }
 
 /// Fewer and fewer of an application's connections ever ask.
@@ -293,6 +350,28 @@ pub(crate) fn slower_by(app: &App) -> Option<f64> {
     }
     let was = usual.hold_us / usual.arrivals;
     Some(app.now.hold_us / app.now.arrivals / was.max(1.0))
+}
+
+/// The means rose by the statements of one application, which asks as often as
+/// before, while the others are as quick as ever and nobody waits: it does more
+/// work, and nobody is hurt by it.
+pub(crate) fn only_a_batch(case: &Case) -> Fact {
+    let (Some(pool), Some(shift)) = (case.pool, super::shift_of(case)) else {
+        return Fact::LACKS;
+    };
+    let slowed = |a: &&App| slower_by(a).is_some_and(|times| times >= 1.8);
+    let mut slow = case.apps.iter().filter(slowed);
+    let (Some(app), None) = (slow.next(), slow.next()) else {
+        return Fact::LACKS;
+    };
+    let (asks, asked) = (app.arrivals(), app.arrivals_usual());
+    let figure = Figure::new("arrivals", asks, Unit::PerSecond)
+        .of(&app.now.name)
+        .against("usual", asked);
+    let nobody = pool.waiting.mean() < 0.1 && pool.used.most < pool.size;
+    let others = case.apps.len() >= 2;
+    let by_mean = shift.name == "service_mean";
+    Fact::plain(others && nobody && by_mean && asks >= asked * 0.7, figure)
 }
 
 /// The application whose holds grew, while those of another did not.

@@ -13,13 +13,16 @@ const LOCKS: [&str; 3] = ["55P03", "40P01", "57014"];
 const REFUSED: [&str; 2] = ["28P01", "28000"];
 
 /// The mean of a number over readings of the activity view; `None` without any.
-fn mean(readings: &[ServerActivity], of: impl Fn(&ServerActivity) -> f64) -> Option<f64> {
+pub(super) fn mean(
+    readings: &[ServerActivity],
+    of: impl Fn(&ServerActivity) -> f64,
+) -> Option<f64> {
     let sum: f64 = readings.iter().map(of).sum();
     (!readings.is_empty()).then(|| sum / readings.len() as f64)
 }
 
 /// The latest readings count: the trouble grew until now.
-fn recent<'a>(case: &'a Case) -> &'a [ServerActivity] {
+pub(super) fn recent<'a>(case: &'a Case) -> &'a [ServerActivity] {
     let readings = case.inside.map_or(&[][..], |i| &i.readings);
     let from = readings.len().saturating_sub(8);
     readings.get(from..).unwrap_or_default()
@@ -30,11 +33,11 @@ pub(crate) fn seen_inside(case: &Case) -> bool {
     !recent(case).is_empty()
 }
 
-fn before<'a>(case: &'a Case) -> &'a [ServerActivity] {
+pub(super) fn before<'a>(case: &'a Case) -> &'a [ServerActivity] {
     case.inside.map_or(&[][..], |i| &i.before)
 }
 
-fn name(case: &Case) -> String {
+pub(super) fn name(case: &Case) -> String {
     case.server
         .map_or(String::new(), |s| s.upstream.to_string())
 }
@@ -59,6 +62,14 @@ pub(crate) fn lock_waits(case: &Case) -> Fact {
         .against("usual", usual);
     let yes = most >= 2.0 && now >= usual + 1.0 && now >= active * 0.25;
     settled(case, Fact::of(yes, most < 1.0, figure))
+}
+
+/// The activity view was read, and nobody there waits for locks.
+pub(crate) fn no_lock_waits(case: &Case) -> Fact {
+    let mut fact = lock_waits(case);
+    fact.holds = fact.figure.is_some().then(|| fact.holds != Some(true));
+    fact.clear = false;
+    fact
 }
 
 /// One reading of the activity view may have come a moment too early to acquit.
@@ -112,6 +123,19 @@ pub(crate) fn own_crowd(case: &Case) -> Fact {
         .against("knee", enough);
     let yes = own >= enough && own >= active * 0.7 && runs >= active * 0.4;
     settled(case, Fact::of(yes, own < enough / 3.0, figure))
+}
+
+/// Without the activity view: far more of our connections work than usual, so that
+/// the server may lack what it has, or be asked for too much.
+pub(crate) fn own_crowd_unseen(case: &Case) -> Fact {
+    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+        return Fact::LACKS;
+    };
+    let figure = Figure::new("lent_and_not_silent", pool.busy(), Unit::Count)
+        .of(&pool.name())
+        .against("usual", usual.busy());
+    let crowd = pool.busy() >= crowd_min(case) && pool.busy() >= usual.busy() * 3.0;
+    Fact::plain(!seen_inside(case) && crowd, figure)
 }
 
 /// So many at once are more than the processors that are known can work on.
@@ -418,6 +442,10 @@ pub(crate) fn all_slow(case: &Case) -> Fact {
     let (queue, others) = (run_queue(case), others_active(case));
     if probe.holds != Some(true) && queue.holds == Some(true) && others.holds == Some(true) {
         return others;
+    }
+    let disk = super::disk_waits(case);
+    if probe.holds != Some(true) && disk.holds == Some(true) {
+        return disk;
     }
     let alike = alike(case);
     if probe.holds != Some(true) && alike.holds == Some(true) {

@@ -302,7 +302,10 @@ pub(crate) fn starved(case: &Case) -> Fact {
     let busy = host.busy.known().unwrap_or(1_000.0);
     let figure = Figure::new("own_processor_time", own / 10.0, Unit::Percent)
         .against("cores", cores * 100.0);
-    Fact::of(false, own <= 600.0 * cores && busy <= 850.0, figure)
+    let mut fact = Fact::of(false, own <= 600.0 * cores && busy <= 850.0, figure);
+    // Who has nothing to do uses little.
+    fact.clear &= super::fewer_done(case).holds != Some(true);
+    fact
 }
 
 /// All is slow, nothing more is asked, and the server is not what is busy.

@@ -45,6 +45,12 @@ pub(crate) const RULE: Rule = Rule {
         ),
         clause(
             NotSee,
+            Activity,
+            "nobody sees the server, and far more of ours work there than usual",
+            facts::own_crowd_unseen,
+        ),
+        clause(
+            NotSee,
             Host,
             "the pooler lacks processor time",
             facts::starved_alone,

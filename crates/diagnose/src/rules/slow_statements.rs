@@ -20,10 +20,28 @@ pub(crate) const RULE: Rule = Rule {
             facts::slower,
         ),
         clause(
+            See,
+            Activity,
+            "backends that work do not wait for locks",
+            facts::no_lock_waits,
+        ),
+        clause(
             NotSee,
             Activity,
-            "backends wait for locks",
-            facts::lock_waits,
+            "most wait for disks, and read no more than they did",
+            facts::disk_waits,
+        ),
+        clause(
+            NotSee,
+            Usual,
+            "one application's few long statements, and nobody waits for them",
+            facts::only_a_batch,
+        ),
+        clause(
+            More,
+            Activity,
+            "a transaction reads far more than usual",
+            facts::reads_more,
         ),
         clause(
             NotSee,

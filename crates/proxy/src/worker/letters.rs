@@ -72,6 +72,15 @@ impl Worker {
                 self.client_tls = tls;
             }
             Mail::Report { detail, to } => self.report(detail, &to),
+            Mail::Act { client, act, to } => {
+                let (port, out) = (&mut self.port, &mut self.out);
+                let _ = to.send(self.hub.act(self.now, client, act, port, out));
+            }
+            Mail::Statements { clients, to } => {
+                let mut found = Vec::new();
+                self.hub.lease_statements(&clients, &mut found);
+                let _ = to.send(found);
+            }
             Mail::Kill(target) => self.kill(target),
             Mail::Drain => {
                 self.draining = true;

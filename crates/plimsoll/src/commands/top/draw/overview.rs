@@ -138,13 +138,12 @@ fn cause(verdict: &Verdict, columns: usize, tall: bool) -> Vec<Vec<Piece>> {
     let room = columns.saturating_sub(LABEL);
     let words = text::prose(&first.text);
     let wrapped = text::wrap(&words, room);
-    for (nth, line) in wrapped.iter().take(most).enumerate() {
-        let more = nth + 1 == most && wrapped.len() > most;
-        let line = if more {
-            format!("{} …", text::cut(line, room.saturating_sub(2)))
-        } else {
-            line.clone()
-        };
+    let shown = wrapped.len().min(most);
+    for (nth, line) in wrapped.iter().take(shown).enumerate() {
+        // The last line that there is room for ends in a mark where more would follow.
+        let rest = wrapped.get(nth..).unwrap_or_default().join(" ");
+        let line = if nth + 1 == shown { &rest } else { line };
+        let line = text::cut(line, room);
         lines.push(vec![piece(format!("        {line}"), Tone::Plain)]);
     }
     lines
@@ -223,28 +222,22 @@ fn totals(live: &Live) -> Vec<Piece> {
         0 => String::new(),
         n => format!("/{n}"),
     };
-    let refused = if totals.refused_per_s > 0.0 {
-        Tone::Bad
-    } else {
-        Tone::Plain
-    };
-    vec![
+    let mut line = vec![
         piece(" waiting ", Tone::Head),
         waiting,
         piece("  used ", Tone::Head),
         piece(totals.used.to_string(), Tone::Plain),
         piece(format!(" (idle {})", totals.idle), Tone::Dim),
-        piece("  clients ", Tone::Head),
-        piece(format!("{}{limit}", totals.clients), Tone::Plain),
-        piece(
-            format!("  {} tx/s", text::rate(totals.transactions_per_s)),
-            Tone::Plain,
-        ),
-        piece(
-            format!("  refused {}/s", text::rate(totals.refused_per_s)),
-            refused,
-        ),
-    ]
+    ];
+    if totals.refused_per_s > 0.0 {
+        let refused = format!("  REFUSED {}/s", text::rate(totals.refused_per_s));
+        line.push(piece(refused, Tone::Bad));
+    }
+    line.push(piece("  clients ", Tone::Head));
+    line.push(piece(format!("{}{limit}", totals.clients), Tone::Plain));
+    let rate = text::rate(totals.transactions_per_s);
+    line.push(piece(format!("  {rate} tx/s"), Tone::Plain));
+    line
 }
 
 /// Waiting and service on one axis: is it the pool or the server?
@@ -298,7 +291,7 @@ fn sections(
     tall: bool,
 ) {
     let pools = tables::pool_grid(model, paper.width());
-    let holders = tables::lease_grid(model);
+    let holders = tables::lease_grid(model, paper.width());
     let applications = tables::application_grid(live);
     let gap = usize::from(tall);
     let of = |rows: usize| rows.max(1) + 1 + gap;
@@ -314,7 +307,7 @@ fn sections(
             0
         },
     ];
-    let least = [4 + gap, 4 + gap, 2 + gap, 1, if tall { 5 } else { 0 }];
+    let least = [4 + gap, 4 + gap, 1 + gap, 1, if tall { 5 } else { 0 }];
     let heights = share(end.saturating_sub(y), &wanted, &least);
     let [
         of_pools,

@@ -1,14 +1,16 @@
 //! Pools, leases, the budget, alerts and incidents as rows.
 
 use super::super::model::{Model, View};
-use super::super::paper::{Grid, Paper, Piece, Tone, figure, piece, text as words};
+use super::super::paper::{Column, Grid, Paper, Piece, Tone, figure, piece, text as words};
 use super::super::rows;
 use super::super::text;
 use control::live::{ApplicationLine, LeaseLine, Live, PoolLine, ServerLine};
 use diagnose::alert::{AlertState, Severity};
 
-/// From this width on bars are longer.
+/// From this width on bars and statements are longer.
 const WIDE: usize = 110;
+/// Widest column of bars: a limit of five digits in full.
+const BARS_MAX: usize = 32;
 
 fn plain(text: impl Into<String>) -> Piece {
     piece(text, Tone::Plain)
@@ -45,11 +47,12 @@ pub fn pool_grid(model: &Model, columns: usize) -> Grid {
     };
     let bar = if columns >= WIDE { 20 } else { 8 };
     let keys: Vec<String> = pools.iter().map(|pool| rows::pool_key(pool)).collect();
+    let rows: Vec<Vec<Piece>> = pools.iter().map(|pool| pool_row(pool, bar)).collect();
     Grid {
         title: titled("POOLS", pools.len(), total),
         columns: vec![
             words("pool", 14, 0),
-            words("used", 14, 0),
+            bars("used", &rows),
             figure("waiting", 7, 1),
             figure("longest", 7, 1),
             figure("wait", 7, 2),
@@ -65,7 +68,7 @@ pub fn pool_grid(model: &Model, columns: usize) -> Grid {
             words("mode", 11, 8),
             words("server", 12, 9),
         ],
-        rows: pools.iter().map(|pool| pool_row(pool, bar)).collect(),
+        rows,
         chosen: match model.view {
             View::Pools => model.chosen(&keys),
             _ => None,
@@ -73,10 +76,17 @@ pub fn pool_grid(model: &Model, columns: usize) -> Grid {
     }
 }
 
-/// `POOLS 3` or `POOLS 200 of 500`.
+/// The column of bars, which is the second: as wide as its figures need.
+fn bars(head: &'static str, rows: &[Vec<Piece>]) -> Column {
+    let cells = rows.iter().filter_map(|row| row.get(1));
+    let widest = cells.map(|(text, _)| text::width(text)).max();
+    words(head, widest.unwrap_or(0).clamp(14, BARS_MAX), 0)
+}
+
+/// `POOLS 3` or `POOLS 200/500`.
 fn titled(what: &str, shown: usize, total: u32) -> String {
     match total as usize > shown {
-        true => format!("{what} {shown} of {total}"),
+        true => format!("{what} {shown}/{total}"),
         false => format!("{what} {shown}"),
     }
 }
@@ -144,7 +154,9 @@ fn pool_row(pool: &PoolLine, bar: usize) -> Vec<Piece> {
 }
 
 /// Who holds a connection.
-pub fn lease_grid(model: &Model) -> Grid {
+pub fn lease_grid(model: &Model, columns: usize) -> Grid {
+    // Statements are what is read where there is room.
+    let statement = if columns >= WIDE { 40 } else { 14 };
     let leases = rows::leases(model);
     let total = model
         .known()
@@ -165,7 +177,7 @@ pub fn lease_grid(model: &Model) -> Grid {
             figure("held", 7, 1),
             figure("silent", 7, 1),
             words("suspect", 9, 5),
-            words("statement", 17, 2),
+            words("statement", statement, 2),
             words("state", 7, 7),
             words("database", 8, 6),
             words("user", 8, 8),
@@ -264,7 +276,13 @@ pub fn leases(model: &Model, paper: &mut Paper<'_>, top: usize, height: usize) {
         true => "who held what is not known of the past",
         false => "nobody holds a connection",
     };
-    view(model, &lease_grid(model), paper, (top, height), nothing);
+    view(
+        model,
+        &lease_grid(model, paper.width()),
+        paper,
+        (top, height),
+        nothing,
+    );
 }
 
 fn view(
@@ -297,11 +315,16 @@ pub fn budget(model: &Model, paper: &mut Paper<'_>, top: usize, height: usize) {
     };
     let keys = rows::keys(model);
     let bar = if paper.width() >= WIDE { 20 } else { 8 };
+    let rows: Vec<Vec<Piece>> = live
+        .servers
+        .iter()
+        .map(|server| server_row(server, bar))
+        .collect();
     let servers = Grid {
         title: titled("SERVERS", live.servers.len(), 0),
         columns: vec![
             words("server", 14, 0),
-            words("line", 14, 0),
+            bars("line", &rows),
             words("state", 7, 1),
             figure("max", 5, 1),
             figure("others", 6, 1),
@@ -316,11 +339,7 @@ pub fn budget(model: &Model, paper: &mut Paper<'_>, top: usize, height: usize) {
             figure("failed/s", 8, 6),
             words("error", 5, 7),
         ],
-        rows: live
-            .servers
-            .iter()
-            .map(|server| server_row(server, bar))
-            .collect(),
+        rows,
         chosen: model.chosen(&keys),
     };
     let of_guards = live.guards.len() + 2;

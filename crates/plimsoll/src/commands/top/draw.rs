@@ -188,7 +188,7 @@ fn foot(model: &Model, paper: &mut Paper<'_>) {
                 ],
             );
         }
-        Over::Confirm(action) => {
+        Over::Confirm(action, _) => {
             let question = format!("{} y: yes, any other key: no", action.question());
             upwards(paper, last, &question, Tone::Alarm);
         }

@@ -74,8 +74,8 @@ pub enum Over {
     Row(String),
     /// A filter is typed; this was it before.
     Filter(String),
-    /// A question that only y answers with yes.
-    Confirm(Action),
+    /// A question that only y answers with yes, and the row that was open in full.
+    Confirm(Action, Option<String>),
 }
 
 /// What the shell should ask for, again and again.
@@ -417,7 +417,10 @@ impl Model {
         }
         match std::mem::take(&mut self.over) {
             Over::Filter(before) => self.type_filter(key, before),
-            Over::Confirm(action) => self.answer(key, action, effects),
+            Over::Confirm(action, row) => {
+                self.over = row.map_or(Over::Nothing, Over::Row);
+                self.answer(key, action, effects);
+            }
             over => {
                 self.over = over;
                 if let Some(order) = keys::order(key) {
@@ -594,7 +597,13 @@ impl Model {
                 .ok_or("Choose a lease first: 3 shows them, j and k choose."),
         };
         match action {
-            Ok(action) => self.over = Over::Confirm(action),
+            Ok(action) => {
+                let row = match std::mem::take(&mut self.over) {
+                    Over::Row(key) => Some(key),
+                    _ => None,
+                };
+                self.over = Over::Confirm(action, row);
+            }
             Err(what) => self.say(false, what),
         }
     }

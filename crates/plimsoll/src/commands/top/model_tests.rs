@@ -115,6 +115,9 @@ fn leaving_takes_away_what_is_open_first() {
         // A question: no key but Ctrl-C leaves.
         ("3jKq", false),
         ("3jK⎋", false),
+        // Back to what was open, not out of it.
+        ("3j⏎K⎋⎋", false),
+        ("3j⏎K⎋⎋⎋", true),
         ("3jK∅", true),
     ];
     for (keys, quits) in table {
@@ -373,7 +376,7 @@ fn any_keys_in_any_order_do_no_harm() {
             3 => Input::Done(Action::database(Deed::Pause, "shop"), Err("no".to_owned())),
             _ => Input::Key(keys[roll / 20 % keys.len()]),
         };
-        let asked = matches!(model.over, Over::Confirm(_));
+        let asked = matches!(model.over, Over::Confirm(..));
         let yes = matches!(input, Input::Key(Key::Char('y')));
         let effects = model.step(nth, 10, input);
         let does = effects.iter().any(|effect| matches!(effect, Effect::Do(_)));

@@ -62,8 +62,8 @@ pub fn lines(model: &Model, columns: usize) -> Option<Vec<Vec<Piece>>> {
     match &model.over {
         Over::Help => Some(help()),
         Over::Verdict => Some(verdict(model, columns)),
-        Over::Row(key) => Some(row(model, key, columns)),
-        Over::Nothing | Over::Filter(_) | Over::Confirm(_) => None,
+        Over::Row(key) | Over::Confirm(_, Some(key)) => Some(row(model, key, columns)),
+        Over::Nothing | Over::Filter(_) | Over::Confirm(_, None) => None,
     }
 }
 
@@ -127,40 +127,41 @@ fn verdict(model: &Model, columns: usize) -> Vec<Vec<Piece>> {
 /// A row in full.
 fn row(model: &Model, key: &str, columns: usize) -> Vec<Vec<Piece>> {
     let mut lines = Lines::new(columns);
+    if !found(model, key, &mut lines) {
+        lines.title("It is gone.");
+        let words = "What was chosen is not among the rows any more. Esc goes back.";
+        lines.add("", words);
+    }
+    lines.lines
+}
+
+/// Writes the row with this key; false: there is none.
+fn found(model: &Model, key: &str, lines: &mut Lines) -> bool {
     let known = model.known();
     match model.view {
         View::Overview | View::Leases => {
             let found = rows::leases(model).into_iter().find(|l| l.client == key);
-            found.map(|found| lease(found, &mut lines))
+            found.map(|found| lease(found, lines)).is_some()
         }
         View::Pools => {
-            let found = rows::pools(model)
-                .into_iter()
-                .find(|p| rows::pool_key(p) == key);
-            found.map(|found| pool(found, &mut lines))
+            let mut pools = rows::pools(model).into_iter();
+            let found = pools.find(|p| rows::pool_key(p) == key);
+            found.map(|found| pool(found, lines)).is_some()
         }
         View::Budget => {
             let mut servers = known.live.iter().flat_map(|live| &live.servers);
             let found = servers.find(|s| s.server == key);
-            found.map(|found| server(found, &mut lines))
+            found.map(|found| server(found, lines)).is_some()
         }
-        View::Alerts => match known.alerts.iter().find(|a| a.key == key) {
-            Some(found) => Some(alert(found, &mut lines)),
-            None => {
-                let id = key.strip_prefix("incident ").unwrap_or_default();
-                let found = known.incidents.iter().find(|i| i.id == id);
-                found.map(|found| incident(found, &mut lines))
-            }
-        },
+        View::Alerts => {
+            let of_alerts = known.alerts.iter().find(|a| a.key == key);
+            let id = key.strip_prefix("incident ").unwrap_or_default();
+            let of_incidents = known.incidents.iter().find(|i| i.id == id);
+            let shown = of_alerts.map(|found| alert(found, lines));
+            let shown = shown.or_else(|| of_incidents.map(|found| incident(found, lines)));
+            shown.is_some()
+        }
     }
-    .unwrap_or_else(|| {
-        lines.title("It is gone.");
-        lines.add(
-            "",
-            "What was chosen is not among the rows any more. Esc goes back.",
-        );
-    });
-    lines.lines
 }
 
 fn lease(lease: &LeaseLine, lines: &mut Lines) {

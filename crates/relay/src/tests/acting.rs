@@ -35,6 +35,8 @@ fn a_lease_is_taken_back_from_whoever_holds_it() {
         let mut s = Stage::new(1);
         let c = s.client(&[("application_name", name)]);
         s.send(c, messages);
+        // The server is told the application's name first.
+        s.answer(0, "C SELECT 1 / Z I");
         if !answers.is_empty() {
             s.answer(0, answers);
         }

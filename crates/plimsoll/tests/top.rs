@@ -1,4 +1,6 @@
 //! `plimsoll top` in a pseudo-terminal, before a pooler's API that is made up.
+// Processes, threads and waits are what is tested.
+#![allow(clippy::disallowed_methods)]
 
 #[path = "top/api.rs"]
 mod api;

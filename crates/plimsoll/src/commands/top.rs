@@ -14,6 +14,7 @@ mod deed;
 mod draw;
 mod history;
 mod keys;
+mod kinds;
 mod link;
 mod model;
 mod once;

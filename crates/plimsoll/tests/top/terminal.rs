@@ -163,7 +163,7 @@ impl Terminal {
             let seen = self.seen.0.lock().expect("alive");
             let shown = !seen.alternate && !seen.hidden;
             drop(seen);
-            if (cooked && shown) || !cooked || began.elapsed() > Duration::from_secs(5) {
+            if !cooked || shown || began.elapsed() > Duration::from_secs(5) {
                 return cooked && shown;
             }
             self.pause();

@@ -1,5 +1,6 @@
 //! The screen of a [`Model`]: head, one view, foot. Pure.
 
+mod alerts;
 mod full;
 mod overview;
 mod tables;
@@ -64,7 +65,7 @@ fn body(model: &Model, paper: &mut Paper<'_>, top: usize, height: usize) {
         View::Pools => tables::pools(model, paper, top, height),
         View::Leases => tables::leases(model, paper, top, height),
         View::Budget => tables::budget(model, paper, top, height),
-        View::Alerts => tables::alerts(model, paper, top, height),
+        View::Alerts => alerts::write(model, paper, top, height),
     }
 }
 

@@ -242,15 +242,13 @@ fn rejection(cause: Cause, text: &str) -> Rejection {
     }
 }
 
-/// A change of settings cut the pool.
-fn hurt() -> Live {
-    let mut live = calm();
+fn cut() -> Verdict {
     let step = Step {
         text: "Take the change back:".to_owned(),
         command: "plimsoll rollback --reason 'waits since version 8'".to_owned(),
     };
     let text = "The limit of shop/app was 40 until 14:09:10 and is 20 since; all 20 are lent, and 12 clients wait 812 ms where 0.1 ms was usual.";
-    live.verdict = Verdict {
+    Verdict {
         at_ms: NOW_MS,
         snapshot: 42,
         state: State::Hurt,
@@ -268,7 +266,13 @@ fn hurt() -> Live {
             rejection(Cause::DatabaseDown, "every connection was accepted"),
         ],
         ..Verdict::default()
-    };
+    }
+}
+
+/// A change of settings cut the pool.
+fn hurt() -> Live {
+    let mut live = calm();
+    live.verdict = cut();
     live.alerts = vec![AlertLine {
         name: "PlimsollPoolExhausted".to_owned(),
         severity: "critical".to_owned(),

@@ -5,10 +5,11 @@ use super::deed::{Action, Deed, Outcome};
 use super::history::History;
 use super::keys::{self, Key, Order};
 use super::rows::{self, LEASE_SORTS, POOL_SORTS};
-use control::api::IncidentLine;
-use control::live::{Chart, LeaseTable, Live, PoolTable};
-use diagnose::alert::Alert;
 use std::time::Duration;
+
+pub use super::kinds::{
+    Effect, Input, Known, Link, News, Notice, Over, Start, Trouble, View, Wish,
+};
 
 /// Longest filter, bytes: the pooler takes 100.
 const FILTER_MAX: usize = 60;
@@ -18,184 +19,6 @@ const PACES_MS: [u64; 8] = [500, 1_000, 2_000, 3_000, 5_000, 10_000, 30_000, 60_
 const NOTICE_MS: i64 = 20_000;
 /// One press of [ or ].
 const TRAVEL_MS: i64 = 60_000;
-
-/// The screens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum View {
-    /// All five answers.
-    Overview,
-    /// Pools.
-    Pools,
-    /// Leases.
-    Leases,
-    /// Servers, lines, guards.
-    Budget,
-    /// Alerts and incidents.
-    Alerts,
-}
-
-impl View {
-    /// All, in the order of their keys.
-    pub const ALL: [View; 5] = [
-        View::Overview,
-        View::Pools,
-        View::Leases,
-        View::Budget,
-        View::Alerts,
-    ];
-
-    /// Its name.
-    pub const fn word(self) -> &'static str {
-        match self {
-            View::Overview => "overview",
-            View::Pools => "pools",
-            View::Leases => "leases",
-            View::Budget => "budget",
-            View::Alerts => "alerts",
-        }
-    }
-
-    pub(super) fn index(self) -> usize {
-        View::ALL.iter().position(|view| *view == self).unwrap_or(0)
-    }
-}
-
-/// What lies over a view.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Over {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// The keys.
-    Help,
-    /// The verdict in full.
-    Verdict,
-    /// One row in full, by its key.
-    Row(String),
-    /// A filter is typed; this was it before.
-    Filter(String),
-    /// A question that only y answers with yes, and the row that was open in full.
-    Confirm(Action, Option<String>),
-}
-
-/// What the shell should ask for, again and again.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wish {
-    /// A moment of the past.
-    pub at_ms: Option<i64>,
-    /// For which view.
-    pub view: View,
-    /// Order of its rows.
-    pub sort: &'static str,
-    /// Part of a name.
-    pub filter: String,
-    /// Between two looks.
-    pub pace: Duration,
-}
-
-/// What came of one look.
-#[derive(Clone, Debug, Default)]
-pub struct News {
-    /// The second itself.
-    pub live: Live,
-    /// The view's pools.
-    pub pools: Option<PoolTable>,
-    /// The view's leases.
-    pub leases: Option<LeaseTable>,
-    /// Alerts, pending ones too, and incidents.
-    pub alerts: Option<(Vec<Alert>, Vec<IncidentLine>)>,
-    /// What was before.
-    pub chart: Option<Chart>,
-    /// Why a table is missing; empty: it is not.
-    pub lacks: String,
-}
-
-/// What kind of no answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trouble {
-    /// Nobody is heard.
-    Silence,
-    /// It answers, and says no.
-    Refusal,
-}
-
-/// What happens.
-#[derive(Debug)]
-pub enum Input {
-    /// A key.
-    Key(Key),
-    /// An answer, to the wish of this moment of the past or of now.
-    News(Option<i64>, Box<News>),
-    /// No answer, and why; the next try is that far away.
-    Failed(Trouble, String, Duration),
-    /// An action came to an end.
-    Done(Action, Result<Outcome, String>),
-    /// Time went on, or the terminal has another size.
-    Tick,
-}
-
-/// What the shell must do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// Ask this from now on.
-    Ask(Wish),
-    /// Have it done.
-    Do(Action),
-    /// Leave.
-    Quit,
-    /// Go into the background.
-    Suspend,
-    /// Draw all again.
-    Redraw,
-}
-
-/// How the pooler answers.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Link {
-    /// It was not heard of yet.
-    #[default]
-    Waiting,
-    /// It answers.
-    Up,
-    /// It does not.
-    Lost {
-        /// In which way.
-        trouble: Trouble,
-        /// Since when, our own clock.
-        since_ms: i64,
-        /// When it is tried again.
-        next_ms: i64,
-        /// Why.
-        why: String,
-    },
-}
-
-/// A line at the foot that says what came of something.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Notice {
-    /// It went as wished.
-    pub good: bool,
-    /// What.
-    pub text: String,
-    at_ms: i64,
-}
-
-/// What is known of the pooler.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// The newest second.
-    pub live: Option<Live>,
-    /// The pools that were asked for.
-    pub pools: Option<PoolTable>,
-    /// The leases that were asked for.
-    pub leases: Option<LeaseTable>,
-    /// Alerts.
-    pub alerts: Vec<Alert>,
-    /// Incidents.
-    pub incidents: Vec<IncidentLine>,
-    /// Why a table is missing.
-    pub lacks: String,
-}
 
 /// Where one view stands.
 #[derive(Clone, Debug, Default)]
@@ -237,21 +60,6 @@ pub struct Model {
     places: [Place; 5],
     asked: Option<Wish>,
     busy: bool,
-}
-
-/// How it begins.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// A moment of the past.
-    pub at_ms: Option<i64>,
-    /// The first view.
-    pub view: View,
-    /// Order of rows, where the view has it.
-    pub sort: Option<String>,
-    /// Part of a name.
-    pub filter: String,
-    /// Between two looks.
-    pub pace: Duration,
 }
 
 impl Model {

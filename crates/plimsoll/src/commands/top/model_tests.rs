@@ -1,5 +1,7 @@
+//! Keys, answers and time, and what the model makes of them.
+
 use super::*;
-use control::live::{LeaseLine, PoolLine};
+use control::live::{LeaseLine, Live, PoolLine};
 
 fn start() -> Start {
     Start {

@@ -286,7 +286,7 @@ fn alert(alert: &Alert, lines: &mut Lines) {
     lines.add_as(
         "severity",
         alert.severity.label(),
-        super::tables::severity_tone(alert.severity),
+        super::alerts::severity_tone(alert.severity),
     );
     lines.add("since", &diagnose::utc::moment(alert.since_ms));
     lines.add("what", &alert.summary);
@@ -323,7 +323,7 @@ fn incident(incident: &IncidentLine, lines: &mut Lines) {
     lines.add_as(
         "severity",
         incident.severity.label(),
-        super::tables::severity_tone(incident.severity),
+        super::alerts::severity_tone(incident.severity),
     );
     lines.add("began", &diagnose::utc::moment(incident.onset_ms));
     let took = text::seconds(incident.duration_ms.max(0) as f64 / 1e3);

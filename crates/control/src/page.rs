@@ -38,7 +38,11 @@ macro_rules! files {
     };
 }
 
-files! { "app.js" "style.css" "icon.svg" }
+files! {
+    "actions.js" "alerts.js" "app.js" "budget.js" "chart.js" "dom.js" "first.js" "incidents.js"
+    "leases.js" "net.js" "overview.js" "playbook.js" "pools.js" "route.js" "settings.js" "table.js"
+    "units.js" "verdict.js" "style.css" "icon.svg"
+}
 
 const fn content_type(name: &str) -> &'static str {
     match name.as_bytes() {
@@ -50,7 +54,7 @@ const fn content_type(name: &str) -> &'static str {
 }
 
 /// What a browser may do with the page: only what came with it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// A file as it is sent.
 pub(crate) struct Asset {

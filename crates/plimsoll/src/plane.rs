@@ -82,11 +82,12 @@ impl Hands for Plane {
     }
 
     fn pause(&self, database: Option<&str>) -> Result<(), String> {
-        self.0.pause(database)
+        // The API notes it, with its reason.
+        self.0.pause(database, "")
     }
 
     fn resume(&self, database: Option<&str>) -> Result<(), String> {
-        self.0.resume(database)
+        self.0.resume(database, "")
     }
 }
 

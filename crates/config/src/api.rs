@@ -61,11 +61,23 @@ impl ApiToken {
     }
 }
 
+/// What callers on TCP may do without a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Anonymous {
+    /// Nothing.
+    #[default]
+    None,
+    /// They read, as with the viewer's token.
+    Viewer,
+}
+
 /// The API's settings.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Api {
     /// Where it listens beside its unix socket; `None`: nowhere. Always a loopback address.
     pub listen: Option<SocketAddr>,
+    /// What callers there may do without a token.
+    pub anonymous: Anonymous,
     /// Further names that callers may use for it.
     pub hosts: Vec<String>,
     /// Who reads.
@@ -152,6 +164,7 @@ fn listener(draft: &mut Draft) {
         return;
     };
     let nobody = places(&draft.plan).next().is_none();
+    let closed = draft.plan.api.anonymous == Anonymous::None;
     if !listen.ip().is_loopback() {
         let problem = Problem::new(format!("the API cannot listen on {listen}"))
             .why("it speaks plain HTTP, and its tokens would travel in clear text")
@@ -160,9 +173,9 @@ fn listener(draft: &mut Draft) {
             );
         draft.error("api_listen", problem);
     }
-    if nobody {
+    if nobody && closed {
         let problem = Problem::new("the API listens on TCP, and nobody has a token")
-            .why("whoever runs a program on this machine could change the settings")
+            .why("with `anonymous = \"none\"` each request needs one, so nobody could use it")
             .help("name a token's file, for example `viewer_file` in [api.tokens]; or use the unix socket alone");
         draft.error("api_listen", problem);
     }

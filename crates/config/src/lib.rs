@@ -52,7 +52,7 @@ mod value;
 use std::path::Path;
 
 pub use alerting::{ALERT_NAMES, Alerting, Notifier, Ownership};
-pub use api::{Api, ApiRole, ApiToken, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN};
+pub use api::{Anonymous, Api, ApiRole, ApiToken, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN};
 pub use change::with_key;
 pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};

@@ -10,12 +10,13 @@ use Support::{Honoured, NoEffect, NotYet, Refused};
 mod own;
 
 use crate::alerting::TARGETS;
+use crate::api::Anonymous;
 use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, RECLAIM, SHED};
 use crate::keeping::SettingsSource;
 use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, PoolMode, SslMode, StatementText};
 use crate::table::{
-    AUTH_TYPES, Access, Class, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES, SETTINGS_SOURCES,
-    SSL_MODES, STATEMENT_TEXTS, Setting, Support, access,
+    ANONYMOUS, AUTH_TYPES, Access, Class, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES,
+    SETTINGS_SOURCES, SSL_MODES, STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
 use own::{API_LISTEN, CHECK_QUERY, METRICS, PORT, WORKERS};
@@ -458,7 +459,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("alerts_group_window", "alerts.group_window", Period, "10s", "10s", PerCheckout, (time alerts.group_window), "Alerts that begin within so long of each other are sent as one message."),
     ours!("alerts_status_message", "alerts.status_message", Text, "", "", PerCheckout, (text alerts.status_message), "What the playbook offers to tell people who wait; {incident}, {database}, {waiting}, {title} are filled in; empty: a text of its own."),
     ours!("metrics_listen", "metrics.listen", Address, "", "", RestartOnly, (own METRICS), "Address of /metrics, /livez and /readyz; empty: none."),
-    ours!("api_listen", "api.listen", Address, "", "", RestartOnly, (own API_LISTEN), "Address of the HTTP API beside its unix socket: a loopback address; empty: none. Needs a token."),
+    ours!("api_listen", "api.listen", Address, "", "", RestartOnly, (own API_LISTEN), "Address of the HTTP API beside its unix socket: a loopback address; empty: none. The live page is there."),
+    ours!("api_anonymous", "api.anonymous", Choice(ANONYMOUS), "viewer", "viewer", PerCheckout, (word Anonymous api.anonymous), "What callers of the API on TCP may do without a token: read, as the live page does, or nothing. Whoever can open a connection to a loopback address of this machine reads then."),
     ours!("api_hosts", "api.hosts", List, "", "", PerCheckout, (list api.hosts), "Further names that callers may give the API in the Host header, such as a proxy's; localhost and loopback addresses are always taken."),
     ours!("api_viewer_token_file", "api.tokens.viewer_file", Path, "", "", PerCheckout, (path api.viewer.file), "File that holds the API's viewer token, 16 bytes or more, watched; who has it reads."),
     ours!("api_viewer_token_env", "api.tokens.viewer_env", Text, "", "", PerCheckout, (name api.viewer.env), "Environment variable that holds it."),

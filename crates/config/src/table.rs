@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::api::Anonymous;
 use crate::keeping::SettingsSource;
 use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementText};
 use crate::value::{Kind, Value};
@@ -168,6 +169,7 @@ words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Tr
 words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
+words!(Anonymous, ANONYMOUS: None "none", Viewer "viewer");
 words!(ErrorDetail, ERROR_DETAILS: Own "own", Full "full");
 words!(ErrorStyle, ERROR_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");
 

@@ -6,11 +6,14 @@
 //! caller may do. Each request is bounded in size and time; it runs off the data
 //! plane, and what goes wrong in it ends nothing else. The one invariant: no
 //! handler runs for a caller whose role its route does not allow.
+//! Where the settings say so, callers on TCP without a token read as a viewer does
+//! (docs/decisions/anonymous-reading.md).
 //!
 //! ```text
 //!   unix socket ─┐                                 ┌─ settings (the keeper)
 //!                ├─► listening ─► answering ─► table ─ about
-//!   TCP ─► door ─┘   (bounds)     (checks)     (who may) └ your module
+//!   TCP ─► door ─┘   (bounds)     (checks) │   (who may) └ your module
+//!                                          └─► the page's files
 //! ```
 //!
 //! **A route of your own** is a row of a table and a function. The module exports
@@ -53,6 +56,7 @@
 //! read with [`Call::json`]; who asks is in [`Call::actor`].
 
 mod about;
+mod actions;
 mod answering;
 mod call;
 mod client;
@@ -61,14 +65,17 @@ mod door;
 mod figures;
 mod incidents;
 mod listening;
+mod live;
 mod measures;
 mod notifiers;
 pub mod openapi;
 mod playbook;
 mod settings;
+mod streaming;
 mod table;
 
 use crate::incidents::Incidents;
+use crate::live::Feed;
 use crate::lookout::Lookout;
 use crate::measure::Measures;
 use crate::notify::Notify;
@@ -83,15 +90,18 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use streaming::Bounds;
 use tokio::sync::watch;
 
-pub use about::InstanceStatus;
+pub use about::{InstanceStatus, Whoami};
+pub use actions::{ActAsk, ActionDone, Hands, PoolsAsk};
 pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
 pub use figures::{Figures, Refused};
 pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
 pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
+pub use playbook::{ChapterLine, ChapterPage};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
 /// Connections of one listener at a time.
@@ -124,6 +134,10 @@ pub struct Parts {
     pub notify: Option<Arc<Notify>>,
     /// What happened, and what people noted.
     pub incidents: Option<Incidents>,
+    /// The newest second.
+    pub feed: Option<Feed>,
+    /// What the data plane does for a person.
+    pub hands: Option<Arc<dyn Hands>>,
     /// Which process this is.
     pub about: Arc<About>,
 }
@@ -163,6 +177,8 @@ pub struct Api {
     address: Option<SocketAddr>,
     stop: Option<watch::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Folds seconds while somebody listens.
+    folding: Option<(Feed, JoinHandle<()>)>,
 }
 
 impl Api {
@@ -180,6 +196,10 @@ impl Api {
     pub fn stop(mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        if let Some((feed, thread)) = self.folding.take() {
+            feed.end();
             let _ = thread.join();
         }
         if let Some(socket) = &self.socket {
@@ -204,10 +224,10 @@ pub fn socket_path(
 /// # Errors
 /// The system's, of the thread and its runtime.
 pub fn start(options: Options) -> io::Result<Api> {
-    start_with(options, routes())
+    start_with(options, routes(), Bounds::default())
 }
 
-fn start_with(options: Options, routes: Vec<Route>) -> io::Result<Api> {
+fn start_with(options: Options, routes: Vec<Route>, bounds: Bounds) -> io::Result<Api> {
     let told = |error: io::Error, place: String| {
         tracing::error!(%error, place, "the API does not listen there");
     };
@@ -230,10 +250,19 @@ fn start_with(options: Options, routes: Vec<Route>) -> io::Result<Api> {
         .build()?;
     let (stop, stopped) = watch::channel(());
     let routes = Arc::new(routes);
+    let folding = match &options.parts.feed {
+        Some(feed) => {
+            let parts = options.parts.clone();
+            let thread = feed.fold(move |second| live::frame(&parts, second))?;
+            Some((feed.clone(), thread))
+        }
+        None => None,
+    };
     let thread = std::thread::Builder::new()
         .name("api".into())
         .spawn(move || {
-            runtime.block_on(serve(local, remote, &options, &routes, stopped));
+            let listeners = serve(local, remote, (&options, bounds), &routes, stopped);
+            runtime.block_on(listeners);
             runtime.shutdown_timeout(STOP_TIME_MAX);
         })?;
     Ok(Api {
@@ -241,6 +270,7 @@ fn start_with(options: Options, routes: Vec<Route>) -> io::Result<Api> {
         address,
         stop: Some(stop),
         thread: Some(thread),
+        folding,
     })
 }
 
@@ -253,11 +283,11 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
 async fn serve(
     local: Option<UnixListener>,
     remote: Option<TcpListener>,
-    options: &Options,
+    (options, bounds): (&Options, Bounds),
     routes: &Arc<Vec<Route>>,
     stopped: watch::Receiver<()>,
 ) {
-    let shared = || Arc::new(Shared::new(options, Arc::clone(routes)));
+    let shared = || Arc::new(Shared::new(options, Arc::clone(routes), bounds));
     let local = async {
         match local.map(tokio::net::UnixListener::from_std) {
             None => {}

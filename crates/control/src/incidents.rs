@@ -8,6 +8,7 @@ mod store;
 
 pub use store::IncidentStore;
 
+use crate::live::{self, IncidentNow};
 use crate::lookout::{Second, Sink};
 use crate::measure::now_ms;
 use diagnose::Cause;
@@ -100,6 +101,25 @@ impl Incidents {
         };
         let store = IncidentStore::read(&directory?).ok()?;
         store.of_id(id).ok().flatten()
+    }
+
+    /// The newest that is not closed.
+    pub fn now(&self) -> Option<IncidentNow> {
+        let state = self.state();
+        let newest = state.all.all().iter().filter(|i| i.is_live());
+        let newest = newest.max_by_key(|i| i.opened_ms)?;
+        Some(live::incident(&newest.id, &newest.title, newest.opened_ms))
+    }
+
+    /// The newest that was open at a moment, of those in memory.
+    pub fn at(&self, at_ms: i64) -> Option<IncidentNow> {
+        let state = self.state();
+        let open = |i: &&Incident| {
+            i.opened_ms <= at_ms && i.closed_ms.is_none_or(|closed| closed >= at_ms)
+        };
+        let newest = state.all.all().iter().filter(open);
+        let newest = newest.max_by_key(|i| i.opened_ms)?;
+        Some(live::incident(&newest.id, &newest.title, newest.opened_ms))
     }
 
     /// A person notes something, and perhaps what is being looked into from now on.

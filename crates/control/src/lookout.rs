@@ -36,6 +36,8 @@ pub struct Watched {
     pub incidents: Incidents,
     /// Who tells people; `None`: nobody.
     pub notify: Option<Arc<Notify>>,
+    /// The newest second, for the live page.
+    pub feed: crate::live::Feed,
 }
 
 impl std::fmt::Debug for Watched {
@@ -183,7 +185,7 @@ impl Watching {
 }
 
 impl Listener for Watching {
-    fn second(&mut self, record: &Record, snapshot: &Snapshot) -> Vec<Marker> {
+    fn second(&mut self, record: &Record, snapshot: &Arc<Snapshot>) -> Vec<Marker> {
         let Some(newest) = record.seconds.back() else {
             return Vec::new();
         };

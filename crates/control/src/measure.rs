@@ -71,7 +71,7 @@ impl Default for Options {
 pub trait Listener: Send {
     /// A second is over: it is the newest of the record. Returns what is to be
     /// marked.
-    fn second(&mut self, record: &Record, snapshot: &Snapshot) -> Vec<Marker>;
+    fn second(&mut self, record: &Record, snapshot: &Arc<Snapshot>) -> Vec<Marker>;
 }
 
 /// What is measured, for whoever asks. Clones share it.
@@ -330,7 +330,7 @@ impl Work {
     }
 
     /// Each listener by itself: one that panics costs the others nothing.
-    fn tell(&mut self, snapshot: &Snapshot) {
+    fn tell(&mut self, snapshot: &Arc<Snapshot>) {
         let measures = self.measures.clone();
         let mut markers = Vec::new();
         for listener in &mut self.listeners {

@@ -41,10 +41,12 @@ mod pool_exhaustion_forecast;
 mod pool_too_small;
 mod server_refusing;
 mod settings_changes;
+mod soon;
 mod wait_objective;
 
 pub use engine::{ALERTS_MAX, AlertChange, Alerts};
 pub use facts::{AlertSettings, CertificateFact, Facts, PoolFacts, RolledBack};
+pub use soon::full_in;
 
 use crate::{Cause, Figure, Step, Subject};
 use schemars::JsonSchema;

@@ -18,6 +18,7 @@
 //! assert_eq!(waits.count(), 1);
 //! ```
 
+mod acting;
 mod guard;
 mod histogram;
 mod ids;
@@ -30,6 +31,7 @@ pub mod snapshot;
 mod time;
 pub mod traffic;
 
+pub use acting::{Acted, ClientAct, LeaseStatement, Whose};
 pub use guard::{Guard, GuardCounts, GuardMode, Guards};
 pub use histogram::Histogram;
 pub use ids::{ClientId, ConnId, FlowId, PoolId, UpstreamId, WorkerId};

@@ -1,5 +1,6 @@
 //! The HTTP API of a serving process: where it listens, and what it answers from.
 
+use crate::plane::Plane;
 use control::api::{self, About, Api, Figures, Options, Parts};
 use control::settings::keeper::Command;
 use control::{Source, Watched};
@@ -51,6 +52,8 @@ pub fn start(given: Given<'_>) -> Option<Api> {
             measures: watched.as_ref().map(|w| w.measures.clone()),
             lookout: watched.as_ref().map(|w| Arc::clone(&w.lookout)),
             incidents: watched.as_ref().map(|w| w.incidents.clone()),
+            feed: watched.as_ref().map(|w| w.feed.clone()),
+            hands: Some(Arc::new(Plane(given.handle.clone()))),
             notify: watched.and_then(|w| w.notify),
             about: Arc::new(about),
         },
@@ -66,6 +69,7 @@ pub fn start(given: Given<'_>) -> Option<Api> {
     };
     if let Some(address) = api.address() {
         tracing::info!(%address, "API");
+        tracing::info!(url = page(address), "live page");
     }
     if let Some(socket) = api.socket() {
         tracing::info!(socket = %socket.display(), "API");
@@ -77,6 +81,11 @@ pub fn start(given: Given<'_>) -> Option<Api> {
         }
     }
     Some(api)
+}
+
+/// Where a browser on this machine finds the live page.
+pub fn page(address: std::net::SocketAddr) -> String {
+    format!("http://{address}/")
 }
 
 /// Host and process: what tells the instances of a fleet apart.

@@ -7,6 +7,7 @@ mod guard;
 mod incident;
 mod settings;
 mod size;
+mod top;
 mod words;
 
 pub use alerts::AlertsArgs;
@@ -27,6 +28,7 @@ pub use incident::{
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 pub use size::{SizeArgs, TemplateArgs};
 use std::path::PathBuf;
+pub use top::{TopArgs, TopView};
 use words::time;
 
 /// A PostgreSQL connection pooler that cannot be configured into an outage.
@@ -71,6 +73,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// What serves, and whether the settings file says the same
     Status(StatusArgs),
+    /// The pooler live: who waits and why, which pool, who holds, what changed
+    Top(TopArgs),
     /// What is wrong, by which figures, and what it is not
     Diagnose(DiagnoseArgs),
     /// What needs a person now, and what did lately

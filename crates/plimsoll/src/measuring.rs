@@ -3,8 +3,9 @@
 
 use crate::api;
 use control::incidents::{Incidents, Keeping};
+use control::live::Feed;
 use control::lookout::{Lookout, Sink, Telling, Watching};
-use control::measure::{Measures, Measuring, Options};
+use control::measure::{Listener, Measures, Measuring, Options};
 use control::notify::{Notify, NotifySettings};
 use control::{Source, Watched};
 use std::path::Path;
@@ -16,6 +17,7 @@ pub struct Measured {
     lookout: Arc<Lookout>,
     notify: Option<Arc<Notify>>,
     incidents: Incidents,
+    feed: Feed,
     running: Measuring,
     keeping: Option<Keeping>,
 }
@@ -28,6 +30,7 @@ impl Measured {
             lookout: Arc::clone(&self.lookout),
             notify: self.notify.clone(),
             incidents: self.incidents.clone(),
+            feed: self.feed.clone(),
         }
     }
 
@@ -60,7 +63,10 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
         }));
     }
     let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), sinks);
-    let started = control::measure::start(&measures, options, source, vec![Box::new(watching)]);
+    let feed = Feed::default();
+    // The lookout first: what it makes of a second is shown with it.
+    let listeners: Vec<Box<dyn Listener>> = vec![Box::new(watching), feed.listener()];
+    let started = control::measure::start(&measures, options, source, listeners);
     match started {
         Ok(running) => Some(Measured {
             keeping: state.and_then(|dir| keep(&incidents, dir)),
@@ -68,6 +74,7 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
             lookout,
             notify,
             incidents,
+            feed,
             running,
         }),
         Err(error) => {

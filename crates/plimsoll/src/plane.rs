@@ -1,12 +1,14 @@
-//! What the keeper of the settings may do to the data plane.
+//! What the keeper of the settings, and people through the API, may do to the
+//! data plane.
 
 use crate::client::connect_server;
 use config::{Database, Plan, ServerUrl};
+use control::api::Hands;
 use control::predict::{Request, own_program};
 use control::settings::Prediction;
 use control::settings::keeper::{Command, DataPlane};
 use events::snapshot::Snapshot;
-use events::{Guard, GuardMode};
+use events::{Acted, ClientAct, Guard, GuardMode, LeaseStatement};
 use proxy::{Handle, Keeper, ReloadError};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, channel};
@@ -67,6 +69,25 @@ impl DataPlane for Plane {
 
     fn note_decision(&self, guard: Guard, mode: GuardMode) {
         self.0.note_decision(guard, mode);
+    }
+}
+
+impl Hands for Plane {
+    fn act(&self, client: u64, act: ClientAct) -> Acted {
+        self.0.act(client, act)
+    }
+
+    fn statements(&self, clients: &[u64]) -> Vec<LeaseStatement> {
+        self.0.lease_statements(clients)
+    }
+
+    fn pause(&self, database: Option<&str>) -> Result<(), String> {
+        // The API notes it, with its reason.
+        self.0.pause(database, "")
+    }
+
+    fn resume(&self, database: Option<&str>) -> Result<(), String> {
+        self.0.resume(database, "")
     }
 }
 

@@ -121,6 +121,48 @@ pub fn start_control(
     start_control_with(listen, Arc::new(Figures::of(handle)))
 }
 
+/// Measurements and the API of a pooler without a settings file, as the demo's.
+pub struct Watching {
+    measured: Option<measuring::Measured>,
+    api: Option<control::api::Api>,
+}
+
+impl Watching {
+    /// Begins to measure, and listens where the settings say.
+    pub fn start(handle: &Handle) -> Watching {
+        let source = Arc::new(Figures::of(handle));
+        let measured = measuring::start(source.clone(), None);
+        if let Some(measured) = &measured {
+            // Set once, here.
+            let _ = source.watched.set(measured.watched());
+        }
+        let api = api::start(api::Given {
+            handle,
+            figures: Arc::clone(&source.api),
+            source,
+            settings: None,
+            state: None,
+            watched: measured.as_ref().map(measuring::Measured::watched),
+        });
+        Watching { measured, api }
+    }
+
+    /// Where the live page is; `None`: the API listens on no TCP address.
+    pub fn page(&self) -> Option<String> {
+        Some(api::page(self.api.as_ref()?.address()?))
+    }
+
+    /// Ends both.
+    pub fn stop(self) {
+        if let Some(api) = self.api {
+            api.stop();
+        }
+        if let Some(measured) = self.measured {
+            measured.stop();
+        }
+    }
+}
+
 /// The settings' figures, once their keeper runs.
 type Kept = OnceLock<Arc<control::settings::Figures>>;
 

@@ -1,5 +1,6 @@
 //! Starting the data plane, and what other threads may ask of it.
 
+mod acting;
 mod figures;
 mod measures;
 mod probes;
@@ -360,7 +361,9 @@ impl Handle {
         } else if matches!(verb, "DISABLE" | "ENABLE") {
             return Err(format!("{verb} needs a database"));
         }
-        self.note_action(actor, verb, database.unwrap_or_default());
+        if !actor.is_empty() {
+            self.note_action(actor, verb, database.unwrap_or_default());
+        }
         let places: Vec<Place> = common.read().places().to_vec();
         let now = common.clock.now();
         for place in places
@@ -386,7 +389,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Lends no connection of this database (of all) until `resume`.
+    /// Lends no connection of this database (of all) until `resume`. With an empty
+    /// `actor` the caller notes it.
     ///
     /// # Errors
     /// There is no such database.

@@ -5,7 +5,10 @@ use crate::letters::Letters;
 use crate::socket::{Conn, Stream};
 use crate::tcp::Seen;
 use events::snapshot::{Address, ClientRow, ServerRow, WorkerRow};
-use events::{ApplicationRow, ClientId, ConnId, LeaseRow, SourceRow, UpstreamId, WaitExemplar};
+use events::{
+    Acted, ApplicationRow, ClientAct, ClientId, ConnId, LeaseRow, LeaseStatement, SourceRow,
+    UpstreamId, WaitExemplar,
+};
 use pool::Action;
 use relay::stats::{PoolStats, WorkerStats};
 use relay::{Directory, Peer, PoolKey, Transfer, Watched};
@@ -66,6 +69,17 @@ pub(crate) enum Mail {
     },
     /// Report figures.
     Report { detail: bool, to: Sender<Report> },
+    /// A person does something to one client; who has it answers.
+    Act {
+        client: u64,
+        act: ClientAct,
+        to: Sender<Acted>,
+    },
+    /// The last statements of these clients' leases; the ids are sorted.
+    Statements {
+        clients: Arc<[u64]>,
+        to: Sender<Vec<LeaseStatement>>,
+    },
     /// Close clients of these console ids, or of a pool.
     Kill(Target),
     /// Finish transactions, then close.

@@ -75,6 +75,12 @@ impl Hub {
         if key.is_empty() || !same(&self.cancel_secret(slot), key) {
             return CancelOutcome::Ignored;
         }
+        self.cancel_for(slot, &mut io)
+    }
+
+    /// Whoever asks has the right to.
+    pub(crate) fn cancel_for(&mut self, slot: u32, io: &mut Io<'_>) -> CancelOutcome {
+        let now = io.now;
         let Some(client) = self.clients.get_mut(slot) else {
             return CancelOutcome::Ignored;
         };
@@ -89,7 +95,7 @@ impl Hub {
                     client.phase = Phase::Ready;
                     client.refused = true;
                 }
-                self.go_on(slot, &mut io);
+                self.go_on(slot, io);
                 CancelOutcome::Waiter
             }
             Phase::Ready | Phase::Held { .. } => {

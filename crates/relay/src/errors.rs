@@ -107,6 +107,9 @@ pub(crate) enum Trouble<'a> {
         held: Duration,
         silent: Duration,
     },
+    TakenBack {
+        held: Duration,
+    },
     WaitTimeout(Scarcity<'a>),
     QueueFull(Scarcity<'a>),
     Shed(Scarcity<'a>),
@@ -231,6 +234,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
         | Trouble::QueryTimeout
         | Trouble::IdleTransaction
         | Trouble::Reclaimed { .. }
+        | Trouble::TakenBack { .. }
         | Trouble::TransactionTimeout => late(trouble),
         Trouble::WaitTimeout(s) => scarce(RefuseReason::WaitTimeout, s),
         Trouble::QueueFull(s) => scarce(RefuseReason::QueueFull, s),
@@ -295,6 +299,15 @@ fn late(trouble: &Trouble<'_>) -> Report {
             silent.as_secs()
         ))
         .hint("End the transaction on every path, errors included, before waiting for anything else."),
+        Trouble::TakenBack { held } => return Report::fatal(
+            "25P03",
+            "the pooler took the connection back: an administrator asked for it",
+        )
+        .detail(format!(
+            "Its server connection was held for {} s. What was under way was rolled back.",
+            held.as_secs()
+        ))
+        .hint("Connect again."),
         other => return Report::error("XX000", format!("{other:?}")),
     };
     Report::fatal(code, text)

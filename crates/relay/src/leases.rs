@@ -67,14 +67,9 @@ impl Hub {
         let client = lessee(server, &self.clients)?;
         let tags = server.trail.tags();
         let (application, kind) = application(client, &tags);
-        let settings = &self.directory.settings;
-        let statement = match settings.statement_text {
-            _ if !text => String::new(),
-            StatementText::Off => String::new(),
-            StatementText::Normalised => server.trail.shown(answered(server)),
-            StatementText::Fingerprint => {
-                format!("{:016x}", server.trail.fingerprint(answered(server)))
-            }
+        let statement = match text {
+            true => self.statement_of(slot),
+            false => String::new(),
         };
         let tags_shown: Vec<String> = tags
             .iter()
@@ -100,6 +95,25 @@ impl Hub {
             exempt: self.exempt(server, client),
             suspicion: None,
         })
+    }
+
+    /// The last statement at a server connection, as far as the settings show it.
+    pub(crate) fn statement_of(&self, slot: u32) -> String {
+        let Some(server) = self.servers.get(slot) else {
+            return String::new();
+        };
+        match self.directory.settings.statement_text {
+            StatementText::Off => String::new(),
+            StatementText::Normalised => server.trail.shown(answered(server)),
+            StatementText::Fingerprint => {
+                format!("{:016x}", server.trail.fingerprint(answered(server)))
+            }
+        }
+    }
+
+    /// The client at this slot holds the connection.
+    pub(crate) fn is_lent_to(&self, server: &Server, client: u32) -> bool {
+        server.link == client && lessee(server, &self.clients).is_some()
     }
 
     /// What keeps a lease from being taken back by default.

@@ -20,6 +20,7 @@
 //! Bytes that pass through are named by their range in the caller's buffer
 //! ([`Outbox`]), so that the shell writes them from where it read them.
 
+mod acting;
 mod admin;
 mod asking;
 mod auth;

@@ -8,6 +8,7 @@
 //! What arrives is written in the same way. The pooler's name of a statement at
 //! the server is written `#text`, and the Bind that must fail as `B !`.
 
+mod acting;
 mod batches;
 mod doubts;
 mod leases;

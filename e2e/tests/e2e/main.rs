@@ -26,4 +26,5 @@ mod rotation;
 mod shape;
 mod takeover;
 mod tls;
+mod top;
 mod watch;

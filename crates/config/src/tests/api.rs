@@ -1,6 +1,6 @@
 //! Where the API listens, and who may come.
 
-use crate::{ApiRole, Memory, Plan, Secret, load, reread, secret_files};
+use crate::{Anonymous, ApiRole, Memory, Plan, Secret, load, reread, secret_files};
 
 const DATABASE: &str = "[database.app]\nhost = \"h\"\n";
 const VIEWER: &str = "viewer-viewer-viewer";
@@ -41,7 +41,11 @@ fn tokens_are_read_where_they_are_kept() {
 fn what_would_let_anybody_in_is_refused() {
     let listen = "[api]\nlisten = \"127.0.0.1:9931\"\n";
     let cases = [
-        (listen.to_owned(), "nobody has a token"),
+        (
+            format!("{listen}anonymous = \"none\"\n"),
+            "nobody has a token",
+        ),
+        (format!("{listen}anonymous = \"admin\"\n"), "viewer"),
         (
             "[api]\nlisten = \"0.0.0.0:9931\"\n[api.tokens]\nadmin_file = \"admin\"\n".to_owned(),
             "put a proxy with TLS before it, or use the unix socket",
@@ -121,4 +125,16 @@ fn a_token_is_rotated_like_any_secret() {
     let mut old = before.clone();
     assert!(crate::with_secrets_of(&mut old, &read.plan).is_empty());
     assert_eq!(old, read.plan);
+}
+
+#[test]
+fn reading_needs_no_token_unless_the_settings_say_so() {
+    let listen = "[api]\nlisten = \"127.0.0.1:9931\"\n";
+    let open = plan(listen).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(open.api.anonymous, Anonymous::Viewer);
+    let tokens = "anonymous = \"none\"\n[api.tokens]\nviewer_file = \"viewer\"\n";
+    let closed = plan(&format!("{listen}{tokens}")).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(closed.api.anonymous, Anonymous::None);
+    // Whoever builds settings without reading any lets nobody in.
+    assert_eq!(crate::Api::default().anonymous, Anonymous::None);
 }

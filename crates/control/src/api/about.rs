@@ -31,7 +31,34 @@ pub struct InstanceStatus {
     pub role: String,
 }
 
+/// Who asks.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Whoami {
+    /// "viewer", "operator" or "admin".
+    pub role: String,
+    /// As logs and histories name them.
+    pub name: String,
+    /// They came without a token.
+    pub anonymous: bool,
+}
+
 pub(super) const ROUTES: &[Route] = &[
+    Route {
+        verb: Verb::Get,
+        path: "/v1/whoami",
+        role: ApiRole::Viewer,
+        summary: "Who asks, and what they may do.",
+        parameters: &[],
+        body: None,
+        answer: Shape::of::<Whoami>(),
+        handle: |_, call| {
+            Ok(Answer::json(&Whoami {
+                role: call.actor.role.word().to_owned(),
+                name: call.actor.name.clone(),
+                anonymous: call.actor.anonymous,
+            }))
+        },
+    },
     Route {
         verb: Verb::Get,
         path: "/v1/status",

@@ -3,21 +3,26 @@
 //! ```text
 //!   host ─► origin ─► method, path ─► token ─► role ─► parameters ─► body ─► handler
 //!   421     403       404, 405        401,429  403     400           413,415 its own
+//!                       └► a file of the page: no token, no turn
 //! ```
 
-use super::call::{self, Actor, Answer, Call, Failure};
+use super::call::{self, Actor, Answer, Call, Failure, Payload};
 use super::door::{self, Named, Token, Tries};
 use super::figures::{Figures, Refused};
+use super::streaming::{Bounds, STREAMS_MAX, Standing, Stream, TRY_AGAIN_S};
 use super::table::{Body, Found, Route, Verb, find};
 use super::{Access, BODY_TIME_MAX, HANDLERS_MAX, Parts};
+use crate::page;
 use bytes::Bytes;
-use config::{Api, ApiRole};
+use config::{Anonymous, Api, ApiRole};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -44,17 +49,22 @@ pub(super) struct Shared {
     pub figures: Arc<Figures>,
     /// Each listener has its own: a flood on TCP takes no turn from the unix socket.
     pub turns: Arc<Semaphore>,
+    /// Places of answers that go on.
+    pub streams: Arc<Semaphore>,
+    pub bounds: Bounds,
     pub tries: Mutex<Tries>,
 }
 
 impl Shared {
-    pub(super) fn new(options: &super::Options, routes: Arc<Vec<Route>>) -> Shared {
+    pub(super) fn new(options: &super::Options, routes: Arc<Vec<Route>>, bounds: Bounds) -> Shared {
         Shared {
             routes,
             parts: options.parts.clone(),
             access: Arc::clone(&options.access),
             figures: Arc::clone(&options.figures),
             turns: Arc::new(Semaphore::new(HANDLERS_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            bounds,
             tries: Mutex::default(),
         }
     }
@@ -92,21 +102,24 @@ impl From<Failure> for No {
     }
 }
 
-/// Answers one request, whatever it is. `working` is set once its handler has its turn.
+/// A body of any kind.
+pub(super) type AnyBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Answers one request, whatever it is. `standing` says how far it is.
 pub(super) async fn answer(
     shared: Arc<Shared>,
     peer: Peer,
     request: Request<Incoming>,
-    working: Arc<AtomicBool>,
-) -> Response<Full<Bytes>> {
-    let response = match decide(&shared, peer, request, &working).await {
-        Ok(answer) => response(StatusCode::OK, answer),
+    standing: Arc<Standing>,
+) -> Response<AnyBody> {
+    let response = match decide(&shared, peer, request, &standing).await {
+        Ok(response) => response,
         Err(no) => {
             if let Some(reason) = no.reason {
                 shared.figures.refuse(reason);
             }
-            let status = no.failure.status;
-            let mut response = response(status, Answer::json(&no.failure.error));
+            let json = serde_json::to_vec(&no.failure.error).unwrap_or_default();
+            let mut response = whole(no.failure.status, "application/json", json.into());
             for (name, value) in no.headers {
                 if let Ok(value) = HeaderValue::from_str(&value) {
                     response.headers_mut().insert(name, value);
@@ -123,12 +136,18 @@ async fn decide(
     shared: &Arc<Shared>,
     peer: Peer,
     request: Request<Incoming>,
-    working: &AtomicBool,
-) -> Result<Answer, No> {
+    standing: &Arc<Standing>,
+) -> Result<Response<AnyBody>, No> {
     let settings = (shared.access)();
-    from_us(peer, &request, &settings)?;
+    let asset = page::find(request.uri().path());
+    // A link to the page may stand anywhere; the page itself holds nothing.
+    let linked = asset.is_some_and(page::Asset::is_page) && door::is_visit(&request);
+    from_us(peer, &request, &settings, linked)?;
+    if let Some(asset) = asset {
+        return file(asset, &request);
+    }
     let (route, in_path) = route(shared, &request)?;
-    let actor = actor(shared, peer, request.headers(), &settings).await?;
+    let actor = actor(shared, peer, request.headers(), &settings, route).await?;
     may(&actor, route)?;
     let values = call::values(route, in_path, request.uri().query())?;
     let body = match &route.body {
@@ -140,11 +159,50 @@ async fn decide(
         values,
         body,
     };
-    handle(shared, *route, call, working).await
+    let answer = handle(shared, *route, call, &standing.working).await?;
+    match answer.payload {
+        Payload::Whole(bytes) => Ok(whole(StatusCode::OK, answer.content_type, bytes)),
+        Payload::Stream(frames) => {
+            let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
+                let line = "too many listen already";
+                let failure = Failure::new(503, "busy", line, "try again, or ask /v1/live");
+                let no = No::new(Refused::Busy, failure);
+                return Err(no.with(header::RETRY_AFTER, TRY_AGAIN_S.to_string()));
+            };
+            let stream = Stream::new(frames, shared.bounds, place, Arc::clone(standing));
+            Ok(response(
+                StatusCode::OK,
+                answer.content_type,
+                stream.boxed_unsync(),
+            ))
+        }
+    }
+}
+
+/// A file of the page. It is the same for all, and no handler runs for it.
+fn file(asset: &page::Asset, request: &Request<Incoming>) -> Result<Response<AnyBody>, No> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let failure = Failure::new(405, "method", "use GET, HEAD", "");
+        let no = No::new(Refused::Method, failure);
+        return Err(no.with(header::ALLOW, "GET, HEAD".to_owned()));
+    }
+    let mut response = asset.answer(request.headers()).map(BodyExt::boxed_unsync);
+    for (name, value) in HEADERS {
+        let headers = response.headers_mut();
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    Ok(response)
 }
 
 /// The request means us, and no page of another site sent it.
-fn from_us(peer: Peer, request: &Request<Incoming>, settings: &Api) -> Result<(), No> {
+fn from_us(
+    peer: Peer,
+    request: &Request<Incoming>,
+    settings: &Api,
+    linked: bool,
+) -> Result<(), No> {
     if matches!(peer, Peer::Remote(_)) {
         let absolute = request.uri().scheme().is_some() || request.uri().authority().is_some();
         let named = door::named(request.headers(), settings);
@@ -161,7 +219,7 @@ fn from_us(peer: Peer, request: &Request<Incoming>, settings: &Api) -> Result<()
             ));
         }
     }
-    if door::is_foreign(request.headers()) {
+    if door::is_foreign(request.headers()) && !linked {
         let line = "pages of other sites may not ask";
         let failure = Failure::new(403, "origin", line, "");
         return Err(No::new(Refused::Origin, failure));
@@ -203,6 +261,7 @@ async fn actor(
     peer: Peer,
     headers: &HeaderMap,
     settings: &Api,
+    route: &Route,
 ) -> Result<Actor, No> {
     let address = match peer {
         Peer::Local { uid } => {
@@ -210,6 +269,7 @@ async fn actor(
                 role: ApiRole::Admin,
                 name: format!("uid {uid}"),
                 local: true,
+                anonymous: false,
             });
         }
         Peer::Remote(address) => address,
@@ -222,6 +282,17 @@ async fn actor(
                 role,
                 name: format!("{}@{}", role.word(), address.ip()),
                 local: false,
+                anonymous: false,
+            });
+        }
+        Token::Missing
+            if settings.anonymous == Anonymous::Viewer && route.role == ApiRole::Viewer =>
+        {
+            return Ok(Actor {
+                role: ApiRole::Viewer,
+                name: format!("anonymous@{}", address.ip()),
+                local: false,
+                anonymous: true,
             });
         }
         Token::Missing => {
@@ -298,7 +369,7 @@ async fn handle(
     shared: &Arc<Shared>,
     route: Route,
     call: Call,
-    working: &AtomicBool,
+    working: &std::sync::atomic::AtomicBool,
 ) -> Result<Answer, No> {
     let turn = Arc::clone(&shared.turns).acquire_owned();
     let Ok(Ok(turn)) = tokio::time::timeout(TURN_MAX, turn).await else {
@@ -355,14 +426,15 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
-fn response(status: StatusCode, answer: Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(answer.body));
+fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<AnyBody> {
+    response(status, content_type, Full::new(body).boxed_unsync())
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: AnyBody) -> Response<AnyBody> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(answer.content_type),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

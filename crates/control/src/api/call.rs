@@ -1,13 +1,17 @@
 //! One request as a handler sees it, and what it gives back.
 
 use super::table::{Kind, Route};
+use crate::live::feed::Frame;
 use crate::settings::keeper::AskError;
 use bytes::Bytes;
 use config::ApiRole;
 use hyper::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
+/// The type of server-sent events.
+pub(super) const EVENTS: &str = "text/event-stream";
 /// Most parameters of one query.
 const PARAMETERS_MAX: usize = 32;
 /// Longest name that a caller gives itself.
@@ -22,6 +26,8 @@ pub struct Actor {
     pub name: String,
     /// The system vouches for them: they are who the pooler runs as, or root.
     pub local: bool,
+    /// They came without a token, and the settings let them read.
+    pub anonymous: bool,
 }
 
 impl Actor {
@@ -79,7 +85,16 @@ impl Call {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub(super) content_type: &'static str,
-    pub(super) body: Bytes,
+    pub(super) payload: Payload,
+}
+
+/// What it holds.
+#[derive(Clone, Debug)]
+pub(super) enum Payload {
+    /// All of it.
+    Whole(Bytes),
+    /// A piece for each second.
+    Stream(watch::Receiver<Frame>),
 }
 
 impl Answer {
@@ -87,7 +102,7 @@ impl Answer {
     pub fn json<T: Serialize>(value: &T) -> Answer {
         Answer {
             content_type: "application/json",
-            body: serde_json::to_vec(value).unwrap_or_default().into(),
+            payload: Payload::Whole(serde_json::to_vec(value).unwrap_or_default().into()),
         }
     }
 
@@ -95,7 +110,15 @@ impl Answer {
     pub fn media(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
         Answer {
             content_type,
-            body: body.into(),
+            payload: Payload::Whole(body.into()),
+        }
+    }
+
+    /// Server-sent events, one for each second.
+    pub(super) fn events(frames: watch::Receiver<Frame>) -> Answer {
+        Answer {
+            content_type: EVENTS,
+            payload: Payload::Stream(frames),
         }
     }
 }
@@ -250,6 +273,7 @@ mod tests {
         let actor = |local| Actor {
             role: ApiRole::Admin,
             name: "admin@127.0.0.1".to_owned(),
+            anonymous: false,
             local,
         };
         assert_eq!(

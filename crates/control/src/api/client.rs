@@ -48,6 +48,7 @@ impl std::error::Error for ClientError {}
 #[derive(Clone, Debug)]
 pub struct Client {
     place: Place,
+    patience: Duration,
 }
 
 #[derive(Clone)]
@@ -79,7 +80,15 @@ impl Client {
     pub fn new(path: impl Into<PathBuf>) -> Client {
         Client {
             place: Place::Socket(path.into()),
+            patience: TIME_MAX,
         }
+    }
+
+    /// The same, but an answer that takes longer than this is none.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Client {
+        self.patience = patience.min(TIME_MAX);
+        self
     }
 
     /// The pooler whose API listens at `url`, as `http://127.0.0.1:9931`.
@@ -115,6 +124,7 @@ impl Client {
         let token = token.to_owned();
         Ok(Client {
             place: Place::Tcp { address, token },
+            patience: TIME_MAX,
         })
     }
 
@@ -210,9 +220,9 @@ impl Client {
             .build()
             .map_err(|e| broken(e.to_string()))?;
         let (status, answer) = runtime.block_on(async {
-            match tokio::time::timeout(TIME_MAX, self.exchange(method, path, body)).await {
+            match tokio::time::timeout(self.patience, self.exchange(method, path, body)).await {
                 Ok(answered) => answered,
-                Err(_) => Err(broken(format!("none in {} s", TIME_MAX.as_secs()))),
+                Err(_) => Err(broken(format!("none in {} s", self.patience.as_secs()))),
             }
         })?;
         if status.is_success() {

@@ -5,8 +5,8 @@
 //! without asking first, or name us by an address while it was led here by a name.
 
 use config::{Api, ApiRole};
-use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use hyper::{HeaderMap, Method, Request};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -90,6 +90,18 @@ pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
     }
     let site = only(headers, &SITE).unwrap_or_default();
     headers.contains_key(SITE) && site != "same-origin" && site != "none"
+}
+
+/// A person follows a link: the browser says that the answer becomes the whole
+/// page. No script of another site can read it then.
+pub(super) fn is_visit<T>(request: &Request<T>) -> bool {
+    const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+    let headers = request.headers();
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && !headers.contains_key(ORIGIN)
+        && only(headers, &MODE) == Some("navigate")
+        && only(headers, &DEST) == Some("document")
 }
 
 /// What an Authorization header is worth.

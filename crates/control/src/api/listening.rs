@@ -5,6 +5,7 @@
 
 use super::answering::{Peer, Shared, answer};
 use super::figures::Refused;
+use super::streaming::Standing;
 use super::{CONNECTIONS_MAX, REQUEST_TIME_MAX};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,8 +16,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -101,7 +102,7 @@ fn trusted(socket: &UnixStream) -> Option<u32> {
 #[derive(Default)]
 struct Places {
     tasks: JoinSet<()>,
-    oldest_first: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
+    oldest_first: VecDeque<(AbortHandle, Arc<Standing>)>,
 }
 
 impl Places {
@@ -113,9 +114,15 @@ impl Places {
     {
         while self.tasks.try_join_next().is_some() {}
         self.oldest_first.retain(|(task, _)| !task.is_finished());
-        if self.oldest_first.len() >= CONNECTIONS_MAX {
-            let waits =
-                |(_, working): &(AbortHandle, Arc<AtomicBool>)| !working.load(Ordering::Relaxed);
+        // Streams have places of their own: they last, and are few.
+        let streams = |(_, standing): &&(AbortHandle, Arc<Standing>)| {
+            standing.streaming.load(Ordering::Relaxed)
+        };
+        let streaming = self.oldest_first.iter().filter(streams).count();
+        if self.oldest_first.len() - streaming >= CONNECTIONS_MAX {
+            let waits = |(_, standing): &(AbortHandle, Arc<Standing>)| {
+                !standing.working.load(Ordering::Relaxed)
+            };
             let waiting = self.oldest_first.iter().position(waits);
             shared.figures.refuse(Refused::Connections);
             let Some((task, _)) = waiting.and_then(|at| self.oldest_first.remove(at)) else {
@@ -123,19 +130,19 @@ impl Places {
             };
             task.abort();
         }
-        let working = Arc::new(AtomicBool::new(false));
-        let conversation = converse(socket, peer, Arc::clone(shared), Arc::clone(&working));
+        let standing = Arc::new(Standing::default());
+        let conversation = converse(socket, peer, Arc::clone(shared), Arc::clone(&standing));
         let task = self.tasks.spawn(conversation);
-        self.oldest_first.push_back((task, working));
+        self.oldest_first.push_back((task, standing));
     }
 }
 
-async fn converse<S>(socket: S, peer: Peer, shared: Arc<Shared>, working: Arc<AtomicBool>)
+async fn converse<S>(socket: S, peer: Peer, shared: Arc<Shared>, standing: Arc<Standing>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| {
-        let answered = answer(Arc::clone(&shared), peer, request, Arc::clone(&working));
+        let answered = answer(Arc::clone(&shared), peer, request, Arc::clone(&standing));
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let connection = http1::Builder::new()
@@ -145,6 +152,31 @@ where
         .max_headers(HEADERS_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), service);
+    let mut connection = std::pin::pin!(connection);
+    let begun = Instant::now();
+    let mut taken = 0;
     // Whatever went wrong is the peer's loss: it sees its connection end.
-    let _ = tokio::time::timeout(REQUEST_TIME_MAX, connection).await;
+    loop {
+        let streams = standing.streaming.load(Ordering::Relaxed);
+        let left = match streams {
+            true => shared.bounds.stalled,
+            // It may begin to stream meanwhile: then other bounds hold.
+            false => REQUEST_TIME_MAX
+                .saturating_sub(begun.elapsed())
+                .min(shared.bounds.stalled),
+        };
+        if tokio::time::timeout(left, &mut connection).await.is_ok() {
+            return;
+        }
+        let more = standing.taken.load(Ordering::Relaxed);
+        let over = match standing.streaming.load(Ordering::Relaxed) {
+            // It has its own end; only who takes nothing is let go here.
+            true => streams && more == taken,
+            false => begun.elapsed() >= REQUEST_TIME_MAX,
+        };
+        if over {
+            return;
+        }
+        taken = more;
+    }
 }

@@ -123,7 +123,7 @@ pub(super) fn measured(parts: &Parts) -> Result<&Measures, Failure> {
     parts.measures.as_ref().ok_or_else(absent)
 }
 
-fn moment(call: &Call, name: &str) -> Option<i64> {
+pub(super) fn moment(call: &Call, name: &str) -> Option<i64> {
     call.number(name).and_then(|n| i64::try_from(n).ok())
 }
 

@@ -31,10 +31,10 @@ pub fn document() -> String {
         "info": {
             "title": "Plimsoll",
             "version": "1",
-            "description": "The API of a running pooler. On its unix socket whoever runs it and root are admin; on TCP a token says who asks.",
+            "description": "The API of a running pooler. On its unix socket whoever runs it and root are admin; on TCP a token says who asks, and who has none reads, unless the settings say otherwise (`[api] anonymous`).",
         },
         "servers": [{ "url": "http://127.0.0.1:9931" }],
-        "security": [{ "token": [] }],
+        "security": [{ "token": [] }, {}],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -165,12 +165,12 @@ connect, and are admin; the system says who they are.
 
     curl --unix-socket /run/plimsoll/.s.PLIMSOLL.6432 http://localhost/v1/status
 
-On TCP where the settings say so. Without a token nobody is let in, so at least
-one is needed:
+On TCP where the settings say so. The live page is there, at `/`:
 
     [api]
     listen = \"127.0.0.1:9931\"
     hosts = [\"pooler.example.org\"]    # further names, such as a proxy's
+    anonymous = \"viewer\"             # reading needs no token; \"none\": it does
 
     [api.tokens]
     viewer_file = \"/etc/plimsoll/viewer.token\"
@@ -190,9 +190,14 @@ watched: a new token holds within two seconds, and the old one is void then.
 One that cannot be used changes nothing. Each role may do what those before it may:
 
 - **viewer** reads;
-- **operator** marks releases, notes and closes incidents, tests notifiers;
+- **operator** marks releases, notes and closes incidents, tests notifiers, cancels
+  statements, takes connections back, closes clients, pauses and resumes databases;
 - **admin** changes settings. A plan is for admins too, because reading settings
   reads the secrets that they name, and runs their `password_command`.
+
+With `anonymous = \"viewer\"`, the default, callers on TCP without a token read as a
+viewer does; all else needs a token ([why, and what guards it](decisions/anonymous-reading.md)).
+With `\"none\"` each request needs one, and then at least one must be named.
 
 After ten unknown tokens from one address a further one waits for its answer,
 429, and is not written to the log. Good tokens are let in meanwhile.
@@ -204,9 +209,13 @@ says to be; on the unix socket it names that user.
 Whatever a page of another site could have a browser on this machine send: a
 `Host` that is not localhost, a loopback address or one of `hosts` (421); an
 `Origin` other than its own, or `Sec-Fetch-Site` other than `same-origin` and
-`none` (403); a body that is not `application/json` (415). It sends no CORS
+`none` (403; a link may open the page itself); a body that is not `application/json` (415). It sends no CORS
 headers. Paths are taken as they are sent: encoded, doubled or dotted ones lead
 nowhere (404). Head, body, time and number of connections are bounded.
+
+`/v1/live/stream` is a stream of server-sent events, one a second. At most 16 are
+open at each listener (503 beyond); each ends after ten minutes, and who reads
+nothing for three quarters of a minute is let go.
 
 A refusal is JSON too: `kind` for programs, `lines` and `help` for people.
 

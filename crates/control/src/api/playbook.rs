@@ -1,14 +1,16 @@
-//! `/v1/playbook/context`: the names and values that the playbook is filled with.
+//! `/v1/playbook`: its chapters, and the names and values that they are filled with.
 
 use super::Parts;
 use super::call::{Answer, Call, Failure};
 use super::settings::asked;
-use super::table::{Route, Shape, Verb};
+use super::table::{Handler, Kind, Parameter, Route, Shape, Verb};
 use crate::settings::keeper::Ask;
 use config::ApiRole;
-use diagnose::alert::Owner;
-use diagnose::playbook::{Context, PoolNow, ServerNow};
+use diagnose::alert::{AlertName, Owner};
+use diagnose::playbook::{self, Chapter, Context, Page, PageStep, PoolNow, ServerNow};
 use events::sample::{OTHER, PoolSample, Sample};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Most rows of a kind.
@@ -16,18 +18,125 @@ const ROWS_MAX: usize = 20;
 /// At night nobody waits for a keeper that is busy.
 const KEEPER_MAX: Duration = Duration::from_secs(2);
 
-pub(super) const ROUTES: &[Route] = &[Route {
-    verb: Verb::Get,
-    path: "/v1/playbook/context",
-    role: ApiRole::Viewer,
-    summary: "The names and values that the playbook's steps are filled with.",
-    parameters: &[],
-    body: None,
-    answer: Shape::of::<Context>(),
-    handle: context,
-}];
+/// One chapter of the list.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ChapterLine {
+    /// The label of its alert or cause.
+    pub id: String,
+    /// A few words for people.
+    pub title: String,
+    /// "alert" or "cause".
+    pub kind: String,
+}
 
-fn context(parts: &Parts, _: &Call) -> Result<Answer, Failure> {
+/// One chapter, filled in with this installation's names and values.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ChapterPage {
+    /// The label of its alert or cause.
+    pub id: String,
+    /// A few words for people.
+    pub title: String,
+    /// "alert" or "cause".
+    pub kind: String,
+    /// All of it as Markdown.
+    pub markdown: String,
+    /// What to do while it hurts, then how to see that it worked.
+    pub steps: Vec<PageStep>,
+    /// All of it in its parts.
+    pub page: Page,
+}
+
+const CHAPTER: Parameter = Parameter {
+    name: "chapter",
+    kind: Kind::Text { max: 60 },
+    meaning: "The label of an alert or a cause, as `PlimsollLeak`.",
+};
+
+const fn get(
+    path: &'static str,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    answer: Shape,
+    handle: Handler,
+) -> Route {
+    Route {
+        verb: Verb::Get,
+        path,
+        role: ApiRole::Viewer,
+        summary,
+        parameters,
+        body: None,
+        answer,
+        handle,
+    }
+}
+
+pub(super) const ROUTES: &[Route] = &[
+    get(
+        "/v1/playbook",
+        "The chapters of the playbook: those of alerts, then those of causes.",
+        &[],
+        Shape::of::<Vec<ChapterLine>>(),
+        |_, _| {
+            Ok(Answer::json(
+                &playbook::chapters().map(line).collect::<Vec<_>>(),
+            ))
+        },
+    ),
+    // Before the chapters: a path is the first that fits.
+    get(
+        "/v1/playbook/context",
+        "The names and values that the playbook's steps are filled with.",
+        &[],
+        Shape::of::<Context>(),
+        |parts, _| Ok(Answer::json(&context(parts))),
+    ),
+    get(
+        "/v1/playbook/{chapter}",
+        "One chapter of the playbook, with this installation's names and values.",
+        &[CHAPTER],
+        Shape::of::<ChapterPage>(),
+        chapter,
+    ),
+];
+
+fn line(chapter: &Chapter) -> ChapterLine {
+    ChapterLine {
+        id: chapter.label.to_owned(),
+        title: chapter.title.to_owned(),
+        kind: kind(chapter).to_owned(),
+    }
+}
+
+fn kind(chapter: &Chapter) -> &'static str {
+    match AlertName::of_label(chapter.label) {
+        Some(_) => "alert",
+        None => "cause",
+    }
+}
+
+fn chapter(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
+    let chapter = call.text("chapter").and_then(playbook::of_label);
+    let unknown = || {
+        Failure::not_found(
+            "there is no such chapter",
+            "GET /v1/playbook lists what there is",
+        )
+    };
+    let chapter = chapter.ok_or_else(unknown)?;
+    let page = Page::of(chapter, &context(parts));
+    let steps = page.during.iter().chain(&page.verify);
+    Ok(Answer::json(&ChapterPage {
+        id: page.label.clone(),
+        title: page.title.clone(),
+        kind: kind(chapter).to_owned(),
+        markdown: playbook::markdown(&page),
+        steps: steps.cloned().collect(),
+        page,
+    }))
+}
+
+fn context(parts: &Parts) -> Context {
     let mut context = Context {
         live: true,
         instance: parts.about.instance.clone(),
@@ -57,7 +166,7 @@ fn context(parts: &Parts, _: &Call) -> Result<Answer, Failure> {
         let newest = incidents.of_id("last").filter(|i| i.is_live());
         context.incident = newest.map(|i| i.id);
     }
-    Ok(Answer::json(&context))
+    context
 }
 
 /// Pools, servers and applications, those that hurt first.

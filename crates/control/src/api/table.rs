@@ -2,7 +2,9 @@
 //! document and the page of the docs all walk over it, so they cannot disagree.
 
 use super::call::{Answer, Call, Failure};
-use super::{Parts, about, diagnosis, incidents, measures, notifiers, playbook, settings};
+use super::{
+    Parts, about, actions, diagnosis, incidents, live, measures, notifiers, playbook, settings,
+};
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -130,6 +132,8 @@ pub struct Route {
 pub fn routes() -> Vec<Route> {
     [
         about::ROUTES,
+        live::ROUTES,
+        actions::ROUTES,
         settings::ROUTES,
         diagnosis::ROUTES,
         incidents::ROUTES,

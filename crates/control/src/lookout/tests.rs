@@ -119,13 +119,13 @@ fn a_full_pool_is_told_within_ten_seconds_with_its_owner() {
     let mut markers = Vec::new();
     for n in 0..120 {
         record.seconds.push_back(second(n, n >= 100));
-        markers.extend(watching.second(&record, &Snapshot::default()));
+        markers.extend(watching.second(&record, &Arc::default()));
     }
     // The diagnosis has a share of the time, and these seconds took milliseconds.
     let hurt = || lookout.newest().map(|v| v.state) == Some(diagnose::State::Hurt);
     let patience = Instant::now() + Duration::from_secs(20);
     while !hurt() && Instant::now() < patience {
-        watching.second(&record, &Snapshot::default());
+        watching.second(&record, &Arc::default());
     }
     let told = told.0.lock().expect("whole").clone();
     let first = told.first().expect("an alert");

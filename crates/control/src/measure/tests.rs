@@ -125,13 +125,13 @@ fn a_lost_directory_costs_figures_on_disk_and_nothing_else() {
 fn a_listener_that_panics_costs_the_others_nothing() {
     struct Bad;
     impl Listener for Bad {
-        fn second(&mut self, _: &Record, _: &Snapshot) -> Vec<Marker> {
+        fn second(&mut self, _: &Record, _: &Arc<Snapshot>) -> Vec<Marker> {
             panic!("a bug of this test's");
         }
     }
     struct Good;
     impl Listener for Good {
-        fn second(&mut self, record: &Record, _: &Snapshot) -> Vec<Marker> {
+        fn second(&mut self, record: &Record, _: &Arc<Snapshot>) -> Vec<Marker> {
             assert!(!record.seconds.is_empty());
             vec![released()]
         }

@@ -125,7 +125,7 @@ pub struct NotifyTestArgs {
 }
 
 /// Milliseconds since 1970.
-fn moment(text: &str) -> Result<i64, String> {
+pub(super) fn moment(text: &str) -> Result<i64, String> {
     let at: Result<jiff::Timestamp, _> = text.trim().replacen(' ', "T", 1).parse();
     let at = at.map_err(|_| "write a time with its zone, as 2026-11-21T14:10:00Z".to_owned())?;
     Ok(at.as_millisecond())

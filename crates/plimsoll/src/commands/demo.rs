@@ -73,7 +73,12 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
     fill(&sandbox)?;
     let pooler = Pooler::start(plan(&sandbox)?)?;
-    screen.say(&introduction(pooler.address, pooler.control.local_addr()))?;
+    let page = pooler.watching.page();
+    screen.say(&introduction(
+        pooler.address,
+        pooler.control.local_addr(),
+        page.as_deref(),
+    ))?;
     let target = |database| Target {
         address: Address::Tcp(pooler.address),
         user: USER,
@@ -184,6 +189,9 @@ fn plan(sandbox: &Sandbox) -> anyhow::Result<Plan> {
     let mut plan =
         config::from_url_with(&url, &options).map_err(|e| anyhow::anyhow!("{}", e.render()))?;
     plan.max_client_conn = CLIENTS_MAX;
+    // The live page, on a port that is free; everybody here may look.
+    plan.api.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    plan.api.anonymous = config::Anonymous::Viewer;
     plan.admin_users = vec![USER.to_owned()];
     plan.monitor.user = Some(MONITOR.to_owned());
     let monitor = User {
@@ -229,9 +237,10 @@ fn console(address: SocketAddr) -> String {
 }
 
 /// What a person may want to type while it runs, and what there is to see.
-fn introduction(address: SocketAddr, metrics: SocketAddr) -> String {
+fn introduction(address: SocketAddr, metrics: SocketAddr, page: Option<&str>) -> String {
+    let page = page.map_or(String::new(), |page| format!("Live page  {page}\n"));
     format!(
-        "Connect    psql postgres://{USER}:{PASSWORD}@{address}/shop\n\
+        "{page}Connect    psql postgres://{USER}:{PASSWORD}@{address}/shop\n\
          Console    {} -c 'show leases'\n\
          Metrics    curl http://{metrics}/metrics\n\
          Line       pool shop asks for {SHOP_SIZE}; PostgreSQL has {MAX_CONNECTIONS}\n\
@@ -248,6 +257,7 @@ struct Pooler {
     proxy: Proxy,
     handle: Handle,
     control: Control,
+    watching: serve::Watching,
     address: SocketAddr,
 }
 
@@ -259,10 +269,12 @@ impl Pooler {
         let address = address.context("the pooler listens nowhere")?;
         let control = serve::start_control(Some(SocketAddr::from(([127, 0, 0, 1], 0))), &handle)?
             .context("the metrics listen nowhere")?;
+        let watching = serve::Watching::start(&handle);
         Ok(Pooler {
             proxy,
             handle,
             control,
+            watching,
             address,
         })
     }
@@ -270,6 +282,7 @@ impl Pooler {
     fn stop(self) {
         self.handle.stop_now();
         self.proxy.join();
+        self.watching.stop();
         self.control.stop();
     }
 }

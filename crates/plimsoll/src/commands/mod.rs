@@ -18,6 +18,9 @@ mod run;
 mod settings;
 mod size;
 mod template;
+mod top;
+
+pub(crate) use top::keys_help as top_keys;
 
 use anyhow::Context;
 use std::io::Write;
@@ -39,6 +42,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::History(args) => settings::history(&args),
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
+        Command::Top(args) => top::run(&args),
         Command::Diagnose(args) => diagnosis::diagnose(&args),
         Command::Alerts(args) => alerts::run(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),

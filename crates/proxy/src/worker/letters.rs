@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::mail::{Mail, Measured, Report, Target};
 use events::snapshot::WorkerRow;
+use events::{Acted, ClientAct, LeaseStatement};
 use std::sync::mpsc::Sender;
 
 impl Worker {
@@ -72,6 +73,8 @@ impl Worker {
                 self.client_tls = tls;
             }
             Mail::Report { detail, to } => self.report(detail, &to),
+            Mail::Act { client, act, to } => self.act(client, act, &to),
+            Mail::Statements { clients, to } => self.statements(&clients, &to),
             Mail::Kill(target) => self.kill(target),
             Mail::Drain => {
                 self.draining = true;
@@ -84,6 +87,17 @@ impl Worker {
                 self.stopped = true;
             }
         }
+    }
+
+    fn act(&mut self, client: u64, act: ClientAct, to: &Sender<Acted>) {
+        let (port, out) = (&mut self.port, &mut self.out);
+        let _ = to.send(self.hub.act(self.now, client, act, port, out));
+    }
+
+    fn statements(&self, clients: &[u64], to: &Sender<Vec<LeaseStatement>>) {
+        let mut found = Vec::new();
+        self.hub.lease_statements(clients, &mut found);
+        let _ = to.send(found);
     }
 
     fn kill(&mut self, target: Target) {

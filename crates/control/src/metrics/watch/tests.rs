@@ -15,6 +15,7 @@ fn text(incidents: &Incidents) -> String {
         lookout: Arc::new(Lookout::default()),
         incidents: incidents.clone(),
         notify: None,
+        feed: crate::live::Feed::default(),
     };
     let mut encoder = Encoder::new(Format::OpenMetrics);
     families(&mut encoder, &watched);

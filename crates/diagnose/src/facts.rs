@@ -290,33 +290,28 @@ pub(crate) fn grown(case: &Case) -> Fact {
     Fact::of(more || crowd, not, figure.of(&case.name()))
 }
 
+/// Transactions ended in a second: now, usual, and the figure of both.
+fn throughput(case: &Case) -> Option<(f64, f64, Figure)> {
+    let (pool, usual) = (case.pool?, case.pool_usual?);
+    let now = pool.per_s(pool.transactions);
+    let was = usual.per_s(usual.transactions);
+    let figure = Figure::new("transactions", now, Unit::PerSecond).of(&case.name());
+    Some((now, was, figure.against("usual", was)))
+}
+
 /// Transactions ended, against usual: fewer.
 pub(crate) fn fewer_done(case: &Case) -> Fact {
-    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+    let Some((now, was, figure)) = throughput(case) else {
         return Fact::LACKS;
     };
-    let (now, was) = (
-        pool.per_s(pool.transactions),
-        usual.per_s(usual.transactions),
-    );
-    let figure = Figure::new("transactions", now, Unit::PerSecond)
-        .of(&case.name())
-        .against("usual", was);
     Fact::of(was > 0.0 && now < was * 0.6, now >= was * 0.9, figure)
 }
 
 /// Much more is done than usual: what got slow did so under load.
 pub(crate) fn more_done(case: &Case) -> Fact {
-    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+    let Some((now, was, figure)) = throughput(case) else {
         return Fact::LACKS;
     };
-    let (now, was) = (
-        pool.per_s(pool.transactions),
-        usual.per_s(usual.transactions),
-    );
-    let figure = Figure::new("transactions", now, Unit::PerSecond)
-        .of(&case.name())
-        .against("usual", was);
     Fact::of(
         now >= was * 1.8 && now >= was + 20.0,
         now <= was * 1.2,

@@ -421,16 +421,9 @@ pub(crate) fn slower_there(case: &Case) -> Fact {
 /// Almost nothing ends any more, and the activity view was not read: locks or
 /// slow statements, nobody can say.
 pub(crate) fn stuck_unseen(case: &Case) -> Fact {
-    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
+    let Some((now, was, figure)) = super::throughput(case) else {
         return Fact::LACKS;
     };
-    let (now, was) = (
-        pool.per_s(pool.transactions),
-        usual.per_s(usual.transactions),
-    );
-    let figure = Figure::new("transactions", now, Unit::PerSecond)
-        .of(&case.name())
-        .against("usual", was);
     // Slow statements end, if late; what only shows by what is lent may be locks.
     let only_lent = super::shift_of(case).is_some_and(|s| s.by_lent());
     let stuck = now < was * 0.15 || only_lent;

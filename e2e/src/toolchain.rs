@@ -79,6 +79,32 @@ pub fn node() -> Result<PathBuf, String> {
     Ok(place)
 }
 
+/// A directory whose `node_modules` holds what drives a browser and what judges a page by the rules of accessibility;
+/// or why there is none.
+pub fn browser_modules() -> Result<PathBuf, String> {
+    let place = place("browser");
+    let there = |module: &str| {
+        place
+            .join("node_modules")
+            .join(module)
+            .join("package.json")
+            .exists()
+    };
+    if !there("playwright-core") || !there("axe-core") {
+        run(Command::new("node").arg("--version"))?;
+        run(Command::new("npm")
+            .args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
+            .arg(&place)
+            .args(["playwright-core@1", "axe-core@4"]))?;
+    }
+    Ok(place)
+}
+
+/// The system's browser, or why there is none.
+pub fn chromium() -> Result<PathBuf, String> {
+    debian("chromium", "usr/bin/chromium")
+}
+
 /// pgjdbc's archive: the system's, or its package unpacked here; or why there is none.
 pub fn jdbc() -> Result<PathBuf, String> {
     run(Command::new("java").arg("-version"))?;

@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use crate::programs::{Places, Programs};
 use crate::{Outcome, no_arguments};
 
-pub(crate) const SUMMARY: &str =
-    "find PostgreSQL (and promtool, python3), or install it with the system's package manager";
+pub(crate) const SUMMARY: &str = "find PostgreSQL (and promtool, python3, chromium), or install it with the system's package manager";
 
 pub(crate) const HELP: &str = "\
 Looks for postgres, initdb, psql and pgbench (PGBIN, PATH, then the usual
@@ -17,7 +16,8 @@ pacman, apk or brew: as root directly, else with sudo (which may ask for your
 password; without a terminal it never asks). It prints each command first.
 On Debian and Ubuntu promtool, which checks the exported alert rules, is taken
 out of its package without installing it: nothing of Prometheus is ever started.
-There too python3 is installed, whose ptrace holds the control plane in a test.
+There too python3 is installed, whose ptrace holds the control plane in a test,
+and, where npm is, chromium, in which the live page is tested.
 Only a private server is ever started from these programs; on Debian and Ubuntu
 the package is told not to make its own.";
 
@@ -30,6 +30,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     }
     if let Err(error) = python() {
         println!("python3: {error}; the control plane is not held still in a test");
+    }
+    if let Err(error) = chromium() {
+        println!("chromium: {error}; the live page is not tested in a browser");
     }
     Ok(())
 }
@@ -55,6 +58,21 @@ fn python() -> Outcome {
         return Err("it is not there; install it by hand".to_owned());
     }
     run_all(&[&["sh", "-c", PYTHON]], true)
+}
+
+/// The browser; what drives it comes from npm, so without npm it would be of no use.
+fn chromium() -> Outcome {
+    if on_path("chromium") {
+        println!("chromium: found");
+        return Ok(());
+    }
+    if !on_path("npm") {
+        return Err("there is no npm either; install both by hand".to_owned());
+    }
+    if !on_path("apt-get") {
+        return Err("it is not there; install it by hand".to_owned());
+    }
+    run_all(&[&["sh", "-c", CHROMIUM]], true)
 }
 
 fn postgresql() -> Outcome {
@@ -180,6 +198,9 @@ const NO_DEBIAN_CLUSTER: &str = "mkdir -p /etc/postgresql-common && cd /etc/post
 const PROMTOOL: &str = "set -e; cd \"$(mktemp -d)\"; chmod 755 .; apt-get download prometheus || \
     { apt-get update; apt-get download prometheus; }; dpkg -x prometheus_*.deb .; \
     install -m 755 usr/bin/promtool /usr/local/bin/promtool";
+
+const CHROMIUM: &str = "apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core || \
+    { apt-get update && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }";
 
 const PYTHON: &str = "apt-get install -y --no-install-recommends python3 || \
     { apt-get update && apt-get install -y --no-install-recommends python3; }";

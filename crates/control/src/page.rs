@@ -3,6 +3,10 @@
 //! They hold no figure and no name, so anybody who may connect gets them. A file
 //! is found by its whole path in a table: there is nothing to be led out of.
 
+mod bundle;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -13,48 +17,96 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::sync::OnceLock;
 
-/// One file.
-struct File {
-    path: &'static str,
-    content_type: &'static str,
-    bytes: &'static [u8],
-}
+/// The page as it is written, before styles and modules stand in it.
+const DOCUMENT: &str = include_str!("page/index.html");
+const STYLE: &str = include_str!("page/style.css");
+/// Runs before the rest is there.
+const FIRST: &str = include_str!("page/first.js");
+const ICON: &str = include_str!("page/icon.svg");
 
-macro_rules! files {
+macro_rules! modules {
     ($($name:literal)+) => {
-        /// Every file; the first is the page itself.
-        const FILES: &[File] = &[
-            File {
-                path: "/",
-                content_type: "text/html; charset=utf-8",
-                bytes: include_bytes!("page/index.html"),
-            },
-            $(File {
-                path: concat!("/page/", $name),
-                content_type: content_type($name),
-                bytes: include_bytes!(concat!("page/", $name)),
-            },)+
-        ];
+        const MODULES: &[bundle::Source] = &[$(($name, include_str!(concat!("page/", $name))),)+];
     };
 }
 
-files! {
-    "actions.js" "alerts.js" "app.js" "budget.js" "chart.js" "dom.js" "first.js" "incidents.js"
-    "leases.js" "net.js" "overview.js" "playbook.js" "pools.js" "route.js" "settings.js" "table.js"
-    "units.js" "verdict.js" "style.css" "icon.svg"
+modules! {
+    "actions.js" "alerts.js" "app.js" "budget.js" "chart.js" "dom.js" "incidents.js" "leases.js"
+    "net.js" "overview.js" "playbook.js" "pools.js" "route.js" "settings.js" "table.js" "units.js"
+    "verdict.js"
 }
 
-const fn content_type(name: &str) -> &'static str {
-    match name.as_bytes() {
-        [.., b'.', b'j', b's'] => "text/javascript; charset=utf-8",
-        [.., b'.', b'c', b's', b's'] => "text/css; charset=utf-8",
-        [.., b'.', b's', b'v', b'g'] => "image/svg+xml",
-        _ => panic!("a file of the page is of a kind that browsers are not told"),
+/// One file as it is sent, before it is packed.
+struct File {
+    path: &'static str,
+    content_type: &'static str,
+    text: String,
+    /// What a browser may do with it.
+    policy: String,
+}
+
+/// Every file; the first is the page itself, whole.
+fn files() -> [File; 2] {
+    let icon = File {
+        path: "/page/icon.svg",
+        content_type: "image/svg+xml",
+        text: ICON.to_owned(),
+        policy: policy(&[], &[]),
+    };
+    [page(), icon]
+}
+
+/// One document: a browser that asks once shows it sooner than one that asks for
+/// each of its parts, and its policy names the hash of each script that may run.
+fn page() -> File {
+    let modules = bundle::bundle(MODULES, "app.js");
+    let mut text = DOCUMENT.to_owned();
+    for (place, element, content) in [
+        (
+            "<link rel=\"stylesheet\" href=\"/page/style.css\">",
+            "style",
+            STYLE,
+        ),
+        ("<script src=\"/page/first.js\"></script>", "script", FIRST),
+        (
+            "<script type=\"module\" src=\"/page/app.js\"></script>",
+            "script type=\"module\"",
+            &modules,
+        ),
+    ] {
+        let end = element.split(' ').next().unwrap_or(element);
+        text = text.replacen(place, &format!("<{element}>{content}</{end}>"), 1);
+    }
+    File {
+        path: "/",
+        content_type: "text/html; charset=utf-8",
+        text,
+        policy: policy(&[FIRST, &modules], &[STYLE]),
     }
 }
 
-/// What a browser may do with the page: only what came with it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+/// What a browser may do with a file: only what came with it.
+fn policy(scripts: &[&str], styles: &[&str]) -> String {
+    let sources = |texts: &[&str]| match texts {
+        [] => "'none'".to_owned(),
+        _ => texts
+            .iter()
+            .map(|text| hash(text))
+            .collect::<Vec<_>>()
+            .join(" "),
+    };
+    format!(
+        "default-src 'none'; script-src {}; style-src {}; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+        sources(scripts),
+        sources(styles)
+    )
+}
+
+/// As <https://www.w3.org/TR/CSP3/#grammardef-hash-source>.
+fn hash(text: &str) -> String {
+    format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)))
+}
 
 /// A file as it is sent.
 pub(crate) struct Asset {
@@ -64,26 +116,28 @@ pub(crate) struct Asset {
     gzip: Bytes,
     /// Of the plain bytes; the other has `-gz` at its end.
     tag: String,
+    policy: String,
 }
 
 /// The files, packed once.
 fn assets() -> &'static [Asset] {
     static ASSETS: OnceLock<Vec<Asset>> = OnceLock::new();
-    ASSETS.get_or_init(|| FILES.iter().map(packed).collect())
+    ASSETS.get_or_init(|| files().into_iter().map(packed).collect())
 }
 
-fn packed(file: &File) -> Asset {
-    let digest = Sha256::digest(file.bytes);
+fn packed(file: File) -> Asset {
+    let digest = Sha256::digest(&file.text);
     let tag: String = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     // Memory takes all that is written.
-    let _ = encoder.write_all(file.bytes);
+    let _ = encoder.write_all(file.text.as_bytes());
     Asset {
         path: file.path,
         content_type: file.content_type,
-        plain: Bytes::from_static(file.bytes),
         gzip: encoder.finish().unwrap_or_default().into(),
+        plain: file.text.into(),
         tag,
+        policy: file.policy,
     }
 }
 
@@ -122,7 +176,7 @@ impl Asset {
         // Another binary has another page: it is asked for each time.
         set(header::CACHE_CONTROL, "no-cache");
         set(header::VARY, "Accept-Encoding");
-        set(header::CONTENT_SECURITY_POLICY, POLICY);
+        set(header::CONTENT_SECURITY_POLICY, &self.policy);
         match known {
             true => *response.status_mut() = StatusCode::NOT_MODIFIED,
             false => {
@@ -178,16 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_in_the_table_and_all_are_small() {
+    fn every_file_is_part_of_the_page_and_all_of_it_is_small() {
         let there = concat!(env!("CARGO_MANIFEST_DIR"), "/src/page");
         let there: BTreeSet<String> = std::fs::read_dir(there)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != "index.html")
-            .map(|name| format!("/page/{name}"))
+            .filter(|name| name.ends_with(".js") && name != "first.js")
             .collect();
-        let ours: BTreeSet<String> = assets().iter().map(|a| a.path.to_owned()).collect();
-        assert_eq!(&ours - &BTreeSet::from(["/".to_owned()]), there);
+        let ours = MODULES.iter().map(|(name, _)| (*name).to_owned());
+        assert_eq!(ours.collect::<BTreeSet<_>>(), there);
         let packed: usize = assets().iter().map(|a| a.gzip.len()).sum();
         assert!(packed <= PACKED_MAX, "{packed} bytes");
         for asset in assets() {
@@ -196,6 +249,35 @@ mod tests {
             decoder.read_to_end(&mut unpacked).unwrap();
             assert_eq!(unpacked, asset.plain, "{}", asset.path);
         }
+    }
+
+    #[test]
+    fn the_page_is_whole_and_its_policy_names_what_stands_in_it() {
+        let page = find("/").unwrap();
+        let text = std::str::from_utf8(&page.plain).unwrap();
+        for gone in ["rel=\"stylesheet\"", "src=\"", "/page/app.js"] {
+            assert!(!text.contains(gone), "{gone}");
+        }
+        // What is between a start and its end is what the browser takes the hash of.
+        let mut elements = 0;
+        for (start, end) in [
+            ("<style>", "</style"),
+            ("<script>", "</script"),
+            ("<script type=\"module\">", "</script"),
+        ] {
+            let (before, rest) = text.split_once(start).unwrap();
+            let (content, after) = rest.split_once(end).unwrap();
+            assert!(
+                !before.contains("<!--") && !after.contains(start),
+                "{start}"
+            );
+            assert!(page.policy.contains(&hash(content)), "{start}");
+            elements += 1;
+        }
+        assert_eq!(page.policy.matches("'sha256-").count(), elements);
+        assert!(!page.policy.contains("unsafe"));
+        let all: String = MODULES.iter().map(|(_, text)| *text).collect();
+        assert!(!all.contains("</script") && !all.contains("<!--"));
     }
 
     #[test]
@@ -219,27 +301,26 @@ mod tests {
                 assert!(!rest.contains(place), "{}: {place}", asset.path);
             }
         }
-        let page = std::str::from_utf8(&find("/").unwrap().plain).unwrap();
-        assert!(!page.contains("style=") && !page.contains("<style"));
-        assert!(!page.contains("<script>") && !page.contains(" onclick"));
+        assert!(!DOCUMENT.contains("style=") && !DOCUMENT.contains(" onclick"));
     }
 
     #[test]
     fn only_whole_paths_are_found() {
-        assert!(find("/").is_some() && find("/page/app.js").is_some());
+        assert!(find("/").is_some() && find("/page/icon.svg").is_some());
         for trick in [
             "",
             "/page",
             "/page/",
             "//",
-            "/page/../page/app.js",
-            "/page/app.js/",
-            "/page/APP.JS",
-            "/page/%61pp.js",
+            "/page/../page/icon.svg",
+            "/page/icon.svg/",
+            "/page/ICON.SVG",
+            "/page/%69con.svg",
             "/page/index.html",
-            "/page/app.js\0",
-            "/page//app.js",
-            "/app.js",
+            "/page/icon.svg\0",
+            "/page//icon.svg",
+            "/page/app.js",
+            "/icon.svg",
         ] {
             assert!(find(trick).is_none(), "{trick:?}");
         }
@@ -251,7 +332,10 @@ mod tests {
         let fresh = page.answer(&HeaderMap::new());
         assert_eq!(fresh.status(), 200);
         assert_eq!(fresh.headers()[header::CACHE_CONTROL], "no-cache");
-        assert_eq!(fresh.headers()[header::CONTENT_SECURITY_POLICY], POLICY);
+        assert_eq!(
+            fresh.headers()[header::CONTENT_SECURITY_POLICY],
+            page.policy
+        );
         let tag = fresh.headers()[header::ETAG].to_str().unwrap().to_owned();
         for (given, status) in [
             (tag.clone(), 304),

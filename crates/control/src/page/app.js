@@ -8,17 +8,16 @@ import { ago, clock, count, moment } from "./units.js";
 import { step } from "./table.js";
 import { causeTitle, stateOf } from "./verdict.js";
 import * as overview from "./overview.js";
+import * as pools from "./pools.js";
+import * as leases from "./leases.js";
+import * as budget from "./budget.js";
+import * as settings from "./settings.js";
+import * as incidents from "./incidents.js";
+import * as alerts from "./alerts.js";
+import * as playbook from "./playbook.js";
 
 const $ = (id) => document.getElementById(id);
-const LATER = {
-  pools: () => import("./pools.js"),
-  leases: () => import("./leases.js"),
-  budget: () => import("./budget.js"),
-  settings: () => import("./settings.js"),
-  incidents: () => import("./incidents.js"),
-  alerts: () => import("./alerts.js"),
-  playbook: () => import("./playbook.js"),
-};
+const MODULES = { overview, pools, leases, budget, settings, incidents, alerts, playbook };
 const KEYS = { o: "overview", p: "pools", l: "leases", b: "budget", s: "settings", i: "incidents", a: "alerts", k: "playbook" };
 /** A hidden tab gives its stream back to others after this. */
 const HIDDEN_MS = 60_000;
@@ -99,10 +98,9 @@ const ctx = { route: () => route, now: serverNow, every };
 
 // ---- views ----
 
-async function mount() {
+function mount() {
   const wanted = route;
-  const module = LATER[wanted.view] ? await LATER[wanted.view]() : overview;
-  if (route !== wanted) return;
+  const module = MODULES[wanted.view];
   const first = !shown;
   shown?.handle.stop();
   const box = h("p", { class: "note bad", role: "alert", hidden: true });

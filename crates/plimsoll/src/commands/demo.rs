@@ -45,6 +45,8 @@ const USER: &str = "demo";
 const PASSWORD: &str = "demo";
 /// The user of the second pool, at the server only.
 const REPORTER: &str = "reporter";
+/// Who types it on the live page may act there. No secret: the server is private and soon gone.
+const TOKEN: &str = "demo-operator-token";
 /// Reads the line from the server.
 const MONITOR: &str = "monitor";
 /// What PostgreSQL allows, superusers among them.
@@ -192,6 +194,7 @@ fn plan(sandbox: &Sandbox) -> anyhow::Result<Plan> {
     // The live page, on a port that is free; everybody here may look.
     plan.api.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     plan.api.anonymous = config::Anonymous::Viewer;
+    plan.api.operator.secret = Some(Secret(TOKEN.to_owned()));
     plan.admin_users = vec![USER.to_owned()];
     plan.monitor.user = Some(MONITOR.to_owned());
     let monitor = User {
@@ -238,7 +241,9 @@ fn console(address: SocketAddr) -> String {
 
 /// What a person may want to type while it runs, and what there is to see.
 fn introduction(address: SocketAddr, metrics: SocketAddr, page: Option<&str>) -> String {
-    let page = page.map_or(String::new(), |page| format!("Live page  {page}\n"));
+    let page = page.map_or(String::new(), |page| {
+        format!("Live page  {page} (to act on it: token {TOKEN})\n")
+    });
     format!(
         "{page}Connect    psql postgres://{USER}:{PASSWORD}@{address}/shop\n\
          Console    {} -c 'show leases'\n\

@@ -18,7 +18,7 @@ mod past;
 mod pools;
 mod shape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use chart::{Asked, chart};
 pub use feed::{Feed, Second};

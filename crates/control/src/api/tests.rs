@@ -600,4 +600,5 @@ fn a_place_that_is_taken_does_not_keep_it_from_the_other() {
     assert!(!socket.exists());
 }
 
+mod load;
 mod page;

@@ -466,39 +466,44 @@ fn a_text_is_found_whatever_its_case() {
     }
 }
 
-/// What a second costs while somebody listens, at the size that the page is for:
-/// `cargo test -p plimsoll-control --lib -- --ignored --nocapture a_second_costs`.
+/// A second at the size that the page is for: 500 pools and 10,000 leases.
+pub(crate) fn full(version: u64) -> Snapshot {
+    let pools = (0..500)
+        .map(|n| pool(&format!("database-{n:03}"), 9, (n + version as u32) % 7))
+        .collect();
+    let mut now = snapshot(version, pools);
+    now.leases = (0..10_000).map(|n| lease(n, n / 10)).collect();
+    now.applications = (0..65u32)
+        .map(|n| ApplicationRow {
+            kind: format!("application-{n}").into(),
+            database: format!("database-{n:03}"),
+            user: "web".into(),
+            active: n,
+            ..ApplicationRow::default()
+        })
+        .collect();
+    now.budgets = (0..4).map(|_| BudgetRow::default()).collect();
+    now
+}
+
+/// The statements of leases of [`full`].
+pub(crate) fn full_statements(clients: &[u64]) -> Vec<LeaseStatement> {
+    let statement = |client: &u64| LeaseStatement {
+        client: *client,
+        since: Time::from_micros(client / 10 * 1_000_000),
+        statement: "SELECT * FROM carts WHERE id = ? AND owner = ?".repeat(4),
+    };
+    clients.iter().map(statement).collect()
+}
+
+/// What a second costs while somebody listens:
+/// `cargo test -p plimsoll-control --release --lib -- --ignored --nocapture a_second_costs`.
 #[test]
 #[ignore = "a measurement"]
 #[allow(clippy::print_stdout)]
 fn a_second_costs_little() {
-    let pools: Vec<PoolRow> = (0..500)
-        .map(|n| pool(&format!("database-{n:03}"), 9, n % 7))
-        .collect();
-    let full = |version: u64| {
-        let mut now = snapshot(version, pools.clone());
-        now.leases = (0..10_000).map(|n| lease(n, n / 10)).collect();
-        now.applications = (0..65u32)
-            .map(|n| ApplicationRow {
-                kind: format!("application-{n}").into(),
-                database: format!("database-{n:03}"),
-                user: "web".into(),
-                active: n,
-                ..ApplicationRow::default()
-            })
-            .collect();
-        now.budgets = (0..4).map(|_| BudgetRow::default()).collect();
-        now
-    };
     let second = second(full(2_000), full(2_001));
-    let statements = |clients: &[u64]| {
-        let statement = |client: &u64| LeaseStatement {
-            client: *client,
-            since: Time::from_micros(client / 10 * 1_000_000),
-            statement: "SELECT * FROM carts WHERE id = ? AND owner = ?".repeat(4),
-        };
-        clients.iter().map(statement).collect()
-    };
+    let statements = full_statements;
     let time = |what: &str, work: &dyn Fn() -> usize| {
         const TURNS: u32 = 50;
         let begun = std::time::Instant::now();

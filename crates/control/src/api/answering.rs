@@ -9,7 +9,7 @@
 use super::call::{self, Actor, Answer, Call, Failure, Payload};
 use super::door::{self, Named, Token, Tries};
 use super::figures::{Figures, Refused};
-use super::streaming::{Bounds, STREAMS_MAX, Standing, Stream, TRY_AGAIN_S};
+use super::streaming::{Bounds, STREAMS_MAX, Standing, StillMay, Stream, TRY_AGAIN_S};
 use super::table::{Body, Found, Route, Verb, find};
 use super::{Access, BODY_TIME_MAX, HANDLERS_MAX, Parts};
 use crate::page;
@@ -149,6 +149,7 @@ async fn decide(
     let (route, in_path) = route(shared, &request)?;
     let actor = actor(shared, peer, request.headers(), &settings, route).await?;
     may(&actor, route)?;
+    let given = (!actor.local).then(|| request.headers().get(header::AUTHORIZATION).cloned());
     let values = call::values(route, in_path, request.uri().query())?;
     let body = match &route.body {
         Some(body) => read(request, body).await?,
@@ -169,7 +170,8 @@ async fn decide(
                 let no = No::new(Refused::Busy, failure);
                 return Err(no.with(header::RETRY_AFTER, TRY_AGAIN_S.to_string()));
             };
-            let stream = Stream::new(frames, shared.bounds, place, Arc::clone(standing));
+            let (standing, still) = (Arc::clone(standing), still_may(shared, given));
+            let stream = Stream::new(frames, shared.bounds, place, standing, still);
             Ok(response(
                 StatusCode::OK,
                 answer.content_type,
@@ -177,6 +179,25 @@ async fn decide(
             ))
         }
     }
+}
+
+/// Asks again for each second of a stream what was asked at its start. `given`: the
+/// token's header of who came by TCP; the system vouches for the others.
+fn still_may(shared: &Arc<Shared>, given: Option<Option<HeaderValue>>) -> StillMay {
+    let Some(given) = given else {
+        return Box::new(|| true);
+    };
+    let mut headers = HeaderMap::new();
+    headers.extend(given.map(|token| (header::AUTHORIZATION, token)));
+    let access = Arc::clone(&shared.access);
+    Box::new(move || {
+        let settings = access();
+        match door::token(&headers, &settings) {
+            Token::Of(_) => true,
+            Token::Missing => settings.anonymous == Anonymous::Viewer,
+            Token::Unknown => false,
+        }
+    })
 }
 
 /// A file of the page. It is the same for all, and no handler runs for it.

@@ -87,53 +87,36 @@ const ID: Parameter = Parameter {
     meaning: "The incident, as `2026-11-21-1`; `last` is the newest.",
 };
 
-const fn get(
-    path: &'static str,
-    summary: &'static str,
-    answer: Shape,
-    handle: super::table::Handler,
-) -> Route {
-    Route {
-        verb: Verb::Get,
-        path,
-        role: ApiRole::Viewer,
-        summary,
-        parameters: &[ID],
-        body: None,
-        answer,
-        handle,
-    }
-}
-
 pub(super) const ROUTES: &[Route] = &[
-    Route {
-        parameters: &[Parameter {
+    Route::read(
+        "/v1/incidents",
+        "The incidents, the newest first.",
+        &[Parameter {
             name: "most",
             kind: Kind::Number { min: 1, max: 1_000 },
             meaning: "How many, the newest first; else 50.",
         }],
-        ..get(
-            "/v1/incidents",
-            "The incidents, the newest first.",
-            Shape::of::<Vec<IncidentLine>>(),
-            list,
-        )
-    },
-    get(
+        Shape::of::<Vec<IncidentLine>>(),
+        list,
+    ),
+    Route::read(
         "/v1/incidents/{id}",
         "One incident with all that was collected.",
+        &[ID],
         Shape::of::<Incident>(),
         show,
     ),
-    get(
+    Route::read(
         "/v1/incidents/{id}/report",
         "The report of an incident, for programs.",
+        &[ID],
         Shape::of::<Report>(),
         report,
     ),
-    get(
+    Route::read(
         "/v1/incidents/{id}/markdown",
         "The report of an incident as Markdown.",
+        &[ID],
         Shape::Media("text/markdown; charset=utf-8"),
         text,
     ),

@@ -4,14 +4,13 @@ use super::Parts;
 use super::call::{Answer, Call, EVENTS, Failure};
 use super::measures::{measured, moment};
 use super::streaming::event;
-use super::table::{Kind, Parameter, Route, Shape, Verb};
+use super::table::{Kind, Parameter, Route, Shape};
 use crate::live::{
     self, Around, Asked, Chart, Feed, LeaseAsk, LeaseTable, Live, PoolTable, Second, Span,
 };
 use crate::measure::now_ms;
 use crate::server::Health;
 use bytes::Bytes;
-use config::ApiRole;
 use diagnose::alert::Alert;
 use events::LeaseStatement;
 use events::sample::{Marker, Record};
@@ -64,27 +63,8 @@ const fn filter(meaning: &'static str) -> Parameter {
 
 const FROM_ROW: Parameter = number("from", 0, 1_000_000, "Rows to leave out first; else none.");
 
-const fn get(
-    path: &'static str,
-    summary: &'static str,
-    parameters: &'static [Parameter],
-    answer: Shape,
-    handle: super::table::Handler,
-) -> Route {
-    Route {
-        verb: Verb::Get,
-        path,
-        role: ApiRole::Viewer,
-        summary,
-        parameters,
-        body: None,
-        answer,
-        handle,
-    }
-}
-
 pub(super) const ROUTES: &[Route] = &[
-    get(
+    Route::read(
         "/v1/live",
         "The newest second, or a moment of the last day, folded for people.",
         &[millis(
@@ -94,14 +74,14 @@ pub(super) const ROUTES: &[Route] = &[
         Shape::of::<Live>(),
         live,
     ),
-    get(
+    Route::read(
         "/v1/live/stream",
         "Each second as an event `live` with the same; it ends after ten minutes with an event `end`.",
         &[],
         Shape::Media(EVENTS),
         stream,
     ),
-    get(
+    Route::read(
         "/v1/chart",
         "Curves of one pool, or of all together, with what changed.",
         &[
@@ -123,7 +103,7 @@ pub(super) const ROUTES: &[Route] = &[
         Shape::of::<Chart>(),
         chart,
     ),
-    get(
+    Route::read(
         "/v1/pools",
         "The pools, those in trouble first.",
         &[
@@ -141,7 +121,7 @@ pub(super) const ROUTES: &[Route] = &[
         Shape::of::<PoolTable>(),
         pools,
     ),
-    get(
+    Route::read(
         "/v1/leases",
         "Who holds connections, the oldest lease first, with the last statement.",
         &[

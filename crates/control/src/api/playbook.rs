@@ -3,9 +3,8 @@
 use super::Parts;
 use super::call::{Answer, Call, Failure};
 use super::settings::asked;
-use super::table::{Handler, Kind, Parameter, Route, Shape, Verb};
+use super::table::{Kind, Parameter, Route, Shape};
 use crate::settings::keeper::Ask;
-use config::ApiRole;
 use diagnose::alert::{AlertName, Owner};
 use diagnose::playbook::{self, Chapter, Context, Page, PageStep, PoolNow, ServerNow};
 use events::sample::{OTHER, PoolSample, Sample};
@@ -52,27 +51,8 @@ const CHAPTER: Parameter = Parameter {
     meaning: "The label of an alert or a cause, as `PlimsollLeak`.",
 };
 
-const fn get(
-    path: &'static str,
-    summary: &'static str,
-    parameters: &'static [Parameter],
-    answer: Shape,
-    handle: Handler,
-) -> Route {
-    Route {
-        verb: Verb::Get,
-        path,
-        role: ApiRole::Viewer,
-        summary,
-        parameters,
-        body: None,
-        answer,
-        handle,
-    }
-}
-
 pub(super) const ROUTES: &[Route] = &[
-    get(
+    Route::read(
         "/v1/playbook",
         "The chapters of the playbook: those of alerts, then those of causes.",
         &[],
@@ -84,14 +64,14 @@ pub(super) const ROUTES: &[Route] = &[
         },
     ),
     // Before the chapters: a path is the first that fits.
-    get(
+    Route::read(
         "/v1/playbook/context",
         "The names and values that the playbook's steps are filled with.",
         &[],
         Shape::of::<Context>(),
         |parts, _| Ok(Answer::json(&context(parts))),
     ),
-    get(
+    Route::read(
         "/v1/playbook/{chapter}",
         "One chapter of the playbook, with this installation's names and values.",
         &[CHAPTER],

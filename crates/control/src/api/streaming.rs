@@ -64,12 +64,16 @@ pub(super) struct Stream {
 
 type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Listening)>> + Send>>;
 
+/// Whether the caller may still read: a token may be revoked meanwhile.
+pub(super) type StillMay = Box<dyn Fn() -> bool + Send>;
+
 /// What a stream waits for.
 struct Listening {
     frames: watch::Receiver<Frame>,
     bounds: Bounds,
     end: Instant,
     ended: bool,
+    still: StillMay,
     /// Its place among the streams.
     _place: OwnedSemaphorePermit,
 }
@@ -80,6 +84,7 @@ impl Stream {
         bounds: Bounds,
         place: OwnedSemaphorePermit,
         standing: Arc<Standing>,
+        still: StillMay,
     ) -> Stream {
         standing.streaming.store(true, Ordering::Relaxed);
         let listening = Listening {
@@ -87,6 +92,7 @@ impl Stream {
             bounds,
             end: Instant::now() + bounds.most,
             ended: false,
+            still,
             _place: place,
         };
         Stream {
@@ -118,6 +124,10 @@ impl Listening {
             },
             () = tokio::time::sleep(self.bounds.quiet) => Bytes::from_static(STILL_HERE),
         };
+        if !(self.still)() {
+            self.ended = true;
+            return Some((Bytes::from_static(END), self));
+        }
         Some((bytes, self))
     }
 }

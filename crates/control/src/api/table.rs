@@ -128,6 +128,28 @@ pub struct Route {
     pub handle: Handler,
 }
 
+impl Route {
+    /// What a viewer reads.
+    pub(super) const fn read(
+        path: &'static str,
+        summary: &'static str,
+        parameters: &'static [Parameter],
+        answer: Shape,
+        handle: Handler,
+    ) -> Route {
+        Route {
+            verb: Verb::Get,
+            path,
+            role: ApiRole::Viewer,
+            summary,
+            parameters,
+            body: None,
+            answer,
+            handle,
+        }
+    }
+}
+
 /// Every route: each module's table, in the order of the docs.
 pub fn routes() -> Vec<Route> {
     [

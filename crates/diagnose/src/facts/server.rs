@@ -250,7 +250,7 @@ fn unanswered(case: &Case) -> Option<Figure> {
     // No room under the line: nobody was asked. Who tells what it does answers.
     let nothing = nothing && server.line_used < server.line && recent(case).is_empty();
     (nothing && alone && wanted && long).then(|| {
-        Figure::new("connects_unanswered_for", pool.oldest_wait_us, Unit::Micros).of(&name(case))
+        Figure::new("connects_unanswered", pool.oldest_wait_us, Unit::Micros).of(&name(case))
     })
 }
 

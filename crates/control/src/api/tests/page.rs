@@ -282,6 +282,20 @@ fn reading_without_a_token_is_as_the_settings_say() {
 }
 
 #[test]
+fn a_stream_ends_with_the_right_to_read_it() {
+    let (server, live) = live("revoked", Bounds::default());
+    live.feed.put(second(1, 1));
+    let mut listening = server.stream();
+    until(&mut listening, "data: {\"at_ms\"");
+    // Another token takes its place, as after a rotation.
+    server.settings.lock().unwrap().viewer.secret =
+        Some(config::Secret("another viewer's token".to_owned()));
+    live.feed.put(second(2, 1));
+    let rest = until(&mut listening, "event: end");
+    assert!(!rest.contains("event: live"), "{rest}");
+}
+
+#[test]
 fn what_is_asked_for_is_answered_from_the_newest_second() {
     let (server, live) = live("tables", Bounds::default());
     for path in ["/v1/live", "/v1/pools", "/v1/leases"] {

@@ -54,7 +54,11 @@ pub struct Client {
 #[derive(Clone)]
 enum Place {
     Socket(PathBuf),
-    Tcp { address: SocketAddr, token: String },
+    /// Without a token as anybody, who may read unless `anonymous = "none"`.
+    Tcp {
+        address: SocketAddr,
+        token: Option<String>,
+    },
 }
 
 impl std::fmt::Display for Place {
@@ -91,11 +95,12 @@ impl Client {
         self
     }
 
-    /// The pooler whose API listens at `url`, as `http://127.0.0.1:9931`.
+    /// The pooler whose API listens at `url`, as `http://127.0.0.1:9931`; without a
+    /// token it answers what it answers anybody.
     ///
     /// # Errors
     /// What is wrong with the URL or the token, in one line with what to do.
-    pub fn tcp(url: &str, token: &str) -> Result<Client, String> {
+    pub fn tcp(url: &str, token: Option<&str>) -> Result<Client, String> {
         let forward = "forward its port (ssh -L 9931:127.0.0.1:9931 HOST) and name that";
         let place = url.trim_end_matches('/');
         if place.starts_with("https://") {
@@ -114,14 +119,15 @@ impl Client {
                 "{url}: the token would travel in clear text; {forward}"
             ));
         }
-        let token = token.trim();
-        if token.is_empty() || !token.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+        let token = token.map(str::trim);
+        let sound = |t: &str| !t.is_empty() && t.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+        if token.is_some_and(|token| !sound(token)) {
             return Err(
                 "there is no token: name its file with --token-file, or set PLIMSOLL_TOKEN"
                     .to_owned(),
             );
         }
-        let token = token.to_owned();
+        let token = token.map(str::to_owned);
         Ok(Client {
             place: Place::Tcp { address, token },
             patience: TIME_MAX,
@@ -260,9 +266,10 @@ impl Client {
                 let socket = tokio::net::TcpStream::connect(address)
                     .await
                     .map_err(nobody)?;
-                let request = request
-                    .header("host", address.to_string())
-                    .header("authorization", format!("Bearer {token}"));
+                let mut request = request.header("host", address.to_string());
+                if let Some(token) = token {
+                    request = request.header("authorization", format!("Bearer {token}"));
+                }
                 sent(socket, request.body(Full::new(body.into()))).await
             }
         }

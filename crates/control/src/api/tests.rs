@@ -559,14 +559,20 @@ fn the_client_speaks_both_ways() {
     let local = Client::new(server.api().socket().unwrap());
     assert_eq!(local.instance().unwrap().role, "admin");
     let url = format!("http://{}", server.api().address().unwrap());
-    let remote = Client::tcp(&url, &format!("{VIEWER}\n")).unwrap();
+    let remote = Client::tcp(&url, Some(&format!("{VIEWER}\n"))).unwrap();
     assert_eq!(remote.instance().unwrap().role, "viewer");
     assert!(!format!("{remote:?}").contains(VIEWER));
-    let error = Client::tcp(&url, "wrong-wrong-wrong-wrong")
+    let error = Client::tcp(&url, Some("wrong-wrong-wrong-wrong"))
         .unwrap()
         .instance();
     let error = error.unwrap_err().to_string();
     assert!(error.contains("--token-file or PLIMSOLL_TOKEN"), "{error}");
+    // Without one it is as the settings say.
+    let anybody = Client::tcp(&url, None).unwrap();
+    let error = anybody.instance().unwrap_err().to_string();
+    assert!(error.contains("this needs a token"), "{error}");
+    server.settings.lock().unwrap().anonymous = config::Anonymous::Viewer;
+    assert_eq!(anybody.instance().unwrap().role, "viewer");
     let error = remote.status().unwrap_err().to_string();
     assert!(error.contains("no keeper of settings"), "{error}");
     for (url, token, said) in [
@@ -576,7 +582,7 @@ fn the_client_speaks_both_ways() {
         ("localhost:9931", "", "set PLIMSOLL_TOKEN"),
         ("localhost:9931", "a\nb", "there is no token"),
     ] {
-        let error = Client::tcp(url, token).unwrap_err();
+        let error = Client::tcp(url, Some(token)).unwrap_err();
         assert!(error.contains(said), "{url}: {error}");
     }
 }

@@ -17,7 +17,7 @@ pub struct PoolerArgs {
         hide_env_values = true
     )]
     pub socket: Option<PathBuf>,
-    /// The pooler's API on TCP, as http://127.0.0.1:9931, with a token
+    /// The pooler's API on TCP, as http://127.0.0.1:9931; reading needs no token there, acting does
     #[arg(
         long,
         value_name = "URL",

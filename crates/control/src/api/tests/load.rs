@@ -34,12 +34,10 @@ impl Hands for Holds {
 fn processor_ms() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = stat.rsplit_once(')').unwrap().1;
-    let ticks: Vec<u64> = after_name
-        .split(' ')
-        .filter_map(|word| word.parse().ok())
-        .collect();
-    // The state is no number, so user time is the eleventh number and system time follows.
-    (ticks[10] + ticks[11]) * 10
+    let mut fields = after_name.split_whitespace();
+    let mut ticks = |at| -> u64 { fields.nth(at).unwrap().parse().unwrap() };
+    // User time is the twelfth field from here, system time the next.
+    (ticks(11) + ticks(0)) * 10
 }
 
 /// `PLIMSOLL_BROWSER_MODULES=DIR cargo test -p plimsoll-control --release --lib -- --ignored

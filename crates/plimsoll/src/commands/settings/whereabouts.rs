@@ -41,7 +41,7 @@ impl Source for Unread {
 /// The API of the pooler that is meant.
 pub fn client(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<Client> {
     match &args.api {
-        Some(url) => Client::tcp(url, &token(args)?).map_err(anyhow::Error::msg),
+        Some(url) => Client::tcp(url, token(args)?.as_deref()).map_err(anyhow::Error::msg),
         None => Ok(Client::new(socket(file, args)?)),
     }
 }
@@ -52,12 +52,16 @@ pub fn pooler(args: &PoolerArgs) -> anyhow::Result<Client> {
 }
 
 /// The token for TCP; never an argument, which everybody on the machine can read.
-fn token(args: &PoolerArgs) -> anyhow::Result<String> {
-    match &args.token_file {
-        Some(file) => std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the token file {}", file.display())),
-        None => Ok(std::env::var("PLIMSOLL_TOKEN").unwrap_or_default()),
-    }
+/// `None`: as anybody, who may read where the settings let them.
+fn token(args: &PoolerArgs) -> anyhow::Result<Option<String>> {
+    let Some(file) = &args.token_file else {
+        return Ok(std::env::var("PLIMSOLL_TOKEN")
+            .ok()
+            .filter(|t| !t.is_empty()));
+    };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the token file {}", file.display()))?;
+    Ok(Some(text))
 }
 
 fn socket(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<PathBuf> {

@@ -13,7 +13,7 @@ import { failures, hands, open } from "./page/kit.mjs";
 import { firstLook, firstPaint, gone, locked } from "./page/begin.mjs";
 import { incidents } from "./page/incidents.mjs";
 import { names } from "./page/names.mjs";
-import { settings } from "./page/settings.mjs";
+import { changed, settings } from "./page/settings.mjs";
 import { tables } from "./page/tables.mjs";
 import { past, ranges } from "./page/time.mjs";
 
@@ -24,6 +24,7 @@ try {
   const calm = await firstLook(page);
   // From here on all connections of one pool are held: its alert takes its time.
   await hands("exhaust");
+  await changed();
   await names(browser, page);
   await tables(page);
   await ranges(page);

@@ -3,15 +3,18 @@
 import { TOKENS, accessible, ask, check, hands, holds, must, same, textOf, tolerate, until, visit } from "./kit.mjs";
 import { confirms, does, refuses, token } from "./dialogs.mjs";
 
-/** A client of this name gets a lease, and the page its row's dialog. */
-async function leaseOf(page, name, ...sql) {
-  await hands("login", name, "wide", name);
-  await hands("query", name, "begin");
-  for (const one of sql) await hands("send", name, one);
-  return leaseDialog(page, name);
+/** Clients that get a lease each, for what will be done to them. */
+async function holders() {
+  for (const name of ["to-cancel", "to-reclaim", "to-kill"]) {
+    await hands("login", name, "wide", name);
+    await hands("query", name, "begin");
+  }
+  await hands("send", "to-cancel", "select pg_sleep(600)");
+  await hands("login", "to-wait", "wide", "to-wait");
 }
 
-async function leaseDialog(page, name) {
+/** The dialog of this client's lease. */
+async function leaseOf(page, name) {
   await visit(page, `#/leases?filter=${name}`, "Leases");
   await page.getByRole("button", { name: `Act on the lease of ${name}`, exact: false }).click();
   const box = page.locator("dialog", { hasText: "Last statement" });
@@ -23,7 +26,7 @@ async function leaseDialog(page, name) {
 async function cancel(page) {
   await check("an action asks for a token, and says what is wrong with one", async () => {
     tolerate(/status of 401/);
-    const { choose } = await leaseOf(page, "to-cancel", "select pg_sleep(600)");
+    const { choose } = await leaseOf(page, "to-cancel");
     await choose("Cancel statement …");
     const box = page.locator("dialog.login");
     await box.waitFor();
@@ -77,9 +80,8 @@ async function pauses(page) {
   const served = async (n) => same("it is served", (await hands("answer", "to-wait")).value, String(n));
   const opens = (name) => page.getByRole("button", { name: `${name} its database …` }).click();
   await check("a database is paused", async () => {
-    await hands("login", "to-wait", "wide", "to-wait");
     same("it is served", (await hands("query", "to-wait", "select 1")).value, "1");
-    await visit(page, "#/pools/wide%2Fapp", "Pool wide/app");
+    await visit(page, "#/pools/wide%2Fpostgres", "Pool wide/postgres");
     await opens("Pause");
     await confirms(page, { effect: ["database wide", "until somebody resumes"], command: ["psql -h 127.0.0.1 -p ", "pgbouncer -c 'PAUSE wide;'"] });
     holds("what is said", await does(page, "Pause", "maintenance"), "wide");
@@ -114,9 +116,9 @@ async function tells(page) {
     await page.getByRole("button", { name: "Mark a release …" }).click();
     const box = page.locator("dialog");
     await box.locator("#release-app").fill("shop-<i>web</i>");
-    await box.locator("#release-version").fill("2.4.1");
+    await box.locator("#release-version").fill("2.4.1\u202e");
     await box.getByRole("button", { name: "Go on …" }).click();
-    await confirms(page, { effect: ["shop-<i>web</i> 2.4.1"], command: ["plimsoll mark release 'shop-<i>web</i>' '2.4.1'"] });
+    await confirms(page, { effect: ["shop-<i>web</i> 2.4.1\\u{202e}"], command: ["plimsoll mark release 'shop-<i>web</i>' '2.4.1"] });
     await does(page, "Mark it");
     const found = (await ask("/v1/markers")).filter((m) => m.kind === "release");
     same("releases", found.length, 1);
@@ -134,6 +136,7 @@ async function tells(page) {
 }
 
 export async function actions(page) {
+  await holders();
   await cancel(page);
   await reclaim(page);
   await kill(page);

@@ -36,7 +36,7 @@ export async function firstLook(page) {
   let calm = 0;
   await check("overview, calm", async () => {
     await page.locator("#link[data-state=live]").waitFor();
-    await until("the pool's line", async () => (await textOf(page.locator(".pools-short"))).includes("wide/app"));
+    await until("the pool's line", async () => (await textOf(page.locator(".pools-short"))).includes("app/postgres"));
     await oneScreen(page);
     await accessible(page);
   });
@@ -44,12 +44,12 @@ export async function firstLook(page) {
     const asked = [];
     page.on("request", (r) => asked.push(new URL(r.url()).pathname));
     const seconds = new Set();
-    await until("three seconds on the clock", async () => seconds.add(await textOf(page.locator("#clock"))).size > 3);
+    await until("two seconds on the clock", async () => seconds.add(await textOf(page.locator("#clock"))).size > 2);
     await hands("login", "one-more", "wide", "one-more");
     const used = tile(page, "Connections");
     const before = await textOf(used);
     await hands("query", "one-more", "begin");
-    await until(`another figure than ${before}`, async () => (await textOf(used)) !== before, 6_000);
+    await until(`another figure than ${before}`, async () => (await textOf(used)) !== before);
     await hands("close", "one-more");
     same("requests for seconds", asked.filter((path) => path === "/v1/live"), []);
     calm = (await ask("/v1/live")).at_ms;

@@ -1,7 +1,7 @@
 // Trouble: the overview says so, alerts fire, and the incident that was opened
 // is noted in, read, and closed.
 
-import { accessible, ask, check, figureOf, hands, holds, must, same, textOf, tile, until, visit } from "./kit.mjs";
+import { accessible, ask, check, figureOf, hands, holds, must, narrowed, same, textOf, tile, until, visit } from "./kit.mjs";
 import { oneScreen } from "./begin.mjs";
 import { confirms, does } from "./dialogs.mjs";
 
@@ -25,7 +25,8 @@ export async function incidents(page) {
     await visit(page, "#/alerts", "Alerts");
     const card = page.locator("article", { hasText: "PlimsollPoolExhausted" });
     await card.waitFor();
-    holds("the alert", await textOf(card), "fires", "app/app", "plimsoll diagnose");
+    holds("the alert", await textOf(card), "fires", "app/postgres", "plimsoll diagnose");
+    await narrowed(page, "an alert");
     await accessible(page);
     await card.getByRole("link", { name: "playbook" }).click();
     await page.locator("main h1", { hasText: /pool/i }).waitFor();
@@ -48,6 +49,7 @@ export async function incidents(page) {
       return text.includes("Root Cause") && text;
     });
     holds("the report", copied, "Timeline", "Issue Summary");
+    await narrowed(page, "an incident");
   });
   await check("a note to an incident", async () => {
     await page.locator("#note").fill(NOTE);

@@ -17,6 +17,7 @@ export const failures = () => failed;
 /** What no page may do: said once, with the check in which it was seen. */
 const faults = [];
 let tolerated = null;
+const pages = [];
 
 /** One check: its name, and ok or what failed. The story goes on either way. */
 export async function check(name, work) {
@@ -26,7 +27,8 @@ export async function check(name, work) {
   try {
     said = (await work()) || "";
   } catch (error) {
-    wrong = String(error.message || error);
+    wrong = String(error.message || error).replace(/\u001b\[\d+m/g, "");
+    await clear();
   }
   const seen = faults.splice(0);
   tolerated = null;
@@ -34,6 +36,13 @@ export async function check(name, work) {
   const took = `${Math.round(performance.now() - begun)} ms`;
   if (wrong) failed += 1;
   console.log(wrong ? `FAIL ${name} (${took}): ${wrong.replaceAll("\n", "\n     ")}` : `ok   ${name}${said ? `: ${said}` : ""} (${took})`);
+}
+
+/** What a failed check left open would fail the next ones too. */
+async function clear() {
+  for (const page of pages.filter((p) => !p.isClosed())) {
+    await page.evaluate(() => document.querySelectorAll("dialog").forEach((d) => d.close())).catch(() => {});
+  }
 }
 
 export function must(what, condition) {
@@ -93,6 +102,7 @@ export async function open(browser, { width = 1280, height = 800, base = BASE, h
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: base });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
+  pages.push(page);
   const fault = (text) => !tolerated?.test(text) && faults.push(text);
   page.on("console", (m) => ["error", "warning"].includes(m.type()) && fault(`console ${m.type()}: ${m.text()} (${m.location().url})`));
   page.on("pageerror", (error) => fault(`uncaught: ${error.message}`));
@@ -105,7 +115,7 @@ export async function open(browser, { width = 1280, height = 800, base = BASE, h
   await page.addInitScript(() => {
     addEventListener("securitypolicyviolation", (e) => console.error(`CSP ${e.violatedDirective}: ${e.blockedURI} ${e.sample}`));
   });
-  await page.goto(`${base}/${hash}`);
+  await page.goto(`${base}/${hash}`, { waitUntil: "commit" });
   return page;
 }
 
@@ -132,6 +142,18 @@ export async function accessible(page) {
     found.push(...violations.map((v) => `${theme}: ${v}`));
   }
   same("violations", found, []);
+}
+
+/** A telephone's screen. */
+export const NARROW = { width: 390, height: 844 };
+
+/** Nothing is wider than the screen: tables scroll in themselves. */
+export async function narrowed(page, what) {
+  const usual = page.viewportSize();
+  await page.setViewportSize(NARROW);
+  const [wide, there] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  await page.setViewportSize(usual);
+  must(`${what} is ${wide} wide on a screen of ${there}`, wide <= there);
 }
 
 /** The text of an element, on one line. */

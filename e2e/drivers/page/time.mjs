@@ -12,7 +12,7 @@ export async function ranges(page) {
       const { pathname, searchParams } = new URL(r.url());
       if (pathname === "/v1/chart") spans.push(searchParams.get("until_ms") - searchParams.get("from_ms"));
     });
-    await page.locator("#ranges").getByRole("button", { name: "5m" }).click();
+    await page.locator("#ranges").getByRole("button", { name: "5m", exact: true }).click();
     await until("five minutes are asked for", () => spans.includes(300_000));
     same("the button", await pressed(page), "5m");
     for (const [key, range, ms] of [["]", "15m", 900_000], ["]", "1h", 3_600_000], ["[", "15m", 900_000]]) {

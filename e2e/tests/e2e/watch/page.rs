@@ -30,25 +30,24 @@ const FULL: u32 = 4;
 struct Hands {
     watched: Watched,
     /// A second pooler, that shows nothing without a token.
-    locked: Option<Watched>,
+    locked: Watched,
     clients: BTreeMap<String, Client>,
     dir: Dir,
 }
 
 /// Another place for tokens, and a pool that is wide enough for two pages of leases.
 fn settings(dir: &Path) -> (String, String) {
-    for (name, token) in [("viewer", VIEWER), ("admin", ADMIN)] {
-        std::fs::write(dir.join(name), token).expect("written");
+    for (name, secret) in [("viewer", VIEWER), ("admin", ADMIN), ("pw", PASSWORD)] {
+        std::fs::write(dir.join(name), secret).expect("written");
     }
     let at = dir.display();
-    let tokens = format!(
-        "[api.tokens]\nviewer_file = \"{at}/viewer\"\nadmin_file = \"{at}/admin\"\n"
-    );
+    let tokens =
+        format!("[api.tokens]\nviewer_file = \"{at}/viewer\"\nadmin_file = \"{at}/admin\"\n");
     let more = format!(
         "[timeouts]\nquery_wait = \"5min\"\n[guards]\nreclaim = \"observe\"\n\
          [notify.note-pad]\nkind = \"command\"\ncommand = [\"/usr/bin/tee\", \"-a\", \"{at}/notified\"]\n\
          [database.wide]\nhost = \"127.0.0.1\"\nport = {}\ndbname = \"app\"\nuser = \"postgres\"\n\
-         password = \"{PASSWORD}\"\npool_size = 110\n",
+         password_file = \"{at}/pw\"\npool_size = 110\n",
         server().port(),
     );
     (tokens, more)
@@ -61,11 +60,15 @@ impl Hands {
         let other = [
             ("[api.tokens]\n", tokens.as_str()),
             ("line = 60", "line = 130"),
+            // A change that serves has proved itself soon.
+            ("\"store\"", "\"store\"\nwatch = \"1s\""),
         ];
         let watched = Watched::start_as(FULL, &more, None, &other)?;
+        let none = format!("anonymous = \"none\"\n{tokens}");
+        let locked = Watched::start_as(2, "", None, &[("[api.tokens]\n", &none)])?;
         Some(Hands {
             watched,
-            locked: None,
+            locked,
             clients: BTreeMap::new(),
             dir,
         })
@@ -105,13 +108,17 @@ impl Hands {
             ["ready", name] => {
                 let messages = self.client(name)?.read_to_ready().map_err(told)?;
                 let error = messages.iter().find(|m| m.tag == b'E');
-                Ok(json!(error.map_or(String::new(), |m| m.fields().code().into())))
+                Ok(json!(
+                    error.map_or(String::new(), |m| m.fields().code().into())
+                ))
             }
             ["end", name] => {
                 let mut client = self.clients.remove(*name).ok_or("no such client")?;
                 let messages = client.read_to_end().map_err(told)?;
                 let error = messages.iter().rev().find(|m| m.tag == b'E');
-                Ok(json!(error.map_or(String::new(), |m| m.fields().code().into())))
+                Ok(json!(
+                    error.map_or(String::new(), |m| m.fields().code().into())
+                ))
             }
             ["silent", name, ms] => {
                 let patience = Duration::from_millis(ms.parse().map_err(|_| "no number")?);
@@ -177,14 +184,7 @@ impl Hands {
                 super::outages::apply(&self.watched, from, to);
                 Ok(Value::Null)
             }
-            ["locked"] => {
-                let (tokens, _) = settings(self.dir.path());
-                let none = format!("anonymous = \"none\"\n{tokens}");
-                let locked = Watched::start_as(2, "", None, &[("[api.tokens]\n", &none)]);
-                let locked = self.locked.insert(locked.ok_or("no second pooler")?);
-                until("its first second", || (locked.seconds() > 0).then_some(()));
-                Ok(json!(locked.api.to_string()))
-            }
+            ["locked"] => Ok(json!(self.locked.api.to_string())),
             _ => Err("nobody knows how".into()),
         }
     }
@@ -207,10 +207,13 @@ fn outcome(value: Result<String, Error>) -> Value {
 fn shell(command: &str) -> Result<Value, String> {
     let psql = program("psql");
     let path = std::env::var("PATH").unwrap_or_default();
-    let places = psql.parent().map_or(path.clone(), |dir| {
-        format!("{}:{path}", dir.display())
-    });
-    let output = Command::new("sh").args(["-c", command]).env("PATH", places).output();
+    let places = psql
+        .parent()
+        .map_or(path.clone(), |dir| format!("{}:{path}", dir.display()));
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .env("PATH", places)
+        .output();
     let output = output.map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     match output.status.success() {
@@ -316,6 +319,10 @@ fn the_page_in_a_browser() {
     let (said, good) = driver.story(&mut hands);
     let errors = std::fs::read_to_string(errors).unwrap_or_default();
     let checks = said.lines().filter(|line| line.starts_with("ok ")).count();
-    assert!(good && checks > 0, "{said}{errors}\n{}", hands.watched.log());
+    assert!(
+        good && checks > 0,
+        "{said}{errors}\n{}",
+        hands.watched.log()
+    );
     eprintln!("{checks} checks in {:.1} s", begun.elapsed().as_secs_f32());
 }

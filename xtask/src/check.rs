@@ -28,7 +28,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         // The tests' profile, so that build scripts and macros are built once.
         Step::cargo(
             "clippy",
-            210,
+            195,
             &[
                 "clippy",
                 "--workspace",
@@ -42,7 +42,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         ),
         Step::cargo(
             "doc",
-            60,
+            50,
             &[
                 "doc",
                 "--workspace",

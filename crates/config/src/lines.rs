@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use crate::alerting::{NOTIFY_KEYS, OWNER_KEYS};
 use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, USER_KEYS};
 use crate::error::Place;
 use crate::pgbouncer::url_password;
@@ -75,7 +76,8 @@ pub(crate) fn may_show(line: &str) -> bool {
         .unwrap_or("")
         .trim()
         .trim_matches('"');
-    let known = known_leaf(leaf) && leaf != "password";
+    // An address that stands where a file was wanted may be a secret.
+    let known = known_leaf(leaf) && leaf != "password" && leaf != "url";
     known && !leaf.is_empty() && !value.contains("pass") && !value.contains('{')
 }
 
@@ -85,7 +87,9 @@ pub(crate) fn known_leaf(leaf: &str) -> bool {
         .iter()
         .map(|k| k.toml)
         .chain(USER_KEYS.iter().map(|k| k.toml))
-        .chain(APPLICATION_KEYS.iter().map(|k| k.toml));
+        .chain(APPLICATION_KEYS.iter().map(|k| k.toml))
+        .chain(OWNER_KEYS.iter().map(|k| k.toml))
+        .chain(NOTIFY_KEYS.iter().map(|k| k.toml));
     let of_section = settings().iter().filter_map(|s| s.toml.rsplit('.').next());
     let mut known = of_entry.chain(of_section).filter(|k| !k.is_empty());
     leaf == "name" || known.any(|k| k == leaf)

@@ -2,6 +2,7 @@
 //! a data plane that outlives all of it (promise 6).
 
 mod outages;
+mod page;
 
 use crate::common::{server, skip};
 use plimsoll_e2e::pooler::Binary;

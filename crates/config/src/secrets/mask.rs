@@ -170,9 +170,16 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn table(&mut self, table: &dyn TableLike) {
+        let kind = table.get("kind").and_then(Item::as_str);
         for (name, item) in table.iter() {
             self.texts.extend(table.key(name).and_then(|k| k.span()));
             match item {
+                // Who knows the address of a chat may write there: only a file may hold it.
+                Item::Value(Value::String(_)) if name == "url" && kind == Some("slack") => {
+                    let span = item.span();
+                    self.texts.extend(span.clone());
+                    self.hidden.extend(span.map(|span| inside(self.text, span)));
+                }
                 Item::Value(value) => self.value(name, value),
                 Item::Table(inner) => self.table(inner),
                 Item::ArrayOfTables(list) => list.iter().for_each(|t| self.table(t)),

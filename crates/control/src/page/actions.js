@@ -242,7 +242,7 @@ export const note = (incident, text, path) => act({
   title: `Note to incident ${incident}`,
   effect: [`“${text}”`, path && `From now on this is being looked into: ${path.replaceAll("_", " ")}.`],
   path: `/v1/incidents/${encodeURIComponent(incident)}/notes`, body: { text, path: path || null }, verb: "Write it down", reason: false,
-  command: `plimsoll incident note ${incident} ${quoted(text)}`, said: () => "Noted.",
+  command: `plimsoll incident note ${incident} ${quoted(text)}${path ? ` --path ${path}` : ""}`, said: () => "Noted.",
 });
 
 /** Asks which application and version, then confirms. */

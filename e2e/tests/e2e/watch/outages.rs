@@ -10,7 +10,7 @@ use std::time::Duration;
 const WORK: &str = "select pg_sleep(0.4)";
 
 /// Other settings, past every guard, as a person in a hurry would.
-fn apply(watched: &Watched, from: &str, to: &str) {
+pub(super) fn apply(watched: &Watched, from: &str, to: &str) {
     let dir = watched.dir.path();
     let text = std::fs::read_to_string(dir.join("plimsoll.toml")).expect("settings");
     assert!(text.contains(from), "{text}");

@@ -50,6 +50,32 @@ fn plan(name: &str, text: &str) -> Plan {
     load(name.as_ref(), &files(name, text)).unwrap_or_else(|e| panic!("{}", e.render()))
 }
 
+/// A version of the history must read again: else nobody can go back to it.
+#[test]
+fn owners_and_notifiers_are_kept_and_read_the_same() {
+    let text = "[owners.shop]\nteam = \"web\"\nchannel = \"#web\"\nescalation = \"+1 555\"\n\
+        [notify.a]\nkind = \"webhook\"\nurl = \"https://h/x\"\nmin_severity = \"error\"\n\
+        [notify.b]\nkind = \"command\"\ncommand = [\"/bin/page\", \"-v\"]\nteams = [\"web\"]\nresolved = false\n\
+        [notify.c]\nkind = \"pagerduty\"\nkey_file = \"k\"\n\
+        [notify.d]\nkind = \"slack\"\nurl_env = \"PW\"\n";
+    let text = format!("{TOML}{text}");
+    let out = masked("p.toml".as_ref(), &text);
+    assert!(out.ends_with(&text[TOML.len()..]), "{out}");
+    assert_eq!(plan("p.toml", &text).alerts, plan("p.toml", &out).alerts);
+}
+
+#[test]
+fn the_address_of_a_chat_is_hidden() {
+    for text in [
+        "[notify.a]\nkind = \"slack\"\nurl = \"https://h/hook\"\n",
+        "[notify]\na = { url = 'https://h/hook', kind = 'slack' }\n",
+        "[notify.a]\nkind = \"slack\"\nurl = \"https://h/hook\nkind =\n",
+    ] {
+        let out = masked("p.toml".as_ref(), text);
+        assert!(!out.contains("hook") && out.contains("slack"), "{out}");
+    }
+}
+
 #[test]
 fn toml_keeps_all_but_the_secrets() {
     let out = masked("p.toml".as_ref(), TOML);

@@ -108,8 +108,8 @@ export class VerdictPanel {
       const { sure, title, text, change } = li.plParts;
       put(title, causeTitle(f.cause));
       put(sure, `${f.sure}\u202f% sure`);
-      // The summary often is the first finding's sentence: once is enough.
-      const said = f.text === verdict.summary ? (f.figures || []).slice(0, 4).map(figure).join(" · ") : f.text;
+      // The summary often begins with the first finding's sentence: once is enough.
+      const said = verdict.summary?.startsWith(f.text) ? (f.figures || []).slice(0, 4).map(figure).join(" · ") : f.text;
       put(text, said);
       attr(text, "title", (f.figures || []).map(figure).join("\n") || null);
       const c = f.change;

@@ -44,6 +44,9 @@ const SHORT = {
   locks: "locks", server_saturated: "server CPU or IO", network: "network", abusive_source: "abusive source", connection_storm: "connection storm",
   database_down: "database down", credentials: "credentials", budget_squeezed: "others' connections", pooler_starved: "pooler's CPU",
 };
+/** What people suspect first comes first: it is what they want to see ruled out. */
+const SUSPECTED = ["network", "server_saturated", "slow_statements", "abusive_source", "locks", "database_down"];
+const suspected = (row) => (SUSPECTED.includes(row.cause) ? SUSPECTED.indexOf(row.cause) : SUSPECTED.length);
 const shortly = (cause) => SHORT[cause] || clean(cause).replaceAll("_", " ");
 
 /** The panel. `full` shows everything; else the first answer and its next steps. */
@@ -139,7 +142,7 @@ export class VerdictPanel {
   }
 
   showChips(verdict) {
-    const out = (verdict.ruled_out || []).map((r) => ({ cause: r.cause, out: true, text: r.text, figure: r.figure }));
+    const out = (verdict.ruled_out || []).map((r) => ({ cause: r.cause, out: true, text: r.text, figure: r.figure })).sort((a, b) => suspected(a) - suspected(b));
     const open = (verdict.unknown || []).map((u) => ({ cause: u.cause, out: false, text: u.lacks }));
     const rows = [...out, ...open].slice(0, 20);
     put(this.all, `all ${rows.length}`);

@@ -183,7 +183,7 @@ export function view(ctx) {
     live = next;
     const t = live.totals || {};
     const line = live.pools?.find((p) => poolName(p) === picked);
-    verdict.show(live.verdict || {}, live.at_ms);
+    verdict.show(live.verdict || {}, live.at_ms, live.alerts);
     tiles.waiting.set(count(t.waiting), t.waiting > 0);
     tiles.oldest.set(t.waiting ? span(t.oldest_wait_us) : NONE, t.oldest_wait_us > 1e6);
     tiles.refused.set(`${rate(t.refused_per_s)}/s`, t.refused_per_s > 0);

@@ -76,7 +76,8 @@ export class VerdictPanel {
       this.not);
   }
 
-  show(verdict, now) {
+  /** `alerts`: those that fire; they tell what to do when nobody suffers. */
+  show(verdict, now, alerts = []) {
     const [glyph, word] = stateOf(verdict);
     attr(this.el, "data-state", STATES[verdict.state] ? verdict.state : "unknown");
     put(this.glyph, glyph);
@@ -84,7 +85,7 @@ export class VerdictPanel {
     put(this.summary, verdict.summary || "Nothing was measured yet.");
     this.showFacts(verdict, now);
     this.showAnswers(verdict, now);
-    this.showNext(verdict);
+    this.showNext(verdict, alerts[0]);
     this.showChips(verdict);
   }
 
@@ -124,13 +125,17 @@ export class VerdictPanel {
     put(this.noCause, `The cause is unknown: the figures support none. ${out} ${out === 1 ? "is" : "are"} ruled out, ${open} cannot be judged for want of a measurement.`);
   }
 
-  showNext(verdict) {
+  showNext(verdict, alert) {
     const first = verdict.findings?.[0];
     const steps = (first?.next || []).slice(0, this.full ? 8 : 2);
-    const sign = JSON.stringify([first?.cause, steps, verdict.state]);
+    const sign = JSON.stringify([first?.cause, steps, verdict.state, alert?.name]);
     swap(this.next, sign, () => {
       if (!steps.length) {
         const calm = verdict.state === "calm";
+        if (calm && alert) {
+          return [h("h3", {}, "Next ", h("a", { href: keep("playbook", alert.name), class: "minor" }, "playbook")),
+            h("p", {}, `Nobody suffers, and yet: ${clean(alert.summary, 200)}.`), command(`plimsoll playbook ${clean(alert.name, 60)}`)];
+        }
         return [h("h3", {}, "Next"), h("p", { class: "dim" }, calm ? "Nothing needs to be done." : "No step is known for this. The playbook has one chapter for each symptom."),
           !calm && command("plimsoll diagnose")];
       }

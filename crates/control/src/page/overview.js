@@ -202,7 +202,7 @@ export function view(ctx) {
     pools.show((live.pools || []).slice(0, 11 + extra));
     noPools.hidden = Boolean(live.pools?.length);
     applications.show((live.applications || []).slice(0, 4));
-    leases.show((live.leases || []).slice(0, 6 + extra));
+    leases.show((live.leases || []).slice(0, 5 + extra));
     if (live.past) leases.el.hidden = true;
     pastNote.hidden = !live.past;
     changes.show(live.markers, live.at_ms, 6 + Math.floor(extra / 2));

@@ -1,0 +1,242 @@
+//! What is done in each outage: who is there, and the blow.
+
+use crate::load::{App, Work};
+use crate::stage::{Plan, Stage};
+use diagnose::Cause;
+
+/// One outage of the reports.
+pub struct Outage {
+    /// The report's number.
+    pub number: &'static str,
+    /// Whose outage it was.
+    pub title: &'static str,
+    /// What is done, in words.
+    pub done: &'static str,
+    /// The cause that it therefore has; `None`: Plimsoll keeps it from hurting, and there is drift to see.
+    pub cause: Option<Cause>,
+    /// A picture in dark too.
+    pub dark: bool,
+    /// What stands before.
+    pub prepare: fn(&mut Plan),
+    /// The blow.
+    pub strike: fn(&mut Stage) -> Result<(), String>,
+}
+
+/// In the order of the reports.
+pub const OUTAGES: &[Outage] = &[
+    Outage {
+        number: "000",
+        title: "a restaurant platform",
+        done: "an update cuts the pool's limit from 16 to 3, past every guard",
+        cause: Some(Cause::SettingsChange),
+        dark: false,
+        prepare: |plan| {
+            plan.settings.size = 16;
+            plan.apps = restaurant();
+        },
+        strike: |stage| {
+            stage.front.settings.size = 3;
+            stage.front.apply("--now", "update 2024-08-15")
+        },
+    },
+    Outage {
+        number: "001",
+        title: "the product pages",
+        done: "a deploy script overwrites the settings file with another one",
+        cause: None,
+        dark: false,
+        prepare: |plan| {
+            plan.settings.size = 12;
+            plan.settings
+                .more
+                .push(("settings", "source = \"store\"".to_owned()));
+            plan.apps = shop();
+        },
+        strike: |stage| {
+            // As in the tests of the script's author: a small pool, and a server that is not there.
+            let front = &mut stage.front;
+            front.settings.size = 2;
+            front.settings.server.1 = 1;
+            front.write();
+            Ok(())
+        },
+    },
+    Outage {
+        number: "002",
+        title: "a main website",
+        done: "a pool of 80 on two cores, and a surge",
+        cause: Some(Cause::LimitTooLarge),
+        dark: false,
+        prepare: |plan| {
+            plan.settings.size = 80;
+            plan.settings.line = 95;
+            plan.server.push("max_connections = 120".to_owned());
+            plan.apps = website();
+        },
+        strike: |stage| {
+            let web = stage.app("web");
+            web.clients(64);
+            web.think(10.0);
+            Ok(())
+        },
+    },
+    Outage {
+        number: "003",
+        title: "a web stack",
+        done: "traffic grows within 15 s, and the limit of 4 stays",
+        cause: Some(Cause::Growth),
+        dark: false,
+        prepare: |plan| {
+            plan.settings.size = 4;
+            plan.apps = growing();
+        },
+        strike: |stage| {
+            let (web, api) = (stage.app("web"), stage.app("api"));
+            // Everybody comes more often, step by step; each is served as before.
+            for step in 1..=15 {
+                let share = f64::from(step) / 15.0;
+                web.clients(8 + (32.0 * share) as usize);
+                api.clients(4 + (20.0 * share) as usize);
+                web.think(250.0 - 190.0 * share);
+                api.think(250.0 - 170.0 * share);
+                stage.rest(1.0);
+            }
+            Ok(())
+        },
+    },
+    Outage {
+        number: "004",
+        title: "a main service",
+        done: "a release of one application forgets to commit now and then",
+        cause: Some(Cause::Leak),
+        dark: true,
+        prepare: |plan| {
+            plan.settings.size = 10;
+            plan.apps = shop();
+            let pay = Work::transaction(
+                &[
+                    &on("/checkout/basket", "select n from items where id = {r}"),
+                    &on("/checkout/pay", "update items set n = n + 1 where id = {r}"),
+                ],
+                4,
+            );
+            let mut leaker = App::new("checkout", 12, 350.0, vec![(8, pay)]);
+            leaker.culprit = true;
+            leaker.deploy("2.4.0");
+            plan.apps.push(leaker);
+        },
+        strike: |stage| {
+            let checkout = stage.app("checkout");
+            checkout.deploy("2.4.1");
+            stage.front.mark_release("checkout", "2.4.1")?;
+            let refund = on(
+                "/checkout/refund",
+                "update orders set note = note where id = {r}",
+            );
+            checkout.also(1, Work::Forget(refund));
+            Ok(())
+        },
+    },
+];
+
+/// A statement with the route that it serves, as frameworks write it.
+fn on(route: &str, sql: &str) -> String {
+    format!("{sql} /*route='{}'*/", route.replace('/', "%2F"))
+}
+
+fn query(route: &str, sql: &str) -> Work {
+    Work::query(&on(route, sql))
+}
+
+/// A read and a write in one transaction, with a pause of the application between them.
+fn pair(route: &str, pause_ms: u64) -> Work {
+    Work::transaction(
+        &[
+            &on(route, "select n from items where id = {r}"),
+            &on(route, "update items set n = n + 1 where id = {r}"),
+        ],
+        pause_ms,
+    )
+}
+
+const ITEM: &str = "select n, name from items where id = {r}";
+const ORDERS: &str = "select id, note from orders where customer = {r} % 997 limit 20";
+
+fn released(app: App, release: &str) -> App {
+    app.deploy(release);
+    app
+}
+
+/// Guests order, cooks read, staff log in: some nine connections at a time.
+fn restaurant() -> Vec<App> {
+    let orders = vec![(3, pair("/orders/place", 25)), (1, query("/menu", ITEM))];
+    let kitchen = vec![
+        (2, query("/kitchen/tickets", ORDERS)),
+        (1, pair("/kitchen/done", 15)),
+    ];
+    let login = vec![(1, query("/login", ITEM))];
+    vec![
+        released(App::new("orders", 24, 40.0, orders), "5.1.3"),
+        released(App::new("kitchen", 8, 60.0, kitchen), "3.0.8"),
+        released(App::new("login", 4, 120.0, login), "1.9.0"),
+    ]
+}
+
+/// Product pages, their API and a worker.
+fn shop() -> Vec<App> {
+    let web = vec![
+        (6, query("/products/:id", ITEM)),
+        (2, query("/account/orders", ORDERS)),
+        (1, pair("/basket/add", 4)),
+    ];
+    let api = vec![
+        (4, query("/api/products", ITEM)),
+        (1, pair("/api/stock", 2)),
+    ];
+    let worker = vec![(
+        1,
+        query(
+            "/jobs/prices",
+            "update items set name = md5(name) where id = {r}",
+        ),
+    )];
+    vec![
+        released(App::new("web", 12, 70.0, web), "7.12.0"),
+        released(App::new("api", 6, 100.0, api), "4.3.1"),
+        released(App::new("worker", 2, 150.0, worker), "2.2.0"),
+    ]
+}
+
+/// Pages that need a few milliseconds of the server's processor, and a counter that all of them want.
+fn website() -> Vec<App> {
+    let web = vec![
+        (
+            6,
+            query(
+                "/search",
+                "select sum(length(md5(name))) from items where id < 4000",
+            ),
+        ),
+        (3, query("/", ITEM)),
+        (
+            1,
+            query("/visits", "update counters set n = n + 1 where id = {c}"),
+        ),
+    ];
+    let api = vec![
+        (4, query("/api/products", ITEM)),
+        (1, pair("/api/stock", 2)),
+    ];
+    vec![
+        released(App::new("web", 8, 120.0, web).up_to(64), "7.12.0"),
+        released(App::new("api", 4, 120.0, api), "4.3.1"),
+    ]
+}
+
+/// Short transactions that a limit of four serves well, as long as few come.
+fn growing() -> Vec<App> {
+    let work = |route: &str, sql: &str| vec![(6, pair(route, 14)), (4, query(route, sql))];
+    let web = App::new("web", 8, 250.0, work("/feed", ITEM)).up_to(40);
+    let api = App::new("api", 4, 250.0, work("/api/feed", ORDERS)).up_to(24);
+    vec![released(web, "7.12.0"), released(api, "4.3.1")]
+}

@@ -20,13 +20,13 @@ const SEED: u64 = 7;
 
 /// Seconds of calm: with the trouble after it, the page's shortest range is full. The pooler itself waits half a minute
 /// after its start before it raises an alert.
-const CALM_S: f64 = 38.0;
+const CALM_S: f64 = 45.0;
 
 /// Longest wait from the hurt to the cause.
 const NAMED_WITHIN: Duration = Duration::from_secs(40);
 
 /// Seconds from the cause to the picture: alerts and the incident follow the verdict.
-const SETTLES_S: f64 = 7.0;
+const SETTLES_S: f64 = 6.0;
 
 /// The outage with this number.
 fn numbered(number: &str) -> Result<&'static Outage, String> {

@@ -27,7 +27,7 @@ pub const OUTAGES: &[Outage] = &[
     Outage {
         number: "000",
         title: "a restaurant platform",
-        done: "an update cuts the pool's limit from 16 to 3, past every guard",
+        done: "an update cuts the pool's limit from 16 to 2, past every guard",
         cause: Some(Cause::SettingsChange),
         dark: false,
         prepare: |plan| {
@@ -35,7 +35,7 @@ pub const OUTAGES: &[Outage] = &[
             plan.apps = restaurant();
         },
         strike: |stage| {
-            stage.front.settings.size = 3;
+            stage.front.settings.size = 2;
             stage.front.apply("--now", "update 2024-08-15")
         },
     },
@@ -62,6 +62,25 @@ pub const OUTAGES: &[Outage] = &[
         },
     },
     Outage {
+        number: "001-served",
+        title: "the product pages, where deployments write the file and the guards only watch",
+        done: "the script overwrites it with the settings of a test environment: a limit of 1 instead of 12",
+        cause: Some(Cause::SettingsChange),
+        dark: false,
+        prepare: |plan| {
+            plan.settings.size = 12;
+            plan.settings
+                .more
+                .push(("settings", "source = \"deploy\"".to_owned()));
+            plan.apps = shop();
+        },
+        strike: |stage| {
+            stage.front.settings.size = 1;
+            stage.front.write();
+            Ok(())
+        },
+    },
+    Outage {
         number: "002",
         title: "a main website",
         done: "a pool of 80 on two cores, and a surge",
@@ -74,20 +93,22 @@ pub const OUTAGES: &[Outage] = &[
             plan.apps = website();
         },
         strike: |stage| {
-            let web = stage.app("web");
-            web.clients(64);
-            web.think(10.0);
+            let (web, api) = (stage.app("web"), stage.app("api"));
+            web.clients(36);
+            api.clients(18);
+            web.think(20.0);
+            api.think(20.0);
             Ok(())
         },
     },
     Outage {
         number: "003",
         title: "a web stack",
-        done: "traffic grows within 15 s, and the limit of 4 stays",
+        done: "traffic grows within 15 s, and the limit of 5 stays",
         cause: Some(Cause::Growth),
         dark: false,
         prepare: |plan| {
-            plan.settings.size = 4;
+            plan.settings.size = 5;
             plan.apps = growing();
         },
         strike: |stage| {
@@ -95,8 +116,8 @@ pub const OUTAGES: &[Outage] = &[
             // Everybody comes more often, step by step; each is served as before.
             for step in 1..=15 {
                 let share = f64::from(step) / 15.0;
-                web.clients(8 + (32.0 * share) as usize);
-                api.clients(4 + (20.0 * share) as usize);
+                web.clients(8 + (92.0 * share) as usize);
+                api.clients(4 + (46.0 * share) as usize);
                 web.think(250.0 - 190.0 * share);
                 api.think(250.0 - 170.0 * share);
                 stage.rest(1.0);
@@ -113,14 +134,14 @@ pub const OUTAGES: &[Outage] = &[
         prepare: |plan| {
             plan.settings.size = 10;
             plan.apps = shop();
-            let pay = Work::transaction(
+            let basket = Work::transaction(
                 &[
                     &on("/checkout/basket", "select n from items where id = {r}"),
                     &on("/checkout/pay", "update items set n = n + 1 where id = {r}"),
                 ],
                 4,
             );
-            let mut leaker = App::new("checkout", 12, 350.0, vec![(8, pay)]);
+            let mut leaker = App::new("checkout", 12, 350.0, vec![(20, basket)]);
             leaker.culprit = true;
             leaker.deploy("2.4.0");
             plan.apps.push(leaker);
@@ -129,11 +150,11 @@ pub const OUTAGES: &[Outage] = &[
             let checkout = stage.app("checkout");
             checkout.deploy("2.4.1");
             stage.front.mark_release("checkout", "2.4.1")?;
-            let refund = on(
-                "/checkout/refund",
+            let pay = on(
+                "/checkout/pay",
                 "update orders set note = note where id = {r}",
             );
-            checkout.also(1, Work::Forget(refund));
+            checkout.also(1, Work::Forget(pay));
             Ok(())
         },
     },
@@ -169,29 +190,29 @@ fn released(app: App, release: &str) -> App {
 
 /// Guests order, cooks read, staff log in: some nine connections at a time.
 fn restaurant() -> Vec<App> {
-    let orders = vec![(3, pair("/orders/place", 25)), (1, query("/menu", ITEM))];
+    let orders = vec![(3, pair("/orders/place", 40)), (1, query("/menu", ITEM))];
     let kitchen = vec![
         (2, query("/kitchen/tickets", ORDERS)),
-        (1, pair("/kitchen/done", 15)),
+        (1, pair("/kitchen/done", 30)),
     ];
     let login = vec![(1, query("/login", ITEM))];
     vec![
-        released(App::new("orders", 24, 40.0, orders), "5.1.3"),
-        released(App::new("kitchen", 8, 60.0, kitchen), "3.0.8"),
-        released(App::new("login", 4, 120.0, login), "1.9.0"),
+        released(App::new("orders", 100, 350.0, orders), "5.1.3"),
+        released(App::new("kitchen", 24, 400.0, kitchen), "3.0.8"),
+        released(App::new("login", 8, 400.0, login), "1.9.0"),
     ]
 }
 
-/// Product pages, their API and a worker.
+/// Product pages, their API and a worker: some five connections at a time.
 fn shop() -> Vec<App> {
     let web = vec![
-        (6, query("/products/:id", ITEM)),
+        (4, query("/products/:id", ITEM)),
         (2, query("/account/orders", ORDERS)),
-        (1, pair("/basket/add", 4)),
+        (3, pair("/basket/add", 40)),
     ];
     let api = vec![
-        (4, query("/api/products", ITEM)),
-        (1, pair("/api/stock", 2)),
+        (3, query("/api/products", ITEM)),
+        (1, pair("/api/stock", 30)),
     ];
     let worker = vec![(
         1,
@@ -201,42 +222,35 @@ fn shop() -> Vec<App> {
         ),
     )];
     vec![
-        released(App::new("web", 12, 70.0, web), "7.12.0"),
-        released(App::new("api", 6, 100.0, api), "4.3.1"),
+        released(App::new("web", 60, 200.0, web), "7.12.0"),
+        released(App::new("api", 20, 200.0, api), "4.3.1"),
         released(App::new("worker", 2, 150.0, worker), "2.2.0"),
     ]
 }
 
 /// Pages that need a few milliseconds of the server's processor, and a counter that all of them want.
 fn website() -> Vec<App> {
-    let web = vec![
-        (
-            6,
-            query(
-                "/search",
-                "select sum(length(md5(name))) from items where id < 4000",
-            ),
-        ),
-        (3, query("/", ITEM)),
-        (
-            1,
-            query("/visits", "update counters set n = n + 1 where id = {c}"),
-        ),
-    ];
-    let api = vec![
-        (4, query("/api/products", ITEM)),
-        (1, pair("/api/stock", 2)),
-    ];
+    let work = |search: &str, page: &str, visits: &str| {
+        const SEARCH: &str = "select sum(length(md5(name))) from items where id < 4000";
+        const COUNT: &str = "update counters set n = n + 1 where id = {c}";
+        vec![
+            (6, query(search, SEARCH)),
+            (3, query(page, ITEM)),
+            (1, query(visits, COUNT)),
+        ]
+    };
+    let web = work("/search", "/", "/visits");
+    let api = work("/api/search", "/api/products", "/api/visits");
     vec![
-        released(App::new("web", 8, 120.0, web).up_to(64), "7.12.0"),
-        released(App::new("api", 4, 120.0, api), "4.3.1"),
+        released(App::new("web", 8, 150.0, web).up_to(36), "7.12.0"),
+        released(App::new("api", 4, 150.0, api).up_to(18), "4.3.1"),
     ]
 }
 
-/// Short transactions that a limit of four serves well, as long as few come.
+/// Short transactions that a limit of five serves well, as long as few come.
 fn growing() -> Vec<App> {
-    let work = |route: &str, sql: &str| vec![(6, pair(route, 14)), (4, query(route, sql))];
-    let web = App::new("web", 8, 250.0, work("/feed", ITEM)).up_to(40);
-    let api = App::new("api", 4, 250.0, work("/api/feed", ORDERS)).up_to(24);
+    let work = |route: &str, sql: &str| vec![(6, pair(route, 60)), (2, query(route, sql))];
+    let web = App::new("web", 8, 250.0, work("/feed", ITEM)).up_to(100);
+    let api = App::new("api", 4, 250.0, work("/api/feed", ORDERS)).up_to(50);
     vec![released(web, "7.12.0"), released(api, "4.3.1")]
 }

@@ -46,16 +46,17 @@ pub fn shoot(dir: &Path, only: Option<&str>, program: &Path) -> Result<(), Strin
     for outage in wanted {
         let began = Instant::now();
         println!("{} {}: {}", outage.number, outage.title, outage.done);
-        let (mut stage, page) = set(outage, program)?;
+        let light = dir.join(format!("{}.png", outage.number));
+        let dark = dir.join(format!("{}-dark.png", outage.number));
+        let both = [("light", light.as_path()), ("dark", dark.as_path())];
+        let wanted = if outage.dark { 2 } else { 1 };
+        let (mut stage, page) = set_up(outage, program)?;
+        let open = camera.open(&page, &both[..wanted])?;
+        be_calm(&mut stage);
         strike(outage, &mut stage)?;
         named(outage, &stage)?;
         stage.rest(SETTLES_S);
-        let light = dir.join(format!("{}.png", outage.number));
-        println!("    {}", camera.shoot(&page, &light, "light")?);
-        if outage.dark {
-            let dark = dir.join(format!("{}-dark.png", outage.number));
-            println!("    {}", camera.shoot(&page, &dark, "dark")?);
-        }
+        println!("    {}", open.shoot()?);
         println!("    {:.0} s", began.elapsed().as_secs_f64());
     }
     Ok(())
@@ -75,13 +76,7 @@ pub fn look(number: &str, minutes: f64, program: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The stage after its calm, and the address of its page.
-fn set(outage: &Outage, program: &Path) -> Result<(Stage, String), String> {
-    let (mut stage, page) = set_up(outage, program)?;
-    be_calm(&mut stage);
-    Ok((stage, page))
-}
-
+/// The stage before its calm, and the address of its page.
 fn set_up(outage: &Outage, program: &Path) -> Result<(Stage, String), String> {
     let mut rng = Rng::new(SEED);
     let mut plan = kinds::usual_plan(&mut rng);

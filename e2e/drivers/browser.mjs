@@ -14,10 +14,10 @@ const QUIET = [
   "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-dev-shm-usage",
 ];
 
-/** A browser of our own; end it with `close()`. */
-export function launch() {
+/** A browser of our own; end it with `close()`. `more`: further switches. */
+export function launch(more = []) {
   const { chromium } = require("playwright-core");
-  return chromium.launch({ executablePath: process.env.PLIMSOLL_CHROMIUM || "/usr/bin/chromium", args: QUIET });
+  return chromium.launch({ executablePath: process.env.PLIMSOLL_CHROMIUM || "/usr/bin/chromium", args: [...QUIET, ...more] });
 }
 
 /** The text of axe-core, to be put into a page. */

@@ -258,9 +258,9 @@ impl Front {
     }
 
     /// Changes the settings past the gate: `--force`, in steps; `--now`, at once.
-    pub fn apply(&mut self, how: &str) -> Result<(), String> {
+    pub fn apply(&mut self, how: &str, reason: &str) -> Result<(), String> {
         self.write();
-        let said = self.tool(&["apply", how, "--yes", "--reason", "an emergency"]);
+        let said = self.tool(&["apply", how, "--yes", "--reason", reason]);
         said.map(|_| ())
     }
 

@@ -26,6 +26,7 @@ mod kinds;
 mod replay;
 mod report;
 mod run;
+mod shots;
 
 mod stage;
 
@@ -83,12 +84,37 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let keeper = directories();
+    if options.shots.is_some() || options.look.is_some() {
+        let done = stage_outages(&options);
+        cluster::remove_template();
+        if let Ok(keeper) = keeper {
+            keeper.dismiss();
+        }
+        return done;
+    }
     let rows = all(&cases, &options);
     cluster::remove_template();
     if let Ok(keeper) = keeper {
         keeper.dismiss();
     }
     finish(&rows, &options)
+}
+
+/// Pictures of the live page, or a stage for a person to look at.
+fn stage_outages(options: &Options) -> ExitCode {
+    let program = &options.program;
+    let done = match (&options.look, &options.shots) {
+        (Some(number), _) => shots::look(number, options.minutes, program),
+        (None, Some(dir)) => shots::shoot(dir, options.only.as_deref(), program),
+        (None, None) => Ok(()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Should we be killed: our servers end within five seconds, and then their directories go.

@@ -8,6 +8,7 @@ pub const HELP: &str = "\
 cargo xtask diagnose-eval [--cases N] [--seed S] [--jobs J] [--only WORD] [--case N]
                           [--list] [--json FILE] [--output FILE] [--keep DIR]
                           [--replay DIR] [--plimsoll PATH]
+cargo xtask page-shots [--only NNN] [--look NNN [--minutes M]] [--plimsoll PATH]
 
   --cases N        how many cases (210)
   --seed S         seed of the generator (1)
@@ -22,7 +23,12 @@ cargo xtask diagnose-eval [--cases N] [--seed S] [--jobs J] [--only WORD] [--cas
                    is started
   --plimsoll PATH  the program to judge
 
-It needs root, for network namespaces and cgroups, and PostgreSQL.
+  --shots DIR      no cases: stage the outages of the reports and leave pictures of
+                   the live page there; --only NNN: one of them
+  --look NNN       stage that outage, print the page's address and hold it
+  --minutes M      so many minutes (10)
+
+Cases need root, for network namespaces and cgroups. All needs PostgreSQL.
 Exit code 0: first answers right in 95 % of cases or more, a true cause ruled out
 in at most 1 %, no rejection without a figure.
 ";
@@ -34,7 +40,8 @@ pub struct Options {
     seed: u64,
     /// Cases at once.
     pub jobs: usize,
-    only: Option<String>,
+    /// A word of the name, or an outage's number.
+    pub only: Option<String>,
     numbers: Vec<u32>,
     /// Only say what would run.
     pub list: bool,
@@ -45,6 +52,12 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// Judge what was kept there again, by the rules of this build, without a server.
     pub replay: Option<PathBuf>,
+    /// Where pictures of the page go: the outages of the reports, not cases.
+    pub shots: Option<PathBuf>,
+    /// The outage that a person looks at.
+    pub look: Option<String>,
+    /// For so long.
+    pub minutes: f64,
     /// The program to judge.
     pub program: PathBuf,
 }
@@ -63,6 +76,9 @@ impl Options {
             output: None,
             keep: None,
             replay: None,
+            shots: None,
+            look: None,
+            minutes: 10.0,
             program: beside_us(),
         };
         let mut words = words.iter();
@@ -80,6 +96,9 @@ impl Options {
                 "--output" => options.output = Some(value()?.into()),
                 "--keep" => options.keep = Some(value()?.into()),
                 "--replay" => options.replay = Some(value()?.into()),
+                "--shots" => options.shots = Some(value()?.into()),
+                "--look" => options.look = Some(value()?),
+                "--minutes" => options.minutes = number::<f64>(&value()?)?.clamp(0.1, 600.0),
                 "--plimsoll" => options.program = value()?.into(),
                 other => return Err(format!("`{other}` is no option")),
             }
@@ -135,4 +154,38 @@ fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
 fn beside_us() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     own.with_file_name("plimsoll")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Options, String> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        // Any file will do for the program.
+        let own = std::env::current_exe().expect("own path");
+        let program = ["--plimsoll".to_owned(), own.display().to_string()];
+        let all = [&program[..], &words].concat();
+        Options::parse(&all).map(|options| options.expect("no help"))
+    }
+
+    #[test]
+    fn an_outage_is_held_for_ten_minutes_unless_told_otherwise() {
+        let options = parsed(&["--look", "004"]).expect("right");
+        assert_eq!(options.look.as_deref(), Some("004"));
+        assert!((options.minutes - 10.0).abs() < 1e-9);
+        let options = parsed(&["--look", "004", "--minutes", "0.5"]).expect("right");
+        assert!((options.minutes - 0.5).abs() < 1e-9);
+        let told = parsed(&["--look", "004", "--minutes", "soon"]).expect_err("wrong");
+        assert_eq!(told, "`soon` is no number");
+    }
+
+    #[test]
+    fn pictures_want_a_place() {
+        let options = parsed(&["--shots", "docs/outages", "--only", "002"]).expect("right");
+        assert_eq!(options.shots, Some(PathBuf::from("docs/outages")));
+        assert_eq!(options.only.as_deref(), Some("002"));
+        let told = parsed(&["--shots"]).expect_err("wrong");
+        assert_eq!(told, "--shots needs a value");
+    }
 }

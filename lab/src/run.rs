@@ -145,7 +145,8 @@ fn be_calm(case: &Case, stage: &mut Stage) -> Felt {
     calm
 }
 
-fn wait_for_hurt(stage: &Stage, blow: Instant) -> Option<f64> {
+/// Seconds from the blow until clients suffer; `None`: they do not.
+pub fn wait_for_hurt(stage: &Stage, blow: Instant) -> Option<f64> {
     let mut times = 0;
     while blow.elapsed().as_secs_f64() < stage.plan.patience_s + 15.0 {
         times = if stage.hurts(&stage.felt(2.0)) {

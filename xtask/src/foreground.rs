@@ -1,6 +1,8 @@
 //! Runs cargo in the foreground for tasks that are programs of their own: no
 //! budget of time, and what they print goes straight to the terminal.
 
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use crate::Outcome;
@@ -17,4 +19,14 @@ pub(crate) fn cargo(args: &[&str]) -> Outcome {
     } else {
         Err(format!("cargo {}: {status}", args.join(" ")))
     }
+}
+
+/// Becomes a program that was built, at the top of the repository: a signal meets it and not us. Returns only if that
+/// failed.
+pub(crate) fn become_program(path: &Path, args: &[String]) -> Outcome {
+    let name = path.display();
+    println!("{name} {}", args.join(" "));
+    let mut command = Command::new(path);
+    command.args(args).current_dir(crate::repository());
+    Err(format!("could not run {name}: {}", command.exec()))
 }

@@ -5,7 +5,7 @@ use crate::Task;
 pub(crate) fn all(tasks: &[Task]) -> String {
     let mut text = String::from("Usage: cargo xtask TASK [ARGUMENTS]\n\nTasks:\n");
     for task in tasks {
-        text.push_str(&format!("  {:<10} {}\n", task.name, task.summary));
+        text.push_str(&format!("  {:<13} {}\n", task.name, task.summary));
     }
     text.push_str("\n`cargo xtask TASK --help` says more about one of them.\n");
     text

@@ -19,6 +19,7 @@ mod help;
 mod instructions;
 mod licences;
 mod metadata;
+mod page_shots;
 mod sim;
 mod steps;
 mod test;
@@ -112,6 +113,12 @@ const TASKS: &[Task] = &[
         summary: diagnose_eval::SUMMARY,
         help: diagnose_eval::HELP,
         run: diagnose_eval::run,
+    },
+    Task {
+        name: "page-shots",
+        summary: page_shots::SUMMARY,
+        help: page_shots::HELP,
+        run: page_shots::run,
     },
 ];
 

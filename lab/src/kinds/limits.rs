@@ -189,7 +189,7 @@ pub(super) const KINDS: &[Kind] = &[
         prepare: |plan, rng| enough(plan, rng),
         strike: |stage, rng| {
             stage.front.settings.size = rng.between(2, 5) as u32;
-            stage.front.apply("--force")
+            stage.front.apply("--force", "an emergency")
         },
     },
     Kind {
@@ -202,7 +202,7 @@ pub(super) const KINDS: &[Kind] = &[
         prepare: |plan, rng| enough(plan, rng),
         strike: |stage, rng| {
             stage.front.settings.size = rng.between(1, 3) as u32;
-            stage.front.apply("--now")
+            stage.front.apply("--now", "an emergency")
         },
     },
     Kind {
@@ -216,7 +216,7 @@ pub(super) const KINDS: &[Kind] = &[
         strike: |stage, _| {
             let line = "max_per_database = 3".to_owned();
             stage.front.settings.more.push(("pool", line));
-            stage.front.apply("--now")
+            stage.front.apply("--now", "an emergency")
         },
     },
     Kind {
@@ -238,7 +238,7 @@ pub(super) const KINDS: &[Kind] = &[
                 .settings
                 .more
                 .push(("timeouts", "query = \"40ms\"".to_owned()));
-            stage.front.apply("--now")
+            stage.front.apply("--now", "an emergency")
         },
     },
     Kind {

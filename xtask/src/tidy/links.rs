@@ -121,6 +121,8 @@ mod tests {
             ("[a](b.md#the-third-part)", false),
             ("[a](#here)", true),
             ("[a](../crates/)", true),
+            ("![a](there.png) ", true),
+            ("![a](gone.png)", false),
             ("[a](https://example.org/gone)", true),
             ("```\n[a](gone.md)\n```", true),
         ];
@@ -129,6 +131,7 @@ mod tests {
                 file("docs/a.md", &format!("# Here\n{text}\n")),
                 file("docs/b.md", "## The second part!\n"),
                 file("README.md", ""),
+                file("docs/there.png", ""),
                 file("crates/x/src/lib.rs", ""),
             ];
             let found = check(&files);

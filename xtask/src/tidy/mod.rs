@@ -45,10 +45,11 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A tracked text file.
+/// A tracked file.
 struct TextFile {
     /// Relative to the repository, with `/`.
     path: String,
+    /// Empty where it is no text: a picture, which links may still lead to.
     text: String,
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     Err(format!("{} findings", findings.len()))
 }
 
-/// What git tracks or would track, as far as it is text.
+/// What git tracks or would track.
 fn tracked_files() -> Result<Vec<TextFile>, String> {
     let root = crate::repository();
     let output = Command::new("git")
@@ -111,11 +112,11 @@ fn tracked_files() -> Result<Vec<TextFile>, String> {
     let names = String::from_utf8_lossy(&output.stdout).into_owned();
     let read = |name: &str| {
         let path: PathBuf = root.join(name);
-        // Deleted but still tracked, or not text: nothing to read.
-        let text = std::fs::read_to_string(path).ok()?;
+        // Deleted but still tracked: nothing to read.
+        let bytes = std::fs::read(path).ok()?;
         Some(TextFile {
             path: name.to_owned(),
-            text,
+            text: String::from_utf8(bytes).unwrap_or_default(),
         })
     };
     Ok(names

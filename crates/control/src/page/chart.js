@@ -162,6 +162,14 @@ export class Chart {
     return Math.abs(times[low] - ms) <= Math.abs(times[high] - ms) ? low : high;
   }
 
+  /** The newest moment with a value; the last one may still be under way. */
+  newest() {
+    const last = this.data.at_ms.length - 1;
+    const known = (i) => this.series.some((s) => isNumber(this.data[s.key]?.[i]));
+    for (let i = last; i > last - 5 && i >= 0; i -= 1) if (known(i)) return i;
+    return last;
+  }
+
   x(ms) {
     return LEFT + ((ms - this.from) / (this.until - this.from)) * (this.width - LEFT - RIGHT);
   }
@@ -296,7 +304,7 @@ export class Chart {
     this.hovered = ms;
     if (!this.data || !this.scale) return;
     const times = this.data.at_ms;
-    const at = ms == null || !times.length ? times.length - 1 : this.nearest(ms);
+    const at = ms == null || !times.length ? this.newest() : this.nearest(ms);
     // Without a pointer: the moment looked at, else the newest value.
     const index = ms == null && this.pin && times.length ? this.nearest(this.pin) : at;
     this.series.forEach((s, i) => put(this.legend[i].value, this.say(s, this.data[s.key]?.[index])));

@@ -86,7 +86,7 @@ const APPLICATIONS = [
 ];
 
 const LEASES = [
-  { id: "app", label: "Oldest leases", head: true, fill: (td, l) => linkCell(td, keep("leases", "", { filter: l.client, at: "" }), `${l.suspicion ? "⚑ " : ""}${l.application || l.user}${l.release ? ` ${l.release}` : ""}`) },
+  { id: "app", label: "Oldest leases", head: true, fill: (td, l) => linkCell(td, keep("leases", "", { filter: l.client, at: "" }), ownerOf(l)) },
   { id: "route", label: "Route", fill: (td, l) => nameCell(td, l.route) },
   { id: "t", label: "Held", cls: "r", text: (l) => span(l.held_us) },
   { id: "t", label: "Silent", cls: "r", text: (l) => (l.silent_us == null ? NONE : span(l.silent_us)), hint: "Silent inside a transaction" },
@@ -97,6 +97,12 @@ const LEASES = [
     attr(td, "title", clean(`${l.suspicion ? `⚑ suspected: ${l.suspicion}, ${l.sure} % sure. ` : ""}${l.statement}`, 400));
   } },
 ];
+
+/** Whose it is, with the release once: many a name already ends with it. */
+function ownerOf(l) {
+  const name = l.release && l.application?.endsWith(`/${l.release}`) ? l.application.slice(0, -l.release.length - 1) : l.application;
+  return `${l.suspicion ? "⚑ " : ""}${name || l.user}${l.release ? ` ${l.release}` : ""}`;
+}
 
 /** More rows where the window is taller than the smallest one that is promised. */
 const spare = () => Math.max(0, Math.min(20, Math.floor((innerHeight - 800) / 22)));
@@ -183,7 +189,7 @@ export function view(ctx) {
     live = next;
     const t = live.totals || {};
     const line = live.pools?.find((p) => poolName(p) === picked);
-    verdict.show(live.verdict || {}, live.at_ms);
+    verdict.show(live.verdict || {}, live.at_ms, live.alerts);
     tiles.waiting.set(count(t.waiting), t.waiting > 0);
     tiles.oldest.set(t.waiting ? span(t.oldest_wait_us) : NONE, t.oldest_wait_us > 1e6);
     tiles.refused.set(`${rate(t.refused_per_s)}/s`, t.refused_per_s > 0);
@@ -196,7 +202,7 @@ export function view(ctx) {
     pools.show((live.pools || []).slice(0, 11 + extra));
     noPools.hidden = Boolean(live.pools?.length);
     applications.show((live.applications || []).slice(0, 4));
-    leases.show((live.leases || []).slice(0, 6 + extra));
+    leases.show((live.leases || []).slice(0, 5 + extra));
     if (live.past) leases.el.hidden = true;
     pastNote.hidden = !live.past;
     changes.show(live.markers, live.at_ms, 6 + Math.floor(extra / 2));

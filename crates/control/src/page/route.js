@@ -1,7 +1,7 @@
 // Where the page is, as text after '#': a permanent link for each view and moment.
 
 export const VIEWS = ["overview", "pools", "leases", "budget", "settings", "incidents", "alerts", "playbook"];
-export const RANGES = { "5m": 300, "15m": 900, "1h": 3600, "6h": 21600, "24h": 86400 };
+export const RANGES = { "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "6h": 21600, "24h": 86400 };
 const TEXT_MAX = 300;
 /** What the API takes: moments up to the year 2100, filters of so many bytes. */
 const MOMENT_MAX = 4_102_444_800_000;

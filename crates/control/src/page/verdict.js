@@ -44,6 +44,9 @@ const SHORT = {
   locks: "locks", server_saturated: "server CPU or IO", network: "network", abusive_source: "abusive source", connection_storm: "connection storm",
   database_down: "database down", credentials: "credentials", budget_squeezed: "others' connections", pooler_starved: "pooler's CPU",
 };
+/** What people suspect first comes first: it is what they want to see ruled out. */
+const SUSPECTED = ["network", "server_saturated", "slow_statements", "abusive_source", "locks", "database_down"];
+const suspected = (row) => (SUSPECTED.includes(row.cause) ? SUSPECTED.indexOf(row.cause) : SUSPECTED.length);
 const shortly = (cause) => SHORT[cause] || clean(cause).replaceAll("_", " ");
 
 /** The panel. `full` shows everything; else the first answer and its next steps. */
@@ -73,7 +76,8 @@ export class VerdictPanel {
       this.not);
   }
 
-  show(verdict, now) {
+  /** `alerts`: those that fire; they tell what to do when nobody suffers. */
+  show(verdict, now, alerts = []) {
     const [glyph, word] = stateOf(verdict);
     attr(this.el, "data-state", STATES[verdict.state] ? verdict.state : "unknown");
     put(this.glyph, glyph);
@@ -81,7 +85,7 @@ export class VerdictPanel {
     put(this.summary, verdict.summary || "Nothing was measured yet.");
     this.showFacts(verdict, now);
     this.showAnswers(verdict, now);
-    this.showNext(verdict);
+    this.showNext(verdict, alerts[0]);
     this.showChips(verdict);
   }
 
@@ -108,8 +112,8 @@ export class VerdictPanel {
       const { sure, title, text, change } = li.plParts;
       put(title, causeTitle(f.cause));
       put(sure, `${f.sure}\u202f% sure`);
-      // The summary often is the first finding's sentence: once is enough.
-      const said = f.text === verdict.summary ? (f.figures || []).slice(0, 4).map(figure).join(" · ") : f.text;
+      // The summary often begins with the first finding's sentence: once is enough.
+      const said = verdict.summary?.startsWith(f.text) ? (f.figures || []).slice(0, 4).map(figure).join(" · ") : f.text;
       put(text, said);
       attr(text, "title", (f.figures || []).map(figure).join("\n") || null);
       const c = f.change;
@@ -121,13 +125,17 @@ export class VerdictPanel {
     put(this.noCause, `The cause is unknown: the figures support none. ${out} ${out === 1 ? "is" : "are"} ruled out, ${open} cannot be judged for want of a measurement.`);
   }
 
-  showNext(verdict) {
+  showNext(verdict, alert) {
     const first = verdict.findings?.[0];
     const steps = (first?.next || []).slice(0, this.full ? 8 : 2);
-    const sign = JSON.stringify([first?.cause, steps, verdict.state]);
+    const sign = JSON.stringify([first?.cause, steps, verdict.state, alert?.name]);
     swap(this.next, sign, () => {
       if (!steps.length) {
         const calm = verdict.state === "calm";
+        if (calm && alert) {
+          return [h("h3", {}, "Next ", h("a", { href: keep("playbook", alert.name), class: "minor" }, "playbook")),
+            h("p", {}, `Nobody suffers, and yet: ${clean(alert.summary, 200)}.`), command(`plimsoll playbook ${clean(alert.name, 60)}`)];
+        }
         return [h("h3", {}, "Next"), h("p", { class: "dim" }, calm ? "Nothing needs to be done." : "No step is known for this. The playbook has one chapter for each symptom."),
           !calm && command("plimsoll diagnose")];
       }
@@ -139,7 +147,7 @@ export class VerdictPanel {
   }
 
   showChips(verdict) {
-    const out = (verdict.ruled_out || []).map((r) => ({ cause: r.cause, out: true, text: r.text, figure: r.figure }));
+    const out = (verdict.ruled_out || []).map((r) => ({ cause: r.cause, out: true, text: r.text, figure: r.figure })).sort((a, b) => suspected(a) - suspected(b));
     const open = (verdict.unknown || []).map((u) => ({ cause: u.cause, out: false, text: u.lacks }));
     const rows = [...out, ...open].slice(0, 20);
     put(this.all, `all ${rows.length}`);

@@ -118,8 +118,8 @@ pub const OUTAGES: &[Outage] = &[
             // Everybody comes more often, step by step; each is served as before.
             for step in 1..=15 {
                 let share = f64::from(step) / 15.0;
-                web.think(4_000.0 - 3_700.0 * share);
-                api.think(4_000.0 - 3_500.0 * share);
+                web.think(6_000.0 - 5_700.0 * share);
+                api.think(6_000.0 - 5_500.0 * share);
                 stage.rest(1.0);
             }
             Ok(())
@@ -264,8 +264,8 @@ fn website() -> Vec<App> {
 
 /// Short transactions that a limit of five serves well, as long as few come.
 fn growing() -> Vec<App> {
-    let work = |route: &str, sql: &str| vec![(6, pair(route, 60)), (2, query(route, sql))];
-    let web = App::new("web", 100, 4_000.0, work("/feed", ITEM));
-    let api = App::new("api", 50, 4_000.0, work("/api/feed", ORDERS));
+    let work = |route: &str, sql: &str| vec![(6, pair(route, 50)), (2, query(route, sql))];
+    let web = App::new("web", 100, 6_000.0, work("/feed", ITEM));
+    let api = App::new("api", 50, 6_000.0, work("/api/feed", ORDERS));
     vec![released(web, "7.12.0"), released(api, "4.3.1")]
 }

@@ -45,7 +45,7 @@ export async function settings(page) {
     await box.waitFor();
     holds("the dialog", await textOf(box), "Changing settings needs an admin's token.");
     await token(page, TOKENS.admin);
-    await confirms(page, { effect: [`version ${before}`, "shall serve again", "nothing is lost"], command: [`plimsoll rollback ${before}`], look: true });
+    await confirms(page, { effect: [`version ${before}`, "shall serve again", "Nothing of the history is lost"], command: [`plimsoll rollback ${before}`], look: true });
     holds("what is said", await does(page, "Roll back", "too many"), `in place of ${before + 1}`);
     const now = await until("another version", async () => {
       const status = await ask("/v1/settings");

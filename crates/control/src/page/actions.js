@@ -217,7 +217,7 @@ export const resume = (database) => holdBack(database, false);
 
 export const rollback = (version, words) => act({
   title: `Go back to version ${version}?`,
-  effect: [`The settings of version ${version}${words ? ` (${words})` : ""} shall serve again.`, "They are checked first, and become a new entry of the history: nothing is lost.", "If they are refused, nothing changes."],
+  effect: [`The settings of version ${version}${words ? ` (${words})` : ""} shall serve again.`, "They are checked first. Nothing of the history is lost.", "If they are refused, nothing changes."],
   role: "admin", path: "/v1/settings/rollback", body: { version }, verb: "Roll back", danger: true,
   command: `plimsoll rollback ${version}`,
   said: (answer) => `Begun: version ${answer.version} shall serve in place of ${answer.from}.`,

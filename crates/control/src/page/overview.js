@@ -188,7 +188,6 @@ export function view(ctx) {
   function update(next) {
     live = next;
     const t = live.totals || {};
-    const line = live.pools?.find((p) => poolName(p) === picked);
     verdict.show(live.verdict || {}, live.at_ms, live.alerts);
     tiles.waiting.set(count(t.waiting), t.waiting > 0);
     tiles.oldest.set(t.waiting ? span(t.oldest_wait_us) : NONE, t.oldest_wait_us > 1e6);
@@ -213,10 +212,12 @@ export function view(ctx) {
     attr(leasesMore, "href", keep("leases"));
     const wanted = pick();
     if (wanted !== picked || !charts[0].data) {
+      if (wanted !== picked) before = undefined;
       picked = wanted;
       fetcher.now();
     }
     offer();
+    const line = live.pools?.find((p) => poolName(p) === picked);
     put(judged, `${picked ? clean(picked, 40) : "All pools"} · ${whereTimeGoes(line || t, before)}`);
   }
 

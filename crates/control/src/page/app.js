@@ -202,7 +202,7 @@ function alarms(live) {
   const box = $("firing");
   const incident = live.incident;
   const alerts = live.alerts || [];
-  const sign = JSON.stringify([incident?.id, live.alerts_firing, alerts.slice(0, 3).map((a) => a.name), live.not_ready, route.params.range]);
+  const sign = JSON.stringify([incident?.id, live.alerts_firing, live.verdict?.state, alerts.slice(0, 3).map((a) => a.name), live.not_ready, route.params.range]);
   if (box.plSign === sign) return;
   box.plSign = sign;
   const parts = [];
@@ -211,7 +211,7 @@ function alarms(live) {
   if (live.alerts_firing) {
     const names = [...new Set(alerts.map((a) => String(a.name).replace(/^Plimsoll/, "")))];
     parts.push(h("a", { href: href("alerts"), class: "pill p-error", title: clean(names.join(", "), 300) }, `▲ ${count(live.alerts_firing)} ${live.alerts_firing === 1 ? "alert" : "alerts"}: ${clean(names[0] || "", 40)}${names.length > 1 ? " …" : ""}`));
-  } else if (!incident) parts.push(h("span", { class: "dim" }, "no alert, no incident"));
+  } else if (!incident) parts.push(h("span", { class: "dim" }, live.verdict?.state === "hurt" ? "no alert yet" : "no alert, no incident"));
   box.replaceChildren(...parts);
 }
 

@@ -10,6 +10,7 @@ const PARTS = [
   ["free", "free below the line"],
   ["peers", "held by the fleet's other instances"],
   ["rest", "left to the fleet's other instances"],
+  ["stated", "above the line that the settings state"],
   ["others", "used by others"],
   ["headroom", "left free on purpose"],
   ["reserved", "reserved by the server"],
@@ -19,8 +20,11 @@ function shares(s) {
   const parts = { used: s.used, free: Math.max(0, s.line - s.used), peers: s.peers_held, others: s.others || 0, headroom: s.headroom, reserved: s.reserved };
   const sum = Object.values(parts).reduce((a, b) => a + b, 0);
   const most = Math.max(s.max_connections, s.line, 1);
-  parts.rest = s.peers ? Math.max(0, most - sum) : 0;
-  return { parts, whole: Math.max(most, sum + parts.rest) };
+  const left = Math.max(0, most - sum);
+  // What nobody takes is the peers' where there are some; else a line was stated that is lower than what there is.
+  parts.rest = s.peers ? left : 0;
+  parts.stated = s.peers ? 0 : left;
+  return { parts, whole: Math.max(most, sum + left) };
 }
 
 const many = (n, one, more) => `${count(n)} ${n === 1 ? one : more}`;

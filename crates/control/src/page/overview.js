@@ -13,7 +13,7 @@ export const poolName = (p) => (p ? `${p.database}/${p.user}` : "");
 
 /** Word and sign of where a pool stands. */
 export const STANDING = {
-  full: "■ full", waiting: "▲ waiting", filling: "◢ filling", leaking: "◍ leaking", paused: "‖ paused", well: "✓ well",
+  full: "■ full", waiting: "▲ waiting", filling: "◢ filling", leaking: "◍ leaking", paused: "‖ paused", well: "✓ has room",
 };
 
 export function fullIn(p) {
@@ -39,9 +39,10 @@ export const times = (onpin, small) => new Chart({
   ],
 });
 
-/** The median of what was measured in the first third: what it is compared with. */
+/** The median of the first third of what was measured: what it is compared with. */
 export function usual(values) {
-  const early = (values || []).slice(0, Math.ceil((values || []).length / 3)).filter((v) => typeof v === "number");
+  const known = (values || []).filter((v) => typeof v === "number");
+  const early = known.slice(0, Math.ceil(known.length / 3));
   return early.sort((a, b) => a - b)[Math.floor(early.length / 2)];
 }
 
@@ -61,12 +62,17 @@ export function whereTimeGoes(line, before) {
 
 function tile(label, title) {
   const value = h("dd", { class: "num" }, NONE);
-  const el = h("div", { class: "tile", title }, h("dt", {}, label), value);
-  return { el, set: (text, alarm) => {
+  const was = h("span", { class: "num" });
+  const el = h("div", { class: "tile", title }, h("dt", {}, `${label} `, was), value);
+  return { el, set: (text, alarm, before) => {
     put(value, text);
+    put(was, before ? `· was ${before}` : "");
     el.classList.toggle("alarm", Boolean(alarm));
   } };
 }
+
+/** What it was before, where that is far from what it is. */
+const far = (now, before, say) => (now > 0 && before > 0 && (now > 1.5 * before || before > 1.5 * now) ? say(before) : "");
 
 const POOLS = [
   { id: "pool", label: "Pool", head: true, fill: (td, p) => linkCell(td, keep("pools", poolName(p)), poolName(p)) },
@@ -148,6 +154,7 @@ export function view(ctx) {
   let live = null;
   let picked = "";
   let before;
+  let usually = {};
 
   /** The pool of the charts: the one asked for, else the one in trouble, else all. */
   function pick() {
@@ -183,6 +190,14 @@ export function view(ctx) {
     before = usual(data.service_us);
     for (const chart of charts) chart.show(data, looked.from, looked.until, looked.pin);
   }
+  /** The usual of all pools together, for the tiles. */
+  async function compare(signal) {
+    const looked = spanOf(route, ctx.now());
+    if (!looked.until) return;
+    const data = await get(query("/v1/chart", { from_ms: Math.floor(looked.from), until_ms: Math.floor(looked.until), points: 90 }), signal);
+    usually = { transactions: usual(data.transactions_per_s), wait: usual(data.wait_us), service: usual(data.service_us) };
+  }
+  const comparing = ctx.every(() => (usually.service == null ? 2000 : 10_000), compare);
   const fetcher = ctx.every(() => Math.max(1000, (spanOf(route, 1e12).until - spanOf(route, 1e12).from) / 300), curves);
 
   function update(next) {
@@ -194,9 +209,9 @@ export function view(ctx) {
     tiles.refused.set(`${rate(t.refused_per_s)}/s`, t.refused_per_s > 0);
     tiles.used.set(`${count(t.used)} · ${count(t.idle)} idle`);
     tiles.clients.set(t.clients_limit ? `${count(t.clients)} of ${count(t.clients_limit)}` : count(t.clients), t.clients_limit && t.clients >= t.clients_limit);
-    tiles.transactions.set(`${rate(t.transactions_per_s)}/s`);
-    tiles.wait.set(span(t.wait_us ?? undefined));
-    tiles.service.set(span(t.service_us ?? undefined));
+    tiles.transactions.set(`${rate(t.transactions_per_s)}/s`, false, far(t.transactions_per_s, usually.transactions, (v) => `${rate(v)}/s`));
+    tiles.wait.set(span(t.wait_us ?? undefined), false, far(t.wait_us, usually.wait, span));
+    tiles.service.set(span(t.service_us ?? undefined), false, far(t.service_us, usually.service, span));
     const extra = spare();
     pools.show((live.pools || []).slice(0, 11 + extra));
     noPools.hidden = Boolean(live.pools?.length);
@@ -228,9 +243,11 @@ export function view(ctx) {
       route = next;
       if (live) update(live);
       fetcher.now();
+      comparing.now();
     },
     stop() {
       fetcher.stop();
+      comparing.stop();
       charts.forEach((chart) => chart.stop());
     },
   };

@@ -159,6 +159,15 @@ impl Keeper {
         }
     }
 
+    /// Who brought a version; empty where the history does not tell.
+    fn whose(&self, version: u64) -> String {
+        match self.store.version(version) {
+            Ok(Some(row)) if row.origin == Origin::File => "the settings file".to_owned(),
+            Ok(Some(row)) => row.actor,
+            _ => String::new(),
+        }
+    }
+
     fn serve(&mut self, version: u64, plan: &Plan) {
         // A rotation may have come since the plan was read.
         let mut plan = plan.clone();
@@ -175,7 +184,12 @@ impl Keeper {
         let open = self.driver.open();
         let back = open.is_some_and(|o| matches!(o.state, State::Reverting(_)));
         if input == Input::Serves {
-            self.figures.serves(version, &changes, "", back);
+            let by = if back {
+                String::new()
+            } else {
+                self.whose(version)
+            };
+            self.figures.serves(version, &changes, &by, back);
         }
         if back && input == Input::ServeFailed {
             tracing::error!(

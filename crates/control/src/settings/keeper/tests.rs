@@ -227,6 +227,28 @@ fn a_full_disk_refuses_a_change_and_leaves_the_history_whole() {
     world.running.stop();
 }
 
+/// The marks of charts and reports say who it was.
+#[test]
+fn the_news_of_a_change_names_who_brought_it() {
+    let dir = Dir::new("whose");
+    dir.write(&text(20, STORE));
+    let world = start(prepared(&dir), Verdict::Fine);
+    world.apply(text(30, STORE), true).expect("made");
+    let figures = world.running.figures();
+    let told = world.until_some("news", |_| figures.take_news().into_iter().next());
+    assert_eq!(told.actor, "anna");
+    assert_eq!(told.text, "version 2: pool.size: 20 → 30");
+    world.running.stop();
+    let dir = Dir::new("whose-file");
+    dir.write(&text(20, DEPLOY));
+    let world = start(prepared(&dir), Verdict::Fine);
+    dir.write(&text(30, DEPLOY));
+    let figures = world.running.figures();
+    let told = world.until_some("news", |_| figures.take_news().into_iter().next());
+    assert_eq!(told.actor, "the settings file");
+    world.running.stop();
+}
+
 #[test]
 fn what_the_prediction_calls_worse_is_refused_and_a_file_of_it_is_held() {
     let dir = Dir::new("worse");

@@ -82,7 +82,7 @@ export class Chart {
     this.svg = svg("svg", { role: "img", class: "curves" });
     this.probe = h("div", { class: "probe", role: "slider", tabindex: "0", "aria-label": `${title}: read values by time`, "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0", "aria-valuetext": "no data" });
     this.tip = h("div", { class: "tip", "aria-hidden": "true", hidden: true });
-    this.none = h("p", { class: "no-data" }, "Nothing was measured yet.");
+    this.none = h("p", { class: "no-data" }, "Asking …");
     this.plot = h("div", { class: "plot" }, this.svg, this.probe, this.tip, this.none);
     this.el = h("figure", { class: small ? "chart small" : "chart" },
       h("figcaption", {}, h(level, {}, title), h("span", { class: "legend" }, this.legend.map((l) => l.el)), this.when),
@@ -195,6 +195,7 @@ export class Chart {
     }
     const some = this.series.some((s) => (data[s.key] || []).some(isNumber));
     this.none.hidden = some;
+    put(this.none, "Nothing was measured in this range.");
     this.scale = this.log ? logarithmic(least === Infinity ? 1e3 : least, most || 1e5) : linear(most || 1, this.whole);
     this.drawGrid();
     this.series.forEach((s, i) => this.drawSeries(s, this.paths[i]));

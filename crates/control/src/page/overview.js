@@ -56,7 +56,7 @@ export function whereTimeGoes(line, before) {
     if (hold > 10 * service && hold > 1e6) return `The clients: they keep a connection for ${span(hold)}, of which the server works ${span(service)}.`;
     return `The pool: waiting takes ${service > 0 ? `${count(Math.max(2, wait / service))} times` : "far"} longer than the server's work.`;
   }
-  if (service > 2 * wait && service > 50_000) return `The server: its work takes ${span(service)}, waiting ${span(wait)}.`;
+  if (service > 2 * wait && service > 20_000) return `The server: its work takes ${span(service)}, waiting ${span(wait)}.`;
   return `Neither: ${span(wait)} of waiting, ${span(service)} at the server.`;
 }
 

@@ -98,9 +98,12 @@ fn summary(view: &View, verdict: &Verdict) -> String {
                 .values()
                 .map(|p| p.per_s(p.transactions))
                 .sum();
-            let pools = view.now.pools.len();
+            let pools = match view.now.pools.len() {
+                1 => "one pool".to_owned(),
+                n => format!("{n} pools"),
+            };
             format!(
-                "Nobody waits or fails beyond what is usual: {} in {pools} pools.",
+                "Nobody waits or fails beyond what is usual: {} in {pools}.",
                 Figure::new("transactions", done, Unit::PerSecond)
             )
         }

@@ -1,0 +1,370 @@
+//! What a rehearsal does, as a person writes it: who sends what, how often, for
+//! how long, and what must hold.
+//!
+//! ```toml
+//! seed = 7
+//! thresholds = ["p(99) < 50ms", "errors < 0.1%", "pay: p(95) < 20ms"]
+//!
+//! [load]
+//! connections = 50
+//! timeout = "5s"
+//! phases = [
+//!   { rate = "100/s", for = "30s" },
+//!   { from = "100/s", to = "400/s", for = "1min" },
+//! ]
+//!
+//! [[class]]
+//! name = "browse"
+//! weight = 9
+//! sql = "select 1"
+//!
+//! [[class]]
+//! name = "pay"
+//! script = "pay.sql"
+//! ```
+
+use crate::expression::{Value, Variables};
+use crate::schedule::{Arrivals, Phase, RATE_MAX, Schedule};
+use crate::script::Script;
+use crate::threshold::Threshold;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Largest file, bytes.
+pub const FILE_MAX: usize = 1 << 20;
+/// Most connections of one generator: beyond that its own threads are what is measured.
+const CONNECTIONS_MAX: u32 = 10_000;
+/// Most classes of requests.
+const CLASSES_MAX: usize = 100;
+/// Longest run.
+const LASTS_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Most requests of a run: each costs the generator some bytes.
+const REQUESTS_MAX: f64 = 1e9;
+
+/// A scenario that can run as it is written.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scenario {
+    /// Decides when requests come, which they are, and what chance draws in them.
+    pub seed: u64,
+    /// What must hold.
+    pub thresholds: Vec<Threshold>,
+    /// Rates, one after the other.
+    pub phases: Vec<Phase>,
+    /// How requests come within them.
+    pub arrivals: Arrivals,
+    /// Most connections at a time.
+    pub connections: u32,
+    /// A request that takes longer has failed.
+    pub timeout: Duration,
+    /// What is sent; at least one.
+    pub classes: Vec<Class>,
+    /// Variables that every script begins with.
+    pub variables: Variables,
+}
+
+/// A kind of request.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Class {
+    /// How often it is sent, beside the others; at least 1.
+    pub weight: u32,
+    /// What it does, and its name.
+    pub script: Script,
+}
+
+/// Why a file is no scenario. All that is wrong, each with its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScenarioError {
+    /// One line for each mistake, or the several lines of one that points into the text.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ScenarioError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    seed: Option<u64>,
+    #[serde(default)]
+    thresholds: Vec<String>,
+    load: WrittenLoad,
+    class: Vec<WrittenClass>,
+    #[serde(default)]
+    variables: BTreeMap<String, WrittenValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLoad {
+    phases: Vec<WrittenPhase>,
+    arrivals: Option<WrittenArrivals>,
+    connections: Option<u32>,
+    timeout: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenArrivals {
+    Poisson,
+    Even,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPhase {
+    rate: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    #[serde(rename = "for")]
+    lasts: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenClass {
+    name: String,
+    weight: Option<u32>,
+    sql: Option<String>,
+    script: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenValue {
+    Int(i64),
+    Double(f64),
+}
+
+impl Scenario {
+    /// Reads a scenario. `read` gives the text of a script's file, as it is named there.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        text: &str,
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Scenario, ScenarioError> {
+        if text.len() > FILE_MAX {
+            let lines = vec![format!("a scenario is at most {FILE_MAX} bytes")];
+            return Err(ScenarioError { lines });
+        }
+        let written: Written = toml_edit::de::from_str(text).map_err(|error| ScenarioError {
+            lines: error
+                .to_string()
+                .trim_end()
+                .lines()
+                .map(str::to_owned)
+                .collect(),
+        })?;
+        let mut wrong = Vec::new();
+        let scenario = written.checked(read, &mut wrong);
+        match wrong.is_empty() {
+            true => Ok(scenario),
+            false => Err(ScenarioError { lines: wrong }),
+        }
+    }
+
+    /// When requests are due.
+    pub fn schedule(&self) -> Schedule {
+        Schedule::new(self.phases.clone(), self.arrivals, self.seed)
+    }
+}
+
+impl Written {
+    fn checked(
+        self,
+        read: &dyn Fn(&str) -> Result<String, String>,
+        wrong: &mut Vec<String>,
+    ) -> Scenario {
+        let variables: Variables = self
+            .variables
+            .into_iter()
+            .map(|(name, value)| match value {
+                WrittenValue::Int(n) => (name, Value::Int(n)),
+                WrittenValue::Double(n) => (name, Value::Double(n)),
+            })
+            .collect();
+        let known: Vec<&str> = variables.keys().map(String::as_str).collect();
+        let classes = classes(self.class, &known, read, wrong);
+        let scenario = Scenario {
+            seed: self.seed.unwrap_or(1),
+            thresholds: thresholds(&self.thresholds, &classes, wrong),
+            phases: phases(&self.load.phases, wrong),
+            arrivals: match self.load.arrivals {
+                Some(WrittenArrivals::Even) => Arrivals::Even,
+                Some(WrittenArrivals::Poisson) | None => Arrivals::Poisson,
+            },
+            connections: self.load.connections.unwrap_or(50),
+            timeout: match self.load.timeout.as_deref().map(duration) {
+                None => Duration::from_secs(30),
+                Some(Ok(timeout)) => timeout,
+                Some(Err(error)) => {
+                    wrong.push(format!("load.timeout: {error}"));
+                    Duration::from_secs(30)
+                }
+            },
+            classes,
+            variables,
+        };
+        if !(1..=CONNECTIONS_MAX).contains(&scenario.connections) {
+            wrong.push(format!("load.connections: between 1 and {CONNECTIONS_MAX}"));
+        }
+        let schedule = scenario.schedule();
+        if schedule.lasts() > LASTS_MAX {
+            wrong.push("load.phases: a run lasts at most a week".to_owned());
+        }
+        if wrong.is_empty() && !(1.0..=REQUESTS_MAX).contains(&schedule.expected()) {
+            let expected = schedule.expected();
+            wrong.push(format!("load.phases: they come to {expected:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent"));
+        }
+        scenario
+    }
+}
+
+fn classes(
+    written: Vec<WrittenClass>,
+    known: &[&str],
+    read: &dyn Fn(&str) -> Result<String, String>,
+    wrong: &mut Vec<String>,
+) -> Vec<Class> {
+    if written.is_empty() || written.len() > CLASSES_MAX {
+        wrong.push(format!(
+            "class: between 1 and {CLASSES_MAX} [[class]] are needed"
+        ));
+    }
+    let mut classes: Vec<Class> = Vec::new();
+    for class in written {
+        let name = class.name.as_str();
+        let sound = (1..=63).contains(&name.len())
+            && !name.contains(':')
+            && !name.chars().any(char::is_control);
+        if !sound {
+            wrong.push("class.name: 1 to 63 bytes, without `:` and control characters".to_owned());
+            continue;
+        }
+        if classes.iter().any(|c| c.script.name == name) {
+            wrong.push(format!("class {name}: there are two of this name"));
+        }
+        let weight = class.weight.unwrap_or(1);
+        if weight == 0 {
+            wrong.push(format!(
+                "class {name}: a weight is at least 1; leave the class out instead"
+            ));
+        }
+        let text = match (&class.sql, &class.script) {
+            (Some(sql), None) => Ok(sql.clone()),
+            (None, Some(file)) => read(file).map_err(|error| format!("{file}: {error}")),
+            _ => Err("name one of `sql` and `script`".to_owned()),
+        };
+        // In a file the file's name tells more than the class's.
+        let place = class.script.as_deref().unwrap_or(name);
+        let script =
+            text.and_then(|text| Script::parse(place, &text, known).map_err(|e| e.to_string()));
+        match script {
+            Ok(script) => classes.push(Class {
+                weight,
+                script: Script {
+                    name: name.to_owned(),
+                    ..script
+                },
+            }),
+            Err(error) => wrong.push(format!("class {name}: {error}")),
+        }
+    }
+    classes
+}
+
+fn thresholds(written: &[String], classes: &[Class], wrong: &mut Vec<String>) -> Vec<Threshold> {
+    let mut all = Vec::new();
+    for text in written {
+        match Threshold::parse(text) {
+            Ok(threshold) => {
+                let named = threshold.class.as_deref();
+                let there = named.is_none_or(|name| classes.iter().any(|c| c.script.name == name));
+                if !there {
+                    wrong.push(format!(
+                        "thresholds: `{text}` names no [[class]] of this scenario"
+                    ));
+                }
+                all.push(threshold);
+            }
+            Err(error) => wrong.push(format!("thresholds: {error}")),
+        }
+    }
+    all
+}
+
+fn phases(written: &[WrittenPhase], wrong: &mut Vec<String>) -> Vec<Phase> {
+    let mut all = Vec::new();
+    for (at, phase) in written.iter().enumerate() {
+        let rates = match (&phase.rate, &phase.from, &phase.to) {
+            (Some(hold), None, None) => rate(hold).map(|rate| (rate, rate)),
+            (None, Some(from), Some(to)) => rate(from).and_then(|from| Ok((from, rate(to)?))),
+            _ => Err("write `rate`, or `from` and `to`".to_owned()),
+        };
+        match rates.and_then(|rates| Ok((rates, duration(&phase.lasts)?))) {
+            Ok(((from, to), lasts)) => all.push(Phase { from, to, lasts }),
+            Err(error) => wrong.push(format!("load.phases, the {}. of them: {error}", at + 1)),
+        }
+    }
+    all
+}
+
+/// `300`, `300/s`, `90/min`: per second.
+fn rate(text: &str) -> Result<f64, String> {
+    let trimmed = text.trim();
+    let (digits, seconds) = match trimmed.split_once('/') {
+        None => (trimmed, 1.0),
+        Some((digits, "s")) => (digits, 1.0),
+        Some((digits, "min")) => (digits, 60.0),
+        Some((digits, "h")) => (digits, 3_600.0),
+        Some(_) => {
+            return Err(format!(
+                "`{}` is no rate; write 300/s, 90/min or 10/h",
+                head(text)
+            ));
+        }
+    };
+    let number = digits.trim().parse::<f64>().ok().map(|n| n / seconds);
+    let number = number.filter(|n| (0.0..=RATE_MAX).contains(n));
+    number.ok_or_else(|| {
+        format!(
+            "`{}` is no rate up to {RATE_MAX:.0}/s; write, for example, 300/s",
+            head(text)
+        )
+    })
+}
+
+/// `500ms`, `30s`, `5min`, `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let trimmed = text.trim();
+    let units = [("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3_600.0)];
+    let found = units.iter().find_map(|(unit, seconds)| {
+        let digits = trimmed.strip_suffix(unit)?.trim_end();
+        digits
+            .ends_with(|c: char| c.is_ascii_digit())
+            .then_some((digits, seconds))
+    });
+    let seconds = found.and_then(|(digits, each)| Some(digits.parse::<f64>().ok()? * each));
+    let seconds = seconds.filter(|s| *s > 0.0 && *s <= LASTS_MAX.as_secs_f64());
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| {
+        format!(
+            "`{}` is no time up to a week; write, for example, 500ms, 30s, 5min or 2h",
+            head(text)
+        )
+    })
+}
+
+fn head(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(30).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! What pgbench can and this cannot is refused by name, never taken for something
 //! else (<https://www.postgresql.org/docs/current/pgbench.html>, "Built-in Functions").
 
+use crate::text::head;
 use sim::rng::Rng;
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -269,11 +270,6 @@ impl<'a> Reader<'a> {
         }
         Ok(Node::Call(*function, arguments))
     }
-}
-
-/// The begin of a text, for a message.
-fn head(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(20).collect()
 }
 
 fn compute(node: &Node, variables: &Variables, rng: &mut Rng) -> Result<Value, String> {

@@ -37,3 +37,5 @@ pub mod script;
 pub mod threshold;
 
 pub mod expression;
+
+mod text;

@@ -26,6 +26,7 @@
 use crate::expression::{Value, Variables};
 use crate::schedule::{Arrivals, Phase, RATE_MAX, Schedule};
 use crate::script::Script;
+use crate::text::{head, with_unit};
 use crate::threshold::Threshold;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -346,12 +347,7 @@ fn rate(text: &str) -> Result<f64, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
     let units = [("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3_600.0)];
-    let found = units.iter().find_map(|(unit, seconds)| {
-        let digits = trimmed.strip_suffix(unit)?.trim_end();
-        digits
-            .ends_with(|c: char| c.is_ascii_digit())
-            .then_some((digits, seconds))
-    });
+    let found = with_unit(trimmed, &units);
     let seconds = found.and_then(|(digits, each)| Some(digits.parse::<f64>().ok()? * each));
     let seconds = seconds.filter(|s| *s > 0.0 && *s <= LASTS_MAX.as_secs_f64());
     seconds.map(Duration::from_secs_f64).ok_or_else(|| {
@@ -360,10 +356,6 @@ fn duration(text: &str) -> Result<Duration, String> {
             head(text)
         )
     })
-}
-
-fn head(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(30).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! protocol. `\if`, `\gset`, `\shell` and pipelines are refused by name.
 
 use crate::expression::{Expression, Variables};
+use crate::text::head;
 use sim::rng::Rng;
 use std::fmt;
 use std::time::Duration;
@@ -269,11 +270,7 @@ impl Reader {
                 Ok(())
             }
             other => {
-                let shown: String = other
-                    .chars()
-                    .filter(|c| c.is_ascii_graphic())
-                    .take(20)
-                    .collect();
+                let shown = head(other);
                 Err(format!(
                     "`\\{shown}` is not known here; `\\set` and `\\sleep` are"
                 ))

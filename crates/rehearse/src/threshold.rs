@@ -12,6 +12,7 @@
 //!
 //! The words are those of k6's thresholds, so that what is known there is true here.
 
+use crate::text::with_unit;
 use std::fmt;
 
 /// Longest text of a threshold, bytes.
@@ -226,14 +227,8 @@ impl Metric {
                     ("s", 1e6),
                     ("min", 6e7),
                 ];
-                let found = units.iter().find_map(|(unit, us)| {
-                    let digits = text.strip_suffix(unit)?.trim_end();
-                    digits
-                        .ends_with(|c: char| c.is_ascii_digit())
-                        .then_some((digits, us))
-                });
-                let (digits, us) =
-                    found.ok_or_else(|| format!("`{text}` is no time with a unit"))?;
+                let (digits, us) = with_unit(text, &units)
+                    .ok_or_else(|| format!("`{text}` is no time with a unit"))?;
                 Ok(number(digits, "time")? * us)
             }
             Metric::ErrorShare => {

@@ -186,7 +186,8 @@ a proxy with TLS before it, or forward the port with `ssh -L`.
 
 A token is 16 to 1024 bytes of ASCII, alone in a file (`_file`) or in an
 environment variable (`_env`): `openssl rand -hex 32 > admin.token`. Files are
-watched: a new token holds within two seconds, and the old one is void then.
+watched: a new token holds within two seconds, and the old one is void then,
+also for a stream that is open.
 One that cannot be used changes nothing. Each role may do what those before it may:
 
 - **viewer** reads;

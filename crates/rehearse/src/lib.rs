@@ -37,5 +37,6 @@ pub mod script;
 pub mod threshold;
 
 pub mod expression;
+pub mod workload;
 
 mod text;

@@ -37,6 +37,7 @@ pub mod script;
 pub mod threshold;
 
 pub mod expression;
+pub mod measured;
 pub mod workload;
 
 mod text;

@@ -36,6 +36,7 @@ pub mod schedule;
 pub mod script;
 pub mod threshold;
 
+pub mod drive;
 pub mod expression;
 pub mod measured;
 pub mod workload;

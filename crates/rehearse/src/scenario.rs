@@ -41,6 +41,12 @@ const CONNECTIONS_MAX: u32 = 10_000;
 const CLASSES_MAX: usize = 100;
 /// Longest run.
 const LASTS_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// A request fails after this, where nothing else is written.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause before a request is tried again, where nothing else is written.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// Most retries of one request.
+const RETRIES_MAX: u32 = 100;
 /// Most requests of a run: each costs the generator some bytes.
 const REQUESTS_MAX: f64 = 1e9;
 
@@ -59,10 +65,29 @@ pub struct Scenario {
     pub connections: u32,
     /// A request that takes longer has failed.
     pub timeout: Duration,
+    /// How statements are sent.
+    pub protocol: Protocol,
+    /// How often a request that was refused, or whose connection broke, is tried again.
+    pub retries: u32,
+    /// How long after.
+    pub retry_after: Duration,
     /// What is sent; at least one.
     pub classes: Vec<Class>,
     /// Variables that every script begins with.
     pub variables: Variables,
+}
+
+/// How statements are sent, as pgbench's `--protocol`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// As texts, with the values of variables in them.
+    #[default]
+    Simple,
+    /// Parsed each time, with parameters.
+    Extended,
+    /// Parsed once for each connection.
+    Prepared,
 }
 
 /// A kind of request.
@@ -108,6 +133,9 @@ struct WrittenLoad {
     arrivals: Option<WrittenArrivals>,
     connections: Option<u32>,
     timeout: Option<String>,
+    protocol: Option<Protocol>,
+    retries: Option<u32>,
+    retry_after: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +220,9 @@ impl Written {
                 WrittenValue::Double(n) => (name, Value::Double(n)),
             })
             .collect();
-        let known: Vec<&str> = variables.keys().map(String::as_str).collect();
+        let mut known: Vec<&str> = variables.keys().map(String::as_str).collect();
+        // Each connection has a number, as in pgbench.
+        known.push("client_id");
         let classes = classes(self.class, &known, read, wrong);
         let scenario = Scenario {
             seed: self.seed.unwrap_or(1),
@@ -203,17 +233,21 @@ impl Written {
                 Some(WrittenArrivals::Poisson) | None => Arrivals::Poisson,
             },
             connections: self.load.connections.unwrap_or(50),
-            timeout: match self.load.timeout.as_deref().map(duration) {
-                None => Duration::from_secs(30),
-                Some(Ok(timeout)) => timeout,
-                Some(Err(error)) => {
-                    wrong.push(format!("load.timeout: {error}"));
-                    Duration::from_secs(30)
-                }
-            },
+            timeout: span("timeout", self.load.timeout.as_deref(), TIMEOUT, wrong),
+            protocol: self.load.protocol.unwrap_or_default(),
+            retries: self.load.retries.unwrap_or(0),
+            retry_after: span(
+                "retry_after",
+                self.load.retry_after.as_deref(),
+                RETRY_AFTER,
+                wrong,
+            ),
             classes,
             variables,
         };
+        if scenario.retries > RETRIES_MAX {
+            wrong.push(format!("load.retries: at most {RETRIES_MAX}"));
+        }
         if !(1..=CONNECTIONS_MAX).contains(&scenario.connections) {
             wrong.push(format!("load.connections: between 1 and {CONNECTIONS_MAX}"));
         }
@@ -226,6 +260,18 @@ impl Written {
             wrong.push(format!("load.phases: they come to {expected:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent"));
         }
         scenario
+    }
+}
+
+/// A time of the section `load`.
+fn span(name: &str, text: Option<&str>, default: Duration, wrong: &mut Vec<String>) -> Duration {
+    match text.map(duration) {
+        None => default,
+        Some(Ok(span)) => span,
+        Some(Err(error)) => {
+            wrong.push(format!("load.{name}: {error}"));
+            default
+        }
     }
 }
 

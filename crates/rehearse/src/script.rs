@@ -164,7 +164,39 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// The text with `$1`, `$2` … in place of variables, and their values.
+    ///
+    /// # Errors
+    /// A variable has no value: the script was not read by [`Script::parse`].
+    pub fn parameters(&self, variables: &Variables) -> Result<(String, Vec<String>), String> {
+        let mut text = String::new();
+        let mut values = Vec::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::Variable(name) => {
+                    let value = variables.get(name);
+                    let value =
+                        value.ok_or_else(|| format!("the variable `{name}` has no value"))?;
+                    values.push(value.to_string());
+                    text.push_str(&format!("${}", values.len()));
+                }
+            }
+        }
+        Ok((text, values))
+    }
+}
+
 impl Step {
+    /// The line at which it stands, from 1.
+    pub fn line(&self) -> usize {
+        match self {
+            Step::Statement(statement) => statement.line,
+            Step::Set { line, .. } | Step::Sleep { line, .. } => *line,
+        }
+    }
+
     /// How long a sleep is this time; `None` for other steps.
     ///
     /// # Errors

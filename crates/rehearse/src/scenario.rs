@@ -23,6 +23,8 @@
 //! script = "pay.sql"
 //! ```
 
+mod given;
+
 use crate::expression::{Value, Variables};
 use crate::schedule::{Arrivals, Phase, RATE_MAX, Schedule};
 use crate::script::Script;
@@ -32,6 +34,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+pub use given::Given;
 
 /// Largest file, bytes.
 pub const FILE_MAX: usize = 1 << 20;
@@ -126,7 +130,7 @@ struct Written {
     variables: BTreeMap<String, WrittenValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenLoad {
     phases: Vec<WrittenPhase>,
@@ -180,24 +184,7 @@ impl Scenario {
         text: &str,
         read: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Scenario, ScenarioError> {
-        if text.len() > FILE_MAX {
-            let lines = vec![format!("a scenario is at most {FILE_MAX} bytes")];
-            return Err(ScenarioError { lines });
-        }
-        let written: Written = toml_edit::de::from_str(text).map_err(|error| ScenarioError {
-            lines: error
-                .to_string()
-                .trim_end()
-                .lines()
-                .map(str::to_owned)
-                .collect(),
-        })?;
-        let mut wrong = Vec::new();
-        let scenario = written.checked(read, &mut wrong);
-        match wrong.is_empty() {
-            true => Ok(scenario),
-            false => Err(ScenarioError { lines: wrong }),
-        }
+        Given::default().scenario(Some(text), read)
     }
 
     /// When requests are due.
@@ -207,6 +194,26 @@ impl Scenario {
 }
 
 impl Written {
+    fn read(text: &str) -> Result<Written, ScenarioError> {
+        toml_edit::de::from_str(text).map_err(|error| ScenarioError {
+            lines: (error.to_string().trim_end().lines())
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+
+    fn scenario(
+        self,
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Scenario, ScenarioError> {
+        let mut wrong = Vec::new();
+        let scenario = self.checked(read, &mut wrong);
+        match wrong.is_empty() {
+            true => Ok(scenario),
+            false => Err(ScenarioError { lines: wrong }),
+        }
+    }
+
     fn checked(
         self,
         read: &dyn Fn(&str) -> Result<String, String>,

@@ -5,6 +5,7 @@ mod diagnosis;
 mod export;
 mod guard;
 mod incident;
+mod rehearse;
 mod settings;
 mod size;
 mod top;
@@ -25,6 +26,7 @@ pub use incident::{
     IncidentAction, IncidentArgs, IncidentCloseArgs, IncidentListArgs, IncidentNoteArgs,
     IncidentReportArgs, IncidentShowArgs, PlaybookArgs,
 };
+pub use rehearse::{ProtocolWord, RehearseArgs, Report, ReportKind, Where};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 pub use size::{SizeArgs, TemplateArgs};
 use std::path::PathBuf;
@@ -93,6 +95,8 @@ pub enum Command {
     Guard(GuardArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana
     Export(ExportArgs),
+    /// Load tests with a verdict: scenarios, scripts, captured shapes
+    Rehearse(Box<RehearseArgs>),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself

@@ -13,6 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rehearse::drive::{Link, Socket};
 use wire::back::{Authentication, ErrorFields};
 use wire::scram::{ChannelBinding, Keys, client::ClientFirst};
 use wire::{back, frame, front, tag};
@@ -105,6 +106,9 @@ trait Stream: Read + Write + Send {
 
     /// Nobody between reads along.
     fn is_private(&self) -> bool;
+
+    /// The bare connection, for who speaks on it himself.
+    fn into_link(self: Box<Self>) -> Link;
 }
 
 impl Stream for TcpStream {
@@ -115,6 +119,10 @@ impl Stream for TcpStream {
 
     fn is_private(&self) -> bool {
         self.peer_addr().is_ok_and(|peer| peer.ip().is_loopback())
+    }
+
+    fn into_link(self: Box<Self>) -> Link {
+        Link::new(Socket::Tcp(*self), None)
     }
 }
 
@@ -127,11 +135,16 @@ impl Stream for UnixStream {
     fn is_private(&self) -> bool {
         true
     }
+
+    fn into_link(self: Box<Self>) -> Link {
+        Link::new(Socket::Unix(*self), None)
+    }
 }
 
 /// A logged-in session. Dropping it says good-bye.
 pub struct Client {
-    stream: Box<dyn Stream>,
+    /// `None` once somebody else speaks on it.
+    stream: Option<Box<dyn Stream>>,
     input: Vec<u8>,
     /// Where the next message begins in `input`.
     start: usize,
@@ -161,7 +174,7 @@ impl Client {
     ) -> Result<Client, ClientError> {
         stream.set_silence_max(silence)?;
         let mut client = Client {
-            stream,
+            stream: Some(stream),
             input: Vec::new(),
             start: 0,
             output: Vec::new(),
@@ -212,9 +225,9 @@ impl Client {
     /// Says nothing for a while and listens whether the other side ends the
     /// session: then with the reason.
     pub fn listen(&mut self, span: Duration) -> Result<(), ClientError> {
-        self.stream.set_silence_max(span)?;
+        self.stream()?.set_silence_max(span)?;
         let heard = self.message();
-        self.stream.set_silence_max(SILENCE_MAX)?;
+        self.stream()?.set_silence_max(SILENCE_MAX)?;
         match heard {
             Ok((tag::back::ERROR, body)) if is_fatal(&body) => Err(server_error(&body)),
             Ok(_) => Ok(()),
@@ -224,9 +237,26 @@ impl Client {
     }
 
     fn send(&mut self) -> Result<(), ClientError> {
-        let sent = self.stream.write_all(&self.output);
+        let output = std::mem::take(&mut self.output);
+        let sent = self.stream()?.write_all(&output);
+        self.output = output;
         self.output.clear();
         Ok(sent?)
+    }
+
+    fn stream(&mut self) -> io::Result<&mut Box<dyn Stream>> {
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        self.stream.as_mut().ok_or_else(gone)
+    }
+
+    /// The bare connection, ready for the next request. Nobody says good-bye on it.
+    pub fn into_link(mut self) -> Result<Link, ClientError> {
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        self.stream()?.set_silence_max(SILENCE_MAX)?;
+        if self.input.len() > self.start {
+            return Err(ClientError::Protocol("a message after the login"));
+        }
+        Ok(self.stream.take().ok_or_else(gone)?.into_link())
     }
 
     /// Answers the server's questions until it is content.
@@ -241,7 +271,7 @@ impl Client {
             match Authentication::parse(&body)? {
                 Authentication::Ok => return Ok(()),
                 // In the clear only where nobody listens, or it is encrypted.
-                Authentication::Cleartext if self.stream.is_private() => {
+                Authentication::Cleartext if self.stream()?.is_private() => {
                     front::password(&mut self.output, password.as_bytes());
                 }
                 Authentication::Md5(salt) => {
@@ -334,7 +364,7 @@ impl Client {
             self.input.drain(..self.start);
             self.start = 0;
             let mut chunk = [0; READ_BYTES];
-            match self.stream.read(&mut chunk) {
+            match self.stream()?.read(&mut chunk) {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
                 Ok(n) => self
                     .input

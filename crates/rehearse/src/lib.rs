@@ -41,4 +41,8 @@ pub mod expression;
 pub mod measured;
 pub mod workload;
 
+pub mod progress;
+pub mod report;
+pub mod verdict;
+
 mod text;

@@ -2,6 +2,7 @@
 
 use super::{Client, ClientError, Stream, TargetOf};
 use config::{Host, ServerUrl, SslMode};
+use rehearse::drive::{Link, Socket};
 use rustls::{ClientConnection, StreamOwned};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -149,5 +150,10 @@ impl Stream for StreamOwned<ClientConnection, TcpStream> {
 
     fn is_private(&self) -> bool {
         true
+    }
+
+    fn into_link(self: Box<Self>) -> Link {
+        let tls = Some(Box::new(self.conn));
+        Link::new(Socket::Tcp(self.sock), tls)
     }
 }

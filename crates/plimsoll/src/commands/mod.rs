@@ -14,6 +14,7 @@ mod notify;
 mod playbook;
 mod predict_worker;
 mod reach;
+mod rehearse;
 mod run;
 mod settings;
 mod size;
@@ -52,6 +53,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Playbook(args) => playbook::run(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Rehearse(args) => rehearse::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),
     }

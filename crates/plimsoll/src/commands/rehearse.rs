@@ -1,0 +1,256 @@
+//! `plimsoll rehearse`: load before a change, and a verdict.
+//!
+//! ```text
+//!   scenario, scripts or shape ─► trial ─► run(s) ─► Rehearsal ─► text, JSON, JUnit, HTML
+//!                                  │ it cannot run as written: 2
+//! ```
+
+mod target;
+mod telling;
+
+use crate::cli::{LogFormat, ProtocolWord, RehearseArgs, Report, ReportKind};
+use anyhow::{Context, anyhow};
+use rehearse::drive::{self, Glance, Go, Plan};
+use rehearse::measured::{Failure, Run};
+use rehearse::report::{Format, Rehearsal, Style, render};
+use rehearse::scenario::{Given, Protocol, Scenario};
+use rehearse::threshold::Measured;
+use rehearse::verdict::Verdict;
+use rehearse::workload::{Due, Phased};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use target::Target;
+use telling::Telling;
+
+/// Exit code where nothing could be measured.
+const COULD_NOT: u8 = 2;
+
+/// Rehearses, and says what came of it.
+pub fn run(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
+    match rehearse(args) {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            tell_error(&error);
+            Ok(ExitCode::from(COULD_NOT))
+        }
+    }
+}
+
+fn rehearse(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
+    let scenario = scenario(args)?;
+    if args.dry_run {
+        super::print(&telling::dry(&scenario))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stop = stop_at_a_signal()?;
+    let target = Target::of(args.on.as_ref())?;
+    if !args.no_trial {
+        trial(&scenario, &target)?;
+    }
+    let stage = Stage {
+        args,
+        scenario: &scenario,
+        stop: &stop,
+    };
+    let run = stage.run(&target, &scenario)?;
+    let verdict = Verdict::of(&run, &scenario.thresholds);
+    let rehearsal = Rehearsal::Single { run, verdict };
+    report(args, &rehearsal)?;
+    Ok(ExitCode::from(rehearsal.outcome().exit_code()))
+}
+
+/// What every run of a rehearsal shares.
+struct Stage<'a> {
+    args: &'a RehearseArgs,
+    scenario: &'a Scenario,
+    stop: &'a AtomicBool,
+}
+
+impl Stage<'_> {
+    /// One run, told of while it goes on.
+    fn run(&self, target: &Target, scenario: &Scenario) -> anyhow::Result<Run> {
+        let mut telling = Telling::of(self.args);
+        let mut watch = |glance: &Glance<'_>| {
+            telling.tell(glance);
+            if self.stop.load(Ordering::Relaxed) {
+                return Go::Stop;
+            }
+            match self.args.abort_on_fail.then(|| lost(glance, self.scenario)) {
+                Some(Some(text)) => Go::Abort(text),
+                _ => Go::On,
+            }
+        };
+        let plan = Plan::of(scenario, &target.label, now_unix_s());
+        let mut work = Phased::new(scenario);
+        let run = drive::run(plan, &mut work, &target.connector, &mut watch);
+        telling.end();
+        run.map_err(|error| anyhow!("{}: {error}", target.label))
+    }
+}
+
+/// The threshold on errors that no further request can mend.
+fn lost(glance: &Glance<'_>, scenario: &Scenario) -> Option<String> {
+    // As if every request to come were answered.
+    let mut best = glance.all.clone();
+    let expected = scenario.schedule().expected();
+    best.due = best.due.max(expected as u64);
+    let on_errors = |text: &str| text.starts_with("errors");
+    let all = scenario
+        .thresholds
+        .iter()
+        .filter(|threshold| threshold.class.is_none());
+    let mut judged = all
+        .filter(|one| on_errors(&one.text))
+        .map(|one| one.judge(&best));
+    judged
+        .find(|one| !one.kept && best.errors() > 0)
+        .map(|one| one.text)
+}
+
+/// Sends one request of each class: what cannot run as written is known before the load.
+fn trial(scenario: &Scenario, target: &Target) -> anyhow::Result<()> {
+    let one = Scenario {
+        connections: 1,
+        retries: 0,
+        ..scenario.clone()
+    };
+    let plan = Plan {
+        planned: Duration::ZERO,
+        ..Plan::of(&one, &target.label, now_unix_s())
+    };
+    let classes = u16::try_from(scenario.classes.len()).unwrap_or(u16::MAX);
+    let mut work = (0..classes).map(|class| Due {
+        at: Duration::ZERO,
+        class,
+        hold: None,
+    });
+    let run = drive::run(plan, &mut work, &target.connector, &mut |_| Go::On)
+        .map_err(|error| anyhow!("{}: {error}", target.label))?;
+    let mut wrong = Vec::new();
+    for class in &run.classes {
+        let hopeless = class.tally.failed.keys().find(|why| is_hopeless(why));
+        if let Some(why) = hopeless {
+            wrong.push(format!("class {}: {why}", class.name));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(anyhow!(
+            "{}: the scenario cannot run as written\n  {}\nOne request of each class was sent; --no-trial sends none.",
+            target.label,
+            wrong.join("\n  ")
+        )),
+    }
+}
+
+/// No load changes it: the script is wrong, or the database is not the one it was written for.
+fn is_hopeless(why: &Failure) -> bool {
+    match why {
+        Failure::Script(_) => true,
+        Failure::Server(code) => ["0A", "25001", "28", "3D", "3F", "42"]
+            .iter()
+            .any(|class| code.starts_with(class)),
+        _ => false,
+    }
+}
+
+fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
+    let text = match &args.file {
+        Some(path) => Some(
+            std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+        ),
+        None => None,
+    };
+    let given = Given {
+        scripts: args.scripts.clone(),
+        rate: args.rate.clone(),
+        lasts: args.lasts.clone(),
+        connections: args.connections,
+        timeout: args.timeout.clone(),
+        protocol: args.protocol.map(|word| match word {
+            ProtocolWord::Simple => Protocol::Simple,
+            ProtocolWord::Extended => Protocol::Extended,
+            ProtocolWord::Prepared => Protocol::Prepared,
+        }),
+        seed: args.seed,
+        thresholds: args.threshold.clone(),
+        variables: args.variables.clone(),
+    };
+    // A scenario's scripts lie beside it; those of the command line where it is typed.
+    let beside = match args.scripts.is_empty() {
+        true => args.file.as_deref().and_then(Path::parent),
+        false => None,
+    };
+    let read = |name: &str| {
+        let path = beside.map_or_else(|| Path::new(name).to_owned(), |folder| folder.join(name));
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    };
+    given.scenario(text.as_deref(), &read).map_err(|error| {
+        let name = args.file.as_ref().map(|path| path.display().to_string());
+        anyhow!(
+            "{}\n{error}",
+            name.unwrap_or_else(|| "the command line".to_owned())
+        )
+    })
+}
+
+fn report(args: &RehearseArgs, rehearsal: &Rehearsal) -> anyhow::Result<()> {
+    let format = match args.format {
+        LogFormat::Text => Format::Text(style(
+            args,
+            std::io::IsTerminal::is_terminal(&std::io::stdout()),
+        )),
+        LogFormat::Json => Format::Json,
+    };
+    super::print(&render(rehearsal, format))?;
+    for Report { path, kind } in &args.report {
+        let format = match kind {
+            ReportKind::Json => Format::Json,
+            _ => Format::Text(Style::Plain),
+        };
+        std::fs::write(path, render(rehearsal, format))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// NO_COLOR wins over a terminal; --color wins over both.
+fn style(args: &RehearseArgs, terminal: bool) -> Style {
+    use crate::cli::Colour;
+    let refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match args.colour {
+        Colour::Always => Style::Colour,
+        Colour::Auto if terminal && !refused() => Style::Colour,
+        _ => Style::Plain,
+    }
+}
+
+/// The first signal ends the run with what was measured, the second the process.
+fn stop_at_a_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let code = i32::from(COULD_NOT);
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("cannot watch for signals")?;
+    }
+    Ok(stop)
+}
+
+fn now_unix_s() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a person reads why nothing was measured"
+)]
+fn tell_error(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

@@ -1,0 +1,113 @@
+//! A run for tests: a minute of two classes with five bad seconds in it.
+
+use crate::measured::{
+    ClassTally, Connections, Ended, Failure, Generator, Run, Second, Tally, times,
+};
+use hdrhistogram::Histogram;
+use sim::rng::Rng;
+use std::time::Duration;
+
+/// A name that tries to be markup, a control sequence and a quoted end.
+pub(crate) const HOSTILE: &str = "pay <b>&\"']]>\u{1b}[2J\u{202e}";
+const SECONDS: u64 = 60;
+const PER_SECOND: u64 = 200;
+
+/// The same each time.
+pub(crate) fn run() -> Run {
+    of("shop through plimsoll at 127.0.0.1:6432", 7, 1.0)
+}
+
+/// A run whose times are so many times longer.
+pub(crate) fn of(target: &str, seed: u64, slower: f64) -> Run {
+    let mut rng = Rng::new(seed);
+    let over = Duration::from_secs(SECONDS);
+    let mut all = Tally::new(over);
+    let mut classes = ["browse", HOSTILE].map(|_| Tally::new(over));
+    let mut seconds = Vec::new();
+    for at in 0..SECONDS {
+        let bad = (30..35).contains(&at);
+        let mut times = [times(), times()];
+        let mut second = Second::default();
+        for _ in 0..PER_SECOND {
+            let class = usize::from(rng.permille(100));
+            let one = [1.0, 3.0][class] * slower;
+            let service = (2_000.0 * one * (0.5 + rng.below(1_000) as f64 / 1e3)) as u64;
+            let wait = match bad {
+                true => rng.range(200_000, 1_900_000),
+                false => rng.below(300),
+            };
+            second.due += 1;
+            let failed = bad && rng.permille(40);
+            for tally in [&mut all, &mut classes[class]] {
+                tally.due += 1;
+                match failed {
+                    true if class == 0 => tally.fail(&Failure::Server("53300".to_owned())),
+                    true => tally.fail(&Failure::NeverSent),
+                    false => tally.answer(wait + service, wait, service),
+                }
+            }
+            match failed {
+                true => second.failed += 1,
+                false => {
+                    second.answered += 1;
+                    times[0].saturating_record(wait + service);
+                    times[1].saturating_record(wait);
+                }
+            }
+        }
+        let [latency, wait] = times;
+        second.latency_p50_us = latency.value_at_quantile(0.5);
+        second.latency_p99_us = latency.value_at_quantile(0.99);
+        second.latency_max_us = latency.max();
+        second.wait_p99_us = wait.value_at_quantile(0.99);
+        second.goodput = if bad { 120 } else { PER_SECOND };
+        second.busy_max = if bad { 20 } else { 6 };
+        second.queued_max = if bad { 310 } else { 0 };
+        seconds.push(second);
+    }
+    let [browse, pay] = classes;
+    Run {
+        target: target.to_owned(),
+        began_unix_s: 1_795_337_490,
+        planned: over,
+        lasted: Duration::from_millis(60_412),
+        all,
+        classes: [("browse", browse), (HOSTILE, pay)]
+            .map(|(name, tally)| ClassTally {
+                name: name.to_owned(),
+                tally,
+            })
+            .to_vec(),
+        seconds,
+        generator: Generator {
+            lag: lags(40),
+            starved: Some(0.002),
+            cpu: Some(0.18),
+        },
+        connections: Connections {
+            most: 20,
+            opened: 21,
+            open_mean_us: 2_310,
+            lost: 1,
+            refused: 3,
+            refusal: Some("53300 too many connections\u{1b}[2J".to_owned()),
+            refused_between: Some((Duration::from_secs(31), Duration::from_secs(34))),
+        },
+        ended: Ended::Whole,
+    }
+}
+
+/// Makes it a run whose generator lagged.
+pub(crate) fn lag(run: &mut Run) {
+    run.generator.lag = lags(4_800);
+    run.generator.starved = Some(0.22);
+    run.generator.cpu = Some(1.0);
+}
+
+fn lags(us: u64) -> Histogram<u64> {
+    let mut lag = times();
+    for n in 1..=100 {
+        lag.saturating_record(us * n / 100);
+    }
+    lag
+}

@@ -21,6 +21,7 @@ mod leases;
 mod limits;
 mod measures;
 mod queue;
+mod rehearse;
 mod reload;
 mod rotation;
 mod shape;

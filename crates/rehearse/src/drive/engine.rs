@@ -4,7 +4,7 @@
 use super::book::{Book, Took, micros};
 use super::desk::{Desk, Request, Start};
 use super::link::{Connector, Link};
-use super::load::Cpu;
+use super::load::{Cpu, Precedence};
 use super::logins::{Login, Logins};
 use super::session::{Common, Next, Session};
 use super::stand_in::Overhead;
@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 /// Longest time until all connections stand.
 const CONNECT_MAX: Duration = Duration::from_secs(60);
-/// A run without any connection for so long is given up.
-const NO_CONNECTION_MAX: Duration = Duration::from_secs(30);
+/// A run without any connection for as long as a request may take is given up; but not sooner.
+const NO_CONNECTION_MIN: Duration = Duration::from_secs(5);
 /// The generator's own clock: how late it ticks tells whether it has a CPU.
 const BEAT: Duration = Duration::from_millis(5);
 /// How often a person is told.
@@ -51,6 +51,7 @@ pub fn run(
 ) -> Result<Run, DriveError> {
     let mut engine = Engine::new(plan, connector)?;
     engine.connect_all()?;
+    let _precedence = Precedence::take();
     engine.begun = Instant::now();
     let before = Cpu::of_this_thread();
     let mut work = work.peekable();
@@ -209,7 +210,7 @@ impl Engine {
                 return Ok(Ended::Whole);
             }
             if let Some(since) = self.alone
-                && now.saturating_sub(since) > NO_CONNECTION_MAX
+                && now.saturating_sub(since) > self.plan.timeout.max(NO_CONNECTION_MIN)
             {
                 let why = self.connections.refusal.clone();
                 return Ok(Ended::NoConnection(why.unwrap_or_default()));

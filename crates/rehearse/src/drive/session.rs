@@ -332,3 +332,6 @@ fn extended(
     front::sync(out);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,7 +302,9 @@ impl Comparison {
             let sides = round.iter().zip(names);
             let why = sides.filter_map(|(f, name)| Some((name, f.unusable.as_ref()?)));
             match why.into_iter().next() {
-                Some((name, why)) => thrown_away.push((i + 1, format!("{}: {why}", shown(name)))),
+                Some((name, why)) => {
+                    thrown_away.push((i + 1, format!("{}: {}", shown(name), shown(why))))
+                }
                 None => kept.push(round),
             }
         }

@@ -20,7 +20,7 @@ mod tests;
 pub use fit::{Fit, NoFit};
 
 use crate::measured::Run;
-use crate::report::units::{rate, share, shown};
+use crate::report::units::{percent, rate, shown};
 use crate::threshold::Measured;
 use crate::verdict::{Outcome, Verdict};
 
@@ -407,7 +407,7 @@ impl Why {
     /// What happened, after "at this rate".
     pub fn say(&self) -> String {
         match self {
-            Why::Behind => format!("answers fell below {} of what was offered", share(BEHIND)),
+            Why::Behind => format!("answers fell below {} of what was offered", percent(BEHIND)),
             Why::Errors => "too many requests failed".to_owned(),
             Why::Threshold(text) => format!("`{}` did not hold", shown(text)),
             Why::Generator(_) => "the generator lagged".to_owned(),

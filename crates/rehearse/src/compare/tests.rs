@@ -106,7 +106,6 @@ fn equal_sides_are_blamed_at_most_once_in_three_hundred() {
             });
             let blamed = blamed.count() as f64;
             // Ten are allowed; what chance adds to ten is below four standard deviations.
-            println!("{noise:?}, {rounds} rounds: {blamed} of {EACH}");
             assert!(
                 blamed <= 10.0 + 4.0 * 10f64.sqrt(),
                 "{noise:?} {rounds}: {blamed}"
@@ -153,7 +152,6 @@ fn a_tenth_slower_is_found() {
             p50.says == Says::Worse && one.outcome == Outcome::Broken
         });
         let share = found.count() as f64 / 500.0;
-        println!("{noise:?}, {rounds} rounds: a tenth was found in {share} of all");
         assert!(share >= least, "{noise:?} {rounds}: {share}");
     }
 }

@@ -1,5 +1,7 @@
 //! A run for tests: a minute of two classes with five bad seconds in it.
 
+use crate::compare::{Comparison, Figures};
+use crate::limit::{Bounds, Limit, Search, Step};
 use crate::measured::{
     ClassTally, Connections, Ended, Failure, Generator, Run, Second, Tally, times,
 };
@@ -95,6 +97,46 @@ pub(crate) fn of(target: &str, seed: u64, slower: f64) -> Run {
         },
         ended: Ended::Whole,
     }
+}
+
+/// Eight rounds of two settings of which the second is a fifth slower; one is thrown away.
+pub(crate) fn comparison(tolerate: Option<f64>) -> Comparison {
+    let mut rounds: Vec<[Figures; 2]> = (0..8)
+        .map(|round| {
+            let noise = 1.0 + (round * 7 % 5) as f64 / 100.0;
+            [("old", 1.0), ("new", 1.2 * noise)]
+                .map(|(side, slower)| Figures::of(&of(side, round, slower)))
+        })
+        .collect();
+    rounds[2][1].unusable = Some("the generator lagged\u{1b}[2J".to_owned());
+    let names = ["plimsoll, pool of 20 <i>", "plimsoll, pool of 10"];
+    Comparison::of(names, &rounds, tolerate)
+}
+
+/// A search over a server that carries a thousand.
+pub(crate) fn limit(generator_to: f64) -> Limit {
+    let mut search = Search::new(Bounds::new(20.0, 1e5));
+    while let Some(rate) = search.next_rate() {
+        let load: f64 = rate / 1_000.0;
+        let over = load >= 1.0;
+        let wait = if over {
+            4e6
+        } else {
+            900.0 * load.powi(3) / (1.0 - load)
+        };
+        search.record(Step {
+            rate,
+            offered: rate,
+            goodput: rate.min(1_000.0),
+            p50_us: 2_000.0 + wait / 4.0,
+            p99_us: 9_000.0 + wait * 2.0,
+            wait_p99_us: wait,
+            errors: if over { 0.02 } else { 0.0 },
+            broken: None,
+            invalid: (rate > generator_to).then(|| "the generator lagged".to_owned()),
+        });
+    }
+    Limit::of("shop through plimsoll <b>", &search, None)
 }
 
 /// Makes it a run whose generator lagged.

@@ -29,6 +29,7 @@ use crate::report::units::{self, shown};
 use crate::threshold::{Measured, Of, Span};
 use crate::verdict::Outcome;
 use sim::rng::Rng;
+use std::collections::BTreeMap;
 
 /// Fewest rounds that are judged: with fewer even a doubling can be chance.
 pub const ROUNDS_MIN: usize = 5;
@@ -363,11 +364,30 @@ fn rows(rounds: &[&[Figures; 2]], tolerate: Option<f64>) -> Vec<Row> {
     all.retain(|pairs| pairs.values.len() >= ROUNDS_MIN);
     let gated = all.iter().filter(|pairs| pairs.is_gated()).count();
     let others = all.len() - gated;
+    let mut reaches: BTreeMap<(usize, usize), Reaches> = BTreeMap::new();
     let row = |pairs: Pairs| {
         let family = if pairs.is_gated() { gated } else { others };
-        pairs.row(FALSE_ALARMS / family.max(1) as f64, tolerate)
+        let key = (pairs.values.len(), family);
+        let reaches = reaches.entry(key).or_insert_with(|| {
+            let wrong = FALSE_ALARMS / family as f64;
+            let quantile = |upper| student::quantile(upper, key.0 - 1);
+            Reaches {
+                reading: quantile(READING),
+                judged: quantile(wrong),
+                shows: quantile(wrong) + quantile(MISSED),
+            }
+        });
+        pairs.row(reaches, tolerate)
     };
     all.into_iter().map(row).collect()
+}
+
+/// How many standard errors an interval reaches to each side, and how many a
+/// difference must have to be seen four times in five.
+struct Reaches {
+    reading: f64,
+    judged: f64,
+    shows: f64,
 }
 
 fn pairs(rounds: &[&[Figures; 2]], class: Option<&str>, metric: Metric) -> Pairs {
@@ -400,8 +420,8 @@ impl Pairs {
         self.class.is_none() && Metric::GATED.contains(&self.metric)
     }
 
-    /// One row; a word on it is wrong with this probability, in each direction.
-    fn row(self, wrong: f64, tolerate: Option<f64>) -> Row {
+    /// One row.
+    fn row(self, reaches: &Reaches, tolerate: Option<f64>) -> Row {
         let (metric, n) = (self.metric, self.values.len());
         let differences = self.values.iter();
         let differences: Vec<f64> = differences
@@ -411,19 +431,15 @@ impl Pairs {
         let spread = differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
         // Five equal differences are the histogram's steps, not a certainty.
         let error = (spread.max(self.floor) / n as f64).sqrt();
-        let around = |wrong: f64| {
-            let reach = student::quantile(wrong, n - 1) * error;
-            Interval {
-                low: metric.relative(mean - reach),
-                high: metric.relative(mean + reach),
-            }
+        let around = |reach: f64| Interval {
+            low: metric.relative(mean - reach * error),
+            high: metric.relative(mean + reach * error),
         };
-        let (interval, judged) = (around(READING), around(wrong));
-        let shows = student::quantile(wrong, n - 1) + student::quantile(MISSED, n - 1);
+        let (interval, judged) = (around(reaches.reading), around(reaches.judged));
         let more_is_better = metric == Metric::Goodput;
         let says = match (judged.low > 0.0, judged.high < 0.0) {
             (false, false) => Says::Untold {
-                least: metric.relative(shows * error),
+                least: metric.relative(reaches.shows * error),
             },
             (more, _) if more == more_is_better => Says::Better,
             _ => Says::Worse,

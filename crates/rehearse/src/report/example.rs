@@ -23,51 +23,11 @@ pub(crate) fn run() -> Run {
 pub(crate) fn of(target: &str, seed: u64, slower: f64) -> Run {
     let mut rng = Rng::new(seed);
     let over = Duration::from_secs(SECONDS);
-    let mut all = Tally::new(over);
-    let mut classes = ["browse", HOSTILE].map(|_| Tally::new(over));
-    let mut seconds = Vec::new();
-    for at in 0..SECONDS {
-        let bad = (30..35).contains(&at);
-        let mut times = [times(), times()];
-        let mut second = Second::default();
-        for _ in 0..PER_SECOND {
-            let class = usize::from(rng.permille(100));
-            let one = [1.0, 3.0][class] * slower;
-            let service = (2_000.0 * one * (0.5 + rng.below(1_000) as f64 / 1e3)) as u64;
-            let wait = match bad {
-                true => rng.range(200_000, 1_900_000),
-                false => rng.below(300),
-            };
-            second.due += 1;
-            let failed = bad && rng.permille(40);
-            for tally in [&mut all, &mut classes[class]] {
-                tally.due += 1;
-                match failed {
-                    true if class == 0 => tally.fail(&Failure::Server("53300".to_owned())),
-                    true => tally.fail(&Failure::NeverSent),
-                    false => tally.answer(wait + service, wait, service),
-                }
-            }
-            match failed {
-                true => second.failed += 1,
-                false => {
-                    second.answered += 1;
-                    times[0].saturating_record(wait + service);
-                    times[1].saturating_record(wait);
-                }
-            }
-        }
-        let [latency, wait] = times;
-        second.latency_p50_us = latency.value_at_quantile(0.5);
-        second.latency_p99_us = latency.value_at_quantile(0.99);
-        second.latency_max_us = latency.max();
-        second.wait_p99_us = wait.value_at_quantile(0.99);
-        second.goodput = if bad { 120 } else { PER_SECOND };
-        second.busy_max = if bad { 20 } else { 6 };
-        second.queued_max = if bad { 310 } else { 0 };
-        seconds.push(second);
-    }
-    let [browse, pay] = classes;
+    // All, then each class.
+    let mut tallies = [(); 3].map(|()| Tally::new(over));
+    let seconds = (0..SECONDS).map(|at| second(&mut tallies, &mut rng, at, slower));
+    let seconds = seconds.collect();
+    let [all, browse, pay] = tallies;
     Run {
         target: target.to_owned(),
         began_unix_s: 1_795_337_490,
@@ -97,6 +57,46 @@ pub(crate) fn of(target: &str, seed: u64, slower: f64) -> Run {
         },
         ended: Ended::Whole,
     }
+}
+
+/// One second of it; five of them are bad.
+fn second(tallies: &mut [Tally; 3], rng: &mut Rng, at: u64, slower: f64) -> Second {
+    let bad = (30..35).contains(&at);
+    let (mut latency, mut waits) = (times(), times());
+    let mut second = Second::default();
+    for _ in 0..PER_SECOND {
+        let class = usize::from(rng.permille(100));
+        let one = [1.0, 3.0][class] * slower;
+        let service = (2_000.0 * one * (0.5 + rng.below(1_000) as f64 / 1e3)) as u64;
+        let wait = match bad {
+            true => rng.range(200_000, 1_900_000),
+            false => rng.below(300),
+        };
+        let failed = bad && rng.permille(40);
+        for of in [0, class + 1] {
+            tallies[of].due += 1;
+            match failed {
+                true if class == 0 => tallies[of].fail(&Failure::Server("53300".to_owned())),
+                true => tallies[of].fail(&Failure::NeverSent),
+                false => tallies[of].answer(wait + service, wait, service),
+            }
+        }
+        second.due += 1;
+        second.failed += u64::from(failed);
+        if !failed {
+            second.answered += 1;
+            latency.saturating_record(wait + service);
+            waits.saturating_record(wait);
+        }
+    }
+    second.latency_p50_us = latency.value_at_quantile(0.5);
+    second.latency_p99_us = latency.value_at_quantile(0.99);
+    second.latency_max_us = latency.max();
+    second.wait_p99_us = waits.value_at_quantile(0.99);
+    second.goodput = if bad { 120 } else { PER_SECOND };
+    second.busy_max = if bad { 20 } else { 6 };
+    second.queued_max = if bad { 310 } else { 0 };
+    second
 }
 
 /// Eight rounds of two settings of which the second is a fifth slower; one is thrown away.

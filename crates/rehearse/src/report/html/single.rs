@@ -103,27 +103,35 @@ fn figures(run: &Run, invalid: bool) -> String {
     }
 }
 
-/// One value of each point.
-fn curve(points: &[(u64, u64, Second)], value: impl Fn(&Second, f64) -> f64) -> Vec<(f64, f64)> {
-    let of = |(from, lasts, second): &(u64, u64, Second)| {
-        (*from as f64, value(second, (*lasts).max(1) as f64))
-    };
-    points.iter().map(of).collect()
-}
-
+/// The curves over time, and the one by percentile.
 fn charts(run: &Run) -> Vec<String> {
     let points = fold(&run.seconds, POINTS_MAX);
-    let each = points.first().map_or(1, |point| point.1);
-    let folded = match each {
-        1 => String::new(),
-        s => format!(" Each point is {s} s: the median second's p50, the worst second's p99."),
+    let table = table_over_time(run).details();
+    let over_time = over_time(&points).into_iter().enumerate();
+    let mut out: Vec<String> = over_time
+        // The table holds what all of them show.
+        .map(|(i, chart)| chart.figure(if i == 0 { &table } else { "" }))
+        .collect();
+    out.push(by_percentile(run));
+    out
+}
+
+fn over_time(points: &[(u64, u64, Second)]) -> [Chart; 4] {
+    let curve = |look, label, value: &dyn Fn(&Second, f64) -> f64| {
+        let of = |(from, lasts, second): &(u64, u64, Second)| {
+            (*from as f64, value(second, (*lasts).max(1) as f64))
+        };
+        Series::line(look, label, points.iter().map(of).collect())
     };
-    let us = |of: fn(&Second) -> u64| {
-        let value = move |second: &Second, _| match second.answered {
+    let times = |look, label, of: fn(&Second) -> u64| {
+        curve(look, label, &|second, _| match second.answered {
             0 => f64::NAN,
             _ => of(second).max(1) as f64,
-        };
-        curve(&points, value)
+        })
+    };
+    let folded = match points.first().map_or(1, |point| point.1) {
+        1 => String::new(),
+        s => format!(" Each point is {s} s: the median second's p50, the worst second's p99."),
     };
     let chart = |id, title, told: &str, y, series| Chart {
         id,
@@ -134,68 +142,31 @@ fn charts(run: &Run) -> Vec<String> {
         series,
         marks: Vec::new(),
     };
-    let over_time = table_over_time(run);
-    vec![
-        chart(
-            "rate",
-            "Offered and answered",
-            "Requests per second. Where answers fall below what is offered, requests wait.",
-            Axis::Rate,
-            vec![
-                Series::line(
-                    "s-thin",
-                    "offered",
-                    curve(&points, |s, over| s.due as f64 / over),
-                ),
-                Series::line(
-                    "",
-                    "answered",
-                    curve(&points, |s, over| s.goodput as f64 / over),
-                ),
-                Series::line(
-                    "s-bad",
-                    "failed",
-                    curve(&points, |s, over| s.failed as f64 / over),
-                ),
-            ],
-        )
-        .figure(&over_time.details()),
-        chart(
-            "latency",
-            "Latency of the requests that were due then",
-            "From the moment at which a request was due; powers of ten.",
-            Axis::Time,
-            vec![
-                Series::line("s-most", "longest", us(|s| s.latency_max_us)),
-                Series::line("s-wait", "p99", us(|s| s.latency_p99_us)),
-                Series::line("", "p50", us(|s| s.latency_p50_us)),
-            ],
-        )
-        .figure(""),
-        chart(
-            "wait",
-            "Wait for a connection",
-            "99th percentile of the time until a connection was free; powers of ten.",
-            Axis::Time,
-            vec![Series::line("s-wait", "wait p99", us(|s| s.wait_p99_us))],
-        )
-        .figure(""),
-        chart(
-            "busy",
-            "Busy connections and requests that wait",
-            "Most at one moment.",
-            Axis::Count,
-            vec![
-                Series::line(
-                    "s-wait",
-                    "waiting",
-                    curve(&points, |s, _| f64::from(s.queued_max)),
-                ),
-                Series::line("", "busy", curve(&points, |s, _| f64::from(s.busy_max))),
-            ],
-        )
-        .figure(""),
-        by_percentile(run),
+    let rates = vec![
+        curve("s-thin", "offered", &|s, over| s.due as f64 / over),
+        curve("", "answered", &|s, over| s.goodput as f64 / over),
+        curve("s-bad", "failed", &|s, over| s.failed as f64 / over),
+    ];
+    let latencies = vec![
+        times("s-most", "longest", |s| s.latency_max_us),
+        times("s-wait", "p99", |s| s.latency_p99_us),
+        times("", "p50", |s| s.latency_p50_us),
+    ];
+    let waits = vec![times("s-wait", "wait p99", |s| s.wait_p99_us)];
+    let counts = vec![
+        curve("s-wait", "waiting", &|s, _| f64::from(s.queued_max)),
+        curve("", "busy", &|s, _| f64::from(s.busy_max)),
+    ];
+    let rate = "Requests per second. Where answers fall below what is offered, requests wait.";
+    let latency = "From the moment at which a request was due; powers of ten.";
+    let wait = "99th percentile of the time until a connection was free; powers of ten.";
+    let due = "Latency of the requests that were due then";
+    let busy = "Busy connections and requests that wait";
+    [
+        chart("rate", "Offered and answered", rate, Axis::Rate, rates),
+        chart("latency", due, latency, Axis::Time, latencies),
+        chart("wait", "Wait for a connection", wait, Axis::Time, waits),
+        chart("busy", busy, "Most at one moment.", Axis::Count, counts),
     ]
 }
 

@@ -326,8 +326,18 @@ impl Comparison {
             return out;
         }
         out.rows = rows(&kept, tolerate);
+        let lacking = Metric::GATED.iter().find(|metric| {
+            let mut gated = out.rows.iter().filter(|row| row.gated);
+            !gated.any(|row| row.metric == **metric)
+        });
         if out.rows.iter().any(|row| row.broken) {
             out.outcome = Outcome::Broken;
+        } else if let Some(metric) = lacking {
+            // Two sides that answer nothing are equal, and prove nothing.
+            out.outcome = Outcome::CouldNot(format!(
+                "fewer than {ROUNDS_MIN} rounds have a {} of both sides",
+                metric.label()
+            ));
         }
         out
     }

@@ -17,10 +17,11 @@ mod fit;
 #[cfg(test)]
 mod tests;
 
-pub use fit::{Fit, NoFit};
+pub use fit::{Capacity, Fit, NoFit};
 
 use crate::measured::Run;
 use crate::report::units::{percent, rate, shown};
+use crate::schedule::RATE_MAX;
 use crate::threshold::Measured;
 use crate::verdict::{Outcome, Verdict};
 
@@ -50,9 +51,9 @@ pub const HEADROOM: f64 = 0.8;
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bounds {
     /// The first rate, requests per second.
-    pub from: f64,
+    from: f64,
     /// The highest that is tried.
-    pub to: f64,
+    to: f64,
     /// The share of requests that may fail.
     pub errors_max: f64,
 }
@@ -149,12 +150,23 @@ pub struct Search {
 
 impl Bounds {
     /// From a rate to another, with the usual share of failures.
-    pub fn new(from: f64, to: f64) -> Bounds {
-        Bounds {
-            from,
-            to,
-            errors_max: ERRORS_MAX,
-        }
+    ///
+    /// # Errors
+    /// What is wrong with the rates, and what to write instead.
+    pub fn new(from: f64, to: f64) -> Result<Bounds, String> {
+        let sound = from > 0.0 && from <= to && to <= RATE_MAX;
+        sound
+            .then_some(Bounds {
+                from,
+                to,
+                errors_max: ERRORS_MAX,
+            })
+            .ok_or_else(|| {
+                format!(
+                    "a search from {from}/s to {to}/s has no rates; write a lower one above 0 and \
+                     a higher one of at most {RATE_MAX}/s"
+                )
+            })
     }
 }
 
@@ -338,6 +350,8 @@ pub struct Limit {
     pub steps: Vec<(Step, Option<Why>)>,
     /// How the search ended.
     pub end: End,
+    /// What is answered at most; `None`: no step showed it.
+    pub capacity: Option<Capacity>,
     /// The curve, or why there is none.
     pub fit: Result<Fit, NoFit>,
     /// A rate to plan with, requests per second; `None`: nothing held.
@@ -368,6 +382,7 @@ impl Limit {
             target: shown(target),
             recommended: held.map(|held| held.min(knee) * HEADROOM),
             outcome: outcome(&end, hindered),
+            capacity: fit::capacity(&steps).ok(),
             steps,
             end,
             fit,

@@ -250,3 +250,20 @@ fn the_order_is_balanced_and_the_seeds() {
     assert_eq!(order(20, 3), order(20, 3));
     assert_ne!(order(20, 3), order(20, 4));
 }
+
+#[test]
+fn sides_that_answer_nothing_are_not_kept() {
+    let mut run = example::run();
+    run.all = Tally::new(run.planned);
+    run.all.due = 100;
+    (0..100).for_each(|_| run.all.fail(&crate::measured::Failure::NoAnswer));
+    let nothing = || Figures::of(&run);
+    let rounds: Vec<_> = (0..6).map(|_| [nothing(), nothing()]).collect();
+    let both = Comparison::of(["a", "b"], &rounds, Some(0.1));
+    let why = "fewer than 5 rounds have a latency p50 of both sides".to_owned();
+    assert_eq!(both.outcome, Outcome::CouldNot(why));
+    let good = || Figures::of(&example::run());
+    let rounds: Vec<_> = (0..6).map(|_| [good(), nothing()]).collect();
+    let one = Comparison::of(["a", "b"], &rounds, Some(0.1));
+    assert_eq!(one.outcome, Outcome::Broken, "failures tell it");
+}

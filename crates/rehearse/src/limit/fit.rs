@@ -39,6 +39,8 @@ const MOVES_MAX: f64 = 0.2;
 const CONTRADICTS: f64 = 0.9;
 /// Of these one may be chance.
 const CONTRADICTIONS_MAX: usize = 1;
+/// Answers below this part of the capacity have collapsed under the load.
+const COLLAPSED: f64 = 0.9;
 /// The knee is where latency has grown so many times.
 const KNEE: f64 = 2.0;
 
@@ -53,13 +55,10 @@ pub struct Fit {
     pub knee_range: [f64; 2],
     /// p99 without load, microseconds.
     pub unloaded_us: f64,
-    /// Root of the mean square of what the curve is off, relative.
+    /// Root of the weighed mean square of what the curve is off, relative.
     pub residual: f64,
     /// Steps that it was fitted to.
     pub steps: usize,
-    /// Where the highest rates got less than nine tenths of the capacity: how much,
-    /// requests per second. More load then means fewer answers.
-    pub collapses_to: Option<f64>,
     growth_us: f64,
     power: f64,
 }
@@ -133,25 +132,33 @@ fn bend(load: f64, power: f64) -> f64 {
     load.powf(power) / (1.0 - load)
 }
 
-/// The curve of these steps, which are sorted by their rate.
-pub(super) fn fit(steps: &[(Step, Option<Why>)]) -> Result<Fit, NoFit> {
-    let mut points = Vec::new();
+/// What the database answers at most, whatever the latency.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Capacity {
+    /// Requests per second.
+    pub per_s: f64,
+    /// Where the highest rates got less than nine tenths of it: how much, requests
+    /// per second. More load then means fewer answers.
+    pub collapses_to: Option<f64>,
+}
+
+/// The capacity that these steps show, which are sorted by their rate.
+pub(super) fn capacity(steps: &[(Step, Option<Why>)]) -> Result<Capacity, NoFit> {
+    let (mut held, mut carried) = (0.0f64, 0.0f64);
     let mut behind = Vec::new();
     for (step, why) in steps {
         match why {
             Some(Why::Behind) => behind.push(step),
-            // The generator's own times are nobody's; those of a step that broke a
-            // limit of the person's are the database's all the same.
+            // The generator's own figures are nobody's.
             Some(Why::Generator(_)) => {}
-            Some(Why::Errors | Why::Threshold(_)) | None => points.push(step),
+            Some(Why::Errors | Why::Threshold(_)) | None => {
+                held = held.max(step.offered);
+                carried = carried.max(step.goodput);
+            }
         }
     }
-    let held = points.iter().map(|step| step.offered).fold(0.0, f64::max);
-    let below: Vec<f64> = behind.iter().map(|step| step.offered).collect();
-    let below: Vec<f64> = below
-        .into_iter()
-        .filter(|at| *at < held * CONTRADICTS)
-        .collect();
+    let below = behind.iter().map(|step| step.offered);
+    let below: Vec<f64> = below.filter(|at| *at < held * CONTRADICTS).collect();
     if below.len() > CONTRADICTIONS_MAX {
         let failed = below.into_iter().fold(0.0, f64::max);
         return Err(NoFit::Contradicts { failed, held });
@@ -161,12 +168,28 @@ pub(super) fn fit(steps: &[(Step, Option<Why>)]) -> Result<Fit, NoFit> {
     let mut answered: Vec<f64> = behind.iter().map(|step| step.goodput).collect();
     answered.sort_by(f64::total_cmp);
     // Where goodput falls under more load, the most that was ever carried counts.
-    let carried = points.iter().map(|step| step.goodput).fold(0.0, f64::max);
-    let capacity = answered[answered.len() / 2].max(carried);
-    let collapses = last.goodput < capacity * 0.9;
-    let points: Vec<[f64; 2]> = points
+    let median = answered[answered.len() / 2];
+    let per_s = if median < carried * COLLAPSED {
+        carried
+    } else {
+        median
+    };
+    Ok(Capacity {
+        per_s,
+        collapses_to: (last.goodput < per_s * COLLAPSED).then_some(last.goodput),
+    })
+}
+
+/// The curve of these steps below their capacity.
+pub(super) fn fit(steps: &[(Step, Option<Why>)]) -> Result<Fit, NoFit> {
+    let capacity = capacity(steps)?.per_s;
+    // The times of a step that broke a person's threshold are the database's all the
+    // same. Those of one whose requests failed lack the slowest.
+    let told = steps
         .iter()
-        .map(|step| [step.offered / capacity, step.p99_us])
+        .filter(|(_, why)| matches!(why, None | Some(Why::Threshold(_))));
+    let points = told.map(|(step, _)| [step.offered / capacity, step.p99_us]);
+    let points: Vec<[f64; 2]> = points
         .filter(|[load, p99_us]| *load < SETTLED && *p99_us > 0.0)
         .collect();
     if points.len() < STEPS_MIN {
@@ -176,15 +199,12 @@ pub(super) fn fit(steps: &[(Step, Option<Why>)]) -> Result<Fit, NoFit> {
     if curve.residual > RESIDUAL_MAX {
         return Err(NoFit::Scattered(curve.residual));
     }
-    let knee_range = [0.0, 1.0].map(|_| curve.knee() * capacity);
-    let knee_range = without_each(&points).fold(knee_range, |[low, high], knee| {
-        [low.min(knee * capacity), high.max(knee * capacity)]
-    });
     let knee = curve.knee() * capacity;
-    let moves = knee_range
-        .iter()
-        .any(|edge| (edge / knee - 1.0).abs() > MOVES_MAX);
-    if moves {
+    let knee_range = without_each(&points).fold([knee; 2], |[low, high], load| {
+        [low.min(load * capacity), high.max(load * capacity)]
+    });
+    let moves = |edge: &f64| (edge / knee - 1.0).abs() > MOVES_MAX;
+    if knee_range.iter().any(moves) {
         return Err(NoFit::Unsure(knee_range));
     }
     Ok(Fit {
@@ -194,7 +214,6 @@ pub(super) fn fit(steps: &[(Step, Option<Why>)]) -> Result<Fit, NoFit> {
         unloaded_us: curve.unloaded_us,
         residual: curve.residual,
         steps: points.len(),
-        collapses_to: collapses.then_some(last.goodput),
         growth_us: curve.growth_us,
         power: curve.power,
     })
@@ -243,10 +262,7 @@ fn level(points: &[[f64; 2]]) -> Option<Curve> {
             .sum::<f64>()
     };
     let unloaded_us = sum(-1) / sum(-2);
-    let squares = points
-        .iter()
-        .map(|[_, p99_us]| (unloaded_us / p99_us - 1.0).powi(2));
-    let residual = (squares.sum::<f64>() / points.len() as f64).sqrt();
+    let residual = residual(points, |_| unloaded_us);
     unloaded_us.is_finite().then_some(Curve {
         unloaded_us,
         growth_us: 0.0,
@@ -255,12 +271,30 @@ fn level(points: &[[f64; 2]]) -> Option<Curve> {
     })
 }
 
-/// Least squares of relative residuals: two unknowns, each point weighed by 1/p99².
+/// What a point counts: the nearer to capacity, the longer its queue remembers, and
+/// the less a step of some seconds knows of it.
+fn weight(load: f64) -> f64 {
+    1.0 - load
+}
+
+/// How far off a curve is, relative: the root of the weighed mean square.
+fn residual(points: &[[f64; 2]], curve_us: impl Fn(f64) -> f64) -> f64 {
+    let off = |load: f64, p99_us: f64| weight(load) * (curve_us(load) / p99_us - 1.0).powi(2);
+    let squares: f64 = points
+        .iter()
+        .map(|[load, p99_us]| off(*load, *p99_us))
+        .sum();
+    let weights: f64 = points.iter().map(|[load, _]| weight(*load)).sum();
+    (squares / weights).sqrt()
+}
+
+/// Least squares of relative residuals: two unknowns.
 fn line(points: &[[f64; 2]], power: f64) -> Option<Curve> {
     // Sums of 1·1, 1·x, x·x, 1·y, x·y, each over y².
     let [mut n, mut x1, mut x2, mut y1, mut xy] = [0.0; 5];
     for [load, p99_us] in points {
-        let (x, weight) = (bend(*load, power), p99_us.powi(-2));
+        let x = bend(*load, power);
+        let weight = weight(*load) / p99_us.powi(2);
         n += weight;
         x1 += weight * x;
         x2 += weight * x * x;
@@ -273,11 +307,7 @@ fn line(points: &[[f64; 2]], power: f64) -> Option<Curve> {
     if !(unloaded_us > 0.0 && growth_us > 0.0 && unloaded_us.is_finite() && growth_us.is_finite()) {
         return None;
     }
-    let squares = points.iter().map(|[load, p99_us]| {
-        let curve = unloaded_us + growth_us * bend(*load, power);
-        (curve / p99_us - 1.0).powi(2)
-    });
-    let residual = (squares.sum::<f64>() / points.len() as f64).sqrt();
+    let residual = residual(points, |load| unloaded_us + growth_us * bend(load, power));
     Some(Curve {
         unloaded_us,
         growth_us,

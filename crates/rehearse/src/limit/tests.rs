@@ -137,7 +137,9 @@ fn knees_are_found_within_a_tenth() {
             let mut rng = Rng::new(seed);
             // Where the search begins is chance too.
             let from = server.capacity() / 300.0 * (1.0 + rng.below(1_000) as f64 / 1e3);
-            let limit = found(Bounds::new(from, 1e6), |rate| server.step(rate, &mut rng));
+            let limit = found(Bounds::new(from, 1e6).unwrap(), |rate| {
+                server.step(rate, &mut rng)
+            });
             match limit.fit {
                 Ok(fit) => {
                     assert!((fit.capacity / server.capacity() - 1.0).abs() < 0.03);
@@ -158,7 +160,9 @@ fn knees_are_found_within_a_tenth() {
 #[test]
 fn the_limit_is_found_within_a_twentieth_and_told() {
     let mut rng = Rng::new(1);
-    let limit = found(Bounds::new(10.0, 1e5), |rate| FOUR.step(rate, &mut rng));
+    let limit = found(Bounds::new(10.0, 1e5).unwrap(), |rate| {
+        FOUR.step(rate, &mut rng)
+    });
     let End::Found { held, failed, why } = &limit.end else {
         panic!("{:?}", limit.end)
     };
@@ -180,7 +184,7 @@ fn the_limit_is_found_within_a_twentieth_and_told() {
 #[test]
 fn the_generators_limit_is_not_the_databases() {
     let mut rng = Rng::new(2);
-    let limit = found(Bounds::new(10.0, 1e5), |rate| {
+    let limit = found(Bounds::new(10.0, 1e5).unwrap(), |rate| {
         let mut step = FOUR.step(rate, &mut rng);
         // Its own figures look as if the database had fallen behind.
         if rate > 500.0 {
@@ -202,7 +206,7 @@ fn the_generators_limit_is_not_the_databases() {
 #[test]
 fn thresholds_and_failures_end_it_too() {
     let mut rng = Rng::new(3);
-    let limit = found(Bounds::new(10.0, 1e5), |rate| Step {
+    let limit = found(Bounds::new(10.0, 1e5).unwrap(), |rate| Step {
         broken: (rate > 700.0).then(|| "p(99) < 20ms".to_owned()),
         ..FOUR.step(rate, &mut rng)
     });
@@ -211,7 +215,7 @@ fn thresholds_and_failures_end_it_too() {
         "{}",
         limit.sentence()
     );
-    let limit = found(Bounds::new(10.0, 1e5), |rate| Step {
+    let limit = found(Bounds::new(10.0, 1e5).unwrap(), |rate| Step {
         errors: if rate > 700.0 { 0.02 } else { 0.0 },
         ..FOUR.step(rate, &mut rng)
     });
@@ -222,10 +226,81 @@ fn thresholds_and_failures_end_it_too() {
     );
 }
 
+/// Sends Poisson arrivals through a queue for twenty seconds, request by request.
+fn played(server: Server, rate: f64, rng: &mut Rng) -> Step {
+    const SECONDS: f64 = 20.0;
+    let mut uniform = || ((rng.bits() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    let mut free = vec![0.0f64; server.servers as usize];
+    let (mut at, mut due, mut answers) = (0.0, 0u64, 0u64);
+    let (mut latency, mut wait) = (crate::measured::times(), crate::measured::times());
+    loop {
+        at -= uniform().ln() / rate;
+        if at >= SECONDS {
+            break;
+        }
+        let next = free.iter_mut().min_by(|a, b| a.total_cmp(b)).unwrap();
+        let begins = next.max(at);
+        *next = begins - uniform().ln() / server.each_per_s;
+        latency.saturating_record(((*next - at) * 1e6) as u64);
+        wait.saturating_record(((begins - at) * 1e6) as u64);
+        let settled = SECONDS * SETTLING..SECONDS;
+        due += u64::from(settled.contains(&at));
+        answers += u64::from(settled.contains(next));
+    }
+    let measured_s = SECONDS * (1.0 - SETTLING);
+    Step {
+        rate,
+        offered: due as f64 / measured_s,
+        goodput: answers as f64 / measured_s,
+        p50_us: latency.value_at_quantile(0.5) as f64,
+        p99_us: latency.value_at_quantile(0.99) as f64,
+        wait_p99_us: wait.value_at_quantile(0.99) as f64,
+        errors: 0.0,
+        broken: None,
+        invalid: None,
+    }
+}
+
+#[test]
+fn knees_are_found_where_requests_are_counted() {
+    for servers in [1, 4, 16, 64] {
+        let server = Server {
+            servers,
+            each_per_s: 800.0 / f64::from(servers),
+        };
+        const EACH: u64 = 30;
+        let (mut right, mut refused) = (0, 0);
+        for seed in 0..EACH {
+            let mut rng = Rng::new(seed);
+            let bounds = Bounds::new(20.0, 1e5).unwrap();
+            let limit = found(bounds, |rate| played(server, rate, &mut rng));
+            let capacity = limit.capacity.unwrap().per_s;
+            assert!(
+                (capacity / 800.0 - 1.0).abs() < 0.05,
+                "{servers}: {capacity}"
+            );
+            match limit.fit {
+                Ok(fit) => right += u64::from((fit.knee / server.knee() - 1.0).abs() <= 0.1),
+                Err(_) => refused += 1,
+            }
+        }
+        // One server's queue remembers longest: twenty seconds know least of it.
+        let least = if servers == 1 { 0.75 } else { 0.95 };
+        let told = (EACH - refused) as f64;
+        assert!(
+            right as f64 >= told * least,
+            "{servers} servers: {right} of {told}"
+        );
+        assert!(refused <= EACH / 5, "{servers} servers: {refused} refused");
+    }
+}
+
 #[test]
 fn the_bounds_are_kept() {
     let mut rng = Rng::new(4);
-    let limit = found(Bounds::new(10.0, 300.0), |rate| FOUR.step(rate, &mut rng));
+    let limit = found(Bounds::new(10.0, 300.0).unwrap(), |rate| {
+        FOUR.step(rate, &mut rng)
+    });
     assert_eq!(
         (&limit.end, &limit.outcome),
         (&End::Above(300.0), &Outcome::Kept)
@@ -237,9 +312,11 @@ fn the_bounds_are_kept() {
 #[test]
 fn a_first_rate_that_is_too_much_is_divided() {
     let mut rng = Rng::new(5);
-    let limit = found(Bounds::new(9_000.0, 1e5), |rate| FOUR.step(rate, &mut rng));
+    let limit = found(Bounds::new(9_000.0, 1e5).unwrap(), |rate| {
+        FOUR.step(rate, &mut rng)
+    });
     assert!(matches!(limit.end, End::Found { held, .. } if held > 900.0));
-    let never = found(Bounds::new(1e3, 1e5), |rate| Step {
+    let never = found(Bounds::new(1e3, 1e5).unwrap(), |rate| Step {
         goodput: 0.0,
         ..FOUR.step(rate, &mut rng)
     });
@@ -249,7 +326,7 @@ fn a_first_rate_that_is_too_much_is_divided() {
 #[test]
 fn one_bad_step_is_chance_and_tried_again() {
     let (mut rng, mut tried) = (Rng::new(6), 0);
-    let limit = found(Bounds::new(10.0, 1e5), |rate| {
+    let limit = found(Bounds::new(10.0, 1e5).unwrap(), |rate| {
         tried += 1;
         let step = FOUR.step(rate, &mut rng);
         match tried {
@@ -297,24 +374,25 @@ fn what_contradicts_itself_is_not_fitted() {
 #[test]
 fn a_goodput_that_falls_under_load_is_told() {
     let mut rng = Rng::new(8);
-    let limit = found(Bounds::new(10.0, 1e5), |rate| {
+    let limit = found(Bounds::new(10.0, 1e5).unwrap(), |rate| {
         let mut step = FOUR.step(rate, &mut rng);
         if rate > FOUR.capacity() {
             step.goodput = FOUR.capacity() * (FOUR.capacity() / rate).powi(2);
         }
         step
     });
-    let fit = limit.fit.unwrap();
+    let capacity = limit.capacity.unwrap();
+    let off = capacity.per_s / FOUR.capacity() - 1.0;
+    assert!(off.abs() < 0.1, "{capacity:?}");
     assert!(
-        (fit.capacity / FOUR.capacity() - 1.0).abs() < 0.1,
-        "{fit:?}"
+        capacity.collapses_to.is_some_and(|to| to < 900.0),
+        "{capacity:?}"
     );
-    assert!(fit.collapses_to.is_some_and(|to| to < 900.0), "{fit:?}");
 }
 
 #[test]
 fn a_search_that_was_ended_is_not_judged() {
-    let mut open = Search::new(Bounds::new(10.0, 1e5));
+    let mut open = Search::new(Bounds::new(10.0, 1e5).unwrap());
     open.record(FOUR.step(10.0, &mut Rng::new(9)));
     let limit = Limit::of("shop", &open, None);
     assert_eq!(
@@ -332,7 +410,7 @@ fn a_search_that_was_ended_is_not_judged() {
 fn a_search_always_ends() {
     for seed in 0..2_000 {
         let mut rng = Rng::new(seed);
-        let done = search(Search::new(Bounds::new(1.0, 1e6)), |rate| {
+        let done = search(Search::new(Bounds::new(1.0, 1e6).unwrap()), |rate| {
             let mut step = FOUR.step(rate.min(900.0), &mut rng);
             step.rate = rate;
             step.goodput *= if rng.permille(300) { 0.5 } else { 1.0 };
@@ -360,5 +438,22 @@ fn a_step_counts_answers_in_the_seconds_in_which_it_offered() {
         .collect();
     let step = Step::of(200.0, &run, &Verdict::of(&run, &[]));
     assert_eq!((step.offered, step.goodput), (200.0, 100.0));
-    assert_eq!(step.failed(&Bounds::new(1.0, 2.0)), Some(Why::Behind));
+    assert_eq!(
+        step.failed(&Bounds::new(1.0, 2.0).unwrap()),
+        Some(Why::Behind)
+    );
+}
+
+#[test]
+fn bounds_without_rates_are_told() {
+    for (from, to) in [
+        (0.0, 1.0),
+        (2.0, 1.0),
+        (f64::NAN, 1.0),
+        (1.0, 1e9),
+        (-1.0, 5.0),
+    ] {
+        let error = Bounds::new(from, to).unwrap_err();
+        assert!(error.contains("write a lower one above 0"), "{error}");
+    }
 }

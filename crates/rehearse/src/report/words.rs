@@ -106,7 +106,8 @@ pub(super) fn readings(comparison: &Comparison) -> Vec<String> {
     if !comparison.rows.is_empty() {
         out.push(format!(
             "The interval is of 95 %, a paired t interval over the rounds. A word rests on a wider \
-             one, so that equal sides are called unequal at most once in {:.0} comparisons.",
+             one: the figures that decide blame one of two equal sides at most once in {:.0} \
+             comparisons.",
             1.0 / FALSE_ALARMS
         ));
     }
@@ -157,16 +158,15 @@ pub(super) fn findings(limit: &Limit) -> Vec<[String; 3]> {
     let mut tell = |name: &str, value: String, meaning: String| {
         out.push([name.to_owned(), value, meaning]);
     };
+    if let Some(capacity) = limit.capacity {
+        let meaning = match capacity.collapses_to {
+            None => "the most that was answered, also when more was offered".to_owned(),
+            Some(to) => format!("beyond it answers fall, down to {}", rate(to)),
+        };
+        tell("capacity", rate(capacity.per_s), meaning);
+    }
     match &limit.fit {
         Ok(fit) => {
-            tell(
-                "capacity",
-                rate(fit.capacity),
-                match fit.collapses_to {
-                    None => "the most that was answered, also when more was offered".to_owned(),
-                    Some(to) => format!("beyond it answers fall, down to {}", rate(to)),
-                },
-            );
             tell(
                 "knee",
                 rate(fit.knee),

@@ -4,7 +4,7 @@ use crate::limit::{End, Limit as Found, Step as Tried, Why};
 use serde::Serialize;
 
 /// `limit`: began_unix_s, target, end, held_per_s, failed_per_s, recommended_per_s,
-/// sentence, fit, no_fit, steps.
+/// capacity_per_s, collapses_to_per_s, sentence, fit, no_fit, steps.
 #[derive(Serialize)]
 pub(super) struct Limit<'a> {
     began_unix_s: u64,
@@ -13,6 +13,8 @@ pub(super) struct Limit<'a> {
     held_per_s: Option<f64>,
     failed_per_s: Option<f64>,
     recommended_per_s: Option<f64>,
+    capacity_per_s: Option<f64>,
+    collapses_to_per_s: Option<f64>,
     sentence: String,
     fit: Option<Fit>,
     no_fit: Option<String>,
@@ -21,14 +23,12 @@ pub(super) struct Limit<'a> {
 
 #[derive(Serialize)]
 struct Fit {
-    capacity_per_s: f64,
     knee_per_s: f64,
     knee_least_per_s: f64,
     knee_most_per_s: f64,
     unloaded_p99_us: u64,
     residual: f64,
     steps: usize,
-    collapses_to_per_s: Option<f64>,
 }
 
 /// Its times are null where the generator lagged: they are its own.
@@ -56,14 +56,12 @@ pub(super) fn limit(began_unix_s: u64, limit: &Found) -> Limit<'_> {
         End::Open => ("open", None, None),
     };
     let fit = limit.fit.as_ref().ok().map(|fit| Fit {
-        capacity_per_s: fit.capacity,
         knee_per_s: fit.knee,
         knee_least_per_s: fit.knee_range[0],
         knee_most_per_s: fit.knee_range[1],
         unloaded_p99_us: fit.unloaded_us.round() as u64,
         residual: fit.residual,
         steps: fit.steps,
-        collapses_to_per_s: fit.collapses_to,
     });
     Limit {
         began_unix_s,
@@ -72,6 +70,8 @@ pub(super) fn limit(began_unix_s: u64, limit: &Found) -> Limit<'_> {
         held_per_s: held,
         failed_per_s: failed,
         recommended_per_s: limit.recommended,
+        capacity_per_s: limit.capacity.map(|one| one.per_s),
+        collapses_to_per_s: limit.capacity.and_then(|one| one.collapses_to),
         sentence: limit.sentence(),
         fit,
         no_fit: limit.fit.as_ref().err().map(ToString::to_string),

@@ -268,7 +268,7 @@ fn knees_are_found_where_requests_are_counted() {
             servers,
             each_per_s: 800.0 / f64::from(servers),
         };
-        const EACH: u64 = 30;
+        const EACH: u64 = 40;
         let (mut right, mut refused) = (0, 0);
         for seed in 0..EACH {
             let mut rng = Rng::new(seed);
@@ -285,7 +285,7 @@ fn knees_are_found_where_requests_are_counted() {
             }
         }
         // One server's queue remembers longest: twenty seconds know least of it.
-        let least = if servers == 1 { 0.75 } else { 0.95 };
+        let least = if servers == 1 { 0.65 } else { 0.95 };
         let told = (EACH - refused) as f64;
         assert!(
             right as f64 >= told * least,

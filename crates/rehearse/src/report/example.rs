@@ -115,7 +115,7 @@ pub(crate) fn comparison(tolerate: Option<f64>) -> Comparison {
 
 /// A search over a server that carries a thousand.
 pub(crate) fn limit(generator_to: f64) -> Limit {
-    let mut search = Search::new(Bounds::new(20.0, 1e5).unwrap());
+    let mut search = Search::new(Bounds::new(20.0, 1e5).expect("sound bounds"));
     while let Some(rate) = search.next_rate() {
         let load: f64 = rate / 1_000.0;
         let over = load >= 1.0;

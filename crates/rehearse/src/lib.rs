@@ -41,6 +41,8 @@ pub mod expression;
 pub mod measured;
 pub mod workload;
 
+pub mod compare;
+pub mod limit;
 pub mod progress;
 pub mod report;
 pub mod verdict;

@@ -10,11 +10,16 @@
 //! no cursor and is no markup. Figures of a run that is invalid are nowhere shown
 //! as results.
 
+use crate::compare::Comparison;
+use crate::limit::Limit;
 use crate::measured::Run;
 use crate::verdict::{Outcome, Verdict};
 
 mod folded;
+mod html;
 mod json;
+mod junit;
+mod markup;
 mod text;
 mod words;
 
@@ -26,6 +31,7 @@ pub(crate) mod example;
 mod tests;
 
 /// What was rehearsed, and what came of it.
+#[expect(clippy::large_enum_variant, reason = "a process makes one of them")]
 #[derive(Clone, Debug)]
 pub enum Rehearsal {
     /// One run with thresholds.
@@ -34,6 +40,20 @@ pub enum Rehearsal {
         run: Run,
         /// What it comes to.
         verdict: Verdict,
+    },
+    /// Two settings beside each other.
+    Compare {
+        /// When it began: seconds since 1970, UTC.
+        began_unix_s: u64,
+        /// What it tells.
+        comparison: Comparison,
+    },
+    /// A search for what is carried.
+    Limit {
+        /// When it began: seconds since 1970, UTC.
+        began_unix_s: u64,
+        /// What it tells.
+        limit: Limit,
     },
 }
 
@@ -44,6 +64,10 @@ pub enum Format {
     Text(Style),
     /// Programs: one object, see `json.rs`.
     Json,
+    /// Build servers: JUnit's XML.
+    Junit,
+    /// A browser: one page that loads nothing and runs nothing.
+    Html,
 }
 
 /// Colours, or none.
@@ -60,6 +84,8 @@ impl Rehearsal {
     pub fn outcome(&self) -> &Outcome {
         match self {
             Rehearsal::Single { verdict, .. } => &verdict.outcome,
+            Rehearsal::Compare { comparison, .. } => &comparison.outcome,
+            Rehearsal::Limit { limit, .. } => &limit.outcome,
         }
     }
 }
@@ -69,6 +95,8 @@ pub fn render(rehearsal: &Rehearsal, format: Format) -> String {
     match format {
         Format::Text(style) => text::text(rehearsal, style),
         Format::Json => json::json(rehearsal),
+        Format::Junit => junit::junit(rehearsal),
+        Format::Html => html::html(rehearsal),
     }
 }
 

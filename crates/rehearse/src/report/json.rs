@@ -11,11 +11,16 @@
 //!
 //!   single     target, began_unix_s, planned_us, lasted_us, ended, thresholds,
 //!              result, not_a_result, connections, generator
+//!   compare    sides, rounds, thrown_away, tolerate, metrics: see json/compare.rs
+//!   limit      end, held_per_s, recommended_per_s, fit, steps: see json/limit.rs
 //! ```
 //!
 //! The figures stand in `result`. Those of an invalid run stand in `not_a_result`
 //! and `result` is null, so that no program takes them for what they are not.
 //! Times are whole microseconds in fields that end in `_us`; shares are from 0 to 1.
+
+mod compare;
+mod limit;
 
 use super::Rehearsal;
 use super::units::shown;
@@ -155,6 +160,20 @@ pub(super) fn json(rehearsal: &Rehearsal) -> String {
             &verdict.help,
             single(run, verdict),
         ),
+        Rehearsal::Compare {
+            began_unix_s,
+            comparison,
+        } => {
+            let rest = compare::compare(*began_unix_s, comparison);
+            report("compare", &comparison.outcome, &[], rest)
+        }
+        Rehearsal::Limit {
+            began_unix_s,
+            limit,
+        } => {
+            let rest = limit::limit(*began_unix_s, limit);
+            report("limit", &limit.outcome, &[], rest)
+        }
     }
 }
 

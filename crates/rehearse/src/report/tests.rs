@@ -1,7 +1,8 @@
 //! Reports beside the files under `golden/`. PLIMSOLL_BLESS=1 writes those anew.
 
+use super::markup::fault;
 use super::{Format, Rehearsal, Style, example, render};
-use crate::measured::Run;
+use crate::measured::{ClassTally, Ended, Failure, Run, Tally};
 use crate::threshold::Threshold;
 use crate::verdict::Verdict;
 
@@ -33,7 +34,23 @@ fn invalid() -> Rehearsal {
 }
 
 fn all() -> Vec<(&'static str, Rehearsal)> {
-    vec![("single", single(example::run())), ("invalid", invalid())]
+    let began_unix_s = 1_795_337_490;
+    let compare = |tolerate| Rehearsal::Compare {
+        began_unix_s,
+        comparison: example::comparison(tolerate),
+    };
+    let limit = |to| Rehearsal::Limit {
+        began_unix_s,
+        limit: example::limit(to),
+    };
+    vec![
+        ("single", single(example::run())),
+        ("invalid", invalid()),
+        ("compare", compare(None)),
+        ("compare-gated", compare(Some(0.05))),
+        ("limit", limit(1e6)),
+        ("limit-of-generator", limit(600.0)),
+    ]
 }
 
 /// One thing on a line, and points of time cut short: a difference can be read.
@@ -103,4 +120,110 @@ fn an_invalid_run_has_no_result() {
     let (why, figures) = (text.find("INVALID").unwrap(), text.find("p99.9").unwrap());
     assert!(why < figures && text.contains("NOT RESULTS"), "{text}");
     assert!(!text.contains("users would have seen"), "{text}");
+}
+
+#[test]
+fn build_servers_get_cases() {
+    for (name, rehearsal) in all() {
+        let xml = render(&rehearsal, Format::Junit);
+        assert_eq!(fault(&xml), None, "{name}");
+        assert!(!xml.chars().any(|c| c.is_control() && c != '\n'), "{name}");
+        same_as_file(&format!("{name}.xml"), &xml);
+    }
+    let xml = render(&invalid(), Format::Junit);
+    assert!(
+        xml.contains("tests=\"5\" failures=\"0\" errors=\"1\" skipped=\"4\""),
+        "{xml}"
+    );
+}
+
+#[test]
+fn pages_are_whole_load_nothing_and_run_nothing() {
+    for (name, rehearsal) in all() {
+        let page = render(&rehearsal, Format::Html);
+        assert_eq!(fault(&page), None, "{name}");
+        for banned in [
+            "<script", "http:", "https:", "url(", "@import", " on", "src=", "NaN", "inf",
+        ] {
+            let at = page.find(banned).filter(|at| {
+                // Words may have these letters; attributes may not.
+                banned != " on" && banned != "inf" || page[*at..].starts_with(" onclick=")
+            });
+            assert_eq!(at, None, "{name}: {banned}");
+        }
+        assert!(page.contains("default-src 'none'") && page.contains("light-dark("));
+        let charts = page.matches("role=\"img\"").count();
+        assert_eq!(charts, page.matches("<desc").count());
+        same_as_file(&format!("{name}.html"), &page);
+    }
+}
+
+#[test]
+fn an_hour_takes_no_more_than_a_page() {
+    let mut run = example::run();
+    run.seconds = run.seconds.iter().cycle().take(3_600).copied().collect();
+    run.classes = (0..100)
+        .map(|i| ClassTally {
+            name: format!("class {i} {}", "x".repeat(150)),
+            ..run.classes[0].clone()
+        })
+        .collect();
+    let bytes = render(&single(run), Format::Html).len();
+    assert!(bytes < 200_000, "{bytes}");
+}
+
+#[test]
+fn whatever_a_name_holds_it_is_no_markup() {
+    let names = [
+        "</title><script>alert(1)</script>",
+        "\" onload=\"x",
+        "]]>&amp;&#0;",
+        "\u{0}\u{8}\u{fffe}\u{ffff}\u{85}",
+        "-->",
+        "&",
+    ];
+    for name in names {
+        let mut run = example::run();
+        run.target = name.to_owned();
+        run.classes[0].name = name.to_owned();
+        run.connections.refusal = Some(name.to_owned());
+        run.all.fail(&Failure::Script(name.to_owned()));
+        let rehearsal = single(run);
+        for format in [Format::Html, Format::Junit] {
+            let text = render(&rehearsal, format);
+            assert_eq!(fault(&text), None, "{name}");
+            assert!(
+                !text.contains("<script") && !text.contains("onload=\"x"),
+                "{name}"
+            );
+        }
+        let json = render(&rehearsal, Format::Json);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["target"], name);
+    }
+}
+
+#[test]
+fn a_run_without_an_answer_has_reports() {
+    let mut run = example::run();
+    run.all = Tally::new(run.planned);
+    run.all.due = 3;
+    run.all.fail(&Failure::NeverSent);
+    run.classes.clear();
+    run.seconds.clear();
+    run.ended = Ended::NoConnection("refused".to_owned());
+    let rehearsal = single(run);
+    assert_eq!(rehearsal.outcome().exit_code(), 2);
+    for format in [
+        Format::Text(Style::Plain),
+        Format::Json,
+        Format::Junit,
+        Format::Html,
+    ] {
+        let text = render(&rehearsal, format);
+        assert!(
+            text.contains("no connection: refused") && !text.contains("NaN"),
+            "{text}"
+        );
+    }
 }

@@ -1,5 +1,8 @@
 //! For people at a terminal.
 
+mod compare;
+mod limit;
+
 use super::units::{count, moment, rate, share, shown, time, within};
 use super::words::{PERCENTILES, cautions, headline, times_us};
 use super::{Rehearsal, Style};
@@ -23,17 +26,21 @@ const CLASSES_MAX: usize = 30;
 pub(super) fn text(rehearsal: &Rehearsal, style: Style) -> String {
     match rehearsal {
         Rehearsal::Single { run, verdict } => single(run, verdict, style),
+        Rehearsal::Compare {
+            began_unix_s,
+            comparison,
+        } => compare::text(*began_unix_s, comparison, style),
+        Rehearsal::Limit {
+            began_unix_s,
+            limit,
+        } => limit::text(*began_unix_s, limit, style),
     }
 }
 
 fn single(run: &Run, verdict: &Verdict, style: Style) -> String {
     let mut out = head(run, style);
     let (word, why) = headline(verdict);
-    let painted = match verdict.outcome {
-        Outcome::Kept => style.good(word),
-        Outcome::Broken => style.bad(word),
-        Outcome::CouldNot(_) | Outcome::Invalid(_) => style.warn(word),
-    };
+    let painted = painted(&verdict.outcome, word, style);
     wrapped(
         &mut out,
         word.chars().count() + 1,
@@ -66,6 +73,15 @@ fn head(run: &Run, style: Style) -> String {
         time(run.planned.as_micros() as f64),
         time(run.lasted.as_micros() as f64)
     )
+}
+
+/// The word for an outcome in its colour.
+fn painted(outcome: &Outcome, word: &str, style: Style) -> String {
+    match outcome {
+        Outcome::Kept => style.good(word),
+        Outcome::Broken => style.bad(word),
+        Outcome::CouldNot(_) | Outcome::Invalid(_) => style.warn(word),
+    }
 }
 
 /// Words after a begin of that width, within the columns.

@@ -32,12 +32,17 @@ pub fn share(share: f64) -> String {
     }
 }
 
+/// A share that a person chose, in percent, as short as it is.
+pub fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e4).round() / 1e2)
+}
+
 /// A difference, in percent, with its sign.
 pub fn change(relative: f64) -> String {
     let percent = relative * 100.0;
     match percent.abs() {
         p if p >= 1000.0 => format!("{percent:+.0} %"),
-        p if p < 0.05 => "±0.0 %".to_owned(),
+        p if p < 0.05 => "0.0 %".to_owned(),
         _ => format!("{percent:+.1} %").replace('-', "−"),
     }
 }
@@ -163,7 +168,7 @@ mod tests {
             (change(0.1), change(-0.034)),
             ("+10.0 %".into(), "−3.4 %".into())
         );
-        assert_eq!(change(-1e-6), "±0.0 %");
+        assert_eq!(change(-1e-6), "0.0 %");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Sentences that every report says alike.
 
-use super::units::{share, time};
+use super::units::{change, percent, rate, share, time};
+use crate::compare::{Comparison, FALSE_ALARMS, Metric, ROUNDS_MIN, Row, Says};
+use crate::limit::{End, HEADROOM, Limit, Why};
 use crate::measured::{Run, Tally};
 use crate::threshold::Measured;
 use crate::verdict::{Outcome, Verdict};
@@ -46,6 +48,157 @@ pub(super) fn headline(verdict: &Verdict) -> (&'static str, String) {
         Outcome::CouldNot(why) => ("NOT MEASURED TO ITS END", why.clone()),
         Outcome::Invalid(why) => ("INVALID", why.clone()),
     }
+}
+
+/// The same of a comparison.
+pub(super) fn compared(comparison: &Comparison) -> (&'static str, String) {
+    let broken = comparison.rows.iter().filter(|row| row.broken);
+    let broken: Vec<&str> = broken.map(|row| row.metric.label()).collect();
+    let tolerated = comparison.tolerate.map(percent);
+    match (&comparison.outcome, tolerated) {
+        (Outcome::CouldNot(why), _) => ("NOT COMPARED", why.clone()),
+        (Outcome::Invalid(why), _) => ("INVALID", why.clone()),
+        (Outcome::Broken, tolerated) => (
+            "BROKEN",
+            format!(
+                "B is worse than A by more than {}: {}",
+                tolerated.unwrap_or_default(),
+                broken.join(", ")
+            ),
+        ),
+        (Outcome::Kept, Some(tolerated)) => (
+            "KEPT",
+            format!("B is not shown to be worse than A by more than {tolerated}"),
+        ),
+        (Outcome::Kept, None) => ("COMPARED", told(comparison)),
+    }
+}
+
+/// Which differences could be told, of all requests.
+fn told(comparison: &Comparison) -> String {
+    let of = |says: Says, word: &str| {
+        let rows = comparison.rows.iter().filter(|row| row.class.is_none());
+        let rows = rows.filter(|row| row.says == says);
+        let names: Vec<&str> = rows.map(|row| row.metric.label()).collect();
+        (!names.is_empty()).then(|| format!("{word} at {}", names.join(", ")))
+    };
+    let parts = [of(Says::Worse, "worse"), of(Says::Better, "better")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "no difference could be told".to_owned(),
+        false => format!("B is {}", parts.join("; ")),
+    }
+}
+
+/// How a comparison is to be read.
+pub(super) fn readings(comparison: &Comparison) -> Vec<String> {
+    let mut out = Vec::new();
+    if let (Some(tolerate), Some((metric, least))) = (comparison.tolerate, comparison.blind_to())
+        && least > tolerate
+    {
+        out.push(format!(
+            "With this noise and so many rounds a difference below {} at {} could stay unseen: \
+             more rounds, or longer ones, see more.",
+            share(least),
+            metric.label()
+        ));
+    }
+    if !comparison.rows.is_empty() {
+        out.push(format!(
+            "The interval is of 95 %, a paired t interval over the rounds. A word rests on a wider \
+             one: the figures that decide blame one of two equal sides at most once in {:.0} \
+             comparisons.",
+            1.0 / FALSE_ALARMS
+        ));
+    }
+    if !comparison.thrown_away.is_empty() {
+        out.push(format!(
+            "Rounds that are worth nothing are thrown away; at least {ROUNDS_MIN} must be left."
+        ));
+    }
+    out
+}
+
+/// A difference, and the ends of an interval, as they are written.
+pub(super) fn difference(row: &Row, value: f64) -> String {
+    match row.metric {
+        Metric::Errors => change(value).replace('%', "pp"),
+        _ => change(value),
+    }
+}
+
+/// What is said of a row.
+pub(super) fn said(row: &Row) -> String {
+    let word = match row.says {
+        Says::Better => "better".to_owned(),
+        Says::Worse => "worse".to_owned(),
+        Says::Untold { least } => {
+            let least = difference(row, least);
+            format!("none told; {} would show", least.trim_start_matches('+'))
+        }
+    };
+    match row.broken {
+        true => format!("{word}, not tolerated"),
+        false => word,
+    }
+}
+
+/// The same of a search.
+pub(super) fn limited(limit: &Limit) -> (&'static str, String) {
+    match &limit.outcome {
+        Outcome::Kept | Outcome::Broken => ("FOUND", limit.sentence()),
+        Outcome::CouldNot(why) => ("NOT FOUND", why.clone()),
+        Outcome::Invalid(why) => ("INVALID", format!("{why}. {}", limit.sentence())),
+    }
+}
+
+/// The figures of a search: name, value, and what it means.
+pub(super) fn findings(limit: &Limit) -> Vec<[String; 3]> {
+    let mut out = Vec::new();
+    let mut tell = |name: &str, value: String, meaning: String| {
+        out.push([name.to_owned(), value, meaning]);
+    };
+    if let Some(capacity) = limit.capacity {
+        let meaning = match capacity.collapses_to {
+            None => "the most that was answered, also when more was offered".to_owned(),
+            Some(to) => format!("beyond it answers fall, down to {}", rate(to)),
+        };
+        tell("capacity", rate(capacity.per_s), meaning);
+    }
+    match &limit.fit {
+        Ok(fit) => {
+            tell(
+                "knee",
+                rate(fit.knee),
+                format!(
+                    "p99 is twice the {} without load; {} to {} when any one step is left out",
+                    time(fit.unloaded_us),
+                    rate(fit.knee_range[0]),
+                    rate(fit.knee_range[1])
+                ),
+            );
+            let curve = format!("of the {} steps below capacity", fit.steps);
+            tell("curve is off", share(fit.residual), curve);
+        }
+        Err(why) => tell("no curve", "–".to_owned(), why.to_string()),
+    }
+    if let Some(recommended) = limit.recommended {
+        let of = match (&limit.end, limit.fit.is_ok()) {
+            (_, true) => "of the knee, or of the highest rate that held if that is lower",
+            (
+                End::Found {
+                    why: Why::Generator(_),
+                    ..
+                }
+                | End::Above(_),
+                _,
+            ) => "of the highest rate that held: at least this, for the limit lies above",
+            _ => "of the highest rate that held",
+        };
+        let meaning = format!("{} {of}", percent(HEADROOM));
+        tell("recommended", rate(recommended), meaning);
+    }
+    out
 }
 
 /// What a reader of the times must know, lest they deceive.

@@ -1,0 +1,83 @@
+//! One page for a browser. It loads nothing and runs nothing: its policy forbids
+//! both, so it may be sent, stored and opened anywhere. Light or dark as the reader
+//! has it; each chart has its figures as a table.
+
+mod chart;
+mod compare;
+mod limit;
+mod single;
+mod table;
+
+use super::Rehearsal;
+use super::markup::escaped;
+use super::units::{moment, time};
+use super::words::{compared, headline, limited};
+use crate::verdict::Outcome;
+
+const STYLE: &str = include_str!("html/style.css");
+
+/// The page.
+pub(super) fn html(rehearsal: &Rehearsal) -> String {
+    let outcome = rehearsal.outcome();
+    let (title, began, (word, why), help, body) = match rehearsal {
+        Rehearsal::Single { run, verdict } => (
+            format!("Rehearsal against {}", run.target),
+            format!(
+                "{}, {} planned, {} taken",
+                moment(run.began_unix_s),
+                time(run.planned.as_micros() as f64),
+                time(run.lasted.as_micros() as f64)
+            ),
+            headline(verdict),
+            verdict.help.as_slice(),
+            single::body(run, verdict),
+        ),
+        Rehearsal::Compare {
+            began_unix_s,
+            comparison,
+        } => (
+            format!("{} beside {}", comparison.names[0], comparison.names[1]),
+            moment(*began_unix_s),
+            compared(comparison),
+            &[][..],
+            compare::body(comparison),
+        ),
+        Rehearsal::Limit {
+            began_unix_s,
+            limit,
+        } => (
+            format!("Limit of {}", limit.target),
+            moment(*began_unix_s),
+            limited(limit),
+            &[][..],
+            limit::body(limit),
+        ),
+    };
+    let help: String = help
+        .iter()
+        .map(|line| format!("<li>{}</li>", escaped(line)))
+        .collect();
+    let help = if help.is_empty() {
+        help
+    } else {
+        format!("<ul>{help}</ul>")
+    };
+    let unsure = if matches!(outcome, Outcome::Invalid(_)) {
+        " class=\"unsure\""
+    } else {
+        ""
+    };
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n<p class=\"dim\">begun {}</p>\n\
+         <section class=\"verdict {}\" role=\"status\"><strong>{word}</strong> <p>{}</p>{help}</section>\n\
+         <div{unsure}>\n{body}</div>\n</main>\n</body>\n</html>\n",
+        began,
+        outcome.label(),
+        escaped(&why),
+        title = escaped(&title),
+    )
+}

@@ -46,7 +46,7 @@ pub struct RehearseArgs {
     pub versus: Option<Where>,
 
     /// Rounds of a comparison: each sends the whole load to both
-    #[arg(long, value_name = "N", default_value_t = 8, requires = "versus", value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "versus", value_parser = clap::value_parser!(u32).range(5..=100))]
     pub rounds: u32,
 
     /// The second may be worse by so much
@@ -54,6 +54,8 @@ pub struct RehearseArgs {
     pub tolerate: Option<f64>,
 
     /// Find the load at which it gives way, in place of one load with thresholds
+    ///
+    /// It begins with --rate (50/s) and lasts --for (10s) at each step
     #[arg(long)]
     pub find_limit: bool,
 

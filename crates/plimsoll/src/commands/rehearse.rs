@@ -5,6 +5,7 @@
 //!                                  │ it cannot run as written: 2
 //! ```
 
+mod several;
 mod target;
 mod telling;
 
@@ -28,6 +29,9 @@ use telling::Telling;
 
 /// Exit code where nothing could be measured.
 const COULD_NOT: u8 = 2;
+/// Where a search begins, and how long each step lasts, unless it is said.
+const LIMIT_RATE: &str = "50/s";
+const LIMIT_STEP: &str = "10s";
 
 /// Rehearses, and says what came of it.
 pub fn run(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
@@ -56,9 +60,21 @@ fn rehearse(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
         scenario: &scenario,
         stop: &stop,
     };
-    let run = stage.run(&target, &scenario)?;
-    let verdict = Verdict::of(&run, &scenario.thresholds);
-    let rehearsal = Rehearsal::Single { run, verdict };
+    let rehearsal = match &args.versus {
+        Some(place) => {
+            let other = Target::of(Some(place))?;
+            if !args.no_trial {
+                trial(&scenario, &other)?;
+            }
+            stage.compare(&target, &other)?
+        }
+        None if args.find_limit => stage.find_limit(&target)?,
+        None => {
+            let run = stage.run(&target, &scenario)?;
+            let verdict = Verdict::of(&run, &scenario.thresholds);
+            Rehearsal::Single { run, verdict }
+        }
+    };
     report(args, &rehearsal)?;
     Ok(ExitCode::from(rehearsal.outcome().exit_code()))
 }
@@ -166,10 +182,12 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
         ),
         None => None,
     };
+    // A search says itself how much is sent.
+    let first = |usual: &str| args.find_limit.then(|| usual.to_owned());
     let given = Given {
         scripts: args.scripts.clone(),
-        rate: args.rate.clone(),
-        lasts: args.lasts.clone(),
+        rate: args.rate.clone().or(first(LIMIT_RATE)),
+        lasts: args.lasts.clone().or(first(LIMIT_STEP)),
         connections: args.connections,
         timeout: args.timeout.clone(),
         protocol: args.protocol.map(|word| match word {
@@ -211,7 +229,9 @@ fn report(args: &RehearseArgs, rehearsal: &Rehearsal) -> anyhow::Result<()> {
     for Report { path, kind } in &args.report {
         let format = match kind {
             ReportKind::Json => Format::Json,
-            _ => Format::Text(Style::Plain),
+            ReportKind::Junit => Format::Junit,
+            ReportKind::Html => Format::Html,
+            ReportKind::Text => Format::Text(Style::Plain),
         };
         std::fs::write(path, render(rehearsal, format))
             .with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,0 +1,104 @@
+//! Rehearsals of several runs: two settings in rounds, and the search for a limit.
+
+use super::target::Target;
+use super::{Stage, now_unix_s};
+use anyhow::bail;
+use rehearse::compare::{Comparison, Figures, ROUNDS_MIN, Side, order};
+use rehearse::limit::{Bounds, Limit, Search, Step};
+use rehearse::measured::{Ended, Run};
+use rehearse::report::Rehearsal;
+use rehearse::scenario::Scenario;
+use rehearse::schedule::Phase;
+use rehearse::verdict::Verdict;
+use std::time::Duration;
+
+/// Highest rate that a search tries: one generator sends no more.
+const RATE_MAX: f64 = 100_000.0;
+
+impl Stage<'_> {
+    /// Both sides in every round, in an order that the seed draws.
+    pub(super) fn compare(&self, a: &Target, b: &Target) -> anyhow::Result<Rehearsal> {
+        let began_unix_s = now_unix_s();
+        let rounds = self.args.rounds as usize;
+        if rounds < ROUNDS_MIN {
+            bail!("a comparison takes at least {ROUNDS_MIN} rounds");
+        }
+        let mut all = Vec::new();
+        for (round, sides) in order(rounds, self.scenario.seed).into_iter().enumerate() {
+            self.say(&format!("round {} of {rounds}", round + 1));
+            // The same requests for both, and others in each round.
+            let scenario = Scenario {
+                seed: self.scenario.seed.wrapping_add(round as u64),
+                ..self.scenario.clone()
+            };
+            let mut runs: [Option<Run>; 2] = [None, None];
+            for side in sides {
+                let (place, target) = match side {
+                    Side::A => (0, a),
+                    Side::B => (1, b),
+                };
+                let run = self.run(target, &scenario)?;
+                if run.ended == Ended::Interrupted {
+                    bail!(
+                        "a person ended it in round {}; a comparison takes {ROUNDS_MIN}",
+                        round + 1
+                    );
+                }
+                runs[place] = Some(run);
+            }
+            if let [Some(a), Some(b)] = runs {
+                all.push([Figures::of(&a), Figures::of(&b)]);
+            }
+        }
+        let names = [a.label.as_str(), b.label.as_str()];
+        Ok(Rehearsal::Compare {
+            began_unix_s,
+            comparison: Comparison::of(names, &all, self.args.tolerate),
+        })
+    }
+
+    /// One rate after another, as the search says.
+    pub(super) fn find_limit(&self, target: &Target) -> anyhow::Result<Rehearsal> {
+        let began_unix_s = now_unix_s();
+        let phases = &self.scenario.phases;
+        let from = phases
+            .iter()
+            .map(|phase| phase.from.max(phase.to))
+            .fold(0.0, f64::max);
+        let lasts: Duration = phases.iter().map(|phase| phase.lasts).sum();
+        let bounds =
+            Bounds::new(from, RATE_MAX.max(from)).map_err(|why| anyhow::anyhow!("{why}"))?;
+        let mut search = Search::new(bounds);
+        let mut hindered = None;
+        while let Some(rate) = search.next_rate() {
+            self.say(&format!("{rate:.0}/s for {} s", lasts.as_secs()));
+            let scenario = Scenario {
+                phases: vec![Phase::hold(rate, lasts)],
+                seed: self.scenario.seed.wrapping_add(search.steps().len() as u64),
+                ..self.scenario.clone()
+            };
+            let run = self.run(target, &scenario)?;
+            hindered = match &run.ended {
+                Ended::Interrupted => Some("a person ended it".to_owned()),
+                Ended::NoConnection(why) => Some(format!("no connection: {why}")),
+                Ended::Whole | Ended::Aborted(_) => None,
+            };
+            if hindered.is_some() {
+                break;
+            }
+            let verdict = Verdict::of(&run, &scenario.thresholds);
+            search.record(Step::of(rate, &run, &verdict));
+        }
+        Ok(Rehearsal::Limit {
+            began_unix_s,
+            limit: Limit::of(&target.label, &search, hindered.as_deref()),
+        })
+    }
+
+    #[expect(clippy::print_stderr, reason = "a person sees how far it is")]
+    fn say(&self, text: &str) {
+        if !self.args.quiet {
+            eprintln!("{text}");
+        }
+    }
+}

@@ -85,7 +85,8 @@ pub enum Metric {
     /// Share of requests that failed. Its difference is in shares, not relative:
     /// the usual share is none.
     Errors,
-    /// Requests answered per second.
+    /// Requests answered per second: of all while the schedule ran; of a class
+    /// whenever that was.
     Goodput,
 }
 
@@ -172,14 +173,15 @@ impl Figures {
             (Ended::Aborted(why), None) => Some(format!("ended by `{}`", shown(why))),
             (Ended::Whole, None) => None,
         };
+        let all = Numbers {
+            per_s: run.goodput(),
+            ..Numbers::of(&run.all)
+        };
         let classes = run.classes.iter();
         let classes = classes.map(|one| (Some(one.name.clone()), Numbers::of(&one.tally)));
         Figures {
             unusable,
-            of: [(None, Numbers::of(&run.all))]
-                .into_iter()
-                .chain(classes)
-                .collect(),
+            of: [(None, all)].into_iter().chain(classes).collect(),
         }
     }
 }

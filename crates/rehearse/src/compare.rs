@@ -28,7 +28,7 @@ use crate::measured::{Ended, Run, Tally};
 use crate::report::units::{self, shown};
 use crate::threshold::{Measured, Of, Span};
 use crate::verdict::Outcome;
-use sim::rng::Rng;
+use sim::rng::{Rng, mix};
 use std::collections::BTreeMap;
 
 /// Fewest rounds that are judged: with fewer even a doubling can be chance.
@@ -67,6 +67,13 @@ pub fn order(rounds: usize, seed: u64) -> Vec<[Side; 2]> {
     }
     out.truncate(rounds);
     out
+}
+
+/// The seed of both runs of a round, counted from 0: the sides get the same requests,
+/// and each round gets others.
+pub fn round_seed(seed: u64, round: usize) -> u64 {
+    let mut state = seed ^ (round as u64).rotate_left(32);
+    mix(&mut state)
 }
 
 /// What is compared.

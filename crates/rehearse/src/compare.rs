@@ -28,7 +28,7 @@ use crate::measured::{Ended, Run, Tally};
 use crate::report::units::{self, shown};
 use crate::threshold::{Measured, Of, Span};
 use crate::verdict::Outcome;
-use sim::rng::Rng;
+use sim::rng::{Rng, mix};
 use std::collections::BTreeMap;
 
 /// Fewest rounds that are judged: with fewer even a doubling can be chance.
@@ -69,6 +69,13 @@ pub fn order(rounds: usize, seed: u64) -> Vec<[Side; 2]> {
     out
 }
 
+/// The seed of both runs of a round, counted from 0: the sides get the same requests,
+/// and each round gets others.
+pub fn round_seed(seed: u64, round: usize) -> u64 {
+    let mut state = seed ^ (round as u64).rotate_left(32);
+    mix(&mut state)
+}
+
 /// What is compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Metric {
@@ -85,7 +92,8 @@ pub enum Metric {
     /// Share of requests that failed. Its difference is in shares, not relative:
     /// the usual share is none.
     Errors,
-    /// Requests answered per second.
+    /// Requests answered per second: of all while the schedule ran; of a class
+    /// whenever that was.
     Goodput,
 }
 
@@ -172,14 +180,15 @@ impl Figures {
             (Ended::Aborted(why), None) => Some(format!("ended by `{}`", shown(why))),
             (Ended::Whole, None) => None,
         };
+        let all = Numbers {
+            per_s: run.goodput(),
+            ..Numbers::of(&run.all)
+        };
         let classes = run.classes.iter();
         let classes = classes.map(|one| (Some(one.name.clone()), Numbers::of(&one.tally)));
         Figures {
             unusable,
-            of: [(None, Numbers::of(&run.all))]
-                .into_iter()
-                .chain(classes)
-                .collect(),
+            of: [(None, all)].into_iter().chain(classes).collect(),
         }
     }
 }

@@ -11,7 +11,7 @@
 //! fail than may, where a threshold breaks, or where the generator lagged. The
 //! last says nothing about the database, and is never told as its limit.
 //!
-//! Pure: the shell asks [`Search::next`] for a rate, runs it, and records it.
+//! Pure: the shell asks [`Search::next_rate`] for a rate, runs it, and records it.
 
 mod fit;
 #[cfg(test)]
@@ -181,7 +181,13 @@ impl Step {
         let settled = &run.seconds[first.min(planned)..planned];
         let per_s = |sum: u64| sum as f64 / settled.len().max(1) as f64;
         let percentile = |percent| run.all.latency_us(percent).map_or(0.0, |us| us as f64);
-        let broken = verdict.thresholds.iter().find(|one| !one.kept);
+        // A rate that must be answered breaks at each lower one: no limit of the database.
+        let on_rate = |text: &str| {
+            let metric = text.rsplit(':').next();
+            metric.is_some_and(|metric| metric.trim_start().starts_with("rate"))
+        };
+        let mut judged = verdict.thresholds.iter();
+        let broken = judged.find(|one| !one.kept && !on_rate(&one.text));
         Step {
             rate,
             offered: per_s(settled.iter().map(|second| second.due).sum()),

@@ -184,6 +184,17 @@ impl Run {
         (p99_us > LAG_US_MAX).then_some(Invalid::Lagged { p99_us })
     }
 
+    /// Answers per second while the schedule ran. Those that came after it are left
+    /// out: they tell of a queue that had grown, not of what is carried.
+    pub fn goodput(&self) -> f64 {
+        let planned = (self.planned.as_secs() as usize).min(self.seconds.len());
+        let answers: u64 = self.seconds[..planned].iter().map(|s| s.goodput).sum();
+        match planned {
+            0 => self.all.answered as f64 / self.lasted.as_secs_f64().max(1e-9),
+            _ => answers as f64 / planned as f64,
+        }
+    }
+
     /// The tally of a class, or of all.
     pub fn tally(&self, class: Option<&str>) -> Option<&Tally> {
         match class {

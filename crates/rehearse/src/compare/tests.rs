@@ -249,6 +249,10 @@ fn the_order_is_balanced_and_the_seeds() {
     }
     assert_eq!(order(20, 3), order(20, 3));
     assert_ne!(order(20, 3), order(20, 4));
+    let mut seeds: Vec<u64> = (0..100).map(|round| round_seed(7, round)).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    assert_eq!(seeds.len(), 100);
 }
 
 #[test]

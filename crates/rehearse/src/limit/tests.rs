@@ -457,3 +457,17 @@ fn bounds_without_rates_are_told() {
         assert!(error.contains("write a lower one above 0"), "{error}");
     }
 }
+
+#[test]
+fn a_threshold_on_the_rate_ends_no_search() {
+    use crate::threshold::Threshold;
+    let run = example::run();
+    let broken = |texts: &[&str]| {
+        let thresholds = texts.iter().map(|text| Threshold::parse(text).unwrap());
+        let thresholds: Vec<Threshold> = thresholds.collect();
+        Step::of(200.0, &run, &Verdict::of(&run, &thresholds)).broken
+    };
+    assert_eq!(broken(&["rate > 9000", "browse: rate > 9000"]), None);
+    let other = Some("p(50) < 1us".to_owned());
+    assert_eq!(broken(&["rate > 9000", "p(50) < 1us"]), other);
+}

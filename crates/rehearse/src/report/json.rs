@@ -71,6 +71,8 @@ struct Threshold<'a> {
 
 #[derive(Serialize)]
 struct Figures<'a> {
+    /// Answers per second while the schedule ran; `answered_per_s` counts late ones too.
+    goodput_per_s: f64,
     all: Numbers,
     classes: Vec<Class<'a>>,
     cautions: Vec<String>,
@@ -228,6 +230,7 @@ fn single<'a>(run: &'a Run, verdict: &'a Verdict) -> Single<'a> {
 fn figures(run: &Run) -> Figures<'_> {
     let class = |class: &'_ ClassTally| numbers(&class.tally);
     Figures {
+        goodput_per_s: run.goodput(),
         all: numbers(&run.all),
         classes: run
             .classes

@@ -227,3 +227,20 @@ fn a_run_without_an_answer_has_reports() {
         );
     }
 }
+
+#[test]
+fn a_queue_that_grew_is_told() {
+    let mut run = example::run();
+    let text = |run: &Run| render(&single(run.clone()), Format::Text(Style::Plain));
+    assert!(!text(&run).contains("fell behind"));
+    // Half of the answers came in the minute after the schedule.
+    for second in &mut run.seconds {
+        second.goodput = 100;
+    }
+    run.seconds.extend(run.seconds.clone());
+    let text = text(&run);
+    assert!(
+        text.contains("Answers fell behind: 100/s of 200/s offered."),
+        "{text}"
+    );
+}

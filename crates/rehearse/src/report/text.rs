@@ -171,8 +171,8 @@ fn figures(out: &mut String, run: &Run, invalid: bool, style: Style) {
     }
     let _ = writeln!(
         out,
-        "{mark}answered {}, offered {}",
-        rate(all.rate()),
+        "{mark}answered {} while the schedule ran, offered {}",
+        rate(run.goodput()),
         rate(all.due as f64 / all.over.as_secs_f64().max(1e-9))
     );
     if !invalid {

@@ -2,7 +2,7 @@
 
 use super::units::{change, percent, rate, share, time};
 use crate::compare::{Comparison, FALSE_ALARMS, Metric, ROUNDS_MIN, Row, Says};
-use crate::limit::{End, HEADROOM, Limit, Why};
+use crate::limit::{BEHIND, End, HEADROOM, Limit, Why};
 use crate::measured::{Run, Tally};
 use crate::threshold::Measured;
 use crate::verdict::{Outcome, Verdict};
@@ -204,7 +204,22 @@ pub(super) fn findings(limit: &Limit) -> Vec<[String; 3]> {
 /// What a reader of the times must know, lest they deceive.
 pub(super) fn cautions(run: &Run) -> Vec<String> {
     let omission = omission(&run.all).into_iter();
-    omission.chain(survivors(&run.all)).collect()
+    let omission = omission.chain(survivors(&run.all));
+    omission.chain(behind(run)).collect()
+}
+
+/// Where a queue grows to the end, times are as long as the run was.
+fn behind(run: &Run) -> Option<String> {
+    let offered = run.all.due as f64 / run.planned.as_secs_f64().max(1e-9);
+    let fell = run.all.due > 0 && run.goodput() < offered * BEHIND;
+    fell.then(|| {
+        format!(
+            "Answers fell behind: {} of {} offered. A queue that grows makes times that grow \
+             with the length of the run: compare rates, not these.",
+            rate(run.goodput()),
+            rate(offered)
+        )
+    })
 }
 
 /// A closed loop waits for the reply before it asks again: it never sees the

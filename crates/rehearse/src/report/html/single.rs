@@ -97,7 +97,11 @@ fn figures(run: &Run, invalid: bool) -> String {
         ),
         false => {
             let mut notes = cautions(run);
-            notes.push("Latency counts from the moment at which a request was due.".to_owned());
+            notes.push(format!(
+                "Latency counts from the moment at which a request was due. While the schedule ran, \
+                 {} were answered.",
+                rate(run.goodput())
+            ));
             table.panel("Times", &notes)
         }
     }

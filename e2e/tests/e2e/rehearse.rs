@@ -305,8 +305,6 @@ fn a_generator_that_was_held_up_measured_nothing() {
         .spawn()
         .expect("it runs");
     // Stopped for a part of the run, as by a machine without a CPU to spare.
-    let named =
-        "select count(*) from pg_stat_activity where application_name = 'plimsoll rehearse'";
     until("some rows", || {
         let rows = server().sql(&database, "select count(*) > 5 from written");
         (rows[0][0] == "t").then_some(())

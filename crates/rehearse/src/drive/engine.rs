@@ -512,9 +512,10 @@ impl Engine {
             }
         }
         self.connections.open_mean_us = self.opened_us / self.connections.opened.max(1);
+        // Answers that came after the schedule are no proof of its rate.
         let over = match ended {
-            Ended::Whole => self.plan.planned,
-            _ => self.plan.planned.min(lasted),
+            Ended::Whole => self.plan.planned.max(lasted),
+            _ => lasted,
         };
         let (mut all, mut classes, seconds) = self.book.finish();
         all.over = over;

@@ -3,9 +3,9 @@
 use super::target::Target;
 use super::{Stage, now_unix_s};
 use anyhow::bail;
-use rehearse::compare::{Comparison, Figures, ROUNDS_MIN, Side, order};
+use rehearse::compare::{Comparison, Figures, ROUNDS_MIN, Side, order, round_seed};
 use rehearse::limit::{Bounds, Limit, Search, Step};
-use rehearse::measured::{Ended, Run};
+use rehearse::measured::Ended;
 use rehearse::report::Rehearsal;
 use rehearse::scenario::Scenario;
 use rehearse::schedule::Phase;
@@ -23,15 +23,23 @@ impl Stage<'_> {
         if rounds < ROUNDS_MIN {
             bail!("a comparison takes at least {ROUNDS_MIN} rounds");
         }
-        let mut all = Vec::new();
-        for (round, sides) in order(rounds, self.scenario.seed).into_iter().enumerate() {
-            self.say(&format!("round {} of {rounds}", round + 1));
+        let mut all: Vec<[Figures; 2]> = Vec::new();
+        // A round that is worth nothing is played again, as often as there are rounds.
+        for (round, sides) in order(rounds * 2, self.scenario.seed)
+            .into_iter()
+            .enumerate()
+        {
+            let good = all.iter().filter(|round| usable(round)).count();
+            if good == rounds {
+                break;
+            }
+            self.say(&format!("round {} of {rounds}", good + 1));
             // The same requests for both, and others in each round.
             let scenario = Scenario {
-                seed: self.scenario.seed.wrapping_add(round as u64),
+                seed: round_seed(self.scenario.seed, round),
                 ..self.scenario.clone()
             };
-            let mut runs: [Option<Run>; 2] = [None, None];
+            let mut figures: [Option<Figures>; 2] = [None, None];
             for side in sides {
                 let (place, target) = match side {
                     Side::A => (0, a),
@@ -41,13 +49,13 @@ impl Stage<'_> {
                 if run.ended == Ended::Interrupted {
                     bail!(
                         "a person ended it in round {}; a comparison takes {ROUNDS_MIN}",
-                        round + 1
+                        good + 1
                     );
                 }
-                runs[place] = Some(run);
+                figures[place] = Some(Figures::of(&run));
             }
-            if let [Some(a), Some(b)] = runs {
-                all.push([Figures::of(&a), Figures::of(&b)]);
+            if let [Some(a), Some(b)] = figures {
+                all.push([a, b]);
             }
         }
         let names = [a.label.as_str(), b.label.as_str()];
@@ -101,4 +109,9 @@ impl Stage<'_> {
             eprintln!("{text}");
         }
     }
+}
+
+/// Both sides measured something.
+fn usable(round: &[Figures; 2]) -> bool {
+    round.iter().all(|figures| figures.unusable.is_none())
 }

@@ -33,6 +33,7 @@ mod pgbench;
 mod poolers;
 mod postgres;
 mod predict;
+mod rehearse;
 mod report;
 mod sandbox;
 mod sizing;
@@ -83,6 +84,11 @@ fn main() -> ExitCode {
             print!("{}", predict::HELP);
             Ok(())
         }
+        Ok(Action::RehearseHelp) => {
+            print!("{}", rehearse::HELP);
+            Ok(())
+        }
+        Ok(Action::Rehearse(options)) => rehearse::run(&options),
         Ok(Action::Line(options)) => line::run(&options),
         Ok(Action::Predict(options)) => predict::run(&options),
         Ok(Action::PredictWorker) => {

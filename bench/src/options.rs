@@ -34,6 +34,7 @@ cargo xtask bench [OPTIONS]
 
 The load line's scenarios: plimsoll-bench line --help
 Predictions beside measurements: plimsoll-bench predict --help
+Rehearsals beside pgbench: plimsoll-bench rehearse --help
 The bare relay alone: plimsoll-bench floor --listen ADDR --server ADDR --servers N
 ";
 
@@ -49,6 +50,10 @@ pub enum Action {
     PredictWorker,
     /// Predict changes of settings, and measure what then happens.
     Predict(Box<crate::predict::Options>),
+    /// Print the help of rehearsals.
+    RehearseHelp,
+    /// Compare rehearsals with pgbench.
+    Rehearse(Box<crate::rehearse::Options>),
     /// Play the load line's scenarios.
     Line(Box<line::Options>),
     /// Run the bare relay.
@@ -124,7 +129,7 @@ pub fn parse(words: &[String]) -> Result<Action, Failure> {
     // `cargo xtask bench` says first where the program is.
     if let [flag, program, mode, rest @ ..] = words
         && flag == "--plimsoll"
-        && matches!(mode.as_str(), "line" | "predict")
+        && matches!(mode.as_str(), "line" | "predict" | "rehearse")
     {
         let mut turned = vec![mode.clone(), flag.clone(), program.clone()];
         turned.extend(rest.iter().cloned());
@@ -133,6 +138,10 @@ pub fn parse(words: &[String]) -> Result<Action, Failure> {
     match words.first().map(String::as_str) {
         Some("floor") => parse_floor(&words[1..]).map(Action::Floor),
         Some(control::predict::COMMAND) => Ok(Action::PredictWorker),
+        Some("rehearse") if words.iter().any(|w| w == "--help") => Ok(Action::RehearseHelp),
+        Some("rehearse") => {
+            crate::rehearse::parse(&words[1..]).map(|options| Action::Rehearse(Box::new(options)))
+        }
         Some("predict") if words.iter().any(|w| w == "--help") => Ok(Action::PredictHelp),
         Some("predict") => {
             crate::predict::parse(&words[1..]).map(|options| Action::Predict(Box::new(options)))

@@ -5,7 +5,7 @@ use crate::common::{database, server, skip};
 use plimsoll_e2e::pooler::{Binary, Pooler, Settings};
 use plimsoll_e2e::raw::Client;
 use plimsoll_e2e::sandbox::{self, Dir, RunAs, until};
-use plimsoll_e2e::server::Server;
+use plimsoll_e2e::server::{PASSWORD, Server};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -342,4 +342,34 @@ fn a_person_ends_it_and_loses_nothing() {
     let written = std::fs::read(Path::new(&page)).expect("a report");
     let written: Value = serde_json::from_slice(&written).expect("JSON");
     assert_eq!(written, value);
+}
+
+#[test]
+fn it_logs_in_as_drivers_do() {
+    if skipped() {
+        return;
+    }
+    let (_dir, scenario) = files(
+        "[load]\nphases = [{ rate = \"50/s\", for = \"1s\" }]\nconnections = 3\n\
+         [[class]]\nname = \"rows\"\nsql = \"select repeat('x', 100000) from generate_series(1, 20)\"\n",
+    );
+    let port = server().port();
+    let socket = server().dir().display();
+    for url in [
+        format!("postgres://scram_user@127.0.0.1:{port}/app?sslmode=disable"),
+        format!("postgres://md5_user@127.0.0.1:{port}/app"),
+        format!("postgres://tls_only@127.0.0.1:{port}/app?sslmode=require"),
+        format!("postgres://app@/app?host={socket}&port={port}"),
+    ] {
+        let mut command = command(&[&scenario, "--on", &url]);
+        let output = command.env("PGPASSWORD", PASSWORD).output();
+        let (code, value, text) = told(&output.expect("it runs"));
+        assert!(matches!(code, 0 | 3), "{url}: {text}");
+        // Two megabytes each, over TLS too.
+        let due = number(&value, "/all/requests");
+        assert!(
+            due > 20 && due == number(&value, "/all/answered"),
+            "{url}: {value}"
+        );
+    }
 }

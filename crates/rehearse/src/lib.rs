@@ -1,19 +1,19 @@
 //! Rehearsals: load as production's, sent to a database through a pooler or
 //! without one, and a verdict.
 //!
-//! What is here so far is pure: what a scenario says, when its requests are due,
-//! what they send, and whether a run kept its limits. It opens no connection and
-//! reads no clock; the generator that does is still to come, and no command
-//! reaches this crate yet.
+//! All is pure but `drive/`: what a scenario says, when its requests are due, what
+//! they send, what a run comes to, and how that is told. `drive/` opens the
+//! connections that a [`drive::Connector`] gives it, and keeps the time.
+//!
+//! It never shows figures of a run in which the generator itself was late as results.
 //!
 //! The invariant: the moments at which requests are due depend on the scenario
 //! and its seed alone, never on what became of earlier requests.
 //!
 //! ```text
-//!   scenario.toml ─► Scenario ─► Schedule ─► due ─► (generator) ─► what was measured
-//!   script.sql ───► Script ──────────────► text ───►     │                │
-//!                                                        ▼                ▼
-//!                                                    PostgreSQL     Threshold::judge
+//!   scenario.toml, scripts ─► Scenario ─► Due ─► drive ─► PostgreSQL, any pooler
+//!                                                  │
+//!                   text, JSON, JUnit, HTML ◄─ Verdict ◄─ Run (what was measured)
 //! ```
 //!
 //! ```

@@ -89,6 +89,13 @@ impl Verdict {
                 )),
                 Vec::new(),
             ),
+            (Ended::Whole, None) if run.all.answered == 0 => (
+                Outcome::CouldNot(format!("no request was answered{}", most_failed(run))),
+                vec![format!(
+                    "see whether {} is a PostgreSQL that serves",
+                    shown(&run.target)
+                )],
+            ),
             (Ended::Aborted(_), None) => (Outcome::Broken, Vec::new()),
             (Ended::Whole, None) if broken => (Outcome::Broken, Vec::new()),
             (Ended::Whole, None) => (Outcome::Kept, Vec::new()),
@@ -104,6 +111,14 @@ impl Verdict {
     pub fn broken(&self) -> usize {
         self.thresholds.iter().filter(|one| !one.kept).count()
     }
+}
+
+/// Why most of them failed.
+fn most_failed(run: &Run) -> String {
+    let most = run.all.failed.iter().max_by_key(|(_, count)| **count);
+    most.map_or(String::new(), |(why, _)| {
+        format!(": {}", shown(&why.to_string()))
+    })
 }
 
 /// A threshold on a class that no request had keeps nothing, as one on a run that sent nothing.

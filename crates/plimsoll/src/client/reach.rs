@@ -33,6 +33,9 @@ impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerError::Name(why) => write!(f, "the host has no address: {why}"),
+            ServerError::Unreachable(error) if super::is_silence(error) => {
+                f.write_str("it cannot be reached: no answer in time")
+            }
             ServerError::Unreachable(error) => write!(f, "it cannot be reached: {error}"),
             ServerError::Tls(why) => write!(f, "TLS: {why}"),
             ServerError::Login(error) => write!(f, "{error}"),

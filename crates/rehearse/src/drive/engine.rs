@@ -4,7 +4,7 @@
 use super::book::{Book, Took, micros};
 use super::desk::{Desk, Request, Start};
 use super::link::{Connector, Link};
-use super::load::{Cpu, Precedence};
+use super::load::{Cpu, Precedence, make_room_for};
 use super::logins::{Login, Logins};
 use super::session::{Common, Next, Session};
 use super::stand_in::Overhead;
@@ -35,6 +35,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 const READ_BYTES: usize = 64 << 10;
 /// Events taken at once; requests that are due are looked at after each.
 const EVENTS: usize = 256;
+/// Requests that may wait for a connection: 100 MB. Others fail at once.
+const QUEUE_MAX: usize = 1_000_000;
 
 const TIMER: Token = Token(usize::MAX - 1);
 const LOGINS: Token = Token(usize::MAX - 2);
@@ -113,6 +115,7 @@ struct Engine {
 
 impl Engine {
     fn new(mut plan: Plan, connector: &Arc<dyn Connector>) -> Result<Engine, DriveError> {
+        make_room_for(plan.connections);
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), LOGINS)?);
         let (names, plays): (Vec<_>, Vec<_>) =
@@ -243,7 +246,10 @@ impl Engine {
         let now = self.now();
         while let Some(due) = work.next_if(|due| due.at <= now) {
             self.book.due(due.class, due.at);
-            self.desk.arrive(due);
+            match self.desk.queued() < QUEUE_MAX {
+                true => self.desk.arrive(due),
+                false => self.book.failed(due.class, due.at, &Failure::NeverSent),
+            }
         }
         self.desk.wake(now);
         while let Some(request) = self.desk.expired(now) {

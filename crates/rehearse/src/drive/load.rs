@@ -34,6 +34,22 @@ impl Cpu {
     }
 }
 
+/// Files that a process has open beside its connections.
+const OTHER_FILES: u64 = 100;
+
+/// Raises the limit of open files for that many connections, as far as it may. What
+/// is lacking then is told by the login that fails.
+pub(crate) fn make_room_for(connections: u32) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = u64::from(connections) + OTHER_FILES;
+    if limit.current.is_some_and(|current| current < wanted) {
+        let current = Some(limit.maximum.map_or(wanted, |most| most.min(wanted)));
+        let maximum = limit.maximum;
+        setrlimit(Resource::Nofile, Rlimit { current, maximum }).ok();
+    }
+}
+
 /// Precedence of the calling thread over all others of the machine, until it is
 /// dropped: clients elsewhere would not be slowed down by what the server here does.
 /// A realtime policy, for a thread that woke waits up to a slice (3 ms) otherwise,

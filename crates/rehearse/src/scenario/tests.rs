@@ -205,3 +205,33 @@ fn all_mistakes_are_told_at_once() {
     );
     assert_eq!(lines.len(), 2, "{lines:?}");
 }
+
+#[test]
+fn the_example_of_the_reference_is_a_scenario() {
+    let page = include_str!("../../../../docs/scenario.md");
+    let (_, rest) = page.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let read = |name: &str| match name {
+        "pay.sql" => Ok("\\set n random(1, :scale)\nselect :n, :client_id;".to_owned()),
+        _ => Err("no such file".to_owned()),
+    };
+    let scenario = Scenario::parse(example, &read).expect("a scenario");
+    assert_eq!((scenario.retries, scenario.classes.len()), (2, 2));
+}
+
+#[test]
+fn the_examples_of_the_guide_are_scenarios() {
+    let read = |name: &str| match name {
+        "browse.sql" => {
+            Ok(include_str!("../../../../docs/examples/rehearse/browse.sql").to_owned())
+        }
+        "order.sql" => Ok(include_str!("../../../../docs/examples/rehearse/order.sql").to_owned()),
+        _ => Err("no such file".to_owned()),
+    };
+    let text = include_str!("../../../../docs/examples/rehearse/shop.toml");
+    let scenario = Scenario::parse(text, &read).expect("a scenario");
+    assert!(
+        scenario.schedule().lasts() <= std::time::Duration::from_secs(180),
+        "a verdict within three minutes"
+    );
+}

@@ -136,14 +136,16 @@ impl Bench<'_> {
         )?;
         for rate in RATES {
             let mut all: [Vec<Times>; 2] = [Vec::new(), Vec::new()];
+            let mut sent: [Vec<Times>; 2] = [Vec::new(), Vec::new()];
             for round in 0..self.options.rounds {
                 for side in [round % 2, 1 - round % 2] {
                     self.sandbox.stop.check()?;
                     let times = match side {
                         0 => self.pgbench(Some(rate))?,
-                        _ => self.rehearse(rate, round, "poisson")?.0,
+                        _ => self.rehearse(rate, round, "poisson")?,
                     };
-                    all[side].push(times);
+                    all[side].push(times.0);
+                    sent[side].push(times.1);
                 }
                 eprintln!(
                     "agreement at {rate}/s: round {} of {}",
@@ -151,13 +153,19 @@ impl Bench<'_> {
                     self.options.rounds
                 );
             }
-            let [pgbench, ours] = all.map(|times| medians(&times));
-            writeln!(out, "| {rate}/s | pgbench --rate | {} |", row(&pgbench))?;
-            writeln!(out, "| | rehearse | {} |", row(&ours))?;
-            let ratios: Vec<String> = (ours.iter().zip(pgbench))
-                .map(|(a, b)| format!("{:.2}", a / b))
-                .collect();
-            writeln!(out, "| | ratio | {} |", ratios.join(" | "))?;
+            for (what, times) in [("from the plan", all), ("from the sending", sent)] {
+                let [pgbench, ours] = times.map(|times| medians(&times));
+                writeln!(
+                    out,
+                    "| {rate}/s | pgbench --rate, {what} | {} |",
+                    row(&pgbench)
+                )?;
+                writeln!(out, "| | rehearse, {what} | {} |", row(&ours))?;
+                let ratios: Vec<String> = (ours.iter().zip(pgbench))
+                    .map(|(a, b)| format!("{:.2}", a / b))
+                    .collect();
+                writeln!(out, "| | ratio | {} |", ratios.join(" | "))?;
+            }
         }
         Ok(())
     }
@@ -169,10 +177,10 @@ impl Bench<'_> {
         for round in 0..self.options.rounds {
             self.sandbox.stop.check()?;
             let stall = self.stall()?;
-            closed.push(self.pgbench(None)?);
+            closed.push(self.pgbench(None)?.0);
             end(stall)?;
             let stall = self.stall()?;
-            planned.push(self.pgbench(Some(STALL_RATE))?);
+            planned.push(self.pgbench(Some(STALL_RATE))?.0);
             end(stall)?;
             let stall = self.stall()?;
             let (latency, alone) = self.rehearse(STALL_RATE, round, "even")?;
@@ -240,8 +248,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Latencies of a run of pgbench; with a rate they count from its plan.
-    fn pgbench(&self, rate: Option<u32>) -> Result<Times, Failure> {
+    /// Latencies of a run of pgbench, with a rate from its plan, and from the sending.
+    fn pgbench(&self, rate: Option<u32>) -> Result<(Times, Times), Failure> {
         let prefix = self.folder.join("log");
         let mut command = self.sandbox.command(self.postgres.bin.join("pgbench"));
         command.args([
@@ -269,28 +277,27 @@ impl Bench<'_> {
             command.arg(format!("--rate={rate}"));
         }
         output(command.arg(DATABASE))?;
-        let mut all = Vec::new();
+        let (mut all, mut sent) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            if path
+            let name = path
                 .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("log."))
-            {
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if name.starts_with("log.") {
                 let text = fs::read_to_string(&path)?;
-                // The third column is the latency, microseconds; lag and all where there is a rate.
-                all.extend(
-                    text.lines()
-                        .filter_map(|line| line.split(' ').nth(2)?.parse::<f64>().ok()),
-                );
+                for line in text.lines() {
+                    // The third column is the latency, microseconds; with a rate the seventh is the lag in it.
+                    let column = |at: usize| line.split(' ').nth(at)?.parse::<f64>().ok();
+                    let Some(latency) = column(2) else { continue };
+                    all.push(latency);
+                    sent.push(latency - column(6).unwrap_or_default());
+                }
                 fs::remove_file(&path)?;
             }
         }
-        all.sort_by(f64::total_cmp);
-        let mut times = Times::default();
-        for (time, (_, share)) in times.iter_mut().zip(SHARES) {
-            *time = quantile(&all, share).ok_or("pgbench logged nothing")?;
-        }
-        Ok(times)
+        Ok((percentiles(all)?, percentiles(sent)?))
     }
 
     /// Latencies and service times of a rehearsal.
@@ -356,6 +363,15 @@ fn end(mut stall: Child) -> Result<(), Failure> {
         true => Ok(()),
         false => fail("the stall did not take place"),
     }
+}
+
+fn percentiles(mut all: Vec<f64>) -> Result<Times, Failure> {
+    all.sort_by(f64::total_cmp);
+    let mut times = Times::default();
+    for (time, (_, share)) in times.iter_mut().zip(SHARES) {
+        *time = quantile(&all, share).ok_or("pgbench logged nothing")?;
+    }
+    Ok(times)
 }
 
 fn medians(all: &[Times]) -> Times {

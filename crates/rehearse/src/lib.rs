@@ -37,6 +37,9 @@ pub mod script;
 pub mod threshold;
 
 pub mod drive;
+pub mod captured;
+pub mod replay;
+
 pub mod expression;
 pub mod measured;
 pub mod workload;

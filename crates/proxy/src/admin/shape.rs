@@ -18,12 +18,14 @@ impl Handle {
     /// literal. Takes the pools' lock for one window at a time.
     pub fn shape(&self) -> Shape {
         let mut shape = self.shape_since(0);
+        shape.servers.retain(|server| !server.windows.is_empty());
         (shape.servers.iter_mut()).for_each(|server| number_clients(&mut server.windows));
         shape
     }
 
     /// The same, of windows that began at this moment of the pooler's clock or
-    /// later, microseconds. Who asks has a number that is his in later shapes too.
+    /// later, microseconds; servers without one too. Who asks has a number that
+    /// stays the same in later shapes.
     pub fn shape_since(&self, since_us: u64) -> Shape {
         let (places, cells): (Vec<Place>, Vec<Arc<UpstreamCell>>) = {
             let registry = self.inner.common.read();
@@ -31,7 +33,7 @@ impl Handle {
         };
         let servers = (cells.iter()).map(|cell| self.server_shape(cell, &places, since_us));
         let mut shape = Shape {
-            servers: servers.filter(|s| !s.windows.is_empty()).collect(),
+            servers: servers.collect(),
             ..Shape::default()
         };
         shape.bound(REQUESTS_MAX);

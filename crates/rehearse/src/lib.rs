@@ -36,8 +36,8 @@ pub mod schedule;
 pub mod script;
 pub mod threshold;
 
-pub mod drive;
 pub mod captured;
+pub mod drive;
 pub mod replay;
 
 pub mod expression;

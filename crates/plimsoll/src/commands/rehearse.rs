@@ -17,7 +17,7 @@ use rehearse::report::{Format, Rehearsal, Style, render};
 use rehearse::scenario::{Given, Protocol, Scenario};
 use rehearse::threshold::Measured;
 use rehearse::verdict::Verdict;
-use rehearse::workload::{Due, Phased};
+use rehearse::workload::{Due, Requests};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::Path;
 use std::process::ExitCode;
@@ -101,7 +101,7 @@ impl Stage<'_> {
             }
         };
         let plan = Plan::of(scenario, &target.label, now_unix_s());
-        let mut work = Phased::new(scenario);
+        let mut work = Requests::new(scenario);
         let run = drive::run(plan, &mut work, &target.connector, &mut watch);
         telling.end();
         run.map_err(|error| anyhow!("{}: {error}", target.label))
@@ -112,8 +112,7 @@ impl Stage<'_> {
 fn lost(glance: &Glance<'_>, scenario: &Scenario) -> Option<String> {
     // As if every request to come were answered.
     let mut best = glance.all.clone();
-    let expected = scenario.schedule().expected();
-    best.due = best.due.max(expected as u64);
+    best.due = best.due.max(scenario.expected() as u64);
     let on_errors = |text: &str| text.starts_with("errors");
     let all = scenario
         .thresholds
@@ -188,6 +187,7 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
         scripts: args.scripts.clone(),
         rate: args.rate.clone().or(first(LIMIT_RATE)),
         lasts: args.lasts.clone().or(first(LIMIT_STEP)),
+        scale: args.scale,
         connections: args.connections,
         timeout: args.timeout.clone(),
         protocol: args.protocol.map(|word| match word {

@@ -1,6 +1,7 @@
 //! Which window is played when, at which rate, by how many voices.
 
 use super::Content;
+use crate::schedule::RATE_MAX;
 use events::shape::Stand;
 use sim::rng::Rng;
 use std::sync::Arc;
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 /// Longest piece: what is due in one is in memory at a time.
 const PIECE_US: u64 = 1_000_000;
-/// Voices of one piece. They bound the memory of hostile counts too: a window
-/// that stands for more requests than this many of it loses the rest.
+/// Voices of one piece: a window that stands for more than so many of it loses the rest.
 const VOICES_MAX: usize = 2_000;
+/// Requests of a window in a microsecond: hostile numbers take no more memory than
+/// a second at the highest rate that a scenario may ask for.
+const DENSITY_MAX: f64 = RATE_MAX / 1e6;
 /// A slower voice says nothing in any time that somebody waits.
 const SPEED_MIN: f64 = 1e-6;
 
@@ -115,7 +118,8 @@ impl Stretch {
             let times = (requests - recorded) / recorded * span as f64 / rest.max(1.0);
             (1.0, times, span)
         };
-        let bounded = |times: f64| (times * scale).min(VOICES_MAX as f64);
+        let most = (DENSITY_MAX * span as f64 / recorded).min(VOICES_MAX as f64);
+        let bounded = |times: f64| (times * scale).min(most);
         Stretch {
             content: Arc::new(content),
             lasts_us,

@@ -331,7 +331,7 @@ impl Written {
         }
         let expected = scenario.expected();
         if wrong.is_empty() && !(1.0..=REQUESTS_MAX).contains(&expected) {
-            wrong.push(format!("{what}: it comes to {expected:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent"));
+            wrong.push(format!("{what}: they come to {expected:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent"));
         }
         scenario
     }

@@ -66,6 +66,11 @@ impl Shape {
         text
     }
 
+    /// The length of its text if nothing were left out of it, bytes.
+    pub fn text_bytes(&self) -> usize {
+        written(self, "").len()
+    }
+
     /// Reads a text. Never more memory than a few times the text's length.
     ///
     /// # Errors

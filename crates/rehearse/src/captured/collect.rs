@@ -16,6 +16,8 @@ use std::fmt;
 /// Windows of one server that are kept while it is collected; beyond them, those
 /// go that leave the smallest gaps.
 const WINDOWS_KEPT: usize = 256;
+/// A request's line is no shorter.
+const REQUEST_BYTES: usize = 12;
 /// Fewer requests of each window are not kept: then there are fewer windows.
 const REQUESTS_LEAST: usize = 32;
 const SLOT_S: u64 = 300;
@@ -292,7 +294,7 @@ fn bounded(shape: Shape, bytes: usize) -> Shape {
     let longest = longest.map(|w| w.requests.len()).max().unwrap_or(0);
     let mut less = shape.clone();
     let mut most = longest;
-    while less.to_text().len() > bytes {
+    while less.requests() * REQUEST_BYTES > bytes || less.text_bytes() > bytes {
         if most > REQUESTS_LEAST {
             most = (most * 7 / 8).max(REQUESTS_LEAST);
         } else if !halve(&mut less) {

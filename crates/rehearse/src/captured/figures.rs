@@ -69,7 +69,9 @@ impl Figures {
         let (mut held, mut idle, mut refused, mut retried) = (0.0, 0.0, 0.0, 0.0);
         for server in &shape.servers {
             let stands = server.stands();
-            let over_us = stands.iter().map(|s| s.lasts_us).sum::<u64>().max(1) as f64;
+            // Not in whole numbers: those of a file may be as large as they like.
+            let over_us: f64 = stands.iter().map(|s| s.lasts_us as f64).sum();
+            let over_us = over_us.max(1.0);
             let mut held_here = 0.0;
             for (window, stand) in server.windows.iter().zip(&stands) {
                 let each = stand.requests as f64 / window.requests.len().max(1) as f64;

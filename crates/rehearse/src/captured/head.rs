@@ -80,7 +80,7 @@ pub fn head(shape: &Shape, when: &str, from: &str) -> String {
 }
 
 fn logins(capture: &Capture) -> String {
-    let logins: u64 = capture.slots.iter().map(|s| s.logins).sum();
+    let logins = (capture.slots.iter()).fold(0u64, |sum, s| sum.saturating_add(s.logins));
     match capture.slots.is_empty() {
         true => String::new(),
         false => format!(", {logins} logins"),

@@ -26,7 +26,11 @@ fn blocks(page: &str) -> Vec<Block> {
         match text.strip_prefix("```sh run=") {
             Some(code) => {
                 let code = code.parse().expect("a number");
-                all.push(Block { line: line + 1, code, text: String::new() });
+                all.push(Block {
+                    line: line + 1,
+                    code,
+                    text: String::new(),
+                });
                 open = true;
             }
             None if text.starts_with("```") => open = false,
@@ -47,9 +51,15 @@ fn copy(dir: &Dir, database: &str) {
     for entry in std::fs::read_dir(docs().join("examples/rehearse")).expect("examples") {
         let path = entry.expect("an entry").path();
         let text = std::fs::read_to_string(&path).expect("text");
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("a name");
         let text = match name {
-            "shop.toml" => text.replace("\"40s\"", "\"1s\"").replace("\"10s\"", "\"1s\"").replace("\"5s\" }", "\"1s\" }"),
+            "shop.toml" => text
+                .replace("\"40s\"", "\"1s\"")
+                .replace("\"10s\"", "\"1s\"")
+                .replace("\"5s\" }", "\"1s\" }"),
             _ => text,
         };
         let mode = if name.ends_with(".sh") { 0o755 } else { 0o644 };
@@ -74,7 +84,8 @@ fn the_commands_of_the_page_run_as_they_stand() {
     std::fs::create_dir(dir.path().join("load")).expect("a folder");
     copy(&dir, &database);
     let pooler = Pooler::start(Settings::for_server(server()).set("default_pool_size", "10"));
-    let page = std::fs::read_to_string(docs().join("guides/load-tests-in-ci.md")).expect("the page");
+    let page =
+        std::fs::read_to_string(docs().join("guides/load-tests-in-ci.md")).expect("the page");
     let blocks = blocks(&page);
     assert!(blocks.len() >= 6, "the page has lost its commands");
     let beside = |program: &Path| program.parent().expect("a folder").display().to_string();
@@ -86,7 +97,10 @@ fn the_commands_of_the_page_run_as_they_stand() {
     );
     for block in blocks {
         // The same commands, in less time.
-        let text = block.text.replace("--for 10s", "--for 1s").replace("--for 5s", "--for 1s");
+        let text = block
+            .text
+            .replace("--for 10s", "--for 1s")
+            .replace("--for 5s", "--for 1s");
         // A machine on which other tests run may lack a CPU; the page says to try again.
         let mut tries = 0;
         let output = loop {
@@ -102,7 +116,8 @@ fn the_commands_of_the_page_run_as_they_stand() {
                 break output;
             }
         };
-        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let told =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert_eq!(
             output.status.code(),
             Some(block.code),
@@ -112,6 +127,9 @@ fn the_commands_of_the_page_run_as_they_stand() {
     }
     for report in ["rehearsal.xml", "rehearsal.html"] {
         let text = std::fs::read_to_string(dir.path().join(report)).expect(report);
-        assert!(text.contains("p(99) &lt; 250ms"), "{report} tells the thresholds");
+        assert!(
+            text.contains("p(99) &lt; 250ms"),
+            "{report} tells the thresholds"
+        );
     }
 }

@@ -35,7 +35,7 @@ pub struct CaptureArgs {
     #[arg(long)]
     pub force: bool,
     /// Largest file, KiB; more of the recorded requests fit into a larger one
-    #[arg(long, value_name = "KIB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(16..=1024))]
+    #[arg(long, value_name = "KIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1024))]
     pub size: u32,
     /// Which pooler.
     #[command(flatten)]

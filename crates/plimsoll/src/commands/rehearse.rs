@@ -183,10 +183,10 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
     };
     // A search says itself how much is sent.
     let first = |usual: &str| args.find_limit.then(|| usual.to_owned());
-    let given = Given {
+    let mut given = Given {
         scripts: args.scripts.clone(),
-        rate: args.rate.clone().or(first(LIMIT_RATE)),
-        lasts: args.lasts.clone().or(first(LIMIT_STEP)),
+        rate: args.rate.clone(),
+        lasts: args.lasts.clone(),
         scale: args.scale,
         connections: args.connections,
         timeout: args.timeout.clone(),
@@ -208,6 +208,15 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
         let path = beside.map_or_else(|| Path::new(name).to_owned(), |folder| folder.join(name));
         std::fs::read_to_string(path).map_err(|error| error.to_string())
     };
+    let captured = || {
+        given
+            .scenario(text.as_deref(), &read)
+            .is_ok_and(|s| s.captured.is_some())
+    };
+    if !captured() {
+        given.rate = given.rate.or(first(LIMIT_RATE));
+        given.lasts = given.lasts.or(first(LIMIT_STEP));
+    }
     given.scenario(text.as_deref(), &read).map_err(|error| {
         let name = args.file.as_ref().map(|path| path.display().to_string());
         anyhow!(

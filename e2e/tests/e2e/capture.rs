@@ -237,7 +237,9 @@ fn the_demonstration_s_traffic_is_replayed() {
     );
     assert!(difference.rate.abs() < 0.05, "{told}");
     assert!(difference.hold_p99.abs() < 0.05, "{told}");
-    let most = if full() { 0.05 } else { 1.0 };
-    assert!(difference.concurrency.abs() < most.min(0.3), "{told}");
-    assert!(difference.hold_p50.abs() < most, "{told}");
+    // Other tests run beside this one.
+    let (held, median) = if full() { (0.05, 0.05) } else { (0.25, 1.0) };
+    assert!(difference.concurrency.abs() < held, "{told}");
+    assert!(difference.hold_p50.abs() < median, "{told}");
+    println!("{told}");
 }

@@ -241,5 +241,4 @@ fn the_demonstration_s_traffic_is_replayed() {
     let (held, median) = if full() { (0.05, 0.05) } else { (0.25, 1.0) };
     assert!(difference.concurrency.abs() < held, "{told}");
     assert!(difference.hold_p50.abs() < median, "{told}");
-    println!("{told}");
 }

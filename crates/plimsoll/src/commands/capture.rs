@@ -36,7 +36,7 @@ pub fn run(args: &CaptureArgs) -> anyhow::Result<ExitCode> {
     let ended = capture.go_on();
     let whole = ended.is_ok();
     if let Err(why) = &ended {
-        eprintln!("the capture ended before its time: {why:#}");
+        beside(&format!("the capture ended before its time: {why:#}\n"));
     }
     let lasted = capture.began.elapsed().as_secs().max(1);
     let lasted = u32::try_from(lasted).unwrap_or(u32::MAX);
@@ -224,7 +224,15 @@ fn say(args: &CaptureArgs, f: &Figures, bytes: usize, whole: bool) -> anyhow::Re
 /// On standard output, unless the shape itself is there.
 fn tell(args: &CaptureArgs, text: &str) -> anyhow::Result<()> {
     match file::is_standard_output(&args.output) {
-        true => Ok(eprint!("{text}")),
+        true => {
+            beside(text);
+            Ok(())
+        }
         false => print(text),
     }
+}
+
+/// To a person, beside what is written.
+fn beside(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

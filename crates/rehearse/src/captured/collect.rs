@@ -21,6 +21,8 @@ const REQUEST_BYTES: usize = 12;
 /// Fewer requests of each window are not kept: then there are fewer windows.
 const REQUESTS_LEAST: usize = 32;
 const SLOT_S: u64 = 300;
+/// No window lasts longer: one that began before the capture may reach into it.
+const WINDOW_US: u64 = 10_000_000;
 /// Windows of so long ago are read again in any case,
 const AGAIN_US: u64 = 30_000_000;
 /// and those of so long ago while one of their leases has not ended.
@@ -46,7 +48,7 @@ impl std::error::Error for ReadingError {}
 pub struct Collector {
     servers: Vec<Server>,
     slots: BTreeMap<u16, Slot>,
-    /// Windows that began before this are not taken.
+    /// What came before this is not taken.
     began_us: Option<u64>,
     until_us: u64,
 }
@@ -131,7 +133,8 @@ impl Collector {
             .filter(|w| w.at_us >= since && !w.requests.iter().all(ended))
             .map(|w| w.at_us);
         let again = self.until_us.saturating_sub(AGAIN_US);
-        open.min().unwrap_or(again).min(again).max(began)
+        let first = began.saturating_sub(WINDOW_US);
+        open.min().unwrap_or(again).min(again).max(first)
     }
 
     /// The newest moment that was read, microseconds of the pooler's clock.
@@ -176,10 +179,8 @@ impl Server {
             .map(|pool| place_of_pool(&mut known.pools, pool))
             .collect();
         let pool_of = |number: u16| pools.get(usize::from(number)).and_then(Option::as_ref);
-        for mut window in reading.windows {
-            if window.at_us < began_us {
-                continue;
-            }
+        let windows = reading.windows.into_iter();
+        for mut window in windows.filter_map(|w| since(w, began_us)) {
             window.starts.retain_mut(|start| {
                 let place = pool_of(start.pool);
                 start.pool = place.map_or(0, |(pool, _)| *pool);
@@ -232,6 +233,27 @@ impl Server {
         shape.pools.iter_mut().for_each(|pool| pool.rows.clear());
         shape
     }
+}
+
+/// The part of a window from the begin of the capture on.
+fn since(mut window: Window, began_us: u64) -> Option<Window> {
+    if window.ends_us() <= began_us {
+        return None;
+    }
+    let Some(left_out) = began_us.checked_sub(window.at_us).filter(|us| *us > 0) else {
+        return Some(window);
+    };
+    // It is less than the window's span, which has 32 bits.
+    let left_out = left_out as u32;
+    let all = window.requests.len();
+    window.requests.retain(|r| r.asked_us >= left_out);
+    for request in &mut window.requests {
+        request.asked_us -= left_out;
+    }
+    window.before += (all - window.requests.len()) as u64;
+    window.at_us = began_us;
+    window.span_us -= left_out;
+    Some(window)
 }
 
 fn place_of_class(known: &mut Vec<ClassShape>, class: &ClassShape) -> u16 {

@@ -119,6 +119,24 @@ fn windows_of_before_the_capture_are_left_out_and_silence_is_kept() {
 }
 
 #[test]
+fn of_a_window_that_was_under_way_the_rest_is_taken() {
+    let mut open = window(
+        45_000_000,
+        100,
+        vec![request(1_000_000, 1), request(7_000_000, 2)],
+    );
+    open.span_us = 9_000_000;
+    let shape = collected(vec![
+        reading(101, 50_000_000, Vec::new()),
+        reading(102, 54_000_000, vec![open]),
+    ]);
+    let one = &shape.servers[0].windows[0];
+    assert_eq!((one.at_us, one.span_us, one.before), (0, 4_000_000, 0));
+    assert_eq!(one.requests, [request(2_000_000, 2)]);
+    assert_eq!(shape.servers[0].stands()[0].requests, 1);
+}
+
+#[test]
 fn readings_may_number_all_things_anew() {
     let first = Request {
         class: 1,

@@ -126,3 +126,6 @@ pub(super) fn classes(
     }
     classes
 }
+
+#[cfg(test)]
+mod tests;

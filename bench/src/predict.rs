@@ -244,7 +244,7 @@ struct Measured {
 /// The record without the seconds in which all clients start at once: they count in no measurement either.
 fn settled(mut shape: Shape, seconds: u64) -> Shape {
     for server in &mut shape.servers {
-        let begun = |w: &Window| u64::from(w.at_s) * 1_000_000;
+        let begun = |w: &Window| w.at_s() * 1_000_000;
         let ends = server
             .windows
             .iter()
@@ -278,11 +278,11 @@ fn settled(mut shape: Shape, seconds: u64) -> Shape {
 fn stood_still_us(shape: &Shape, seconds: u64) -> u64 {
     let mut longest = 0;
     for server in &shape.servers {
-        let end = server.windows.iter().map(|w| u64::from(w.at_s)).max();
+        let end = server.windows.iter().map(Window::at_s).max();
         let from = end
             .unwrap_or(0)
             .saturating_sub(seconds.saturating_sub(WARM_UP_S));
-        for window in server.windows.iter().filter(|w| u64::from(w.at_s) >= from) {
+        for window in server.windows.iter().filter(|w| w.at_s() >= from) {
             let of = window.requests.iter();
             let mut times: Vec<u64> = of
                 .flat_map(|r| [u64::from(r.asked_us), r.granted_us(), r.ended_us()])
@@ -301,7 +301,7 @@ fn cut(window: &Window, from: u64, to: u64) -> Window {
     let inside = |r: &&Asked| (from..to).contains(&u64::from(r.asked_us));
     let requests = window.requests.iter().filter(inside);
     Window {
-        at_s: window.at_s + (from / 1_000_000) as u32,
+        at_us: window.at_us + from,
         span_us: (to - from) as u32,
         starts: window.starts.clone(),
         requests: requests
@@ -310,6 +310,7 @@ fn cut(window: &Window, from: u64, to: u64) -> Window {
                 ..*r
             })
             .collect(),
+        ..Window::default()
     }
 }
 
@@ -317,7 +318,7 @@ fn cut(window: &Window, from: u64, to: u64) -> Window {
 fn measured(shape: &Shape, database: &str, seconds: u64) -> Option<Measured> {
     let server = shape.servers.first()?;
     let pool = server.pools.iter().position(|p| p.database == database)?;
-    let begun = |w: &Window| u64::from(w.at_s) * 1_000_000;
+    let begun = |w: &Window| w.at_s() * 1_000_000;
     let windows = || server.windows.iter();
     let end = windows().map(|w| begun(w) + u64::from(w.span_us)).max()?;
     let counted = seconds.saturating_sub(WARM_UP_S) * 1_000_000;

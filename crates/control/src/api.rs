@@ -73,6 +73,7 @@ mod playbook;
 mod settings;
 mod streaming;
 mod table;
+mod traffic;
 
 use crate::incidents::Incidents;
 use crate::live::Feed;

@@ -5,10 +5,11 @@
 //! which it came, who asked (a number), how long it waited, how long it held its
 //! connection and how many were lent then. Between the windows only sums are
 //! kept. That is enough to play the hour again with other settings, and it holds
-//! no statement, no literal and no secret: names of databases, users and
-//! applications are all the text there is.
+//! no literal and no secret: names of databases, users and applications, and
+//! statements with their literals taken out, are all the text there is.
 //!
-//! [`Shape::to_text`] is stable: version 1 will be read by every later version.
+//! [`Shape::to_text`] is stable: versions 1 and 2 will be read by every later
+//! version ([what version 2 added](../../../docs/decisions/traffic-shape-2.md)).
 //!
 //! ```
 //! use events::shape::Shape;
@@ -16,10 +17,12 @@
 //! assert_eq!(Shape::from_text(&shape.to_text()).unwrap(), shape);
 //! ```
 
+mod stands;
 mod text;
 
 use std::time::Duration;
 
+pub use stands::Stand;
 pub use text::{ShapeError, VERSION};
 
 /// Longest text of a shape, bytes.
@@ -30,12 +33,54 @@ pub const REQUESTS_MAX: usize = 32_768;
 pub const POOLS_MAX: usize = 64;
 /// Flows of one pool that are told apart; others count as the first.
 pub const FLOWS_MAX: usize = 64;
+/// Classes of one server that are told apart; others count as the first.
+pub const CLASSES_MAX: usize = 256;
+/// Classes of one window that are told apart; others count as the first.
+pub const WINDOW_CLASSES_MAX: usize = 64;
+/// Longest text of a class, bytes.
+pub const CLASS_TEXT_MAX: usize = 512;
+/// Five minutes each: the slots of a day.
+pub const SLOTS: u16 = 288;
 
-/// The traffic of some time, at most an hour.
+/// The traffic of some time: at most an hour, or as long as a capture lasted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Shape {
+    /// How it was captured; `None`: a pooler told it by itself.
+    pub capture: Option<Capture>,
     /// By database server.
     pub servers: Vec<ServerShape>,
+}
+
+/// When a shape was captured, and what was counted meanwhile.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Capture {
+    /// Its begin, UTC, seconds since 1970. Moments in the shape count from here.
+    pub began_s: u64,
+    /// How long it lasted, seconds.
+    pub lasted_s: u32,
+    /// It lasted as long as it was meant to.
+    pub whole: bool,
+    /// All traffic by the time of day; slots in which nothing was counted are left out.
+    pub slots: Vec<Slot>,
+}
+
+/// Five minutes of the day, over all days of a capture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Slot {
+    /// Which, from midnight UTC; below [`SLOTS`].
+    pub of_day: u16,
+    /// Seconds that were counted.
+    pub seconds: u32,
+    /// Requests that were granted.
+    pub granted: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Sum of the holds that ended, milliseconds.
+    pub held_ms: u64,
+    /// Logins of clients.
+    pub logins: u64,
+    /// Most clients that were connected.
+    pub clients: u32,
 }
 
 /// What one database server was asked for.
@@ -45,10 +90,27 @@ pub struct ServerShape {
     pub line: u32,
     /// Mean time to open one, microseconds; 0 when none was opened.
     pub open_us: u32,
+    /// Requests up to `until_us`, recorded or not; 0 where that is not known.
+    pub asked: u64,
+    /// When this was read, on the clock of [`Window::at_us`].
+    pub until_us: u64,
+    /// What requests are for, by number; the first is what is not known, and all others.
+    pub classes: Vec<ClassShape>,
     /// Its pools.
     pub pools: Vec<PoolShape>,
     /// What was recorded closely, oldest first.
     pub windows: Vec<Window>,
+}
+
+/// Requests whose last statement differs in literals only.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClassShape {
+    /// What people call it: made by the pooler, and free to be edited.
+    pub name: String,
+    /// The statement's fingerprint; 0 for what is not known.
+    pub fingerprint: u64,
+    /// The statement without literals; empty where the settings do not show it.
+    pub text: String,
 }
 
 /// One pool.
@@ -86,10 +148,12 @@ pub struct Row {
 /// Some time in which each request was recorded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Window {
-    /// Seconds since the pooler started.
-    pub at_s: u32,
+    /// When it began, microseconds since the pooler (or a capture) started.
+    pub at_us: u64,
     /// How long it was, microseconds.
     pub span_us: u32,
+    /// Requests that came before it, recorded or not, as [`ServerShape::asked`] counts them.
+    pub before: u64,
     /// The pools that had clients when it began.
     pub starts: Vec<Start>,
     /// The requests, by the time at which they came.
@@ -130,6 +194,12 @@ pub struct Request {
     pub in_use: u16,
     /// What became of it.
     pub end: End,
+    /// Its class's number in [`ServerShape::classes`].
+    pub class: u16,
+    /// How much of the hold the server waited for the client, inside a transaction, microseconds.
+    pub idle_us: u32,
+    /// How often the client sent something and was answered in it; 0: not known.
+    pub rounds: u16,
 }
 
 impl Request {

@@ -1,6 +1,7 @@
 //! The command line: what a person can type, and the help that teaches it.
 
 mod alerts;
+mod capture;
 mod diagnosis;
 mod export;
 mod guard;
@@ -12,6 +13,7 @@ mod top;
 mod words;
 
 pub use alerts::AlertsArgs;
+pub use capture::CaptureArgs;
 use clap::{Args, Parser, Subcommand};
 pub use diagnosis::{
     BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
@@ -77,6 +79,8 @@ pub enum Command {
     Status(StatusArgs),
     /// The pooler live: who waits and why, which pool, who holds, what changed
     Top(TopArgs),
+    /// What the traffic looks like, in a file for a rehearsal
+    Capture(CaptureArgs),
     /// What is wrong, by which figures, and what it is not
     Diagnose(DiagnoseArgs),
     /// What needs a person now, and what did lately

@@ -81,6 +81,10 @@ impl Hands for Plane {
         self.0.lease_statements(clients)
     }
 
+    fn shape(&self, since_us: u64) -> String {
+        self.0.shape_since(since_us).to_text()
+    }
+
     fn pause(&self, database: Option<&str>) -> Result<(), String> {
         // The API notes it, with its reason.
         self.0.pause(database, "")

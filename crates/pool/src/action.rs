@@ -13,6 +13,8 @@ pub enum Checkout {
         conn: ConnId,
         /// Where the worker keeps it.
         slot: u32,
+        /// The request is recorded: see [`Upstream::told`](crate::Upstream::told).
+        taped: bool,
     },
     /// The client waits. An [`Action::Grant`] or an [`Action::Refuse`] follows,
     /// or the connection arrives from another worker and

@@ -38,7 +38,7 @@
 //! up.opened(now, conn, worker, 3);
 //! assert!(matches!(up.poll(), Some(Action::Grant { slot: 3, .. })));
 //! assert_eq!(up.checkin(now, conn, None), Checkin::Kept);
-//! assert_eq!(up.checkout(now, pool, client, flow), Checkout::Granted { conn, slot: 3 });
+//! assert!(matches!(up.checkout(now, pool, client, flow), Checkout::Granted { slot: 3, .. }));
 //! ```
 
 mod action;
@@ -79,6 +79,7 @@ pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_M
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use rules::{FlowRule, FlowRules, WEIGHT_MAX};
 pub use settings::{BEYOND, CapId, PoolSettings, UpstreamSettings};
+pub use tape::Purpose;
 #[cfg(feature = "plant")]
 pub use upstream::Fault;
 pub use upstream::{BORROW_IDLE, EVICT_PAUSE, RETRY_DELAY_MAX, Resized, Service, Upstream};

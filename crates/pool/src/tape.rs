@@ -6,10 +6,14 @@
 //! are completed when they end, as long as the window is kept. Outside of a window
 //! a checkout costs one branch and one store more, a return one branch. Memory
 //! is taken once, when a window first begins, and bounded by [`WINDOWS`].
+//!
+//! What a lease was for its worker tells shortly before it ends, and only of those
+//! that are on the tape: reading a statement costs more than all the rest.
 
 use crate::list::NIL;
-use events::shape::{End, REQUESTS_MAX, Request, Start, Window};
+use events::shape::{ClassShape, End, REQUESTS_MAX, Request, Start, WINDOW_CLASSES_MAX, Window};
 use events::{ClientId, Time};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Windows that are kept.
@@ -70,12 +74,32 @@ struct Entry {
     flow: u32,
     in_use: u16,
     end: End,
+    class: u16,
+    idle_us: u32,
+    rounds: u16,
+}
+
+/// What a lease was for, as its worker tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Purpose {
+    /// The fingerprint of its last statement; 0: it is not known, or not to be shown.
+    pub statement: u64,
+    /// The statement without literals; empty where it is not to be shown.
+    pub text: Arc<str>,
+    /// How long the server waited for the client, inside a transaction.
+    pub idle: Duration,
+    /// How often the client sent something and was answered.
+    pub rounds: u32,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Reel {
     began: Time,
     ended: Time,
+    /// Requests that came before it began.
+    before: u64,
+    /// What its leases were for; they are numbered from 1.
+    classes: Vec<(u64, Arc<str>)>,
     /// Which window of all this was.
     turn: u32,
     starts: Vec<Start>,
@@ -137,6 +161,9 @@ impl Tape {
             flow: asker.flow,
             in_use: 0,
             end: End::Waiting,
+            class: 0,
+            idle_us: 0,
+            rounds: 0,
         });
         if reel.entries.len() >= REQUESTS {
             reel.ended = now;
@@ -163,6 +190,23 @@ impl Tape {
         }
     }
 
+    /// What the lease is for.
+    #[cold]
+    pub fn told(&mut self, mark: Mark, purpose: &Purpose) {
+        if self.entry(mark).is_none() {
+            return;
+        }
+        let Some(reel) = self.reels.get_mut(mark.slot()) else {
+            return;
+        };
+        let class = reel.class(purpose);
+        if let Some(entry) = reel.entries.get_mut(mark.at()) {
+            entry.class = class;
+            entry.idle_us = micros(purpose.idle);
+            entry.rounds = u16::try_from(purpose.rounds).unwrap_or(u16::MAX);
+        }
+    }
+
     fn entry(&mut self, mark: Mark) -> Option<&mut Entry> {
         let reel = self.reels.get_mut(mark.slot()).filter(|_| mark.is_set())?;
         // Its window may have gone meanwhile.
@@ -183,8 +227,8 @@ impl Tape {
         !self.on && now >= self.next
     }
 
-    /// A window begins.
-    pub fn begin(&mut self, now: Time, starts: Vec<Start>) {
+    /// A window begins. `before`: requests that came since the pooler started.
+    pub fn begin(&mut self, now: Time, before: u64, starts: Vec<Start>) {
         self.slot = self.make_room(now);
         self.turns = self.turns.wrapping_add(1);
         self.next = now.after(PAUSE);
@@ -194,7 +238,9 @@ impl Tape {
             reel.began = now;
             reel.ended = Time::FAR;
             reel.turn = self.turns;
+            reel.before = before;
             reel.starts = starts;
+            reel.classes.clear();
             reel.entries.clear();
             reel.entries.reserve_exact(REQUESTS);
         }
@@ -233,16 +279,15 @@ impl Tape {
         self.order.len()
     }
 
-    /// A window, by age. `flow` numbers the flows of a pool for the shape.
+    /// A window, by age, and its classes, as its requests number them. `flow`
+    /// numbers the flows of a pool for the shape.
     pub fn window(
         &self,
         now: Time,
         at: usize,
         mut flow: impl FnMut(u32, u32) -> u16,
-    ) -> Option<Window> {
+    ) -> Option<(Window, Vec<ClassShape>)> {
         let reel = self.reels.get(*self.order.get(at)?)?;
-        let micros =
-            |span: Duration| u32::try_from(span.as_micros().min(u32::MAX.into())).unwrap_or(0);
         let mut requests = Vec::with_capacity(reel.entries.len());
         for entry in &reel.entries {
             let over = entry.ended.min(now);
@@ -256,15 +301,54 @@ impl Tape {
                 hold_us: micros(over.since(granted)),
                 in_use: entry.in_use,
                 end: entry.end,
+                class: entry.class,
+                idle_us: entry.idle_us,
+                rounds: entry.rounds,
             });
         }
         // Two workers may have read the clock in either order.
         requests.sort_by_key(|request| request.asked_us);
-        Some(Window {
-            at_s: u32::try_from(reel.began.as_micros() / 1_000_000).unwrap_or(u32::MAX),
+        let window = Window {
+            at_us: reel.began.as_micros(),
             span_us: micros(reel.ended.min(now).since(reel.began)).max(1),
+            before: reel.before,
             starts: reel.starts.clone(),
             requests,
-        })
+        };
+        Some((window, reel.class_shapes()))
     }
+}
+
+impl Reel {
+    /// The number of a class, new or known; 0 beyond the bound.
+    fn class(&mut self, purpose: &Purpose) -> u16 {
+        if purpose.statement == 0 {
+            return 0;
+        }
+        let known = |(statement, _): &(u64, Arc<str>)| *statement == purpose.statement;
+        let at = self.classes.iter().position(known).or_else(|| {
+            let room = self.classes.len() + 1 < WINDOW_CLASSES_MAX;
+            room.then(|| {
+                let text = Arc::clone(&purpose.text);
+                self.classes.push((purpose.statement, text));
+                self.classes.len() - 1
+            })
+        });
+        at.map_or(0, |at| at as u16 + 1)
+    }
+
+    fn class_shapes(&self) -> Vec<ClassShape> {
+        let known = self.classes.iter().map(|(fingerprint, text)| ClassShape {
+            name: String::new(),
+            fingerprint: *fingerprint,
+            text: text.to_string(),
+        });
+        std::iter::once(ClassShape::default())
+            .chain(known)
+            .collect()
+    }
+}
+
+fn micros(span: Duration) -> u32 {
+    u32::try_from(span.as_micros()).unwrap_or(u32::MAX)
 }

@@ -215,6 +215,7 @@ impl Upstream {
             return Checkout::Granted {
                 conn: self.conns.id(i),
                 slot: self.conns.get(i).slot,
+                taped: self.conns.get(i).mark.is_set(),
             };
         }
         self.enqueue(now, p, client, flow)

@@ -7,7 +7,9 @@ use crate::mail::Mail;
 use crate::mail::Mailbox;
 use crate::registry::{Shared, UpstreamCell};
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
-use pool::{Action, Checkin, Checkout, Lesson, MonitorStep, Reading, SilentLease, Upstream};
+use pool::{
+    Action, Checkin, Checkout, Lesson, MonitorStep, Purpose, Reading, SilentLease, Upstream,
+};
 use relay::{PoolInfo, PoolKey, Pools, Route, Target};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -301,6 +303,14 @@ impl Pools for Port {
     fn opened(&mut self, now: Time, key: PoolKey, conn: ConnId, slot: u32) {
         let worker = self.worker;
         self.with(key, |u, _| u.opened(now, conn, worker, slot));
+    }
+
+    fn is_taped(&mut self, key: PoolKey, conn: ConnId) -> bool {
+        self.with(key, |u, _| u.is_taped(conn)).unwrap_or(false)
+    }
+
+    fn told(&mut self, _: Time, key: PoolKey, conn: ConnId, purpose: &Purpose) {
+        self.with(key, |u, _| u.told(conn, purpose));
     }
 
     fn learn(&mut self, now: Time, key: PoolKey, lessons: &[Lesson]) {

@@ -69,8 +69,11 @@ impl Plan {
     /// The plan of a scenario.
     pub fn of(scenario: &Scenario, target: &str, began_unix_s: u64) -> Plan {
         let classes = scenario.classes.iter().map(|class| {
-            let script = class.script.clone();
-            (script.name.clone(), Play::Script(script))
+            let play = match class.stand_in {
+                true => Play::Hold,
+                false => Play::Script(class.script.clone()),
+            };
+            (class.script.name.clone(), play)
         });
         Plan {
             target: target.to_owned(),
@@ -83,7 +86,7 @@ impl Plan {
             retries: scenario.retries,
             retry_after: scenario.retry_after,
             seed: scenario.seed,
-            planned: scenario.schedule().lasts(),
+            planned: scenario.lasts(),
         }
     }
 }

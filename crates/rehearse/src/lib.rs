@@ -36,7 +36,10 @@ pub mod schedule;
 pub mod script;
 pub mod threshold;
 
+pub mod captured;
 pub mod drive;
+pub mod replay;
+
 pub mod expression;
 pub mod measured;
 pub mod workload;

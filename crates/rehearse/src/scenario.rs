@@ -22,14 +22,29 @@
 //! name = "pay"
 //! script = "pay.sql"
 //! ```
+//!
+//! In place of `phases`, captured traffic can be sent again. Its classes then are
+//! those of the shape, each played by a stand-in, which holds a
+//! connection for as long as was captured, unless a `[[class]]` of the same name has a
+//! script for it:
+//!
+//! ```toml
+//! [load]
+//! shape = "traffic.shape"
+//! scale = 1.5
+//! for = "10min"
+//! ```
 
+mod captured;
 mod given;
 
 use crate::expression::{Value, Variables};
+use crate::replay::Replay;
 use crate::schedule::{Arrivals, Phase, RATE_MAX, Schedule};
 use crate::script::Script;
 use crate::text::{head, with_unit};
 use crate::threshold::Threshold;
+use events::shape::Shape;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,8 +76,10 @@ pub struct Scenario {
     pub seed: u64,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
-    /// Rates, one after the other.
+    /// Rates, one after the other; none where captured traffic is sent again.
     pub phases: Vec<Phase>,
+    /// The captured traffic that is sent again.
+    pub captured: Option<Captured>,
     /// How requests come within them.
     pub arrivals: Arrivals,
     /// Most connections at a time.
@@ -94,13 +111,27 @@ pub enum Protocol {
     Prepared,
 }
 
+/// Captured traffic, and how it is sent again.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Captured {
+    /// What was captured.
+    pub shape: Shape,
+    /// How many times its rate.
+    pub scale: f64,
+    /// For how long.
+    pub lasts: Duration,
+}
+
 /// A kind of request.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Class {
     /// How often it is sent, beside the others; at least 1.
     pub weight: u32,
-    /// What it does, and its name.
+    /// Its name, and what it does: nothing where it is a stand-in.
     pub script: Script,
+    /// It stands in for a class of captured traffic: each request says how long it
+    /// holds its connection.
+    pub stand_in: bool,
 }
 
 /// Why a file is no scenario. All that is wrong, each with its place.
@@ -125,6 +156,7 @@ struct Written {
     #[serde(default)]
     thresholds: Vec<String>,
     load: WrittenLoad,
+    #[serde(default)]
     class: Vec<WrittenClass>,
     #[serde(default)]
     variables: BTreeMap<String, WrittenValue>,
@@ -133,7 +165,11 @@ struct Written {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenLoad {
-    phases: Vec<WrittenPhase>,
+    phases: Option<Vec<WrittenPhase>>,
+    shape: Option<String>,
+    scale: Option<f64>,
+    #[serde(rename = "for")]
+    lasts: Option<String>,
     arrivals: Option<WrittenArrivals>,
     connections: Option<u32>,
     timeout: Option<String>,
@@ -191,6 +227,28 @@ impl Scenario {
     pub fn schedule(&self) -> Schedule {
         Schedule::new(self.phases.clone(), self.arrivals, self.seed)
     }
+
+    /// How long it lasts.
+    pub fn lasts(&self) -> Duration {
+        match &self.captured {
+            Some(captured) => captured.lasts,
+            None => self.schedule().lasts(),
+        }
+    }
+
+    /// How many requests are to be expected in all.
+    pub fn expected(&self) -> f64 {
+        match self.replay() {
+            Some(replay) => replay.expected(),
+            None => self.schedule().expected(),
+        }
+    }
+
+    /// The captured traffic, ready to be sent again.
+    pub fn replay(&self) -> Option<Replay> {
+        let c = self.captured.as_ref()?;
+        Replay::new(&c.shape, c.scale, c.lasts, self.seed).ok()
+    }
 }
 
 impl Written {
@@ -230,11 +288,17 @@ impl Written {
         let mut known: Vec<&str> = variables.keys().map(String::as_str).collect();
         // Each connection has a number, as in pgbench.
         known.push("client_id");
-        let classes = classes(self.class, &known, read, wrong);
+        let seed = self.seed.unwrap_or(1);
+        let captured = captured::captured(&self.load, read, wrong);
+        let mut classes = classes(self.class, captured.is_some(), &known, read, wrong);
+        if let Some(captured) = &captured {
+            classes = captured::classes(captured, seed, classes, wrong);
+        }
         let scenario = Scenario {
-            seed: self.seed.unwrap_or(1),
+            seed,
             thresholds: thresholds(&self.thresholds, &classes, wrong),
-            phases: phases(&self.load.phases, wrong),
+            phases: phases(self.load.phases.as_deref().unwrap_or_default(), wrong),
+            captured,
             arrivals: match self.load.arrivals {
                 Some(WrittenArrivals::Even) => Arrivals::Even,
                 Some(WrittenArrivals::Poisson) | None => Arrivals::Poisson,
@@ -258,13 +322,16 @@ impl Written {
         if !(1..=CONNECTIONS_MAX).contains(&scenario.connections) {
             wrong.push(format!("load.connections: between 1 and {CONNECTIONS_MAX}"));
         }
-        let schedule = scenario.schedule();
-        if schedule.lasts() > LASTS_MAX {
-            wrong.push("load.phases: a run lasts at most a week".to_owned());
+        let what = match scenario.captured {
+            Some(_) => "load.shape",
+            None => "load.phases",
+        };
+        if scenario.lasts() > LASTS_MAX {
+            wrong.push(format!("{what}: a run lasts at most a week"));
         }
-        if wrong.is_empty() && !(1.0..=REQUESTS_MAX).contains(&schedule.expected()) {
-            let expected = schedule.expected();
-            wrong.push(format!("load.phases: they come to {expected:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent"));
+        let expected = scenario.expected();
+        if wrong.is_empty() && !(1.0..=REQUESTS_MAX).contains(&expected) {
+            wrong.push(format!("{what}: they come to {expected:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent"));
         }
         scenario
     }
@@ -284,11 +351,12 @@ fn span(name: &str, text: Option<&str>, default: Duration, wrong: &mut Vec<Strin
 
 fn classes(
     written: Vec<WrittenClass>,
+    captured: bool,
     known: &[&str],
     read: &dyn Fn(&str) -> Result<String, String>,
     wrong: &mut Vec<String>,
 ) -> Vec<Class> {
-    if written.is_empty() || written.len() > CLASSES_MAX {
+    if written.is_empty() && !captured || written.len() > CLASSES_MAX {
         wrong.push(format!(
             "class: between 1 and {CLASSES_MAX} [[class]] are needed"
         ));
@@ -305,6 +373,11 @@ fn classes(
         }
         if classes.iter().any(|c| c.script.name == name) {
             wrong.push(format!("class {name}: there are two of this name"));
+        }
+        if captured && class.weight.is_some() {
+            wrong.push(format!(
+                "class {name}: how often it is sent, the shape says; leave `weight` out"
+            ));
         }
         let weight = class.weight.unwrap_or(1);
         if weight == 0 {
@@ -328,6 +401,7 @@ fn classes(
                     name: name.to_owned(),
                     ..script
                 },
+                stand_in: false,
             }),
             Err(error) => wrong.push(format!("class {name}: {error}")),
         }

@@ -3,6 +3,7 @@
 //! A scenario's phases and a captured shape both come down to this, so that
 //! the generator knows nothing of where its work comes from.
 
+use crate::replay::Replay;
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use sim::rng::Rng;
@@ -26,6 +27,52 @@ pub struct Hold {
     pub busy: Duration,
     /// The client does something else inside its transaction.
     pub idle: Duration,
+}
+
+/// The requests of a scenario, ascending: of its phases, or of captured traffic.
+#[derive(Clone, Debug)]
+pub enum Requests {
+    /// Made from rates and weights.
+    Phased(Phased),
+    /// As they were captured; those of a class with a script of its own say nothing
+    /// of their hold.
+    Captured {
+        /// All of them.
+        replay: Box<Replay>,
+        /// By class, whether a stand-in plays it.
+        stand_in: Vec<bool>,
+    },
+}
+
+impl Requests {
+    /// The requests of this scenario.
+    pub fn new(scenario: &Scenario) -> Requests {
+        match scenario.replay() {
+            Some(replay) => Requests::Captured {
+                replay: Box::new(replay),
+                stand_in: scenario.classes.iter().map(|c| c.stand_in).collect(),
+            },
+            None => Requests::Phased(Phased::new(scenario)),
+        }
+    }
+}
+
+impl Iterator for Requests {
+    type Item = Due;
+
+    fn next(&mut self) -> Option<Due> {
+        match self {
+            Requests::Phased(phased) => phased.next(),
+            Requests::Captured { replay, stand_in } => {
+                let due = replay.next()?;
+                let stands_in = stand_in.get(usize::from(due.class)).copied();
+                Some(Due {
+                    hold: due.hold.filter(|_| stands_in.unwrap_or(true)),
+                    ..due
+                })
+            }
+        }
+    }
 }
 
 /// The requests of a scenario's phases: moments of its schedule, classes by their weight.

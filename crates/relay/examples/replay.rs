@@ -1,7 +1,8 @@
 //! One client and one server without sockets: the same transaction again and again.
 //!
 //! `replay KIND COUNT` runs COUNT transactions of one KIND (simple, extended,
-//! prepared) through a `Hub` and the real pool. It measures nothing itself:
+//! prepared) through a `Hub` and the real pool. With `taped` behind it they are
+//! recorded, as those of a window are. It measures nothing itself:
 //! `cargo xtask instructions` runs it under callgrind with two counts, so that
 //! what a transaction costs in instructions stays known, and login does not count.
 
@@ -10,7 +11,7 @@
 
 use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
-use pool::{Action, Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
+use pool::{Action, Checkin, Checkout, PoolSettings, Purpose, Upstream, UpstreamSettings};
 use relay::{
     Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode, Pools,
     Route, Seeds, ServerAuth, Settings, Stored, Target,
@@ -67,6 +68,12 @@ impl Pools for OnePool {
     }
     fn open_failed(&mut self, now: Time, _: PoolKey, conn: ConnId, text: Arc<str>, login: bool) {
         self.upstream.open_failed(now, conn, login, text);
+    }
+    fn is_taped(&mut self, _: PoolKey, conn: ConnId) -> bool {
+        self.upstream.is_taped(conn)
+    }
+    fn told(&mut self, _: Time, _: PoolKey, conn: ConnId, purpose: &Purpose) {
+        self.upstream.told(conn, purpose);
     }
     fn closing(&mut self, now: Time, _: PoolKey, conn: ConnId) {
         self.upstream.closing(now, conn);
@@ -220,6 +227,13 @@ impl Bench {
         self.settle(input);
     }
 
+    /// A window begins, for as many transactions as fit into it.
+    fn tape(&mut self) {
+        self.now += 2_000_000;
+        self.pools.upstream.sample(self.time());
+        self.now += 1;
+    }
+
     /// Takes what would be written.
     fn settle(&mut self, input: &[u8]) {
         for segment in self.out.segments() {
@@ -311,12 +325,15 @@ fn main() -> ExitCode {
     let traffic = args.next().as_deref().and_then(traffic);
     let count = args.next().and_then(|n| n.parse::<u32>().ok());
     let (Some(traffic), Some(count)) = (traffic, count) else {
-        eprintln!("usage: replay simple|extended|prepared COUNT");
+        eprintln!("usage: replay simple|extended|prepared COUNT [taped]");
         return ExitCode::from(2);
     };
     let mut bench = Bench::start();
     if let Some((request, reply)) = &traffic.first {
         bench.transaction(request, reply);
+    }
+    if args.next().as_deref() == Some("taped") {
+        bench.tape();
     }
     for _ in 0..count {
         bench.transaction(&traffic.request, &traffic.reply);

@@ -89,6 +89,10 @@ impl Hub {
         let link = client.link;
         self.traffic
             .held(client.application, server.lent_at, io.now);
+        self.tell_tape(link, Some(client.request_at), io);
+        let Some(server) = self.servers.get_mut(link) else {
+            return;
+        };
         server.link = NONE;
         if std::mem::take(&mut server.paused) {
             io.out.command(Command::Resume(Peer::Server(link)));
@@ -139,7 +143,9 @@ impl Hub {
             self.traffic
                 .held(client.application, server.lent_at, io.now);
         }
-        io.pools.closing(io.now, server.pool.key, server.conn);
+        let (key, conn) = (server.pool.key, server.conn);
+        self.tell_tape(slot, None, io);
+        io.pools.closing(io.now, key, conn);
         self.close_server(slot, reason, io.out);
     }
 

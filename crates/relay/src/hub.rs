@@ -16,6 +16,7 @@ use crate::server::{Server, ServerPhase, Transfer};
 use crate::slots::Slots;
 use crate::statements::Texts;
 use crate::stats::{PoolStats, WorkerStats};
+use crate::taping::Shown;
 use crate::traffic::Traffic;
 use events::{ClientId, CloseReason, ConnId, RefuseReason, Time, WorkerId};
 use std::collections::BTreeMap;
@@ -67,6 +68,8 @@ pub struct Hub {
     /// Clients below this slot were looked at in this second.
     pub(crate) ticked: u32,
     pub(crate) watch: Watch,
+    /// Statements of recorded leases, as they are shown.
+    pub(crate) shown: Shown,
     pub(crate) traffic: Traffic,
 }
 
@@ -102,6 +105,7 @@ impl Hub {
             draining: false,
             ticked: 0,
             watch: Watch::default(),
+            shown: Shown::default(),
             traffic: Traffic::default(),
         }
     }

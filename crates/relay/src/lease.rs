@@ -65,10 +65,11 @@ impl Hub {
             Checkout::Granted {
                 conn,
                 slot: server_slot,
+                taped,
             } => match self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
                 Some(server) => {
                     server.phase = ServerPhase::Lent;
-                    if self.attach_client(slot, server_slot, io) {
+                    if self.attach_client(slot, server_slot, taped, io) {
                         Step::Done
                     } else {
                         Step::Wait
@@ -96,7 +97,7 @@ impl Hub {
 
     /// Links a client and a server connection that the pool lent to it.
     /// True when the client's statements may be sent at once.
-    fn attach_client(&mut self, slot: u32, server_slot: u32, io: &mut Io<'_>) -> bool {
+    fn attach_client(&mut self, slot: u32, server_slot: u32, taped: bool, io: &mut Io<'_>) -> bool {
         let Some(client) = self.clients.get_mut(slot) else {
             return false;
         };
@@ -119,7 +120,7 @@ impl Hub {
         server.lent_at = io.now;
         server.half_sent = false;
         server.used = false;
-        server.trail.begin();
+        server.trail.begin(taped);
         let key = server.pool.key;
         let totals = &mut self.local(key).stats.totals;
         totals.server_assignments += 1;
@@ -146,7 +147,10 @@ impl Hub {
         if let Some(client) = self.clients.get_mut(slot) {
             client.phase = Phase::Ready;
         }
-        if self.attach_client(slot, server_slot, &mut io) {
+        let server = self.servers.get(server_slot).map(|s| (s.pool.key, s.conn));
+        // It has waited: there is time to ask.
+        let taped = server.is_some_and(|(key, conn)| io.pools.is_taped(key, conn));
+        if self.attach_client(slot, server_slot, taped, &mut io) {
             self.go_on(slot, &mut io);
         }
     }

@@ -60,6 +60,7 @@ mod statements;
 pub mod stats;
 mod survey;
 mod tally;
+mod taping;
 #[cfg(test)]
 mod tests;
 pub mod ticks;

@@ -65,7 +65,7 @@ impl Hub {
             slot: NOBODY,
         };
         let granted = io.pools.checkout(io.now, key, id, FlowId(0));
-        let Checkout::Granted { conn, slot } = granted else {
+        let Checkout::Granted { conn, slot, .. } = granted else {
             io.pools.cancel_wait(io.now, key, id);
             return;
         };

@@ -2,7 +2,7 @@
 
 use crate::directory::{PoolInfo, PoolKey, Route, Target};
 use events::{ClientId, CloseReason, ConnId, FlowId, Time};
-use pool::{Checkin, Checkout, Lesson, MonitorStep, Reading, SilentLease};
+use pool::{Checkin, Checkout, Lesson, MonitorStep, Purpose, Reading, SilentLease};
 use std::sync::Arc;
 
 /// The pools, as the hub sees them. The proxy puts a lock behind it, the
@@ -86,6 +86,15 @@ pub trait Pools {
         slot: u32,
         client: ClientId,
     ) -> bool;
+    /// Whether the pool records this lease.
+    fn is_taped(&mut self, pool: PoolKey, conn: ConnId) -> bool {
+        let _ = (pool, conn);
+        false
+    }
+    /// What a lease that is recorded was for; told before it ends.
+    fn told(&mut self, now: Time, pool: PoolKey, conn: ConnId, purpose: &Purpose) {
+        let _ = (now, pool, conn, purpose);
+    }
     /// What was seen of leases that ended, and of silences that were broken.
     fn learn(&mut self, now: Time, pool: PoolKey, lessons: &[Lesson]) {
         let _ = (now, pool, lessons);

@@ -81,6 +81,7 @@ impl Hub {
             self.learn_lease(slot, held);
         }
         self.large.keep(link, &mut self.clients);
+        self.tell_tape(slot, None, io);
         self.unlink(slot, io.out);
         if reset || cancels > 0 {
             self.start_cleaning(slot, reset, io);

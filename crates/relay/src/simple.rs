@@ -152,10 +152,12 @@ impl Hub {
         server.used = true;
         if server.expected.is_empty() {
             server.query_at = now;
+            server.trail.rounds += 1;
             if server.status == Status::Idle {
                 server.xact_at = now;
             } else {
                 let silent = now.since(before.max(server.used_at));
+                server.trail.idle += silent;
                 if silent >= pool::NOTABLE {
                     self.learn_silence(link, silent);
                 }

@@ -68,7 +68,11 @@ impl Pools for Ports {
             return Checkout::Refused(reason);
         }
         match self.idle.pop_front() {
-            Some((conn, slot)) => Checkout::Granted { conn, slot },
+            Some((conn, slot)) => Checkout::Granted {
+                conn,
+                slot,
+                taped: false,
+            },
             None => {
                 self.waiting.push_back(client);
                 Checkout::Queued

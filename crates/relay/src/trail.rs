@@ -8,6 +8,7 @@ use crate::statements::Statement;
 use events::ExemptReason;
 use pool::LeaseClass;
 use std::sync::Arc;
+use std::time::Duration;
 use wire::back::Status;
 use wire::sql::{self, Change, Quoting, Tags, Verb};
 
@@ -65,6 +66,12 @@ pub(crate) struct Trail {
     statement: Option<Arc<Statement>>,
     /// What its transactions did that keeps the lease from being taken back.
     marks: u8,
+    /// The pool records this lease.
+    pub(crate) taped: bool,
+    /// How often the client sent something and was answered in this lease.
+    pub(crate) rounds: u32,
+    /// How long the server waited for the client, inside its transactions.
+    pub(crate) idle: Duration,
     pub(crate) known: Option<Known>,
 }
 
@@ -80,12 +87,15 @@ const COPY: u8 = 2;
 const SNAPSHOT: u8 = 4;
 
 impl Trail {
-    /// A lease begins.
+    /// A lease begins; the pool records it, or not.
     #[inline]
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, taped: bool) {
         self.last = Last::Nothing;
         self.marks = 0;
         self.known = None;
+        self.taped = taped;
+        self.rounds = 0;
+        self.idle = Duration::ZERO;
     }
 
     /// A statement's text; of one that is not all here (`whole` unset), its beginning.
@@ -371,7 +381,7 @@ mod tests {
             trail.mark(&sql::read(text.as_bytes(), Quoting::default()).effects);
             assert_eq!(trail.exempt(), wanted, "{text}");
         }
-        trail.begin();
+        trail.begin(false);
         assert_eq!(trail.exempt(), None);
         assert_eq!(trail.shown(DONE), "");
     }

@@ -9,6 +9,7 @@ mod oracle;
 mod auth;
 mod budget;
 mod cancel;
+mod capture;
 mod ci_page;
 mod connections;
 mod console;

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!   libFuzzer ──► fuzz/targets ──┐
-//!                                ├──► TARGETS ──► wire, config, pool, relay
+//!                                ├──► TARGETS ──► wire, config, pool, relay, shapes
 //!   cargo test ──► fuzz/corpus ──┘
 //! ```
 //!
@@ -24,6 +24,7 @@ mod relay_bytes;
 mod relay_ops;
 mod relay_world;
 mod settings;
+mod shape_text;
 mod sql_text;
 mod wire_bytes;
 
@@ -31,6 +32,7 @@ pub use pool_ops::pool_ops;
 pub use relay_bytes::relay_bytes;
 pub use relay_ops::relay_ops;
 pub use settings::config;
+pub use shape_text::shape;
 pub use sql_text::sql;
 pub use wire_bytes::wire;
 
@@ -38,11 +40,12 @@ pub use wire_bytes::wire;
 pub type Body = fn(&[u8]);
 
 /// All targets by name, as `fuzz/targets` and `fuzz/corpus` name them.
-pub const TARGETS: [(&str, Body); 6] = [
+pub const TARGETS: [(&str, Body); 7] = [
     ("wire", wire),
     ("sql", sql),
     ("config", config),
     ("pool_ops", pool_ops),
     ("relay_bytes", relay_bytes),
     ("relay_ops", relay_ops),
+    ("shape", shape),
 ];

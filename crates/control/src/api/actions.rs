@@ -24,6 +24,12 @@ pub trait Hands: Send + Sync {
     /// The last statements of these clients' leases, as far as the settings show
     /// them; those that do not come at once are left out.
     fn statements(&self, clients: &[u64]) -> Vec<LeaseStatement>;
+    /// The text of the traffic's shape: windows that began at this moment of the
+    /// pooler's clock or later, microseconds.
+    fn shape(&self, since_us: u64) -> String {
+        let _ = since_us;
+        events::shape::Shape::default().to_text()
+    }
     /// Lends no connection of this database (of all) until `resume`.
     ///
     /// # Errors

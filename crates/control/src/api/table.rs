@@ -4,6 +4,7 @@
 use super::call::{Answer, Call, Failure};
 use super::{
     Parts, about, actions, diagnosis, incidents, live, measures, notifiers, playbook, settings,
+    traffic,
 };
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -161,6 +162,7 @@ pub fn routes() -> Vec<Route> {
         incidents::ROUTES,
         playbook::ROUTES,
         measures::ROUTES,
+        traffic::ROUTES,
         notifiers::ROUTES,
     ]
     .concat()

@@ -23,8 +23,8 @@ fn shape() -> Shape {
         end: End::Returned,
         ..Asked::default()
     });
-    let window = |at_s| Window {
-        at_s,
+    let window = |at_s: u64| Window {
+        at_us: at_s * 1_000_000,
         span_us: 10_000_000,
         starts: vec![Start {
             pool: 0,
@@ -34,6 +34,7 @@ fn shape() -> Shape {
             waiting: 0,
         }],
         requests: requests.clone().collect(),
+        ..Window::default()
     };
     Shape {
         servers: vec![ServerShape {
@@ -48,7 +49,9 @@ fn shape() -> Shape {
                 rows: Vec::new(),
             }],
             windows: vec![window(0), window(10)],
+            ..ServerShape::default()
         }],
+        ..Shape::default()
     }
 }
 

@@ -15,9 +15,36 @@ fn request(asked_us: u32, hold_us: u32) -> Request {
 
 fn shape() -> Shape {
     Shape {
+        capture: Some(Capture {
+            began_s: 1_763_800_000,
+            lasted_s: 60,
+            whole: true,
+            slots: vec![Slot {
+                of_day: 98,
+                seconds: 60,
+                granted: 5_000_000_000,
+                refused: 2,
+                held_ms: 900,
+                logins: 7,
+                clients: 64,
+            }],
+        }),
         servers: vec![ServerShape {
             line: 80,
             open_us: 2_500,
+            asked: 5_000_000_002,
+            until_us: 60_000_001,
+            classes: vec![
+                ClassShape {
+                    name: "other".into(),
+                    ..ClassShape::default()
+                },
+                ClassShape {
+                    name: "select-1234".into(),
+                    fingerprint: u64::MAX,
+                    text: "SELECT price FROM products WHERE id = $1 AND a % ? = 0".into(),
+                },
+            ],
             pools: vec![PoolShape {
                 database: "shop & more".into(),
                 user: "ännä".into(),
@@ -33,8 +60,9 @@ fn shape() -> Shape {
                 }],
             }],
             windows: vec![Window {
-                at_s: 12,
+                at_us: 12_000_345,
                 span_us: 1_000_000,
+                before: 4_999_999_000,
                 starts: vec![Start {
                     pool: 0,
                     size: 20,
@@ -47,6 +75,9 @@ fn shape() -> Shape {
                     .enumerate()
                     .map(|(i, end)| Request {
                         flow: (i % 2) as u16,
+                        class: (i % 2) as u16,
+                        idle_us: (i % 3) as u32,
+                        rounds: (i % 4) as u16,
                         end,
                         ..request(i as u32 * 100, 40)
                     })
@@ -61,6 +92,67 @@ fn what_is_written_is_read_again() {
     let text = shape().to_text();
     assert_eq!(Shape::from_text(&text).as_ref(), Ok(&shape()), "{text}");
     assert!(text.contains("pool =shop%20%26%20more =%c3%a4nn%c3%a4 20 64"));
+    let class = "class ffffffffffffffff =select-1234 SELECT price FROM products WHERE id = $1 AND a % ? = 0";
+    assert!(text.contains(class), "{text}");
+    let under = shape().to_text_under("for people\nwindow 1 2 3\n");
+    assert!(
+        under.starts_with("plimsoll-shape 2\n# for people\n# window 1 2 3\ncapture "),
+        "{under}"
+    );
+    assert_eq!(Shape::from_text(&under), Ok(shape()));
+}
+
+#[test]
+fn the_text_of_version_2_is_read_for_ever() {
+    let text = "plimsoll-shape 2\n# a comment\ncapture 1763800000 60 partial\nslot 0 60 9 1 30 2 5\n\
+                server 50 900 77 60000000\nclass 0 =other\nclass 00ff =pay SELECT ?\n\
+                pool =app =anna 10 4\nwindow 3000001 1000000 70\nr 15 0 300 2 1\nr 5 900 8 1 2 0 0 1 5 3\nend 2\n";
+    let shape = Shape::from_text(text).expect("version 2");
+    let server = &shape.servers[0];
+    assert_eq!((server.asked, server.classes[1].fingerprint), (77, 255));
+    assert_eq!(server.windows[0].requests[0].class, 0);
+    let second = server.windows[0].requests[1];
+    assert_eq!((second.class, second.idle_us, second.rounds), (1, 5, 3));
+    let stand = server.stands()[0];
+    assert_eq!((stand.lasts_us, stand.requests), (56_999_999, 7));
+    assert!(!shape.capture.expect("a capture").whole);
+}
+
+#[test]
+fn a_text_that_was_cut_off_is_refused_wherever_it_was_cut() {
+    let text = shape().to_text();
+    for at in (0..text.len() - 1).filter(|at| text.is_char_boundary(*at)) {
+        assert!(Shape::from_text(&text[..at]).is_err(), "{}", &text[..at]);
+    }
+}
+
+#[test]
+fn windows_stand_for_the_time_until_the_next() {
+    let window = |at_us, before, requests| Window {
+        at_us,
+        before,
+        span_us: 1_000_000,
+        requests: vec![request(0, 1); requests],
+        ..Window::default()
+    };
+    let mut server = ServerShape {
+        asked: 130,
+        until_us: 9_000_000,
+        windows: vec![window(1_000_000, 0, 10), window(5_000_000, 100, 40)],
+        ..ServerShape::default()
+    };
+    let all = |server: &ServerShape| -> Vec<_> {
+        let stands = server.stands().into_iter();
+        stands.map(|s| (s.lasts_us, s.requests)).collect()
+    };
+    // What was recorded was there, whatever was counted.
+    assert_eq!(all(&server), [(4_000_000, 100), (4_000_000, 40)]);
+    (server.asked, server.until_us) = (0, 0);
+    assert_eq!(all(&server), [(4_000_000, 40), (10_000_000, 400)]);
+    // Hostile numbers are no panic.
+    server.windows[1].at_us = u64::MAX;
+    server.asked = u64::MAX;
+    assert_eq!(server.stands().len(), 2);
 }
 
 #[test]
@@ -81,7 +173,55 @@ fn the_text_of_version_1_is_read_for_ever() {
 fn bad_texts_are_refused_with_their_line() {
     let table = [
         ("", 1, "it does not begin with `plimsoll-shape 1`"),
-        ("plimsoll-shape 2", 1, "written by another version"),
+        ("plimsoll-shape 3", 1, "written by another version"),
+        ("plimsoll-shape 0", 1, "written by another version"),
+        (
+            "plimsoll-shape 2\nserver 1 1 0 0",
+            0,
+            "it is cut off: its last line, `end`, is missing",
+        ),
+        (
+            "plimsoll-shape 2\nend 1",
+            2,
+            "requests are missing before the end",
+        ),
+        (
+            "plimsoll-shape 2\nend 0\n\nend 0",
+            4,
+            "it stands after the end",
+        ),
+        ("plimsoll-shape 2\nserver 1 1", 2, "a number is missing"),
+        (
+            "plimsoll-shape 2\nserver 1 1 1 99999999999999999999",
+            2,
+            "no number",
+        ),
+        (
+            "plimsoll-shape 2\nserver 1 1 0 0\nwindow 5 1 0\nwindow 4 1 0",
+            4,
+            "windows are out of order",
+        ),
+        (
+            "plimsoll-shape 2\nserver 1 1 0 0\npool =a =b 1 1\nwindow 5 1 0\nr 1 1 1 1 1 0 0 1",
+            5,
+            "no such class",
+        ),
+        (
+            "plimsoll-shape 2\ncapture 1 1 half",
+            2,
+            "write `whole` or `partial`",
+        ),
+        (
+            "plimsoll-shape 2\ncapture 1 1 whole\nslot 288 1 1 1 1 1 1",
+            3,
+            "slots are out of order",
+        ),
+        // What version 2 added is nothing in version 1.
+        (
+            "plimsoll-shape 1\ncapture 1 1 whole",
+            2,
+            "no server before it",
+        ),
         ("plimsoll-shape 1\nwindow 1 2", 2, "no server before it"),
         ("plimsoll-shape 1\nserver 1", 2, "a number is missing"),
         ("plimsoll-shape 1\nserver 1 x", 2, "no number"),
@@ -124,11 +264,12 @@ fn a_shape_never_exceeds_its_bound() {
         ..Window::default()
     };
     large.servers[0].windows = vec![window; 60];
-    large.servers[0].windows[59].at_s = 999;
+    large.capture = None;
+    large.servers[0].windows[59].at_us = 999_000_000;
     let text = large.to_text();
     assert!(text.len() <= BYTES_MAX);
     let read = Shape::from_text(&text).expect("a shape");
-    assert_eq!(read.servers[0].windows.last().map(|w| w.at_s), Some(999));
+    assert_eq!(read.servers[0].windows.last().map(Window::at_s), Some(999));
     assert!(read.requests() > 8_000, "{}", read.requests());
     assert!(Shape::from_text(&" ".repeat(BYTES_MAX + 1)).is_err());
 }

@@ -2,6 +2,7 @@
 //! exit code, or an error for `main` to print.
 
 mod alerts;
+mod capture;
 mod check;
 mod completions;
 mod demo;
@@ -44,6 +45,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rollback(args) => settings::rollback(&args),
         Command::Status(args) => settings::status(&args),
         Command::Top(args) => top::run(&args),
+        Command::Capture(args) => capture::run(&args),
         Command::Diagnose(args) => diagnosis::diagnose(&args),
         Command::Alerts(args) => alerts::run(&args),
         Command::Bundle(args) => diagnosis::bundle(&args),

@@ -17,7 +17,7 @@ use rehearse::report::{Format, Rehearsal, Style, render};
 use rehearse::scenario::{Given, Protocol, Scenario};
 use rehearse::threshold::Measured;
 use rehearse::verdict::Verdict;
-use rehearse::workload::{Due, Phased};
+use rehearse::workload::{Due, Requests};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::Path;
 use std::process::ExitCode;
@@ -101,7 +101,7 @@ impl Stage<'_> {
             }
         };
         let plan = Plan::of(scenario, &target.label, now_unix_s());
-        let mut work = Phased::new(scenario);
+        let mut work = Requests::new(scenario);
         let run = drive::run(plan, &mut work, &target.connector, &mut watch);
         telling.end();
         run.map_err(|error| anyhow!("{}: {error}", target.label))
@@ -112,8 +112,7 @@ impl Stage<'_> {
 fn lost(glance: &Glance<'_>, scenario: &Scenario) -> Option<String> {
     // As if every request to come were answered.
     let mut best = glance.all.clone();
-    let expected = scenario.schedule().expected();
-    best.due = best.due.max(expected as u64);
+    best.due = best.due.max(scenario.expected() as u64);
     let on_errors = |text: &str| text.starts_with("errors");
     let all = scenario
         .thresholds
@@ -184,10 +183,11 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
     };
     // A search says itself how much is sent.
     let first = |usual: &str| args.find_limit.then(|| usual.to_owned());
-    let given = Given {
+    let mut given = Given {
         scripts: args.scripts.clone(),
-        rate: args.rate.clone().or(first(LIMIT_RATE)),
-        lasts: args.lasts.clone().or(first(LIMIT_STEP)),
+        rate: args.rate.clone(),
+        lasts: args.lasts.clone(),
+        scale: args.scale,
         connections: args.connections,
         timeout: args.timeout.clone(),
         protocol: args.protocol.map(|word| match word {
@@ -208,6 +208,15 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
         let path = beside.map_or_else(|| Path::new(name).to_owned(), |folder| folder.join(name));
         std::fs::read_to_string(path).map_err(|error| error.to_string())
     };
+    let captured = || {
+        given
+            .scenario(text.as_deref(), &read)
+            .is_ok_and(|s| s.captured.is_some())
+    };
+    if !captured() {
+        given.rate = given.rate.or(first(LIMIT_RATE));
+        given.lasts = given.lasts.or(first(LIMIT_STEP));
+    }
     given.scenario(text.as_deref(), &read).map_err(|error| {
         let name = args.file.as_ref().map(|path| path.display().to_string());
         anyhow!(

@@ -4,9 +4,9 @@ use super::Upstream;
 use crate::action::Checkout;
 use crate::figures::ConnState;
 use crate::one_pool::Pool;
-use crate::tape::{Asker, Mark};
-use events::shape::{End, FLOWS_MAX, POOLS_MAX, PoolShape, Row, Start, Window};
-use events::{ClientId, PoolId, RefuseReason, Time};
+use crate::tape::{Asker, Mark, Purpose};
+use events::shape::{ClassShape, End, FLOWS_MAX, POOLS_MAX, PoolShape, Row, Start, Window};
+use events::{ClientId, ConnId, PoolId, RefuseReason, Time};
 use std::time::Duration;
 
 impl Upstream {
@@ -66,6 +66,29 @@ impl Upstream {
         self.refused(reason)
     }
 
+    /// Whether this lease is on the tape, and [`Upstream::told`] is of use before it ends.
+    pub fn is_taped(&self, conn: ConnId) -> bool {
+        let found = self.conns.find(conn).map(|i| self.conns.get(i).mark);
+        found.is_some_and(Mark::is_set)
+    }
+
+    /// What a lease that is about to end was for.
+    pub fn told(&mut self, conn: ConnId, purpose: &Purpose) {
+        if let Some(i) = self.conns.find(conn) {
+            self.tape.told(self.conns.get(i).mark, purpose);
+        }
+    }
+
+    /// Requests since the pooler started, the monitor's own aside; those that
+    /// left without an answer are not counted.
+    pub fn asked(&self) -> u64 {
+        let pools = self.pools.iter().enumerate();
+        let pools = pools.filter(|(p, _)| Some(*p) != self.monitor);
+        let of = |pool: &Pool| pool.grants + u64::from(pool.queue.len());
+        let granted: u64 = pools.filter_map(|(_, pool)| pool.as_ref().map(of)).sum();
+        granted + self.counters.refusals.iter().sum::<u64>()
+    }
+
     pub(super) fn note_open(&mut self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.opens_took.0 = self.opens_took.0.saturating_add(us);
@@ -95,7 +118,7 @@ impl Upstream {
             })
             .collect();
         if !starts.is_empty() {
-            self.tape.begin(now, starts);
+            self.tape.begin(now, self.asked(), starts);
         }
     }
 
@@ -109,7 +132,8 @@ impl Upstream {
     /// A recorded window, by age; its pools are numbered by [`PoolId`], and the
     /// flows of a pool as [`Upstream::pool_shape`] numbers them. Taken one by
     /// one, so that each holds the lock for a short time only.
-    pub fn window(&self, now: Time, at: usize) -> Option<Window> {
+    /// The classes are numbered as they first came in the window.
+    pub fn window(&self, now: Time, at: usize) -> Option<(Window, Vec<ClassShape>)> {
         self.tape.window(now, at, |pool, flow| {
             let flows = self.pool(PoolId(pool)).map(|pool| &pool.queue.flows);
             // Flow 0 is the shared one, here as in the shape.

@@ -80,7 +80,7 @@ impl Stage {
     fn ask_as(&mut self, pool: PoolId, flow: &str, worker: u16, slot: u32) -> String {
         let flow = self.up.flow(pool, flow);
         match self.up.checkout(self.now, pool, client(worker, slot), flow) {
-            Checkout::Granted { conn, slot } => {
+            Checkout::Granted { conn, slot, .. } => {
                 assert_eq!(self.conn(conn.slot), conn);
                 assert_eq!(slot, conn.slot);
                 format!("s{}", conn.slot)

@@ -115,7 +115,8 @@ impl Session {
         let mut variables = Variables::new();
         let state = match common.plays.get(usize::from(class)) {
             Some(Play::Hold) => {
-                State::Holding(Holding::begin(hold.unwrap_or_default(), now, &mut self.out))
+                let hold = hold.unwrap_or_default();
+                State::Holding(Holding::begin(hold, now, &mut self.out, &common.overhead))
             }
             _ => {
                 variables.clone_from(&common.variables);

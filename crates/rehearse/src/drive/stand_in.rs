@@ -15,8 +15,6 @@ use wire::front;
 
 /// Idle time from which on a request is played as an open transaction.
 const IDLE_MIN: Duration = Duration::from_millis(1);
-/// A hold that is no longer than this and the way to the server is played at once.
-const SHORTEST: Duration = Duration::from_micros(20);
 /// How much a new measurement of the overhead counts.
 const NEWS: u32 = 32;
 /// Overhead before one was measured.
@@ -27,6 +25,8 @@ const FIRST: Duration = Duration::from_micros(100);
 pub(crate) struct Overhead {
     sync: Duration,
     commit: Duration,
+    /// What a batch takes that is sent whole.
+    whole: Duration,
 }
 
 impl Default for Overhead {
@@ -34,24 +34,41 @@ impl Default for Overhead {
         Overhead {
             sync: FIRST,
             commit: FIRST,
+            whole: FIRST,
         }
     }
 }
 
 impl Overhead {
-    fn of(&mut self, transaction: bool) -> &mut Duration {
-        match transaction {
-            true => &mut self.commit,
-            false => &mut self.sync,
+    fn of(&mut self, form: Ends) -> &mut Duration {
+        match form {
+            Ends::Whole => &mut self.whole,
+            Ends::Commit => &mut self.commit,
+            Ends::Sync => &mut self.sync,
         }
     }
 
-    fn learn(&mut self, transaction: bool, took: Duration) {
-        let known = self.of(transaction);
+    /// A batch in two parts takes this and a Sync's way at least: a hold that is nearer
+    /// to one that is sent whole is played as that.
+    fn whole_up_to(&self) -> Duration {
+        self.whole + self.sync / 2
+    }
+
+    fn learn(&mut self, form: Ends, took: Duration) {
+        let known = self.of(form);
         // One slow answer says little: it counts as at most twice what is known.
         let took = took.min(*known * 2);
         *known = (*known * (NEWS - 1) + took) / NEWS;
     }
+}
+
+/// What its last message was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ends {
+    /// Sent with all others.
+    Whole,
+    Sync,
+    Commit,
 }
 
 /// What became of it when the server was ready.
@@ -69,6 +86,8 @@ pub(crate) struct Holding {
     begun: Duration,
     hold: Hold,
     transaction: bool,
+    /// The batch was sent with its end.
+    whole: bool,
     state: State,
 }
 
@@ -86,12 +105,18 @@ enum State {
 
 impl Holding {
     /// Sends its first message.
-    pub(crate) fn begin(hold: Hold, now: Duration, out: &mut Vec<u8>) -> Holding {
+    pub(crate) fn begin(
+        hold: Hold,
+        now: Duration,
+        out: &mut Vec<u8>,
+        overhead: &Overhead,
+    ) -> Holding {
         let transaction = hold.idle >= IDLE_MIN;
         let mut holding = Holding {
             begun: now,
             hold,
             transaction,
+            whole: false,
             state: State::Begin,
         };
         if transaction {
@@ -102,7 +127,8 @@ impl Holding {
         front::parse(out, b"", holding.work().as_bytes(), &[0, 0]);
         front::bind_renamed(out, b"", b"", &[0; 6]);
         front::execute(out, b"", 0);
-        if holding.hold.busy + holding.hold.idle <= SHORTEST {
+        if holding.hold.busy + holding.hold.idle <= overhead.whole_up_to() {
+            holding.whole = true;
             holding.state = State::Ending(now);
             front::sync(out);
         } else {
@@ -153,7 +179,12 @@ impl Holding {
             // A moment was asked for, and nothing else was sent since.
             State::Idle => Form::GoesOn(None),
             State::Ending(sent) => {
-                overhead.learn(self.transaction, now.saturating_sub(sent));
+                let form = match (self.transaction, self.whole) {
+                    (true, _) => Ends::Commit,
+                    (_, true) => Ends::Whole,
+                    (_, false) => Ends::Sync,
+                };
+                overhead.learn(form, now.saturating_sub(sent));
                 Form::Over
             }
         }

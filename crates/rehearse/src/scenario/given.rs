@@ -12,6 +12,8 @@ pub struct Given {
     pub rate: Option<String>,
     /// How long it holds; of a captured shape: how long it is played.
     pub lasts: Option<String>,
+    /// How many times the rate of a captured shape.
+    pub scale: Option<f64>,
     /// Most connections.
     pub connections: Option<u32>,
     /// A request that takes longer has failed.
@@ -27,8 +29,8 @@ pub struct Given {
 }
 
 impl Given {
-    /// The scenario of a file with what is given beside it, or of that alone.
-    /// `read` gives the text of a script's file.
+    /// The scenario of a file with what is given beside it, or of that alone. The
+    /// file may be a captured shape. `read` gives the text of a script's file.
     ///
     /// # Errors
     /// Everything that is wrong.
@@ -43,6 +45,7 @@ impl Given {
                 let lines = vec![format!("a scenario is at most {FILE_MAX} bytes")];
                 return Err(ScenarioError { lines });
             }
+            Some(text) if is_shape(text) => Written::of_shape(),
             Some(text) => Written::read(text)?,
             None => Written::empty(),
         };
@@ -53,7 +56,11 @@ impl Given {
         if !wrong.is_empty() {
             return Err(ScenarioError { lines: wrong });
         }
-        written.scenario(read)
+        let shape = file.filter(|text| is_shape(text));
+        written.scenario(&|name: &str| match shape {
+            Some(text) if name == SHAPE => Ok(text.to_owned()),
+            _ => read(name),
+        })
     }
 
     fn put(&self, written: &mut Written, alone: bool, wrong: &mut Vec<String>) {
@@ -68,14 +75,17 @@ impl Given {
         }
         match (&self.rate, &self.lasts) {
             (Some(rate), Some(lasts)) => {
-                written.load.phases = vec![WrittenPhase {
+                written.load.phases = Some(vec![WrittenPhase {
                     rate: Some(rate.clone()),
                     from: None,
                     to: None,
                     lasts: lasts.clone(),
-                }];
+                }]);
             }
             (None, None) if !alone => {}
+            (None, Some(lasts)) if written.load.shape.is_some() => {
+                written.load.lasts = Some(lasts.clone());
+            }
             (Some(_), None) => wrong.push("--rate: say for how long, with --for".to_owned()),
             (None, _) => wrong.push(
                 "say how many requests a second are due, with --rate, and for how long, with --for"
@@ -83,6 +93,7 @@ impl Given {
             ),
         }
         let load = &mut written.load;
+        load.scale = self.scale.or(load.scale);
         load.connections = self.connections.or(load.connections);
         load.timeout = self.timeout.clone().or(load.timeout.take());
         load.protocol = self.protocol.or(load.protocol);
@@ -100,7 +111,20 @@ impl Given {
     }
 }
 
+/// What the shape that is given in place of a scenario is called.
+const SHAPE: &str = "the captured shape";
+
+fn is_shape(text: &str) -> bool {
+    text.starts_with("plimsoll-shape ")
+}
+
 impl Written {
+    fn of_shape() -> Written {
+        let mut written = Written::empty();
+        written.load.shape = Some(SHAPE.to_owned());
+        written
+    }
+
     fn empty() -> Written {
         Written {
             seed: None,

@@ -70,6 +70,7 @@ impl Hub {
             Checkout::Granted {
                 conn,
                 slot: server_slot,
+                ..
             } => {
                 if let Some(server) = self.servers.get_mut(server_slot).filter(|s| s.conn == conn) {
                     server.phase = ServerPhase::Lent;

@@ -57,14 +57,14 @@ pub(super) fn stretches(server: &ServerShape) -> Vec<Stretch> {
     let mut end_us: u64 = 0;
     let mut lent = vec![0; server.pools.len()];
     for (at, window) in server.windows.iter().enumerate() {
-        let begin_us = u64::from(window.at_s) * 1_000_000;
-        // Beginnings are known to the second only.
+        let begin_us = window.at_s() * 1_000_000;
+        // Whole seconds: shapes of version 1 know no more.
         let joins = !all.is_empty()
             && begin_us < end_us + ADJACENT_US + 1_000_000
             && u64::from(window.span_us) >= 5_000_000;
         let next = server.windows.get(at + 1);
-        let stands = next.map_or(10, |next| next.at_s.saturating_sub(window.at_s));
-        let weight = f64::from(stands.max(1)).max(f64::from(window.span_us) / 1e6);
+        let stands = next.map_or(10, |next| next.at_s().saturating_sub(window.at_s()));
+        let weight = (stands.max(1) as f64).max(f64::from(window.span_us) / 1e6);
         end_us = begin_us + u64::from(window.span_us);
         if !joins {
             lent = vec![0; server.pools.len()];

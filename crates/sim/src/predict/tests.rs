@@ -68,9 +68,9 @@ impl Source {
         let mut windows: Vec<Window> = Vec::new();
         for r in &self.requests {
             let at_s = r.asked_us / 10_000_000 * 10;
-            if windows.last().is_none_or(|w| w.at_s != at_s) {
+            if windows.last().is_none_or(|w| w.at_s() != u64::from(at_s)) {
                 windows.push(Window {
-                    at_s,
+                    at_us: u64::from(at_s) * 1_000_000,
                     span_us: 10_000_000,
                     starts: vec![Start {
                         pool: 0,
@@ -79,7 +79,7 @@ impl Source {
                         lent: 0,
                         waiting: 0,
                     }],
-                    requests: Vec::new(),
+                    ..Window::default()
                 });
             }
             if let Some(window) = windows.last_mut() {
@@ -101,6 +101,7 @@ impl Source {
                 rows: Vec::new(),
             }],
             windows,
+            ..ServerShape::default()
         }
     }
 }
@@ -390,7 +391,7 @@ fn an_hour_with_a_limit_that_is_no_more_is_no_reason_for_doubt() {
     let mut later = closed(20, 30, 50_000.0, 20_000.0, 60)
         .server(20, 30)
         .windows;
-    later.iter_mut().for_each(|w| w.at_s += 100);
+    later.iter_mut().for_each(|w| w.at_us += 100_000_000);
     server.windows.extend(later);
     server.pools[0].size = 20;
     let all = predict(&server, &choice(20), &choice(18), &EFFORT);

@@ -6,11 +6,11 @@ use anyhow::bail;
 use rehearse::compare::{Comparison, Figures, ROUNDS_MIN, Side, order, round_seed};
 use rehearse::limit::{Bounds, Limit, Search, Step};
 use rehearse::measured::Ended;
+use rehearse::replay::SCALE_MAX;
 use rehearse::report::Rehearsal;
 use rehearse::scenario::Scenario;
 use rehearse::schedule::Phase;
 use rehearse::verdict::Verdict;
-use std::time::Duration;
 
 /// Highest rate that a search tries: one generator sends no more.
 const RATE_MAX: f64 = 100_000.0;
@@ -69,19 +69,23 @@ impl Stage<'_> {
     pub(super) fn find_limit(&self, target: &Target) -> anyhow::Result<Rehearsal> {
         let began_unix_s = now_unix_s();
         let phases = &self.scenario.phases;
-        let from = phases
-            .iter()
-            .map(|phase| phase.from.max(phase.to))
-            .fold(0.0, f64::max);
-        let lasts: Duration = phases.iter().map(|phase| phase.lasts).sum();
+        let rates = phases.iter().map(|phase| phase.from.max(phase.to));
+        let captured = self.scenario.replay().map(|replay| replay.rate());
+        let from = captured.unwrap_or(rates.fold(0.0, f64::max));
+        let lasts = self.scenario.lasts();
         let bounds =
             Bounds::new(from, RATE_MAX.max(from)).map_err(|why| anyhow::anyhow!("{why}"))?;
         let mut search = Search::new(bounds);
         let mut hindered = None;
         while let Some(rate) = search.next_rate() {
             self.say(&format!("{rate:.0}/s for {} s", lasts.as_secs()));
+            let mut captured = self.scenario.captured.clone();
+            if let Some(captured) = &mut captured {
+                captured.scale = (captured.scale * rate / from).min(SCALE_MAX);
+            }
             let scenario = Scenario {
                 phases: vec![Phase::hold(rate, lasts)],
+                captured,
                 seed: self.scenario.seed.wrapping_add(search.steps().len() as u64),
                 ..self.scenario.clone()
             };

@@ -77,13 +77,12 @@ fn columns() -> usize {
 
 /// What would be sent.
 pub(super) fn dry(scenario: &Scenario) -> String {
-    let schedule = scenario.schedule();
-    let lasts = schedule.lasts().as_secs_f64();
+    let lasts = scenario.lasts().as_secs_f64();
     let mut out = String::new();
     let _ = writeln!(
         out,
         "{:.0} requests in {lasts:.0} s, through {} connections, seed {}",
-        schedule.expected(),
+        scenario.expected(),
         scenario.connections,
         scenario.seed
     );
@@ -98,14 +97,21 @@ pub(super) fn dry(scenario: &Scenario) -> String {
             ),
         };
     }
+    if let Some(captured) = &scenario.captured {
+        let times = captured.scale;
+        let _ = writeln!(out, "  as they were captured, at {times} times the rate");
+    }
     let all: u32 = scenario.classes.iter().map(|class| class.weight).sum();
     for class in &scenario.classes {
         let share = f64::from(class.weight) * 100.0 / f64::from(all.max(1));
         let _ = writeln!(
             out,
-            "  {share:.1} % {} ({} steps)",
+            "  {share:.1} % {} ({})",
             class.script.name,
-            class.script.steps.len()
+            match class.stand_in {
+                true => "holds a connection as long as captured".to_owned(),
+                false => format!("{} steps", class.script.steps.len()),
+            }
         );
     }
     for threshold in &scenario.thresholds {

@@ -1,6 +1,7 @@
 //! What is recorded of requests.
 
 use super::*;
+use crate::Purpose;
 use events::shape::{End, Request, Window};
 
 /// As the workers do: a sample every half second.
@@ -15,7 +16,7 @@ fn run_to(s: &mut Stage, at_ms: u64) {
 
 fn window(s: &Stage) -> Window {
     let last = s.up.windows() - 1;
-    s.up.window(s.now, last).expect("a window")
+    s.up.window(s.now, last).expect("a window").0
 }
 
 fn times(r: &Request) -> (u32, u32, u32, u16, End) {
@@ -74,10 +75,46 @@ fn a_lease_that_outlives_its_window_is_completed() {
     assert_eq!(s.back(0), "kept");
     let all = (0..s.up.windows()).filter_map(|at| s.up.window(s.now, at));
     let holds: Vec<u32> = all
-        .flat_map(|w| w.requests)
+        .flat_map(|(w, _)| w.requests)
         .map(|r| r.hold_us / 1_000_000)
         .collect();
     assert_eq!(holds, [30]);
+}
+
+#[test]
+fn what_a_lease_was_for_is_written_down_and_how_many_came() {
+    let mut s = Stage::new(5, &[plain(2)]);
+    assert_eq!(s.ask(A, 0, 1), "queued");
+    s.opened(0);
+    while s.up.poll().is_some() {}
+    let conn = s.conn(0);
+    assert!(!s.up.is_taped(conn));
+    run_to(&mut s, 1000);
+    assert_eq!(s.back(0), "kept");
+    for n in 0..100 {
+        assert_eq!(s.ask(A, 0, 1), "s0");
+        assert!(s.up.is_taped(conn));
+        let purpose = Purpose {
+            statement: n % 80,
+            text: format!("select {}", n % 80).into(),
+            idle: ms(3),
+            rounds: 4,
+        };
+        s.up.told(conn, &purpose);
+        assert_eq!(s.back(0), "kept");
+    }
+    let (window, classes) = s.up.window(s.now, 0).expect("a window");
+    assert_eq!((window.before, window.requests.len()), (1, 100));
+    assert_eq!(s.up.asked(), 101);
+    // Nothing is not a statement, and beyond a bound they are told together.
+    assert_eq!(classes.len(), events::shape::WINDOW_CLASSES_MAX);
+    let class = |n: usize| window.requests[n].class;
+    assert_eq!((class(0), class(1), class(81), class(70)), (0, 1, 1, 0));
+    assert_eq!(classes[1].text, "select 1");
+    assert_eq!(
+        (window.requests[5].idle_us, window.requests[5].rounds),
+        (3_000, 4)
+    );
 }
 
 #[test]
@@ -97,10 +134,10 @@ fn windows_are_bounded_and_spread_over_the_hour() {
     }
     assert_eq!(s.up.windows(), crate::tape::WINDOWS);
     let all: Vec<Window> = (0..s.up.windows())
-        .filter_map(|at| s.up.window(s.now, at))
+        .filter_map(|at| Some(s.up.window(s.now, at)?.0))
         .collect();
     assert!(all.iter().all(|w| w.requests.len() == 1024));
-    let at: Vec<u32> = all.iter().map(|w| w.at_s).collect();
+    let at: Vec<u64> = all.iter().map(Window::at_s).collect();
     let latest = &at[at.len() - 8..];
     assert!(
         latest.windows(2).all(|pair| pair[1] - pair[0] == 1),

@@ -5,6 +5,7 @@ mod diagnosis;
 mod export;
 mod guard;
 mod incident;
+mod leaks;
 mod settings;
 mod size;
 mod top;
@@ -25,6 +26,7 @@ pub use incident::{
     IncidentAction, IncidentArgs, IncidentCloseArgs, IncidentListArgs, IncidentNoteArgs,
     IncidentReportArgs, IncidentShowArgs, PlaybookArgs,
 };
+pub use leaks::{LeaksArgs, LeaksFormat};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 pub use size::{SizeArgs, TemplateArgs};
 use std::path::PathBuf;
@@ -91,6 +93,8 @@ pub enum Command {
     Playbook(PlaybookArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
+    /// Run a test suite, and fail when it leaks connections or transactions
+    Leaks(LeaksArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana
     Export(ExportArgs),
     /// Print a completion script for a shell

@@ -36,6 +36,8 @@ pub mod schedule;
 pub mod script;
 pub mod threshold;
 
+pub mod leaks;
+
 pub mod expression;
 pub mod measured;
 pub mod workload;

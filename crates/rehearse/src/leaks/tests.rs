@@ -1,0 +1,1 @@
+//! Stories of programs, and what is said of them.

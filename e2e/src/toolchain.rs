@@ -11,12 +11,14 @@ use crate::sandbox::until_deadline;
 const INSTALL_PATIENCE: Duration = Duration::from_secs(150);
 
 /// What the Python programs need.
-const PYTHON_PACKAGES: [&str; 5] = [
+const PYTHON_PACKAGES: [&str; 7] = [
     "psycopg[binary]>=3.2,<4",
+    "psycopg-pool>=3.2,<4",
+    "pytest>=8,<9",
     "psycopg2-binary>=2.9,<3",
     "asyncpg>=0.30",
     "django>=5,<6",
-    "sqlalchemy>=2,<3",
+    "sqlalchemy[asyncio]>=2,<3",
 ];
 
 /// The directory of the programs.

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// and write. The calls come from the workers' threads and hold these up, so
 /// they must be short and must not wait.
 pub trait Observer: Send + Sync {
-    /// A client connected. `client` is never used again.
-    fn came(&self, client: u64, from: &Address);
+    /// A client connected from one address to another. `client` is never used again.
+    fn came(&self, client: u64, from: &Address, to: &Address);
     /// It sent these bytes, decrypted where there is TLS.
     fn said(&self, client: u64, bytes: &[u8]);
     /// These bytes are sent to it.
@@ -41,9 +41,9 @@ impl Watch {
     }
 
     /// A client connected; what it is called from now on.
-    pub(crate) fn came(&self, from: &Address) -> u64 {
+    pub(crate) fn came(&self, from: &Address, to: &Address) -> u64 {
         let client = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        self.observer.came(client, from);
+        self.observer.came(client, from, to);
         client
     }
 

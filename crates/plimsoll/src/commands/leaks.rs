@@ -27,7 +27,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 use tap::{Tap, now};
 
@@ -35,8 +34,6 @@ use tap::{Tap, now};
 const SANDBOX: &str = "sandbox";
 /// Its connections.
 const SANDBOX_CONNECTIONS: u32 = 200;
-/// Ports whose process is still to be found.
-const PORTS_MAX: usize = 10_000;
 /// After the command's end its sockets are closed by the system; so long is waited for that.
 const CLOSING_MAX: Duration = Duration::from_secs(1);
 /// Pause between two looks at them.
@@ -70,18 +67,12 @@ fn watched(args: &LeaksArgs) -> anyhow::Result<u8> {
         _ => random_password()?,
     };
     let plan = plan::plan(&address, &password, args.listen)?;
-    let (ports, wanted) = sync_channel(PORTS_MAX);
-    let tap = Arc::new(Tap::new(ports));
+    let tap = Arc::new(Tap::default());
     let observer: Arc<dyn proxy::Observer> = Arc::<Tap>::clone(&tap);
     let proxy = proxy::Proxy::start_observed(plan, observer)?;
     let handle = proxy.handle();
     let pooler = handle.addresses().first().copied();
     let pooler = pooler.context("the pooler has no address")?;
-    let finder = Arc::clone(&tap);
-    std::thread::Builder::new()
-        .name("leaks-peers".into())
-        .spawn(move || peers::run(&wanted, pooler, &finder))
-        .context("cannot start a thread")?;
     let mut environment = address.changed(std::env::vars_os(), pooler, &password);
     let hooks = match args.no_hooks {
         true => None,

@@ -109,7 +109,8 @@ impl Worker {
 
     /// A client of this worker's.
     pub(super) fn adopt(&mut self, stream: Stream, addr: Address, local_addr: Address, over: bool) {
-        let watched_as = self.common.watch.as_ref().map(|w| w.came(&addr));
+        let watch = self.common.watch.as_ref();
+        let watched_as = watch.map(|w| w.came(&addr, &local_addr));
         let slot = self
             .hub
             .accept(self.now, relay::PeerInfo { addr, local_addr });

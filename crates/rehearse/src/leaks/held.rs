@@ -29,17 +29,24 @@ pub(crate) fn closing(record: &Record, connection: &Connection) -> Closing {
     let Some(end) = connection.end else {
         return Closing::Nobody;
     };
-    let process = connection.pid.and_then(|pid| record.processes.get(&pid));
-    let exits = process.and_then(|p| p.exits).unwrap_or(Moment::MAX);
+    let exits = exits(record, connection);
     let orphaned = connection
         .deeds
         .iter()
         .find_map(|(at, deed)| matches!(deed, Deed::Orphaned).then_some(*at));
-    let late = orphaned.is_some_and(|at| end.at >= at + ORPHAN);
+    let pooled = |(_, deed): &(Moment, Deed)| matches!(deed, Deed::Borrowed(_));
+    let pooled = connection.deeds.iter().any(pooled);
+    let late = orphaned.is_some_and(|at| !pooled && end.at >= at + ORPHAN);
     match end.how {
         How::Goodbye if end.at < exits && !late => Closing::Program,
         _ => Closing::Nobody,
     }
+}
+
+/// When the connection's process began to end by itself.
+fn exits(record: &Record, connection: &Connection) -> Moment {
+    let process = connection.pid.and_then(|pid| record.processes.get(&pid));
+    process.and_then(|p| p.exits).unwrap_or(Moment::MAX)
 }
 
 /// When a connection ended, or the command did.
@@ -51,11 +58,14 @@ pub(crate) fn last_moment(request: &Request) -> Moment {
     request.done.unwrap_or(request.at)
 }
 
-/// The transactions of a connection, in order.
-pub(crate) fn transactions(connection: &Connection) -> Vec<Transaction> {
+/// The transactions of a connection, in order. What is asked while the process ends is not
+/// the program's doing: finalizers roll back what it forgot.
+pub(crate) fn transactions(record: &Record, connection: &Connection) -> Vec<Transaction> {
     let mut found = Vec::new();
     let mut first = None;
-    let requests = &connection.requests;
+    let exits = exits(record, connection);
+    let asked = connection.requests.partition_point(|r| r.at < exits);
+    let requests = connection.requests.get(..asked).unwrap_or_default();
     for (i, request) in requests.iter().enumerate() {
         let begun = *first.get_or_insert(i);
         if request.after == State::Idle {

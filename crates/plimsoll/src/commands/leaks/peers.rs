@@ -1,28 +1,27 @@
 //! Which process a connection belongs to, as the system tells it.
 
-use super::tap::Tap;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 
 /// Processes that are asked first: those that had connections before.
 const KNOWN_MAX: usize = 64;
 
-/// Finds processes for ports until nobody sends any.
-pub(super) fn run(ports: &Receiver<u16>, pooler: SocketAddr, tap: &Tap) {
-    let mut known: Vec<u32> = Vec::new();
-    for port in ports {
-        let Some(inode) = inode(port, pooler.port()) else {
-            continue;
-        };
-        let Some(pid) = owner(inode, &known) else {
-            continue;
-        };
-        known.retain(|p| *p != pid);
-        known.insert(0, pid);
-        known.truncate(KNOWN_MAX);
-        tap.belongs(port, pid, &command(pid));
+/// Finds processes. It is asked while the client waits for the answer to its login,
+/// so that the process is still there, and its socket.
+#[derive(Default)]
+pub(super) struct Finder {
+    known: Vec<u32>,
+}
+
+impl Finder {
+    /// The process at the other end of a connection that came from `port`, and its
+    /// command line.
+    pub(super) fn find(&mut self, port: u16, pooler: u16) -> Option<(u32, String)> {
+        let pid = owner(inode(port, pooler)?, &self.known)?;
+        self.known.retain(|p| *p != pid);
+        self.known.insert(0, pid);
+        self.known.truncate(KNOWN_MAX);
+        Some((pid, command(pid)))
     }
 }
 

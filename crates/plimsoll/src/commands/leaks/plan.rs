@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Most clients; far more than the server will have connections for.
 const CLIENTS_MAX: u32 = 2_000;
+/// A server connection without a client ends at the next tick of the worker.
+const IDLE_MAX: Duration = Duration::from_millis(1);
 /// Longest wait for one of the server's connections.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -50,8 +52,7 @@ pub(super) fn plan(address: &Address, password: &str, listen: SocketAddr) -> any
     plan.queue_max = CLIENTS_MAX;
     plan.query_wait_timeout = Some(WAIT_MAX);
     plan.query_wait_notify = None;
-    plan.server_lifetime = Some(Duration::ZERO);
-    plan.server_reset_query = String::new();
+    plan.server_idle_timeout = Some(IDLE_MAX);
     plan.server_login_retry = Duration::from_millis(200);
     Ok(plan)
 }

@@ -1,10 +1,10 @@
 //! The journal, as the pooler's worker and the other threads write it.
 
+use super::peers::Finder;
 use events::CloseReason;
 use events::snapshot::Address;
 use rehearse::leaks::facts::{Ended, How, Moment, Pid, Record};
 use rehearse::leaks::journal::{Journal, Mark};
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,26 +15,16 @@ pub(super) fn now() -> Moment {
 }
 
 /// Writes down what the clients say and hear.
+#[derive(Default)]
 pub(super) struct Tap {
     journal: Mutex<Journal>,
-    /// Ports whose process is to be found.
-    ports: SyncSender<u16>,
+    /// Only the pooler's one worker asks it.
+    finder: Mutex<Finder>,
 }
 
 impl Tap {
-    pub(super) fn new(ports: SyncSender<u16>) -> Tap {
-        Tap {
-            journal: Mutex::default(),
-            ports,
-        }
-    }
-
     fn write<T>(&self, what: impl FnOnce(&mut Journal) -> T) -> T {
         what(&mut self.journal.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn belongs(&self, port: u16, pid: Pid, command: &str) {
-        self.write(|journal| journal.belongs(port, pid, command));
     }
 
     pub(super) fn mark(&self, at: Moment, pid: Pid, mark: Mark) {
@@ -57,15 +47,15 @@ impl Tap {
 }
 
 impl proxy::Observer for Tap {
-    fn came(&self, client: u64, from: &Address) {
-        let port = match from {
-            Address::Tcp(address) => address.port(),
-            Address::Unix => 0,
+    fn came(&self, client: u64, from: &Address, to: &Address) {
+        let (Address::Tcp(from), Address::Tcp(to)) = (from, to) else {
+            return;
         };
-        self.write(|journal| journal.came(now(), client, port));
+        self.write(|journal| journal.came(now(), client, from.port()));
+        let mut finder = self.finder.lock().unwrap_or_else(PoisonError::into_inner);
         // A process that is not found is unknown, which the rules allow for.
-        match self.ports.try_send(port) {
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        if let Some((pid, command)) = finder.find(from.port(), to.port()) {
+            self.write(|journal| journal.belongs(from.port(), pid, &command));
         }
     }
 

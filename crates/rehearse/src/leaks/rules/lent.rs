@@ -21,11 +21,13 @@ pub(super) fn judge(record: &Record, at: usize) -> Option<Finding> {
     if connection.requests.iter().any(|r| r.does.listens) || cut_off(record, connection, last) {
         return None;
     }
-    match connection.deeds.last() {
+    let own = |(_, deed): &&(Moment, Deed)| !matches!(deed, Deed::Orphaned);
+    let orphan = connection.deeds.iter().any(|(_, d)| *d == Deed::Orphaned);
+    match connection.deeds.iter().rev().find(own) {
         Some((_, Deed::Returned)) => None,
         Some((when, Deed::Collected)) => collected(record, connection, *when, last),
         Some((when, Deed::Borrowed(place))) => borrowed(record, connection, *when, place, last),
-        Some((_, Deed::Orphaned)) => orphaned(record, connection, last),
+        Some((_, Deed::Opened(_))) if orphan => orphaned(record, connection, last),
         Some((_, Deed::Opened(place))) if who::reports(record, connection.pid) => {
             opened(record, connection, place, last)
         }
@@ -66,15 +68,21 @@ fn borrowed(
     place: &str,
     last: &Request,
 ) -> Option<Finding> {
-    if held::closing(record, connection) == Closing::Program {
-        return None;
-    }
+    let dropped = held::closing(record, connection) == Closing::Program;
     // What was asked before belongs to whoever had it before.
     let last = Some(last).filter(|r| r.at + MS >= when);
     let closed = held::ended_at(record, connection);
     let tests = held::tests_between(record, connection, when, closed);
     let mut finding = about(record, connection, Kind::ConnectionNotReturned, when, last);
     finding.place = (!place.is_empty()).then(|| place.to_owned());
+    if dropped {
+        finding.evidence.push(
+            "It was borrowed from the program's own pool and closed without being given back: the \
+             pool still counts it, and has one place less."
+                .to_owned(),
+        );
+        return Some(finding);
+    }
     finding.evidence.push(format!(
         "It was borrowed from the program's own pool and not returned for {}, until {}.",
         span(closed.saturating_sub(when)),

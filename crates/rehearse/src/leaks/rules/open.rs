@@ -14,7 +14,7 @@ const SILENT: u64 = 1_000_000;
 /// The transactions of a connection that were left open.
 pub(super) fn judge(record: &Record, connection: &Connection) -> Vec<Finding> {
     let mut found = Vec::new();
-    for transaction in held::transactions(connection) {
+    for transaction in held::transactions(record, connection) {
         found.extend(begun_again(record, connection, transaction));
         if transaction.open {
             found.extend(left_open(record, connection, transaction));
@@ -96,7 +96,7 @@ fn left_open(record: &Record, connection: &Connection, t: Transaction) -> Option
     }
     // The program closed the connection. A failed transaction is over then, and so is one that
     // only read, as drivers begin them unasked.
-    let state = connection.requests.last().map(|r| r.after);
+    let state = connection.requests.get(t.last).map(|r| r.after);
     let implicit = begins_by_itself(record, connection);
     if state == Some(State::Failed) || (implicit && !seen.wrote) {
         return None;

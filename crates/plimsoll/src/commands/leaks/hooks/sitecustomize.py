@@ -96,13 +96,17 @@ class _Patches:
     """What is done to modules when they are imported."""
 
     def __init__(self, teller):
-        self.teller, self.local = teller, None
+        self.teller, self.local, self.lent = teller, None, {}
 
     def say(self, word, connection, place=""):
         try:
-            port = _port(connection)
+            # One that was closed in between has no port any more.
+            port = self.lent.pop(id(connection), 0) if word in ("return", "collect") else 0
+            port = port or _port(connection)
             if port:
                 self.teller.tell(word, port, place)
+                if word == "borrow" and len(self.lent) < 10000:
+                    self.lent[id(connection)] = port
             return port
         except Exception:
             return 0
@@ -194,8 +198,9 @@ class _Patches:
 
         module.runtestprotocol = runtestprotocol
 
-    def sqlalchemy_pool(self, module):
+    def sqlalchemy(self, module):
         from sqlalchemy import event
+        from sqlalchemy.pool import Pool
 
         def checkout(connection, record, proxy):
             self.say("borrow", connection, _place())
@@ -214,8 +219,14 @@ class _Patches:
                 frame = frame.f_back
             self.say(word, connection)
 
-        event.listen(module.Pool, "checkout", checkout)
-        event.listen(module.Pool, "checkin", checkin)
+        def parted(connection, *rest):
+            # It is the program's own from now on, or of no use.
+            self.say("return", connection)
+
+        event.listen(Pool, "checkout", checkout)
+        event.listen(Pool, "checkin", checkin)
+        for name in ("detach", "invalidate", "soft_invalidate"):
+            event.listen(Pool, name, parted)
 
     def psycopg2(self, module):
         self.calls(module, "connect", "open")
@@ -227,8 +238,9 @@ class _Patches:
 
     def psycopg(self, module):
         for name in ("Connection", "AsyncConnection"):
-            if name in vars(module) and vars(module)[name].__module__ == module.__name__:
-                self.calls(vars(module)[name], "connect", "open")
+            owner = vars(module).get(name)
+            if owner is not None and "connect" in vars(owner):
+                self.calls(owner, "connect", "open")
 
     def psycopg_pool(self, module):
         for name in ("ConnectionPool", "AsyncConnectionPool"):
@@ -252,7 +264,7 @@ class _Finder:
         self.waiting = {
             "unittest.case": patches.unittest_case,
             "_pytest.runner": patches.pytest_runner,
-            "sqlalchemy.pool": patches.sqlalchemy_pool,
+            "sqlalchemy": patches.sqlalchemy,
             "psycopg2": patches.psycopg2,
             "psycopg2.pool": patches.psycopg2_pool,
             "psycopg.connection": patches.psycopg,

@@ -56,7 +56,8 @@ impl Report {
 
     /// The verdict for people. `clock` writes a moment.
     pub fn text(&self, clock: &dyn Fn(Moment) -> String) -> String {
-        let mut out = String::new();
+        // What the command printed last may not have ended its line.
+        let mut out = String::from(if self.findings.is_empty() { "" } else { "\n" });
         for finding in self.findings.iter().take(TOLD_MAX) {
             tell(&mut out, finding, clock);
             out.push('\n');
@@ -149,7 +150,7 @@ pub(super) fn tell(out: &mut String, finding: &Finding, clock: &dyn Fn(Moment) -
     };
     row("test", finding.test.as_deref().unwrap_or_default());
     row("tags", &finding.tags);
-    row("code", finding.place.as_deref().unwrap_or_default());
+    row("taken at", finding.place.as_deref().unwrap_or_default());
     row("statement", &finding.statement);
     let whose = match finding.application.as_str() {
         "" => format!("{} in {}", finding.user, finding.database),

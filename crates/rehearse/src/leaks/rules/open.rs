@@ -10,6 +10,8 @@ use crate::leaks::who::{self, Whose};
 const CUT_OFF: u64 = 1_000_000;
 /// Without tests to compare with, a transaction that was silent for this long was forgotten.
 const SILENT: u64 = 1_000_000;
+/// A report may be so much later than the statement that it precedes.
+const TAKEN: u64 = 5_000;
 
 /// The transactions of a connection that were left open.
 pub(super) fn judge(record: &Record, connection: &Connection) -> Vec<Finding> {
@@ -30,8 +32,9 @@ struct Seen<'a> {
     statement: Option<&'a Request>,
     last: Moment,
     test: Option<Whose>,
-    tests: usize,
     wrote: bool,
+    /// Its last request was never answered: the server was still at it.
+    at_work: bool,
 }
 
 fn look<'a>(record: &Record, connection: &'a Connection, t: Transaction) -> Option<Seen<'a>> {
@@ -45,18 +48,22 @@ fn look<'a>(record: &Record, connection: &'a Connection, t: Transaction) -> Opti
     Some(Seen {
         statement: statement.or(Some(first)),
         last,
-        tests: held::tests_between(record, connection, first.at, last).len(),
+        at_work: part.last().is_some_and(|r| r.done.is_none()),
         wrote: part.iter().any(|r| r.does.writes),
         test,
         first,
     })
 }
 
-/// A driver that begins transactions by itself, for every statement: there an open one may
-/// only have read, and closing it is as good as ending it.
+/// A driver that begins a transaction by itself, before every statement: there an open one may
+/// only have read, and closing it is as good as ending it. Where the program worked outside
+/// transactions, too, it began this one itself.
 fn begins_by_itself(record: &Record, connection: &Connection) -> bool {
     let process = connection.pid.and_then(|pid| record.processes.get(&pid));
-    !process.is_some_and(|p| is_node(&p.command))
+    let alone = |r: &Request| {
+        r.does.works && !r.does.begins && r.before == State::Idle && r.after == State::Idle
+    };
+    !process.is_some_and(|p| is_node(&p.command)) && !connection.requests.iter().any(alone)
 }
 
 fn is_node(command: &str) -> bool {
@@ -75,7 +82,7 @@ fn left_open(record: &Record, connection: &Connection, t: Transaction) -> Option
         seen.first.at,
         seen.statement,
     );
-    finding.place = taken_at(connection, seen.first.at);
+    finding.place = taken_at(connection, &seen);
     let silent = closed.saturating_sub(seen.last);
     let over = seen.test.as_ref().and_then(|w| w.ended);
     let left = match over {
@@ -102,7 +109,7 @@ fn left_open(record: &Record, connection: &Connection, t: Transaction) -> Option
         return None;
     }
     finding.sure = Sure::Likely;
-    if left && (!implicit || seen.tests <= 1) {
+    if left {
         finding.evidence.push(format!(
             "The transaction was silent for {} and ended only when its connection was closed: \
              nothing that it wrote was kept.",
@@ -124,9 +131,12 @@ fn left_open(record: &Record, connection: &Connection, t: Transaction) -> Option
 
 /// The process ended in the middle of a test, or a failed program in the middle of its work.
 fn cut_off(record: &Record, seen: &Seen<'_>, closed: Moment) -> bool {
+    if seen.at_work {
+        return true;
+    }
     let shortly = closed.saturating_sub(seen.last) < CUT_OFF;
     match &seen.test {
-        Some(test) if test.own => test.ended.is_none() && !(record.ended.cut && !shortly),
+        Some(test) if test.own => test.ended.is_none() && (shortly || !record.ended.cut),
         _ => (record.ended.failed || record.ended.cut) && shortly,
     }
 }
@@ -140,17 +150,24 @@ fn ended_by(record: &Record, connection: &Connection) -> &'static str {
     }
 }
 
-/// The place in the code where the connection was last taken before a moment.
-fn taken_at(connection: &Connection, at: Moment) -> Option<String> {
-    let taken = connection.deeds.iter().rev().find_map(|(when, deed)| {
-        let place = match deed {
-            Deed::Borrowed(place) | Deed::Opened(place) => place,
-            _ => return None,
-        };
-        // The report of a borrowing may arrive a moment after the first statement.
-        (*when <= at + 5_000).then_some(place)
-    });
-    taken.filter(|place| !place.is_empty()).cloned()
+/// The place in the code where the connection was taken for this transaction.
+fn taken_at(connection: &Connection, seen: &Seen<'_>) -> Option<String> {
+    let begun = seen.test.as_ref().map_or(0, |w| w.begun);
+    let taken = |(_, deed): &&(Moment, Deed)| matches!(deed, Deed::Borrowed(_) | Deed::Opened(_));
+    let at = seen.first.at;
+    let before = connection.deeds.iter().rev().filter(taken);
+    let mut before = before.filter(|(when, _)| *when <= at);
+    // A report may be a moment later than the statement that it precedes.
+    let after = connection.deeds.iter().filter(taken);
+    let mut after = after.filter(|(when, _)| *when > at && *when <= at + TAKEN);
+    let (when, deed) = before.next().or_else(|| after.next())?;
+    match deed {
+        Deed::Borrowed(place) => Some(place.clone()),
+        // One that was open before the test says nothing about it.
+        Deed::Opened(place) if *when >= begun => Some(place.clone()),
+        _ => None,
+    }
+    .filter(|place| !place.is_empty())
 }
 
 /// BEGIN inside a transaction: whoever began it has forgotten it.
@@ -170,7 +187,7 @@ fn begun_again(record: &Record, connection: &Connection, t: Transaction) -> Opti
         seen.first.at,
         statement,
     );
-    finding.place = taken_at(connection, seen.first.at);
+    finding.place = taken_at(connection, &seen);
     finding.lasted_us = again.at.saturating_sub(seen.first.at);
     let by = who::at(record, connection.pid, again.at).filter(|w| Some(w) != seen.test.as_ref());
     let by = by.map_or(String::new(), |w| format!(", by {}", w.name));

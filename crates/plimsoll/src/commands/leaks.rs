@@ -10,6 +10,7 @@
 mod address;
 mod child;
 mod hooks;
+mod java;
 mod peers;
 mod plan;
 mod tap;
@@ -93,7 +94,7 @@ fn run_command(
     environment: &mut BTreeMap<OsString, Option<OsString>>,
 ) -> anyhow::Result<(Record, Outcome)> {
     if let Some(hooks) = &hooks {
-        hooks.set(environment);
+        hooks.set(&args.command, environment);
     }
     let outcome = child::run(&args.command, environment, args.span, tap)?;
     let at = now();

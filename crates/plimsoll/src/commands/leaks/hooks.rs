@@ -3,6 +3,7 @@
 //! Both load a small file at their start, as they do for tracing. It writes lines
 //! into a named pipe, which nobody waits for: `word TAB pid TAB moment TAB rest`.
 
+use super::java;
 use super::tap::Tap;
 use anyhow::Context;
 use rehearse::leaks::facts::Deed;
@@ -69,8 +70,12 @@ impl Hooks {
         })
     }
 
-    /// Adds what makes Python and Node load the files.
-    pub(super) fn set(&self, environment: &mut BTreeMap<OsString, Option<OsString>>) {
+    /// Adds what makes Python, Node and, where the command seems to run it, Java load the files.
+    pub(super) fn set(
+        &self,
+        command: &[OsString],
+        environment: &mut BTreeMap<OsString, Option<OsString>>,
+    ) {
         let mut set = |name: &str, value: OsString| {
             environment.insert(name.into(), Some(value));
         };
@@ -89,6 +94,18 @@ impl Hooks {
         options.push(self.directory.join("hook.cjs"));
         options.push("\"");
         set("NODE_OPTIONS", options);
+        if !java::is_wanted(command) {
+            return;
+        }
+        // Without a JDK, tests are named by what the command prints.
+        if let Ok(agent) = java::agent(&self.directory, &self.directory.join("pipe")) {
+            let mut options = std::env::var_os("JAVA_TOOL_OPTIONS").unwrap_or_default();
+            if !options.is_empty() {
+                options.push(" ");
+            }
+            options.push(agent);
+            set("JAVA_TOOL_OPTIONS", options);
+        }
     }
 
     /// All that was reported until now has been written down.

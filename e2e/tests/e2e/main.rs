@@ -17,6 +17,7 @@ mod guarded;
 mod guards;
 mod hostile;
 mod http;
+mod leaks;
 mod leases;
 mod limits;
 mod measures;

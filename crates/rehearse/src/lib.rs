@@ -4,7 +4,8 @@
 //! What is here so far is pure: what a scenario says, when its requests are due,
 //! what they send, and whether a run kept its limits. It opens no connection and
 //! reads no clock; the generator that does is still to come, and no command
-//! reaches this crate yet.
+//! reaches this half yet. The other half, [`leaks`], judges what a program did
+//! with its connections; `plimsoll leaks` is its shell.
 //!
 //! The invariant: the moments at which requests are due depend on the scenario
 //! and its seed alone, never on what became of earlier requests.

@@ -251,7 +251,7 @@ impl Address {
             url.map(|url| url.through(pooler, &self.user, password))
         };
         for (name, scheme) in [
-            ("DATABASE_URL", "postgres"),
+            ("DATABASE_URL", "postgresql"),
             ("JDBC_DATABASE_URL", "jdbc:postgresql"),
         ] {
             if !changed.contains_key(OsStr::new(name)) {
@@ -364,7 +364,7 @@ mod tests {
         let changed = environment(&[]);
         assert_eq!(
             changed["DATABASE_URL"],
-            "postgres://ci:s%40crt@127.0.0.1:7000/shop"
+            "postgresql://ci:s%40crt@127.0.0.1:7000/shop"
         );
         assert_eq!(
             changed["JDBC_DATABASE_URL"],

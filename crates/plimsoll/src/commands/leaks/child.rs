@@ -11,6 +11,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -48,47 +49,26 @@ pub(super) fn run(
     limit: Option<Duration>,
     tap: &Arc<Tap>,
 ) -> anyhow::Result<Outcome> {
-    let (program, arguments) = words.split_first().context("no command")?;
-    let mut command = Command::new(program);
-    command.args(arguments);
-    for (name, value) in environment {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
     // A terminal sends its signals to everyone in the foreground; a group of its own would be
     // stopped when it reads.
     let terminal = std::io::stdin().is_terminal();
+    let mut command = prepared(words, environment)?;
     if !terminal {
         command.process_group(0);
-    }
-    let copied = (
-        !std::io::stdout().is_terminal(),
-        !std::io::stderr().is_terminal(),
-    );
-    if copied.0 {
-        command.stdout(Stdio::piped());
-    }
-    if copied.1 {
-        command.stderr(Stdio::piped());
     }
     // Before the child, so that none is missed.
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT]).context("cannot watch for signals")?;
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot run {}", program.to_string_lossy()))?;
+    let mut child = command.spawn().with_context(|| {
+        let program = command.get_program().to_string_lossy();
+        format!("cannot run {program}")
+    })?;
     let pid = Pid::from_child(&child);
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let passed = Arc::new(AtomicU64::new(0));
     let copies = [
-        child
-            .stdout
-            .take()
-            .map(|from| copy(from, std::io::stdout(), tap)),
-        child
-            .stderr
-            .take()
-            .map(|from| copy(from, std::io::stderr(), tap)),
+        out.and_then(|from| copy(from, std::io::stdout(), tap, &passed)),
+        err.and_then(|from| copy(from, std::io::stderr(), tap, &passed)),
     ];
     let (to, news) = channel();
     let ended = to.clone();
@@ -103,16 +83,51 @@ pub(super) fn run(
     });
     let group = Group { pid, terminal };
     let outcome = wait(&news, &group, limit);
-    let cut = group.end_leftovers();
-    for copy in copies.into_iter().flatten().flatten() {
-        // Its end is closed by now, unless somebody outside the group has it.
-        if copy.is_finished() || !cut {
-            let _ = copy.join();
-        }
+    group.end_leftovers();
+    for copy in copies.into_iter().flatten() {
+        finish(copy, &passed);
     }
     closer.close();
     let _ = watcher.join();
     outcome
+}
+
+/// The command, with its environment and pipes.
+fn prepared(
+    words: &[OsString],
+    environment: &BTreeMap<OsString, Option<OsString>>,
+) -> anyhow::Result<Command> {
+    let (program, arguments) = words.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    // What a terminal shows is left to it: programs ask whether they write to one.
+    if !std::io::stdout().is_terminal() {
+        command.stdout(Stdio::piped());
+    }
+    if !std::io::stderr().is_terminal() {
+        command.stderr(Stdio::piped());
+    }
+    Ok(command)
+}
+
+/// Waits until all was passed on. Somebody outside the command's group may have its output, too,
+/// and keep it open: then no more is waited for than for the next bytes.
+fn finish(copy: JoinHandle<()>, passed: &AtomicU64) {
+    let mut before = passed.load(Ordering::Relaxed);
+    let mut end = Instant::now() + LEFTOVERS_GRACE;
+    while !copy.is_finished() && Instant::now() < end {
+        std::thread::sleep(LOOK);
+        let now = passed.load(Ordering::Relaxed);
+        if now != before {
+            (before, end) = (now, Instant::now() + LEFTOVERS_GRACE);
+        }
+    }
 }
 
 /// The processes that the command consists of.
@@ -130,21 +145,20 @@ impl Group {
         };
     }
 
-    /// The command has ended; what it left in its group follows. True where there was some.
-    fn end_leftovers(&self) -> bool {
+    /// The command has ended; what it left in its group follows.
+    fn end_leftovers(&self) {
         if self.terminal || test_kill_process_group(self.pid).is_err() {
-            return false;
+            return;
         }
         self.send(Signal::TERM);
         let end = Instant::now() + LEFTOVERS_GRACE;
         while Instant::now() < end {
             if test_kill_process_group(self.pid).is_err() {
-                return true;
+                return;
             }
             std::thread::sleep(LOOK);
         }
         self.send(Signal::KILL);
-        true
     }
 }
 
@@ -193,8 +207,9 @@ fn copy(
     mut from: impl Read + Send + 'static,
     mut to: impl Write + Send + 'static,
     tap: &Arc<Tap>,
+    passed: &Arc<AtomicU64>,
 ) -> Option<JoinHandle<()>> {
-    let tap = Arc::clone(tap);
+    let (tap, passed) = (Arc::clone(tap), Arc::clone(passed));
     let pass = move || {
         let mut buffer = vec![0; 16 * 1024];
         let mut line: Vec<u8> = Vec::new();
@@ -205,6 +220,7 @@ fn copy(
             let at = now();
             // Whoever closed our output need not keep the command from going on.
             let _ = to.write_all(bytes).and_then(|()| to.flush());
+            passed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             for piece in bytes.split_inclusive(|b| *b == b'\n') {
                 let room = LINE_MAX.saturating_sub(line.len());
                 line.extend_from_slice(piece.get(..room).unwrap_or(piece));

@@ -41,13 +41,14 @@
   function place() {
     try {
       const lines = new Error().stack.split('\n').slice(3);
-      const own = lines.find((line) => !/node_modules|node:|internal\/|\(native\)|<anonymous>/.test(line)
+      const own = lines.find((line) => !/node_modules|node:|\(native\)|\(<anonymous>\)/.test(line)
         && !line.includes(__filename));
       if (!own) return '';
       const found = /at (?:async )?(?:(.*?) \()?(?:file:\/\/)?(\/.*?):(\d+):\d+\)?$/.exec(own.trim());
       if (!found) return '';
       const file = found[2].startsWith(here) ? found[2].slice(here.length) : found[2];
-      return `${file}:${found[3]}${found[1] ? ` in ${found[1]}` : ''}`;
+      const name = found[1] && !found[1].includes('<') ? ` in ${found[1]}` : '';
+      return `${file}:${found[3]}${name}`;
     } catch {
       return '';
     }

@@ -11,12 +11,14 @@ use crate::sandbox::until_deadline;
 const INSTALL_PATIENCE: Duration = Duration::from_secs(150);
 
 /// What the Python programs need.
-const PYTHON_PACKAGES: [&str; 5] = [
+const PYTHON_PACKAGES: [&str; 7] = [
     "psycopg[binary]>=3.2,<4",
+    "psycopg-pool>=3.2,<4",
+    "pytest>=8,<9",
     "psycopg2-binary>=2.9,<3",
     "asyncpg>=0.30",
     "django>=5,<6",
-    "sqlalchemy>=2,<3",
+    "sqlalchemy[asyncio]>=2,<3",
 ];
 
 /// The directory of the programs.
@@ -25,7 +27,7 @@ pub fn programs() -> PathBuf {
 }
 
 /// Below the build directory, so that `cargo clean` removes it.
-fn place(name: &str) -> PathBuf {
+pub fn place(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("own path");
     let target = test
         .ancestors()
@@ -123,6 +125,71 @@ pub fn jdbc() -> Result<PathBuf, String> {
             .current_dir(&place))?;
     }
     Ok(unpacked)
+}
+
+/// What the Java suite needs, as Debian names its packages and their archives.
+const JAVA_PACKAGES: [&str; 8] = [
+    "libpostgresql-jdbc-java",
+    "libhikaricp-java",
+    "libslf4j-java",
+    "junit5",
+    "libopentest4j-java",
+    "libapiguardian-java",
+    "libpicocli-java",
+    "libunivocity-parsers-java",
+];
+const JAVA_ARCHIVES: [&str; 16] = [
+    "postgresql",
+    "HikariCP",
+    "slf4j-api",
+    "slf4j-nop",
+    "junit-jupiter-api",
+    "junit-jupiter-engine",
+    "junit-jupiter-params",
+    "junit-platform-commons",
+    "junit-platform-console",
+    "junit-platform-engine",
+    "junit-platform-launcher",
+    "junit-platform-reporting",
+    "opentest4j",
+    "apiguardian-api",
+    "picocli",
+    "univocity-parsers",
+];
+
+/// The class path of a suite, compiled, with JUnit, HikariCP and pgjdbc; or why there is none.
+pub fn java_suite(sources: &Path) -> Result<String, String> {
+    static BUILT: OnceLock<Result<String, String>> = OnceLock::new();
+    BUILT.get_or_init(|| build_java(sources)).clone()
+}
+
+fn build_java(sources: &Path) -> Result<String, String> {
+    run(Command::new("javac").arg("-version"))?;
+    let place = place("java");
+    let archives = place.join("usr/share/java");
+    if !archives.join("junit-platform-console.jar").exists() {
+        for package in JAVA_PACKAGES {
+            run(Command::new("apt-get")
+                .args(["download", "-qq", package])
+                .current_dir(&place))?;
+        }
+        run(Command::new("sh")
+            .args([
+                "-c",
+                "for package in *.deb; do dpkg -x \"$package\" . || exit; done",
+            ])
+            .current_dir(&place))?;
+    }
+    let classes = place.join("classes");
+    let archive = |name: &str| archives.join(format!("{name}.jar")).display().to_string();
+    let path = JAVA_ARCHIVES.map(archive).join(":");
+    run(Command::new("javac")
+        .args(["-nowarn", "-cp", &path, "-sourcepath"])
+        .arg(sources)
+        .arg("-d")
+        .arg(&classes)
+        .arg(sources.join("ShopTest.java")))?;
+    Ok(format!("{}:{path}", classes.display()))
 }
 
 /// A path of one of the system's packages, or which package is missing.

@@ -17,6 +17,7 @@ mod foreground;
 mod fuzz;
 mod help;
 mod instructions;
+mod leaks_corpus;
 mod licences;
 mod metadata;
 mod page_shots;
@@ -113,6 +114,12 @@ const TASKS: &[Task] = &[
         summary: diagnose_eval::SUMMARY,
         help: diagnose_eval::HELP,
         run: diagnose_eval::run,
+    },
+    Task {
+        name: "leaks-corpus",
+        summary: leaks_corpus::SUMMARY,
+        help: leaks_corpus::HELP,
+        run: leaks_corpus::run,
     },
     Task {
         name: "page-shots",

@@ -6,6 +6,7 @@ mod diagnosis;
 mod export;
 mod guard;
 mod incident;
+mod leaks;
 mod rehearse;
 mod settings;
 mod size;
@@ -28,6 +29,7 @@ pub use incident::{
     IncidentAction, IncidentArgs, IncidentCloseArgs, IncidentListArgs, IncidentNoteArgs,
     IncidentReportArgs, IncidentShowArgs, PlaybookArgs,
 };
+pub use leaks::{LeaksArgs, LeaksFormat};
 pub use rehearse::{ProtocolWord, RehearseArgs, Report, ReportKind, Where};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 pub use size::{SizeArgs, TemplateArgs};
@@ -97,6 +99,8 @@ pub enum Command {
     Playbook(PlaybookArgs),
     /// Guard other settings files: history, drift alert, the way back
     Guard(GuardArgs),
+    /// Run a test suite, and fail when it leaks connections or transactions
+    Leaks(LeaksArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana
     Export(ExportArgs),
     /// Load tests with a verdict: scenarios, scripts, captured shapes

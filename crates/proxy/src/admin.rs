@@ -14,6 +14,7 @@ use crate::guards::Switch;
 use crate::helpers::{Clock, Helpers};
 use crate::listen::{self, Listener};
 use crate::mail::{Mail, Mailbox, Target};
+use crate::observer::{Observer, Watch};
 use crate::port::{Common, ConsoleJob, act};
 use crate::registry::{Place, Registry, UpstreamCell};
 use crate::secrets::{Disk, Material, Secrets};
@@ -102,6 +103,24 @@ impl Proxy {
         keeper: Box<dyn Keeper>,
         disk: Disk,
     ) -> Result<Proxy, StartError> {
+        Proxy::start_all(plan, keeper, disk, None)
+    }
+
+    /// As [`Proxy::start`], with somebody who watches the clients.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_observed(plan: Plan, observer: Arc<dyn Observer>) -> Result<Proxy, StartError> {
+        let watch = Some(Watch::new(observer));
+        Proxy::start_all(plan, Box::new(NoFile), Disk::default(), watch)
+    }
+
+    fn start_all(
+        plan: Plan,
+        keeper: Box<dyn Keeper>,
+        disk: Disk,
+        watch: Option<Watch>,
+    ) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
         let listeners = listen::open(&plan).map_err(StartError)?;
@@ -120,6 +139,7 @@ impl Proxy {
             clock: Clock::start(),
             secrets: Secrets::new(disk, mock_seed, tls),
             console,
+            watch,
             #[cfg(test)]
             panic_in: Mutex::new(None),
         });

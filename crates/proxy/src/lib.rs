@@ -34,6 +34,7 @@ mod letters;
 mod listen;
 mod mail;
 mod measures;
+mod observer;
 mod outgoing;
 mod port;
 mod registry;
@@ -48,4 +49,5 @@ mod users;
 mod worker;
 
 pub use admin::{Handle, Keeper, NoFile, Proxy, ReloadError, StartError};
+pub use observer::Observer;
 pub use secrets::{Disk, Refreshed};

@@ -5,6 +5,7 @@ use crate::helpers::Clock;
 use crate::letters::with_pools;
 use crate::mail::Mail;
 use crate::mail::Mailbox;
+use crate::observer::Watch;
 use crate::registry::{Shared, UpstreamCell};
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{
@@ -24,6 +25,8 @@ pub(crate) struct Common {
     pub(crate) secrets: crate::secrets::Secrets,
     /// Statements for the console's thread.
     pub(crate) console: SyncSender<ConsoleJob>,
+    /// Who watches what clients say and hear.
+    pub(crate) watch: Option<Watch>,
     /// Tests only: the next request for a connection of this database panics.
     #[cfg(test)]
     pub(crate) panic_in: std::sync::Mutex<Option<String>>,

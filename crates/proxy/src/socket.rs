@@ -125,6 +125,8 @@ pub(crate) struct Conn {
     pub(crate) other_way: Option<Box<crate::outgoing::OtherWay>>,
     /// It stands in the worker's list of connections to look at again.
     pub(crate) queued: bool,
+    /// A client's: what the observer calls it.
+    pub(crate) watched_as: u64,
     /// What the system told of it last.
     pub(crate) told: crate::tcp::Told,
     /// A server's: which of the server's hosts and addresses it leads to. A
@@ -159,6 +161,7 @@ impl Conn {
             binding: None,
             other_way: None,
             queued: false,
+            watched_as: crate::observer::UNWATCHED,
             told: crate::tcp::Told::default(),
             dialled: None,
         }

@@ -363,6 +363,7 @@ impl Worker {
         }
         match peer {
             Peer::Client(slot) => {
+                self.observe_input(slot, input);
                 self.hub
                     .client_input(self.now, slot, input, &mut self.port, &mut self.out)
             }

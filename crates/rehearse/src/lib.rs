@@ -6,6 +6,8 @@
 //! connections that a [`drive::Connector`] gives it, and keeps the time.
 //!
 //! It never shows figures of a run in which the generator itself was late as results.
+//! Its other half, [`leaks`], judges what a program did with its connections;
+//! `plimsoll leaks` is the shell of that.
 //!
 //! The invariant: the moments at which requests are due depend on the scenario
 //! and its seed alone, never on what became of earlier requests.
@@ -38,6 +40,7 @@ pub mod threshold;
 
 pub mod captured;
 pub mod drive;
+pub mod leaks;
 pub mod replay;
 
 pub mod expression;

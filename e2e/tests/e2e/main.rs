@@ -19,6 +19,7 @@ mod guarded;
 mod guards;
 mod hostile;
 mod http;
+mod leaks;
 mod leases;
 mod limits;
 mod measures;

@@ -11,6 +11,7 @@ mod export;
 mod guard;
 mod guards;
 mod incident;
+mod leaks;
 mod notify;
 mod playbook;
 mod predict_worker;
@@ -54,6 +55,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Incident(args) => incident::run(&args),
         Command::Playbook(args) => playbook::run(&args),
         Command::Guard(args) => guard::run(&args),
+        Command::Leaks(args) => leaks::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Completions(args) => completions::run(args),

@@ -2,6 +2,7 @@
 
 use super::{Kind, LINGER, LINGER_MAX, Lingering, Worker, token};
 use crate::mail::Mail;
+use crate::observer::{UNWATCHED, Watch};
 use crate::socket::{Conn, Stream};
 use crate::tls::{self, TlsStream};
 use events::snapshot::Address;
@@ -108,6 +109,8 @@ impl Worker {
 
     /// A client of this worker's.
     pub(super) fn adopt(&mut self, stream: Stream, addr: Address, local_addr: Address, over: bool) {
+        let watch = self.common.watch.as_ref();
+        let watched_as = watch.map(|w| w.came(&addr, &local_addr));
         let slot = self
             .hub
             .accept(self.now, relay::PeerInfo { addr, local_addr });
@@ -118,6 +121,7 @@ impl Worker {
             self.hub.same_owner(slot);
         }
         let mut conn = Box::new(Conn::new(stream));
+        conn.watched_as = watched_as.unwrap_or(UNWATCHED);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let result = self.poll.registry().register(
             &mut conn.stream,
@@ -131,11 +135,30 @@ impl Worker {
         }
     }
 
+    /// Tells whoever watches what a client sent.
+    #[inline]
+    pub(super) fn observe_input(&self, slot: u32, input: &[u8]) {
+        let conn = self.clients.get(slot as usize).and_then(Option::as_deref);
+        if let Some(conn) = conn
+            && let Some(watch) = self.watch_of(conn)
+        {
+            watch.observer().said(conn.watched_as, input);
+        }
+    }
+
+    fn watch_of(&self, conn: &Conn) -> Option<&Watch> {
+        let watch = self.common.watch.as_ref();
+        watch.filter(|_| conn.watched_as != UNWATCHED)
+    }
+
     /// The hub closed a client: what is unsent still goes out.
     pub(super) fn close_client(&mut self, slot: u32, reason: CloseReason) {
         let Some(conn) = self.clients.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
+        if let Some(watch) = self.watch_of(&conn) {
+            watch.observer().left(conn.watched_as, reason);
+        }
         self.mailbox.clients.fetch_sub(1, Ordering::Relaxed);
         if self.hub.counts().0 == 0 {
             // The table of a burst is given back.

@@ -1,6 +1,7 @@
 //! Writing what a dispatch left, and doing what it asked for.
 
 use super::Worker;
+use crate::observer::UNWATCHED;
 use relay::Peer;
 use std::io::IoSlice;
 
@@ -47,6 +48,14 @@ impl Worker {
             let Some(conn) = conn.and_then(Option::as_deref_mut) else {
                 continue;
             };
+            if conn.watched_as != UNWATCHED
+                && let Some(watch) = &self.common.watch
+            {
+                for run in runs {
+                    let bytes = self.out.bytes(run, input);
+                    watch.observer().heard(conn.watched_as, bytes);
+                }
+            }
             let before = conn.unsent.len();
             let left = match runs {
                 [one] => conn.write(self.out.bytes(one, input)),

@@ -1,0 +1,76 @@
+//! Findings as JUnit XML, which every CI shows.
+
+use super::facts::Moment;
+use super::report::Report;
+use super::rules::Finding;
+use std::fmt::Write;
+
+/// One test case for each finding, and one that passes where there is none. Notes are skipped
+/// cases, so that they are seen and fail nothing.
+pub fn junit(report: &Report, clock: &dyn Fn(Moment) -> String) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let cases = report.findings.len().max(1);
+    let _ = writeln!(
+        out,
+        "<testsuites>\n  <testsuite name=\"plimsoll leaks\" tests=\"{cases}\" failures=\"{}\" \
+         errors=\"0\" skipped=\"{}\">",
+        report.leaks, report.notes
+    );
+    if report.findings.is_empty() {
+        out.push_str("    <testcase classname=\"plimsoll.leaks\" name=\"no leaks\"/>\n");
+    }
+    for finding in &report.findings {
+        case(&mut out, finding, clock);
+    }
+    out.push_str("  </testsuite>\n</testsuites>\n");
+    out
+}
+
+fn case(out: &mut String, finding: &Finding, clock: &dyn Fn(Moment) -> String) {
+    let title = finding.kind.title();
+    let name = match (&finding.test, finding.tags.as_str(), &finding.place) {
+        (Some(test), ..) => test.clone(),
+        (None, tags, _) if !tags.is_empty() => tags.to_owned(),
+        (None, _, Some(place)) => place.clone(),
+        (None, ..) => finding.statement.clone(),
+    };
+    let seconds = finding.lasted_us as f64 / 1e6;
+    let _ = writeln!(
+        out,
+        "    <testcase classname=\"plimsoll.leaks.{}\" name=\"{}\" time=\"{seconds:.3}\">",
+        title.replace(' ', "_"),
+        escaped(&format!("{name}: {title}"))
+    );
+    let message = finding.evidence.join(" ");
+    if finding.fails {
+        let mut told = String::new();
+        super::report::tell(&mut told, finding, clock);
+        let _ = writeln!(
+            out,
+            "      <failure type=\"{}\" message=\"{}\">{}</failure>",
+            escaped(title),
+            escaped(&message),
+            escaped(&told)
+        );
+    } else {
+        let _ = writeln!(out, "      <skipped message=\"{}\"/>", escaped(&message));
+    }
+    out.push_str("    </testcase>\n");
+}
+
+/// Text for XML 1.0, which has no place for most control characters.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,11 +1,13 @@
 //! The event loop: sockets, moments and the clock. What is decided is decided in
 //! `desk`, `session` and `book`.
 
+mod connecting;
+
 use super::book::{Book, Took, micros};
 use super::desk::{Desk, Request, Start};
 use super::link::{Connector, Link};
 use super::load::{Cpu, Precedence, make_room_for};
-use super::logins::{Login, Logins};
+use super::logins::Logins;
 use super::session::{Common, Next, Session};
 use super::stand_in::Overhead;
 use super::timer::Timer;
@@ -13,16 +15,13 @@ use super::{DriveError, Glance, Go, Plan};
 use crate::measured::{Connections, Ended, Failure, Generator, Run, times};
 use crate::workload::Due;
 use hdrhistogram::Histogram;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Longest time until all connections stand.
-const CONNECT_MAX: Duration = Duration::from_secs(60);
 /// A run without any connection for as long as a request may take is given up; but not sooner.
 const NO_CONNECTION_MIN: Duration = Duration::from_secs(5);
 /// The generator's own clock: how late it ticks tells whether it has a CPU.
@@ -30,7 +29,7 @@ const BEAT: Duration = Duration::from_millis(5);
 /// How often a person is told.
 const GLANCE: Duration = Duration::from_secs(1);
 /// First and longest pause after a login failed.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const LOGIN_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Bytes taken in one read.
 const READ_BYTES: usize = 64 << 10;
 /// Events taken at once; requests that are due are looked at after each.
@@ -148,7 +147,7 @@ impl Engine {
             connections: Connections::default(),
             opened_us: 0,
             alone: None,
-            pause: PAUSES.0,
+            pause: LOGIN_PAUSES.0,
             buffer: vec![0; READ_BYTES],
             plan,
         })
@@ -156,29 +155,6 @@ impl Engine {
 
     fn now(&self) -> Duration {
         self.begun.elapsed()
-    }
-
-    /// Opens every connection before the first request is due.
-    fn connect_all(&mut self) -> Result<(), DriveError> {
-        for seat in 0..self.seats.len() {
-            self.logins.ask(seat);
-        }
-        let wanted = self.plan.connections;
-        while self.connected < self.seats.len() {
-            let left = CONNECT_MAX.saturating_sub(self.now());
-            let refused = match self.logins.ended.recv_timeout(left) {
-                Ok(login) => self.logged_in(login, Duration::ZERO).err(),
-                Err(_) => Some(format!("it takes longer than {} s", CONNECT_MAX.as_secs())),
-            };
-            if let Some(why) = refused {
-                return Err(DriveError::Connections {
-                    opened: u32::try_from(self.connected).unwrap_or(wanted),
-                    wanted,
-                    why,
-                });
-            }
-        }
-        Ok(())
     }
 
     fn run(
@@ -382,36 +358,6 @@ impl Engine {
         }
     }
 
-    /// A connection is no more; another is asked for.
-    fn close(&mut self, number: usize, why: Option<Failure>) {
-        let Some(seat) = self.seats.get_mut(number) else {
-            return;
-        };
-        let Some(link) = seat.link.take() else { return };
-        self.poll
-            .registry()
-            .deregister(&mut SourceFd(&link.fd()))
-            .ok();
-        drop(link);
-        let failed = seat.session.closed();
-        self.connections.lost += 1;
-        self.connected -= 1;
-        let now = self.now();
-        if self.connected == 0 {
-            self.alone = Some(now);
-        }
-        match self
-            .seats
-            .get(number)
-            .is_some_and(|seat| seat.running.is_some())
-        {
-            true => self.over(number, Err(why.or(failed).unwrap_or(Failure::Lost))),
-            false => self.desk.gone(number),
-        }
-        self.alarms
-            .insert((now + self.pause, number, Alarm::Reopen));
-    }
-
     fn alarms_of(&mut self, now: Duration) {
         while let Some((at, number, alarm)) = self.alarms.first().copied() {
             if at > now {
@@ -434,55 +380,6 @@ impl Engine {
                 Alarm::Reopen => self.logins.ask(number),
             }
         }
-    }
-
-    fn logins_ended(&mut self) {
-        while let Ok(login) = self.logins.ended.try_recv() {
-            let now = self.now();
-            let number = login.seat;
-            match self.logged_in(login, now) {
-                Ok(()) => self.pause = PAUSES.0,
-                Err(why) => {
-                    self.connections.refused += 1;
-                    self.connections.refusal = Some(why);
-                    let from = self
-                        .connections
-                        .refused_between
-                        .map_or(now, |(from, _)| from);
-                    self.connections.refused_between = Some((from, now));
-                    self.alarms
-                        .insert((now + self.pause, number, Alarm::Reopen));
-                    self.pause = (self.pause * 2).min(PAUSES.1);
-                }
-            }
-        }
-    }
-
-    /// A login ended well: the connection takes its seat.
-    fn logged_in(&mut self, login: Login, now: Duration) -> Result<(), String> {
-        let link = login.link?;
-        let watched = |link: &Link| -> io::Result<()> {
-            link.unblock()?;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            let token = Token(login.seat);
-            self.poll
-                .registry()
-                .register(&mut SourceFd(&link.fd()), token, interest)
-        };
-        watched(&link).map_err(|error| error.to_string())?;
-        let Some(seat) = self.seats.get_mut(login.seat) else {
-            return Ok(());
-        };
-        seat.session = Session::new(login.seat, self.plan.seed ^ self.connections.opened);
-        seat.link = Some(link);
-        self.connected += 1;
-        self.alone = None;
-        self.connections.opened += 1;
-        self.opened_us += micros(login.took);
-        let connected = u32::try_from(self.connected).unwrap_or(u32::MAX);
-        self.connections.most = self.connections.most.max(connected);
-        self.desk.freed(login.seat, now);
-        Ok(())
     }
 
     fn glance(&mut self, now: Duration, watch: &mut dyn FnMut(&Glance<'_>) -> Go) -> Go {

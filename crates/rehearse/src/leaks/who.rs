@@ -43,7 +43,7 @@ pub(crate) fn at(record: &Record, pid: Option<Pid>, at: Moment) -> Option<Whose>
     })
 }
 
-fn covering<'a>(record: &'a Record, at: Moment, wanted: impl Fn(&&Test) -> bool) -> Vec<&'a Test> {
+fn covering(record: &Record, at: Moment, wanted: impl Fn(&&Test) -> bool) -> Vec<&Test> {
     let end = record.tests.partition_point(|test| test.begun <= at);
     let begun = record.tests.get(..end).unwrap_or_default();
     let latest = begun.iter().rev().take(LOOK_BACK).filter(wanted);

@@ -1,7 +1,7 @@
 //! What is known of a run: connections, what was asked on them, tests, processes.
 
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Microseconds since 1970. All who report a moment are on one machine.
 pub type Moment = u64;
@@ -165,8 +165,6 @@ pub struct Process {
     pub command: String,
     /// When it began to end by itself: what is closed later was closed by its end.
     pub exits: Option<Moment>,
-    /// It reports what its pools lend and get back.
-    pub tells: bool,
 }
 
 /// How the command ended.
@@ -198,6 +196,8 @@ pub struct Record {
     pub texts: Vec<Text>,
     /// Tests in the order in which they began.
     pub tests: Vec<Test>,
+    /// The processes that ran some.
+    pub testers: BTreeSet<Pid>,
     /// Processes.
     pub processes: BTreeMap<Pid, Process>,
     /// The command's last lines.

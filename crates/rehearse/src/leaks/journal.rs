@@ -30,8 +30,6 @@ pub enum Mark {
     Ends(String),
     /// The process begins to end by itself.
     Exits,
-    /// Its pools will report what they lend.
-    Tells,
     /// Something was done with the connection on this local port.
     Does(u16, Deed),
 }
@@ -229,7 +227,6 @@ impl Journal {
                 }
             }
             Mark::Exits => self.process(pid).exits = Some(at),
-            Mark::Tells => self.process(pid).tells = true,
             Mark::Does(port, deed) => self.deed(at, pid, port, deed),
         }
     }
@@ -265,13 +262,9 @@ impl Journal {
         self.lines.push_back(Line { at, text });
     }
 
-    /// Connections so far that were logged in, and those that are open now.
-    pub fn counts(&self) -> (usize, usize) {
-        let ready = |c: &&Connection| c.ready;
-        (
-            self.record.connections.iter().filter(ready).count(),
-            self.open.len(),
-        )
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.open.len()
     }
 
     /// The command has ended: what is known.
@@ -280,6 +273,7 @@ impl Journal {
         self.record.texts = self.statements.into_texts();
         self.record.lines = self.lines.into();
         self.record.tests.sort_by_key(|test| test.begun);
+        self.record.testers = self.record.tests.iter().map(|test| test.pid).collect();
         self.record
     }
 }

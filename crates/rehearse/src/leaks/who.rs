@@ -4,7 +4,7 @@ use super::facts::{Moment, Pid, Record, Test};
 use super::lines;
 
 /// Tests that began before a moment and are looked at.
-const LOOK_BACK: usize = 2_000;
+const LOOK_BACK: usize = 500;
 
 /// A test, and what is known of its end.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Whose {
 /// The test during which something happened in a process.
 pub(crate) fn at(record: &Record, pid: Option<Pid>, at: Moment) -> Option<Whose> {
     let own = |test: &&Test| Some(test.pid) == pid;
-    if record.tests.iter().any(|test| own(&test)) {
+    if reports(record, pid) {
         return chosen(&covering(record, at, own), true);
     }
     let running = covering(record, at, |_| true);
@@ -70,5 +70,5 @@ fn chosen(running: &[&Test], own: bool) -> Option<Whose> {
 
 /// The process reports its tests.
 pub(crate) fn reports(record: &Record, pid: Option<Pid>) -> bool {
-    record.tests.iter().any(|test| Some(test.pid) == pid)
+    pid.is_some_and(|pid| record.testers.contains(&pid))
 }

@@ -178,7 +178,6 @@ fn mark(line: &str) -> Option<(u64, u32, Mark)> {
         "begin" => Mark::Begins(rest()?),
         "end" => Mark::Ends(rest()?),
         "exit" => Mark::Exits,
-        "tells" => Mark::Tells,
         "borrow" => deed(Deed::Borrowed)?,
         "open" => deed(Deed::Opened)?,
         "return" => deed(|_| Deed::Returned)?,

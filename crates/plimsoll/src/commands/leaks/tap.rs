@@ -37,7 +37,7 @@ impl Tap {
 
     /// Clients that are connected.
     pub(super) fn open(&self) -> usize {
-        self.write(|journal| journal.counts().1)
+        self.write(|journal| journal.open())
     }
 
     /// What is known, at the end.

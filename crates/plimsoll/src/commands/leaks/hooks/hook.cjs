@@ -164,7 +164,6 @@
     return loaded;
   };
   process.on('exit', () => tell('exit'));
-  tell('tells');
   // A file that `node --test` runs: its tests may be imported as a module.
   if (process.env.NODE_TEST_CONTEXT) {
     try {

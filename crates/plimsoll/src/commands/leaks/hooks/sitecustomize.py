@@ -310,7 +310,6 @@ def _start():
     teller = _Teller(path)
     # The first that is registered is called last: after the program's own.
     atexit.register(teller.tell, "exit")
-    teller.tell("tells")
     sys.meta_path.insert(0, _Finder(_Patches(teller)))
 
 

@@ -190,6 +190,7 @@ fn what_cannot_be_judged_is_said() {
     let (code, out, said) = run(&["echo", "nothing"]);
     assert_eq!((code, out.as_str()), (Some(2), "nothing\n"));
     assert!(said.contains("no connection came through"), "{said}");
+    assert!(!said.contains("no leaks"), "{said}");
     let (code, _, said) = run(&["/no/such/program"]);
     assert_eq!(code, Some(2), "{said}");
     let (code, _, said) = run(&[

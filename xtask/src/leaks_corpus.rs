@@ -8,8 +8,8 @@ pub(crate) const SUMMARY: &str =
 pub(crate) const HELP: &str = "\
 Builds `plimsoll` and runs the suites of e2e/leaks with it, once for each bug
 and once without: Django, pytest with SQLAlchemy, node, JUnit. It prints a
-table of what was found; with LEAKS_TABLE=FILE it writes it there, too. About
-three minutes.
+table of what was found; with LEAKS_TABLE=FILE it writes it there, too. With
+LEAKS_NO_HOOKS=1 it shows what the traffic alone tells. About three minutes.
 
 It needs PostgreSQL. Python, node and Java with their drivers are installed
 below target/ the first time; a suite whose language is absent is skipped.";

@@ -217,8 +217,7 @@ fn nothing_came(record: &Record, outcome: Outcome, pooler: std::net::SocketAddr)
         ),
     };
     format!(
-        "plimsoll: no connection came through, so nothing is known.\n{refused}\
-         The command ended with exit code {}. It was to connect to {pooler}, by DATABASE_URL or\n\
+        "{refused}The command ended with exit code {}. It was to connect to {pooler}, by DATABASE_URL or\n\
          PGHOST and PGPORT. If its settings name another address, give that one with --listen.\n",
         outcome.code
     )

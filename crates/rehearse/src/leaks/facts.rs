@@ -141,6 +141,8 @@ pub struct Connection {
     pub end: Option<End>,
     /// What was asked on it, in order.
     pub requests: Vec<Request>,
+    /// The thread that opened it, where that is reported.
+    pub thread: String,
     /// What is known of its pool, in order.
     pub deeds: Vec<(Moment, Deed)>,
 }

@@ -32,6 +32,8 @@ pub enum Mark {
     Exits,
     /// Something was done with the connection on this local port.
     Does(u16, Deed),
+    /// The connection on this local port was opened: at which place, by which thread.
+    Opens(u16, String, String),
 }
 
 /// The journal of a run.
@@ -228,6 +230,13 @@ impl Journal {
             }
             Mark::Exits => self.process(pid).exits = Some(at),
             Mark::Does(port, deed) => self.deed(at, pid, port, deed),
+            Mark::Opens(port, place, thread) => {
+                self.deed(at, pid, port, Deed::Opened(place));
+                let known = self.ports.get(&port).copied();
+                if let Some(c) = known.and_then(|at| self.record.connections.get_mut(at)) {
+                    c.thread = clean(&thread);
+                }
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Findings as JUnit XML, which every CI shows.
 
 use super::facts::Moment;
-use super::report::Report;
+use super::report::{Report, Verdict};
 use super::rules::Finding;
 use std::fmt::Write;
 
@@ -10,14 +10,23 @@ use std::fmt::Write;
 pub fn junit(report: &Report, clock: &dyn Fn(Moment) -> String) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let cases = report.findings.len().max(1);
+    let errors = usize::from(report.verdict == Verdict::Unknown);
     let _ = writeln!(
         out,
         "<testsuites>\n  <testsuite name=\"plimsoll leaks\" tests=\"{cases}\" failures=\"{}\" \
-         errors=\"0\" skipped=\"{}\">",
+         errors=\"{errors}\" skipped=\"{}\">",
         report.leaks, report.notes
     );
-    if report.findings.is_empty() {
-        out.push_str("    <testcase classname=\"plimsoll.leaks\" name=\"no leaks\"/>\n");
+    match report.verdict {
+        Verdict::Unknown => out.push_str(
+            "    <testcase classname=\"plimsoll.leaks\" name=\"no leaks\">\n      \
+             <error message=\"no connection came through, so nothing is known\"/>\n    \
+             </testcase>\n",
+        ),
+        Verdict::NoLeaks if report.findings.is_empty() => {
+            out.push_str("    <testcase classname=\"plimsoll.leaks\" name=\"no leaks\"/>\n");
+        }
+        _ => {}
     }
     for finding in &report.findings {
         case(&mut out, finding, clock);

@@ -9,9 +9,23 @@ use std::fmt::Write;
 /// Findings that are told in full; the rest is counted.
 const TOLD_MAX: usize = 100;
 
+/// What a run came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Something fails it.
+    Leaks,
+    /// Nothing does.
+    NoLeaks,
+    /// No connection came through.
+    Unknown,
+}
+
 /// A run and what was found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Report {
+    /// The answer.
+    pub verdict: Verdict,
     /// How many findings fail the run.
     pub leaks: usize,
     /// How many do not.
@@ -40,8 +54,14 @@ impl Report {
         let findings = super::rules::findings(record, limits);
         let ready = record.connections.iter().filter(|c| c.ready);
         let peaks = outgrown::peaks(record);
+        let leaks = findings.iter().filter(|f| f.fails).count();
         Report {
-            leaks: findings.iter().filter(|f| f.fails).count(),
+            verdict: match (leaks, ready.clone().next()) {
+                (0, None) => Verdict::Unknown,
+                (0, Some(_)) => Verdict::NoLeaks,
+                _ => Verdict::Leaks,
+            },
+            leaks,
             notes: findings.iter().filter(|f| !f.fails).count(),
             connections: ready.clone().count(),
             requests: ready.map(|c| c.requests.len()).sum(),
@@ -56,6 +76,9 @@ impl Report {
 
     /// The verdict for people. `clock` writes a moment.
     pub fn text(&self, clock: &dyn Fn(Moment) -> String) -> String {
+        if self.verdict == Verdict::Unknown {
+            return "leaks: no connection came through, so nothing is known\n".to_owned();
+        }
         // What the command printed last may not have ended its line.
         let mut out = String::from(if self.findings.is_empty() { "" } else { "\n" });
         for finding in self.findings.iter().take(TOLD_MAX) {

@@ -7,7 +7,7 @@ mod world;
 use super::facts::Deed;
 use super::follow::clean;
 use super::journal::Mark;
-use super::report::junit;
+use super::report::{Verdict, junit};
 use super::rules::Kind;
 use world::World;
 
@@ -89,8 +89,11 @@ fn junit_is_well_formed_and_counts() {
         "{xml}"
     );
     assert!(!xml.contains('\u{1b}'), "{xml}");
-    let none = junit(&World::new().report(), &|_| String::new());
-    assert!(none.contains("tests=\"1\" failures=\"0\""), "{none}");
+    let mut world = World::new();
+    let client = world.connect(7);
+    world.leave(client);
+    let none = junit(&world.report(), &|_| String::new());
+    assert!(none.contains("failures=\"0\" errors=\"0\""), "{none}");
 }
 
 #[test]
@@ -135,4 +138,17 @@ fn a_pool_is_outgrown_by_one_process_not_by_several() {
 fn what_others_chose_is_cleaned() {
     assert_eq!(clean("a\u{1b}[2J\nb"), "a[2Jb");
     assert_eq!(clean(&"x".repeat(1000)).len(), 200);
+}
+
+#[test]
+fn a_run_without_connections_is_never_free_of_leaks() {
+    let report = World::new().report();
+    assert_eq!(report.verdict, Verdict::Unknown);
+    let text = report.text(&|_| String::new());
+    assert!(!text.contains("no leaks"), "{text}");
+    let xml = junit(&report, &|_| String::new());
+    assert!(
+        xml.contains("errors=\"1\"") && xml.contains("<error "),
+        "{xml}"
+    );
 }

@@ -170,7 +170,7 @@ fn mark(line: &str) -> Option<(u64, u32, Mark)> {
     let pid = words.next()?.parse().ok()?;
     let at = words.next()?.parse().ok()?;
     let mut rest = || words.next().map(str::to_owned);
-    let mut deed = |deed: fn(String) -> Deed| {
+    let deed = |rest: &mut dyn FnMut() -> Option<String>, deed: fn(String) -> Deed| {
         let port = rest()?.parse().ok()?;
         Some(Mark::Does(port, deed(rest().unwrap_or_default())))
     };
@@ -178,11 +178,14 @@ fn mark(line: &str) -> Option<(u64, u32, Mark)> {
         "begin" => Mark::Begins(rest()?),
         "end" => Mark::Ends(rest()?),
         "exit" => Mark::Exits,
-        "borrow" => deed(Deed::Borrowed)?,
-        "open" => deed(Deed::Opened)?,
-        "return" => deed(|_| Deed::Returned)?,
-        "collect" => deed(|_| Deed::Collected)?,
-        "orphan" => deed(|_| Deed::Orphaned)?,
+        "borrow" => deed(&mut rest, Deed::Borrowed)?,
+        "open" => {
+            let port = rest()?.parse().ok()?;
+            Mark::Opens(port, rest().unwrap_or_default(), rest().unwrap_or_default())
+        }
+        "return" => deed(&mut rest, |_| Deed::Returned)?,
+        "collect" => deed(&mut rest, |_| Deed::Collected)?,
+        "orphan" => deed(&mut rest, |_| Deed::Orphaned)?,
         _ => return None,
     };
     Some((at, pid, mark))
@@ -210,6 +213,14 @@ mod tests {
             ),
             ("borrow\t7\t99", None),
             ("begin\tx\t99\ta", None),
+            (
+                "open\t7\t99\t5000\ta.py:3\t12",
+                Some((
+                    99,
+                    7,
+                    Mark::Opens(5000, "a.py:3".to_owned(), "12".to_owned()),
+                )),
+            ),
             ("nonsense", None),
         ];
         for (line, wanted) in table {

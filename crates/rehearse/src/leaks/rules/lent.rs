@@ -18,7 +18,9 @@ const CUT_OFF: u64 = 1_000 * MS;
 pub(super) fn judge(record: &Record, at: usize) -> Option<Finding> {
     let connection = record.connections.get(at)?;
     let last = connection.requests.iter().rev().find(|r| r.does.works)?;
-    if connection.requests.iter().any(|r| r.does.listens) || cut_off(record, connection, last) {
+    let at_work = connection.requests.last().is_some_and(|r| r.done.is_none());
+    let listens = connection.requests.iter().any(|r| r.does.listens);
+    if at_work || listens || cut_off(record, connection, last) {
         return None;
     }
     let own = |(_, deed): &&(Moment, Deed)| !matches!(deed, Deed::Orphaned);
@@ -189,7 +191,7 @@ fn by_its_traffic(record: &Record, at: usize, last: &Request) -> Option<Finding>
     let test = who::at(record, connection.pid, last.at);
     let later = |moment: Moment| is_later(test.as_ref(), silent, moment);
     let others = record.connections.iter().enumerate();
-    let others = others.filter(|(i, c)| *i != at && c.ready && group(c) == group(connection));
+    let others = others.filter(|(i, c)| *i != at && c.ready && is_alike(connection, c));
     let others: Vec<&Connection> = others.map(|(_, c)| c).collect();
     let went_on = |c: &&&Connection| c.requests.iter().any(|r| r.does.works && later(r.at));
     let closes = others.iter().filter(|c| says_goodbye(record, c)).count();
@@ -216,6 +218,12 @@ fn by_its_traffic(record: &Record, at: usize, last: &Request) -> Option<Finding>
         ),
     });
     Some(finding)
+}
+
+/// The program could have used one in place of the other. A thread may keep one for itself.
+fn is_alike(one: &Connection, other: &Connection) -> bool {
+    let unknown = one.thread.is_empty() || other.thread.is_empty();
+    group(one) == group(other) && (unknown || one.thread == other.thread)
 }
 
 /// A moment that belongs to what came after: another test, or after a pause.

@@ -212,3 +212,20 @@ fn a_pool_that_is_shut_down_closes_what_it_has() {
     world.lose(leaked);
     assert_eq!(world.leaks(), told(""));
 }
+
+#[test]
+fn a_thread_may_keep_a_connection_for_itself() {
+    for (thread, wanted) in [("1", told("")), ("2", vec![])] {
+        let mut world = World::new();
+        let first = world.connect(7);
+        world.opens(7, first, "1");
+        world.ask(first, "select a from t", b'I');
+        world.wait(100);
+        let second = world.connect(7);
+        world.opens(7, second, thread);
+        world.ask(second, "select a from t", b'I');
+        world.lose(second);
+        world.lose(first);
+        assert_eq!(world.leaks(), wanted, "thread {thread}");
+    }
+}

@@ -146,6 +146,12 @@ impl World {
         self.mark(pid, Mark::Does(PORT - 1 + client as u16, deed));
     }
 
+    /// A thread opened a client's connection.
+    pub fn opens(&mut self, pid: Pid, client: u64, thread: &str) {
+        let port = PORT - 1 + client as u16;
+        self.mark(pid, Mark::Opens(port, String::new(), thread.to_owned()));
+    }
+
     /// A test of a process.
     pub fn test<T>(&mut self, pid: Pid, name: &str, body: impl FnOnce(&mut World) -> T) -> T {
         self.mark(pid, Mark::Begins(name.to_owned()));

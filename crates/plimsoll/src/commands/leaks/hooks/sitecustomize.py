@@ -98,13 +98,13 @@ class _Patches:
     def __init__(self, teller):
         self.teller, self.local, self.lent = teller, None, {}
 
-    def say(self, word, connection, place=""):
+    def say(self, word, connection, place="", *more):
         try:
             # One that was closed in between has no port any more.
             port = self.lent.pop(id(connection), 0) if word in ("return", "collect") else 0
             port = port or _port(connection)
             if port:
-                self.teller.tell(word, port, place)
+                self.teller.tell(word, port, place, *more)
                 if word == "borrow" and len(self.lent) < 10000:
                     self.lent[id(connection)] = port
             return port
@@ -112,10 +112,10 @@ class _Patches:
             return 0
 
     def opened(self, connection, place):
-        port = self.say("open", connection, place)
         try:
             import threading
 
+            port = self.say("open", connection, place, threading.get_ident())
             if port and threading.current_thread() is not threading.main_thread():
                 if self.local is None:
                     self.local = threading.local()

@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rehearse::drive::{Link, Socket};
 use wire::back::{Authentication, ErrorFields};
@@ -66,6 +66,7 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ClientError::Io(error) if is_silence(error) => f.write_str("no answer in time"),
             ClientError::Io(error) => write!(f, "connection: {error}"),
             ClientError::Protocol(what) => write!(f, "protocol: {what}"),
             ClientError::Server(code, message) => write!(f, "{code} {message}"),
@@ -149,6 +150,8 @@ pub struct Client {
     /// Where the next message begins in `input`.
     start: usize,
     output: Vec<u8>,
+    /// Until when the login is to be over; `None`: it is.
+    login_until: Option<Instant>,
 }
 
 impl Client {
@@ -178,6 +181,7 @@ impl Client {
             input: Vec::new(),
             start: 0,
             output: Vec::new(),
+            login_until: Some(Instant::now() + silence),
         };
         let parameters = [
             ("user", target.user),
@@ -188,6 +192,7 @@ impl Client {
         client.send()?;
         client.authenticate(target.user, target.password)?;
         client.until_ready()?;
+        client.login_until = None;
         Ok(client)
     }
 
@@ -363,6 +368,10 @@ impl Client {
             }
             self.input.drain(..self.start);
             self.start = 0;
+            // Whoever always says something, and never that it is ready, holds nobody up.
+            if self.login_until.is_some_and(|until| Instant::now() > until) {
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            }
             let mut chunk = [0; READ_BYTES];
             match self.stream()?.read(&mut chunk) {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),

@@ -73,6 +73,9 @@ enum Function {
     Mod,
 }
 
+/// Longest expression, bytes: each operator is a level of what is worked out.
+const TEXT_MAX: usize = 4_000;
+
 /// Name, and least and most arguments.
 const FUNCTIONS: &[(&str, Function, usize, usize)] = &[
     ("random", Function::Random, 2, 2),
@@ -94,6 +97,9 @@ impl Expression {
     /// # Errors
     /// What is wrong with it, in one line.
     pub fn parse(text: &str) -> Result<Expression, String> {
+        if text.len() > TEXT_MAX {
+            return Err(format!("an expression is at most {TEXT_MAX} bytes"));
+        }
         let mut reader = Reader {
             rest: text.trim(),
             depth: 0,

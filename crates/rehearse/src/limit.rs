@@ -19,7 +19,7 @@ mod tests;
 
 pub use fit::{Capacity, Fit, NoFit};
 
-use crate::measured::Run;
+use crate::measured::{Invalid, Run};
 use crate::report::units::{percent, rate, shown};
 use crate::schedule::RATE_MAX;
 use crate::threshold::Measured;
@@ -29,6 +29,8 @@ use crate::verdict::{Outcome, Verdict};
 pub const BEHIND: f64 = 0.95;
 /// Share of failures beyond which a step failed, where nothing else is asked for.
 pub const ERRORS_MAX: f64 = 0.01;
+/// Above this share of failures it is they that end a step, whatever was answered.
+const MOST: f64 = 0.5;
 /// By how much each next rate is more, while it grows.
 const GROWTH: f64 = 2.0;
 /// Where even the first rate is too much: by how much less, and how often.
@@ -196,8 +198,14 @@ impl Step {
             p99_us: percentile(99.0),
             wait_p99_us: run.all.wait.value_at_quantile(0.99) as f64,
             errors: run.all.errors() as f64 / run.all.due.max(1) as f64,
-            broken: broken.map(|one| one.text.clone()),
-            invalid: run.invalid().map(|why| why.to_string()),
+            broken: match run.all.due {
+                0 => Some("no request was due".to_owned()),
+                _ => broken.map(|one| one.text.clone()),
+            },
+            invalid: match run.invalid() {
+                Some(why @ Invalid::Lagged { .. }) => Some(why.to_string()),
+                Some(Invalid::Nothing) | None => None,
+            },
         }
     }
 
@@ -205,6 +213,10 @@ impl Step {
     pub fn failed(&self, bounds: &Bounds) -> Option<Why> {
         if let Some(why) = &self.invalid {
             return Some(Why::Generator(why.clone()));
+        }
+        // Where most fail, that they are not answered says nothing of a capacity.
+        if self.errors > MOST {
+            return Some(Why::Errors);
         }
         if self.goodput < self.offered * BEHIND {
             return Some(Why::Behind);

@@ -195,6 +195,12 @@ impl Run {
         }
     }
 
+    /// Requests that were due per second, while the schedule ran.
+    pub fn offered(&self) -> f64 {
+        let ran = self.planned.min(self.lasted).as_secs_f64();
+        self.all.due as f64 / ran.max(1e-9)
+    }
+
     /// The tally of a class, or of all.
     pub fn tally(&self, class: Option<&str>) -> Option<&Tally> {
         match class {

@@ -100,6 +100,20 @@ pub fn render(rehearsal: &Rehearsal, format: Format) -> String {
     }
 }
 
+/// The report of a rehearsal that did not come to a run: why. Ends in a line feed.
+pub fn render_could_not(reason: &str, format: Format) -> String {
+    let outcome = Outcome::CouldNot(units::shown(reason));
+    match format {
+        Format::Text(style) => {
+            let reason = outcome.reason().unwrap_or_default();
+            format!("{}  {reason}\n", style.bad("COULD NOT RUN"))
+        }
+        Format::Json => json::could_not(&outcome),
+        Format::Junit => junit::could_not(&outcome),
+        Format::Html => html::could_not(&outcome),
+    }
+}
+
 impl Style {
     fn paint(self, code: &str, text: &str) -> String {
         match self {

@@ -331,7 +331,10 @@ impl Written {
         }
         let expected = scenario.expected();
         if wrong.is_empty() && !(1.0..=REQUESTS_MAX).contains(&expected) {
-            wrong.push(format!("{what}: they come to {expected:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent"));
+            wrong.push(format!(
+                "{what}: they come to {:.1} requests; between 1 and {REQUESTS_MAX:.0} can be sent",
+                expected.abs()
+            ));
         }
         scenario
     }
@@ -365,10 +368,13 @@ fn classes(
     for class in written {
         let name = class.name.as_str();
         let sound = (1..=63).contains(&name.len())
-            && !name.contains(':')
+            && !name.contains([':', '<', '>'])
             && !name.chars().any(char::is_control);
         if !sound {
-            wrong.push("class.name: 1 to 63 bytes, without `:` and control characters".to_owned());
+            wrong.push(
+                "class.name: 1 to 63 bytes, without `:`, `<`, `>` and control characters"
+                    .to_owned(),
+            );
             continue;
         }
         if classes.iter().any(|c| c.script.name == name) {

@@ -110,6 +110,10 @@ impl Script {
         if text.len() > SCRIPT_MAX {
             return Err(fault(0, format!("a script is at most {SCRIPT_MAX} bytes")));
         }
+        if let Some(at) = text.lines().position(|line| line.contains('\0')) {
+            // The protocol would end the statement there.
+            return Err(fault(at + 1, "there is a NUL byte in it".to_owned()));
+        }
         let mut reader = Reader {
             steps: Vec::new(),
             known: known.iter().map(|name| (*name).to_owned()).collect(),

@@ -102,7 +102,10 @@ fn the_commands_of_the_page_run_as_they_stand() {
             .text
             .replace("--for 10s", "--for 1s")
             .replace("--for 5s", "--for 1s")
-            .replace("--find-limit", "--find-limit --rate 2000/s");
+            .replace(
+                "--find-limit --for 1s",
+                "--find-limit --rate 8000/s --for 3s",
+            );
         // A machine on which other tests run may lack a CPU; the page says to try again.
         let mut tries = 0;
         let output = loop {

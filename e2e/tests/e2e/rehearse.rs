@@ -217,9 +217,33 @@ fn what_cannot_run_as_written_is_known_before_the_load() {
         "{text}"
     );
     assert!(text.contains("no time with a unit"), "{text}");
-    let (code, _, text) = told(&rehearse(&[&scenario]));
-    assert_eq!(code, 2);
+    let (code, value, text) = told(&rehearse(&[&scenario]));
+    assert_eq!((code, &value["outcome"]), (2, &"could_not".into()));
     assert!(text.contains("--on postgres://"), "{text}");
+    // What nearly is a URL may hold a password; a search needs time; a file may have no end.
+    for odd in [
+        "postgres:/app:hunter2@h/app",
+        "host=h password=hunter2",
+        "app:hunter2@h",
+    ] {
+        let (code, value, text) = told(&rehearse(&[&scenario, "--on", odd]));
+        assert!(
+            code == 2 && !format!("{value}{text}").contains("hunter2"),
+            "{odd}: {text}"
+        );
+    }
+    let (code, _, text) = told(&rehearse(&[
+        &scenario,
+        "--on",
+        &few,
+        "--no-trial",
+        "--find-limit",
+        "--for",
+        "1s",
+    ]));
+    assert!(code == 2 && text.contains("at least 3 s"), "{text}");
+    let (code, _, text) = told(&rehearse(&["/dev/zero", "--on", &url]));
+    assert!(code == 2 && text.contains("more than"), "{text}");
 }
 
 #[test]

@@ -41,6 +41,14 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "URL|FILE")]
     pub on: Option<Where>,
 
+    /// Which database of a settings file, where it names several
+    #[arg(long, value_name = "NAME")]
+    pub dbname: Option<String>,
+
+    /// As which user of a settings file, where it knows several
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
     /// A second one: both are measured in interleaved rounds and compared
     #[arg(long, value_name = "URL|FILE", conflicts_with = "find_limit")]
     pub versus: Option<Where>,
@@ -88,7 +96,7 @@ pub struct RehearseArgs {
     pub variables: Vec<String>,
 
     /// What must hold, beside the file's: 'p(99) < 50ms', 'errors < 0.1%'; repeatable
-    #[arg(long, value_name = "THRESHOLD")]
+    #[arg(long, value_name = "THRESHOLD", conflicts_with = "versus")]
     pub threshold: Vec<String>,
 
     /// Decides what chance draws; the same seed sends the same requests
@@ -144,8 +152,9 @@ impl std::fmt::Debug for Where {
 
 impl From<&str> for Where {
     fn from(text: &str) -> Where {
-        let url = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        match url {
+        // What may hold a password is never taken for a path, which errors show.
+        let url = text.starts_with("postgres") && text.contains(':') || text.contains("://");
+        match url || text.contains('@') || text.contains('=') {
             true => Where::Url(text.to_owned()),
             false => Where::Settings(PathBuf::from(text)),
         }
@@ -234,6 +243,13 @@ mod tests {
     fn a_place_is_a_url_or_a_file_and_shows_no_password() {
         let url = Where::from("postgres://anna:hunter2@h/shop");
         assert!(!format!("{url:?}").contains("hunter2"));
+        for odd in [
+            "postgres:/a:hunter2@h/x",
+            "host=h password=hunter2",
+            "a:hunter2@h",
+        ] {
+            assert!(!format!("{:?}", Where::from(odd)).contains("hunter2"));
+        }
         assert_eq!(Where::from("p.toml"), Where::Settings("p.toml".into()));
     }
 

@@ -13,7 +13,7 @@ use crate::cli::{LogFormat, ProtocolWord, RehearseArgs, Report, ReportKind};
 use anyhow::{Context, anyhow};
 use rehearse::drive::{self, Glance, Go, Plan};
 use rehearse::measured::{Failure, Run};
-use rehearse::report::{Format, Rehearsal, Style, render};
+use rehearse::report::{Format, Rehearsal, Style, render, render_could_not};
 use rehearse::scenario::{Given, Protocol, Scenario};
 use rehearse::threshold::Measured;
 use rehearse::verdict::Verdict;
@@ -24,11 +24,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use target::Target;
+use target::{Names, Target};
 use telling::Telling;
 
 /// Exit code where nothing could be measured.
 const COULD_NOT: u8 = 2;
+/// Most bytes that are read of a scenario, a shape or a script.
+const TEXT_MAX: u64 = 4 << 20;
 /// Where a search begins, and how long each step lasts, unless it is said.
 const LIMIT_RATE: &str = "50/s";
 const LIMIT_STEP: &str = "10s";
@@ -39,6 +41,12 @@ pub fn run(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
         Ok(code) => Ok(code),
         Err(error) => {
             tell_error(&error);
+            let reason = format!("{error:#}");
+            // Who reads the reports learns it too.
+            reports(args, &|format| render_could_not(&reason, format));
+            if args.format == LogFormat::Json {
+                super::print(&render_could_not(&reason, Format::Json))?;
+            }
             Ok(ExitCode::from(COULD_NOT))
         }
     }
@@ -50,10 +58,15 @@ fn rehearse(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
         super::print(&telling::dry(&scenario))?;
         return Ok(ExitCode::SUCCESS);
     }
+    try_reports(args)?;
     let stop = stop_at_a_signal()?;
-    let target = Target::of(args.on.as_ref())?;
+    let names = Names {
+        database: args.dbname.clone(),
+        user: args.user.clone(),
+    };
+    let target = Target::of(args.on.as_ref(), &names)?;
     if !args.no_trial {
-        trial(&scenario, &target)?;
+        trial(&scenario, &target, &stop)?;
     }
     let stage = Stage {
         args,
@@ -62,9 +75,9 @@ fn rehearse(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
     };
     let rehearsal = match &args.versus {
         Some(place) => {
-            let other = Target::of(Some(place))?;
+            let other = Target::of(Some(place), &names)?;
             if !args.no_trial {
-                trial(&scenario, &other)?;
+                trial(&scenario, &other, &stop)?;
             }
             stage.compare(&target, &other)?
         }
@@ -75,8 +88,11 @@ fn rehearse(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
             Rehearsal::Single { run, verdict }
         }
     };
-    report(args, &rehearsal)?;
-    Ok(ExitCode::from(rehearsal.outcome().exit_code()))
+    Ok(ExitCode::from(match report(args, &rehearsal)? {
+        true => rehearsal.outcome().exit_code(),
+        // Without its report a job cannot tell what it measured.
+        false => COULD_NOT,
+    }))
 }
 
 /// What every run of a rehearsal shares.
@@ -127,7 +143,7 @@ fn lost(glance: &Glance<'_>, scenario: &Scenario) -> Option<String> {
 }
 
 /// Sends one request of each class: what cannot run as written is known before the load.
-fn trial(scenario: &Scenario, target: &Target) -> anyhow::Result<()> {
+fn trial(scenario: &Scenario, target: &Target, stop: &AtomicBool) -> anyhow::Result<()> {
     let one = Scenario {
         connections: 1,
         retries: 0,
@@ -143,7 +159,11 @@ fn trial(scenario: &Scenario, target: &Target) -> anyhow::Result<()> {
         class,
         hold: None,
     });
-    let run = drive::run(plan, &mut work, &target.connector, &mut |_| Go::On)
+    let mut watch = |_: &Glance<'_>| match stop.load(Ordering::Relaxed) {
+        true => Go::Stop,
+        false => Go::On,
+    };
+    let run = drive::run(plan, &mut work, &target.connector, &mut watch)
         .map_err(|error| anyhow!("{}: {error}", target.label))?;
     let mut wrong = Vec::new();
     for class in &run.classes {
@@ -175,10 +195,7 @@ fn is_hopeless(why: &Failure) -> bool {
 
 fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
     let text = match &args.file {
-        Some(path) => Some(
-            std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-        ),
+        Some(path) => Some(read_text(path)?),
         None => None,
     };
     // A search says itself how much is sent.
@@ -206,7 +223,7 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
     };
     let read = |name: &str| {
         let path = beside.map_or_else(|| Path::new(name).to_owned(), |folder| folder.join(name));
-        std::fs::read_to_string(path).map_err(|error| error.to_string())
+        read_text(&path).map_err(|error| error.root_cause().to_string())
     };
     let captured = || {
         given
@@ -226,7 +243,8 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
     })
 }
 
-fn report(args: &RehearseArgs, rehearsal: &Rehearsal) -> anyhow::Result<()> {
+/// Prints the verdict and writes the reports; whether all could be written.
+fn report(args: &RehearseArgs, rehearsal: &Rehearsal) -> anyhow::Result<bool> {
     let format = match args.format {
         LogFormat::Text => Format::Text(style(
             args,
@@ -235,6 +253,12 @@ fn report(args: &RehearseArgs, rehearsal: &Rehearsal) -> anyhow::Result<()> {
         LogFormat::Json => Format::Json,
     };
     super::print(&render(rehearsal, format))?;
+    Ok(reports(args, &|format| render(rehearsal, format)))
+}
+
+/// Writes every report that was asked for; what cannot be written is told. Whether all were.
+fn reports(args: &RehearseArgs, render: &dyn Fn(Format) -> String) -> bool {
+    let mut all = true;
     for Report { path, kind } in &args.report {
         let format = match kind {
             ReportKind::Json => Format::Json,
@@ -242,10 +266,35 @@ fn report(args: &RehearseArgs, rehearsal: &Rehearsal) -> anyhow::Result<()> {
             ReportKind::Html => Format::Html,
             ReportKind::Text => Format::Text(Style::Plain),
         };
-        std::fs::write(path, render(rehearsal, format))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        if let Err(error) = std::fs::write(path, render(format)) {
+            tell_error(&anyhow!("cannot write {}: {error}", path.display()));
+            all = false;
+        }
+    }
+    all
+}
+
+/// A report that cannot be written is known before the load, not after it.
+fn try_reports(args: &RehearseArgs) -> anyhow::Result<()> {
+    for Report { path, .. } in &args.report {
+        let mut open = std::fs::OpenOptions::new();
+        let tried = open.append(true).create(true).open(path);
+        tried.with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The text of a file; what reads it has bounds of its own, which are lower.
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    use std::io::Read;
+    let file = std::fs::File::open(path);
+    let mut text = String::new();
+    let read = file.and_then(|file| file.take(TEXT_MAX + 1).read_to_string(&mut text));
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    if text.len() as u64 > TEXT_MAX {
+        anyhow::bail!("{}: it has more than {TEXT_MAX} bytes", path.display());
+    }
+    Ok(text)
 }
 
 /// NO_COLOR wins over a terminal; --color wins over both.
@@ -281,5 +330,10 @@ fn now_unix_s() -> u64 {
     reason = "a person reads why nothing was measured"
 )]
 fn tell_error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    // What a server said may hold anything; it moves no cursor.
+    let text: String = format!("{error:#}")
+        .chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect();
+    eprintln!("error: {text}");
 }

@@ -30,6 +30,8 @@ const BEAT: Duration = Duration::from_millis(5);
 const GLANCE: Duration = Duration::from_secs(1);
 /// First and longest pause after a login failed.
 const LOGIN_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Fewer requests than these say little of the generator's lag alone.
+const FEW: u64 = 1_000;
 /// Bytes taken in one read.
 const READ_BYTES: usize = 64 << 10;
 /// Events taken at once; requests that are due are looked at after each.
@@ -51,7 +53,7 @@ pub fn run(
     watch: &mut dyn FnMut(&Glance<'_>) -> Go,
 ) -> Result<Run, DriveError> {
     let mut engine = Engine::new(plan, connector)?;
-    engine.connect_all()?;
+    engine.connect_all(watch)?;
     let _precedence = Precedence::take();
     engine.begun = Instant::now();
     let before = Cpu::of_this_thread();
@@ -425,7 +427,11 @@ impl Engine {
         for class in &mut classes {
             class.tally.over = over;
         }
-        // The worse of the two is what the run is judged by.
+        // The worse of the two is what the run is judged by. Of few requests one in a
+        // hundred is a single one; then both are counted together.
+        if self.lag.len() < FEW {
+            self.lag.add(&self.ticks).ok();
+        }
         let late = p99(&self.ticks) > p99(&self.lag);
         Run {
             target: self.plan.target,

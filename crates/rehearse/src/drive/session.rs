@@ -183,6 +183,10 @@ impl Session {
                     work.failed
                         .get_or_insert(Failure::Script("COPY FROM STDIN is not played".to_owned()));
                     front::copy_fail(&mut self.out, "not played");
+                    // The Sync before was lost on a server that waited for rows.
+                    if common.protocol != Protocol::Simple {
+                        front::sync(&mut self.out);
+                    }
                 }
                 Some(Heard::Complete) => {
                     if let State::Holding(holding) = &mut work.state

@@ -78,9 +78,14 @@ fn what_is_none_is_told() {
         error.starts_with("`hash` is none of the functions known here: random,"),
         "{error}"
     );
-    for deep in ["(".repeat(100_000), "-".repeat(100_000)] {
+    for deep in ["(".repeat(3_000), "-".repeat(3_000)] {
         assert_eq!(of(&deep), Err("it is nested more than 64 deep".to_owned()));
     }
+    // Each operator is a level of what is worked out, and of what is dropped.
+    let long = format!("1{}", "+1".repeat(100_000));
+    let said = "an expression is at most 4000 bytes".to_owned();
+    assert_eq!(of(&long), Err(said));
+    assert!(of(&format!("1{}", "+1".repeat(1_900))).is_ok());
 }
 
 /// Counts of 10,000 draws from 1 to 10.

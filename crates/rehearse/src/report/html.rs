@@ -67,17 +67,37 @@ pub(super) fn html(rehearsal: &Rehearsal) -> String {
     } else {
         ""
     };
+    let verdict = format!("<strong>{word}</strong> <p>{}</p>{help}", escaped(&why));
+    page(
+        &title,
+        &began,
+        outcome,
+        &verdict,
+        &format!("<div{unsure}>\n{body}</div>"),
+    )
+}
+
+/// The page of a rehearsal that did not come to a run.
+pub(super) fn could_not(outcome: &Outcome) -> String {
+    let why = escaped(outcome.reason().unwrap_or_default());
+    let verdict = format!("<strong>COULD NOT RUN</strong> <p>{why}</p>");
+    page("Rehearsal", "", outcome, &verdict, "")
+}
+
+fn page(title: &str, began: &str, outcome: &Outcome, verdict: &str, body: &str) -> String {
+    let began = match began {
+        "" => String::new(),
+        began => format!("<p class=\"dim\">begun {began}</p>\n"),
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n<p class=\"dim\">begun {}</p>\n\
-         <section class=\"verdict {}\" role=\"status\"><strong>{word}</strong> <p>{}</p>{help}</section>\n\
-         <div{unsure}>\n{body}</div>\n</main>\n</body>\n</html>\n",
-        began,
+         <h1>{title}</h1>\n{began}\
+         <section class=\"verdict {}\" role=\"status\">{verdict}</section>\n\
+         {body}\n</main>\n</body>\n</html>\n",
         outcome.label(),
-        escaped(&why),
-        title = escaped(&title),
+        title = escaped(title),
     )
 }

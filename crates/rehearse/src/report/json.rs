@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   schema     1
-//!   kind       "single" | "compare" | "limit"
+//!   kind       "single" | "compare" | "limit" | "none": it did not come to a run
 //!   outcome    "kept" | "broken" | "could_not" | "invalid"
 //!   exit_code  0 | 1 | 2 | 3
 //!   reason     why there is no judgement, or null
@@ -193,6 +193,13 @@ fn report(kind: &'static str, outcome: &Outcome, help: &[String], rest: impl Ser
     let mut text = serde_json::to_string(&report).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// The object of a rehearsal that did not come to a run.
+pub(super) fn could_not(outcome: &Outcome) -> String {
+    #[derive(Serialize)]
+    struct Nothing {}
+    report("none", outcome, &[], Nothing {})
 }
 
 fn single<'a>(run: &'a Run, verdict: &'a Verdict) -> Single<'a> {

@@ -70,6 +70,19 @@ pub(super) fn junit(rehearsal: &Rehearsal) -> String {
     out
 }
 
+/// The report of a rehearsal that did not come to a run.
+pub(super) fn could_not(outcome: &Outcome) -> String {
+    let counts = "tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\" time=\"0\"";
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <testsuites name=\"plimsoll rehearse\" {counts}>\n\
+         <testsuite name=\"rehearsal\" {counts}>\n"
+    );
+    first("it could run", outcome).write(&mut out);
+    out.push_str("</testsuite>\n</testsuites>\n");
+    out
+}
+
 /// Whether there is anything to judge.
 fn first(name: &str, outcome: &Outcome) -> Case {
     Case {

@@ -173,7 +173,7 @@ fn figures(out: &mut String, run: &Run, invalid: bool, style: Style) {
         out,
         "{mark}answered {} while the schedule ran, offered {}",
         rate(run.goodput()),
-        rate(all.due as f64 / all.over.as_secs_f64().max(1e-9))
+        rate(run.offered())
     );
     if !invalid {
         for caution in cautions(run) {

@@ -210,7 +210,7 @@ pub(super) fn cautions(run: &Run) -> Vec<String> {
 
 /// Where a queue grows to the end, times are as long as the run was.
 fn behind(run: &Run) -> Option<String> {
-    let offered = run.all.due as f64 / run.planned.as_secs_f64().max(1e-9);
+    let offered = run.offered();
     let fell = run.all.due > 0 && run.goodput() < offered * BEHIND;
     fell.then(|| {
         format!(

@@ -136,7 +136,7 @@ fn what_cannot_run_is_told_with_its_place() {
         (
             "name = \"pay\"",
             "name = \"a:b\"",
-            "class.name: 1 to 63 bytes, without `:` and control characters",
+            "class.name: 1 to 63 bytes, without `:`, `<`, `>` and control characters",
         ),
         (
             "script = \"pay.sql\"",

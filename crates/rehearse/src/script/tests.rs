@@ -188,3 +188,9 @@ fn what_is_wrong_is_told_with_its_line() {
     let many = "select 1;".repeat(20_000);
     assert!(error(&many).contains("at most 10000 steps"));
 }
+
+#[test]
+fn a_nul_byte_would_end_the_statement_for_the_server() {
+    let error = Script::parse("a", "select 1;\nselect 1\0 from nosuch;", &[]).unwrap_err();
+    assert_eq!(error.to_string(), "a:2: there is a NUL byte in it");
+}

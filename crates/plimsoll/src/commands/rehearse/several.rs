@@ -11,9 +11,12 @@ use rehearse::report::Rehearsal;
 use rehearse::scenario::Scenario;
 use rehearse::schedule::Phase;
 use rehearse::verdict::Verdict;
+use std::time::Duration;
 
 /// Highest rate that a search tries: one generator sends no more.
 const RATE_MAX: f64 = 100_000.0;
+/// Shortest step of a search: in fewer whole seconds chance decides.
+const STEP_MIN: Duration = Duration::from_secs(3);
 
 impl Stage<'_> {
     /// Both sides in every round, in an order that the seed draws.
@@ -22,6 +25,9 @@ impl Stage<'_> {
         let rounds = self.args.rounds as usize;
         if rounds < ROUNDS_MIN {
             bail!("a comparison takes at least {ROUNDS_MIN} rounds");
+        }
+        if !self.scenario.thresholds.is_empty() {
+            self.say("note: a comparison judges the difference (--tolerate); thresholds are for a run alone");
         }
         let mut all: Vec<[Figures; 2]> = Vec::new();
         // A round that is worth nothing is played again, as often as there are rounds.
@@ -73,6 +79,12 @@ impl Stage<'_> {
         let captured = self.scenario.replay().map(|replay| replay.rate());
         let from = captured.unwrap_or(rates.fold(0.0, f64::max));
         let lasts = self.scenario.lasts();
+        if lasts < STEP_MIN {
+            bail!(
+                "a step of a search lasts at least {} s, for its first fifth settles and is not counted; say so with --for",
+                STEP_MIN.as_secs()
+            );
+        }
         let bounds =
             Bounds::new(from, RATE_MAX.max(from)).map_err(|why| anyhow::anyhow!("{why}"))?;
         let mut search = Search::new(bounds);

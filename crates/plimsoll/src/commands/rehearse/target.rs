@@ -24,18 +24,18 @@ pub(super) struct Target {
 
 impl Target {
     /// The place that a person named, or that the environment names.
-    pub(super) fn of(place: Option<&Where>) -> anyhow::Result<Target> {
+    pub(super) fn of(place: Option<&Where>, names: &Names) -> anyhow::Result<Target> {
         match place {
             Some(Where::Url(url)) => Target::url(url),
-            Some(Where::Settings(path)) => Target::settings(path),
+            Some(Where::Settings(path)) => Target::settings(path, names),
             None => Target::url(&url_of_environment()?),
         }
     }
 
     fn url(url: &str) -> anyhow::Result<Target> {
         let password = std::env::var("PGPASSWORD").ok();
-        let server = config::server_from_url(url, password.as_deref())
-            .map_err(|errors| anyhow!("{}", errors.render().trim_end()))?;
+        let server =
+            config::server_from_url(url, password.as_deref()).map_err(|errors| told(&errors))?;
         Ok(Target {
             label: label(&server),
             connector: Arc::new(Server(server)),
@@ -45,11 +45,17 @@ impl Target {
 
     /// The settings serve in this process, on a free port of the loopback, to whom
     /// they know, without a password: nobody but this process knows the port.
-    fn settings(path: &Path) -> anyhow::Result<Target> {
+    fn settings(path: &Path, names: &Names) -> anyhow::Result<Target> {
+        if !path.is_file() {
+            bail!(
+                "{} is neither a postgres:// URL nor a settings file that is there",
+                path.display()
+            );
+        }
         let disk = proxy::Disk::default();
         let mut plan = config::load_with(path, &disk, &Overrides::default())
-            .map_err(|errors| anyhow!("{}", errors.render().trim_end()))?;
-        let (user, database) = who(&plan, path)?;
+            .map_err(|errors| told(&errors))?;
+        let (user, database) = names.choose(&plan, path)?;
         plan.listen = vec![ListenAddress {
             host: "127.0.0.1".to_owned(),
             port: 0,
@@ -74,41 +80,61 @@ impl Target {
             percent(&user),
             percent(&database)
         );
-        let server = config::server_from_url(&url, None)
-            .map_err(|errors| anyhow!("{}", errors.render().trim_end()))?;
+        let server = config::server_from_url(&url, None).map_err(|errors| told(&errors))?;
         Ok(Target {
-            label: path.display().to_string(),
+            label: format!("{} ({user} in {database})", path.display()),
             connector: Arc::new(Server(server)),
             _pooler: Some(pooler),
         })
     }
 }
 
-/// Who logs in, and where: the first of each that a person could name.
-fn who(plan: &Plan, path: &Path) -> anyhow::Result<(String, String)> {
-    let named = plan.databases.iter().find(|database| database.name != "*");
-    let Some(database) = named else {
-        bail!(
-            "{}: it names no database of its own (only `*`); give the URL of a pooler that runs with it",
+/// Who logs in with a settings file, and where, as a person says it.
+pub(super) struct Names {
+    /// The database.
+    pub(super) database: Option<String>,
+    /// The user.
+    pub(super) user: Option<String>,
+}
+
+impl Names {
+    /// User and database: those that were said, else the only ones there are.
+    fn choose(&self, plan: &Plan, path: &Path) -> anyhow::Result<(String, String)> {
+        let databases = plan.databases.iter().map(|database| database.name.as_str());
+        let databases: Vec<&str> = databases.filter(|name| *name != "*").collect();
+        let database = one("database", "--dbname", &self.database, &databases, path)?;
+        // Neither who watches nor who administers sends load.
+        let monitor = plan.monitor.user.as_deref();
+        let users = plan.users.keys().map(String::as_str);
+        let (admins, users): (Vec<&str>, Vec<&str>) = (users.filter(|user| Some(*user) != monitor))
+            .partition(|user| plan.admin_users.iter().any(|admin| admin == user));
+        let users = if users.is_empty() { admins } else { users };
+        let user = one("user", "--user", &self.user, &users, path)?;
+        Ok((user, database))
+    }
+}
+
+/// The one that was said, or the only one.
+fn one(
+    what: &str,
+    flag: &str,
+    said: &Option<String>,
+    there: &[&str],
+    path: &Path,
+) -> anyhow::Result<String> {
+    match (said, there) {
+        (Some(said), _) => Ok(said.clone()),
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, []) => bail!(
+            "{}: it names no {what} of its own; say which with {flag}",
             path.display()
-        );
-    };
-    let monitor = plan.monitor.user.as_deref();
-    let mut users = plan.users.keys();
-    let user =
-        users.find(|user| Some(user.as_str()) != monitor && !plan.admin_users.contains(user));
-    let user = user.or_else(|| {
-        plan.users
-            .keys()
-            .find(|user| Some(user.as_str()) != monitor)
-    });
-    let Some(user) = user else {
-        bail!(
-            "{}: it knows no user; give the URL of a pooler that runs with it",
-            path.display()
-        );
-    };
-    Ok((user.clone(), database.name.clone()))
+        ),
+        (None, several) => bail!(
+            "{}: it names several {what}s ({}); say which with {flag}",
+            path.display(),
+            several.join(", ")
+        ),
+    }
 }
 
 /// The pooler in this process.
@@ -136,11 +162,19 @@ impl Connector for Server {
     }
 }
 
+/// Mistakes, without the word that the command puts before them.
+fn told(errors: &config::Errors) -> anyhow::Error {
+    let text = errors.render();
+    let text = text.trim_end();
+    anyhow!("{}", text.strip_prefix("error: ").unwrap_or(text))
+}
+
 /// A URL without its secrets.
 fn label(server: &ServerUrl) -> String {
     let database = &server.database;
     let name = database.dbname.as_deref().unwrap_or(&database.name);
     let host = match database.host.singles().first() {
+        Some(Host::Tcp(host)) if host.contains(':') => format!("[{host}]"),
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::UnixDir(directory)) => directory.display().to_string(),
         _ => String::new(),

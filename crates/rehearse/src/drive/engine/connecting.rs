@@ -1,11 +1,11 @@
 //! Connections of a run: opened before it, lost, and opened anew.
 
 use super::{Alarm, Engine, LOGIN_PAUSES};
-use crate::drive::DriveError;
 use crate::drive::book::micros;
 use crate::drive::link::Link;
 use crate::drive::logins::Login;
 use crate::drive::session::Session;
+use crate::drive::{DriveError, Glance, Go};
 use crate::measured::Failure;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
@@ -14,18 +14,26 @@ use std::time::Duration;
 
 /// Longest time until all connections stand.
 const CONNECT_MAX: Duration = Duration::from_secs(60);
+/// How often a person is asked meanwhile whether it goes on.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Opens every connection before the first request is due.
-    pub(super) fn connect_all(&mut self) -> Result<(), DriveError> {
+    pub(super) fn connect_all(
+        &mut self,
+        watch: &mut dyn FnMut(&Glance<'_>) -> Go,
+    ) -> Result<(), DriveError> {
         for seat in 0..self.seats.len() {
             self.logins.ask(seat);
         }
         let wanted = self.plan.connections;
         while self.connected < self.seats.len() {
-            let left = CONNECT_MAX.saturating_sub(self.now());
-            let refused = match self.logins.ended.recv_timeout(left) {
+            let refused = match self.logins.ended.recv_timeout(LOOK) {
                 Ok(login) => self.logged_in(login, Duration::ZERO).err(),
+                Err(_) if self.glance(Duration::ZERO, watch) != Go::On => {
+                    Some("a person ended it".to_owned())
+                }
+                Err(_) if self.now() < CONNECT_MAX => None,
                 Err(_) => Some(format!("it takes longer than {} s", CONNECT_MAX.as_secs())),
             };
             if let Some(why) = refused {

@@ -152,43 +152,39 @@ impl Statement {
     /// # Errors
     /// A variable has no value: the script was not read by [`Script::parse`].
     pub fn text(&self, variables: &Variables) -> Result<String, String> {
-        let mut text = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(part) => text.push_str(part),
-                Part::Variable(name) => {
-                    let value = variables.get(name);
-                    let value =
-                        value.ok_or_else(|| format!("the variable `{name}` has no value"))?;
-                    text.push_str(&value.to_string());
-                }
-            }
-        }
-        Ok(text)
+        self.with(variables, |text, value| text.push_str(&value))
     }
-}
 
-impl Statement {
     /// The text with `$1`, `$2` … in place of variables, and their values.
     ///
     /// # Errors
     /// A variable has no value: the script was not read by [`Script::parse`].
     pub fn parameters(&self, variables: &Variables) -> Result<(String, Vec<String>), String> {
-        let mut text = String::new();
         let mut values = Vec::new();
+        let text = self.with(variables, |text, value| {
+            values.push(value);
+            text.push_str(&format!("${}", values.len()));
+        })?;
+        Ok((text, values))
+    }
+
+    /// The text, with what `put` writes for each value.
+    fn with(
+        &self,
+        variables: &Variables,
+        mut put: impl FnMut(&mut String, String),
+    ) -> Result<String, String> {
+        let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(part) => text.push_str(part),
-                Part::Variable(name) => {
-                    let value = variables.get(name);
-                    let value =
-                        value.ok_or_else(|| format!("the variable `{name}` has no value"))?;
-                    values.push(value.to_string());
-                    text.push_str(&format!("${}", values.len()));
-                }
+                Part::Variable(name) => match variables.get(name) {
+                    Some(value) => put(&mut text, value.to_string()),
+                    None => return Err(format!("the variable `{name}` has no value")),
+                },
             }
         }
-        Ok((text, values))
+        Ok(text)
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         // The tests' profile, so that build scripts and macros are built once.
         Step::cargo(
             "clippy",
-            195,
+            170,
             &[
                 "clippy",
                 "--workspace",
@@ -42,7 +42,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         ),
         Step::cargo(
             "doc",
-            50,
+            40,
             &[
                 "doc",
                 "--workspace",

@@ -226,6 +226,8 @@ fn the_demonstration_s_traffic_is_replayed() {
     let span = format!("{period}s");
     let arguments = ["--for", &span, "--size", "1024", "--output", &file];
     let output = capture(&pooler, &arguments).output().expect("it runs");
+    // What is left of it tells nothing more.
+    plimsoll_e2e::sandbox::signal(replay.id(), "INT");
     replay.wait().expect("it ends");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let (replayed, _) = read(&back);

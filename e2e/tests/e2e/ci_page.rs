@@ -1,6 +1,6 @@
 //! The page "Load tests in CI": its commands and files, run as they stand.
 
-use crate::common::{database, server, skip};
+use crate::common::{database, full, server, skip};
 use plimsoll_e2e::pooler::{Binary, Pooler, Settings};
 use plimsoll_e2e::sandbox::{Dir, RunAs};
 use plimsoll_e2e::server::program;
@@ -97,6 +97,13 @@ fn the_commands_of_the_page_run_as_they_stand() {
         std::env::var("PATH").unwrap_or_default()
     );
     for block in blocks {
+        // These two send the load over and over: a minute, so only in the long run.
+        let long = ["--versus", "--find-limit"]
+            .iter()
+            .any(|flag| block.text.contains(flag));
+        if long && !full() {
+            continue;
+        }
         // The same commands, in less time.
         let text = block
             .text

@@ -6,7 +6,7 @@
 
 mod corpus;
 
-use crate::common::{server, skip};
+use crate::common::{full, server, skip};
 use corpus::{CORPUS, Case, SUITES, Suite};
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::server::PASSWORD;
@@ -163,6 +163,10 @@ fn in_pytest_with_sqlalchemy() {
 
 #[test]
 fn in_django() {
+    // Two suites in every run are enough; the corpus has all.
+    if !full() {
+        return skip("in_django", "only with E2E_FULL");
+    }
     short(Suite::Django, "begin_early_return");
 }
 
@@ -173,6 +177,10 @@ fn in_node() {
 
 #[test]
 fn in_java() {
+    // Two suites in every run are enough; the corpus has all.
+    if !full() {
+        return skip("in_java", "only with E2E_FULL");
+    }
     short(Suite::Java, "error_path");
 }
 

@@ -435,6 +435,18 @@ pub enum Colour {
     Never,
 }
 
+impl Colour {
+    /// Whether colours are wanted: NO_COLOR wins over a terminal, a word over both.
+    pub fn wanted(self, terminal: bool) -> bool {
+        let refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && !refused(),
+        }
+    }
+}
+
 /// For which shell.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  plimsoll completions bash > \

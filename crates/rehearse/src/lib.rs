@@ -53,4 +53,5 @@ pub mod progress;
 pub mod report;
 pub mod verdict;
 
+mod markup;
 mod text;

@@ -23,6 +23,7 @@ use crate::measured::{Invalid, Run};
 use crate::report::units::{percent, rate, shown};
 use crate::schedule::RATE_MAX;
 use crate::threshold::Measured;
+use crate::threshold::Threshold;
 use crate::verdict::{Outcome, Verdict};
 
 /// Answers below this part of what is offered have fallen behind.
@@ -184,10 +185,7 @@ impl Step {
         let per_s = |sum: u64| sum as f64 / settled.len().max(1) as f64;
         let percentile = |percent| run.all.latency_us(percent).map_or(0.0, |us| us as f64);
         // A rate that must be answered breaks at each lower one: no limit of the database.
-        let on_rate = |text: &str| {
-            let metric = text.rsplit(':').next();
-            metric.is_some_and(|metric| metric.trim_start().starts_with("rate"))
-        };
+        let on_rate = |text: &str| Threshold::parse(text).is_ok_and(|one| one.is_on_rate());
         let mut judged = verdict.thresholds.iter();
         let broken = judged.find(|one| !one.kept && !on_rate(&one.text));
         Step {

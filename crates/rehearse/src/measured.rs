@@ -299,6 +299,31 @@ pub fn times() -> Histogram<u64> {
     Histogram::new_with_bounds(1, TIME_US_MAX, DIGITS).expect("constant bounds")
 }
 
+impl Failure {
+    /// An application would try again: it was refused, or the connection broke.
+    pub fn is_worth_a_retry(&self) -> bool {
+        match self {
+            Failure::Lost => true,
+            Failure::Server(code) => ["08", "53", "57P", "40001", "40P01"]
+                .iter()
+                .any(|class| code.starts_with(class)),
+            _ => false,
+        }
+    }
+
+    /// No load and no other attempt changes it: the script is wrong, or the database is
+    /// not the one that it was written for.
+    pub fn is_hopeless(&self) -> bool {
+        match self {
+            Failure::Script(_) => true,
+            Failure::Server(code) => ["0A", "25001", "28", "3D", "3F", "42"]
+                .iter()
+                .any(|class| code.starts_with(class)),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -403,6 +428,29 @@ mod tests {
         }
         assert_eq!(tally.failed.len(), FAILURES_MAX + 1);
         assert_eq!(tally.errors(), 1_000);
+    }
+
+    #[test]
+    fn what_is_tried_again_is_never_hopeless() {
+        for (code, again, hopeless) in [
+            ("53300", true, false),
+            ("57P01", true, false),
+            ("08006", true, false),
+            ("40001", true, false),
+            ("42P01", false, true),
+            ("28P01", false, true),
+            ("22012", false, false),
+            ("57014", false, false),
+        ] {
+            let why = Failure::Server(code.to_owned());
+            assert_eq!(
+                (why.is_worth_a_retry(), why.is_hopeless()),
+                (again, hopeless),
+                "{code}"
+            );
+        }
+        assert!(Failure::Lost.is_worth_a_retry() && !Failure::NoAnswer.is_worth_a_retry());
+        assert!(Failure::Script(String::new()).is_hopeless());
     }
 
     #[test]

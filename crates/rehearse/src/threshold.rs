@@ -149,6 +149,16 @@ impl Threshold {
         })
     }
 
+    /// It bounds errors, of one class or of all.
+    pub fn is_on_errors(&self) -> bool {
+        matches!(self.metric, Metric::ErrorShare | Metric::ErrorCount)
+    }
+
+    /// It asks for a rate, which no lower load keeps.
+    pub fn is_on_rate(&self) -> bool {
+        self.metric == Metric::Rate
+    }
+
     /// Whether a run kept it. Nothing measured keeps no limit: a run that sent
     /// nothing proves nothing.
     pub fn judge(&self, run: &dyn Measured) -> Judged {

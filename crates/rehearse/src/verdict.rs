@@ -11,7 +11,7 @@
 
 use crate::measured::{Ended, Invalid, Run};
 use crate::report::units::{shown, time};
-use crate::threshold::{Judged, Threshold};
+use crate::threshold::{Judged, Measured, Of, Span, Threshold};
 
 /// What a rehearsal comes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,6 +118,46 @@ fn most_failed(run: &Run) -> String {
     })
 }
 
+/// The threshold on errors that the rest of a run cannot mend: broken, were every
+/// request to come answered. `due`, `failed`: so far; `expected`: in all.
+pub fn lost(thresholds: &[Threshold], due: u64, failed: u64, expected: f64) -> Option<String> {
+    let best = Best {
+        due: due.max(expected as u64),
+        failed,
+    };
+    let of_all = thresholds
+        .iter()
+        .filter(|one| one.class.is_none() && one.is_on_errors());
+    let mut judged = of_all.map(|one| one.judge(&best));
+    judged
+        .find(|one| !one.kept && failed > 0)
+        .map(|one| one.text)
+}
+
+/// A run of which no further request fails.
+struct Best {
+    due: u64,
+    failed: u64,
+}
+
+impl Measured for Best {
+    fn time_us(&self, _: Span, _: Of) -> Option<f64> {
+        None
+    }
+
+    fn requests(&self) -> u64 {
+        self.due
+    }
+
+    fn errors(&self) -> u64 {
+        self.failed
+    }
+
+    fn rate(&self) -> f64 {
+        0.0
+    }
+}
+
 /// A threshold on a class that no request had keeps nothing, as one on a run that sent nothing.
 fn judge(run: &Run, threshold: &Threshold) -> Judged {
     match run.tally(threshold.class.as_deref()) {
@@ -173,6 +213,18 @@ mod tests {
         assert_eq!(outcome(&run, &[]), (0, None));
         assert_eq!(outcome(&run, &["p(99) < 60min", "p(99) < 1us"]), (1, None));
         assert_eq!(outcome(&run, &["nobody: errors < 5"]), (1, None));
+    }
+
+    #[test]
+    fn a_run_is_lost_when_no_further_answer_could_mend_it() {
+        let all = ["p(99) < 1us", "errors < 1%", "one: errors < 1"];
+        let all: Vec<Threshold> = all.iter().map(|t| Threshold::parse(t).unwrap()).collect();
+        let lost = |due, failed| lost(&all, due, failed, 1_000.0);
+        // Times may still become better, and 9 of 1,000 are less than one in a hundred.
+        assert_eq!((lost(10, 0), lost(10, 9)), (None, None));
+        assert_eq!(lost(10, 10), Some("errors < 1%".to_owned()));
+        // More came than were expected.
+        assert_eq!(lost(2_000, 19), None);
     }
 
     #[test]

@@ -270,18 +270,7 @@ impl Trail {
 
 /// One statement, and all that it does is to begin or end a transaction.
 pub(crate) fn is_control(script: &sql::Script) -> bool {
-    let control = matches!(
-        script.first,
-        Verb::Begin
-            | Verb::Start
-            | Verb::Commit
-            | Verb::End
-            | Verb::Rollback
-            | Verb::Abort
-            | Verb::Savepoint
-            | Verb::Release
-    );
-    control && script.statements <= 1
+    script.first.controls_a_transaction() && script.statements <= 1
 }
 
 #[cfg(test)]

@@ -87,17 +87,8 @@ fn shown(report: &Report, args: &CheckArgs) -> String {
     }
 }
 
-/// NO_COLOR wins over a terminal; --color wins over both.
 fn style(colour: Colour) -> Style {
-    let wanted = match colour {
-        Colour::Always => true,
-        Colour::Never => false,
-        Colour::Auto => {
-            let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-            !refused && std::io::stdout().is_terminal()
-        }
-    };
-    match wanted {
+    match colour.wanted(std::io::stdout().is_terminal()) {
         true => Style::Colour,
         false => Style::Plain,
     }

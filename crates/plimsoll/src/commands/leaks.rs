@@ -7,7 +7,6 @@
 //!   hooks ──────► journal ──► rules (crate `rehearse`) ──► verdict
 //! ```
 
-mod address;
 mod child;
 mod hooks;
 mod java;
@@ -16,8 +15,9 @@ mod plan;
 mod tap;
 
 use crate::cli::{LeaksArgs, LeaksFormat};
+use crate::commands::address::Address;
 use crate::sandbox::{Options, Sandbox};
-use address::Address;
+
 use anyhow::Context;
 use child::Outcome;
 use hooks::Hooks;
@@ -125,24 +125,20 @@ fn private_server() -> anyhow::Result<Sandbox> {
 
 /// The database that the command would have used.
 fn upstream(args: &LeaksArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<Address> {
-    let value = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let mut address = if let Some(sandbox) = sandbox {
+    if let Some(sandbox) = sandbox {
         let url = sandbox.url(SANDBOX, SANDBOX, SANDBOX);
-        Address::of_url(&url).context("the private PostgreSQL has no address")?
-    } else if let Some(url) = &args.database {
-        let what = "--database is no postgres:// URL: write postgres://USER:PASSWORD@HOST/DATABASE";
-        Address::of_url(url.reveal()).context(what)?
-    } else if let Some(address) = value("DATABASE_URL").and_then(|url| Address::of_url(&url)) {
-        address
-    } else {
-        Address::of_environment(&value).context(
+        return Address::of_url(&url).context("the private PostgreSQL has no address");
+    }
+    let Some(url) = &args.database else {
+        return Address::of_this_process().context(
             "which database? give --database postgres://USER:PASSWORD@HOST/DATABASE or --sandbox, \
              or set DATABASE_URL or PGHOST and its like",
-        )?
+        );
     };
-    if address.password.is_none() {
-        address.password = value("PGPASSWORD");
-    }
+    let what = "--database is no postgres:// URL: write postgres://USER:PASSWORD@HOST/DATABASE";
+    let mut address = Address::of_url(url.reveal()).context(what)?;
+    let password = || std::env::var("PGPASSWORD").ok().filter(|v| !v.is_empty());
+    address.password = address.password.or_else(password);
     Ok(address)
 }
 

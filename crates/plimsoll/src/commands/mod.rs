@@ -1,6 +1,7 @@
 //! One module for each command. Each has `pub fn run(args)`, which returns the
 //! exit code, or an error for `main` to print.
 
+mod address;
 mod alerts;
 mod capture;
 mod check;

@@ -12,11 +12,11 @@ mod telling;
 use crate::cli::{LogFormat, ProtocolWord, RehearseArgs, Report, ReportKind};
 use anyhow::{Context, anyhow};
 use rehearse::drive::{self, Glance, Go, Plan};
-use rehearse::measured::{Failure, Run};
+use rehearse::measured::{Ended, Run};
 use rehearse::report::{Format, Rehearsal, Style, render, render_could_not};
 use rehearse::scenario::{Given, Protocol, Scenario};
 use rehearse::threshold::Measured;
-use rehearse::verdict::Verdict;
+use rehearse::verdict::{Verdict, lost};
 use rehearse::workload::{Due, Requests};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::Path;
@@ -111,10 +111,12 @@ impl Stage<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Go::Stop;
             }
-            match self.args.abort_on_fail.then(|| lost(glance, self.scenario)) {
-                Some(Some(text)) => Go::Abort(text),
-                _ => Go::On,
+            if !self.args.abort_on_fail {
+                return Go::On;
             }
+            let (due, failed) = (glance.all.due, glance.all.errors());
+            let lost = lost(&scenario.thresholds, due, failed, scenario.expected());
+            lost.map_or(Go::On, Go::Abort)
         };
         let plan = Plan::of(scenario, &target.label, now_unix_s());
         let mut work = Requests::new(scenario);
@@ -122,24 +124,6 @@ impl Stage<'_> {
         telling.end();
         run.map_err(|error| anyhow!("{}: {error}", target.label))
     }
-}
-
-/// The threshold on errors that no further request can mend.
-fn lost(glance: &Glance<'_>, scenario: &Scenario) -> Option<String> {
-    // As if every request to come were answered.
-    let mut best = glance.all.clone();
-    best.due = best.due.max(scenario.expected() as u64);
-    let on_errors = |text: &str| text.starts_with("errors");
-    let all = scenario
-        .thresholds
-        .iter()
-        .filter(|threshold| threshold.class.is_none());
-    let mut judged = all
-        .filter(|one| on_errors(&one.text))
-        .map(|one| one.judge(&best));
-    judged
-        .find(|one| !one.kept && best.errors() > 0)
-        .map(|one| one.text)
 }
 
 /// Sends one request of each class: what cannot run as written is known before the load.
@@ -165,9 +149,12 @@ fn trial(scenario: &Scenario, target: &Target, stop: &AtomicBool) -> anyhow::Res
     };
     let run = drive::run(plan, &mut work, &target.connector, &mut watch)
         .map_err(|error| anyhow!("{}: {error}", target.label))?;
+    if run.ended == Ended::Interrupted {
+        return Err(anyhow!("a person ended it before the load"));
+    }
     let mut wrong = Vec::new();
     for class in &run.classes {
-        let hopeless = class.tally.failed.keys().find(|why| is_hopeless(why));
+        let hopeless = class.tally.failed.keys().find(|why| why.is_hopeless());
         if let Some(why) = hopeless {
             wrong.push(format!("class {}: {why}", class.name));
         }
@@ -179,17 +166,6 @@ fn trial(scenario: &Scenario, target: &Target, stop: &AtomicBool) -> anyhow::Res
             target.label,
             wrong.join("\n  ")
         )),
-    }
-}
-
-/// No load changes it: the script is wrong, or the database is not the one it was written for.
-fn is_hopeless(why: &Failure) -> bool {
-    match why {
-        Failure::Script(_) => true,
-        Failure::Server(code) => ["0A", "25001", "28", "3D", "3F", "42"]
-            .iter()
-            .any(|class| code.starts_with(class)),
-        _ => false,
     }
 }
 
@@ -297,14 +273,10 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// NO_COLOR wins over a terminal; --color wins over both.
 fn style(args: &RehearseArgs, terminal: bool) -> Style {
-    use crate::cli::Colour;
-    let refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    match args.colour {
-        Colour::Always => Style::Colour,
-        Colour::Auto if terminal && !refused() => Style::Colour,
-        _ => Style::Plain,
+    match args.colour.wanted(terminal) {
+        true => Style::Colour,
+        false => Style::Plain,
     }
 }
 

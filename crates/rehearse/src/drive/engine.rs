@@ -352,7 +352,7 @@ impl Engine {
             Err(why) => {
                 let again = now + self.plan.retry_after;
                 let may = request.retries < self.plan.retries && again < deadline;
-                match may && worth_a_retry(&why) {
+                match may && why.is_worth_a_retry() {
                     true => self.desk.again(request, again),
                     false => self.book.failed(due.class, due.at, &why),
                 }
@@ -454,18 +454,4 @@ impl Engine {
 
 fn p99(times: &Histogram<u64>) -> u64 {
     times.value_at_quantile(0.99)
-}
-
-/// Whether an application would try again: it was refused, or the connection broke.
-fn worth_a_retry(why: &Failure) -> bool {
-    match why {
-        Failure::Lost => true,
-        Failure::Server(code) => {
-            let refused = ["08", "53", "57P"]
-                .iter()
-                .any(|class| code.starts_with(class));
-            refused || matches!(code.as_str(), "40001" | "40P01")
-        }
-        _ => false,
-    }
 }

@@ -3,6 +3,7 @@
 use super::facts::Moment;
 use super::report::{Report, Verdict};
 use super::rules::Finding;
+use crate::markup::escaped;
 use std::fmt::Write;
 
 /// One test case for each finding, and one that passes where there is none. Notes are skipped
@@ -65,21 +66,4 @@ fn case(out: &mut String, finding: &Finding, clock: &dyn Fn(Moment) -> String) {
         let _ = writeln!(out, "      <skipped message=\"{}\"/>", escaped(&message));
     }
     out.push_str("    </testcase>\n");
-}
-
-/// Text for XML 1.0, which has no place for most control characters.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -106,25 +106,18 @@ fn shown(raw: &[u8], first: Verb) -> String {
 
 fn does(script: &sql::Script, shown: &str) -> Does {
     let lower = shown.to_lowercase();
-    let control = matches!(
-        script.first,
-        Verb::Empty
-            | Verb::Begin
-            | Verb::Start
-            | Verb::Commit
-            | Verb::End
-            | Verb::Rollback
-            | Verb::Abort
-            | Verb::Savepoint
-            | Verb::Release
-            | Verb::Set
-            | Verb::Reset
-            | Verb::Show
-            | Verb::Discard
-            | Verb::Deallocate
-            | Verb::Listen
-            | Verb::Unlisten
-    );
+    let control = script.first.controls_a_transaction()
+        || matches!(
+            script.first,
+            Verb::Empty
+                | Verb::Set
+                | Verb::Reset
+                | Verb::Show
+                | Verb::Discard
+                | Verb::Deallocate
+                | Verb::Listen
+                | Verb::Unlisten
+        );
     let prepares = PREPARATIONS.iter().any(|p| lower.starts_with(p))
         || matches!(lower.as_str(), "select ?" | "")
         || lower.contains("pg_type");

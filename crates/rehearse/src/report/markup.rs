@@ -1,26 +1,13 @@
-//! Texts within XML and HTML.
+//! Texts within the documents of a report.
 
 use super::units::within;
 
 /// Longest text, characters.
 const CHARS_MAX: usize = 600;
 
-/// A text that ends no element and no attribute, without characters that XML does
-/// not have.
+/// A text of somebody else's, on one line and not longer than is read, for a document.
 pub(super) fn escaped(text: &str) -> String {
-    let text = within(text, CHARS_MAX);
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    crate::markup::escaped(&within(text, CHARS_MAX))
 }
 
 /// What is wrong with a document as XML: unclosed elements, raw markup in values.

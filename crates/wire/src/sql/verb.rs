@@ -24,6 +24,12 @@ macro_rules! verbs {
                 }
             }
 
+            /// All that it does is to begin, to end or to divide a transaction.
+            pub fn controls_a_transaction(self) -> bool {
+                use Verb::{Abort, Begin, Commit, End, Release, Rollback, Savepoint, Start};
+                matches!(self, Begin | Start | Commit | End | Rollback | Abort | Savepoint | Release)
+            }
+
             /// The verb that `word` spells, in any case.
             pub(super) fn of(word: &[u8]) -> Verb {
                 let mut upper = [0u8; 10];

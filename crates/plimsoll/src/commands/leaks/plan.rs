@@ -5,8 +5,8 @@
 //! session can do; nothing of it shall be changed by being watched. A server
 //! connection ends with its client, so that `DROP DATABASE` finds nobody there.
 
-use super::address::Address;
 use crate::client::connect_server;
+use crate::commands::address::Address;
 use anyhow::Context;
 use config::{ListenAddress, Overrides, Plan, PoolMode, PoolSize, UrlOptions};
 use events::GuardMode;

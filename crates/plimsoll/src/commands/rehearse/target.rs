@@ -2,6 +2,7 @@
 
 use crate::cli::Where;
 use crate::client::connect_server;
+use crate::commands::address::Address;
 use anyhow::{Context, anyhow, bail};
 use config::{AuthType, Host, ListenAddress, Overrides, Plan, ServerUrl};
 use proxy::{Handle, Proxy};
@@ -28,7 +29,14 @@ impl Target {
         match place {
             Some(Where::Url(url)) => Target::url(url),
             Some(Where::Settings(path)) => Target::settings(path, names),
-            None => Target::url(&url_of_environment()?),
+            None => {
+                let address = Address::of_this_process().context(
+                    "say where to: --on postgres://USER@HOST:PORT/DATABASE, or set DATABASE_URL \
+                     or PGHOST and its like",
+                )?;
+                let password = address.password.clone().unwrap_or_default();
+                Target::url(&address.url(&password))
+            }
         }
     }
 
@@ -183,29 +191,4 @@ fn label(server: &ServerUrl) -> String {
         Some(user) => format!("{user}@{host}:{}/{name}", database.port),
         None => format!("{host}:{}/{name}", database.port),
     }
-}
-
-/// The URL of the environment: DATABASE_URL, or libpq's variables.
-fn url_of_environment() -> anyhow::Result<String> {
-    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(url) = var("DATABASE_URL") {
-        return Ok(url);
-    }
-    let percent = crate::sandbox::percent;
-    let (host, user) = (var("PGHOST"), var("PGUSER"));
-    let (Some(host), Some(user)) = (host, user) else {
-        bail!(
-            "say where to: --on postgres://USER@HOST:PORT/DATABASE, or set DATABASE_URL (or PGHOST and PGUSER)"
-        );
-    };
-    let port = var("PGPORT").unwrap_or_else(|| "5432".to_owned());
-    let name = var("PGDATABASE").unwrap_or_else(|| user.clone());
-    let (user, name) = (percent(&user), percent(&name));
-    Ok(match host.starts_with('/') {
-        true => format!(
-            "postgres://{user}@/{name}?host={}&port={port}",
-            percent(&host)
-        ),
-        false => format!("postgres://{user}@{host}:{port}/{name}"),
-    })
 }

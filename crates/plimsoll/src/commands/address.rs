@@ -1,4 +1,4 @@
-//! Where the program would have connected, and how that is changed for it.
+//! The database that an environment names, and how that is changed for a program.
 
 use crate::sandbox::percent;
 use std::collections::BTreeMap;
@@ -179,8 +179,18 @@ impl Address {
         })
     }
 
+    /// What this process's environment names: DATABASE_URL, else libpq's variables; the
+    /// password of PGPASSWORD where the URL has none.
+    pub(super) fn of_this_process() -> Option<Address> {
+        let value = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let url = value("DATABASE_URL").and_then(|url| Address::of_url(&url));
+        let mut address = url.or_else(|| Address::of_environment(&value))?;
+        address.password = address.password.or_else(|| value("PGPASSWORD"));
+        Some(address)
+    }
+
     /// What libpq's variables name; `None`: there is none of them.
-    pub(super) fn of_environment(value: &dyn Fn(&str) -> Option<String>) -> Option<Address> {
+    fn of_environment(value: &dyn Fn(&str) -> Option<String>) -> Option<Address> {
         let names = ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE"];
         names.iter().find_map(|name| value(name))?;
         let user = value("PGUSER").unwrap_or_else(current_user);

@@ -6,6 +6,7 @@ mod diagnosis;
 mod export;
 mod guard;
 mod incident;
+mod lab;
 mod leaks;
 mod rehearse;
 mod settings;
@@ -29,6 +30,7 @@ pub use incident::{
     IncidentAction, IncidentArgs, IncidentCloseArgs, IncidentListArgs, IncidentNoteArgs,
     IncidentReportArgs, IncidentShowArgs, PlaybookArgs,
 };
+pub use lab::LabArgs;
 pub use leaks::{LeaksArgs, LeaksFormat};
 pub use rehearse::{ProtocolWord, RehearseArgs, Report, ReportKind, Where};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
@@ -101,6 +103,8 @@ pub enum Command {
     Guard(GuardArgs),
     /// Run a test suite, and fail when it leaks connections or transactions
     Leaks(LeaksArgs),
+    /// Outages, replayed with and without Plimsoll
+    Lab(LabArgs),
     /// Print alert rules for Prometheus, or a dashboard for Grafana
     Export(ExportArgs),
     /// Load tests with a verdict: scenarios, scripts, captured shapes

@@ -12,6 +12,7 @@ mod export;
 mod guard;
 mod guards;
 mod incident;
+mod lab;
 mod leaks;
 mod notify;
 mod playbook;
@@ -57,6 +58,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Playbook(args) => playbook::run(&args),
         Command::Guard(args) => guard::run(&args),
         Command::Leaks(args) => leaks::run(&args),
+        Command::Lab(args) => lab::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Completions(args) => completions::run(args),

@@ -1,0 +1,524 @@
+//! One run's private world: PostgreSQL, a pooler or none, the application; and what is done to it.
+
+use super::crowd;
+use super::keeper::Keeper;
+use super::library::{self, Outage};
+use super::process::Process;
+use super::tools::{self, Tools};
+use crate::sandbox::{Options, Sandbox};
+use anyhow::{Context, bail};
+use control::api::{Client, ReleaseAsk};
+use practice::outage::{Action, Column, Place};
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The application's login; the server is private and soon gone.
+const USER: &str = "app";
+const PASSWORD: &str = "app";
+const DATABASE: &str = "app";
+/// Reads the line.
+const MONITOR: &str = "monitor";
+/// How long a program may take until it serves.
+const READY_WITHIN: Duration = Duration::from_secs(40);
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The programs of one run. Dropping it ends them and removes what they wrote.
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
+    outage: &'a Outage,
+    column: &'a Column,
+    tools: &'a Tools,
+    services: Vec<Running>,
+    pooler: Option<Pooler>,
+    keeper: Keeper,
+    dir: PathBuf,
+    sandbox: Sandbox,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: String,
+    dir: PathBuf,
+    port: u16,
+    process: Process,
+}
+
+#[derive(Debug)]
+struct Pooler {
+    process: Process,
+    /// Its settings file, and the template that it was written from.
+    file: PathBuf,
+    template: String,
+    port: u16,
+}
+
+/// Which processors are the server's, and which are everybody else's.
+#[derive(Clone, Debug)]
+pub(super) struct Cores {
+    server: CpuSet,
+    others: CpuSet,
+    all: CpuSet,
+}
+
+impl Cores {
+    /// The last so many are the server's; `None`: there are too few to tell them apart.
+    pub(super) fn of(wanted: u32) -> Option<Cores> {
+        let all = sched_getaffinity(None).ok()?;
+        let usable: Vec<usize> = (0..CpuSet::MAX_CPU)
+            .filter(|cpu| all.is_set(*cpu))
+            .collect();
+        let wanted = wanted as usize;
+        if wanted == 0 || usable.len() <= wanted {
+            return None;
+        }
+        let (mut server, mut others) = (CpuSet::new(), CpuSet::new());
+        for (at, cpu) in usable.iter().enumerate() {
+            match at + wanted >= usable.len() {
+                true => server.set(*cpu),
+                false => others.set(*cpu),
+            }
+        }
+        Some(Cores {
+            server,
+            others,
+            all,
+        })
+    }
+
+    /// Gives a thread of ours (and what it starts from now on) these again.
+    pub(super) fn release(&self) {
+        sched_setaffinity(None, &self.all).ok();
+    }
+}
+
+impl<'a> Stage<'a> {
+    /// Starts everything and waits until the application serves.
+    pub(super) fn set(
+        outage: &'a Outage,
+        column: &'a Column,
+        command: Option<&str>,
+        tools: &'a Tools,
+        cores: Option<&Cores>,
+    ) -> anyhow::Result<Stage<'a>> {
+        let sandbox = server(outage, cores)?;
+        let dir = sandbox.socket_dir().join("lab");
+        std::fs::create_dir(&dir)?;
+        let mut stage = Stage {
+            outage,
+            column,
+            tools,
+            services: Vec::new(),
+            pooler: None,
+            keeper: Keeper::start().context("cannot start /bin/sh")?,
+            dir,
+            sandbox,
+        };
+        if let Some(schema) = &outage.scenario.database.schema {
+            stage.fill(schema)?;
+        }
+        if let Some(command) = command {
+            stage.start_pooler(command)?;
+        }
+        for at in 0..outage.scenario.services.len() {
+            stage.start_service(at)?;
+        }
+        for at in 0..stage.services.len() {
+            stage.await_service(at)?;
+        }
+        Ok(stage)
+    }
+
+    /// Where users go.
+    pub(super) fn address(&self) -> SocketAddr {
+        let port = self.services.first().map_or(0, |service| service.port);
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// Plimsoll's API.
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        let socket = self.dir.join("state/api.sock");
+        (self.column.is_plimsoll() && self.pooler.is_some()).then_some(socket)
+    }
+
+    /// Does something to it.
+    pub(super) fn act(&mut self, action: &Action) -> anyhow::Result<()> {
+        match action {
+            Action::Copy { from, to, only } => self.copy(from, to, only),
+            Action::Restart(place) => self.restart(place),
+            Action::Reload => {
+                let pooler = self.pooler.as_mut().context("there is no pooler")?;
+                pooler.process.reload()
+            }
+            Action::Run { within, command } => self.run(within, command),
+            Action::MarkRelease { app, version } => self.mark(app, version),
+        }
+    }
+
+    /// Copies the logs of all programs.
+    pub(super) fn keep_logs(&self, to: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(to)?;
+        for entry in std::fs::read_dir(&self.dir)?.flatten() {
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "log")
+            {
+                std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
+        }
+        std::fs::copy(self.sandbox.log_path(), to.join("postgres.log"))?;
+        Ok(())
+    }
+
+    /// Whether the programs that should run do.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        if let Some(pooler) = &mut self.pooler {
+            pooler.process.alive()?;
+        }
+        self.services
+            .iter_mut()
+            .try_for_each(|service| service.process.alive())
+    }
+
+    fn fill(&self, schema: &str) -> anyhow::Result<()> {
+        let place = self.dir.join("schema");
+        library::unpack(self.outage, schema, &place)?;
+        let name = Path::new(schema)
+            .file_name()
+            .context("the schema has no name")?;
+        let sql = std::fs::read_to_string(place.join(name)).with_context(|| schema.to_owned())?;
+        // Tables belong to the application, as if it had made them.
+        let sql = format!("set session authorization {USER};\n{sql}");
+        self.sandbox
+            .psql(DATABASE, &sql)
+            .with_context(|| schema.to_owned())?;
+        self.sandbox.psql(DATABASE, "vacuum analyze")?;
+        Ok(())
+    }
+
+    fn start_pooler(&mut self, program: &str) -> anyhow::Result<()> {
+        let name = self.column.label();
+        let template = template(self.outage, self.column).context("it has no settings")?;
+        let port = free_port()?;
+        let file = self.dir.join(file_name(&template)?);
+        let users = format!("\"{USER}\" \"{PASSWORD}\"\n\"{MONITOR}\" \"{PASSWORD}\"\n");
+        std::fs::write(self.dir.join("users.txt"), users)?;
+        std::fs::create_dir_all(self.dir.join("state"))?;
+        let mut words = program.split_whitespace().map(str::to_owned);
+        let word = words.next().context("the command is empty")?;
+        // As root, poolers refuse to run as PostgreSQL does.
+        let mut command = match self.column.is_plimsoll() {
+            true => Command::new(word),
+            false => {
+                let path =
+                    tools::program(&word).with_context(|| format!("{word} is not installed"))?;
+                self.sandbox.command(&path)
+            }
+        };
+        tools::clean(&mut command);
+        command.args(words).arg(&file).current_dir(&self.dir);
+        let log = self.dir.join("pooler.log");
+        let pooler = Pooler {
+            process: Process::new(name, command, log),
+            file,
+            template: template.clone(),
+            port,
+        };
+        self.pooler = Some(pooler);
+        self.write_settings(&template)?;
+        self.with_pooler(|pooler, keeper| pooler.process.start(keeper))?;
+        self.await_pooler()
+    }
+
+    fn with_pooler<T>(
+        &mut self,
+        what: impl FnOnce(&mut Pooler, &mut Keeper) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        what(
+            self.pooler.as_mut().context("there is no pooler")?,
+            &mut self.keeper,
+        )
+    }
+
+    fn await_pooler(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + READY_WITHIN;
+        let port = self.pooler.as_ref().map_or(0, |pooler| pooler.port);
+        let to = SocketAddr::from(([127, 0, 0, 1], port));
+        while TcpStream::connect_timeout(&to, LOOK).is_err() {
+            self.with_pooler(|pooler, _| pooler.process.alive())?;
+            if Instant::now() > until {
+                bail!(
+                    "the pooler does not listen after {} s",
+                    READY_WITHIN.as_secs()
+                );
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Writes the pooler's settings from a template, at once, as deployments should.
+    fn write_settings(&self, template: &str) -> anyhow::Result<()> {
+        let pooler = self.pooler.as_ref().context("there is no pooler")?;
+        let place = self.dir.join("templates");
+        library::unpack(self.outage, template, &place)?;
+        let text = std::fs::read_to_string(place.join(file_name(template)?))?;
+        let words = [
+            ("{host}", "127.0.0.1".to_owned()),
+            ("{port}", self.sandbox.port().to_string()),
+            ("{database}", DATABASE.to_owned()),
+            ("{user}", USER.to_owned()),
+            ("{password}", PASSWORD.to_owned()),
+            ("{monitor_user}", MONITOR.to_owned()),
+            ("{monitor_password}", PASSWORD.to_owned()),
+            ("{listen_port}", pooler.port.to_string()),
+            ("{dir}", self.dir.display().to_string()),
+        ];
+        let text = words
+            .iter()
+            .fold(text, |text, (word, value)| text.replace(word, value));
+        let draft = pooler.file.with_extension("new");
+        std::fs::write(&draft, text)?;
+        std::fs::rename(&draft, &pooler.file)?;
+        Ok(())
+    }
+
+    fn start_service(&mut self, at: usize) -> anyhow::Result<()> {
+        let service = self
+            .outage
+            .scenario
+            .services
+            .get(at)
+            .context("no such service")?;
+        let dir = self.dir.join(&service.name);
+        library::unpack(self.outage, &service.files, &dir)?;
+        let port = free_port()?;
+        let more = [
+            ("port", port.to_string()),
+            ("dir", dir.display().to_string()),
+        ];
+        let mut command = self.tools.command(&service.command, &more)?;
+        let database = match &self.pooler {
+            Some(pooler) => pooler.port,
+            None => self.sandbox.port(),
+        };
+        surround(&mut command, database);
+        command
+            .env("PORT", port.to_string())
+            .envs(&service.env)
+            .current_dir(&dir);
+        let log = self.dir.join(format!("{}.log", service.name));
+        let mut process = Process::new(&service.name, command, log);
+        process.start(&mut self.keeper)?;
+        self.services.push(Running {
+            name: service.name.clone(),
+            dir,
+            port,
+            process,
+        });
+        Ok(())
+    }
+
+    fn await_service(&mut self, at: usize) -> anyhow::Result<()> {
+        let until = Instant::now() + READY_WITHIN;
+        let ready = self
+            .outage
+            .scenario
+            .services
+            .get(at)
+            .map_or("/", |service| &service.ready);
+        let service = self.services.get_mut(at).context("no such service")?;
+        let to = SocketAddr::from(([127, 0, 0, 1], service.port));
+        while !crowd::answers(to, ready, Duration::from_secs(2)) {
+            service.process.alive()?;
+            if Instant::now() > until {
+                let seconds = READY_WITHIN.as_secs();
+                bail!(
+                    "{}: {ready} does not answer 2xx after {seconds} s",
+                    service.name
+                );
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn service(&mut self, name: &str) -> anyhow::Result<&mut Running> {
+        let found = self
+            .services
+            .iter_mut()
+            .find(|service| service.name == name);
+        found.with_context(|| format!("there is no service {name}"))
+    }
+
+    fn copy(&mut self, from: &str, to: &Place, only: &[String]) -> anyhow::Result<()> {
+        match to {
+            Place::Pooler => {
+                let own = self
+                    .pooler
+                    .as_ref()
+                    .map(|pooler| file_name(&pooler.template))
+                    .transpose()?;
+                let own = own.context("there is no pooler")?;
+                // A directory has a file for each pooler.
+                let template = match from.ends_with(&own) {
+                    true => from.to_owned(),
+                    false => format!("{}/{own}", from.trim_end_matches('/')),
+                };
+                self.write_settings(&template)
+            }
+            Place::Service(name) => {
+                let outage = self.outage;
+                let dir = self.service(name)?.dir.clone();
+                if only.is_empty() {
+                    library::unpack(outage, from, &dir)?;
+                }
+                for file in only {
+                    let below = dir.join(file);
+                    let place = below.parent().unwrap_or(&dir);
+                    library::unpack(outage, &format!("{from}/{file}"), place)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn restart(&mut self, place: &Place) -> anyhow::Result<()> {
+        match place {
+            Place::Pooler => {
+                self.with_pooler(|pooler, keeper| {
+                    pooler.process.stop(keeper);
+                    pooler.process.start(keeper)
+                })?;
+                self.await_pooler()
+            }
+            Place::Service(name) => {
+                let at = self
+                    .services
+                    .iter()
+                    .position(|service| service.name == *name);
+                let at = at.with_context(|| format!("there is no service {name}"))?;
+                if let Some(service) = self.services.get_mut(at) {
+                    service.process.stop(&mut self.keeper);
+                    service.process.start(&mut self.keeper)?;
+                }
+                self.await_service(at)
+            }
+        }
+    }
+
+    fn run(&mut self, within: &str, command: &[String]) -> anyhow::Result<()> {
+        let (port, dir) = {
+            let service = self.service(within)?;
+            (service.port, service.dir.clone())
+        };
+        let settings = self
+            .pooler
+            .as_ref()
+            .map(|pooler| pooler.file.display().to_string());
+        let more = [
+            ("port", port.to_string()),
+            ("dir", dir.display().to_string()),
+            ("settings", settings.unwrap_or_default()),
+        ];
+        let mut command = self.tools.command(command, &more)?;
+        surround(&mut command, self.sandbox.port());
+        let out = command
+            .current_dir(&dir)
+            .output()
+            .context("it cannot run")?;
+        if out.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&out.stderr);
+        bail!(
+            "{}: {}",
+            out.status,
+            diagnose::clean(said.lines().last().unwrap_or_default())
+        )
+    }
+
+    fn mark(&self, app: &str, version: &str) -> anyhow::Result<()> {
+        let socket = self.socket().context("Plimsoll does not serve here")?;
+        let ask = ReleaseAsk {
+            application: app.to_owned(),
+            version: version.to_owned(),
+            at_ms: None,
+            actor: "deployment".to_owned(),
+        };
+        let _: events::sample::Marker = Client::new(socket).post("/v1/releases", &ask)?;
+        Ok(())
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        for service in &mut self.services {
+            service.process.stop(&mut self.keeper);
+        }
+        if let Some(pooler) = &mut self.pooler {
+            pooler.process.stop(&mut self.keeper);
+        }
+    }
+}
+
+/// The template of this column's settings: its own, or those of the pooler of which it is another version.
+pub(super) fn template(outage: &Outage, column: &Column) -> Option<String> {
+    let Column::Pooler(name) = column else {
+        return None;
+    };
+    let poolers = &outage.scenario.poolers;
+    let kind = name.split('-').next().unwrap_or(name);
+    poolers.get(name).or_else(|| poolers.get(kind)).cloned()
+}
+
+fn server(outage: &Outage, cores: Option<&Cores>) -> anyhow::Result<Sandbox> {
+    let database = &outage.scenario.database;
+    let mut options = Options::from_env();
+    options.max_connections = database.max_connections;
+    options.settings.clone_from(&database.settings);
+    let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
+    if let (Some(cores), Some(pid)) = (cores, sandbox.pid()) {
+        let server = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        sched_setaffinity(server, &cores.server)
+            .context("the server cannot be pinned to its cores")?;
+        // And what we start from now on, to the others.
+        sched_setaffinity(None, &cores.others)?;
+    }
+    sandbox.create_user(USER, PASSWORD, "")?;
+    sandbox.create_user(MONITOR, PASSWORD, "in role pg_read_all_stats")?;
+    sandbox.create_database(DATABASE, USER)?;
+    Ok(sandbox)
+}
+
+/// Leads a program to the database, through the pooler or not.
+pub(super) fn surround(command: &mut Command, port: u16) {
+    command
+        .env("PGHOST", "127.0.0.1")
+        .env("PGPORT", port.to_string())
+        .env("PGUSER", USER)
+        .env("PGPASSWORD", PASSWORD)
+        .env("PGDATABASE", DATABASE)
+        .env(
+            "DATABASE_URL",
+            format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}"),
+        );
+}
+
+fn file_name(path: &str) -> anyhow::Result<String> {
+    let name = Path::new(path)
+        .file_name()
+        .with_context(|| format!("{path}: no file"))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no port is free")?;
+    Ok(listener.local_addr()?.port())
+}

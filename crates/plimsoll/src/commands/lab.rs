@@ -76,7 +76,10 @@ struct Lab<'a> {
     args: &'a LabArgs,
     outages: Vec<Outage>,
     columns: Vec<Column>,
-    tools: Tools,
+    /// Where packages are kept.
+    place: PathBuf,
+    /// The applications' Python, for the sheet.
+    python: Option<PathBuf>,
     stop: Arc<AtomicBool>,
     sheet: Sheet,
     /// It is not all there.
@@ -96,22 +99,11 @@ impl Lab<'_> {
             signal_hook::flag::register(signal, Arc::clone(&stop))?;
         }
         let columns = columns(args)?;
-        let mut commands: Vec<&[String]> = Vec::new();
-        for outage in &outages {
-            let scenario = &outage.scenario;
-            commands.extend(
-                scenario
-                    .services
-                    .iter()
-                    .map(|service| service.command.as_slice()),
-            );
-            commands.extend(scenario.gates.iter().map(|gate| gate.command.as_slice()));
-        }
-        let tools = Tools::find(&place(args)?, &commands, &beside);
         Ok(Lab {
             args,
             columns,
-            tools,
+            place: place(args)?,
+            python: None,
             stop,
             sheet: Sheet::default(),
             short: Cell::new(false),
@@ -122,11 +114,14 @@ impl Lab<'_> {
     fn run(mut self) -> anyhow::Result<ExitCode> {
         let outages = std::mem::take(&mut self.outages);
         for outage in &outages {
+            beside(&format!("{}: {}", outage.name, outage.scenario.title));
+            let tools = Tools::find(&self.place, outage, &beside);
+            self.python = tools.python().or(self.python.take());
             if !self.args.gates {
-                self.rows(outage);
+                self.rows(outage, &tools);
             }
             if !self.args.no_gates {
-                self.gates(outage);
+                self.gates(outage, &tools);
             }
             if self.stop.load(Ordering::Relaxed) {
                 break;
@@ -137,7 +132,7 @@ impl Lab<'_> {
         let sound =
             self.sheet.rows.iter().all(good) && self.sheet.gates.iter().all(|gate| gate.holds());
         let nothing = self.sheet.rows.is_empty() && self.sheet.gates.is_empty();
-        sheet::finish(self.args, self.sheet, &self.tools)?;
+        sheet::finish(self.args, self.sheet, self.python)?;
         if stopped {
             beside("it was stopped; what had ended by then counts");
         }
@@ -148,10 +143,9 @@ impl Lab<'_> {
         })
     }
 
-    fn rows(&mut self, outage: &Outage) {
-        beside(&format!("{}: {}", outage.name, outage.scenario.title));
-        let lacks = (outage.scenario.services.iter())
-            .find_map(|service| self.tools.lacks(&service.command));
+    fn rows(&mut self, outage: &Outage, tools: &Tools) {
+        let lacks =
+            (outage.scenario.services.iter()).find_map(|service| tools.lacks(&service.command));
         if let Some(why) = lacks {
             self.absent(&format!("{}: {why}", outage.name));
             return;
@@ -165,7 +159,7 @@ impl Lab<'_> {
             if !there || self.stop.load(Ordering::Relaxed) {
                 continue;
             }
-            match self.row(outage, column) {
+            match self.row(outage, column, tools) {
                 Ok(row) if self.stop.load(Ordering::Relaxed) => drop(row),
                 Ok(row) => {
                     beside(&format!("  {:14} {}", column.title(), text(&row)));
@@ -180,7 +174,7 @@ impl Lab<'_> {
         }
     }
 
-    fn row(&self, outage: &Outage, column: &Column) -> anyhow::Result<Row> {
+    fn row(&self, outage: &Outage, column: &Column, tools: &Tools) -> anyhow::Result<Row> {
         let command = match column {
             Column::Own => None,
             _ if column.is_plimsoll() => {
@@ -214,7 +208,7 @@ impl Lab<'_> {
             outage,
             column,
             pooler: command.as_deref(),
-            tools: &self.tools,
+            tools,
             logs: self.args.logs.as_deref(),
             stop: &self.stop,
             progress: &told,
@@ -226,17 +220,17 @@ impl Lab<'_> {
         row
     }
 
-    fn gates(&mut self, outage: &Outage) {
+    fn gates(&mut self, outage: &Outage, tools: &Tools) {
         let commands = outage
             .scenario
             .gates
             .iter()
             .flat_map(|gate| [&gate.command, &gate.mended]);
-        if let Some(why) = commands.filter_map(|words| self.tools.lacks(words)).next() {
+        if let Some(why) = commands.filter_map(|words| tools.lacks(words)).next() {
             self.absent(&format!("gates of {}: {why}", outage.name));
             return;
         }
-        match gates::tried(outage, &self.tools, self.args.logs.as_deref()) {
+        match gates::tried(outage, tools, self.args.logs.as_deref()) {
             Ok(gated) => {
                 for gate in &gated {
                     let holds = if gate.holds() {

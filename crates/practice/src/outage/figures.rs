@@ -48,9 +48,11 @@ pub struct Figures {
     pub requests: u64,
     /// Of these, failed.
     pub failed: u64,
-    /// Users who came.
+    /// Share of requests that failed from the first second that hurt to the last.
+    pub failed_while_hurt: f64,
+    /// Users who came in that time.
     pub users: u64,
-    /// Of these, those for whom at least half of what they asked for failed.
+    /// Of these, those for whom at least half of what they then asked for failed.
     pub users_out: u64,
     /// The 99th percentile, the time until somebody gave up among it, milliseconds.
     pub p99_ms: f64,
@@ -76,13 +78,6 @@ impl Figures {
         let (calm, then): (Vec<&Sample>, Vec<&Sample>) =
             samples.iter().partition(|sample| sample.due_s < blow_s);
         let warm: Vec<&&Sample> = calm.iter().filter(|s| s.due_s >= WARM_S).collect();
-        let mut users: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
-        for sample in &then {
-            let user = users.entry(sample.user).or_default();
-            user.0 += 1;
-            user.1 += u32::from(!sample.served);
-        }
-        let out = |(asked, failed): &&(u32, u32)| f64::from(*failed) >= OUT * f64::from(*asked);
         let seconds = seconds(samples, steady);
         let from = blow_s.floor() as usize;
         let hurt = |at: &usize| seconds.get(*at).is_some_and(Second::hurts);
@@ -90,16 +85,31 @@ impl Figures {
         let hurt_s = hurts.clone().count() as u64;
         let last = hurts.clone().next_back();
         let well = last.is_none_or(|last| last + 1 < seconds.len());
+        let first = hurts.next();
+        let span = first
+            .zip(last)
+            .map(|(first, last)| first as f64..(last + 1) as f64);
+        let in_it = |s: &&&Sample| span.as_ref().is_some_and(|span| span.contains(&s.due_s));
+        let meanwhile: Vec<&&Sample> = then.iter().filter(in_it).collect();
+        let mut users: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        for sample in &meanwhile {
+            let user = users.entry(sample.user).or_default();
+            user.0 += 1;
+            user.1 += u32::from(!sample.served);
+        }
+        let out = |(asked, failed): &&(u32, u32)| f64::from(*failed) >= OUT * f64::from(*asked);
+        let lost = meanwhile.iter().filter(|s| !s.served).count();
         Figures {
             calm_served: share(warm.iter().filter(|s| s.served).count(), warm.len()),
             calm_p99_ms: p99(warm.iter().map(|s| s.took_ms)),
             requests: then.len() as u64,
             failed: then.iter().filter(|s| !s.served).count() as u64,
+            failed_while_hurt: share(lost, meanwhile.len()),
             users: users.len() as u64,
             users_out: users.values().filter(out).count() as u64,
             p99_ms: p99(then.iter().map(|s| s.took_ms)),
             hurt_s,
-            hurts_from_s: hurts.next().map(|at| at as f64),
+            hurts_from_s: first.map(|at| at as f64),
             well_from_s: last.filter(|_| well).map(|last| (last + 1) as f64),
             seconds,
         }
@@ -215,8 +225,8 @@ mod tests {
             (Some(22.0), Some(40.0))
         );
         assert_eq!((figures.hurt_s, figures.recovery_s()), (18, Some(18.0)));
-        // 18 of 40: not quite half of what each of the eight asked for.
-        assert_eq!((figures.users, figures.users_out), (10, 0));
+        assert_eq!((figures.users, figures.users_out), (10, 8), "while it hurt");
+        assert_eq!(figures.failed_while_hurt, 0.8);
         let figures = Figures::of(&run(|s, user| s >= 30 && user < 8), STEADY, 20.0);
         assert_eq!(figures.users_out, 8);
         assert_eq!(

@@ -184,6 +184,7 @@ pub(super) mod tests {
                 calm_p99_ms: 80.0,
                 requests: 150,
                 failed: 90,
+                failed_while_hurt: 0.9,
                 users: 100,
                 users_out: 64,
                 p99_ms: 5_000.0,

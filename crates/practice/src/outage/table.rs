@@ -122,7 +122,7 @@ fn cells(row: &Row) -> [String; 11] {
         row.outage.clone(),
         fault.to_owned(),
         row.column.title().to_owned(),
-        head(percent(figures.failed_share())),
+        head(failed(row)),
         head(percent(figures.out_share())),
         head(format!("{} s", figures.hurt_s)),
         head(p99),
@@ -131,6 +131,17 @@ fn cells(row: &Row) -> [String; 11] {
         head(well),
         row.word().to_string(),
     ]
+}
+
+fn failed(row: &Row) -> String {
+    let all = percent(row.figures.failed_share());
+    match row.figures.hurt_s {
+        0 => all,
+        _ => format!(
+            "{all}, {} while it hurt",
+            percent(row.figures.failed_while_hurt)
+        ),
+    }
 }
 
 fn by(row: &Row) -> String {

@@ -2,6 +2,7 @@
 
 use control::api::Client;
 use control::measure::now_ms;
+use control::settings::keeper::HistoryLine;
 use diagnose::alert::{Alert, AlertState};
 use diagnose::{Cause, Verdict};
 use practice::outage::Said;
@@ -91,6 +92,8 @@ fn listen(client: &Client, question: &Question, into: &Mutex<Heard>) {
     let now = question.began.elapsed();
     let mut heard = into.lock().unwrap_or_else(PoisonError::into_inner);
     let mut say = |key: String, text: String| heard.say(question, now, key, &text);
+    let undone = |line: &HistoryLine| ["refused", "rolled_back"].contains(&line.state.as_str());
+    let undone = history.iter().any(undone);
     for line in history {
         let (version, state, detail) = (line.version, line.state, line.detail);
         say(
@@ -123,12 +126,21 @@ fn listen(client: &Client, question: &Question, into: &Mutex<Heard>) {
             format!("cause {label}, {} % sure: {}", first.sure, first.text),
         );
     }
-    heard.time(question, now, &alerts, first.map(|finding| finding.cause));
+    // Who refuses a change, or takes it back, has named it.
+    let change = undone.then_some(Cause::SettingsChange);
+    let causes = [first.map(|finding| finding.cause), change];
+    heard.time(question, now, &alerts, causes);
 }
 
 impl Heard {
     /// Notes when the first alert since the blow fired, and when a right cause was named.
-    fn time(&mut self, question: &Question, now: Duration, alerts: &[Alert], cause: Option<Cause>) {
+    fn time(
+        &mut self,
+        question: &Question,
+        now: Duration,
+        alerts: &[Alert],
+        causes: [Option<Cause>; 2],
+    ) {
         let began_ms = now_ms() - i64::try_from(now.as_millis()).unwrap_or(0);
         let blow_ms = began_ms + i64::try_from(question.blow.as_millis()).unwrap_or(0);
         let fired = alerts.iter().filter_map(|alert| alert.fired_ms);
@@ -136,7 +148,8 @@ impl Heard {
         if let (None, Some(fired)) = (self.alert_s, first) {
             self.alert_s = Some((fired - began_ms) as f64 / 1e3);
         }
-        let right = cause.filter(|cause| question.causes.contains(cause));
+        let mut causes = causes.into_iter().flatten();
+        let right = causes.find(|cause| question.causes.contains(cause));
         if let (None, Some(cause), true) = (self.named, right, now >= question.blow) {
             self.named = Some((now.as_secs_f64(), cause));
         }

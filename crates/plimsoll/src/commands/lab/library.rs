@@ -87,12 +87,13 @@ fn of_file(path: &Path) -> anyhow::Result<Outage> {
     })
 }
 
-/// One of the files that come with the program.
-pub(super) fn file(path: &str) -> Option<&'static [u8]> {
-    FILES
-        .iter()
-        .find(|(name, _)| *name == path)
-        .map(|(_, bytes)| *bytes)
+/// A file beside the scenario; empty where there is none.
+pub(super) fn beside(outage: &Outage, name: &str) -> Vec<u8> {
+    let known = || FILES.iter().find(|(path, _)| *path == name);
+    match &outage.files {
+        Some(dir) => std::fs::read(dir.join(name)).unwrap_or_default(),
+        None => known().map(|(_, bytes)| bytes.to_vec()).unwrap_or_default(),
+    }
 }
 
 /// Writes all files of `outage` that stand at or below `path` to `to`, as they stand there.

@@ -1,12 +1,12 @@
 //! What is left of a run: a page, its charts, its figures.
 
-use super::tools::{Tools, program};
+use super::tools::program;
 use super::{beside, print};
 use crate::cli::{LabArgs, LogFormat};
 use anyhow::Context;
 use practice::outage::{Row, Sheet, chart, markdown};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The page, beside its figures; and the directory of its charts.
@@ -19,9 +19,13 @@ const END: &str = "<!-- measured: end -->";
 const HEAD: &str = "# The lab\n\nThe five outages of the incident reports, replayed.\n\n";
 
 /// Prints the sheet, and writes it where it is wanted.
-pub(super) fn finish(args: &LabArgs, mut sheet: Sheet, tools: &Tools) -> anyhow::Result<()> {
+pub(super) fn finish(
+    args: &LabArgs,
+    mut sheet: Sheet,
+    python: Option<PathBuf>,
+) -> anyhow::Result<()> {
     sheet.command = command(args);
-    sheet.machine = machine(tools);
+    sheet.machine = machine(python);
     if let Some(dir) = &args.output {
         sheet = write(dir, sheet)?;
         beside(&format!("written: {}", dir.join(PAGE).display()));
@@ -93,9 +97,9 @@ fn command(args: &LabArgs) -> String {
 }
 
 /// On what it ran.
-fn machine(tools: &Tools) -> Vec<String> {
+fn machine(python: Option<PathBuf>) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let says = |program: Option<std::path::PathBuf>, flag: &str| {
+    let says = |program: Option<PathBuf>, flag: &str| {
         let out = Command::new(program?).arg(flag).output().ok()?;
         let said = [out.stdout, out.stderr].concat();
         let line = String::from_utf8_lossy(&said)
@@ -108,7 +112,7 @@ fn machine(tools: &Tools) -> Vec<String> {
     let versions = [
         says(program("postgres").or_else(|| program("psql")), "--version"),
         says(program("pgbouncer"), "--version"),
-        says(tools.python(), "--version"),
+        says(python, "--version"),
         says(program("node"), "--version").map(|version| format!("Node.js {version}")),
         Some(format!("Plimsoll {}", env!("CARGO_PKG_VERSION"))),
     ];

@@ -139,10 +139,15 @@ impl<'a> Stage<'a> {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
-    /// Plimsoll's API.
+    /// Plimsoll's API: beside the clients' socket, or in the state directory.
     pub(super) fn socket(&self) -> Option<PathBuf> {
-        let socket = self.dir.join("state/api.sock");
-        (self.column.is_plimsoll() && self.pooler.is_some()).then_some(socket)
+        let pooler = self.pooler.as_ref().filter(|_| self.column.is_plimsoll())?;
+        let places = [
+            format!(".s.PLIMSOLL.{}", pooler.port),
+            "state/api.sock".to_owned(),
+        ];
+        let mut places = places.iter().map(|place| self.dir.join(place));
+        places.find(|place| place.exists())
     }
 
     /// Does something to it.

@@ -1,6 +1,6 @@
 //! What the applications need: Python and Node.js with packages, and the poolers' programs.
 
-use super::library;
+use super::library::{self, Outage};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,13 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Finds, and installs what scenarios with these commands need.
-    pub(super) fn find(dir: &Path, commands: &[&[String]], say: &dyn Fn(&str)) -> Tools {
+    /// Finds, and installs below `dir`, what an outage needs.
+    pub(super) fn find(dir: &Path, outage: &Outage, say: &dyn Fn(&str)) -> Tools {
+        let scenario = &outage.scenario;
+        let services = scenario.services.iter().map(|service| &service.command);
+        let gates = scenario.gates.iter().map(|gate| &gate.command);
+        let commands: Vec<&Vec<String>> = services.chain(gates).collect();
+        let packages = |name: &str| library::beside(outage, name);
         let mut tools = Tools::default();
         match std::env::current_exe() {
             Ok(plimsoll) => drop(tools.found.insert("plimsoll", plimsoll)),
@@ -39,13 +44,13 @@ impl Tools {
                 .any(|words| words.iter().any(|w| w.contains(word)))
         };
         if needs("{python}") {
-            match python(dir, say) {
+            match python(dir, &packages(library::REQUIREMENTS), say) {
                 Ok(python) => drop(tools.found.insert("python", python)),
                 Err(error) => drop(tools.missing.insert("python", format!("{error:#}"))),
             }
         }
         if needs("{node}") {
-            match node(dir, say) {
+            match node(dir, &packages(library::PACKAGE), say) {
                 Ok((node, modules)) => {
                     tools.found.insert("node", node);
                     tools.node_path = Some(modules);
@@ -134,10 +139,9 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// Python with the packages of the applications, in a directory of its own.
-fn python(dir: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
-    let place = dir.join("python");
+fn python(dir: &Path, wanted: &[u8], say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    let place = dir.join(named("python", wanted));
     let python = place.join("bin/python");
-    let wanted = library::file(library::REQUIREMENTS).unwrap_or_default();
     if is_stamped(&place, wanted) {
         return Ok(python);
     }
@@ -162,11 +166,10 @@ fn python(dir: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
 }
 
 /// Node.js, and a directory with the packages of the applications.
-fn node(dir: &Path, say: &dyn Fn(&str)) -> anyhow::Result<(PathBuf, PathBuf)> {
-    let place = dir.join("node");
+fn node(dir: &Path, wanted: &[u8], say: &dyn Fn(&str)) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let place = dir.join(named("node", wanted));
     let modules = place.join("node_modules");
     let node = program("node").context("node is not on the PATH")?;
-    let wanted = library::file(library::PACKAGE).unwrap_or_default();
     if is_stamped(&place, wanted) {
         return Ok((node, modules));
     }
@@ -185,6 +188,15 @@ fn node(dir: &Path, say: &dyn Fn(&str)) -> anyhow::Result<(PathBuf, PathBuf)> {
         .current_dir(&place))?;
     stamp(&place, wanted)?;
     Ok((node, modules))
+}
+
+/// A directory for each list of packages.
+fn named(tool: &str, wanted: &[u8]) -> String {
+    // FNV-1a: it tells lists of ours apart, and nothing else depends on it.
+    let hash = wanted.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{tool}-{hash:016x}")
 }
 
 fn is_stamped(place: &Path, wanted: &[u8]) -> bool {

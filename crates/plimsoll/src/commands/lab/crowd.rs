@@ -17,7 +17,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Most of an answer that is read.
 const ANSWER_MAX: usize = 1 << 20;
 /// A request this late was not sent when it was due: the generator was held up.
-const LATE: Duration = Duration::from_millis(100);
+const LATE: Duration = Duration::from_millis(250);
 
 /// What users met so far. Every thread of the crowd writes, the run reads.
 #[derive(Debug, Default)]

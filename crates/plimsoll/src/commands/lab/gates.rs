@@ -1,7 +1,7 @@
 //! The same faults in CI: does a check fail for the broken version and pass for the mended one?
 
 use super::library::{self, Outage};
-use super::stage::surround;
+use super::stage::{filled, surround, templates};
 use super::tools::Tools;
 use crate::sandbox::{Options, Sandbox};
 use anyhow::Context;
@@ -15,6 +15,8 @@ const GATE_MAX: Duration = Duration::from_secs(180);
 /// Pause between two looks at it.
 const LOOK: Duration = Duration::from_millis(50);
 const USER: &str = "app";
+/// Nobody listens there: the settings are only read.
+const LISTEN_PORT: u16 = 6432;
 
 /// Tries every gate of an outage, each before a private PostgreSQL of its own schema.
 pub(super) fn tried(
@@ -30,6 +32,7 @@ pub(super) fn tried(
         None => drop(library::unpack_all(&dir)?),
         Some(_) => drop(library::unpack(outage, ".", &dir)?),
     }
+    fill_templates(outage, &sandbox, &dir)?;
     sandbox.create_user(USER, USER, "createdb")?;
     let mut gated = Vec::new();
     for gate in &outage.scenario.gates {
@@ -48,6 +51,19 @@ pub(super) fn tried(
         });
     }
     Ok(gated)
+}
+
+/// Settings are checked as they would serve.
+fn fill_templates(outage: &Outage, sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
+    for template in templates(outage) {
+        let file = dir.join(template);
+        if !file.is_file() {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, filled(&text, sandbox.port(), LISTEN_PORT, dir))?;
+    }
+    Ok(())
 }
 
 /// A fresh database with the application's schema.

@@ -273,20 +273,7 @@ impl<'a> Stage<'a> {
         let place = self.dir.join("templates");
         library::unpack(self.outage, template, &place)?;
         let text = std::fs::read_to_string(place.join(file_name(template)?))?;
-        let words = [
-            ("{host}", "127.0.0.1".to_owned()),
-            ("{port}", self.sandbox.port().to_string()),
-            ("{database}", DATABASE.to_owned()),
-            ("{user}", USER.to_owned()),
-            ("{password}", PASSWORD.to_owned()),
-            ("{monitor_user}", MONITOR.to_owned()),
-            ("{monitor_password}", PASSWORD.to_owned()),
-            ("{listen_port}", pooler.port.to_string()),
-            ("{dir}", self.dir.display().to_string()),
-        ];
-        let text = words
-            .iter()
-            .fold(text, |text, (word, value)| text.replace(word, value));
+        let text = filled(&text, self.sandbox.port(), pooler.port, &self.dir);
         let draft = pooler.file.with_extension("new");
         std::fs::write(&draft, text)?;
         std::fs::rename(&draft, &pooler.file)?;
@@ -410,9 +397,10 @@ impl<'a> Stage<'a> {
                 let at = at.with_context(|| format!("there is no service {name}"))?;
                 if let Some(service) = self.services.get_mut(at) {
                     service.process.stop(&mut self.keeper);
+                    // Users are there already: when it answers them is what is measured.
                     service.process.start(&mut self.keeper)?;
                 }
-                self.await_service(at)
+                Ok(())
             }
         }
     }
@@ -480,6 +468,43 @@ pub(super) fn template(outage: &Outage, column: &Column) -> Option<String> {
     let poolers = &outage.scenario.poolers;
     let kind = name.split('-').next().unwrap_or(name);
     poolers.get(name).or_else(|| poolers.get(kind)).cloned()
+}
+
+/// A template of a pooler's settings with its words filled in.
+pub(super) fn filled(template: &str, port: u16, listen_port: u16, dir: &Path) -> String {
+    let words = [
+        ("{host}", "127.0.0.1".to_owned()),
+        ("{port}", port.to_string()),
+        ("{database}", DATABASE.to_owned()),
+        ("{user}", USER.to_owned()),
+        ("{password}", PASSWORD.to_owned()),
+        ("{monitor_user}", MONITOR.to_owned()),
+        ("{monitor_password}", PASSWORD.to_owned()),
+        ("{listen_port}", listen_port.to_string()),
+        ("{dir}", dir.display().to_string()),
+    ];
+    let text = template.to_owned();
+    (words.iter()).fold(text, |text, (word, value)| text.replace(word, value))
+}
+
+/// Every template of an outage: those that serve, and those that are written over them.
+pub(super) fn templates(outage: &Outage) -> Vec<String> {
+    let scenario = &outage.scenario;
+    let mut all: Vec<String> = scenario.poolers.values().cloned().collect();
+    let names: Vec<String> = all.iter().filter_map(|path| file_name(path).ok()).collect();
+    for step in scenario.method.iter().chain(&scenario.person.repair) {
+        if let Action::Copy {
+            from,
+            to: Place::Pooler,
+            ..
+        } = &step.action
+        {
+            let from = from.trim_end_matches('/');
+            all.push(from.to_owned());
+            all.extend(names.iter().map(|name| format!("{from}/{name}")));
+        }
+    }
+    all
 }
 
 fn server(outage: &Outage, cores: Option<&Cores>) -> anyhow::Result<Sandbox> {

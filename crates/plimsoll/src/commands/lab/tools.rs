@@ -1,6 +1,7 @@
 //! What the applications need: Python and Node.js with packages, and the poolers' programs.
 
 use super::library::{self, Outage};
+use crate::sandbox::Places;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(super) struct Tools {
     found: BTreeMap<&'static str, PathBuf>,
     /// Where Node.js finds packages.
     node_path: Option<PathBuf>,
+    /// PostgreSQL's client.
+    psql: Option<PathBuf>,
     /// What is missing, and why.
     missing: BTreeMap<&'static str, String>,
 }
@@ -33,7 +36,10 @@ impl Tools {
         let gates = scenario.gates.iter().map(|gate| &gate.command);
         let commands: Vec<&Vec<String>> = services.chain(gates).collect();
         let packages = |name: &str| library::beside(outage, name);
-        let mut tools = Tools::default();
+        let mut tools = Tools {
+            psql: Places::from_env().find().ok().map(|programs| programs.psql),
+            ..Tools::default()
+        };
         match std::env::current_exe() {
             Ok(plimsoll) => drop(tools.found.insert("plimsoll", plimsoll)),
             Err(error) => drop(tools.missing.insert("plimsoll", error.to_string())),
@@ -91,13 +97,14 @@ impl Tools {
         let mut command = Command::new(program);
         command.args(arguments);
         clean(&mut command);
-        if let Some(python) = self.found.get("python")
-            && let Some(bin) = python.parent()
-        {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let dirs = std::iter::once(bin.to_path_buf()).chain(std::env::split_paths(&path));
-            command.env("PATH", std::env::join_paths(dirs)?);
-        }
+        // Their packages' programs first; psql where the server's programs are.
+        let first = self.found.get("python").and_then(|python| python.parent());
+        let last = self.psql.as_deref().and_then(Path::parent);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let dirs = (first.into_iter().map(Path::to_path_buf))
+            .chain(std::env::split_paths(&path))
+            .chain(last.map(Path::to_path_buf));
+        command.env("PATH", std::env::join_paths(dirs)?);
         if let Some(modules) = &self.node_path {
             command.env("NODE_PATH", modules);
         }
@@ -146,6 +153,9 @@ fn python(dir: &Path, wanted: &[u8], say: &dyn Fn(&str)) -> anyhow::Result<PathB
         return Ok(python);
     }
     let system = program("python3").context("python3 is not on the PATH")?;
+    if wanted.is_empty() {
+        return Ok(system);
+    }
     say("Python's packages are installed ...");
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
     run(Command::new(system).args(["-m", "venv"]).arg(&place))?;
@@ -170,7 +180,7 @@ fn node(dir: &Path, wanted: &[u8], say: &dyn Fn(&str)) -> anyhow::Result<(PathBu
     let place = dir.join(named("node", wanted));
     let modules = place.join("node_modules");
     let node = program("node").context("node is not on the PATH")?;
-    if is_stamped(&place, wanted) {
+    if wanted.is_empty() || is_stamped(&place, wanted) {
         return Ok((node, modules));
     }
     let npm = program("npm").context("npm is not on the PATH")?;

@@ -103,7 +103,8 @@ impl Row {
         }
         let well = figures.well_from_s;
         let repairs = || self.done.iter().filter(|done| done.by_person);
-        let before = |well: f64| repairs().any(|done| done.at_s < well);
+        // A second is as fine as suffering is known.
+        let before = |well: f64| repairs().any(|done| done.at_s < well + 1.0);
         match well {
             Some(well) if !before(well) => Word::Recovered,
             Some(_) if self.named_s.is_some() => Word::Named,
@@ -114,7 +115,7 @@ impl Row {
 
     /// What a person had to do, until it was well again.
     pub fn repairs(&self) -> usize {
-        let until = self.figures.well_from_s.unwrap_or(f64::INFINITY);
+        let until = self.figures.well_from_s.unwrap_or(f64::INFINITY) + 1.0;
         let needed = self
             .done
             .iter()

@@ -164,7 +164,7 @@ pub struct Step {
 pub enum Action {
     /// Files are written over those of a service, or over the pooler's settings.
     Copy {
-        /// A directory, or a file.
+        /// A directory, all below it, or a file.
         from: String,
         /// Whose files they replace.
         to: Place,
@@ -175,10 +175,10 @@ pub enum Action {
     Restart(Place),
     /// The pooler is told to read its settings again, as by an operator.
     Reload,
-    /// A command, in the directory of a service.
+    /// A command, in the directory of a service or of the pooler's settings.
     Run {
-        /// The service.
-        within: String,
+        /// Whose.
+        within: Place,
         /// The command.
         command: Vec<String>,
     },
@@ -340,6 +340,10 @@ impl Step {
         let possible = match &self.action {
             Action::Reload
             | Action::Restart(Place::Pooler)
+            | Action::Run {
+                within: Place::Pooler,
+                ..
+            }
             | Action::Copy {
                 to: Place::Pooler, ..
             } => *column != Column::Own,

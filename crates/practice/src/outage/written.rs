@@ -504,9 +504,7 @@ fn action(one: WrittenStep, services: &[String]) -> Result<Action, String> {
         }
     }
     if let Some(run) = one.run {
-        let Place::Service(within) = place(run.r#in)? else {
-            return Err("a command runs in the directory of a service".to_owned());
-        };
+        let within = place(run.r#in)?;
         if run.command.is_empty() {
             return Err("the command is empty".to_owned());
         }

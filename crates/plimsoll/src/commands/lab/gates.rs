@@ -1,7 +1,7 @@
 //! The same faults in CI: does a check fail for the broken version and pass for the mended one?
 
 use super::library::{self, Outage};
-use super::stage::{filled, surround, templates};
+use super::stage::{fill, surround, templates};
 use super::tools::Tools;
 use crate::sandbox::{Options, Sandbox};
 use anyhow::Context;
@@ -55,13 +55,11 @@ pub(super) fn tried(
 
 /// Settings are checked as they would serve.
 fn fill_templates(outage: &Outage, sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
-    for template in templates(outage) {
-        let file = dir.join(template);
-        if !file.is_file() {
-            continue;
+    for templates in templates(outage) {
+        let below = dir.join(templates);
+        if below.is_dir() {
+            fill(&below, sandbox.port(), LISTEN_PORT, dir)?;
         }
-        let text = std::fs::read_to_string(&file)?;
-        std::fs::write(&file, filled(&text, sandbox.port(), LISTEN_PORT, dir))?;
     }
     Ok(())
 }

@@ -51,9 +51,8 @@ struct Running {
 #[derive(Debug)]
 struct Pooler {
     process: Process,
-    /// Its settings file, and the template that it was written from.
-    file: PathBuf,
-    template: String,
+    /// The directory of its settings.
+    dir: PathBuf,
     port: u16,
 }
 
@@ -119,7 +118,7 @@ impl<'a> Stage<'a> {
             sandbox,
         };
         if let Some(schema) = &outage.scenario.database.schema {
-            stage.fill(schema)?;
+            stage.create(schema)?;
         }
         if let Some(command) = command {
             stage.start_pooler(command)?;
@@ -190,7 +189,7 @@ impl<'a> Stage<'a> {
             .try_for_each(|service| service.process.alive())
     }
 
-    fn fill(&self, schema: &str) -> anyhow::Result<()> {
+    fn create(&self, schema: &str) -> anyhow::Result<()> {
         let place = self.dir.join("schema");
         library::unpack(self.outage, schema, &place)?;
         let name = Path::new(schema)
@@ -210,10 +209,11 @@ impl<'a> Stage<'a> {
         let name = self.column.label();
         let template = template(self.outage, self.column).context("it has no settings")?;
         let port = free_port()?;
-        let file = self.dir.join(file_name(&template)?);
+        let dir = self.dir.join("pooler");
+        std::fs::create_dir_all(dir.join("state"))?;
         let users = format!("\"{USER}\" \"{PASSWORD}\"\n\"{MONITOR}\" \"{PASSWORD}\"\n");
-        std::fs::write(self.dir.join("users.txt"), users)?;
-        std::fs::create_dir_all(self.dir.join("state"))?;
+        std::fs::write(dir.join("users.txt"), users)?;
+        let file = dir.join(file_name(&template)?);
         let mut words = program.split_whitespace().map(str::to_owned);
         let word = words.next().context("the command is empty")?;
         // As root, poolers refuse to run as PostgreSQL does.
@@ -226,16 +226,13 @@ impl<'a> Stage<'a> {
             }
         };
         tools::clean(&mut command);
-        command.args(words).arg(&file).current_dir(&self.dir);
+        command.args(words).arg(&file).current_dir(&dir);
         let log = self.dir.join("pooler.log");
-        let pooler = Pooler {
-            process: Process::new(name, command, log),
-            file,
-            template: template.clone(),
-            port,
-        };
-        self.pooler = Some(pooler);
-        self.write_settings(&template)?;
+        let process = Process::new(name, command, log);
+        self.pooler = Some(Pooler { process, dir, port });
+        // With what stands beside the settings, such as those of other environments.
+        let around = Path::new(&template).parent();
+        self.write_settings(&around.unwrap_or(Path::new("")).to_string_lossy(), &[])?;
         self.with_pooler(|pooler, keeper| pooler.process.start(keeper))?;
         self.await_pooler()
     }
@@ -267,17 +264,16 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Writes the pooler's settings from a template, at once, as deployments should.
-    fn write_settings(&self, template: &str) -> anyhow::Result<()> {
+    /// Writes the pooler's settings from templates, each file at once, as deployments should.
+    fn write_settings(&self, templates: &str, only: &[String]) -> anyhow::Result<()> {
         let pooler = self.pooler.as_ref().context("there is no pooler")?;
-        let place = self.dir.join("templates");
-        library::unpack(self.outage, template, &place)?;
-        let text = std::fs::read_to_string(place.join(file_name(template)?))?;
-        let text = filled(&text, self.sandbox.port(), pooler.port, &self.dir);
-        let draft = pooler.file.with_extension("new");
-        std::fs::write(&draft, text)?;
-        std::fs::rename(&draft, &pooler.file)?;
-        Ok(())
+        let draft = self.dir.join("draft");
+        if draft.exists() {
+            std::fs::remove_dir_all(&draft)?;
+        }
+        library::unpack(self.outage, templates, &draft)?;
+        fill(&draft, self.sandbox.port(), pooler.port, &pooler.dir)?;
+        place(&draft, &pooler.dir, only)
     }
 
     fn start_service(&mut self, at: usize) -> anyhow::Result<()> {
@@ -350,20 +346,7 @@ impl<'a> Stage<'a> {
 
     fn copy(&mut self, from: &str, to: &Place, only: &[String]) -> anyhow::Result<()> {
         match to {
-            Place::Pooler => {
-                let own = self
-                    .pooler
-                    .as_ref()
-                    .map(|pooler| file_name(&pooler.template))
-                    .transpose()?;
-                let own = own.context("there is no pooler")?;
-                // A directory has a file for each pooler.
-                let template = match from.ends_with(&own) {
-                    true => from.to_owned(),
-                    false => format!("{}/{own}", from.trim_end_matches('/')),
-                };
-                self.write_settings(&template)
-            }
+            Place::Pooler => self.write_settings(from, only),
             Place::Service(name) => {
                 let outage = self.outage;
                 let dir = self.service(name)?.dir.clone();
@@ -405,19 +388,20 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn run(&mut self, within: &str, command: &[String]) -> anyhow::Result<()> {
-        let (port, dir) = {
-            let service = self.service(within)?;
-            (service.port, service.dir.clone())
+    fn run(&mut self, within: &Place, command: &[String]) -> anyhow::Result<()> {
+        let (port, dir) = match within {
+            Place::Service(name) => {
+                let service = self.service(name)?;
+                (service.port, service.dir.clone())
+            }
+            Place::Pooler => {
+                let pooler = self.pooler.as_ref().context("there is no pooler")?;
+                (pooler.port, pooler.dir.clone())
+            }
         };
-        let settings = self
-            .pooler
-            .as_ref()
-            .map(|pooler| pooler.file.display().to_string());
         let more = [
             ("port", port.to_string()),
             ("dir", dir.display().to_string()),
-            ("settings", settings.unwrap_or_default()),
         ];
         let mut command = self.tools.command(command, &more)?;
         surround(&mut command, self.sandbox.port());
@@ -470,8 +454,8 @@ pub(super) fn template(outage: &Outage, column: &Column) -> Option<String> {
     poolers.get(name).or_else(|| poolers.get(kind)).cloned()
 }
 
-/// A template of a pooler's settings with its words filled in.
-pub(super) fn filled(template: &str, port: u16, listen_port: u16, dir: &Path) -> String {
+/// Fills in the words of every template below.
+pub(super) fn fill(below: &Path, port: u16, listen_port: u16, dir: &Path) -> anyhow::Result<()> {
     let words = [
         ("{host}", "127.0.0.1".to_owned()),
         ("{port}", port.to_string()),
@@ -483,27 +467,54 @@ pub(super) fn filled(template: &str, port: u16, listen_port: u16, dir: &Path) ->
         ("{listen_port}", listen_port.to_string()),
         ("{dir}", dir.display().to_string()),
     ];
-    let text = template.to_owned();
-    (words.iter()).fold(text, |text, (word, value)| text.replace(word, value))
+    for entry in std::fs::read_dir(below)?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            fill(&path, port, listen_port, dir)?;
+        } else {
+            let text =
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let filled = (words.iter()).fold(text, |text, (word, value)| text.replace(word, value));
+            std::fs::write(&path, filled)?;
+        }
+    }
+    Ok(())
 }
 
-/// Every template of an outage: those that serve, and those that are written over them.
+/// Moves all files below `from` over those below `to`; with `only`, no others.
+fn place(from: &Path, to: &Path, only: &[String]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)?.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            place(&path, &to.join(&name), only)?;
+        } else if only.is_empty() || only.iter().any(|wanted| name == wanted.as_str()) {
+            std::fs::rename(&path, to.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where templates of an outage are: those that serve, and those that are written over them.
 pub(super) fn templates(outage: &Outage) -> Vec<String> {
     let scenario = &outage.scenario;
-    let mut all: Vec<String> = scenario.poolers.values().cloned().collect();
-    let names: Vec<String> = all.iter().filter_map(|path| file_name(path).ok()).collect();
-    for step in scenario.method.iter().chain(&scenario.person.repair) {
-        if let Action::Copy {
+    let serve = scenario
+        .poolers
+        .values()
+        .filter_map(|path| Path::new(path).parent());
+    let serve = serve.map(|dir| dir.to_string_lossy().into_owned());
+    let steps = scenario.method.iter().chain(&scenario.person.repair);
+    let written = steps.filter_map(|step| match &step.action {
+        Action::Copy {
             from,
             to: Place::Pooler,
             ..
-        } = &step.action
-        {
-            let from = from.trim_end_matches('/');
-            all.push(from.to_owned());
-            all.extend(names.iter().map(|name| format!("{from}/{name}")));
-        }
-    }
+        } => Some(from.clone()),
+        _ => None,
+    });
+    let mut all: Vec<String> = serve.chain(written).collect();
+    all.sort();
+    all.dedup();
     all
 }
 

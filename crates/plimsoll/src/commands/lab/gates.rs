@@ -1,7 +1,7 @@
 //! The same faults in CI: does a check fail for the broken version and pass for the mended one?
 
 use super::library::{self, Outage};
-use super::stage::{fill, surround, templates};
+use super::stage::{fill, settle, surround, templates};
 use super::tools::Tools;
 use crate::sandbox::{Options, Sandbox};
 use anyhow::Context;
@@ -55,6 +55,7 @@ pub(super) fn tried(
 
 /// Settings are checked as they would serve.
 fn fill_templates(outage: &Outage, sandbox: &Sandbox, dir: &Path) -> anyhow::Result<()> {
+    settle(dir)?;
     for templates in templates(outage) {
         let below = dir.join(templates);
         if below.is_dir() {

@@ -210,9 +210,7 @@ impl<'a> Stage<'a> {
         let template = template(self.outage, self.column).context("it has no settings")?;
         let port = free_port()?;
         let dir = self.dir.join("pooler");
-        std::fs::create_dir_all(dir.join("state"))?;
-        let users = format!("\"{USER}\" \"{PASSWORD}\"\n\"{MONITOR}\" \"{PASSWORD}\"\n");
-        std::fs::write(dir.join("users.txt"), users)?;
+        settle(&dir)?;
         let file = dir.join(file_name(&template)?);
         let mut words = program.split_whitespace().map(str::to_owned);
         let word = words.next().context("the command is empty")?;
@@ -452,6 +450,13 @@ pub(super) fn template(outage: &Outage, column: &Column) -> Option<String> {
     let poolers = &outage.scenario.poolers;
     let kind = name.split('-').next().unwrap_or(name);
     poolers.get(name).or_else(|| poolers.get(kind)).cloned()
+}
+
+/// What templates name beside themselves: a file of users, and a directory for the history.
+pub(super) fn settle(dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir.join("state"))?;
+    let users = format!("\"{USER}\" \"{PASSWORD}\"\n\"{MONITOR}\" \"{PASSWORD}\"\n");
+    Ok(std::fs::write(dir.join("users.txt"), users)?)
 }
 
 /// Fills in the words of every template below.

@@ -44,18 +44,18 @@ impl Tools {
             Ok(plimsoll) => drop(tools.found.insert("plimsoll", plimsoll)),
             Err(error) => drop(tools.missing.insert("plimsoll", error.to_string())),
         }
-        let needs = |word: &str| {
-            commands
-                .iter()
-                .any(|words| words.iter().any(|w| w.contains(word)))
+        let needs = |tool: &str| {
+            let braced = format!("{{{tool}}}");
+            let mut words = commands.iter().flat_map(|words| words.iter());
+            words.any(|word| word.contains(&braced) || word == tool)
         };
-        if needs("{python}") {
+        if needs("python") {
             match python(dir, &packages(library::REQUIREMENTS), say) {
                 Ok(python) => drop(tools.found.insert("python", python)),
                 Err(error) => drop(tools.missing.insert("python", format!("{error:#}"))),
             }
         }
-        if needs("{node}") {
+        if needs("node") {
             match node(dir, &packages(library::PACKAGE), say) {
                 Ok((node, modules)) => {
                     tools.found.insert("node", node);
@@ -76,9 +76,8 @@ impl Tools {
     pub(super) fn lacks(&self, words: &[String]) -> Option<String> {
         let missing = self.missing.iter();
         let needed = |tool: &str| {
-            words
-                .iter()
-                .any(|word| word.contains(&format!("{{{tool}}}")))
+            let braced = format!("{{{tool}}}");
+            (words.iter()).any(|word| word.contains(&braced) || word == tool)
         };
         let mut lacking = missing.filter(|(tool, _)| needed(tool));
         lacking

@@ -12,9 +12,11 @@ mod library;
 mod process;
 mod tools;
 
+mod cores;
 mod crowd;
 mod heard;
 mod stage;
+mod templates;
 
 mod gates;
 mod play;
@@ -154,7 +156,7 @@ impl Lab<'_> {
         for column in &columns {
             let there = match column {
                 Column::Own => outage.scenario.has(column),
-                Column::Pooler(_) => stage::template(outage, column).is_some(),
+                Column::Pooler(_) => templates::template(outage, column).is_some(),
             };
             if !there || self.stop.load(Ordering::Relaxed) {
                 continue;

@@ -1,3 +1,5 @@
+//! Scenarios as people write them, right and wrong.
+
 use super::*;
 
 /// A scenario to try things with.

@@ -339,9 +339,9 @@ mod tests {
     #[test]
     fn the_page_tells_each_row_and_what_happened() {
         let told = markdown(&sheet(), &|outage| Some(format!("lab/{outage}.svg")));
-        let golden = include_str!("golden/lab.md");
+        let golden = include_str!("golden/lab.golden");
         if std::env::var_os("PLIMSOLL_BLESS").is_some() {
-            let place = concat!(env!("CARGO_MANIFEST_DIR"), "/src/outage/golden/lab.md");
+            let place = concat!(env!("CARGO_MANIFEST_DIR"), "/src/outage/golden/lab.golden");
             std::fs::write(place, &told).unwrap();
             return;
         }

@@ -1,7 +1,8 @@
 //! The same faults in CI: does a check fail for the broken version and pass for the mended one?
 
 use super::library::{self, Outage};
-use super::stage::{fill, settle, surround, templates};
+use super::stage::{USER, surround};
+use super::templates::{fill, settle, templates};
 use super::tools::Tools;
 use crate::sandbox::{Options, Sandbox};
 use anyhow::Context;
@@ -14,7 +15,6 @@ use std::time::{Duration, Instant};
 const GATE_MAX: Duration = Duration::from_secs(180);
 /// Pause between two looks at it.
 const LOOK: Duration = Duration::from_millis(50);
-const USER: &str = "app";
 /// Nobody listens there: the settings are only read.
 const LISTEN_PORT: u16 = 6432;
 

@@ -1,9 +1,10 @@
 //! One outage in one column, from the calm to the end.
 
+use super::cores::Cores;
 use super::crowd::{self, Met};
 use super::heard::{Ear, Question};
 use super::library::Outage;
-use super::stage::{Cores, Stage};
+use super::stage::Stage;
 use super::tools::Tools;
 use practice::outage::{Action, Column, Course, Done, Facts, Figures, Row, Sample};
 use std::path::{Path, PathBuf};

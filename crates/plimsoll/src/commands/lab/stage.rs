@@ -1,27 +1,27 @@
 //! One run's private world: PostgreSQL, a pooler or none, the application; and what is done to it.
 
+use super::cores::Cores;
 use super::crowd;
 use super::keeper::Keeper;
 use super::library::{self, Outage};
 use super::process::Process;
+use super::templates::{fill, place, settle, template};
 use super::tools::{self, Tools};
 use crate::sandbox::{Options, Sandbox};
 use anyhow::{Context, bail};
 use control::api::{Client, ReleaseAsk};
 use practice::outage::{Action, Column, Place};
-use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The application's login; the server is private and soon gone.
-const USER: &str = "app";
-const PASSWORD: &str = "app";
-const DATABASE: &str = "app";
+pub(super) const USER: &str = "app";
+pub(super) const PASSWORD: &str = "app";
+pub(super) const DATABASE: &str = "app";
 /// Reads the line.
-const MONITOR: &str = "monitor";
+pub(super) const MONITOR: &str = "monitor";
 /// How long a program may take until it serves.
 const READY_WITHIN: Duration = Duration::from_secs(40);
 /// Pause between two looks.
@@ -54,45 +54,6 @@ struct Pooler {
     /// The directory of its settings.
     dir: PathBuf,
     port: u16,
-}
-
-/// Which processors are the server's, and which are everybody else's.
-#[derive(Clone, Debug)]
-pub(super) struct Cores {
-    server: CpuSet,
-    others: CpuSet,
-    all: CpuSet,
-}
-
-impl Cores {
-    /// The last so many are the server's; `None`: there are too few to tell them apart.
-    pub(super) fn of(wanted: u32) -> Option<Cores> {
-        let all = sched_getaffinity(None).ok()?;
-        let usable: Vec<usize> = (0..CpuSet::MAX_CPU)
-            .filter(|cpu| all.is_set(*cpu))
-            .collect();
-        let wanted = wanted as usize;
-        if wanted == 0 || usable.len() <= wanted {
-            return None;
-        }
-        let (mut server, mut others) = (CpuSet::new(), CpuSet::new());
-        for (at, cpu) in usable.iter().enumerate() {
-            match at + wanted >= usable.len() {
-                true => server.set(*cpu),
-                false => others.set(*cpu),
-            }
-        }
-        Some(Cores {
-            server,
-            others,
-            all,
-        })
-    }
-
-    /// Gives a thread of ours (and what it starts from now on) these again.
-    pub(super) fn release(&self) {
-        sched_setaffinity(None, &self.all).ok();
-    }
 }
 
 impl<'a> Stage<'a> {
@@ -442,87 +403,6 @@ impl Drop for Stage<'_> {
     }
 }
 
-/// The template of this column's settings: its own, or those of the pooler of which it is another version.
-pub(super) fn template(outage: &Outage, column: &Column) -> Option<String> {
-    let Column::Pooler(name) = column else {
-        return None;
-    };
-    let poolers = &outage.scenario.poolers;
-    let kind = name.split('-').next().unwrap_or(name);
-    poolers.get(name).or_else(|| poolers.get(kind)).cloned()
-}
-
-/// What templates name beside themselves: a file of users, and a directory for the history.
-pub(super) fn settle(dir: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(dir.join("state"))?;
-    let users = format!("\"{USER}\" \"{PASSWORD}\"\n\"{MONITOR}\" \"{PASSWORD}\"\n");
-    Ok(std::fs::write(dir.join("users.txt"), users)?)
-}
-
-/// Fills in the words of every template below.
-pub(super) fn fill(below: &Path, port: u16, listen_port: u16, dir: &Path) -> anyhow::Result<()> {
-    let words = [
-        ("{host}", "127.0.0.1".to_owned()),
-        ("{port}", port.to_string()),
-        ("{database}", DATABASE.to_owned()),
-        ("{user}", USER.to_owned()),
-        ("{password}", PASSWORD.to_owned()),
-        ("{monitor_user}", MONITOR.to_owned()),
-        ("{monitor_password}", PASSWORD.to_owned()),
-        ("{listen_port}", listen_port.to_string()),
-        ("{dir}", dir.display().to_string()),
-    ];
-    for entry in std::fs::read_dir(below)?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            fill(&path, port, listen_port, dir)?;
-        } else {
-            let text =
-                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let filled = (words.iter()).fold(text, |text, (word, value)| text.replace(word, value));
-            std::fs::write(&path, filled)?;
-        }
-    }
-    Ok(())
-}
-
-/// Moves all files below `from` over those below `to`; with `only`, no others.
-fn place(from: &Path, to: &Path, only: &[String]) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)?.flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() {
-            place(&path, &to.join(&name), only)?;
-        } else if only.is_empty() || only.iter().any(|wanted| name == wanted.as_str()) {
-            std::fs::rename(&path, to.join(&name))?;
-        }
-    }
-    Ok(())
-}
-
-/// Where templates of an outage are: those that serve, and those that are written over them.
-pub(super) fn templates(outage: &Outage) -> Vec<String> {
-    let scenario = &outage.scenario;
-    let serve = scenario
-        .poolers
-        .values()
-        .filter_map(|path| Path::new(path).parent());
-    let serve = serve.map(|dir| dir.to_string_lossy().into_owned());
-    let steps = scenario.method.iter().chain(&scenario.person.repair);
-    let written = steps.filter_map(|step| match &step.action {
-        Action::Copy {
-            from,
-            to: Place::Pooler,
-            ..
-        } => Some(from.clone()),
-        _ => None,
-    });
-    let mut all: Vec<String> = serve.chain(written).collect();
-    all.sort();
-    all.dedup();
-    all
-}
-
 fn server(outage: &Outage, cores: Option<&Cores>) -> anyhow::Result<Sandbox> {
     let database = &outage.scenario.database;
     let mut options = Options::from_env();
@@ -530,11 +410,8 @@ fn server(outage: &Outage, cores: Option<&Cores>) -> anyhow::Result<Sandbox> {
     options.settings.clone_from(&database.settings);
     let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
     if let (Some(cores), Some(pid)) = (cores, sandbox.pid()) {
-        let server = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        sched_setaffinity(server, &cores.server)
-            .context("the server cannot be pinned to its cores")?;
-        // And what we start from now on, to the others.
-        sched_setaffinity(None, &cores.others)?;
+        let pinned = cores.part(pid);
+        pinned.context("the server cannot be pinned to its cores")?;
     }
     sandbox.create_user(USER, PASSWORD, "")?;
     sandbox.create_user(MONITOR, PASSWORD, "in role pg_read_all_stats")?;

@@ -49,7 +49,7 @@ impl Play<'_> {
     fn on_stage(&self, cores: Option<&Cores>) -> anyhow::Result<Row> {
         let scenario = &self.outage.scenario;
         let stage = Stage::set(self.outage, self.column, self.pooler, self.tools, cores)?;
-        let (to, socket) = (stage.address(), stage.socket());
+        let (to, socket) = (stage.address(), stage.socket()?);
         let blow = scenario.blow(self.column);
         let met = Arc::new(Met::default());
         let began = Instant::now();

@@ -99,15 +99,18 @@ impl<'a> Stage<'a> {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
-    /// Plimsoll's API: beside the clients' socket, or in the state directory.
-    pub(super) fn socket(&self) -> Option<PathBuf> {
-        let pooler = self.pooler.as_ref().filter(|_| self.column.is_plimsoll())?;
-        let places = [
-            format!(".s.PLIMSOLL.{}", pooler.port),
-            "state/api.sock".to_owned(),
-        ];
-        let mut places = places.iter().map(|place| self.dir.join(place));
-        places.find(|place| place.exists())
+    /// Plimsoll's API: beside the clients' socket, or in the state directory. None where
+    /// another pooler serves, or none.
+    pub(super) fn socket(&self) -> anyhow::Result<Option<PathBuf>> {
+        let Some(pooler) = self.pooler.as_ref().filter(|_| self.column.is_plimsoll()) else {
+            return Ok(None);
+        };
+        let beside = pooler.dir.join(format!(".s.PLIMSOLL.{}", pooler.port));
+        let places = [beside, pooler.dir.join("state/api.sock")];
+        let found = places.into_iter().find(|place| place.exists());
+        let lacking = "Plimsoll has no API in its directory: write `unix = \"{dir}\"` or \
+                       `[state] directory = \"{dir}/state\"` in its settings";
+        found.context(lacking).map(Some)
     }
 
     /// Does something to it.
@@ -380,7 +383,7 @@ impl<'a> Stage<'a> {
     }
 
     fn mark(&self, app: &str, version: &str) -> anyhow::Result<()> {
-        let socket = self.socket().context("Plimsoll does not serve here")?;
+        let socket = self.socket()?.context("Plimsoll does not serve here")?;
         let ask = ReleaseAsk {
             application: app.to_owned(),
             version: version.to_owned(),

@@ -96,13 +96,13 @@ impl Tools {
         let mut command = Command::new(program);
         command.args(arguments);
         clean(&mut command);
-        // Their packages' programs first; psql where the server's programs are.
-        let first = self.found.get("python").and_then(|python| python.parent());
-        let last = self.psql.as_deref().and_then(Path::parent);
+        // Their packages' programs first, then PostgreSQL's own: a distribution's wrapper of psql
+        // costs ten times what psql does.
+        let python = self.found.get("python").and_then(|python| python.parent());
+        let psql = self.psql.as_deref().and_then(Path::parent);
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let dirs = (first.into_iter().map(Path::to_path_buf))
-            .chain(std::env::split_paths(&path))
-            .chain(last.map(Path::to_path_buf));
+        let first = python.into_iter().chain(psql).map(Path::to_path_buf);
+        let dirs = first.chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(dirs)?);
         if let Some(modules) = &self.node_path {
             command.env("NODE_PATH", modules);

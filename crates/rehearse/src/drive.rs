@@ -23,6 +23,7 @@ mod frames;
 mod link;
 mod load;
 mod logins;
+mod pace;
 mod session;
 mod stand_in;
 mod timer;

@@ -8,8 +8,8 @@ use super::desk::{Desk, Request, Start};
 use super::link::{Connector, Link};
 use super::load::{Cpu, Precedence, make_room_for};
 use super::logins::Logins;
+use super::pace::Pace;
 use super::session::{Common, Next, Session};
-use super::stand_in::Overhead;
 use super::timer::Timer;
 use super::{DriveError, Glance, Go, Plan};
 use crate::measured::{Connections, Ended, Failure, Generator, Run, times};
@@ -136,7 +136,7 @@ impl Engine {
                 plays,
                 protocol: plan.protocol,
                 variables: std::mem::take(&mut plan.variables),
-                overhead: Overhead::default(),
+                pace: Pace::default(),
             },
             desk: Desk::new(plan.timeout),
             book: Book::new(&names, plan.planned),
@@ -257,7 +257,9 @@ impl Engine {
         self.alarms
             .insert((self.desk.deadline(&request), number, Alarm::Deadline));
         let due = request.due;
-        let next = seat.session.begin(due.class, due.hold, now, &self.common);
+        let next = seat
+            .session
+            .begin(due.class, due.hold, now, &mut self.common);
         self.follow(number, next);
     }
 
@@ -445,6 +447,7 @@ impl Engine {
                 lag: if late { self.ticks } else { self.lag },
                 starved: shares.map(|(_, waited)| waited),
                 cpu: shares.map(|(ran, _)| ran),
+                stand_ins: self.common.pace.played(),
             },
             connections: self.connections,
             ended,

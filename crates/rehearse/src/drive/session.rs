@@ -8,7 +8,8 @@
 //! ```
 
 use super::frames::{Frames, Heard};
-use super::stand_in::{Form, Holding, Overhead};
+use super::pace::Pace;
+use super::stand_in::{Form, Holding};
 use crate::expression::Variables;
 use crate::measured::Failure;
 use crate::scenario::Protocol;
@@ -50,8 +51,8 @@ pub(crate) struct Common {
     pub(crate) protocol: Protocol,
     /// What scripts begin with.
     pub(crate) variables: Variables,
-    /// What the end of a stand-in costs beside its hold.
-    pub(crate) overhead: Overhead,
+    /// What stand-ins take beside their holds.
+    pub(crate) pace: Pace,
 }
 
 /// A logged-in connection.
@@ -66,6 +67,8 @@ pub(crate) struct Session {
     /// Statements that were prepared on it: class and step.
     prepared: BTreeSet<(u16, usize)>,
     work: Option<Work>,
+    /// A Sync was sent then between two requests, to see what the way takes.
+    asked: Option<Duration>,
 }
 
 /// The request under way.
@@ -101,6 +104,7 @@ impl Session {
             status: b'I',
             prepared: BTreeSet::new(),
             work: None,
+            asked: None,
         }
     }
 
@@ -110,13 +114,13 @@ impl Session {
         class: u16,
         hold: Option<Hold>,
         now: Duration,
-        common: &Common,
+        common: &mut Common,
     ) -> Next {
         let mut variables = Variables::new();
         let state = match common.plays.get(usize::from(class)) {
             Some(Play::Hold) => {
                 let hold = hold.unwrap_or_default();
-                State::Holding(Holding::begin(hold, now, &mut self.out, &common.overhead))
+                State::Holding(Holding::begin(hold, now, &mut self.out, &mut common.pace))
             }
             _ => {
                 variables.clone_from(&common.variables);
@@ -144,7 +148,7 @@ impl Session {
         match self.work.as_mut().map(|work| &mut work.state) {
             Some(State::Sleeping) => self.go_on(now, common),
             Some(State::Holding(holding)) => {
-                holding.end(now, &mut self.out);
+                holding.end(&mut self.out);
                 Next::Hear
             }
             _ => Next::Hear,
@@ -153,6 +157,7 @@ impl Session {
 
     /// The other side closed: why the request under way failed, if there is one.
     pub(crate) fn closed(&mut self) -> Option<Failure> {
+        self.asked = None;
         let work = self.work.take()?;
         Some(work.failed.unwrap_or(Failure::Lost))
     }
@@ -166,6 +171,12 @@ impl Session {
                 return Next::Broken(Failure::Lost);
             };
             rest = &rest[used..];
+            if matches!(heard, Some(Heard::Ready(_)))
+                && let Some(sent) = self.asked.take()
+            {
+                common.pace.learn_way(now.saturating_sub(sent));
+                continue;
+            }
             let Some(work) = &mut self.work else {
                 continue;
             };
@@ -190,7 +201,7 @@ impl Session {
                 }
                 Some(Heard::Complete) => {
                     if let State::Holding(holding) = &mut work.state
-                        && let Some(at) = holding.complete(&common.overhead)
+                        && let Some(at) = holding.complete(now, &common.pace)
                     {
                         next = Next::At(at);
                     }
@@ -213,14 +224,25 @@ impl Session {
         match &mut work.state {
             State::Rollback => self.end(),
             _ if work.failed.is_some() => self.end(),
-            State::Holding(holding) => {
-                match holding.ready(now, &mut self.out, &mut common.overhead) {
-                    Form::GoesOn(None) => Next::Hear,
-                    Form::GoesOn(Some(at)) => Next::At(at),
-                    Form::Over => self.end(),
+            State::Holding(holding) => match holding.ready(now, &mut self.out, &mut common.pace) {
+                Form::GoesOn(None) => Next::Hear,
+                Form::GoesOn(Some(at)) => Next::At(at),
+                Form::Over => {
+                    let next = self.end();
+                    self.ask(now, &next, common);
+                    next
                 }
-            }
+            },
             State::Statement | State::Sleeping => self.go_on(now, common),
+        }
+    }
+
+    /// Sends a Sync between two requests, now and then: a pooler answers it without a
+    /// server, so it tells what the way takes. Who asks next does not wait for the answer.
+    fn ask(&mut self, now: Duration, next: &Next, common: &mut Common) {
+        if matches!(next, Next::Done(_)) && common.pace.asks(now) {
+            self.asked = Some(now);
+            front::sync(&mut self.out);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::markup::fault;
 use super::{Format, Rehearsal, Style, example, render};
-use crate::measured::{ClassTally, Ended, Failure, Run, Tally};
+use crate::measured::{ClassTally, Ended, Failure, Run, StandIns, Tally};
 use crate::threshold::Threshold;
 use crate::verdict::Verdict;
 
@@ -77,6 +77,32 @@ fn texts_are_as_written_down() {
             "{text}"
         );
         same_as_file(&format!("{name}.txt"), &text);
+    }
+}
+
+#[test]
+fn holds_that_came_out_too_long_are_said_where_they_are_not_few() {
+    for (too_short, said) in [
+        (0, None),
+        (99, None),
+        (
+            2_500,
+            Some(
+                "stand-ins    25.0 % of the 10\u{202f}000 holds to be played were shorter than the \
+                 shortest here, 28 µs,",
+            ),
+        ),
+    ] {
+        let mut run = example::run();
+        run.generator.stand_ins = Some(StandIns {
+            played: 10_000,
+            too_short,
+            shortest_us: 28,
+        });
+        let text = render(&single(run), Format::Text(Style::Plain));
+        let found = text.lines().find(|line| line.starts_with("stand-ins"));
+        assert_eq!(found, said);
+        assert_eq!(text.contains("28 µs"), said.is_some(), "{text}");
     }
 }
 

@@ -33,6 +33,8 @@ use crate::measured::{Second, Tally};
 use crate::scenario::{Protocol, Scenario};
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use engine::run;
@@ -64,6 +66,10 @@ pub struct Plan {
     pub seed: u64,
     /// How long requests are due.
     pub planned: Duration,
+    /// Ends the run at once when it is set.
+    pub stop: Arc<AtomicBool>,
+    /// It is sent to see whether it can run: errors are told with their lines and words.
+    pub trial: bool,
 }
 
 impl Plan {
@@ -88,6 +94,8 @@ impl Plan {
             retry_after: scenario.retry_after,
             seed: scenario.seed,
             planned: scenario.lasts(),
+            stop: Arc::default(),
+            trial: false,
         }
     }
 }

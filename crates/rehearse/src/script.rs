@@ -30,6 +30,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 pub struct Script {
     /// Its name: what reports call the class of its requests.
     pub name: String,
+    /// Where it stands, for messages: its file, or the name where it has none.
+    pub place: String,
     /// What it does, in order. At least one is a statement.
     pub steps: Vec<Step>,
 }
@@ -97,6 +99,15 @@ impl fmt::Display for ScriptError {
 impl std::error::Error for ScriptError {}
 
 impl Script {
+    /// What went wrong at a line of it (from 1), or in the whole (0).
+    pub(crate) fn fault(&self, line: usize, what: String) -> ScriptError {
+        ScriptError {
+            script: self.place.clone(),
+            line,
+            what,
+        }
+    }
+
     /// Reads a script. `known`: variables that are set before it begins.
     ///
     /// # Errors
@@ -141,6 +152,7 @@ impl Script {
         }
         Ok(Script {
             name: name.to_owned(),
+            place: name.to_owned(),
             steps: reader.steps,
         })
     }

@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::iter::Peekable;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A run without any connection for as long as a request may take is given up; but not sooner.
@@ -137,6 +138,7 @@ impl Engine {
                 protocol: plan.protocol,
                 variables: std::mem::take(&mut plan.variables),
                 pace: Pace::default(),
+                trial: plan.trial,
             },
             desk: Desk::new(plan.timeout),
             book: Book::new(&names, plan.planned),
@@ -172,6 +174,9 @@ impl Engine {
             if now >= beat {
                 self.ticks.saturating_record(micros(now - beat));
                 beat = now + BEAT;
+                if self.plan.stop.load(Ordering::Relaxed) {
+                    return Ok(Ended::Interrupted);
+                }
             }
             self.send_due(work);
             self.alarms_of(self.now());

@@ -21,6 +21,9 @@ use std::time::Duration;
 use wire::back::ErrorFields;
 use wire::front;
 
+/// Most characters of a server's words that are told.
+const WORDS_MAX: usize = 200;
+
 /// What a request does.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Play {
@@ -53,6 +56,30 @@ pub(crate) struct Common {
     pub(crate) variables: Variables,
     /// What stand-ins take beside their holds.
     pub(crate) pace: Pace,
+    /// An error that no other attempt changes is told with its line and its words. Under
+    /// load there is one text for each of a kind, and a server may put anything into it.
+    pub(crate) trial: bool,
+}
+
+impl Common {
+    /// An error of the server; `next` is the step after the one that it answers.
+    fn failure(&self, body: &[u8], class: u16, next: usize) -> Failure {
+        let fields = ErrorFields::parse(body);
+        let code = fields.as_ref().map_or("XX000", |fields| fields.code());
+        let failure = Failure::Server(code.to_owned());
+        let script = match self.plays.get(usize::from(class)) {
+            Some(Play::Script(script)) if self.trial && failure.is_hopeless() => script,
+            _ => return failure,
+        };
+        let step = next.checked_sub(1).and_then(|at| script.steps.get(at));
+        let words = fields.ok().and_then(|fields| fields.field(b'M'));
+        let words = String::from_utf8_lossy(words.unwrap_or_default());
+        let words: String = (words.chars().filter(|c| !c.is_control()))
+            .take(WORDS_MAX)
+            .collect();
+        let why = script.fault(step.map_or(0, Step::line), format!("{failure}: {words}"));
+        Failure::Script(why.to_string())
+    }
 }
 
 /// A logged-in connection.
@@ -182,10 +209,9 @@ impl Session {
             };
             match heard {
                 Some(Heard::Error(body)) => {
-                    let code = ErrorFields::parse(body).map(|fields| fields.code().to_owned());
                     // A second error of one request comes of the first.
-                    let failure = Failure::Server(code.unwrap_or_else(|_| "XX000".to_owned()));
-                    work.failed.get_or_insert(failure);
+                    work.failed
+                        .get_or_insert_with(|| common.failure(body, work.class, work.step));
                     if let State::Holding(holding) = &mut work.state {
                         holding.failed(&mut self.out);
                     }
@@ -295,7 +321,8 @@ impl Session {
                 Ok(None) => {}
                 Ok(Some(next)) => return next,
                 Err(why) => {
-                    work.failed = Some(Failure::Script(format!("line {}: {why}", step.line())));
+                    let why = script.fault(step.line(), why);
+                    work.failed = Some(Failure::Script(why.to_string()));
                     return self.end();
                 }
             }

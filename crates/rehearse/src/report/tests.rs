@@ -82,17 +82,7 @@ fn texts_are_as_written_down() {
 
 #[test]
 fn holds_that_came_out_too_long_are_said_where_they_are_not_few() {
-    for (too_short, said) in [
-        (0, None),
-        (99, None),
-        (
-            2_500,
-            Some(
-                "stand-ins    25.0 % of the 10\u{202f}000 holds to be played were shorter than the \
-                 shortest here, 28 µs,",
-            ),
-        ),
-    ] {
+    for (too_short, said) in [(0, false), (99, false), (2_500, true)] {
         let mut run = example::run();
         run.generator.stand_ins = Some(StandIns {
             played: 10_000,
@@ -101,8 +91,13 @@ fn holds_that_came_out_too_long_are_said_where_they_are_not_few() {
         });
         let text = render(&single(run), Format::Text(Style::Plain));
         let found = text.lines().find(|line| line.starts_with("stand-ins"));
-        assert_eq!(found, said);
-        assert_eq!(text.contains("28 µs"), said.is_some(), "{text}");
+        assert_eq!(found.is_some(), said, "{text}");
+        let words = ["25.0", "10\u{202f}000 holds", "28"];
+        let line = found.unwrap_or_default();
+        assert!(
+            !said || words.iter().all(|word| line.contains(word)),
+            "{line}"
+        );
     }
 }
 

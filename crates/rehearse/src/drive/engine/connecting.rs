@@ -10,6 +10,7 @@ use crate::measured::Failure;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Longest time until all connections stand.
@@ -30,7 +31,10 @@ impl Engine {
         while self.connected < self.seats.len() {
             let refused = match self.logins.ended.recv_timeout(LOOK) {
                 Ok(login) => self.logged_in(login, Duration::ZERO).err(),
-                Err(_) if self.glance(Duration::ZERO, watch) != Go::On => {
+                Err(_)
+                    if self.plan.stop.load(Ordering::Relaxed)
+                        || self.glance(Duration::ZERO, watch) != Go::On =>
+                {
                     Some("a person ended it".to_owned())
                 }
                 Err(_) if self.now() < CONNECT_MAX => None,

@@ -36,6 +36,7 @@ fn common(script: &str, protocol: Protocol) -> Common {
         protocol,
         variables: Variables::new(),
         pace: Pace::default(),
+        trial: false,
     }
 }
 
@@ -78,6 +79,41 @@ fn an_error_in_a_transaction_is_rolled_back_before_the_connection_is_free() {
     let next = session.hear(&ready(b'I'), ms(3), &mut common);
     let failed = Failure::Server("22012".to_owned());
     assert_eq!(next, Next::Done(Err(failed)));
+}
+
+#[test]
+fn in_a_trial_an_error_names_its_file_its_line_and_its_words() {
+    let text = "select 1;\n\nselect missing;\n\\set a sqrt(-1)\nselect :a;";
+    for (trial, code, why) in [
+        (
+            true,
+            "42703",
+            Failure::Script("a.sql:3: 42703 undefined_column: no".to_owned()),
+        ),
+        // Under load, or where another attempt may go well, the code says enough.
+        (false, "42703", Failure::Server("42703".to_owned())),
+        (true, "40001", Failure::Server("40001".to_owned())),
+    ] {
+        let script = Script::parse("a.sql", text, &["client_id"]).unwrap();
+        let mut common = Common {
+            plays: vec![Play::Script(script)],
+            trial,
+            ..common("select 1;", Protocol::Simple)
+        };
+        let mut session = Session::new(0, 1);
+        session.begin(0, None, ms(0), &mut common);
+        session.hear(&[done(), ready(b'I')].concat(), ms(1), &mut common);
+        let answer = [error(code), ready(b'I')].concat();
+        let next = session.hear(&answer, ms(2), &mut common);
+        assert_eq!(next, Next::Done(Err(why)));
+        // The one after is the script's own.
+        session.begin(0, None, ms(3), &mut common);
+        let fine = [done(), ready(b'I')].concat();
+        session.hear(&fine, ms(4), &mut common);
+        let own = Failure::Script("a.sql:4: the result is no number".to_owned());
+        let next = session.hear(&fine, ms(5), &mut common);
+        assert_eq!(next, Next::Done(Err(own)));
+    }
 }
 
 #[test]

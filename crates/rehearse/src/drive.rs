@@ -30,7 +30,7 @@ mod timer;
 
 use crate::expression::Variables;
 use crate::measured::{Second, Tally};
-use crate::scenario::{Protocol, Scenario};
+use crate::scenario::{Connect, Protocol, Scenario};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -54,8 +54,10 @@ pub struct Plan {
     pub protocol: Protocol,
     /// What scripts begin with.
     pub variables: Variables,
-    /// Connections, all opened before the first request.
+    /// Most connections at a time.
     pub connections: u32,
+    /// When they are opened: all before the first request, or each for one.
+    pub connect: Connect,
     /// A request that is not answered then has failed.
     pub timeout: Duration,
     /// How often a request that was refused or lost is tried again.
@@ -89,6 +91,7 @@ impl Plan {
             protocol: scenario.protocol,
             variables: scenario.variables.clone(),
             connections: scenario.connections,
+            connect: scenario.connect,
             timeout: scenario.timeout,
             retries: scenario.retries,
             retry_after: scenario.retry_after,

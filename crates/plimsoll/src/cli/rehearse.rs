@@ -87,6 +87,10 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
 
+    /// Open a connection for each request, as pgbench's --connect; its login is part of the latency
+    #[arg(short = 'C', long)]
+    pub connect: bool,
+
     /// How statements are sent
     #[arg(short = 'M', long, value_name = "PROTOCOL", value_enum)]
     pub protocol: Option<ProtocolWord>,

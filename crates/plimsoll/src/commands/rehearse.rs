@@ -12,9 +12,9 @@ mod telling;
 use crate::cli::{LogFormat, ProtocolWord, RehearseArgs, Report, ReportKind};
 use anyhow::{Context, anyhow};
 use rehearse::drive::{self, Glance, Go, Plan};
-use rehearse::measured::{Ended, Run};
+use rehearse::measured::{Ended, Failure, Run};
 use rehearse::report::{Format, Rehearsal, Style, render, render_could_not};
-use rehearse::scenario::{Given, Protocol, Scenario};
+use rehearse::scenario::{Connect, Given, Protocol, Scenario};
 use rehearse::threshold::Measured;
 use rehearse::verdict::{Verdict, lost};
 use rehearse::workload::{Due, Requests};
@@ -155,6 +155,11 @@ fn trial(scenario: &Scenario, target: &Target, stop: &Arc<AtomicBool>) -> anyhow
     for class in &run.classes {
         let hopeless = class.tally.failed.keys().find(|why| why.is_hopeless());
         if let Some(why) = hopeless {
+            let why = match why {
+                // It begins with its file and line.
+                Failure::Script(why) => why.clone(),
+                why => why.to_string(),
+            };
             wrong.push(format!("class {}: {why}", class.name));
         }
     }
@@ -181,6 +186,7 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
         lasts: args.lasts.clone(),
         scale: args.scale,
         connections: args.connections,
+        connect: args.connect.then_some(Connect::Each),
         timeout: args.timeout.clone(),
         protocol: args.protocol.map(|word| match word {
             ProtocolWord::Simple => Protocol::Simple,

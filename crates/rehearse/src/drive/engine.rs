@@ -13,6 +13,7 @@ use super::session::{Common, Next, Session};
 use super::timer::Timer;
 use super::{DriveError, Glance, Go, Plan};
 use crate::measured::{Connections, Ended, Failure, Generator, Run, times};
+use crate::scenario::Connect;
 use crate::workload::Due;
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
@@ -132,7 +133,7 @@ impl Engine {
             begun: Instant::now(),
             timer: Timer::new(poll.registry(), TIMER)?,
             poll,
-            logins: Logins::start(plan.connections, connector, &waker)?,
+            logins: Logins::start(plan.connections, plan.connect, connector, &waker)?,
             common: Common {
                 plays,
                 protocol: plan.protocol,
@@ -261,6 +262,22 @@ impl Engine {
         self.busy += 1;
         self.alarms
             .insert((self.desk.deadline(&request), number, Alarm::Deadline));
+        match self.plan.connect {
+            Connect::Once => self.begin(number),
+            // It begins when it is logged in.
+            Connect::Each => self.logins.ask(number),
+        }
+    }
+
+    /// A connection begins the request of its seat.
+    fn begin(&mut self, number: usize) {
+        let now = self.now();
+        let Some(seat) = self.seats.get_mut(number) else {
+            return;
+        };
+        let Some(Running { request, .. }) = seat.running else {
+            return;
+        };
         let due = request.due;
         let next = seat
             .session
@@ -280,8 +297,10 @@ impl Engine {
             }
             Next::Done(result) => {
                 self.over(number, result);
-                let now = self.now();
-                self.desk.freed(number, now);
+                match self.plan.connect {
+                    Connect::Once => self.desk.freed(number, self.begun.elapsed()),
+                    Connect::Each => self.hang_up(number),
+                }
             }
             Next::Broken(why) => return self.close(number, Some(why)),
         }
@@ -463,3 +482,6 @@ impl Engine {
 fn p99(times: &Histogram<u64>) -> u64 {
     times.value_at_quantile(0.99)
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,7 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "X", value_parser = super::words::positive)]
     pub scale: Option<f64>,
 
-    /// Connections of the generator, all opened before the first request
+    /// Most connections of the generator at a time; all are opened before the first request
     #[arg(short = 'c', long, value_name = "N")]
     pub connections: Option<u32>,
 

@@ -94,7 +94,7 @@ pub(crate) struct Session {
     /// Statements that were prepared on it: class and step.
     prepared: BTreeSet<(u16, usize)>,
     work: Option<Work>,
-    /// A Sync was sent then between two requests, to see what the way takes.
+    /// A Sync left then, before the messages of a request, to see what the way takes.
     asked: Option<Duration>,
 }
 
@@ -147,7 +147,15 @@ impl Session {
         let state = match common.plays.get(usize::from(class)) {
             Some(Play::Hold) => {
                 let hold = hold.unwrap_or_default();
-                State::Holding(Holding::begin(hold, now, &mut self.out, &mut common.pace))
+                // A pooler answers it without a server. It leaves with the request, so that
+                // all on the way are as awake as they are for one.
+                let asks = common.pace.asks(now);
+                if asks {
+                    self.asked = Some(now);
+                    front::sync(&mut self.out);
+                }
+                let pace = &mut common.pace;
+                State::Holding(Holding::begin(hold, now, &mut self.out, pace, !asks))
             }
             _ => {
                 variables.clone_from(&common.variables);
@@ -253,22 +261,9 @@ impl Session {
             State::Holding(holding) => match holding.ready(now, &mut self.out, &mut common.pace) {
                 Form::GoesOn(None) => Next::Hear,
                 Form::GoesOn(Some(at)) => Next::At(at),
-                Form::Over => {
-                    let next = self.end();
-                    self.ask(now, &next, common);
-                    next
-                }
+                Form::Over => self.end(),
             },
             State::Statement | State::Sleeping => self.go_on(now, common),
-        }
-    }
-
-    /// Sends a Sync between two requests, now and then: a pooler answers it without a
-    /// server, so it tells what the way takes. Who asks next does not wait for the answer.
-    fn ask(&mut self, now: Duration, next: &Next, common: &mut Common) {
-        if matches!(next, Next::Done(_)) && common.pace.asks(now) {
-            self.asked = Some(now);
-            front::sync(&mut self.out);
         }
     }
 

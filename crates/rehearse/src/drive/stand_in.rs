@@ -40,6 +40,8 @@ pub(crate) struct Holding {
     hold: Hold,
     form: Played,
     state: State,
+    /// Its times are as those of others: nothing else was asked with it.
+    teaches: bool,
 }
 
 /// How it is played.
@@ -63,12 +65,19 @@ enum State {
 
 impl Holding {
     /// Sends its first message.
-    pub(crate) fn begin(hold: Hold, now: Duration, out: &mut Vec<u8>, pace: &mut Pace) -> Holding {
+    pub(crate) fn begin(
+        hold: Hold,
+        now: Duration,
+        out: &mut Vec<u8>,
+        pace: &mut Pace,
+        teaches: bool,
+    ) -> Holding {
         let mut holding = Holding {
             begun: now,
             hold,
             form: Played::Transaction,
             state: State::Begin,
+            teaches,
         };
         if hold.idle >= IDLE_MIN {
             pace.chose_transaction();
@@ -140,7 +149,8 @@ impl Holding {
                 match self.form {
                     Played::Transaction => pace.learn_tail(true, took),
                     Played::Batch(Way::Wait) => pace.learn_tail(false, took),
-                    Played::Batch(whole) => pace.learn_whole(whole, took),
+                    Played::Batch(whole) if self.teaches => pace.learn_whole(whole, took),
+                    Played::Batch(_) => {}
                 }
                 Form::Over
             }

@@ -194,6 +194,8 @@ fn what_is_no_postgresql_is_left() {
 #[test]
 fn a_stand_in_lets_go_when_its_time_has_passed() {
     let mut common = common("select 1;", Protocol::Simple);
+    // The way was measured just now.
+    assert!(common.pace.asks(ms(100)));
     let mut session = Session::new(0, 1);
     let hold = Hold {
         busy: ms(5),
@@ -216,7 +218,7 @@ fn a_stand_in_lets_go_when_its_time_has_passed() {
 }
 
 #[test]
-fn a_stand_in_is_followed_by_a_lone_sync_that_nobody_waits_for() {
+fn the_way_is_measured_with_a_request_that_does_not_wait_for_it() {
     let mut common = common("select 1;", Protocol::Simple);
     let mut session = Session::new(0, 1);
     let us = Duration::from_micros;
@@ -226,18 +228,21 @@ fn a_stand_in_is_followed_by_a_lone_sync_that_nobody_waits_for() {
         Some(Hold { busy, idle })
     };
     session.begin(1, hold(20), us(0), &mut common);
-    assert_eq!(sent(&mut session), "PBES");
-    let next = session.hear(&[done(), ready(b'I')].concat(), us(65), &mut common);
-    assert_eq!((next, sent(&mut session)), (Next::Done(Ok(())), "S".into()));
-    // The next request begins before its answer, which is not taken for that of the request.
-    session.begin(1, hold(20), us(70), &mut common);
-    assert_eq!(session.hear(&ready(b'I'), us(105), &mut common), Next::Hear);
+    assert_eq!(sent(&mut session), "SPBES");
+    // The first answer is not taken for that of the request.
+    assert_eq!(session.hear(&ready(b'I'), us(40), &mut common), Next::Hear);
     assert_eq!(common.pace.way(), us(40));
-    let next = session.hear(&[done(), ready(b'I')].concat(), us(140), &mut common);
+    let next = session.hear(&[done(), ready(b'I')].concat(), us(500), &mut common);
     assert_eq!(next, Next::Done(Ok(())));
+    // What it took is not what another takes, and teaches nothing.
+    assert_eq!(common.pace.floor(), us(60));
+    session.begin(1, hold(20), us(600), &mut common);
     assert_eq!(sent(&mut session), "PBES");
+    let next = session.hear(&[done(), ready(b'I')].concat(), us(665), &mut common);
+    assert_eq!(next, Next::Done(Ok(())));
+    assert_eq!(common.pace.floor(), us(25));
     // Short holds are worked for at the server, in one statement for any length.
-    session.begin(1, hold(90), us(200), &mut common);
+    session.begin(1, hold(90), us(700), &mut common);
     let out = String::from_utf8_lossy(&session.out).into_owned();
     assert!(out.contains("select length(repeat('x', $1))"), "{out}");
 }
@@ -245,6 +250,8 @@ fn a_stand_in_is_followed_by_a_lone_sync_that_nobody_waits_for() {
 #[test]
 fn a_stand_in_that_is_idle_has_a_transaction_open() {
     let mut common = common("select 1;", Protocol::Simple);
+    // The way was measured just now.
+    assert!(common.pace.asks(ms(0)));
     let mut session = Session::new(0, 1);
     let hold = Hold {
         busy: ms(1),
@@ -271,6 +278,8 @@ fn a_stand_in_that_is_idle_has_a_transaction_open() {
 #[test]
 fn a_stand_in_that_fails_is_brought_to_its_end() {
     let mut common = common("select 1;", Protocol::Simple);
+    // The way was measured just now.
+    assert!(common.pace.asks(ms(0)));
     let mut session = Session::new(0, 1);
     session.begin(
         1,

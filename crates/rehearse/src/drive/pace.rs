@@ -24,6 +24,9 @@ const RECENT: usize = 64;
 const FIRST: Duration = Duration::from_micros(100);
 /// A character of work before one was measured, picoseconds.
 const CHARACTER_PS: u64 = 2_000;
+/// No server takes less or more: what was measured beside it was wrong.
+const CHARACTER_PS_MIN: u64 = 300;
+const CHARACTER_PS_MAX: u64 = 50_000;
 /// Longest work that a server is given to burn: what is longer is waited for.
 const WORK_MAX: Duration = Duration::from_millis(1);
 /// Most characters of it; each is a byte of the server's memory for that time.
@@ -121,7 +124,7 @@ impl Pace {
         self.too_short += u64::from(hold < self.floor() * 19 / 20);
         let seen = hold + self.way();
         let (shortest, sync) = (self.shortest.or_first(), self.sync.or_first());
-        let beside = self.beside_work.time().unwrap_or(shortest);
+        let beside = self.beside_work();
         let work = seen.saturating_sub(beside);
         // In two parts there are two ways to the server, and a timer between them.
         if seen >= (shortest + sync) / 4 * 5 || work > WORK_MAX {
@@ -137,8 +140,16 @@ impl Pace {
         }
     }
 
+    /// One that was measured on a bad moment would keep all work from being tried, and so
+    /// from being measured again: no more than half as long again is believed.
+    fn beside_work(&self) -> Duration {
+        let shortest = self.shortest.or_first();
+        let known = self.beside_work.time().unwrap_or(shortest);
+        known.min(shortest * 3 / 2)
+    }
+
     fn character_ps(&self) -> u64 {
-        self.character.median.unwrap_or(CHARACTER_PS).max(1)
+        self.character.median.unwrap_or(CHARACTER_PS)
     }
 
     /// A hold is played in an open transaction.
@@ -171,10 +182,11 @@ impl Pace {
         if work < WORK_MIN {
             return self.beside_work.took(took.saturating_sub(work));
         }
-        let beside = self.beside_work.time().unwrap_or(self.shortest.or_first());
-        let work = took.saturating_sub(beside).as_nanos() * 1_000;
+        let work = took.saturating_sub(self.beside_work()).as_nanos() * 1_000;
         let each = work / u128::from(characters.max(1));
-        self.character.add(u64::try_from(each).unwrap_or(u64::MAX));
+        let each = u64::try_from(each).unwrap_or(u64::MAX);
+        self.character
+            .add(each.clamp(CHARACTER_PS_MIN, CHARACTER_PS_MAX));
     }
 
     /// Whether the way is to be measured now.
@@ -322,6 +334,21 @@ mod tests {
                 let found = world.median(&mut pace, hold);
                 assert!(is_near(found, hold), "{name}: {hold} came out as {found}");
             }
+        }
+    }
+
+    #[test]
+    fn one_bad_measurement_at_the_begin_does_not_stay() {
+        let (mut world, mut pace) = (World::local(), Pace::default());
+        let late = Duration::from_millis(3);
+        pace.learn_whole(Way::Work { characters: 1 }, late);
+        pace.learn_whole(Way::Work { characters: 50_000 }, late);
+        pace.learn_whole(Way::Shortest, late);
+        pace.learn_tail(false, late);
+        pace.learn_way(late);
+        for hold in [100, 250, 900] {
+            let found = world.median(&mut pace, hold);
+            assert!(is_near(found, hold), "{hold} came out as {found}");
         }
     }
 

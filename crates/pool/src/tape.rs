@@ -274,20 +274,17 @@ impl Tape {
         self.reels.len() - 1
     }
 
-    /// How many windows can be [read](Tape::window).
-    pub fn windows(&self) -> usize {
-        self.order.len()
-    }
-
-    /// A window, by age, and its classes, as its requests number them. `flow`
-    /// numbers the flows of a pool for the shape.
+    /// The oldest window that began then or later, and its classes, as its
+    /// requests number them. `flow` numbers the flows of a pool for the shape.
     pub fn window(
         &self,
         now: Time,
-        at: usize,
+        since: Time,
         mut flow: impl FnMut(u32, u32) -> u16,
     ) -> Option<(Window, Vec<ClassShape>)> {
-        let reel = self.reels.get(*self.order.get(at)?)?;
+        let reels = self.order.iter().filter_map(|slot| self.reels.get(*slot));
+        // What is not asked for is not put together.
+        let reel = reels.into_iter().find(|reel| reel.began >= since)?;
         let mut requests = Vec::with_capacity(reel.entries.len());
         for entry in &reel.entries {
             let over = entry.ended.min(now);

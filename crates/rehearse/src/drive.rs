@@ -23,15 +23,18 @@ mod frames;
 mod link;
 mod load;
 mod logins;
+mod pace;
 mod session;
 mod stand_in;
 mod timer;
 
 use crate::expression::Variables;
 use crate::measured::{Second, Tally};
-use crate::scenario::{Protocol, Scenario};
+use crate::scenario::{Connect, Protocol, Scenario};
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use engine::run;
@@ -51,8 +54,10 @@ pub struct Plan {
     pub protocol: Protocol,
     /// What scripts begin with.
     pub variables: Variables,
-    /// Connections, all opened before the first request.
+    /// Most connections at a time.
     pub connections: u32,
+    /// When they are opened: all before the first request, or each for one.
+    pub connect: Connect,
     /// A request that is not answered then has failed.
     pub timeout: Duration,
     /// How often a request that was refused or lost is tried again.
@@ -63,6 +68,10 @@ pub struct Plan {
     pub seed: u64,
     /// How long requests are due.
     pub planned: Duration,
+    /// Ends the run at once when it is set.
+    pub stop: Arc<AtomicBool>,
+    /// It is sent to see whether it can run: errors are told with their lines and words.
+    pub trial: bool,
 }
 
 impl Plan {
@@ -82,11 +91,14 @@ impl Plan {
             protocol: scenario.protocol,
             variables: scenario.variables.clone(),
             connections: scenario.connections,
+            connect: scenario.connect,
             timeout: scenario.timeout,
             retries: scenario.retries,
             retry_after: scenario.retry_after,
             seed: scenario.seed,
             planned: scenario.lasts(),
+            stop: Arc::default(),
+            trial: false,
         }
     }
 }

@@ -133,8 +133,8 @@ impl Expression {
     /// Its value.
     ///
     /// # Errors
-    /// A variable that is not set, a division by zero, a number that does not fit,
-    /// bounds that are the wrong way round.
+    /// A variable that is not set, a division by zero, a number that does not fit or is
+    /// none, bounds that are the wrong way round.
     pub fn value(&self, variables: &Variables, rng: &mut Rng) -> Result<Value, String> {
         compute(&self.0, variables, rng)
     }
@@ -278,7 +278,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Each step of it is a number: what is none is told where it comes about, and never sent.
 fn compute(node: &Node, variables: &Variables, rng: &mut Rng) -> Result<Value, String> {
+    match step(node, variables, rng)? {
+        Value::Double(n) if n.is_nan() => Err("the result is no number".to_owned()),
+        Value::Double(n) if n.is_infinite() => Err("the result is infinite".to_owned()),
+        value => Ok(value),
+    }
+}
+
+fn step(node: &Node, variables: &Variables, rng: &mut Rng) -> Result<Value, String> {
     match node {
         Node::Value(value) => Ok(*value),
         Node::Variable(name) => {

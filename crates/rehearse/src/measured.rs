@@ -128,6 +128,26 @@ pub struct Generator {
     pub starved: Option<f64>,
     /// Share of one CPU that it used; `None`: not known here.
     pub cpu: Option<f64>,
+    /// Holds that were played in place of captured requests; `None`: none.
+    pub stand_ins: Option<StandIns>,
+}
+
+/// Requests that only held a connection, as long as captured ones did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StandIns {
+    /// How many.
+    pub played: u64,
+    /// Of these, to be held for less than the shortest time that one can be.
+    pub too_short: u64,
+    /// That time, microseconds: of a statement that does nothing.
+    pub shortest_us: u64,
+}
+
+impl StandIns {
+    /// Share of those that came out too long.
+    pub fn too_short_share(&self) -> f64 {
+        self.too_short as f64 / self.played.max(1) as f64
+    }
 }
 
 /// What became of the generator's connections.

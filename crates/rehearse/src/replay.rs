@@ -26,6 +26,7 @@
 //! assert_eq!(replay.map(|due| due.at.as_millis()).collect::<Vec<_>>(), [0, 500, 1000, 1500, 2000, 2500]);
 //! ```
 
+mod debt;
 mod pieces;
 
 use crate::workload::{Due, Hold};

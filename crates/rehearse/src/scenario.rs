@@ -37,6 +37,7 @@
 
 mod captured;
 mod given;
+mod sending;
 
 use crate::expression::{Value, Variables};
 use crate::replay::Replay;
@@ -51,6 +52,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use given::Given;
+pub use sending::{Connect, Protocol};
 
 /// Largest file, bytes.
 pub const FILE_MAX: usize = 1 << 20;
@@ -84,6 +86,8 @@ pub struct Scenario {
     pub arrivals: Arrivals,
     /// Most connections at a time.
     pub connections: u32,
+    /// When they are opened.
+    pub connect: Connect,
     /// A request that takes longer has failed.
     pub timeout: Duration,
     /// How statements are sent.
@@ -96,19 +100,6 @@ pub struct Scenario {
     pub classes: Vec<Class>,
     /// Variables that every script begins with.
     pub variables: Variables,
-}
-
-/// How statements are sent, as pgbench's `--protocol`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// As texts, with the values of variables in them.
-    #[default]
-    Simple,
-    /// Parsed each time, with parameters.
-    Extended,
-    /// Parsed once for each connection.
-    Prepared,
 }
 
 /// Captured traffic, and how it is sent again.
@@ -172,6 +163,7 @@ struct WrittenLoad {
     lasts: Option<String>,
     arrivals: Option<WrittenArrivals>,
     connections: Option<u32>,
+    connect: Option<Connect>,
     timeout: Option<String>,
     protocol: Option<Protocol>,
     retries: Option<u32>,
@@ -277,14 +269,7 @@ impl Written {
         read: &dyn Fn(&str) -> Result<String, String>,
         wrong: &mut Vec<String>,
     ) -> Scenario {
-        let variables: Variables = self
-            .variables
-            .into_iter()
-            .map(|(name, value)| match value {
-                WrittenValue::Int(n) => (name, Value::Int(n)),
-                WrittenValue::Double(n) => (name, Value::Double(n)),
-            })
-            .collect();
+        let variables = variables(self.variables, wrong);
         let mut known: Vec<&str> = variables.keys().map(String::as_str).collect();
         // Each connection has a number, as in pgbench.
         known.push("client_id");
@@ -304,6 +289,7 @@ impl Written {
                 Some(WrittenArrivals::Poisson) | None => Arrivals::Poisson,
             },
             connections: self.load.connections.unwrap_or(50),
+            connect: self.load.connect.unwrap_or_default(),
             timeout: span("timeout", self.load.timeout.as_deref(), TIMEOUT, wrong),
             protocol: self.load.protocol.unwrap_or_default(),
             retries: self.load.retries.unwrap_or(0),
@@ -338,6 +324,19 @@ impl Written {
         }
         scenario
     }
+}
+
+fn variables(written: BTreeMap<String, WrittenValue>, wrong: &mut Vec<String>) -> Variables {
+    let mut value = |(name, value)| match value {
+        WrittenValue::Int(n) => (name, Value::Int(n)),
+        WrittenValue::Double(n) => {
+            if !n.is_finite() {
+                wrong.push(format!("variables.{name}: {n} is no number to be sent"));
+            }
+            (name, Value::Double(n))
+        }
+    };
+    written.into_iter().map(&mut value).collect()
 }
 
 /// A time of the section `load`.

@@ -12,11 +12,14 @@
 //! variable's value, as text, wherever it stands, as pgbench does in its simple
 //! protocol. `\if`, `\gset`, `\shell` and pipelines are refused by name.
 
+mod error;
+
 use crate::expression::{Expression, Variables};
 use crate::text::head;
 use sim::rng::Rng;
-use std::fmt;
 use std::time::Duration;
+
+pub use error::ScriptError;
 
 /// Largest script, bytes.
 pub const SCRIPT_MAX: usize = 1 << 20;
@@ -30,6 +33,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 pub struct Script {
     /// Its name: what reports call the class of its requests.
     pub name: String,
+    /// Where it stands, for messages: its file, or the name where it has none.
+    pub place: String,
     /// What it does, in order. At least one is a statement.
     pub steps: Vec<Step>,
 }
@@ -74,29 +79,16 @@ enum Part {
     Variable(String),
 }
 
-/// Why a file is no script: where, what, and what to do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ScriptError {
-    /// The script's name.
-    pub script: String,
-    /// Line, from 1; 0: the whole.
-    pub line: usize,
-    /// What is wrong, with what helps.
-    pub what: String,
-}
-
-impl fmt::Display for ScriptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(f, "{}: {}", self.script, self.what),
-            line => write!(f, "{}:{line}: {}", self.script, self.what),
+impl Script {
+    /// What went wrong at a line of it (from 1), or in the whole (0).
+    pub(crate) fn fault(&self, line: usize, what: String) -> ScriptError {
+        ScriptError {
+            script: self.place.clone(),
+            line,
+            what,
         }
     }
-}
 
-impl std::error::Error for ScriptError {}
-
-impl Script {
     /// Reads a script. `known`: variables that are set before it begins.
     ///
     /// # Errors
@@ -141,6 +133,7 @@ impl Script {
         }
         Ok(Script {
             name: name.to_owned(),
+            place: name.to_owned(),
             steps: reader.steps,
         })
     }

@@ -134,6 +134,27 @@ fn what_it_counts_is_what_happened_through_a_pooler_and_by_settings() {
 }
 
 #[test]
+fn each_request_may_have_a_connection_of_its_own() {
+    if skipped() {
+        return;
+    }
+    let database = with_table("rehearse_each");
+    let (_dir, scenario) = files(SCENARIO);
+    let pooler = Pooler::start(Settings::for_server(server()));
+    let url = pooler.target(&database, "app").url();
+    let (_, value, text) = told(&rehearse(&[&scenario, "--on", &url, "--connect"]));
+    let due = number(&value, "/all/requests");
+    assert_eq!(number(&value, "/all/answered"), due, "{value} {text}");
+    // One more shows before the load that one can be had.
+    assert_eq!(number(&value, "/connections/opened"), due + 1, "{value}");
+    assert_eq!(number(&value, "/connections/lost"), 0);
+    // A login is part of what a user waits for.
+    let login = number(&value, "/connections/open_mean_us");
+    let mean = number(&value, "/all/latency/mean_us");
+    assert!(mean > login / 2, "{mean} {login}");
+}
+
+#[test]
 fn a_stall_is_in_the_latency_of_every_request_that_was_due_in_it() {
     if skipped() {
         return;
@@ -176,7 +197,7 @@ fn what_cannot_run_as_written_is_known_before_the_load() {
     let (code, _, text) = told(&rehearse(&[&scenario, "--on", &url]));
     assert_eq!(code, 2, "{text}");
     assert!(
-        text.contains("class write: 42P01 undefined_table"),
+        text.contains("class write: write.sql:3: 42P01 undefined_table: relation \"written\""),
         "{text}"
     );
     // Nobody listens; fewer connections than are asked for; a password is never told.

@@ -103,6 +103,31 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn the_numbers_of_a_request_are_written_up_to_the_last_that_is_not_zero() {
+    let (all, most) = (Request::default(), u32::MAX);
+    for (request, line) in [
+        (all, "r 0 0 0 0 0"),
+        (request(10, 100), "r 10 7 100 2 5"),
+        (Request { pool: 3, ..all }, "r 0 0 0 0 0 3 0"),
+        (Request { flow: 9, ..all }, "r 0 0 0 0 0 0 9"),
+        (Request { class: 10, ..all }, "r 0 0 0 0 0 0 0 10"),
+        (Request { rounds: 1, ..all }, "r 0 0 0 0 0 0 0 0 0 1"),
+        (
+            Request {
+                hold_us: most,
+                ..all
+            },
+            "r 0 0 4294967295 0 0",
+        ),
+    ] {
+        let mut shape = shape();
+        shape.servers[0].windows[0].requests = vec![request];
+        let text = shape.to_text();
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[test]
 fn the_text_of_version_2_is_read_for_ever() {
     let text = "plimsoll-shape 2\n# a comment\ncapture 1763800000 60 partial\nslot 0 60 9 1 30 2 5\n\
                 server 50 900 77 60000000\nclass 0 =other\nclass 00ff =pay SELECT ?\n\

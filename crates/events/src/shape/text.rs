@@ -13,6 +13,9 @@ pub const VERSION: u32 = 2;
 /// Longest name in a text, bytes before escapes.
 const NAME_MAX: usize = 256;
 
+/// What a request's line usually takes, with some room.
+const REQUEST_BYTES: usize = 32;
+
 /// Why a text is no shape.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShapeError {
@@ -82,6 +85,7 @@ impl Shape {
 
 fn written(shape: &Shape, head: &str) -> String {
     let mut out = format!("plimsoll-shape {VERSION}\n{head}");
+    out.reserve(shape.requests() * REQUEST_BYTES);
     if let Some(c) = &shape.capture {
         let whole = if c.whole { "whole" } else { "partial" };
         let _ = writeln!(out, "capture {} {} {whole}", c.began_s, c.lasted_s);
@@ -122,17 +126,23 @@ fn write_window(out: &mut String, window: &Window) {
         let _ = writeln!(out, "start {} {}", s.pool, joined(&numbers));
     }
     let mut before = 0;
+    // A running pooler writes thousands of these each time that it is captured: no
+    // memory is taken for one of them.
     for r in &window.requests {
         let after = r.asked_us.saturating_sub(before);
         before = before.max(r.asked_us);
-        let _ = writeln!(out, "{} {}", r.end.letter(), joined(&of_request(r, after)));
+        out.push_str(r.end.letter());
+        for number in of_request(r, after).into_iter().flatten() {
+            out.push(' ');
+            push_number(out, number);
+        }
+        out.push('\n');
     }
 }
 
-/// Its numbers. What is as in most of them stands at the end and is left out there.
-fn of_request(r: &Request, after: u32) -> Vec<u32> {
-    let mut all = vec![after, r.wait_us, r.hold_us, r.in_use.into(), r.client];
-    let usual = [0, 0, 0, 0, 0];
+/// Its numbers. Zeros at the end are left out.
+fn of_request(r: &Request, after: u32) -> [Option<u32>; 10] {
+    let first = [after, r.wait_us, r.hold_us, r.in_use.into(), r.client];
     let rest = [
         r.pool.into(),
         r.flow.into(),
@@ -140,13 +150,34 @@ fn of_request(r: &Request, after: u32) -> Vec<u32> {
         r.idle_us,
         r.rounds.into(),
     ];
-    let differs = rest.iter().zip(usual).rposition(|(a, b)| *a != b);
-    all.extend(rest.iter().take(differs.map_or(0, |at| at + 1)));
-    // Pool and flow stand together, as in version 1.
-    if all.len() == 6 {
-        all.push(0);
+    let many = match rest.iter().rposition(|number| *number != 0) {
+        None => 0,
+        // Pool and flow stand together, as in version 1.
+        Some(last) => (last + 1).max(2),
+    };
+    let mut all = [None; 10];
+    let numbers = first.into_iter().chain(rest.into_iter().take(many));
+    for (place, number) in all.iter_mut().zip(numbers) {
+        *place = Some(number);
     }
     all
+}
+
+/// A number in decimal digits.
+fn push_number(out: &mut String, number: u32) {
+    let mut digits = [b'0'; 10];
+    let mut rest = number;
+    let mut first = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        first = at;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let digits = digits.get(first..).unwrap_or_default();
+    out.push_str(std::str::from_utf8(digits).unwrap_or_default());
 }
 
 fn write_class(out: &mut String, class: &ClassShape) {

@@ -79,13 +79,17 @@ pub struct RehearseArgs {
     #[arg(long, value_name = "X", value_parser = super::words::positive)]
     pub scale: Option<f64>,
 
-    /// Connections of the generator, all opened before the first request
+    /// Most connections of the generator at a time; all are opened before the first request
     #[arg(short = 'c', long, value_name = "N")]
     pub connections: Option<u32>,
 
     /// A request that takes longer has failed: 5s
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
+
+    /// Open a connection for each request, as pgbench's --connect; its login is part of the latency
+    #[arg(short = 'C', long)]
+    pub connect: bool,
 
     /// How statements are sent
     #[arg(short = 'M', long, value_name = "PROTOCOL", value_enum)]

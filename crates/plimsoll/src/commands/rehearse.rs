@@ -12,9 +12,9 @@ mod telling;
 use crate::cli::{LogFormat, ProtocolWord, RehearseArgs, Report, ReportKind};
 use anyhow::{Context, anyhow};
 use rehearse::drive::{self, Glance, Go, Plan};
-use rehearse::measured::{Ended, Run};
+use rehearse::measured::{Ended, Failure, Run};
 use rehearse::report::{Format, Rehearsal, Style, render, render_could_not};
-use rehearse::scenario::{Given, Protocol, Scenario};
+use rehearse::scenario::{Connect, Given, Protocol, Scenario};
 use rehearse::threshold::Measured;
 use rehearse::verdict::{Verdict, lost};
 use rehearse::workload::{Due, Requests};
@@ -22,7 +22,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use target::{Names, Target};
 use telling::Telling;
@@ -99,7 +99,7 @@ fn rehearse(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
 struct Stage<'a> {
     args: &'a RehearseArgs,
     scenario: &'a Scenario,
-    stop: &'a AtomicBool,
+    stop: &'a Arc<AtomicBool>,
 }
 
 impl Stage<'_> {
@@ -108,9 +108,6 @@ impl Stage<'_> {
         let mut telling = Telling::of(self.args);
         let mut watch = |glance: &Glance<'_>| {
             telling.tell(glance);
-            if self.stop.load(Ordering::Relaxed) {
-                return Go::Stop;
-            }
             if !self.args.abort_on_fail {
                 return Go::On;
             }
@@ -118,7 +115,10 @@ impl Stage<'_> {
             let lost = lost(&scenario.thresholds, due, failed, scenario.expected());
             lost.map_or(Go::On, Go::Abort)
         };
-        let plan = Plan::of(scenario, &target.label, now_unix_s());
+        let plan = Plan {
+            stop: Arc::clone(self.stop),
+            ..Plan::of(scenario, &target.label, now_unix_s())
+        };
         let mut work = Requests::new(scenario);
         let run = drive::run(plan, &mut work, &target.connector, &mut watch);
         telling.end();
@@ -127,7 +127,7 @@ impl Stage<'_> {
 }
 
 /// Sends one request of each class: what cannot run as written is known before the load.
-fn trial(scenario: &Scenario, target: &Target, stop: &AtomicBool) -> anyhow::Result<()> {
+fn trial(scenario: &Scenario, target: &Target, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let one = Scenario {
         connections: 1,
         retries: 0,
@@ -135,6 +135,8 @@ fn trial(scenario: &Scenario, target: &Target, stop: &AtomicBool) -> anyhow::Res
     };
     let plan = Plan {
         planned: Duration::ZERO,
+        stop: Arc::clone(stop),
+        trial: true,
         ..Plan::of(&one, &target.label, now_unix_s())
     };
     let classes = u16::try_from(scenario.classes.len()).unwrap_or(u16::MAX);
@@ -143,10 +145,7 @@ fn trial(scenario: &Scenario, target: &Target, stop: &AtomicBool) -> anyhow::Res
         class,
         hold: None,
     });
-    let mut watch = |_: &Glance<'_>| match stop.load(Ordering::Relaxed) {
-        true => Go::Stop,
-        false => Go::On,
-    };
+    let mut watch = |_: &Glance<'_>| Go::On;
     let run = drive::run(plan, &mut work, &target.connector, &mut watch)
         .map_err(|error| anyhow!("{}: {error}", target.label))?;
     if run.ended == Ended::Interrupted {
@@ -156,6 +155,11 @@ fn trial(scenario: &Scenario, target: &Target, stop: &AtomicBool) -> anyhow::Res
     for class in &run.classes {
         let hopeless = class.tally.failed.keys().find(|why| why.is_hopeless());
         if let Some(why) = hopeless {
+            let why = match why {
+                // It begins with its file and line.
+                Failure::Script(why) => why.clone(),
+                why => why.to_string(),
+            };
             wrong.push(format!("class {}: {why}", class.name));
         }
     }
@@ -182,6 +186,7 @@ fn scenario(args: &RehearseArgs) -> anyhow::Result<Scenario> {
         lasts: args.lasts.clone(),
         scale: args.scale,
         connections: args.connections,
+        connect: args.connect.then_some(Connect::Each),
         timeout: args.timeout.clone(),
         protocol: args.protocol.map(|word| match word {
             ProtocolWord::Simple => Protocol::Simple,

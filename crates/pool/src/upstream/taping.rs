@@ -7,6 +7,7 @@ use crate::one_pool::Pool;
 use crate::tape::{Asker, Mark, Purpose};
 use events::shape::{ClassShape, End, FLOWS_MAX, POOLS_MAX, PoolShape, Row, Start, Window};
 use events::{ClientId, ConnId, PoolId, RefuseReason, Time};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Upstream {
@@ -124,25 +125,26 @@ impl Upstream {
 
     // --- reading ---
 
-    /// How many recorded windows there are.
-    pub fn windows(&self) -> usize {
-        self.tape.windows()
+    /// The oldest recorded window that began then or later; its pools are numbered
+    /// by [`PoolId`], and the flows of a pool as [`Upstream::pool_shape`] numbers them.
+    /// Taken one by one, so that each holds the lock for a short time only; and by
+    /// their times, since between two of them a window may begin and another go.
+    /// The classes are numbered as they first came in the window.
+    pub fn window(&self, now: Time, since: Time) -> Option<(Window, Vec<ClassShape>)> {
+        let mut places: BTreeMap<(u32, u32), u16> = BTreeMap::new();
+        self.tape.window(now, since, |pool, flow| {
+            *(places.entry((pool, flow))).or_insert_with(|| self.flow_place(pool, flow))
+        })
     }
 
-    /// A recorded window, by age; its pools are numbered by [`PoolId`], and the
-    /// flows of a pool as [`Upstream::pool_shape`] numbers them. Taken one by
-    /// one, so that each holds the lock for a short time only.
-    /// The classes are numbered as they first came in the window.
-    pub fn window(&self, now: Time, at: usize) -> Option<(Window, Vec<ClassShape>)> {
-        self.tape.window(now, at, |pool, flow| {
-            let flows = self.pool(PoolId(pool)).map(|pool| &pool.queue.flows);
-            // Flow 0 is the shared one, here as in the shape.
-            let place = flows.and_then(|flows| {
-                let mut keys = flows.keys().take(FLOWS_MAX);
-                keys.position(|(id, _)| id == flow)
-            });
-            place.map_or(0, |place| place as u16)
-        })
+    /// Flow 0 is the shared one, here as in the shape.
+    fn flow_place(&self, pool: u32, flow: u32) -> u16 {
+        let flows = self.pool(PoolId(pool)).map(|pool| &pool.queue.flows);
+        let place = flows.and_then(|flows| {
+            let mut keys = flows.keys().take(FLOWS_MAX);
+            keys.position(|(id, _)| id == flow)
+        });
+        place.map_or(0, |place| place as u16)
     }
 
     /// A pool's part of a shape, without its names.

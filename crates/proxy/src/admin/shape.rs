@@ -2,6 +2,7 @@
 
 use super::Handle;
 use crate::registry::{Place, UpstreamCell};
+use events::Time;
 use events::shape::{
     CLASSES_MAX, ClassShape, POOLS_MAX, REQUESTS_MAX, ServerShape, Shape, WINDOW_CLASSES_MAX,
     Window,
@@ -10,6 +11,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Windows of one server, more than are kept at a time: new ones come while they are taken.
+const WINDOWS_MAX: usize = 64;
 /// The class of what is not known, and of all that has none of its own.
 const OTHER: &str = "other";
 
@@ -58,20 +61,23 @@ impl Handle {
         pools.sort_by_key(|(_, pool)| Reverse((pool.rows.len(), pool.clients)));
         pools.truncate(POOLS_MAX);
         let number = |pool: u16| pools.iter().position(|(id, _)| id.0 == u32::from(pool));
-        let (now, count) = {
+        let now = {
             let upstream = cell.lock();
             let now = self.inner.common.clock.now();
             shape.line = upstream.line();
             shape.open_us = upstream.open_us();
             shape.asked = upstream.asked();
             shape.until_us = now.as_micros();
-            (now, upstream.windows())
+            now
         };
         let mut windows = Vec::new();
-        for at in 0..count {
-            let window = cell.lock().window(now, at);
-            let window = window.filter(|(w, _)| w.at_us >= since_us);
-            windows.extend(window.map(|(w, classes)| (renumbered(w, number), classes)));
+        let mut since = Time::from_micros(since_us);
+        for _ in 0..WINDOWS_MAX {
+            let Some((window, classes)) = cell.lock().window(now, since) else {
+                break;
+            };
+            since = Time::from_micros(window.at_us + 1);
+            windows.push((renumbered(window, number), classes));
         }
         windows.retain(|(window, _)| !window.requests.is_empty());
         shape.classes = number_classes(&mut windows);

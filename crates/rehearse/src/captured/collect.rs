@@ -21,11 +21,10 @@ const REQUEST_BYTES: usize = 12;
 /// Fewer requests of each window are not kept: then there are fewer windows.
 const REQUESTS_LEAST: usize = 32;
 const SLOT_S: u64 = 300;
-/// No window lasts longer: one that began before the capture may reach into it.
-const WINDOW_US: u64 = 10_000_000;
-/// Windows of so long ago are read again in any case,
-const AGAIN_US: u64 = 30_000_000;
-/// and those of so long ago while one of their leases has not ended.
+/// No window lasts longer: one that began before the capture may reach into it, and one
+/// without a request so far, which no reading has, may get some.
+const WINDOW_US: u64 = 11_000_000;
+/// Windows of so long ago are read again while one of their leases has not ended.
 const UNFINISHED_US: u64 = 300_000_000;
 
 /// Why a reading does not go on where the last one ended.
@@ -126,15 +125,10 @@ impl Collector {
             // The first one only says what time it is.
             return 0;
         };
-        let ended = |r: &Request| !matches!(r.end, End::Held | End::Waiting);
-        let windows = self.servers.iter().flat_map(|s| s.windows.values());
-        let since = self.until_us.saturating_sub(UNFINISHED_US);
-        let open = windows
-            .filter(|w| w.at_us >= since && !w.requests.iter().all(ended))
-            .map(|w| w.at_us);
-        let again = self.until_us.saturating_sub(AGAIN_US);
         let first = began.saturating_sub(WINDOW_US);
-        open.min().unwrap_or(again).min(again).max(first)
+        let since = self.servers.iter().map(|s| s.since_us(self.until_us)).min();
+        // Of a window that reached into the capture only its rest is known, from there on.
+        since.filter(|since| *since > began).unwrap_or(first)
     }
 
     /// The newest moment that was read, microseconds of the pooler's clock.
@@ -167,6 +161,18 @@ fn same(known: &ServerShape, new: &ServerShape) -> bool {
 }
 
 impl Server {
+    /// Each window that is read costs the pooler: what is over and known is not asked
+    /// for again.
+    fn since_us(&self, until_us: u64) -> u64 {
+        let ended = |r: &Request| !matches!(r.end, End::Held | End::Waiting);
+        let over = |w: &Window| w.ends_us() < until_us && w.requests.iter().all(ended);
+        let again = self.windows.range(until_us.saturating_sub(UNFINISHED_US)..);
+        let open = again.filter(|(_, w)| !over(w)).map(|(at, _)| *at).next();
+        let newest = self.windows.keys().next_back().map_or(0, |at| at + 1);
+        let next = newest.max(until_us.saturating_sub(WINDOW_US));
+        open.unwrap_or(next).min(next)
+    }
+
     fn take(&mut self, reading: ServerShape, began_us: u64) {
         let known = &mut self.shape;
         (known.line, known.open_us) = (reading.line, reading.open_us);

@@ -230,7 +230,48 @@ fn unfinished_leases_are_asked_for_again() {
     collector
         .take(reading(3, 201_000_000, windows))
         .expect("a reading");
-    assert_eq!(collector.since_us(), 171_000_000);
+    // All are over now: what comes next may be a window that had no request so far.
+    assert_eq!(collector.since_us(), 190_000_000);
+}
+
+#[test]
+fn windows_that_are_over_and_known_are_not_asked_for_again() {
+    let mut collector = Collector::new();
+    collector
+        .take(reading(1, 100_000_000, Vec::new()))
+        .expect("a reading");
+    let over = window(108_000_000, 1, vec![request(1, 1)]);
+    let next = Window {
+        span_us: 2_000_000,
+        ..window(110_000_000, 2, vec![request(1, 1)])
+    };
+    // It still is under way when it is read, though all of its leases have ended.
+    collector
+        .take(reading(3, 112_000_000, vec![over, next.clone()]))
+        .expect("a reading");
+    assert_eq!(collector.since_us(), 110_000_000);
+    collector
+        .take(reading(3, 112_500_000, vec![next]))
+        .expect("a reading");
+    assert_eq!(collector.since_us(), 110_000_001);
+}
+
+#[test]
+fn a_window_that_reached_into_the_capture_is_asked_for_from_its_own_begin() {
+    let mut collector = Collector::new();
+    let silent = reading(1, 100_000_000, Vec::new());
+    collector.take(silent).expect("a reading");
+    let long = Window {
+        span_us: 9_000_000,
+        ..window(95_000_000, 1, vec![request(7_000_000, 1)])
+    };
+    let second = reading(3, 104_000_000, vec![long]);
+    collector.take(second).expect("a reading");
+    assert!(
+        collector.since_us() < 95_000_000,
+        "{}",
+        collector.since_us()
+    );
 }
 
 #[test]

@@ -8,11 +8,12 @@ use super::desk::{Desk, Request, Start};
 use super::link::{Connector, Link};
 use super::load::{Cpu, Precedence, make_room_for};
 use super::logins::Logins;
+use super::pace::Pace;
 use super::session::{Common, Next, Session};
-use super::stand_in::Overhead;
 use super::timer::Timer;
 use super::{DriveError, Glance, Go, Plan};
 use crate::measured::{Connections, Ended, Failure, Generator, Run, times};
+use crate::scenario::Connect;
 use crate::workload::Due;
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::iter::Peekable;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A run without any connection for as long as a request may take is given up; but not sooner.
@@ -131,12 +133,13 @@ impl Engine {
             begun: Instant::now(),
             timer: Timer::new(poll.registry(), TIMER)?,
             poll,
-            logins: Logins::start(plan.connections, connector, &waker)?,
+            logins: Logins::start(plan.connections, plan.connect, connector, &waker)?,
             common: Common {
                 plays,
                 protocol: plan.protocol,
                 variables: std::mem::take(&mut plan.variables),
-                overhead: Overhead::default(),
+                pace: Pace::default(),
+                trial: plan.trial,
             },
             desk: Desk::new(plan.timeout),
             book: Book::new(&names, plan.planned),
@@ -172,6 +175,9 @@ impl Engine {
             if now >= beat {
                 self.ticks.saturating_record(micros(now - beat));
                 beat = now + BEAT;
+                if self.plan.stop.load(Ordering::Relaxed) {
+                    return Ok(Ended::Interrupted);
+                }
             }
             self.send_due(work);
             self.alarms_of(self.now());
@@ -256,8 +262,26 @@ impl Engine {
         self.busy += 1;
         self.alarms
             .insert((self.desk.deadline(&request), number, Alarm::Deadline));
+        match self.plan.connect {
+            Connect::Once => self.begin(number),
+            // It begins when it is logged in.
+            Connect::Each => self.logins.ask(number),
+        }
+    }
+
+    /// A connection begins the request of its seat.
+    fn begin(&mut self, number: usize) {
+        let now = self.now();
+        let Some(seat) = self.seats.get_mut(number) else {
+            return;
+        };
+        let Some(Running { request, .. }) = seat.running else {
+            return;
+        };
         let due = request.due;
-        let next = seat.session.begin(due.class, due.hold, now, &self.common);
+        let next = seat
+            .session
+            .begin(due.class, due.hold, now, &mut self.common);
         self.follow(number, next);
     }
 
@@ -273,8 +297,10 @@ impl Engine {
             }
             Next::Done(result) => {
                 self.over(number, result);
-                let now = self.now();
-                self.desk.freed(number, now);
+                match self.plan.connect {
+                    Connect::Once => self.desk.freed(number, self.begun.elapsed()),
+                    Connect::Each => self.hang_up(number),
+                }
             }
             Next::Broken(why) => return self.close(number, Some(why)),
         }
@@ -445,6 +471,7 @@ impl Engine {
                 lag: if late { self.ticks } else { self.lag },
                 starved: shares.map(|(_, waited)| waited),
                 cpu: shares.map(|(ran, _)| ran),
+                stand_ins: self.common.pace.played(),
             },
             connections: self.connections,
             ended,
@@ -455,3 +482,6 @@ impl Engine {
 fn p99(times: &Histogram<u64>) -> u64 {
     times.value_at_quantile(0.99)
 }
+
+#[cfg(test)]
+mod tests;

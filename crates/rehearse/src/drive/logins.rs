@@ -1,14 +1,16 @@
 //! Threads that log in, so that the event loop never waits for a handshake.
 
 use super::link::{Connector, Link};
+use crate::scenario::Connect;
 use mio::Waker;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Most logins at the same time.
+/// Most logins at the same time; and where each request has one of its own.
 const THREADS_MAX: u32 = 8;
+const THREADS_EACH_MAX: u32 = 64;
 
 /// A login that ended.
 pub(crate) struct Login {
@@ -29,13 +31,18 @@ pub(crate) struct Logins {
 impl Logins {
     pub(crate) fn start(
         connections: u32,
+        connect: Connect,
         connector: &Arc<dyn Connector>,
         waker: &Arc<Waker>,
     ) -> std::io::Result<Logins> {
         let (asks, asked) = channel::<usize>();
         let (tell, ended) = channel();
         let asked = Arc::new(Mutex::new(asked));
-        for _ in 0..connections.min(THREADS_MAX) {
+        let most = match connect {
+            Connect::Once => THREADS_MAX,
+            Connect::Each => THREADS_EACH_MAX,
+        };
+        for _ in 0..connections.min(most) {
             let (asked, tell) = (asked.clone(), tell.clone());
             let (connector, waker) = (connector.clone(), waker.clone());
             let threads = thread::Builder::new().name("rehearse-login".to_owned());

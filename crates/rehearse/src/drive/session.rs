@@ -8,7 +8,8 @@
 //! ```
 
 use super::frames::{Frames, Heard};
-use super::stand_in::{Form, Holding, Overhead};
+use super::pace::Pace;
+use super::stand_in::{Form, Holding};
 use crate::expression::Variables;
 use crate::measured::Failure;
 use crate::scenario::Protocol;
@@ -19,6 +20,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use wire::back::ErrorFields;
 use wire::front;
+
+/// Most characters of a server's words that are told.
+const WORDS_MAX: usize = 200;
 
 /// What a request does.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,8 +54,32 @@ pub(crate) struct Common {
     pub(crate) protocol: Protocol,
     /// What scripts begin with.
     pub(crate) variables: Variables,
-    /// What the end of a stand-in costs beside its hold.
-    pub(crate) overhead: Overhead,
+    /// What stand-ins take beside their holds.
+    pub(crate) pace: Pace,
+    /// An error that no other attempt changes is told with its line and its words. Under
+    /// load there is one text for each of a kind, and a server may put anything into it.
+    pub(crate) trial: bool,
+}
+
+impl Common {
+    /// An error of the server; `next` is the step after the one that it answers.
+    fn failure(&self, body: &[u8], class: u16, next: usize) -> Failure {
+        let fields = ErrorFields::parse(body);
+        let code = fields.as_ref().map_or("XX000", |fields| fields.code());
+        let failure = Failure::Server(code.to_owned());
+        let script = match self.plays.get(usize::from(class)) {
+            Some(Play::Script(script)) if self.trial && failure.is_hopeless() => script,
+            _ => return failure,
+        };
+        let step = next.checked_sub(1).and_then(|at| script.steps.get(at));
+        let words = fields.ok().and_then(|fields| fields.field(b'M'));
+        let words = String::from_utf8_lossy(words.unwrap_or_default());
+        let words: String = (words.chars().filter(|c| !c.is_control()))
+            .take(WORDS_MAX)
+            .collect();
+        let why = script.fault(step.map_or(0, Step::line), format!("{failure}: {words}"));
+        Failure::Script(why.to_string())
+    }
 }
 
 /// A logged-in connection.
@@ -66,6 +94,8 @@ pub(crate) struct Session {
     /// Statements that were prepared on it: class and step.
     prepared: BTreeSet<(u16, usize)>,
     work: Option<Work>,
+    /// A Sync left then, before the messages of a request, to see what the way takes.
+    asked: Option<Duration>,
 }
 
 /// The request under way.
@@ -101,6 +131,7 @@ impl Session {
             status: b'I',
             prepared: BTreeSet::new(),
             work: None,
+            asked: None,
         }
     }
 
@@ -110,13 +141,21 @@ impl Session {
         class: u16,
         hold: Option<Hold>,
         now: Duration,
-        common: &Common,
+        common: &mut Common,
     ) -> Next {
         let mut variables = Variables::new();
         let state = match common.plays.get(usize::from(class)) {
             Some(Play::Hold) => {
                 let hold = hold.unwrap_or_default();
-                State::Holding(Holding::begin(hold, now, &mut self.out, &common.overhead))
+                // A pooler answers it without a server. It leaves with the request, so that
+                // all on the way are as awake as they are for one.
+                let asks = common.pace.asks(now);
+                if asks {
+                    self.asked = Some(now);
+                    front::sync(&mut self.out);
+                }
+                let pace = &mut common.pace;
+                State::Holding(Holding::begin(hold, now, &mut self.out, pace, !asks))
             }
             _ => {
                 variables.clone_from(&common.variables);
@@ -144,7 +183,7 @@ impl Session {
         match self.work.as_mut().map(|work| &mut work.state) {
             Some(State::Sleeping) => self.go_on(now, common),
             Some(State::Holding(holding)) => {
-                holding.end(now, &mut self.out);
+                holding.end(&mut self.out);
                 Next::Hear
             }
             _ => Next::Hear,
@@ -153,6 +192,7 @@ impl Session {
 
     /// The other side closed: why the request under way failed, if there is one.
     pub(crate) fn closed(&mut self) -> Option<Failure> {
+        self.asked = None;
         let work = self.work.take()?;
         Some(work.failed.unwrap_or(Failure::Lost))
     }
@@ -166,15 +206,20 @@ impl Session {
                 return Next::Broken(Failure::Lost);
             };
             rest = &rest[used..];
+            if matches!(heard, Some(Heard::Ready(_)))
+                && let Some(sent) = self.asked.take()
+            {
+                common.pace.learn_way(now.saturating_sub(sent));
+                continue;
+            }
             let Some(work) = &mut self.work else {
                 continue;
             };
             match heard {
                 Some(Heard::Error(body)) => {
-                    let code = ErrorFields::parse(body).map(|fields| fields.code().to_owned());
                     // A second error of one request comes of the first.
-                    let failure = Failure::Server(code.unwrap_or_else(|_| "XX000".to_owned()));
-                    work.failed.get_or_insert(failure);
+                    work.failed
+                        .get_or_insert_with(|| common.failure(body, work.class, work.step));
                     if let State::Holding(holding) = &mut work.state {
                         holding.failed(&mut self.out);
                     }
@@ -190,7 +235,7 @@ impl Session {
                 }
                 Some(Heard::Complete) => {
                     if let State::Holding(holding) = &mut work.state
-                        && let Some(at) = holding.complete(&common.overhead)
+                        && let Some(at) = holding.complete(now, &common.pace)
                     {
                         next = Next::At(at);
                     }
@@ -213,13 +258,11 @@ impl Session {
         match &mut work.state {
             State::Rollback => self.end(),
             _ if work.failed.is_some() => self.end(),
-            State::Holding(holding) => {
-                match holding.ready(now, &mut self.out, &mut common.overhead) {
-                    Form::GoesOn(None) => Next::Hear,
-                    Form::GoesOn(Some(at)) => Next::At(at),
-                    Form::Over => self.end(),
-                }
-            }
+            State::Holding(holding) => match holding.ready(now, &mut self.out, &mut common.pace) {
+                Form::GoesOn(None) => Next::Hear,
+                Form::GoesOn(Some(at)) => Next::At(at),
+                Form::Over => self.end(),
+            },
             State::Statement | State::Sleeping => self.go_on(now, common),
         }
     }
@@ -273,7 +316,8 @@ impl Session {
                 Ok(None) => {}
                 Ok(Some(next)) => return next,
                 Err(why) => {
-                    work.failed = Some(Failure::Script(format!("line {}: {why}", step.line())));
+                    let why = script.fault(step.line(), why);
+                    work.failed = Some(Failure::Script(why.to_string()));
                     return self.end();
                 }
             }

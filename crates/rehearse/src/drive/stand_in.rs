@@ -2,74 +2,27 @@
 //!
 //! `pg_sleep` counts in whole milliseconds, so it cannot stand for short work. The
 //! client keeps time instead: the server does the whole milliseconds, and the last
-//! message, which lets go of the connection, leaves when the rest has passed.
+//! message, which lets go of the connection, leaves when the rest has passed. What is
+//! too short for a second message the server spends on work of that length.
 //!
 //! ```text
-//!   batch         Parse Bind Execute Flush ── hold ──────────── Sync ─► ready
+//!   whole         Parse Bind Execute Sync ─► ready
+//!   in two parts  Parse Bind Execute Flush ── hold ──────────── Sync ─► ready
 //!   transaction   BEGIN ─► work ─► (idle in transaction) ────── COMMIT ─► ready
 //! ```
+//!
+//! Which it is, and when the last message leaves, [`Pace`] says.
 
+use super::pace::{Pace, Way};
 use crate::workload::Hold;
 use std::time::Duration;
 use wire::front;
 
 /// Idle time from which on a request is played as an open transaction.
 const IDLE_MIN: Duration = Duration::from_millis(1);
-/// How much a new measurement of the overhead counts.
-const NEWS: u32 = 32;
-/// Overhead before one was measured.
-const FIRST: Duration = Duration::from_micros(100);
-
-/// What the last message takes until the server is ready: by so much it leaves sooner.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Overhead {
-    sync: Duration,
-    commit: Duration,
-    /// What a batch takes that is sent whole.
-    whole: Duration,
-}
-
-impl Default for Overhead {
-    fn default() -> Overhead {
-        Overhead {
-            sync: FIRST,
-            commit: FIRST,
-            whole: FIRST,
-        }
-    }
-}
-
-impl Overhead {
-    fn of(&mut self, form: Ends) -> &mut Duration {
-        match form {
-            Ends::Whole => &mut self.whole,
-            Ends::Commit => &mut self.commit,
-            Ends::Sync => &mut self.sync,
-        }
-    }
-
-    /// A batch in two parts takes this and a Sync's way at least: a hold that is nearer
-    /// to one that is sent whole is played as that.
-    fn whole_up_to(&self) -> Duration {
-        self.whole + self.sync / 2
-    }
-
-    fn learn(&mut self, form: Ends, took: Duration) {
-        let known = self.of(form);
-        // One slow answer says little: it counts as at most twice what is known.
-        let took = took.min(*known * 2);
-        *known = (*known * (NEWS - 1) + took) / NEWS;
-    }
-}
-
-/// What its last message was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ends {
-    /// Sent with all others.
-    Whole,
-    Sync,
-    Commit,
-}
+/// Work of so many characters: they are made one by one and counted. Its text is the
+/// same for any number, so it is one statement to whoever remembers statements.
+const WORK: &str = "select length(repeat('x', $1))";
 
 /// What became of it when the server was ready.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,10 +38,17 @@ pub(crate) enum Form {
 pub(crate) struct Holding {
     begun: Duration,
     hold: Hold,
-    transaction: bool,
-    /// The batch was sent with its end.
-    whole: bool,
+    form: Played,
     state: State,
+    /// Its times are as those of others: nothing else was asked with it.
+    teaches: bool,
+}
+
+/// How it is played.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Played {
+    Transaction,
+    Batch(Way),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,9 +57,9 @@ enum State {
     Begin,
     /// The work was sent.
     Work,
-    /// It only holds.
-    Idle,
-    /// The last message was sent then.
+    /// It only holds, and lets go then.
+    Idle(Duration),
+    /// The last message was sent, or should have been then.
     Ending(Duration),
 }
 
@@ -109,30 +69,41 @@ impl Holding {
         hold: Hold,
         now: Duration,
         out: &mut Vec<u8>,
-        overhead: &Overhead,
+        pace: &mut Pace,
+        teaches: bool,
     ) -> Holding {
-        let transaction = hold.idle >= IDLE_MIN;
         let mut holding = Holding {
             begun: now,
             hold,
-            transaction,
-            whole: false,
+            form: Played::Transaction,
             state: State::Begin,
+            teaches,
         };
-        if transaction {
+        if hold.idle >= IDLE_MIN {
+            pace.chose_transaction();
             front::query(out, b"BEGIN");
             return holding;
         }
-        holding.state = State::Work;
-        front::parse(out, b"", holding.work().as_bytes(), &[0, 0]);
-        front::bind_renamed(out, b"", b"", &[0; 6]);
+        let way = pace.choose(hold.busy + hold.idle);
+        holding.form = Played::Batch(way);
+        match way {
+            Way::Work { characters } => {
+                let number = characters.to_string();
+                front::parse(out, b"", WORK.as_bytes(), &[0, 0]);
+                front::bind_renamed(out, b"", b"", &one_value(number.as_bytes()));
+            }
+            Way::Shortest | Way::Wait => {
+                front::parse(out, b"", holding.work().as_bytes(), &[0, 0]);
+                front::bind_renamed(out, b"", b"", &[0; 6]);
+            }
+        }
         front::execute(out, b"", 0);
-        if holding.hold.busy + holding.hold.idle <= overhead.whole_up_to() {
-            holding.whole = true;
+        if way == Way::Wait {
+            holding.state = State::Work;
+            front::flush(out);
+        } else {
             holding.state = State::Ending(now);
             front::sync(out);
-        } else {
-            front::flush(out);
         }
         holding
     }
@@ -146,67 +117,73 @@ impl Holding {
     }
 
     /// The work of a batch is done: when to let go.
-    pub(crate) fn complete(&mut self, overhead: &Overhead) -> Option<Duration> {
-        if self.transaction || self.state != State::Work {
-            return None;
+    pub(crate) fn complete(&mut self, now: Duration, pace: &Pace) -> Option<Duration> {
+        match (self.form, self.state) {
+            (Played::Batch(_), State::Work) => Some(self.rest(now, pace)),
+            _ => None,
         }
-        self.state = State::Idle;
-        Some(self.ends(overhead.sync))
     }
 
-    fn ends(&self, overhead: Duration) -> Duration {
-        let hold = (self.hold.busy + self.hold.idle).saturating_sub(overhead);
-        self.begun + hold
+    /// Only holds from now on: until when.
+    fn rest(&mut self, now: Duration, pace: &Pace) -> Duration {
+        let tail = pace.tail(self.form == Played::Transaction);
+        let seen = self.hold.busy + self.hold.idle + pace.way();
+        let until = (self.begun + seen.saturating_sub(tail)).max(now);
+        self.state = State::Idle(until);
+        until
     }
 
     /// The server is ready.
-    pub(crate) fn ready(
-        &mut self,
-        now: Duration,
-        out: &mut Vec<u8>,
-        overhead: &mut Overhead,
-    ) -> Form {
+    pub(crate) fn ready(&mut self, now: Duration, out: &mut Vec<u8>, pace: &mut Pace) -> Form {
         match self.state {
             State::Begin => {
                 self.state = State::Work;
                 front::query(out, self.work().as_bytes());
                 Form::GoesOn(None)
             }
-            State::Work => {
-                self.state = State::Idle;
-                Form::GoesOn(Some(self.ends(overhead.commit)))
-            }
+            State::Work => Form::GoesOn(Some(self.rest(now, pace))),
             // A moment was asked for, and nothing else was sent since.
-            State::Idle => Form::GoesOn(None),
-            State::Ending(sent) => {
-                let form = match (self.transaction, self.whole) {
-                    (true, _) => Ends::Commit,
-                    (_, true) => Ends::Whole,
-                    (_, false) => Ends::Sync,
-                };
-                overhead.learn(form, now.saturating_sub(sent));
+            State::Idle(_) => Form::GoesOn(None),
+            State::Ending(since) => {
+                let took = now.saturating_sub(since);
+                match self.form {
+                    Played::Transaction => pace.learn_tail(true, took),
+                    Played::Batch(Way::Wait) => pace.learn_tail(false, took),
+                    Played::Batch(whole) if self.teaches => pace.learn_whole(whole, took),
+                    Played::Batch(_) => {}
+                }
                 Form::Over
             }
         }
     }
 
-    /// Lets go.
-    pub(crate) fn end(&mut self, now: Duration, out: &mut Vec<u8>) {
-        if self.state != State::Idle {
+    /// Lets go. How late it does so is part of what letting go takes.
+    pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
+        let State::Idle(until) = self.state else {
             return;
-        }
-        self.state = State::Ending(now);
-        match self.transaction {
-            true => front::query(out, b"COMMIT"),
-            false => front::sync(out),
+        };
+        self.state = State::Ending(until);
+        match self.form {
+            Played::Transaction => front::query(out, b"COMMIT"),
+            Played::Batch(_) => front::sync(out),
         }
     }
 
     /// The server answered with an error: a batch skips up to its Sync.
     pub(crate) fn failed(&mut self, out: &mut Vec<u8>) {
-        if !self.transaction && !matches!(self.state, State::Ending(_)) {
+        let transaction = self.form == Played::Transaction;
+        if !transaction && !matches!(self.state, State::Ending(_)) {
             self.state = State::Ending(self.begun);
             front::sync(out);
         }
     }
+}
+
+/// What a Bind says of one value, as text: no formats, the value, results as text.
+fn one_value(value: &[u8]) -> Vec<u8> {
+    let mut rest = vec![0, 0, 0, 1];
+    rest.extend_from_slice(&(value.len() as i32).to_be_bytes());
+    rest.extend_from_slice(value);
+    rest.extend_from_slice(&[0, 0]);
+    rest
 }

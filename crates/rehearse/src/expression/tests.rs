@@ -6,6 +6,8 @@ fn of(text: &str) -> Result<Value, String> {
     let variables = Variables::from([
         ("scale".to_owned(), Value::Int(10)),
         ("half".to_owned(), Value::Double(0.5)),
+        ("huge".to_owned(), Value::Double(f64::MAX)),
+        ("endless".to_owned(), Value::Double(f64::INFINITY)),
     ]);
     Expression::parse(text)?.value(&variables, &mut Rng::new(1))
 }
@@ -55,6 +57,14 @@ fn what_is_none_is_told() {
             "`99999999999999999999` is no number that fits",
         ),
         ("1.2.3", "`1.2.3` is no number that fits"),
+        ("sqrt(-1)", "the result is no number"),
+        ("double(:huge) * 10", "the result is infinite"),
+        ("-(:huge * 10)", "the result is infinite"),
+        ("least(1, :huge * 10)", "the result is infinite"),
+        ("0 * sqrt(-1.0)", "the result is no number"),
+        ("int(:huge)", "the result does not fit into 64 bits"),
+        (":endless", "the result is infinite"),
+        ("1.0 / 0", "a division by zero"),
         ("random(1)", "`random` takes 2 values"),
         ("random(3, 1)", "the bounds 3 and 1 are the wrong way round"),
         (

@@ -1,6 +1,7 @@
 //! Which window is played when, at which rate, by how many voices.
 
 use super::Content;
+use super::debt::{Debt, Sums};
 use crate::schedule::RATE_MAX;
 use events::shape::Stand;
 use sim::rng::Rng;
@@ -16,6 +17,8 @@ const VOICES_MAX: usize = 2_000;
 const DENSITY_MAX: f64 = RATE_MAX / 1e6;
 /// A slower voice says nothing in any time that somebody waits.
 const SPEED_MIN: f64 = 1e-6;
+/// Places that are tried for voices that may begin anywhere.
+const TRIES: usize = 16;
 
 /// Some time in which one window is played.
 #[derive(Clone, Debug)]
@@ -41,6 +44,7 @@ pub(super) struct Voice {
 #[derive(Clone, Debug)]
 struct Stretch {
     content: Arc<Content>,
+    sums: Arc<Sums>,
     lasts_us: u64,
     /// The rate, in times that of the window: while it is what was recorded, and after.
     first: f64,
@@ -59,6 +63,7 @@ pub(super) struct Pieces {
     now_us: u64,
     end_us: u64,
     rng: Rng,
+    debt: Debt,
     /// The voices of the part of the stretch that is being played.
     voices: Vec<Voice>,
     rate: f64,
@@ -92,6 +97,7 @@ impl Pieces {
             now_us: 0,
             end_us,
             rng: Rng::new(seed),
+            debt: Debt::default(),
             voices: Vec::new(),
             rate: requests / turn_us.max(1.0) * 1e6,
         })
@@ -121,6 +127,7 @@ impl Stretch {
         let most = (DENSITY_MAX * span as f64 / recorded).min(VOICES_MAX as f64);
         let bounded = |times: f64| (times * scale).min(most);
         Stretch {
+            sums: Arc::new(Sums::of(&content)),
             content: Arc::new(content),
             lasts_us,
             first: bounded(first),
@@ -147,6 +154,10 @@ impl Iterator for Pieces {
         let stretch = self.stretches.get(self.at)?.clone();
         let begins = self.within_us == 0 || self.within_us == stretch.first_us;
         let recorded = self.within_us < stretch.first_us;
+        let until = match recorded {
+            true => stretch.first_us.min(stretch.lasts_us),
+            false => stretch.lasts_us,
+        };
         if begins {
             let times = if recorded {
                 stretch.first
@@ -154,12 +165,9 @@ impl Iterator for Pieces {
                 stretch.then
             };
             let whole = recorded || self.within_us == 0;
-            self.voices = voices(times, stretch.content.span_us, whole, &mut self.rng);
+            let part_us = until - self.within_us;
+            self.voices = self.placed(&stretch, times, part_us, whole);
         }
-        let until = match recorded {
-            true => stretch.first_us.min(stretch.lasts_us),
-            false => stretch.lasts_us,
-        };
         let left = (until - self.within_us).min(PIECE_US);
         let lasts_us = left.min(self.end_us - self.now_us).max(1);
         let piece = Piece {
@@ -178,6 +186,32 @@ impl Iterator for Pieces {
             self.at = (self.at + 1) % self.stretches.len();
         }
         Some(piece)
+    }
+}
+
+impl Pieces {
+    /// Voices for a part of a stretch. A few long holds are most of what is held: of
+    /// some places those are taken that best make up for what was played too little or
+    /// too much so far.
+    fn placed(&mut self, stretch: &Stretch, times: f64, part_us: u64, whole: bool) -> Vec<Voice> {
+        let span_us = stretch.content.span_us;
+        let sums = &stretch.sums;
+        let wanted = sums.whole(span_us) * (times * part_us as f64 / span_us as f64);
+        let mut best: Option<(Debt, Vec<Voice>)> = None;
+        for _ in 0..TRIES {
+            let voices = voices(times, span_us, whole, &mut self.rng);
+            let played = voices.iter().map(|voice| {
+                let until_us = voice.from_us + voice.speed * part_us as f64;
+                sums.between(voice.from_us, until_us, span_us)
+            });
+            let debt = self.debt + wanted - played.sum();
+            if (best.as_ref()).is_none_or(|(least, _)| debt.size(wanted) < least.size(wanted)) {
+                best = Some((debt, voices));
+            }
+        }
+        let (debt, voices) = best.unwrap_or_default();
+        self.debt = debt;
+        voices
     }
 }
 

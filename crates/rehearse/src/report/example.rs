@@ -45,6 +45,7 @@ pub(crate) fn of(target: &str, seed: u64, slower: f64) -> Run {
             lag: lags(40),
             starved: Some(0.002),
             cpu: Some(0.18),
+            stand_ins: None,
         },
         connections: Connections {
             most: 20,

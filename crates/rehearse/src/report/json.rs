@@ -151,6 +151,16 @@ struct Gen {
     lag_max_us: u64,
     starved_share: Option<f64>,
     cpu_share: Option<f64>,
+    /// Where captured requests were played.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stand_ins: Option<Stands>,
+}
+
+#[derive(Serialize)]
+struct Stands {
+    played: u64,
+    too_short: u64,
+    shortest_us: u64,
 }
 
 /// The report.
@@ -324,5 +334,10 @@ fn generator(generator: &Generator) -> Gen {
         lag_max_us: generator.lag.max(),
         starved_share: generator.starved,
         cpu_share: generator.cpu,
+        stand_ins: generator.stand_ins.map(|s| Stands {
+            played: s.played,
+            too_short: s.too_short,
+            shortest_us: s.shortest_us,
+        }),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::markup::fault;
 use super::{Format, Rehearsal, Style, example, render};
-use crate::measured::{ClassTally, Ended, Failure, Run, Tally};
+use crate::measured::{ClassTally, Ended, Failure, Run, StandIns, Tally};
 use crate::threshold::Threshold;
 use crate::verdict::Verdict;
 
@@ -77,6 +77,27 @@ fn texts_are_as_written_down() {
             "{text}"
         );
         same_as_file(&format!("{name}.txt"), &text);
+    }
+}
+
+#[test]
+fn holds_that_came_out_too_long_are_said_where_they_are_not_few() {
+    for (too_short, said) in [(0, false), (99, false), (2_500, true)] {
+        let mut run = example::run();
+        run.generator.stand_ins = Some(StandIns {
+            played: 10_000,
+            too_short,
+            shortest_us: 28,
+        });
+        let text = render(&single(run), Format::Text(Style::Plain));
+        let found = text.lines().find(|line| line.starts_with("stand-ins"));
+        assert_eq!(found.is_some(), said, "{text}");
+        let words = ["25.0", "10\u{202f}000 holds", "28"];
+        let line = found.unwrap_or_default();
+        assert!(
+            !said || words.iter().all(|word| line.contains(word)),
+            "{line}"
+        );
     }
 }
 

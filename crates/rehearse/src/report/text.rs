@@ -6,7 +6,7 @@ mod limit;
 use super::units::{count, moment, rate, share, shown, time, within};
 use super::words::{PERCENTILES, cautions, headline, times_us};
 use super::{Rehearsal, Style};
-use crate::measured::{Connections, Generator, Run, Tally};
+use crate::measured::{Connections, Generator, Run, StandIns, Tally};
 use crate::threshold::{Judged, Measured};
 use crate::verdict::{Outcome, Verdict};
 use hdrhistogram::Histogram;
@@ -19,6 +19,8 @@ const NAME: usize = 24;
 const COUNT: usize = 11;
 const SHARE: usize = 10;
 const TIME: usize = 9;
+/// From this share on it is said that holds came out too long.
+const TOO_SHORT_SAID: f64 = 0.01;
 /// Most classes that are told each on a line.
 const CLASSES_MAX: usize = 30;
 
@@ -264,4 +266,20 @@ fn generator(out: &mut String, generator: &Generator, style: Style) {
         percent(generator.cpu),
         percent(generator.starved)
     );
+    let few = |s: &StandIns| s.too_short_share() < TOO_SHORT_SAID;
+    if let Some(s) = generator.stand_ins.filter(|s| !few(s)) {
+        let said = format!(
+            "{} of the {} holds to be played were shorter than the shortest here, {}, and \
+             came out as that",
+            share(s.too_short_share()),
+            count(s.played),
+            time(s.shortest_us as f64)
+        );
+        wrapped(
+            out,
+            13,
+            &format!("{}    ", style.strong("stand-ins")),
+            &said,
+        );
+    }
 }

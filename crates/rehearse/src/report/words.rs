@@ -110,6 +110,13 @@ pub(super) fn readings(comparison: &Comparison) -> Vec<String> {
              comparisons.",
             1.0 / FALSE_ALARMS
         ));
+        if comparison.rows.iter().any(|row| leans(row).is_some()) {
+            out.push(
+                "\"Perhaps\": the interval shown leaves out zero, the wider one does not. Of twenty \
+                 figures of two equal sides one looks like that by chance: it is no finding."
+                    .to_owned(),
+            );
+        }
     }
     if !comparison.thrown_away.is_empty() {
         out.push(format!(
@@ -127,6 +134,20 @@ pub(super) fn difference(row: &Row, value: f64) -> String {
     }
 }
 
+/// Where the interval for reading leaves zero out and the one that decides does not.
+fn leans(row: &Row) -> Option<&'static str> {
+    let (more, less) = (row.interval.low > 0.0, row.interval.high < 0.0);
+    let better = if row.metric == Metric::Goodput {
+        more
+    } else {
+        less
+    };
+    match matches!(row.says, Says::Untold { .. }) && (more || less) {
+        true => Some(if better { "better" } else { "worse" }),
+        false => None,
+    }
+}
+
 /// What is said of a row.
 pub(super) fn said(row: &Row) -> String {
     let word = match row.says {
@@ -134,7 +155,12 @@ pub(super) fn said(row: &Row) -> String {
         Says::Worse => "worse".to_owned(),
         Says::Untold { least } => {
             let least = difference(row, least);
-            format!("none told; {} would show", least.trim_start_matches('+'))
+            let least = least.trim_start_matches('+');
+            // Beside an interval that leaves zero out, "none" would look like a mistake.
+            match leans(row) {
+                Some(word) => format!("perhaps {word}; not certain"),
+                None => format!("none told; {least} would show"),
+            }
         }
     };
     match row.broken {
@@ -158,9 +184,30 @@ pub(super) fn findings(limit: &Limit) -> Vec<[String; 3]> {
     let mut tell = |name: &str, value: String, meaning: String| {
         out.push([name.to_owned(), value, meaning]);
     };
+    // The one number that a person needs comes first; the others say why it is that.
+    if let Some(recommended) = limit.recommended {
+        let of = match (&limit.end, limit.fit.is_ok()) {
+            (_, true) => {
+                "of the knee, or of the highest rate that held if that is lower; a burst of a \
+                 quarter more is carried too"
+            }
+            (
+                End::Found {
+                    why: Why::Generator(_),
+                    ..
+                }
+                | End::Above(_),
+                _,
+            ) => "of the highest rate that held: at least this, for the limit lies above",
+            _ => "of the highest rate that held; a burst of a quarter more is carried too",
+        };
+        let meaning = format!("the one to use: {} {of}", percent(HEADROOM));
+        tell("recommended", rate(recommended), meaning);
+    }
     if let Some(capacity) = limit.capacity {
         let meaning = match capacity.collapses_to {
-            None => "the most that was answered, also when more was offered".to_owned(),
+            None => "not for use: the most that was answered; at this rate a queue only grows"
+                .to_owned(),
             Some(to) => format!("beyond it answers fall, down to {}", rate(to)),
         };
         tell("capacity", rate(capacity.per_s), meaning);
@@ -171,7 +218,8 @@ pub(super) fn findings(limit: &Limit) -> Vec<[String; 3]> {
                 "knee",
                 rate(fit.knee),
                 format!(
-                    "p99 is twice the {} without load; {} to {} when any one step is left out",
+                    "not for use: here p99 is twice the {} without load; {} to {} when any one step \
+                     is left out",
                     time(fit.unloaded_us),
                     rate(fit.knee_range[0]),
                     rate(fit.knee_range[1])
@@ -181,22 +229,6 @@ pub(super) fn findings(limit: &Limit) -> Vec<[String; 3]> {
             tell("curve is off", share(fit.residual), curve);
         }
         Err(why) => tell("no curve", "–".to_owned(), why.to_string()),
-    }
-    if let Some(recommended) = limit.recommended {
-        let of = match (&limit.end, limit.fit.is_ok()) {
-            (_, true) => "of the knee, or of the highest rate that held if that is lower",
-            (
-                End::Found {
-                    why: Why::Generator(_),
-                    ..
-                }
-                | End::Above(_),
-                _,
-            ) => "of the highest rate that held: at least this, for the limit lies above",
-            _ => "of the highest rate that held",
-        };
-        let meaning = format!("{} {of}", percent(HEADROOM));
-        tell("recommended", rate(recommended), meaning);
     }
     out
 }

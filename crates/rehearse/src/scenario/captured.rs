@@ -103,6 +103,7 @@ pub(super) fn classes(
                 weight: u32::try_from(class.recorded).unwrap_or(u32::MAX).max(1),
                 script: Script {
                     name: class.name.clone(),
+                    place: class.name.clone(),
                     steps: Vec::new(),
                 },
                 stand_in: true,

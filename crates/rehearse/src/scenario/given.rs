@@ -1,6 +1,8 @@
 //! What a command line says beside a scenario's file, or in place of one.
 
-use super::{FILE_MAX, Protocol, Scenario, ScenarioError, Written, WrittenClass, WrittenPhase};
+use super::{
+    Connect, FILE_MAX, Protocol, Scenario, ScenarioError, Written, WrittenClass, WrittenPhase,
+};
 use super::{WrittenLoad, WrittenValue};
 
 /// What is given beside a file; what is left out stays as it is written there.
@@ -16,6 +18,8 @@ pub struct Given {
     pub scale: Option<f64>,
     /// Most connections.
     pub connections: Option<u32>,
+    /// When connections are opened.
+    pub connect: Option<Connect>,
     /// A request that takes longer has failed.
     pub timeout: Option<String>,
     /// How statements are sent.
@@ -95,6 +99,7 @@ impl Given {
         let load = &mut written.load;
         load.scale = self.scale.or(load.scale);
         load.connections = self.connections.or(load.connections);
+        load.connect = self.connect.or(load.connect);
         load.timeout = self.timeout.clone().or(load.timeout.take());
         load.protocol = self.protocol.or(load.protocol);
         written.seed = self.seed.or(written.seed);

@@ -42,6 +42,39 @@ fn wrong(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn connections_are_opened_once_unless_each_request_is_to_have_one() {
+    for (written, connect) in [
+        ("", Connect::Once),
+        ("connect = \"once\"\n", Connect::Once),
+        ("connect = \"each\"\n", Connect::Each),
+    ] {
+        let text = GOOD.replace(
+            "connections = 20\n",
+            &format!("connections = 20\n{written}"),
+        );
+        let scenario = Scenario::parse(&text, &files).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(scenario.connect, connect, "{written}");
+    }
+    let given = Given {
+        connect: Some(Connect::Each),
+        ..Given::default()
+    };
+    let scenario = given.scenario(Some(GOOD), &files).expect("sound");
+    assert_eq!(scenario.connect, Connect::Each);
+    let never = GOOD.replace("connections = 20\n", "connect = \"never\"\n");
+    assert!(wrong(&never).join("\n").contains("never"));
+}
+
+#[test]
+fn variables_that_are_no_numbers_are_refused() {
+    for number in ["nan", "inf", "-inf"] {
+        let text = GOOD.replace("scale = 10", &format!("scale = {number}"));
+        let said = wrong(&text).join("\n");
+        assert!(said.contains("variables.scale"), "{said}");
+    }
+}
+
+#[test]
 fn a_whole_scenario_is_read() {
     let scenario = Scenario::parse(GOOD, &files).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((scenario.seed, scenario.connections), (7, 20));

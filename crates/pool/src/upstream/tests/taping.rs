@@ -15,8 +15,18 @@ fn run_to(s: &mut Stage, at_ms: u64) {
 }
 
 fn window(s: &Stage) -> Window {
-    let last = s.up.windows() - 1;
-    s.up.window(s.now, last).expect("a window").0
+    windows(s).pop().expect("a window")
+}
+
+/// All, as a reader takes them.
+fn windows(s: &Stage) -> Vec<Window> {
+    let mut since = Time::ZERO;
+    let next = || {
+        let (window, _) = s.up.window(s.now, since)?;
+        since = Time::from_micros(window.at_us + 1);
+        Some(window)
+    };
+    std::iter::from_fn(next).collect()
 }
 
 fn times(r: &Request) -> (u32, u32, u32, u16, End) {
@@ -71,11 +81,10 @@ fn a_lease_that_outlives_its_window_is_completed() {
     assert_eq!(s.back(0), "kept");
     assert_eq!(s.ask(A, 0, 1), "s0");
     run_to(&mut s, 31_000);
-    assert!(s.up.windows() >= 2, "{}", s.up.windows());
+    assert!(windows(&s).len() >= 2, "{:?}", windows(&s));
     assert_eq!(s.back(0), "kept");
-    let all = (0..s.up.windows()).filter_map(|at| s.up.window(s.now, at));
-    let holds: Vec<u32> = all
-        .flat_map(|(w, _)| w.requests)
+    let holds: Vec<u32> = (windows(&s).into_iter())
+        .flat_map(|w| w.requests)
         .map(|r| r.hold_us / 1_000_000)
         .collect();
     assert_eq!(holds, [30]);
@@ -103,7 +112,7 @@ fn what_a_lease_was_for_is_written_down_and_how_many_came() {
         s.up.told(conn, &purpose);
         assert_eq!(s.back(0), "kept");
     }
-    let (window, classes) = s.up.window(s.now, 0).expect("a window");
+    let (window, classes) = s.up.window(s.now, Time::ZERO).expect("a window");
     assert_eq!((window.before, window.requests.len()), (1, 100));
     assert_eq!(s.up.asked(), 101);
     // Nothing is not a statement, and beyond a bound they are told together.
@@ -132,10 +141,14 @@ fn windows_are_bounded_and_spread_over_the_hour() {
             assert_eq!(s.back(0), "kept");
         }
     }
-    assert_eq!(s.up.windows(), crate::tape::WINDOWS);
-    let all: Vec<Window> = (0..s.up.windows())
-        .filter_map(|at| Some(s.up.window(s.now, at)?.0))
-        .collect();
+    let all = windows(&s);
+    assert_eq!(all.len(), crate::tape::WINDOWS);
+    // A reader that knows some of them is told the others only.
+    let known = Time::from_micros(all[30].at_us + 1);
+    let (next, _) = s.up.window(s.now, known).expect("the last one");
+    assert_eq!(next.at_us, all[31].at_us);
+    let past = Time::from_micros(all[31].at_us + 1);
+    assert_eq!(s.up.window(s.now, past), None);
     assert!(all.iter().all(|w| w.requests.len() == 1024));
     let at: Vec<u64> = all.iter().map(Window::at_s).collect();
     let latest = &at[at.len() - 8..];

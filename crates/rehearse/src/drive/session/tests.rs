@@ -35,7 +35,8 @@ fn common(script: &str, protocol: Protocol) -> Common {
         ],
         protocol,
         variables: Variables::new(),
-        overhead: Overhead::default(),
+        pace: Pace::default(),
+        trial: false,
     }
 }
 
@@ -56,7 +57,7 @@ fn sent(session: &mut Session) -> String {
 fn a_script_goes_from_statement_to_statement() {
     let mut common = common("begin;\n\\sleep 5 ms\ncommit;", Protocol::Simple);
     let mut session = Session::new(0, 1);
-    assert_eq!(session.begin(0, None, ms(0), &common), Next::Hear);
+    assert_eq!(session.begin(0, None, ms(0), &mut common), Next::Hear);
     assert_eq!(sent(&mut session), "Q");
     let next = session.hear(&[done(), ready(b'T')].concat(), ms(1), &mut common);
     assert_eq!((next, sent(&mut session)), (Next::At(ms(6)), String::new()));
@@ -70,7 +71,7 @@ fn a_script_goes_from_statement_to_statement() {
 fn an_error_in_a_transaction_is_rolled_back_before_the_connection_is_free() {
     let mut common = common("begin;\nselect 1/0;\ncommit;", Protocol::Simple);
     let mut session = Session::new(0, 1);
-    session.begin(0, None, ms(0), &common);
+    session.begin(0, None, ms(0), &mut common);
     session.hear(&ready(b'T'), ms(1), &mut common);
     sent(&mut session);
     let next = session.hear(&[error("22012"), ready(b'E')].concat(), ms(2), &mut common);
@@ -81,10 +82,45 @@ fn an_error_in_a_transaction_is_rolled_back_before_the_connection_is_free() {
 }
 
 #[test]
+fn in_a_trial_an_error_names_its_file_its_line_and_its_words() {
+    let text = "select 1;\n\nselect missing;\n\\set a sqrt(-1)\nselect :a;";
+    for (trial, code, why) in [
+        (
+            true,
+            "42703",
+            Failure::Script("a.sql:3: 42703 undefined_column: no".to_owned()),
+        ),
+        // Under load, or where another attempt may go well, the code says enough.
+        (false, "42703", Failure::Server("42703".to_owned())),
+        (true, "40001", Failure::Server("40001".to_owned())),
+    ] {
+        let script = Script::parse("a.sql", text, &["client_id"]).unwrap();
+        let mut common = Common {
+            plays: vec![Play::Script(script)],
+            trial,
+            ..common("select 1;", Protocol::Simple)
+        };
+        let mut session = Session::new(0, 1);
+        session.begin(0, None, ms(0), &mut common);
+        session.hear(&[done(), ready(b'I')].concat(), ms(1), &mut common);
+        let answer = [error(code), ready(b'I')].concat();
+        let next = session.hear(&answer, ms(2), &mut common);
+        assert_eq!(next, Next::Done(Err(why)));
+        // The one after is the script's own.
+        session.begin(0, None, ms(3), &mut common);
+        let fine = [done(), ready(b'I')].concat();
+        session.hear(&fine, ms(4), &mut common);
+        let own = Failure::Script("a.sql:4: the result is no number".to_owned());
+        let next = session.hear(&fine, ms(5), &mut common);
+        assert_eq!(next, Next::Done(Err(own)));
+    }
+}
+
+#[test]
 fn a_script_that_ends_inside_a_transaction_says_so() {
     let mut common = common("begin;", Protocol::Simple);
     let mut session = Session::new(0, 1);
-    session.begin(0, None, ms(0), &common);
+    session.begin(0, None, ms(0), &mut common);
     assert_eq!(session.hear(&ready(b'T'), ms(1), &mut common), Next::Hear);
     let next = session.hear(&ready(b'I'), ms(2), &mut common);
     let Next::Done(Err(Failure::Script(why))) = next else {
@@ -97,7 +133,7 @@ fn a_script_that_ends_inside_a_transaction_says_so() {
 fn a_server_that_stays_in_a_transaction_is_left() {
     let mut common = common("begin;", Protocol::Simple);
     let mut session = Session::new(0, 1);
-    session.begin(0, None, ms(0), &common);
+    session.begin(0, None, ms(0), &mut common);
     session.hear(&ready(b'T'), ms(1), &mut common);
     let next = session.hear(&ready(b'T'), ms(2), &mut common);
     assert!(matches!(next, Next::Broken(Failure::Script(_))), "{next:?}");
@@ -123,7 +159,7 @@ fn prepared_statements_are_parsed_once_and_anew_after_an_error() {
 fn copy_is_refused_and_the_session_goes_on() {
     let mut common = common("copy t from stdin;", Protocol::Simple);
     let mut session = Session::new(0, 1);
-    session.begin(0, None, ms(0), &common);
+    session.begin(0, None, ms(0), &mut common);
     sent(&mut session);
     session.hear(&message(tag::COPY_IN, &[0; 3]), ms(1), &mut common);
     assert_eq!(sent(&mut session), "f");
@@ -139,9 +175,9 @@ fn a_connection_that_ends_tells_the_error_it_heard_last() {
     let mut common = common("select 1;", Protocol::Simple);
     let mut session = Session::new(0, 1);
     assert_eq!(session.closed(), None);
-    session.begin(0, None, ms(0), &common);
+    session.begin(0, None, ms(0), &mut common);
     assert_eq!(session.closed(), Some(Failure::Lost));
-    session.begin(0, None, ms(0), &common);
+    session.begin(0, None, ms(0), &mut common);
     session.hear(&error("57P01"), ms(1), &mut common);
     assert_eq!(session.closed(), Some(Failure::Server("57P01".to_owned())));
 }
@@ -150,7 +186,7 @@ fn a_connection_that_ends_tells_the_error_it_heard_last() {
 fn what_is_no_postgresql_is_left() {
     let mut common = common("select 1;", Protocol::Simple);
     let mut session = Session::new(0, 1);
-    session.begin(0, None, ms(0), &common);
+    session.begin(0, None, ms(0), &mut common);
     let next = session.hear(&[b'Z', 0xff, 0xff, 0xff, 0xff], ms(1), &mut common);
     assert_eq!(next, Next::Broken(Failure::Lost));
 }
@@ -158,12 +194,14 @@ fn what_is_no_postgresql_is_left() {
 #[test]
 fn a_stand_in_lets_go_when_its_time_has_passed() {
     let mut common = common("select 1;", Protocol::Simple);
+    // The way was measured just now.
+    assert!(common.pace.asks(ms(100)));
     let mut session = Session::new(0, 1);
     let hold = Hold {
         busy: ms(5),
         idle: ms(0),
     };
-    session.begin(1, Some(hold), ms(100), &common);
+    session.begin(1, Some(hold), ms(100), &mut common);
     assert_eq!(sent(&mut session), "PBEH");
     // The server has slept its whole milliseconds but one; the client keeps the rest.
     let Next::At(at) = session.hear(&done(), ms(104), &mut common) else {
@@ -180,14 +218,46 @@ fn a_stand_in_lets_go_when_its_time_has_passed() {
 }
 
 #[test]
+fn the_way_is_measured_with_a_request_that_does_not_wait_for_it() {
+    let mut common = common("select 1;", Protocol::Simple);
+    let mut session = Session::new(0, 1);
+    let us = Duration::from_micros;
+    let hold = |us: u64| {
+        let busy = Duration::from_micros(us);
+        let idle = Duration::ZERO;
+        Some(Hold { busy, idle })
+    };
+    session.begin(1, hold(20), us(0), &mut common);
+    assert_eq!(sent(&mut session), "SPBES");
+    // The first answer is not taken for that of the request.
+    assert_eq!(session.hear(&ready(b'I'), us(40), &mut common), Next::Hear);
+    assert_eq!(common.pace.way(), us(40));
+    let next = session.hear(&[done(), ready(b'I')].concat(), us(500), &mut common);
+    assert_eq!(next, Next::Done(Ok(())));
+    // What it took is not what another takes, and teaches nothing.
+    assert_eq!(common.pace.floor(), us(60));
+    session.begin(1, hold(20), us(600), &mut common);
+    assert_eq!(sent(&mut session), "PBES");
+    let next = session.hear(&[done(), ready(b'I')].concat(), us(665), &mut common);
+    assert_eq!(next, Next::Done(Ok(())));
+    assert_eq!(common.pace.floor(), us(25));
+    // Short holds are worked for at the server, in one statement for any length.
+    session.begin(1, hold(90), us(700), &mut common);
+    let out = String::from_utf8_lossy(&session.out).into_owned();
+    assert!(out.contains("select length(repeat('x', $1))"), "{out}");
+}
+
+#[test]
 fn a_stand_in_that_is_idle_has_a_transaction_open() {
     let mut common = common("select 1;", Protocol::Simple);
+    // The way was measured just now.
+    assert!(common.pace.asks(ms(0)));
     let mut session = Session::new(0, 1);
     let hold = Hold {
         busy: ms(1),
         idle: ms(20),
     };
-    session.begin(1, Some(hold), ms(0), &common);
+    session.begin(1, Some(hold), ms(0), &mut common);
     assert_eq!(sent(&mut session), "Q");
     assert_eq!(
         session.hear(&[done(), ready(b'T')].concat(), ms(1), &mut common),
@@ -208,6 +278,8 @@ fn a_stand_in_that_is_idle_has_a_transaction_open() {
 #[test]
 fn a_stand_in_that_fails_is_brought_to_its_end() {
     let mut common = common("select 1;", Protocol::Simple);
+    // The way was measured just now.
+    assert!(common.pace.asks(ms(0)));
     let mut session = Session::new(0, 1);
     session.begin(
         1,
@@ -216,7 +288,7 @@ fn a_stand_in_that_fails_is_brought_to_its_end() {
             idle: ms(0),
         }),
         ms(0),
-        &common,
+        &mut common,
     );
     sent(&mut session);
     session.hear(&error("57014"), ms(1), &mut common);
@@ -232,7 +304,7 @@ fn a_stand_in_that_fails_is_brought_to_its_end() {
             idle: ms(9),
         }),
         ms(3),
-        &common,
+        &mut common,
     );
     session.hear(&ready(b'T'), ms(4), &mut common);
     sent(&mut session);

@@ -1,5 +1,5 @@
 -- A website: articles, who read them, and a search through all their texts.
--- The server cancels what takes longer than a second; not the filling of the tables.
+-- The server cancels what takes long; not the filling of the tables.
 set statement_timeout = 0;
 
 create table article (

@@ -1,4 +1,7 @@
 -- A website: articles, who read them, and a search through all their texts.
+-- The server cancels what takes long; not the filling of the tables.
+set statement_timeout = 0;
+
 create table article (
     id int primary key,
     title text not null,

@@ -166,6 +166,16 @@ pub enum StatementText {
     Off,
 }
 
+/// Whether an administrator may capture statements with their values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StatementCapture {
+    /// Nobody may.
+    #[default]
+    Off,
+    /// The API's admin role may.
+    Allow,
+}
+
 /// The monitor session, which reads the server's limits, and how the line is shared.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Monitor {
@@ -365,6 +375,8 @@ pub struct Plan {
 
     /// Leases and leaks.
     pub leaks: Leaks,
+    /// Captures of statements with their values.
+    pub statement_capture: StatementCapture,
 
     /// Texts and codes of our own errors.
     pub error_style: ErrorStyle,

@@ -23,6 +23,7 @@ mod frames;
 mod link;
 mod load;
 mod logins;
+pub mod recorded;
 mod session;
 mod stand_in;
 mod timer;

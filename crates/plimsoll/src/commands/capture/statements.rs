@@ -178,10 +178,11 @@ impl Capture {
     fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         if bytes.is_empty() {
             let away = self.heard.unwrap_or(self.begun).elapsed();
-            return match away > AWAY_MAX {
-                true => bail!("the pooler did not answer for {} s", away.as_secs()),
-                false => Ok(()),
-            };
+            if away > AWAY_MAX {
+                bail!("the pooler did not answer for {} s", away.as_secs());
+            }
+            let written = self.to.flush();
+            return written.with_context(|| format!("cannot write {}", self.part.0.display()));
         }
         self.heard = Some(Instant::now());
         self.records.push(bytes);

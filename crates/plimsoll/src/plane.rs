@@ -109,8 +109,8 @@ impl Hands for Plane {
 struct Listening(Tapping);
 
 impl Tapped for Listening {
-    fn next(&mut self, patience: Duration) -> Option<Vec<u8>> {
-        self.0.next(patience)
+    fn next(&mut self, pause: Duration) -> Option<Vec<u8>> {
+        self.0.next(pause)
     }
 
     fn look(&mut self) {

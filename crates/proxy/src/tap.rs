@@ -225,6 +225,8 @@ pub struct Tapping {
     bytes: u64,
     /// Sessions that were told lost.
     lost: u32,
+    /// There was more than fits into one piece.
+    more: bool,
     ended: Option<Reason>,
     told: bool,
 }
@@ -270,6 +272,7 @@ impl Handle {
             limits,
             bytes: 0,
             lost: 0,
+            more: false,
             ended: None,
             told: false,
         })
@@ -310,17 +313,17 @@ impl Tapping {
         }
     }
 
-    /// Records, waiting so long for the first of them; none: nothing came. `None`:
-    /// that was all.
-    pub fn next(&mut self, patience: Duration) -> Option<Vec<u8>> {
+    /// What came meanwhile, so long after the last call; empty: nothing came. `None`:
+    /// that was all. It looks from time to time and does not wait for a record: else
+    /// each record would wake this thread, which costs a worker more than the record.
+    pub fn next(&mut self, pause: Duration) -> Option<Vec<u8>> {
+        if !self.more && self.ended.is_none() {
+            std::thread::park_timeout(pause);
+        }
         self.look();
         let mut out = Vec::new();
-        let wait = match self.ended {
-            None => patience,
-            Some(_) => Duration::ZERO,
-        };
-        let mut next = self.records.recv_timeout(wait);
-        while let Ok(record) = next {
+        self.more = false;
+        while let Ok(record) = self.records.try_recv() {
             let queued = &self.running.queued;
             queued.fetch_sub(cost(&record.what), Ordering::Relaxed);
             if let What::Sent(bytes) = &record.what {
@@ -331,9 +334,9 @@ impl Tapping {
                 self.end(Reason::Size);
             }
             if out.len() >= BATCH_BYTES {
+                self.more = true;
                 return Some(out);
             }
-            next = self.records.recv_timeout(Duration::ZERO);
         }
         self.tell_lost(&mut out);
         if let Some(reason) = self.ended

@@ -58,9 +58,9 @@ pub trait Hands: Send + Sync {
 
 /// A capture of statements, as the data plane gives it.
 pub trait Tapped: Send {
-    /// Records ([`events::tap`]), waiting so long for the first; none: nothing came.
+    /// Records ([`events::tap`]) that came, so long after the last call; empty: none.
     /// `None`: it is over, and that was told.
-    fn next(&mut self, patience: Duration) -> Option<Vec<u8>>;
+    fn next(&mut self, pause: Duration) -> Option<Vec<u8>>;
     /// Ends it where its time is over or somebody wants its end.
     fn look(&mut self);
     /// A sign of life.

@@ -10,7 +10,7 @@ use crate::error::{Errors, Place, Problem, nearest, quoted};
 use crate::keeping::Keeping;
 use crate::plan::{
     AuthType, AutoSize, ClientLog, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Monitor,
-    Pin, Plan, PoolMode, PoolSize, ShownSetting, StatementCapture, Tls,
+    Pin, Plan, PoolMode, PoolSize, ShownSetting, Tls,
 };
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
@@ -390,7 +390,6 @@ fn blank() -> Plan {
         strict_startup_parameters: false,
         application_name_add_host: false,
         leaks: Leaks::default(),
-        statement_capture: StatementCapture::Off,
         error_style: ErrorStyle::Plimsoll,
         error_detail: ErrorDetail::Own,
         guards: events::Guards::default(),

@@ -166,7 +166,7 @@ pub enum StatementText {
     Off,
 }
 
-/// Whether an administrator may capture statements with their values.
+/// Whether an administrator may capture statements with their values ([`crate::Api`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum StatementCapture {
     /// Nobody may.
@@ -375,8 +375,6 @@ pub struct Plan {
 
     /// Leases and leaks.
     pub leaks: Leaks,
-    /// Captures of statements with their values.
-    pub statement_capture: StatementCapture,
 
     /// Texts and codes of our own errors.
     pub error_style: ErrorStyle,

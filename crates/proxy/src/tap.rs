@@ -237,7 +237,7 @@ impl Handle {
     /// # Errors
     /// The settings do not allow it, or somebody listens already.
     pub fn tap(&self, limits: Limits) -> Result<Tapping, Refused> {
-        if self.plan().statement_capture != StatementCapture::Allow {
+        if self.plan().api.statements != StatementCapture::Allow {
             return Err(Refused::NotAllowed);
         }
         let tap = &self.common().tap;
@@ -300,7 +300,7 @@ impl Tapping {
             self.end(Reason::Stopped);
         } else if lasted >= self.limits.span {
             self.end(Reason::Time);
-        } else if self.handle.plan().statement_capture != StatementCapture::Allow {
+        } else if self.handle.plan().api.statements != StatementCapture::Allow {
             self.end(Reason::Off);
         }
     }

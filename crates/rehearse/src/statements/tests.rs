@@ -1,3 +1,5 @@
+//! Captured statements: to lines and back, what is left out, what is refused.
+
 use super::*;
 use events::tap::{Over, Reason, Record, Taken, What as Heard};
 use std::sync::Arc;

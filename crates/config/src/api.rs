@@ -86,6 +86,8 @@ pub struct Api {
     pub operator: ApiToken,
     /// Who changes settings.
     pub admin: ApiToken,
+    /// Whether they may also capture statements with their values.
+    pub statements: crate::plan::StatementCapture,
 }
 
 impl Api {

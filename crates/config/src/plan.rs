@@ -166,6 +166,16 @@ pub enum StatementText {
     Off,
 }
 
+/// Whether an administrator may capture statements with their values ([`crate::Api`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StatementCapture {
+    /// Nobody may.
+    #[default]
+    Off,
+    /// The API's admin role may.
+    Allow,
+}
+
 /// The monitor session, which reads the server's limits, and how the line is shared.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Monitor {

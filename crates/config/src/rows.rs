@@ -13,10 +13,12 @@ use crate::alerting::TARGETS;
 use crate::api::Anonymous;
 use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, RECLAIM, SHED};
 use crate::keeping::SettingsSource;
-use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, PoolMode, SslMode, StatementText};
+use crate::plan::{
+    AuthType, ErrorDetail, ErrorStyle, Pin, PoolMode, SslMode, StatementCapture, StatementText,
+};
 use crate::table::{
     ANONYMOUS, AUTH_TYPES, Access, Class, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES,
-    SETTINGS_SOURCES, SSL_MODES, STATEMENT_TEXTS, Setting, Support, access,
+    SETTINGS_SOURCES, SSL_MODES, STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
 use own::{API_LISTEN, CHECK_QUERY, METRICS, PORT, WORKERS};
@@ -446,6 +448,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("reclaim_after", "leaks.reclaim_after", Bounded, "5s", "5s", PerCheckout, (time leaks.after), "Several leases of one application and statement, silent in a transaction for this long, are a leak when nothing else is known of them; of a known kind, two fifths of it or twice its longest silence."),
     ours!("reclaim_single_after", "leaks.reclaim_single_after", Bounded, "300s", "300s", PerCheckout, (time leaks.single_after), "The same of a single lease of a known kind."),
     ours!("reclaim_exempt", "leaks.exempt", List, "", "", PerCheckout, (list leaks.exempt), "Users and applications whose leases are never taken back."),
+    // At once, and not with a restart: that would close every client before it can be captured, and a capture that runs must end when this is taken back.
+    ours!("statement_capture", "capture.statements", Choice(STATEMENT_CAPTURES), "off", "off", PerCheckout, (word StatementCapture api.statements), "Whether `plimsoll capture --statements` may write down what clients send, with every value in it: allow lets the API's admin role do so, off ends a capture that runs. The settings file alone can say so."),
     ours!("settings_source", "settings.source", Choice(SETTINGS_SOURCES), "deploy", "auto", PerCheckout, (word SettingsSource keeping.source), "Who decides what the settings file says. deploy: a changed file goes through the gate by itself; store: only `plimsoll apply` and RELOAD change settings, any other change is held, with an alert; auto: deploy in a container, else store."),
     ours!("settings_restore", "settings.restore", Flag, "false", "false", PerCheckout, (flag keeping.restore), "With source store: write the file back when somebody else changed it, at most three times in ten minutes."),
     ours!("settings_watch", "settings.watch", Bounded, "60s", "60s", PerCheckout, (time keeping.watch), "How long a change is watched after its last step, before it is called applied."),

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use crate::api::Anonymous;
 use crate::keeping::SettingsSource;
-use crate::plan::{AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementText};
+use crate::plan::{
+    AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementCapture,
+    StatementText,
+};
 use crate::value::{Kind, Value};
 
 /// How a change of a setting reaches the traffic.
@@ -169,6 +172,7 @@ words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Tr
 words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
+words!(StatementCapture, STATEMENT_CAPTURES: Off "off", Allow "allow");
 words!(Anonymous, ANONYMOUS: None "none", Viewer "viewer");
 words!(ErrorDetail, ERROR_DETAILS: Own "own", Full "full");
 words!(ErrorStyle, ERROR_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");

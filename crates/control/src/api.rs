@@ -71,6 +71,7 @@ mod notifiers;
 pub mod openapi;
 mod playbook;
 mod settings;
+mod statements;
 mod streaming;
 mod table;
 mod traffic;
@@ -95,7 +96,7 @@ use streaming::Bounds;
 use tokio::sync::watch;
 
 pub use about::{InstanceStatus, Whoami};
-pub use actions::{ActAsk, ActionDone, Hands, PoolsAsk};
+pub use actions::{ActAsk, ActionDone, Hands, PoolsAsk, Tapped};
 pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
 pub use figures::{Figures, Refused};
@@ -103,6 +104,7 @@ pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
 pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
 pub use playbook::{ChapterLine, ChapterPage};
+pub use statements::{CaptureAsk, StopAsk};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
 /// Connections of one listener at a time.

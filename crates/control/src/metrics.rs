@@ -56,6 +56,13 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     about(&mut encoder, snapshot, facts, pools.pools_folded());
     reasons(&mut encoder, snapshot);
     guards::families(&mut encoder, &snapshot.guards, snapshot.at);
+    encoder
+        .gauges(
+            "plimsoll_statement_capture",
+            Unit::None,
+            "1 while a person captures statements with their values, else 0.",
+        )
+        .add(&[], u64::from(snapshot.tapped));
     secrets::families(&mut encoder, &snapshot.secrets);
     if let Some(figures) = facts.settings {
         settings::families(&mut encoder, figures);

@@ -28,6 +28,7 @@ pub mod sample;
 pub mod shape;
 pub mod sizing;
 pub mod snapshot;
+pub mod tap;
 mod time;
 pub mod traffic;
 

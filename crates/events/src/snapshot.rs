@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub cancels: u64,
     /// What Plimsoll may do by itself.
     pub guards: GuardsRow,
+    /// A person captures statements with their values.
+    pub tapped: bool,
     /// Secrets and certificates, which are not settings.
     pub secrets: SecretFigures,
     /// What applications do, those with the most arrivals and clients first; the

@@ -3,13 +3,14 @@
 
 use crate::client::connect_server;
 use config::{Database, Plan, ServerUrl};
-use control::api::Hands;
+use control::api::{Hands, Tapped};
 use control::predict::{Request, own_program};
 use control::settings::Prediction;
 use control::settings::keeper::{Command, DataPlane};
 use events::snapshot::Snapshot;
+use events::tap::{Limits, Over, Reason, Refused};
 use events::{Acted, ClientAct, Guard, GuardMode, LeaseStatement};
-use proxy::{Handle, Keeper, ReloadError};
+use proxy::{Handle, Keeper, ReloadError, Tapping};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, channel};
 use std::time::Duration;
@@ -85,6 +86,15 @@ impl Hands for Plane {
         self.0.shape_since(since_us).to_text()
     }
 
+    fn tap(&self, limits: Limits) -> Result<Box<dyn Tapped>, Refused> {
+        let tapping = self.0.tap(limits)?;
+        Ok(Box::new(Listening(tapping)))
+    }
+
+    fn stop_tap(&self) -> bool {
+        self.0.stop_tap()
+    }
+
     fn pause(&self, database: Option<&str>) -> Result<(), String> {
         // The API notes it, with its reason.
         self.0.pause(database, "")
@@ -92,6 +102,27 @@ impl Hands for Plane {
 
     fn resume(&self, database: Option<&str>) -> Result<(), String> {
         self.0.resume(database, "")
+    }
+}
+
+/// A capture of statements.
+struct Listening(Tapping);
+
+impl Tapped for Listening {
+    fn next(&mut self, pause: Duration) -> Option<Vec<u8>> {
+        self.0.next(pause)
+    }
+
+    fn look(&mut self) {
+        self.0.look();
+    }
+
+    fn alive(&self) -> Vec<u8> {
+        self.0.alive()
+    }
+
+    fn over(&self, reason: Reason) -> Over {
+        self.0.over(reason)
     }
 }
 

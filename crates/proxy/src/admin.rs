@@ -140,6 +140,7 @@ impl Proxy {
             secrets: Secrets::new(disk, mock_seed, tls),
             console,
             watch,
+            tap: crate::tap::Tap::default(),
             #[cfg(test)]
             panic_in: Mutex::new(None),
         });

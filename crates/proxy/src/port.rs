@@ -7,6 +7,7 @@ use crate::mail::Mail;
 use crate::mail::Mailbox;
 use crate::observer::Watch;
 use crate::registry::{Shared, UpstreamCell};
+use crate::tap::Tap;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{
     Action, Checkin, Checkout, Lesson, MonitorStep, Purpose, Reading, SilentLease, Upstream,
@@ -27,6 +28,8 @@ pub(crate) struct Common {
     pub(crate) console: SyncSender<ConsoleJob>,
     /// Who watches what clients say and hear.
     pub(crate) watch: Option<Watch>,
+    /// Whether an administrator captures what clients send.
+    pub(crate) tap: Tap,
     /// Tests only: the next request for a connection of this database panics.
     #[cfg(test)]
     pub(crate) panic_in: std::sync::Mutex<Option<String>>,

@@ -1,6 +1,7 @@
 //! A socket of any kind, with TLS or without, and what it could not send yet.
 
 use crate::address::{Endpoint, Remote};
+use crate::tap::Tapped;
 use crate::tls::TlsStream;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -127,6 +128,8 @@ pub(crate) struct Conn {
     pub(crate) queued: bool,
     /// A client's: what the observer calls it.
     pub(crate) watched_as: u64,
+    /// A client's: how it stands towards a capture of statements.
+    pub(crate) tapped: Tapped,
     /// What the system told of it last.
     pub(crate) told: crate::tcp::Told,
     /// A server's: which of the server's hosts and addresses it leads to. A
@@ -162,6 +165,7 @@ impl Conn {
             other_way: None,
             queued: false,
             watched_as: crate::observer::UNWATCHED,
+            tapped: Tapped::default(),
             told: crate::tcp::Told::default(),
             dialled: None,
         }

@@ -17,6 +17,7 @@ use crate::mail::{Mail, Mailbox};
 use crate::outgoing::{Outgoing, Purpose};
 use crate::port::{Common, Port};
 use crate::socket::{Conn, Got};
+use crate::tap::Seen;
 use crate::tcp::TcpWatch;
 use containing::Whose;
 use events::{ClientId, ConnId, RefuseReason, Time, WorkerId};
@@ -108,6 +109,8 @@ pub(crate) struct Worker {
     /// Questions to the resolver so far: a late answer must not meet another question.
     questions: u32,
     tcp: TcpWatch,
+    /// The capture of statements that this worker knows of.
+    seen: Seen,
 }
 
 impl Worker {
@@ -162,6 +165,7 @@ impl Worker {
             next_accept_line: Time::ZERO,
             questions: 0,
             tcp: TcpWatch::default(),
+            seen: Seen::default(),
         })
     }
 
@@ -239,6 +243,7 @@ impl Worker {
             self.now = self.common.clock.now();
             self.next_tick = self.now.after(TICK);
             self.contained_tick();
+            self.seen.look(&self.common.tap);
         }
     }
 
@@ -364,6 +369,9 @@ impl Worker {
         match peer {
             Peer::Client(slot) => {
                 self.observe_input(slot, input);
+                if self.common.tap.is_on() {
+                    self.tap_input(slot, input);
+                }
                 self.hub
                     .client_input(self.now, slot, input, &mut self.port, &mut self.out)
             }

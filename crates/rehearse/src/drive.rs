@@ -24,6 +24,7 @@ mod link;
 mod load;
 mod logins;
 mod pace;
+pub mod recorded;
 mod session;
 mod stand_in;
 mod timer;

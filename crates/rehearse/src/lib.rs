@@ -42,6 +42,7 @@ pub mod captured;
 pub mod drive;
 pub mod leaks;
 pub mod replay;
+pub mod statements;
 
 pub mod expression;
 pub mod measured;

@@ -61,6 +61,7 @@ pub mod stats;
 mod survey;
 mod tally;
 mod taping;
+mod tapping;
 #[cfg(test)]
 mod tests;
 pub mod ticks;
@@ -83,4 +84,5 @@ pub use pools::Pools;
 pub use seeds::Seeds;
 pub use server::Transfer;
 pub use server_login::Doubt;
+pub use tapping::Tappable;
 pub use trail::StatementText;

@@ -16,6 +16,7 @@ mod parameters;
 mod refusals;
 mod schemas;
 mod sessions;
+mod tapping;
 mod traffic;
 
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};

@@ -28,6 +28,7 @@ mod rehearse;
 mod reload;
 mod rotation;
 mod shape;
+mod statements;
 mod takeover;
 mod tls;
 mod top;

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!   libFuzzer ──► fuzz/targets ──┐
-//!                                ├──► TARGETS ──► wire, config, pool, relay, shapes
+//!                                ├──► TARGETS ──► wire, config, pool, relay, shapes, statements
 //!   cargo test ──► fuzz/corpus ──┘
 //! ```
 //!
@@ -26,6 +26,7 @@ mod relay_world;
 mod settings;
 mod shape_text;
 mod sql_text;
+mod statements_text;
 mod wire_bytes;
 
 pub use pool_ops::pool_ops;
@@ -34,13 +35,14 @@ pub use relay_ops::relay_ops;
 pub use settings::config;
 pub use shape_text::shape;
 pub use sql_text::sql;
+pub use statements_text::statements;
 pub use wire_bytes::wire;
 
 /// A body: it returns for any bytes.
 pub type Body = fn(&[u8]);
 
 /// All targets by name, as `fuzz/targets` and `fuzz/corpus` name them.
-pub const TARGETS: [(&str, Body); 7] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("wire", wire),
     ("sql", sql),
     ("config", config),
@@ -48,4 +50,5 @@ pub const TARGETS: [(&str, Body); 7] = [
     ("relay_bytes", relay_bytes),
     ("relay_ops", relay_ops),
     ("shape", shape),
+    ("statements", statements),
 ];

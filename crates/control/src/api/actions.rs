@@ -4,13 +4,15 @@
 use super::Parts;
 use super::call::{Answer, Call, Failure};
 use super::table::{Body, Handler, Kind, Parameter, Route, Shape, Verb};
-use crate::measure::now_ms;
+use crate::measure::{Measures, now_ms};
 use config::ApiRole;
 use diagnose::safe;
 use events::sample::{Marker, MarkerKind, Name};
+use events::tap::{Limits, Over, Reason, Refused};
 use events::{Acted, ClientAct, LeaseStatement, Whose};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Longest reason, characters.
 const REASON_CHARS: usize = 200;
@@ -30,6 +32,18 @@ pub trait Hands: Send + Sync {
         let _ = since_us;
         events::shape::Shape::default().to_text()
     }
+    /// Listens to what clients send, with every value in it.
+    ///
+    /// # Errors
+    /// Why nobody may.
+    fn tap(&self, limits: Limits) -> Result<Box<dyn Tapped>, Refused> {
+        let _ = limits;
+        Err(Refused::Absent)
+    }
+    /// Ends that. `false`: nobody listens.
+    fn stop_tap(&self) -> bool {
+        false
+    }
     /// Lends no connection of this database (of all) until `resume`.
     ///
     /// # Errors
@@ -40,6 +54,19 @@ pub trait Hands: Send + Sync {
     /// # Errors
     /// There is no such database.
     fn resume(&self, database: Option<&str>) -> Result<(), String>;
+}
+
+/// A capture of statements, as the data plane gives it.
+pub trait Tapped: Send {
+    /// Records ([`events::tap`]) that came, so long after the last call; empty: none.
+    /// `None`: it is over, and that was told.
+    fn next(&mut self, pause: Duration) -> Option<Vec<u8>>;
+    /// Ends it where its time is over or somebody wants its end.
+    fn look(&mut self);
+    /// A sign of life.
+    fn alive(&self) -> Vec<u8>;
+    /// What came of it: why it ended, or this reason.
+    fn over(&self, reason: Reason) -> Over;
 }
 
 /// Why, and who says so.
@@ -132,7 +159,7 @@ pub(super) const ROUTES: &[Route] = &[
     ),
 ];
 
-fn hands(parts: &Parts) -> Result<&dyn Hands, Failure> {
+pub(super) fn hands(parts: &Parts) -> Result<&dyn Hands, Failure> {
     let absent = || Failure::absent("data plane to act on", "it ends with the pooler");
     parts.hands.as_deref().ok_or_else(absent)
 }
@@ -236,12 +263,17 @@ fn hold(parts: &Parts, call: &Call, pause: bool) -> Result<Answer, Failure> {
 fn note(parts: &Parts, act: &str, subject: &str, text: &str, reason: &str, actor: &str) {
     let reason = safe::line(reason.trim(), REASON_CHARS);
     tracing::warn!(action = act, actor, reason, "a person did it: {text}");
-    let Some(measures) = &parts.measures else {
-        return;
-    };
     let text = match reason.is_empty() {
         true => text.to_owned(),
         false => format!("{text}: {reason}"),
+    };
+    mark(parts.measures.as_ref(), subject, text, actor);
+}
+
+/// One line across every chart, and among what changed.
+pub(super) fn mark(measures: Option<&Measures>, subject: &str, text: String, actor: &str) {
+    let Some(measures) = measures else {
+        return;
     };
     measures.mark(Marker {
         at_ms: now_ms(),

@@ -9,7 +9,7 @@
 use super::call::{self, Actor, Answer, Call, Failure, Payload};
 use super::door::{self, Named, Token, Tries};
 use super::figures::{Figures, Refused};
-use super::streaming::{Bounds, STREAMS_MAX, Standing, StillMay, Stream, TRY_AGAIN_S};
+use super::streaming::{Bounds, Pieces, STREAMS_MAX, Standing, StillMay, Stream, TRY_AGAIN_S};
 use super::table::{Body, Found, Route, Verb, find};
 use super::{Access, BODY_TIME_MAX, HANDLERS_MAX, Parts};
 use crate::page;
@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest wait for a handler's turn.
 const TURN_MAX: Duration = Duration::from_secs(10);
@@ -160,30 +160,41 @@ async fn decide(
         values,
         body,
     };
+    let role = route.role;
     let answer = handle(shared, *route, call, &standing.working).await?;
-    match answer.payload {
-        Payload::Whole(bytes) => Ok(whole(StatusCode::OK, answer.content_type, bytes)),
-        Payload::Stream(frames) => {
-            let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
-                let line = "too many listen already";
-                let failure = Failure::new(503, "busy", line, "try again, or ask /v1/live");
-                let no = No::new(Refused::Busy, failure);
-                return Err(no.with(header::RETRY_AFTER, TRY_AGAIN_S.to_string()));
-            };
-            let (standing, still) = (Arc::clone(standing), still_may(shared, given));
-            let stream = Stream::new(frames, shared.bounds, place, standing, still);
-            Ok(response(
-                StatusCode::OK,
-                answer.content_type,
-                stream.boxed_unsync(),
-            ))
+    let body = match answer.payload {
+        Payload::Whole(bytes) => {
+            return Ok(whole(StatusCode::OK, answer.content_type, bytes));
         }
-    }
+        Payload::Stream(frames) => {
+            let place = place(shared)?;
+            let (standing, still) = (Arc::clone(standing), still_may(shared, given, role));
+            Stream::new(frames, shared.bounds, place, standing, still).boxed_unsync()
+        }
+        Payload::Pieces(pieces) => {
+            let place = place(shared)?;
+            let (standing, still) = (Arc::clone(standing), still_may(shared, given, role));
+            Pieces::new(pieces, place, standing, still).boxed_unsync()
+        }
+    };
+    Ok(response(StatusCode::OK, answer.content_type, body))
 }
 
-/// Asks again for each second of a stream what was asked at its start. `given`: the
+/// A place among the streams.
+fn place(shared: &Arc<Shared>) -> Result<OwnedSemaphorePermit, No> {
+    Arc::clone(&shared.streams)
+        .try_acquire_owned()
+        .map_err(|_| {
+            let line = "too many listen already";
+            let failure = Failure::new(503, "busy", line, "try again, or ask /v1/live");
+            let no = No::new(Refused::Busy, failure);
+            no.with(header::RETRY_AFTER, TRY_AGAIN_S.to_string())
+        })
+}
+
+/// Asks again for each piece of a stream what was asked at its start. `given`: the
 /// token's header of who came by TCP; the system vouches for the others.
-fn still_may(shared: &Arc<Shared>, given: Option<Option<HeaderValue>>) -> StillMay {
+fn still_may(shared: &Arc<Shared>, given: Option<Option<HeaderValue>>, needs: ApiRole) -> StillMay {
     let Some(given) = given else {
         return Box::new(|| true);
     };
@@ -193,8 +204,8 @@ fn still_may(shared: &Arc<Shared>, given: Option<Option<HeaderValue>>) -> StillM
     Box::new(move || {
         let settings = access();
         match door::token(&headers, &settings) {
-            Token::Of(_) => true,
-            Token::Missing => settings.anonymous == Anonymous::Viewer,
+            Token::Of(role) => role >= needs,
+            Token::Missing => needs == ApiRole::Viewer && settings.anonymous == Anonymous::Viewer,
             Token::Unknown => false,
         }
     })

@@ -8,7 +8,7 @@ use config::ApiRole;
 use hyper::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The type of server-sent events.
 pub(super) const EVENTS: &str = "text/event-stream";
@@ -82,19 +82,21 @@ impl Call {
 }
 
 /// A good answer: 200 with this.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Answer {
     pub(super) content_type: &'static str,
     pub(super) payload: Payload,
 }
 
 /// What it holds.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Payload {
     /// All of it.
     Whole(Bytes),
     /// A piece for each second.
     Stream(watch::Receiver<Frame>),
+    /// Pieces, as they come.
+    Pieces(mpsc::Receiver<Bytes>),
 }
 
 impl Answer {
@@ -111,6 +113,14 @@ impl Answer {
         Answer {
             content_type,
             payload: Payload::Whole(body.into()),
+        }
+    }
+
+    /// Pieces, as they come, until nobody sends any more.
+    pub(super) fn pieces(content_type: &'static str, pieces: mpsc::Receiver<Bytes>) -> Answer {
+        Answer {
+            content_type,
+            payload: Payload::Pieces(pieces),
         }
     }
 

@@ -5,7 +5,8 @@ use crate::settings::keeper::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,9 +14,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// How often somebody who listens is asked whether they go on.
+const LOOK: Duration = Duration::from_millis(100);
 /// For one question: somewhat more than the pooler takes at most.
 const TIME_MAX: Duration = Duration::from_secs(70);
 
@@ -218,14 +222,48 @@ impl Client {
         serde_json::from_slice(&answer).map_err(broken)
     }
 
+    /// Has something done whose answer goes on: hands each piece to `take`, and nothing
+    /// where none came for a moment, until that says `false` or the answer ends.
+    ///
+    /// # Errors
+    /// Nobody answers, or it says no; the answer broke off.
+    pub fn post_on<Q: Serialize>(
+        &self,
+        path: &str,
+        question: &Q,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Answer<()> {
+        let broken = |what: String| ClientError::Broken(what);
+        let body = serde_json::to_vec(question).map_err(|e| broken(e.to_string()))?;
+        runtime()?.block_on(async {
+            let asked = self.open(Method::POST, path, body);
+            let asked = tokio::time::timeout(self.patience, asked).await;
+            let late = |_| broken(format!("none in {} s", self.patience.as_secs()));
+            let (response, _driven) = asked.map_err(late)??;
+            let status = response.status();
+            let mut body = response.into_body();
+            if !status.is_success() {
+                let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+                let whole = whole.map_err(|e| broken(e.to_string()))?;
+                return Err(no(status, &whole.to_bytes()));
+            }
+            loop {
+                let frame = match tokio::time::timeout(LOOK, body.frame()).await {
+                    Err(_) => Bytes::new(),
+                    Ok(None) => return Ok(()),
+                    Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                    Ok(Some(Err(error))) => return Err(broken(error.to_string())),
+                };
+                if !take(&frame) {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
     fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> Answer<Bytes> {
         let broken = |what: String| ClientError::Broken(what);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|e| broken(e.to_string()))?;
-        let (status, answer) = runtime.block_on(async {
+        let (status, answer) = runtime()?.block_on(async {
             match tokio::time::timeout(self.patience, self.exchange(method, path, body)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(broken(format!("none in {} s", self.patience.as_secs()))),
@@ -234,12 +272,7 @@ impl Client {
         if status.is_success() {
             return Ok(answer);
         }
-        match serde_json::from_slice(&answer) {
-            Ok(error) => Err(ClientError::Refused(error)),
-            Err(_) => Err(broken(format!(
-                "{status}, and no reason that is understood; is it another version, or no pooler?"
-            ))),
-        }
+        Err(no(status, &answer))
     }
 
     async fn exchange(
@@ -248,6 +281,16 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Answer<(StatusCode, Bytes)> {
+        let (response, driven) = self.open(method, path, body).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+        let body = body.collect().await;
+        let body = body.map_err(|e| ClientError::Broken(e.to_string()))?;
+        let _ = driven.await;
+        Ok((status, body.to_bytes()))
+    }
+
+    async fn open(&self, method: Method, path: &str, body: Vec<u8>) -> Answer<Opened> {
         let nobody = |error| ClientError::Nobody(self.place.to_string(), error);
         let request = Request::builder()
             .method(method)
@@ -293,10 +336,13 @@ fn trust(path: &Path, socket: &tokio::net::UnixStream) -> Answer<()> {
     }
 }
 
+/// The head of an answer, and what drives its connection.
+type Opened = (Response<Incoming>, JoinHandle<Result<(), hyper::Error>>);
+
 async fn sent<S>(
     socket: S,
     request: Result<Request<Full<Bytes>>, hyper::http::Error>,
-) -> Answer<(StatusCode, Bytes)>
+) -> Answer<Opened>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -307,13 +353,23 @@ where
         .map_err(broken)?;
     let driven = tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(broken)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-    let body = body
-        .collect()
-        .await
-        .map_err(|e| ClientError::Broken(e.to_string()))?;
-    drop(sender);
-    let _ = driven.await;
-    Ok((status, body.to_bytes()))
+    Ok((response, driven))
+}
+
+fn runtime() -> Answer<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build();
+    runtime.map_err(|e| ClientError::Broken(e.to_string()))
+}
+
+/// What an answer that is no good one says.
+fn no(status: StatusCode, answer: &[u8]) -> ClientError {
+    match serde_json::from_slice(answer) {
+        Ok(error) => ClientError::Refused(error),
+        Err(_) => ClientError::Broken(format!(
+            "{status}, and no reason that is understood; is it another version, or no pooler?"
+        )),
+    }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::Instant;
 
 /// Streams of one listener at a time. A flood on TCP leaves the unix socket its own.
@@ -153,6 +153,49 @@ impl Body for Stream {
                 Poll::Ready(Some(Ok(BodyFrame::data(bytes))))
             }
         }
+    }
+}
+
+/// The body of an answer that comes in pieces.
+pub(super) struct Pieces {
+    pieces: mpsc::Receiver<Bytes>,
+    standing: Arc<Standing>,
+    still: StillMay,
+    /// Its place among the streams.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Pieces {
+    pub(super) fn new(
+        pieces: mpsc::Receiver<Bytes>,
+        place: OwnedSemaphorePermit,
+        standing: Arc<Standing>,
+        still: StillMay,
+    ) -> Pieces {
+        standing.streaming.store(true, Ordering::Relaxed);
+        Pieces {
+            pieces,
+            standing,
+            still,
+            _place: place,
+        }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        let next = self.pieces.poll_recv(cx);
+        next.map(|piece| {
+            let piece = piece.filter(|_| (self.still)())?;
+            self.standing.taken.fetch_add(1, Ordering::Relaxed);
+            Some(Ok(BodyFrame::data(piece)))
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 use super::call::{Answer, Call, Failure};
 use super::{
     Parts, about, actions, diagnosis, incidents, live, measures, notifiers, playbook, settings,
-    traffic,
+    statements, traffic,
 };
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -163,6 +163,7 @@ pub fn routes() -> Vec<Route> {
         playbook::ROUTES,
         measures::ROUTES,
         traffic::ROUTES,
+        statements::ROUTES,
         notifiers::ROUTES,
     ]
     .concat()

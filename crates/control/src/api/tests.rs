@@ -608,3 +608,4 @@ fn a_place_that_is_taken_does_not_keep_it_from_the_other() {
 
 mod load;
 mod page;
+mod statements;

@@ -10,8 +10,11 @@ use std::path::PathBuf;
 /// before it, and its latency counts from that moment. A run in which the
 /// generator itself was late calls itself invalid.
 ///
-/// FILE is a scenario (TOML) or a captured shape. Without one, name scripts as
-/// for pgbench: -f SCRIPT@WEIGHT with --rate and --for.
+/// FILE is a scenario (TOML), a captured shape or captured statements. Without one,
+/// name scripts as for pgbench: -f SCRIPT@WEIGHT with --rate and --for.
+///
+/// Captured statements write what they wrote: play them on a restored copy, which
+/// --on must name.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Where to: --on, else DATABASE_URL, else PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE.\n\n\
@@ -22,13 +25,14 @@ use std::path::PathBuf;
     plimsoll rehearse checkout.toml --on postgres://anna@127.0.0.1:6432/shop\n  \
     plimsoll rehearse -f read.sql@9 -f pay.sql --rate 300/s --for 1min --threshold 'p(99) < 50ms'\n  \
     plimsoll rehearse monday.shape --scale 1.5 --for 2min --on plimsoll.toml\n  \
+    plimsoll rehearse monday.statements --on postgres://anna@127.0.0.1:6432/copy\n  \
     plimsoll rehearse checkout.toml --on old.toml --versus new.toml --rounds 8\n  \
     plimsoll rehearse checkout.toml --find-limit\n  \
     plimsoll rehearse checkout.toml --report out.xml --report out.html --report out.json\n\n\
     Every quarter, by cron:  0 4 1 */3 * plimsoll rehearse /etc/plimsoll/season.toml --report /srv/rehearsals/last.html"
 )]
 pub struct RehearseArgs {
-    /// A scenario in TOML, or a captured shape
+    /// A scenario in TOML, a captured shape, or captured statements
     #[arg(value_name = "FILE", required_unless_present = "scripts")]
     pub file: Option<PathBuf>,
 
@@ -75,15 +79,17 @@ pub struct RehearseArgs {
     #[arg(long = "for", value_name = "TIME")]
     pub lasts: Option<String>,
 
-    /// How much of a captured shape's rate: 1.5 is half more
+    /// How much of a captured shape's rate: 1.5 is half more. Of captured statements: how
+    /// many times as fast
     #[arg(long, value_name = "X", value_parser = super::words::positive)]
     pub scale: Option<f64>,
 
-    /// Most connections of the generator at a time; all are opened before the first request
+    /// Most connections of the generator at a time, all opened before the first request. With
+    /// captured statements each session has its own; this is how many there may be at a time (1000)
     #[arg(short = 'c', long, value_name = "N")]
     pub connections: Option<u32>,
 
-    /// A request that takes longer has failed: 5s
+    /// A request that takes longer has failed: 5s; with captured statements 60s
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<String>,
 

@@ -1,9 +1,10 @@
 //! `plimsoll capture`: the traffic of a running pooler, in a file.
 
 mod file;
+mod statements;
 
 use super::print;
-use super::settings::{moment, pooler};
+use super::settings::{actor, moment, pooler};
 use crate::cli::{CaptureArgs, LogFormat};
 use anyhow::{Context, bail};
 use control::api::{Client, ClientError, SeriesAnswer};
@@ -11,6 +12,7 @@ use control::measure::now_ms;
 use events::shape::Shape;
 use rehearse::captured::{Collector, Figures, head};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,12 +26,32 @@ const STEP: Duration = Duration::from_millis(100);
 const AWAY_MAX: Duration = Duration::from_secs(30);
 /// Longest answer to one reading.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The command line is wrong.
+const USAGE: u8 = 2;
 /// It was written, but the capture ended before its time.
 const PARTIAL: u8 = 3;
+/// The file where none is named, and how large it is and may be.
+const FILE: &str = "traffic.shape";
+const SIZE_KIB: u64 = 512;
+const SIZES_KIB: std::ops::RangeInclusive<u64> = 16..=1024;
 
 /// Captures.
 pub fn run(args: &CaptureArgs) -> anyhow::Result<ExitCode> {
-    file::refuse_to_overwrite(&args.output, args.force)?;
+    match (args.stop, args.statements) {
+        (true, _) => statements::stop(args),
+        (_, true) => statements::run(args),
+        _ => shape(args),
+    }
+}
+
+/// What the traffic looks like.
+fn shape(args: &CaptureArgs) -> anyhow::Result<ExitCode> {
+    let kib = args.size.unwrap_or(SIZE_KIB);
+    if !SIZES_KIB.contains(&kib) {
+        beside("error: --size: a file of 16 to 1024 KiB\n");
+        return Ok(ExitCode::from(USAGE));
+    }
+    file::refuse_to_overwrite(output(args), args.force)?;
     let client = pooler(&args.pooler)?.with_patience(PATIENCE);
     let from = client.instance().context("no pooler can be captured")?;
     let mut capture = Capture::begin(client, args)?;
@@ -41,7 +63,7 @@ pub fn run(args: &CaptureArgs) -> anyhow::Result<ExitCode> {
     let lasted = capture.began.elapsed().as_secs().max(1);
     let lasted = u32::try_from(lasted).unwrap_or(u32::MAX);
     let began_s = u64::try_from(capture.began_ms / 1_000).unwrap_or(0);
-    let bytes = usize::try_from(args.size).unwrap_or(128) << 10;
+    let bytes = usize::try_from(kib).unwrap_or(128) << 10;
     let collected = &capture.collector;
     // The head needs some room too.
     let shape = collected.shape(began_s, lasted, whole, bytes.saturating_sub(4 << 10));
@@ -50,12 +72,17 @@ pub fn run(args: &CaptureArgs) -> anyhow::Result<ExitCode> {
     };
     let place = format!("{}, plimsoll {}", from.instance, from.version);
     let text = shape.to_text_under(&head(&shape, &moment(capture.began_ms), &place));
-    file::write(&args.output, &text, args.force)?;
+    file::write(output(args), &text, args.force)?;
     say(args, &figures, text.len(), whole)?;
     Ok(match whole {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(PARTIAL),
     })
+}
+
+/// The file that is written.
+fn output(args: &CaptureArgs) -> &Path {
+    args.output.as_deref().unwrap_or(Path::new(FILE))
 }
 
 /// A capture under way.
@@ -189,7 +216,7 @@ fn say(args: &CaptureArgs, f: &Figures, bytes: usize, whole: bool) -> anyhow::Re
     let ms = |span: Duration| span.as_secs_f64() * 1e3;
     if args.pooler.format == LogFormat::Json {
         let said = serde_json::json!({
-            "file": args.output,
+            "file": output(args),
             "bytes": bytes,
             "whole": whole,
             "requests": f.requests,
@@ -207,7 +234,7 @@ fn say(args: &CaptureArgs, f: &Figures, bytes: usize, whole: bool) -> anyhow::Re
         "{}: {} KiB, {} requests recorded of {} in {:.0} s ({:.1}/s), {} classes\n\
          Held: {:.2} connections on average; p50 {:.2} ms, p99 {:.2} ms.\n\
          It holds names and statements without literals; no literal, no secret.\n",
-        args.output.display(),
+        output(args).display(),
         bytes.div_ceil(1024),
         f.recorded,
         f.requests,
@@ -223,7 +250,7 @@ fn say(args: &CaptureArgs, f: &Figures, bytes: usize, whole: bool) -> anyhow::Re
 
 /// On standard output, unless the shape itself is there.
 fn tell(args: &CaptureArgs, text: &str) -> anyhow::Result<()> {
-    match file::is_standard_output(&args.output) {
+    match file::is_standard_output(output(args)) {
         true => {
             beside(text);
             Ok(())

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   scenario, scripts or shape ─► trial ─► run(s) ─► Rehearsal ─► text, JSON, JUnit, HTML
+//!   captured statements ─► recorded ───────┘
 //!                                  │ it cannot run as written: 2
 //! ```
 
+mod recorded;
 mod several;
 mod target;
 mod telling;
@@ -53,6 +55,9 @@ pub fn run(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn rehearse(args: &RehearseArgs) -> anyhow::Result<ExitCode> {
+    if let Some(path) = args.file.as_deref().filter(|path| recorded::is_one(path)) {
+        return recorded::rehearse(args, path);
+    }
     let scenario = scenario(args)?;
     if args.dry_run {
         super::print(&telling::dry(&scenario))?;

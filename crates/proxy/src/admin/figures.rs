@@ -77,6 +77,7 @@ impl Handle {
             closes: vec![0; events::CloseReason::COUNT],
             refusals: vec![0; events::RefuseReason::COUNT],
             guards: self.guards_row(),
+            tapped: self.is_tapped(),
             secrets: common.secrets.figures(),
             ..Snapshot::default()
         };

@@ -4,6 +4,7 @@ use super::{Kind, LINGER, LINGER_MAX, Lingering, Worker, token};
 use crate::mail::Mail;
 use crate::observer::{UNWATCHED, Watch};
 use crate::socket::{Conn, Stream};
+use crate::tap;
 use crate::tls::{self, TlsStream};
 use events::snapshot::Address;
 use events::{CloseReason, ConnId, WorkerId};
@@ -146,6 +147,26 @@ impl Worker {
         }
     }
 
+    /// Passes on to a capture what a client sent.
+    #[cold]
+    pub(super) fn tap_input(&mut self, slot: u32, input: &[u8]) {
+        let conn = self
+            .clients
+            .get_mut(slot as usize)
+            .and_then(Option::as_deref_mut);
+        if let Some(conn) = conn {
+            let (tap, client) = (&self.common.tap, (&self.hub, slot));
+            tap::said(
+                tap,
+                &mut self.seen,
+                &mut conn.tapped,
+                client,
+                self.now,
+                input,
+            );
+        }
+    }
+
     fn watch_of(&self, conn: &Conn) -> Option<&Watch> {
         let watch = self.common.watch.as_ref();
         watch.filter(|_| conn.watched_as != UNWATCHED)
@@ -158,6 +179,9 @@ impl Worker {
         };
         if let Some(watch) = self.watch_of(&conn) {
             watch.observer().left(conn.watched_as, reason);
+        }
+        if self.common.tap.is_on() {
+            tap::left(&self.common.tap, &mut self.seen, conn.tapped, self.now);
         }
         self.mailbox.clients.fetch_sub(1, Ordering::Relaxed);
         if self.hub.counts().0 == 0 {

@@ -74,7 +74,7 @@ fn write_beside(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// A rename would write over a file that has come meanwhile; a link does not.
-fn put(from: &Path, to: &Path, force: bool) -> std::io::Result<()> {
+pub(super) fn put(from: &Path, to: &Path, force: bool) -> std::io::Result<()> {
     if force {
         return std::fs::rename(from, to);
     }

@@ -17,6 +17,8 @@ const APPLICATION: &str = "plimsoll rehearse";
 pub(super) struct Target {
     /// How reports call it, without secrets.
     pub(super) label: String,
+    /// The database that its sessions are in, as they name it.
+    pub(super) database: String,
     /// Opens connections to it.
     pub(super) connector: Arc<dyn Connector>,
     /// The pooler that serves for it.
@@ -46,6 +48,7 @@ impl Target {
             config::server_from_url(url, password.as_deref()).map_err(|errors| told(&errors))?;
         Ok(Target {
             label: label(&server),
+            database: database(&server),
             connector: Arc::new(Server(server)),
             _pooler: None,
         })
@@ -91,6 +94,7 @@ impl Target {
         let server = config::server_from_url(&url, None).map_err(|errors| told(&errors))?;
         Ok(Target {
             label: format!("{} ({user} in {database})", path.display()),
+            database,
             connector: Arc::new(Server(server)),
             _pooler: Some(pooler),
         })
@@ -175,6 +179,15 @@ fn told(errors: &config::Errors) -> anyhow::Error {
     let text = errors.render();
     let text = text.trim_end();
     anyhow!("{}", text.strip_prefix("error: ").unwrap_or(text))
+}
+
+fn database(server: &ServerUrl) -> String {
+    let database = &server.database;
+    database
+        .dbname
+        .as_deref()
+        .unwrap_or(&database.name)
+        .to_owned()
 }
 
 /// A URL without its secrets.

@@ -22,6 +22,7 @@ use super::logins::Logins;
 use super::timer::Timer;
 use super::{DriveError, Glance, Go};
 use crate::measured::{Connections, Ended, Failure, Generator, Run, times};
+use crate::scenario::Connect;
 use crate::statements::{Does, Step};
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
@@ -165,7 +166,8 @@ impl Stage {
             begun: Instant::now(),
             timer: Timer::new(poll.registry(), TIMER)?,
             poll,
-            logins: Logins::start(recording.open_max.max(1), connector, &waker)?,
+            // Each session logs in when it did, however many do at once.
+            logins: Logins::start(recording.open_max.max(1), Connect::Each, connector, &waker)?,
             book: Book::new(&recording.classes, recording.planned),
             seats: seats.collect(),
             places,
@@ -472,6 +474,7 @@ impl Stage {
                 lag: if late { self.ticks } else { self.lag },
                 starved: shares.map(|(_, waited)| waited),
                 cpu: shares.map(|(ran, _)| ran),
+                stand_ins: None,
             },
             connections: self.connections,
             ended,

@@ -94,7 +94,7 @@ pub(crate) struct Session {
     /// Statements that were prepared on it: class and step.
     prepared: BTreeSet<(u16, usize)>,
     work: Option<Work>,
-    /// A Sync left then, before the messages of a request, to see what the way takes.
+    /// A Sync left then, before a request, to see what the way takes.
     asked: Option<Duration>,
 }
 
@@ -116,6 +116,8 @@ enum State {
     Sleeping,
     /// ReadyForQuery after our own ROLLBACK.
     Rollback,
+    /// The way is measured before a stand-in plays this.
+    Asking(Hold),
     /// A stand-in plays.
     Holding(Holding),
 }
@@ -147,15 +149,19 @@ impl Session {
         let state = match common.plays.get(usize::from(class)) {
             Some(Play::Hold) => {
                 let hold = hold.unwrap_or_default();
-                // A pooler answers it without a server. It leaves with the request, so that
-                // all on the way are as awake as they are for one.
-                let asks = common.pace.asks(now);
-                if asks {
-                    self.asked = Some(now);
-                    front::sync(&mut self.out);
+                match common.pace.asks(now) {
+                    // A pooler answers it without a server. It goes alone, so that all on the way
+                    // sleep as they do before a request, and wake for nothing else.
+                    true => {
+                        self.asked = Some(now);
+                        front::sync(&mut self.out);
+                        State::Asking(hold)
+                    }
+                    false => {
+                        let pace = &mut common.pace;
+                        State::Holding(Holding::begin(hold, now, &mut self.out, pace, true))
+                    }
                 }
-                let pace = &mut common.pace;
-                State::Holding(Holding::begin(hold, now, &mut self.out, pace, !asks))
             }
             _ => {
                 variables.clone_from(&common.variables);
@@ -210,6 +216,7 @@ impl Session {
                 && let Some(sent) = self.asked.take()
             {
                 common.pace.learn_way(now.saturating_sub(sent));
+                self.asked_for_the_way(now, common);
                 continue;
             }
             let Some(work) = &mut self.work else {
@@ -250,6 +257,17 @@ impl Session {
         next
     }
 
+    /// The way was measured: the request that waited for that begins. All are awake now, so
+    /// what it takes teaches nothing.
+    fn asked_for_the_way(&mut self, now: Duration, common: &mut Common) {
+        let pace = &mut common.pace;
+        if let Some(work) = &mut self.work
+            && let State::Asking(hold) = work.state
+        {
+            work.state = State::Holding(Holding::begin(hold, now, &mut self.out, pace, false));
+        }
+    }
+
     /// The server is ready: what comes next of the request.
     fn ready(&mut self, now: Duration, common: &mut Common) -> Next {
         let Some(work) = &mut self.work else {
@@ -264,6 +282,8 @@ impl Session {
                 Form::Over => self.end(),
             },
             State::Statement | State::Sleeping => self.go_on(now, common),
+            // Its Sync is answered before anything else is.
+            State::Asking(_) => Next::Hear,
         }
     }
 

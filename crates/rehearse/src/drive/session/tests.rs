@@ -218,7 +218,7 @@ fn a_stand_in_lets_go_when_its_time_has_passed() {
 }
 
 #[test]
-fn the_way_is_measured_with_a_request_that_does_not_wait_for_it() {
+fn the_way_is_measured_before_a_request_now_and_then() {
     let mut common = common("select 1;", Protocol::Simple);
     let mut session = Session::new(0, 1);
     let us = Duration::from_micros;
@@ -228,10 +228,11 @@ fn the_way_is_measured_with_a_request_that_does_not_wait_for_it() {
         Some(Hold { busy, idle })
     };
     session.begin(1, hold(20), us(0), &mut common);
-    assert_eq!(sent(&mut session), "SPBES");
-    // The first answer is not taken for that of the request.
+    assert_eq!(sent(&mut session), "S");
+    // The first answer is not taken for that of the request, which begins then.
     assert_eq!(session.hear(&ready(b'I'), us(40), &mut common), Next::Hear);
     assert_eq!(common.pace.way(), us(40));
+    assert_eq!(sent(&mut session), "PBES");
     let next = session.hear(&[done(), ready(b'I')].concat(), us(500), &mut common);
     assert_eq!(next, Next::Done(Ok(())));
     // What it took is not what another takes, and teaches nothing.

@@ -20,11 +20,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proxy", &["events", "wire", "pool", "relay", "config"]),
     ("control", &["events", "config", "check", "diagnose", "sim"]),
     ("rehearse", &["events", "wire", "config", "sim"]),
+    ("practice", &["events", "config", "diagnose"]),
     (
         "plimsoll",
         &[
             "events", "wire", "pool", "config", "diagnose", "check", "relay", "sim", "proxy",
-            "control", "rehearse",
+            "control", "rehearse", "practice",
         ],
     ),
 ];

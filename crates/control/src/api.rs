@@ -74,6 +74,7 @@ mod settings;
 mod streaming;
 mod table;
 mod traffic;
+mod veil;
 
 use crate::incidents::Incidents;
 use crate::live::Feed;
@@ -103,6 +104,7 @@ pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
 pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
 pub use playbook::{ChapterLine, ChapterPage};
+pub use veil::Veil;
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
 
 /// Connections of one listener at a time.
@@ -139,6 +141,8 @@ pub struct Parts {
     pub feed: Option<Feed>,
     /// What the data plane does for a person.
     pub hands: Option<Arc<dyn Hands>>,
+    /// Hides what Plimsoll makes of its figures, in a drill.
+    pub veil: Veil,
     /// Which process this is.
     pub about: Arc<About>,
 }

@@ -1,7 +1,7 @@
 //! The HTTP API of a serving process: where it listens, and what it answers from.
 
 use crate::plane::Plane;
-use control::api::{self, About, Api, Figures, Options, Parts};
+use control::api::{self, About, Api, Figures, Options, Parts, Veil};
 use control::settings::keeper::Command;
 use control::{Source, Watched};
 use proxy::Handle;
@@ -22,6 +22,8 @@ pub struct Given<'a> {
     pub state: Option<&'a Path>,
     /// What is measured, and who looks out.
     pub watched: Option<Watched>,
+    /// Hides conclusions, in a drill.
+    pub veil: Veil,
     /// Where requests are counted.
     pub figures: Arc<Figures>,
 }
@@ -55,6 +57,7 @@ pub fn start(given: Given<'_>) -> Option<Api> {
             feed: watched.as_ref().map(|w| w.feed.clone()),
             hands: Some(Arc::new(Plane(given.handle.clone()))),
             notify: watched.and_then(|w| w.notify),
+            veil: given.veil,
             about: Arc::new(about),
         },
         access: Arc::new(move || handle.plan().api.clone()),

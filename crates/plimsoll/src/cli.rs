@@ -3,6 +3,7 @@
 mod alerts;
 mod capture;
 mod diagnosis;
+mod drill;
 mod export;
 mod guard;
 mod incident;
@@ -20,6 +21,7 @@ pub use diagnosis::{
     BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
     ReleaseArgs,
 };
+pub use drill::{DrillArgs, LevelWord};
 pub use export::{ExportArgs, ExportWhat};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
@@ -105,6 +107,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Load tests with a verdict: scenarios, scripts, captured shapes
     Rehearse(Box<RehearseArgs>),
+    /// Practise an outage in a private sandbox, with a debrief
+    Drill(DrillArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself

@@ -69,6 +69,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         settings: kept.as_ref().map(|running| running.commands()),
         state: state.as_deref(),
         watched: measured.as_ref().map(measuring::Measured::watched),
+        veil: control::api::Veil::default(),
     });
     tell_addresses(&handle, control.as_ref());
     (serve.started)(&handle);
@@ -121,7 +122,18 @@ pub fn start_control(
     start_control_with(listen, Arc::new(Figures::of(handle)))
 }
 
-/// Measurements and the API of a pooler without a settings file, as the demo's.
+/// What stands beside a pooler that a command starts for itself.
+#[derive(Default)]
+pub struct Beside<'a> {
+    /// The keeper of its settings, where they come from a file.
+    pub kept: Option<&'a control::settings::keeper::Running>,
+    /// The state directory.
+    pub state: Option<&'a std::path::Path>,
+    /// Hides conclusions, in a drill.
+    pub veil: control::api::Veil,
+}
+
+/// Measurements and the API of a pooler that a command starts for itself.
 pub struct Watching {
     measured: Option<measuring::Measured>,
     api: Option<control::api::Api>,
@@ -129,9 +141,13 @@ pub struct Watching {
 
 impl Watching {
     /// Begins to measure, and listens where the settings say.
-    pub fn start(handle: &Handle) -> Watching {
+    pub fn start(handle: &Handle, beside: Beside<'_>) -> Watching {
         let source = Arc::new(Figures::of(handle));
-        let measured = measuring::start(source.clone(), None);
+        if let Some(kept) = beside.kept {
+            // Set once, here.
+            let _ = source.settings.set(kept.figures());
+        }
+        let measured = measuring::start(source.clone(), beside.state);
         if let Some(measured) = &measured {
             // Set once, here.
             let _ = source.watched.set(measured.watched());
@@ -140,11 +156,24 @@ impl Watching {
             handle,
             figures: Arc::clone(&source.api),
             source,
-            settings: None,
-            state: None,
+            settings: beside.kept.map(|kept| kept.commands()),
+            state: beside.state,
             watched: measured.as_ref().map(measuring::Measured::watched),
+            veil: beside.veil,
         });
         Watching { measured, api }
+    }
+
+    /// What the diagnosis says now, hidden or not; `None`: nothing is measured.
+    pub fn verdict(&self) -> Option<diagnose::Verdict> {
+        let measures = self.measured.as_ref()?.watched().measures;
+        let now = jiff::Timestamp::now().as_millisecond();
+        Some(measures.look(|record| diagnose::diagnose_now(record, now)))
+    }
+
+    /// The API's unix socket.
+    pub fn socket(&self) -> Option<&std::path::Path> {
+        self.api.as_ref()?.socket()
     }
 
     /// Where the live page is; `None`: the API listens on no TCP address.

@@ -77,6 +77,7 @@ fn parts() -> Parts {
         incidents: None,
         feed: None,
         hands: None,
+        veil: Veil::default(),
         about: Arc::new(About {
             instance: "shop-1:7".to_owned(),
             fleet: "shop".to_owned(),

@@ -274,7 +274,7 @@ impl Pooler {
         let address = address.context("the pooler listens nowhere")?;
         let control = serve::start_control(Some(SocketAddr::from(([127, 0, 0, 1], 0))), &handle)?
             .context("the metrics listen nowhere")?;
-        let watching = serve::Watching::start(&handle);
+        let watching = serve::Watching::start(&handle, serve::Beside::default());
         Ok(Pooler {
             proxy,
             handle,

@@ -104,8 +104,8 @@ pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
 pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
 pub use playbook::{ChapterLine, ChapterPage};
-pub use veil::Veil;
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
+pub use veil::Veil;
 
 /// Connections of one listener at a time.
 const CONNECTIONS_MAX: usize = 32;

@@ -35,6 +35,8 @@ pub struct Release {
     pub work: &'static [(u32, Work)],
     /// It logs in for every unit of work.
     pub logs_in: bool,
+    /// So many clients come with it; 0: as many as there are.
+    pub clients: usize,
 }
 
 /// An application.
@@ -45,7 +47,7 @@ pub struct App {
     pub releases: &'static [Release],
     /// Most clients that it ever has.
     pub threads: usize,
-    /// Its own trouble is the cause: it says nothing of what others feel.
+    /// It makes the trouble: what it feels does not count.
     pub culprit: bool,
     dial: Dial,
 }
@@ -90,7 +92,7 @@ impl App {
         self
     }
 
-    /// Its trouble is the cause.
+    /// It will make the trouble.
     #[must_use]
     pub fn culprit(mut self) -> App {
         self.culprit = true;
@@ -122,17 +124,23 @@ impl App {
     pub fn deploy_next(&self) -> &'static Release {
         let last = self.releases.len() - 1;
         let next = (self.dial.release.load(Relaxed) + 1).min(last);
-        self.dial.release.store(next, Relaxed);
-        self.restart();
-        self.release()
+        self.now_runs(next)
     }
 
     /// Deploys the release before; `None`: there is none.
     pub fn roll_back(&self) -> Option<&'static Release> {
         let before = self.dial.release.load(Relaxed).checked_sub(1)?;
-        self.dial.release.store(before, Relaxed);
+        Some(self.now_runs(before))
+    }
+
+    fn now_runs(&self, at: usize) -> &'static Release {
+        self.dial.release.store(at, Relaxed);
+        let release = self.release();
+        if release.clients > 0 {
+            self.clients(release.clients);
+        }
         self.restart();
-        Some(self.release())
+        release
     }
 
     /// It is kept out, or let in again.
@@ -198,7 +206,9 @@ impl Crowd {
                 let place = client::Place { at, number, slot };
                 let builder = std::thread::Builder::new().name("traffic".into());
                 let body = move || client::run(&shared, &place, address);
-                crowd.threads.push(builder.stack_size(STACK_BYTES).spawn(body)?);
+                crowd
+                    .threads
+                    .push(builder.stack_size(STACK_BYTES).spawn(body)?);
                 slot += 1;
             }
         }
@@ -218,7 +228,9 @@ impl Crowd {
 
     /// What clients felt in the last seconds; those of culprits do not count.
     pub fn felt(&self, span: Duration) -> Felt {
-        self.shared.meter.felt(span, |at| !self.shared.apps[at].culprit)
+        self.shared
+            .meter
+            .felt(span, |at| !self.shared.apps[at].culprit)
     }
 
     /// What each application would complain of, in a sentence.

@@ -19,7 +19,10 @@ impl Stage {
                 let app = self.app(name)?;
                 app.restart();
                 let now = app.release().version;
-                Ok(format!("All processes of {} start again, in release {now}.", app.name))
+                Ok(format!(
+                    "All processes of {} start again, in release {now}.",
+                    app.name
+                ))
             }
             Deed::RestartDatabase => {
                 self.sandbox.restart().map_err(|e| e.to_string())?;
@@ -28,12 +31,16 @@ impl Stage {
             Deed::SetLimit(limit) => self.set_limit(*limit),
             Deed::RollBackSettings => {
                 let back = self.pooler().roll_back(TRAINEE)?;
-                Ok(format!("The settings before version {} serve again.", back.from))
+                Ok(format!(
+                    "The settings before version {} serve again.",
+                    back.from
+                ))
             }
             Deed::RollBackRelease(name) => {
                 let app = self.app(name)?;
                 let release = app.roll_back();
-                let release = release.ok_or(format!("{} has no release before this one", app.name))?;
+                let release =
+                    release.ok_or(format!("{} has no release before this one", app.name))?;
                 let text = format!("{} runs in release {} again.", app.name, release.version);
                 self.pooler().mark_release(app.name, release.version)?;
                 Ok(text)
@@ -42,11 +49,15 @@ impl Stage {
             Deed::Block(name) => {
                 let app = self.app(name)?;
                 app.block(true);
-                Ok(format!("{} is kept out; nothing of it is served.", app.name))
+                Ok(format!(
+                    "{} is kept out; nothing of it is served.",
+                    app.name
+                ))
             }
             Deed::CancelLongest => self.cancel_longest(),
             Deed::ClearCaches => Ok(
-                "The caches of the applications are empty. Here they have none that matters.".to_owned(),
+                "The caches of the applications are empty. Here they have none that matters."
+                    .to_owned(),
             ),
             Deed::Reroute => self.reroute(),
         }
@@ -55,7 +66,10 @@ impl Stage {
     fn app(&self, name: &str) -> Result<&super::App, String> {
         self.crowd.app(name).ok_or_else(|| {
             let names: Vec<&str> = self.crowd.apps().iter().map(|a| a.name).collect();
-            format!("there is no application {name}; there are {}", names.join(", "))
+            format!(
+                "there is no application {name}; there are {}",
+                names.join(", ")
+            )
         })
     }
 
@@ -69,7 +83,10 @@ impl Stage {
         let lines: Vec<String> = serving.lines().map(line).collect();
         let text = format!("{}\n", lines.join("\n"));
         let done = self.pooler().apply(text, How::Now, TRAINEE, "an outage")?;
-        Ok(format!("Version {} of the settings serves, with a limit of {limit}.", done.version))
+        Ok(format!(
+            "Version {} of the settings serves, with a limit of {limit}.",
+            done.version
+        ))
     }
 
     /// At the pooler: whoever holds a connection. At the server: sessions that
@@ -88,7 +105,10 @@ impl Stage {
              where application_name = '{literal}' and pid <> pg_backend_pid()"
         ));
         let past = past.map_err(|e| e.to_string())?;
-        let past = past.first().and_then(|row| row.first()?.clone()).unwrap_or_default();
+        let past = past
+            .first()
+            .and_then(|row| row.first()?.clone())
+            .unwrap_or_default();
         match (killed, past.as_str()) {
             (0, "0") => Err(format!("nobody named {name} has a session")),
             _ => Ok(format!(
@@ -130,7 +150,10 @@ impl Stage {
     /// A query that does nothing, by the way that the pooler takes.
     fn trivial(&self) -> Result<Duration, String> {
         use crate::client::{Address, Client, TargetOf};
-        let port = self.way.as_ref().map_or(self.sandbox.port(), super::Way::port);
+        let port = self
+            .way
+            .as_ref()
+            .map_or(self.sandbox.port(), super::Way::port);
         let target = TargetOf {
             address: Address::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], port))),
             user: super::USER,

@@ -20,18 +20,20 @@ impl Stage {
             Fault::CutLimit => {
                 let text = self.text_with(|s| s.size = 1);
                 let why = "the release of this afternoon";
-                self.pooler().apply(text, How::Now, "update 2024-08-15", why).map(drop)
+                self.pooler()
+                    .apply(text, How::Now, "update 2024-08-15", why)
+                    .map(drop)
             }
             Fault::OverwriteFile => {
-                let text = self.text_with(|s| (s.size, s.query_wait) = (1, "2s"));
+                let text = self.text_with(|s| (s.size, s.query_wait) = (1, "1s"));
                 std::fs::write(self.pooler().file(), text).map_err(|e| e.to_string())
             }
             Fault::Surge => {
                 self.step_back();
-                for (name, clients) in [("web", 36), ("api", 18)] {
+                for (name, clients) in [("web", 40), ("api", 30)] {
                     if let Some(app) = self.crowd.app(name) {
                         app.clients(clients);
-                        app.think_ms(20);
+                        app.think_ms(10);
                     }
                 }
                 Ok(())
@@ -48,13 +50,7 @@ impl Stage {
                 Ok(())
             }
             Fault::Leak => self.release_next("checkout"),
-            Fault::SlowRelease => self.release_next("web"),
-            Fault::LoginStorm => {
-                if let Some(web) = self.crowd.app("web") {
-                    web.clients(60);
-                }
-                self.release_next("web")
-            }
+            Fault::SlowRelease | Fault::LoginStorm => self.release_next("web"),
             Fault::SlowWay => {
                 let way = self.way.as_ref().ok_or("there is no way to make longer")?;
                 way.delay(SLOW_WAY);
@@ -79,7 +75,10 @@ impl Stage {
     pub(super) fn text_with(&mut self, change: impl FnOnce(&mut super::scene::Settings)) -> String {
         let mut settings = self.scene.settings.clone();
         change(&mut settings);
-        let port = self.way.as_ref().map_or(self.sandbox.port(), super::Way::port);
+        let port = self
+            .way
+            .as_ref()
+            .map_or(self.sandbox.port(), super::Way::port);
         settings.toml(&self.pooler().dir, port)
     }
 
@@ -93,7 +92,9 @@ impl Stage {
     /// In life the server has a machine of its own. Here its work takes the
     /// processor from pooler and clients only where they leave it.
     fn step_back(&self) {
-        let Some(pid) = self.sandbox.pid() else { return };
+        let Some(pid) = self.sandbox.pid() else {
+            return;
+        };
         let children = format!("/proc/{pid}/task/{pid}/children");
         let children = std::fs::read_to_string(children).unwrap_or_default();
         // Where that is not allowed, the surge is felt by all a little more.

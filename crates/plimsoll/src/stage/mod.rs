@@ -71,7 +71,10 @@ impl Stage {
         options.settings = vec!["max_parallel_workers_per_gather = 0".to_owned()];
         let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
         fill(&sandbox)?;
-        let way = scene.by_a_way.then(|| Way::to(sandbox.port())).transpose()?;
+        let way = scene
+            .by_a_way
+            .then(|| Way::to(sandbox.port()))
+            .transpose()?;
         let port = way.as_ref().map_or(sandbox.port(), Way::port);
         let pooler = Pooler::start(&sandbox, |dir| scene.settings.toml(dir, port), veil)?;
         let mut stage = Stage {
@@ -146,12 +149,15 @@ pub fn fill(sandbox: &Sandbox) -> anyhow::Result<()> {
     sandbox.create_user(USER, PASSWORD, "")?;
     sandbox.create_user(MONITOR, PASSWORD, "in role pg_read_all_stats")?;
     sandbox.create_database(DATABASE, USER)?;
-    sandbox.psql(DATABASE, &tables(USER))?;
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    sandbox.psql(DATABASE, &tables(USER, cores))?;
     Ok(())
 }
 
-/// The tables, owned by this user.
-pub fn tables(owner: &str) -> String {
+/// The tables, owned by this user. A search costs so much that a surge drowns a
+/// server of any size.
+pub fn tables(owner: &str, cores: usize) -> String {
+    let rounds = cores.div_ceil(2);
     format!(
         "create table items (id int primary key, n int not null, name text not null);\n\
          insert into items select i, 0, md5(i::text) from generate_series(1, {ROWS}) i;\n\
@@ -160,6 +166,8 @@ pub fn tables(owner: &str) -> String {
          create index on orders (customer);\n\
          create table counters (id int primary key, n int not null);\n\
          insert into counters select i, 0 from generate_series(1, 10) i;\n\
+         create function search() returns bigint language sql stable as\n\
+           'select sum(length(md5(name))) from items, generate_series(1, {rounds}) where id < 4000';\n\
          alter table items owner to {owner};\n\
          alter table orders owner to {owner};\n\
          alter table counters owner to {owner};\n\

@@ -6,7 +6,7 @@ use crate::serve;
 use anyhow::Context;
 use control::api::{Client, Veil};
 use control::settings::keeper::{
-    self, Applied, ApplyAsk, BootError, HistoryLine, RollbackAsk, Running, StateDirectory,
+    self, Applied, ApplyAsk, BootError, RollbackAsk, Running, StateDirectory,
 };
 use diagnose::Verdict;
 use events::sample::Marker;
@@ -142,11 +142,6 @@ impl Pooler {
             reason: "an outage".to_owned(),
         };
         self.client.rollback(&ask).map_err(|e| e.to_string())
-    }
-
-    /// The newest versions of the settings.
-    pub fn history(&self) -> Vec<HistoryLine> {
-        self.client.history(10).unwrap_or_default()
     }
 
     /// Says that an application was released, as a deployment does.

@@ -104,7 +104,7 @@ impl Scene {
             fault,
             settings: Settings {
                 size: 12,
-                query_wait: "3s",
+                query_wait: "2s",
                 clients_max: 300,
                 line: 40,
                 source: "store",
@@ -182,9 +182,8 @@ const ORDERS: &str = "select id, note from orders where customer = {r} % 997 lim
 const ADD: &str = "update items set n = n + 1 where id = {r}";
 const SLOW: &str = "select pg_sleep(0.3), n from items where id = {r}";
 const REPORT: &str = "select pg_sleep(0.15), count(*) from orders where customer = {r} % 997";
-/// A few milliseconds of the server's processor.
-const SEARCH: &str = "select sum(length(md5(name))) from items where id < 4000";
-/// What a forgotten transaction wrote stays locked, and nobody may see it.
+/// Some milliseconds of the server's processor, more where there are many processors.
+const SEARCH: &str = "select search()";
 const PAY: &str = "update orders set note = note where id = {r}";
 
 const fn release(version: &'static str, work: &'static [(u32, Work)]) -> Release {
@@ -192,6 +191,7 @@ const fn release(version: &'static str, work: &'static [(u32, Work)]) -> Release
         version,
         work,
         logs_in: false,
+        clients: 0,
     }
 }
 
@@ -217,11 +217,17 @@ const WEB: &[Release] = &[
 
 /// The same, where the next release lost its own pool.
 const WEB_WITHOUT_A_POOL: &[Release] = &[
-    release("8.1.9", SHOP_WORK),
+    Release {
+        version: "8.1.9",
+        work: SHOP_WORK,
+        logs_in: false,
+        clients: 16,
+    },
     Release {
         version: "8.2.0",
         work: SHOP_WORK,
         logs_in: true,
+        clients: 60,
     },
 ];
 
@@ -229,7 +235,7 @@ const CHECKOUT: &[Release] = &[
     release("2.4.0", &[(1, Work::Pair(ITEM, 6, PAY))]),
     release(
         "2.4.1",
-        &[(12, Work::Pair(ITEM, 6, PAY)), (1, Work::Forget(PAY))],
+        &[(12, Work::Pair(ITEM, 6, PAY)), (1, Work::Forget(ORDERS))],
     ),
 ];
 
@@ -240,7 +246,10 @@ const API: &[Release] = &[release(
 
 const WORKER: &[Release] = &[release("2.2.0", &[(1, Work::Query(ADD))])];
 
-const EXPORT: &[Release] = &[release("1.3.0", &[(4, Work::Query(REPORT)), (1, Work::Query(ITEM))])];
+const EXPORT: &[Release] = &[release(
+    "1.3.0",
+    &[(4, Work::Query(REPORT)), (1, Work::Query(ITEM))],
+)];
 
 /// Product pages, their API, a till and a worker: some three connections at a time.
 fn shop() -> Vec<App> {
@@ -263,8 +272,14 @@ fn with_export() -> Vec<App> {
 
 /// Short transactions that a limit of four serves well, as long as few come.
 fn growing() -> Vec<App> {
-    const FEED: &[Release] = &[release("7.12.0", &[(6, Work::Pair(ITEM, 40, ADD)), (2, Work::Query(ITEM))])];
-    const FEED_API: &[Release] = &[release("4.3.1", &[(6, Work::Pair(ITEM, 40, ADD)), (2, Work::Query(ORDERS))])];
+    const FEED: &[Release] = &[release(
+        "7.12.0",
+        &[(6, Work::Pair(ITEM, 40, ADD)), (2, Work::Query(ITEM))],
+    )];
+    const FEED_API: &[Release] = &[release(
+        "4.3.1",
+        &[(6, Work::Pair(ITEM, 40, ADD)), (2, Work::Query(ORDERS))],
+    )];
     vec![
         App::new("web", FEED, 40, 2_400),
         App::new("api", FEED_API, 20, 2_400),
@@ -281,9 +296,12 @@ fn website() -> Vec<App> {
     ];
     const WEB: &[Release] = &[release("7.12.0", PAGES)];
     const API: &[Release] = &[release("4.3.1", PAGES)];
+    const LOGIN: &[Release] = &[release("1.9.0", &[(1, Work::Query(SEARCH))])];
     vec![
-        App::new("web", WEB, 8, 150).up_to(36),
-        App::new("api", API, 4, 150).up_to(18),
+        App::new("web", WEB, 8, 150).up_to(40).culprit(),
+        App::new("api", API, 4, 150).up_to(30).culprit(),
+        // It does not surge. What it feels tells whether the server drowns.
+        App::new("login", LOGIN, 4, 150),
     ]
 }
 

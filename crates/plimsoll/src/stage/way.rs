@@ -75,10 +75,7 @@ fn thread(body: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
 
 /// Both directions, each with a thread that reads and one that writes when it is time.
 fn carry(near: TcpStream, far: TcpStream, delay: &Arc<AtomicU64>) -> anyhow::Result<()> {
-    let pairs = [
-        (near.try_clone()?, far.try_clone()?),
-        (far, near),
-    ];
+    let pairs = [(near.try_clone()?, far.try_clone()?), (far, near)];
     for (from, to) in pairs {
         to.set_nodelay(true)?;
         let (send, queue) = sync_channel(CHUNKS_MAX);

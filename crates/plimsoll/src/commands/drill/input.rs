@@ -35,8 +35,8 @@ pub(super) struct Input {
     to: Sender<Event>,
     /// A person types: there is a prompt, and lines show themselves.
     pub(super) typed: bool,
-    /// No more lines come.
-    pub(super) closed: bool,
+    /// No more lines come; some may still wait.
+    closed: bool,
     /// A signal came.
     pub(super) interrupted: bool,
 }
@@ -108,6 +108,11 @@ impl Input {
                 return None;
             }
         }
+    }
+
+    /// No more lines come, and none waits.
+    pub(super) fn is_over(&self) -> bool {
+        self.closed && self.lines.is_empty()
     }
 
     /// Lets time pass; lines that come wait. `false`: a signal came.

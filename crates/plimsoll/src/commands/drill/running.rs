@@ -13,7 +13,7 @@ const CALM: Duration = Duration::from_secs(11);
 /// Longest time from the blow until it hurts.
 const HURT_MAX: Duration = Duration::from_secs(60);
 /// What clients feel is asked over so long.
-const FELT_OVER: Duration = Duration::from_secs(3);
+const FELT_OVER: Duration = Duration::from_secs(4);
 /// From one look at the stage to the next.
 const TICK: Duration = Duration::from_secs(1);
 /// From an action to its effect: who waited before it has his answer by then.
@@ -76,7 +76,10 @@ impl Running {
         }
         self.began = Instant::now();
         self.tick(teller)?;
-        teller.say(&format!("\n{}\n`help` says what can be typed.", self.session.pager()))?;
+        teller.say(&format!(
+            "\n{}\n`help` says what can be typed.",
+            self.session.pager()
+        ))?;
         self.input.open()?;
         self.talk(teller)
     }
@@ -131,7 +134,7 @@ impl Running {
             if self.began.elapsed() >= self.limit {
                 return Ok(Ending::TimeOver);
             }
-            if self.input.closed {
+            if self.input.is_over() {
                 // What was typed last may still take effect.
                 let since = closed_at.get_or_insert_with(Instant::now);
                 if !self.session.is_named() || since.elapsed() > LINGER {
@@ -198,7 +201,10 @@ impl Running {
         let until = Instant::now() + span;
         while Instant::now() < until {
             let next = self.next_tick.min(until);
-            if !self.input.rest(next.saturating_duration_since(Instant::now())) {
+            if !self
+                .input
+                .rest(next.saturating_duration_since(Instant::now()))
+            {
                 return Ok(());
             }
             if Instant::now() >= self.next_tick {

@@ -42,7 +42,10 @@ pub(super) fn run(shared: &Shared, place: &Place, address: SocketAddr) {
             shared.rest(LOOK);
             continue;
         }
-        if session.as_ref().is_some_and(|s| s.epoch != app.dial.epoch.load(Relaxed)) {
+        if session
+            .as_ref()
+            .is_some_and(|s| s.epoch != app.dial.epoch.load(Relaxed))
+        {
             session = None;
         }
         let release = app.release();
@@ -60,12 +63,8 @@ pub(super) fn run(shared: &Shared, place: &Place, address: SocketAddr) {
             Err(error) => {
                 let took = began.elapsed();
                 shared.meter.note(place.at, took, Some(error.to_string()));
-                // An error reply leaves the session as it is; the rest does not.
-                if error.code().is_none() || error.code() == Some("57P01") {
-                    session = None;
-                } else if let Some(s) = &mut session
-                    && s.client.query("rollback").is_err()
-                {
+                // An error reply leaves the session as it is; the end of one does not.
+                if error.code().is_none_or(|code| code.starts_with("57P")) {
                     session = None;
                 }
                 shared.rest(AFTER_ERROR);
@@ -97,10 +96,17 @@ fn unit(
         Work::Query(sql) => client.query(&chance.fill(sql)).map(|_| true),
         Work::Pair(first, pause_ms, second) => {
             client.query("begin")?;
-            client.query(&chance.fill(first))?;
+            let first = client.query(&chance.fill(first));
             shared.rest(Duration::from_millis(pause_ms));
-            client.query(&chance.fill(second))?;
-            client.query("commit").map(|_| true)
+            let both = first.and_then(|_| client.query(&chance.fill(second)));
+            match both {
+                Ok(_) => client.query("commit").map(|_| true),
+                Err(error) => {
+                    // Where the session ended, this fails too, and the error says why.
+                    client.query("rollback").ok();
+                    Err(error)
+                }
+            }
         }
         Work::Forget(sql) => {
             client.query("begin")?;

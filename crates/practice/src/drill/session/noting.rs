@@ -6,6 +6,9 @@ use super::{FIGURES_MAX, NOTED_MAX, Session, seconds};
 use diagnose::{Cause, State, Verdict};
 use std::time::Duration;
 
+/// Figures of a verdict ripen for so long.
+const RIPE_AFTER: Duration = Duration::from_secs(4);
+
 impl Session {
     /// Judges an answer, with the figure that speaks for or against it.
     pub(super) fn suspect(&mut self, at: Duration, cause: Cause, verdict: &Verdict) -> String {
@@ -34,7 +37,7 @@ impl Session {
             let figure = contradicting(verdict, cause);
             let text = match &figure {
                 Some(figure) => format!("No. Against it speaks: {figure}"),
-                None => "No. No figure rules it out yet, and none speaks for it.".to_owned(),
+                None => "No. No figure rules it out yet; it is not what was done here.".to_owned(),
             };
             ("wrong", figure.unwrap_or_default(), text)
         };
@@ -52,8 +55,9 @@ impl Session {
         text
     }
 
-    /// Keeps what the diagnosis said while it hurt; a verdict that names the
-    /// right cause is not replaced by one that does not.
+    /// Keeps what the diagnosis said while it hurt. The first verdict that names
+    /// the right cause is kept, or one of the next seconds: their figures are ripe,
+    /// and later ones may be those of an action.
     pub(super) fn note(&mut self, at: Duration, verdict: &Verdict) {
         if verdict.state != State::Hurt {
             return;
@@ -64,7 +68,11 @@ impl Session {
         }
         let better = match &self.verdict {
             None => true,
-            Some(kept) => right(verdict) || !right(kept),
+            Some(kept) if right(kept) => {
+                let first = self.diagnosis_right.unwrap_or_default();
+                right(verdict) && at.saturating_sub(first) <= RIPE_AFTER
+            }
+            Some(_) => true,
         };
         if better {
             self.verdict = Some(verdict.clone());
@@ -144,13 +152,21 @@ fn supporting(verdict: &Verdict, cause: Cause) -> Option<String> {
     (!figures.is_empty()).then(|| figures.join("; "))
 }
 
-/// What rules a cause out; else what is found in its place, or what lacks.
+/// What rules a cause out; else why it is seen all the same, or what lacks.
 fn contradicting(verdict: &Verdict, cause: Cause) -> Option<String> {
     if let Some(one) = verdict.ruled_out.iter().find(|r| r.cause == cause) {
-        return Some(format!("{} ({})", one.figure, one.text));
+        return Some(match one.text.is_empty() {
+            true => one.figure.to_string(),
+            false => one.text.clone(),
+        });
+    }
+    if let Some(figure) = supporting(verdict, cause) {
+        return Some(format!(
+            "it is seen, but as what follows from the cause: {figure}"
+        ));
     }
     let unknown = verdict.unknown.iter().find(|u| u.cause == cause);
-    unknown.map(|u| format!("nothing that is measured: {}", u.lacks))
+    unknown.map(|u| u.lacks.clone())
 }
 
 /// The figures that a verdict cites, of symptoms and of its first finding.

@@ -115,8 +115,8 @@ pub(super) const MAIN_WEBSITE: Drill = Drill {
         "Does anybody wait for a connection? If not, where does the time go?",
         "How many statements run at once, and how many processors are there? Is more done than before, or less, for all these connections?",
     ],
-    done: "The pool's limit was 80 for a server with two processors: no limit at all. Then a surge came, and all of it worked at once.",
-    cure: "set-limit to a few connections for each processor, 4 to 8 here",
+    done: "The pool's limit was 80 for a server with a few processors: no limit at all. Then web and api surged, and all of it worked at once; whoever asked beside them drowned too.",
+    cure: "set-limit to a few connections for each processor, 4 here: who surges waits at the door, and the others get their turn",
     paths: &[
         Path {
             causes: &[Cause::AbusiveSource, Cause::ConnectionStorm],

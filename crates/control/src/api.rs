@@ -60,6 +60,7 @@ mod actions;
 mod answering;
 mod call;
 mod client;
+mod demo;
 mod diagnosis;
 mod door;
 mod figures;
@@ -99,6 +100,7 @@ pub use about::{InstanceStatus, Whoami};
 pub use actions::{ActAsk, ActionDone, Hands, PoolsAsk};
 pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
+pub use demo::{DemoAsk, DemoOutage, DemoState, Director};
 pub use figures::{Figures, Refused};
 pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
@@ -141,6 +143,8 @@ pub struct Parts {
     pub feed: Option<Feed>,
     /// What the data plane does for a person.
     pub hands: Option<Arc<dyn Hands>>,
+    /// Makes outages, in a demonstration.
+    pub director: Option<Arc<dyn Director>>,
     /// Hides what Plimsoll makes of its figures, in a drill.
     pub veil: Veil,
     /// Which process this is.
@@ -229,7 +233,11 @@ pub fn socket_path(
 /// # Errors
 /// The system's, of the thread and its runtime.
 pub fn start(options: Options) -> io::Result<Api> {
-    start_with(options, routes(), Bounds::default())
+    let mut routes = routes();
+    if options.parts.director.is_some() {
+        routes.extend_from_slice(demo::ROUTES);
+    }
+    start_with(options, routes, Bounds::default())
 }
 
 fn start_with(options: Options, routes: Vec<Route>, bounds: Bounds) -> io::Result<Api> {

@@ -22,6 +22,8 @@ pub struct Given<'a> {
     pub state: Option<&'a Path>,
     /// What is measured, and who looks out.
     pub watched: Option<Watched>,
+    /// Makes outages, in a demonstration.
+    pub director: Option<Arc<dyn api::Director>>,
     /// Hides conclusions, in a drill.
     pub veil: Veil,
     /// Where requests are counted.
@@ -57,6 +59,7 @@ pub fn start(given: Given<'_>) -> Option<Api> {
             feed: watched.as_ref().map(|w| w.feed.clone()),
             hands: Some(Arc::new(Plane(given.handle.clone()))),
             notify: watched.and_then(|w| w.notify),
+            director: given.director,
             veil: given.veil,
             about: Arc::new(about),
         },

@@ -69,6 +69,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         settings: kept.as_ref().map(|running| running.commands()),
         state: state.as_deref(),
         watched: measured.as_ref().map(measuring::Measured::watched),
+        director: None,
         veil: control::api::Veil::default(),
     });
     tell_addresses(&handle, control.as_ref());
@@ -129,6 +130,8 @@ pub struct Beside<'a> {
     pub kept: Option<&'a control::settings::keeper::Running>,
     /// The state directory.
     pub state: Option<&'a std::path::Path>,
+    /// Makes outages, in a demonstration.
+    pub director: Option<Arc<dyn control::api::Director>>,
     /// Hides conclusions, in a drill.
     pub veil: control::api::Veil,
 }
@@ -159,6 +162,7 @@ impl Watching {
             settings: beside.kept.map(|kept| kept.commands()),
             state: beside.state,
             watched: measured.as_ref().map(measuring::Measured::watched),
+            director: beside.director,
             veil: beside.veil,
         });
         Watching { measured, api }

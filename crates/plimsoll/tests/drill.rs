@@ -206,8 +206,8 @@ fn play(scratch: &Scratch, play: &Play) {
 #[test]
 fn each_drill_can_be_solved() {
     let scratch = Scratch::new("plays");
-    let plays = if full() { PLAYS } else { &PLAYS[..2] };
-    let (last, together) = plays.split_last().expect("there are plays");
+    let (last, together) = PLAYS.split_last().expect("there are plays");
+    let together = if full() { together } else { &together[..2] };
     // Each is mostly calm and waiting: three at a time fit on two cores.
     for group in together.chunks(3) {
         std::thread::scope(|scope| {
@@ -216,7 +216,9 @@ fn each_drill_can_be_solved() {
             }
         });
     }
-    play(&scratch, last);
+    if full() {
+        play(&scratch, last);
+    }
     scratch.assert_clean();
 }
 

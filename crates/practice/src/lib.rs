@@ -12,3 +12,4 @@
 //! ```
 
 pub mod drill;
+pub mod show;

@@ -77,6 +77,7 @@ fn parts() -> Parts {
         incidents: None,
         feed: None,
         hands: None,
+        director: None,
         veil: Veil::default(),
         about: Arc::new(About {
             instance: "shop-1:7".to_owned(),

@@ -6,7 +6,6 @@ mod meter;
 use super::ROWS;
 use meter::Meter;
 use practice::drill::Felt;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -38,6 +37,9 @@ pub struct Release {
     /// So many clients come with it; 0: as many as there are.
     pub clients: usize,
 }
+
+/// Where a crowd logs in, and as whom.
+pub type Login = crate::client::Target;
 
 /// An application.
 pub struct App {
@@ -188,7 +190,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// Starts them all.
-    pub fn start(apps: Vec<App>, address: SocketAddr) -> std::io::Result<Crowd> {
+    pub fn start(apps: Vec<App>, login: &Login) -> std::io::Result<Crowd> {
         let slots: usize = apps.iter().map(|app| app.threads).sum();
         let shared = Arc::new(Shared {
             apps,
@@ -205,7 +207,8 @@ impl Crowd {
                 let shared = Arc::clone(&shared);
                 let place = client::Place { at, number, slot };
                 let builder = std::thread::Builder::new().name("traffic".into());
-                let body = move || client::run(&shared, &place, address);
+                let login = login.clone();
+                let body = move || client::run(&shared, &place, &login);
                 crowd
                     .threads
                     .push(builder.stack_size(STACK_BYTES).spawn(body)?);

@@ -18,16 +18,16 @@ mod pooler;
 mod scene;
 mod way;
 
-use crate::client::{Address, Client, TargetOf};
+use crate::client::{Address, Client};
 use crate::sandbox::{Options, Sandbox};
 use anyhow::Context;
 use control::api::Veil;
 use practice::drill::{Fault, Felt};
 use std::time::{Duration, Instant};
 
-pub use crowd::{App, Crowd, Release, Work};
+pub use crowd::{App, Crowd, Login, Release, Work};
 pub use others::Others;
-pub use pooler::{How, Pooler};
+pub use pooler::{Extras, How, Pooler};
 pub use scene::Scene;
 pub use way::Way;
 
@@ -76,7 +76,11 @@ impl Stage {
             .then(|| Way::to(sandbox.port()))
             .transpose()?;
         let port = way.as_ref().map_or(sandbox.port(), Way::port);
-        let pooler = Pooler::start(&sandbox, |dir| scene.settings.toml(dir, port), veil)?;
+        let extras = Extras {
+            veil,
+            ..Extras::default()
+        };
+        let pooler = Pooler::start(&sandbox, |dir| scene.settings.toml(dir, port), extras)?;
         let mut stage = Stage {
             crowd: Crowd::default(),
             others: Others::new(&sandbox),
@@ -85,9 +89,15 @@ impl Stage {
             sandbox,
             scene,
         };
-        stage.await_the_pooler()?;
+        let login = Login {
+            address: Address::Tcp(stage.pooler().address),
+            user: USER,
+            password: PASSWORD,
+            database: DATABASE,
+        };
+        await_the_pooler(&login)?;
         let apps = (stage.scene.cast)();
-        stage.crowd = Crowd::start(apps, stage.pooler().address)?;
+        stage.crowd = Crowd::start(apps, &login)?;
         Ok(stage)
     }
 
@@ -110,26 +120,6 @@ impl Stage {
         }
         felt
     }
-
-    fn await_the_pooler(&self) -> anyhow::Result<()> {
-        let target = TargetOf {
-            address: Address::Tcp(self.pooler().address),
-            user: USER,
-            password: PASSWORD,
-            database: DATABASE,
-        };
-        let until = Instant::now() + SERVING_MAX;
-        loop {
-            let asked = Client::connect(&target, "plimsoll").and_then(|mut c| c.query("select 1"));
-            match asked {
-                Ok(_) => return Ok(()),
-                Err(error) if Instant::now() > until => {
-                    anyhow::bail!("the pooler does not serve: {error}")
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
-            }
-        }
-    }
 }
 
 impl Drop for Stage {
@@ -141,6 +131,21 @@ impl Drop for Stage {
         }
         self.others.end();
         self.crowd.join();
+    }
+}
+
+/// Waits until clients are served.
+pub fn await_the_pooler(login: &Login) -> anyhow::Result<()> {
+    let until = Instant::now() + SERVING_MAX;
+    loop {
+        let asked = Client::connect(login, "plimsoll").and_then(|mut c| c.query("select 1"));
+        match asked {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > until => {
+                anyhow::bail!("the pooler does not serve: {error}")
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use crate::plane::{ByKeeper, Plane};
 use crate::sandbox::Sandbox;
 use crate::serve;
 use anyhow::Context;
-use control::api::{Client, Veil};
+use control::api::{Client, Director, Veil};
 use control::settings::keeper::{
-    self, Applied, ApplyAsk, BootError, RollbackAsk, Running, StateDirectory,
+    self, Applied, ApplyAsk, BootError, HistoryLine, RollbackAsk, Running, StateDirectory, Status,
 };
 use diagnose::Verdict;
 use events::sample::Marker;
@@ -29,6 +29,15 @@ pub enum How {
     Now,
 }
 
+/// What its page shows beyond that of any pooler.
+#[derive(Default)]
+pub struct Extras {
+    /// Hides conclusions, in a drill.
+    pub veil: Veil,
+    /// Makes outages, in a demonstration.
+    pub director: Option<Arc<dyn Director>>,
+}
+
 /// It runs until [`Pooler::stop`].
 pub struct Pooler {
     proxy: Proxy,
@@ -49,7 +58,7 @@ impl Pooler {
     pub fn start(
         sandbox: &Sandbox,
         settings: impl FnOnce(&Path) -> String,
-        veil: Veil,
+        extras: Extras,
     ) -> anyhow::Result<Pooler> {
         let dir = sandbox.socket_dir().join("pooler");
         let state = dir.join("state");
@@ -85,7 +94,8 @@ impl Pooler {
         let beside = serve::Beside {
             kept: Some(&kept),
             state: Some(&state),
-            veil,
+            veil: extras.veil,
+            director: extras.director,
         };
         let watching = serve::Watching::start(&handle, beside);
         let socket = watching.socket().context("the API has no socket")?;
@@ -142,6 +152,16 @@ impl Pooler {
             reason: "an outage".to_owned(),
         };
         self.client.rollback(&ask).map_err(|e| e.to_string())
+    }
+
+    /// Which settings serve.
+    pub fn status(&self) -> Option<Status> {
+        self.client.status().ok()
+    }
+
+    /// The newest versions of the settings.
+    pub fn history(&self) -> Vec<HistoryLine> {
+        self.client.history(10).unwrap_or_default()
     }
 
     /// Says that an application was released, as a deployment does.

@@ -181,7 +181,7 @@ const ITEM: &str = "select n, name from items where id = {r}";
 const ORDERS: &str = "select id, note from orders where customer = {r} % 997 limit 20";
 const ADD: &str = "update items set n = n + 1 where id = {r}";
 const SLOW: &str = "select pg_sleep(0.3), n from items where id = {r}";
-const REPORT: &str = "select pg_sleep(0.15), count(*) from orders where customer = {r} % 997";
+const REPORT: &str = "select pg_sleep(0.4), count(*) from orders where customer = {r} % 997";
 /// Some milliseconds of the server's processor, more where there are many processors.
 const SEARCH: &str = "select search()";
 const PAY: &str = "update orders set note = note where id = {r}";

@@ -1,9 +1,8 @@
 //! One client of an application.
 
+use super::Login;
 use super::{App, Chance, Release, Shared, Work};
-use crate::client::{Address, Client, ClientError, TargetOf};
-use crate::stage::{DATABASE, PASSWORD, USER};
-use std::net::SocketAddr;
+use crate::client::{Client, ClientError};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -31,7 +30,7 @@ struct Session {
 }
 
 /// Works until the crowd is let go.
-pub(super) fn run(shared: &Shared, place: &Place, address: SocketAddr) {
+pub(super) fn run(shared: &Shared, place: &Place, login: &Login) {
     let app = &shared.apps[place.at];
     let mut chance = Chance(place.slot as u64 + 1);
     let mut session: Option<Session> = None;
@@ -51,7 +50,7 @@ pub(super) fn run(shared: &Shared, place: &Place, address: SocketAddr) {
         let release = app.release();
         let began = Instant::now();
         shared.meter.begin(place.slot, place.at);
-        let result = unit(shared, place, &mut session, (release, address), &mut chance);
+        let result = unit(shared, place, &mut session, (release, login), &mut chance);
         shared.meter.end(place.slot);
         // What was cut off because all end says nothing.
         if shared.stopped() {
@@ -83,13 +82,13 @@ fn unit(
     shared: &Shared,
     place: &Place,
     session: &mut Option<Session>,
-    (release, address): (&'static Release, SocketAddr),
+    (release, login): (&'static Release, &Login),
     chance: &mut Chance,
 ) -> Result<bool, ClientError> {
     let app = &shared.apps[place.at];
     let open = match session {
         Some(open) => open,
-        None => session.insert(log_in(app, address)?),
+        None => session.insert(log_in(app, login)?),
     };
     let client = &mut open.client;
     match chance.pick(release.work) {
@@ -123,16 +122,10 @@ fn unit(
     }
 }
 
-fn log_in(app: &App, address: SocketAddr) -> Result<Session, ClientError> {
+fn log_in(app: &App, login: &Login) -> Result<Session, ClientError> {
     // Before the name is read: who is late for a deploy logs in once more.
     let epoch = app.dial.epoch.load(Relaxed);
-    let target = TargetOf {
-        address: Address::Tcp(address),
-        user: USER,
-        password: PASSWORD,
-        database: DATABASE,
-    };
-    let client = Client::connect(&target, &app.name_now())?;
+    let client = Client::connect(login, &app.name_now())?;
     Ok(Session { client, epoch })
 }
 

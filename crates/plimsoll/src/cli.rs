@@ -2,6 +2,7 @@
 
 mod alerts;
 mod capture;
+mod demo;
 mod diagnosis;
 mod drill;
 mod export;
@@ -17,6 +18,7 @@ mod words;
 pub use alerts::AlertsArgs;
 pub use capture::CaptureArgs;
 use clap::{Args, Parser, Subcommand};
+pub use demo::{DemoArgs, DemoGuard, OutageWord};
 pub use diagnosis::{
     BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
     ReleaseArgs,
@@ -247,62 +249,6 @@ fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
     let text = named.map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse()
         .map_err(|_| "write an address and a port, as 127.0.0.1:6432 or [::1]:6432".to_owned())
-}
-
-/// How the demonstration runs.
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// End by itself after this many seconds (for scripts and CI)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub seconds: Option<u32>,
-    /// Begin this outage after some seconds; the end says what happened
-    #[arg(long, value_name = "NUMBER", value_enum)]
-    pub outage: Option<OutageWord>,
-    /// Whether the guards act in it, or only watch
-    #[arg(long, value_name = "WORD", value_enum, default_value_t = DemoGuard::On, requires = "outage")]
-    pub guard: DemoGuard,
-}
-
-/// An outage of the reports.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum OutageWord {
-    /// An update cuts the limit.
-    #[value(name = "000")]
-    CutLimit,
-    /// A script overwrites the settings.
-    #[value(name = "001")]
-    Overwritten,
-    /// A surge, and a pool without a limit.
-    #[value(name = "002")]
-    Surge,
-    /// Traffic outgrows the limit.
-    #[value(name = "003")]
-    Growth,
-    /// A release leaks connections.
-    #[value(name = "004")]
-    Leak,
-}
-
-impl OutageWord {
-    /// The report's number.
-    pub fn number(self) -> &'static str {
-        match self {
-            OutageWord::CutLimit => "000",
-            OutageWord::Overwritten => "001",
-            OutageWord::Surge => "002",
-            OutageWord::Growth => "003",
-            OutageWord::Leak => "004",
-        }
-    }
-}
-
-/// Whether the guards act.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum DemoGuard {
-    /// They act.
-    On,
-    /// They only watch.
-    Off,
 }
 
 /// How far the guards go.

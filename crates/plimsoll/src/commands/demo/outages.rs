@@ -66,14 +66,6 @@ impl Buttons {
         shown.last.clone()
     }
 
-    /// The outage that runs, for the terminal.
-    pub fn running(&self) -> Option<String> {
-        let shown = self.shown();
-        let (outage, guarded, _) = shown.running?;
-        let guards = if guarded { "enforce" } else { "observe" };
-        Some(format!("outage {} runs, guards {guards}", outage.number))
-    }
-
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -99,7 +99,7 @@ impl Making {
             felt_by: match outage.number {
                 "002" => Crowd::default(),
                 "003" => start(
-                    App::new("feed", FEED, 40, 4_000),
+                    App::new("feed", FEED, 30, 4_000),
                     &self.at_the_pooler("feed"),
                 )?,
                 _ => start(App::new("visitors", VISITORS, 10, 120), &shop)?,
@@ -162,7 +162,7 @@ impl Making {
                     false => String::new(),
                 };
                 if let Some(feed) = scene.felt_by.app("feed") {
-                    feed.think_ms(250);
+                    feed.think_ms(300);
                 }
                 said
             }
@@ -208,13 +208,13 @@ impl Making {
         if !guarded {
             self.guards("GUARDS ON").ok();
         }
-        let who = if stopped {
-            "somebody stopped it"
-        } else {
-            "its time was over"
+        let why = match (self.ended, stopped) {
+            (true, _) => "the demonstration ended",
+            (false, true) => "somebody stopped it",
+            (false, false) => "its time was over",
         };
         let well = self.well_again(outage);
-        measured.ended = format!("After {:.0} s {who}; {undone}; {well}.", span.as_secs_f64());
+        measured.ended = format!("After {:.0} s {why}; {undone}{well}.", span.as_secs_f64());
         for crowd in scene.makers.iter_mut().chain([&mut scene.felt_by]) {
             crowd.let_go();
             crowd.join();
@@ -257,15 +257,18 @@ impl Making {
 
     /// Waits until new clients are served as usual.
     fn well_again(&mut self, outage: &Outage) -> String {
+        if self.ended {
+            return String::new();
+        }
         let database = if outage.number == "003" {
             "feed"
         } else {
             "shop"
         };
         let login = self.at_the_pooler(database);
-        let Ok(mut crowd) = Crowd::start(vec![App::new("visitors", VISITORS, 4, 100)], &login)
-        else {
-            return "nobody looked how clients fare".to_owned();
+        let app = App::new("visitors", VISITORS, 4, 100);
+        let Ok(mut crowd) = Crowd::start(vec![app], &login) else {
+            return String::new();
         };
         let began = Instant::now();
         let usual = Felt {
@@ -281,10 +284,10 @@ impl Making {
         crowd.join();
         match well {
             true => format!(
-                "clients were well {:.0} s later",
+                "; clients were well {:.0} s later",
                 began.elapsed().as_secs_f64()
             ),
-            false => "clients are not well yet".to_owned(),
+            false => "; clients were not well yet when nobody looked any more".to_owned(),
         }
     }
 
@@ -300,16 +303,14 @@ impl Making {
         let now = self.counted();
         let line = self.line();
         match outage.number {
-            "000" | "001" if now.version == before.version => match scene.said.is_empty() {
-                true => format!(
-                    "It does not take the file: version {} serves on. {}",
-                    now.version,
-                    self.drift()
-                ),
-                false => format!("It refused the change: {}", scene.said),
-            },
-            "000" | "001" if guarded => self.newest(),
-            "000" | "001" => format!("Nothing, as told: {}", self.newest()),
+            _ if !scene.said.is_empty() => format!("It refused: {}", scene.said),
+            "001" if guarded => format!(
+                "It did not take the file; version {} serves on. {}",
+                now.version,
+                self.drift()
+            ),
+            "000" if guarded => self.newest(),
+            "000" | "001" => format!("Nothing, as told; version {} serves.", now.version),
             "002" if guarded => format!(
                 "It held the line of {line}: PostgreSQL never had more than {at_server} connections of its own clients; the rest waited their turn."
             ),
@@ -371,22 +372,19 @@ impl Making {
 
     /// The newest change, and what became of it.
     fn newest(&self) -> String {
-        let newest = self
-            .pooler
-            .history()
-            .into_iter()
-            .max_by_key(|line| line.version);
+        let lines = self.pooler.history().into_iter();
+        let newest = lines.max_by_key(|line| line.version);
         newest.map_or(String::new(), |line| {
-            let note = if line.note.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", line.note)
+            let became = match line.state.as_str() {
+                "refused" => "It refused the change",
+                "rolled_back" => "It took the change back",
+                "applied" => "The change serves",
+                _ => "The change is on its way, step by step",
             };
-            format!(
-                "version {} is {}{note}",
-                line.version,
-                line.state.replace('_', " ")
-            )
+            match line.note.is_empty() {
+                true => format!("{became} (version {}).", line.version),
+                false => format!("{became} (version {}): {}", line.version, line.note),
+            }
         })
     }
 

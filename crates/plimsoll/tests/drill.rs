@@ -1,5 +1,7 @@
 //! `plimsoll drill` as a script runs it: each drill played through, and every
 //! way to leave one. E2E_FULL=1 plays all of them; else two.
+// Tests of a shell: threads and the environment.
+#![allow(clippy::disallowed_methods)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};

@@ -148,7 +148,7 @@ impl Scene {
                 ..scene
             },
             Fault::SlowWay => Scene {
-                settings: sized(6),
+                settings: sized(8),
                 by_a_way: true,
                 ..scene
             },
@@ -157,11 +157,11 @@ impl Scene {
                 ..scene
             },
             Fault::SlowRelease => Scene {
-                settings: sized(5),
+                settings: sized(7),
                 ..scene
             },
             Fault::Flood => Scene {
-                settings: sized(5),
+                settings: sized(7),
                 cast: with_export,
                 ..scene
             },
@@ -198,7 +198,7 @@ const fn release(version: &'static str, work: &'static [(u32, Work)]) -> Release
 const SHOP_WORK: &[(u32, Work)] = &[
     (5, Work::Query(ITEM)),
     (2, Work::Query(ORDERS)),
-    (3, Work::Pair(ITEM, 15, ADD)),
+    (3, Work::Pair(ITEM, 60, ADD)),
 ];
 
 /// The releases of web: a good one, one with a slow statement.
@@ -209,7 +209,7 @@ const WEB: &[Release] = &[
         &[
             (5, Work::Query(ITEM)),
             (2, Work::Query(ORDERS)),
-            (3, Work::Pair(ITEM, 15, ADD)),
+            (3, Work::Pair(ITEM, 60, ADD)),
             (6, Work::Query(SLOW)),
         ],
     ),
@@ -232,16 +232,16 @@ const WEB_WITHOUT_A_POOL: &[Release] = &[
 ];
 
 const CHECKOUT: &[Release] = &[
-    release("2.4.0", &[(1, Work::Pair(ITEM, 6, PAY))]),
+    release("2.4.0", &[(1, Work::Pair(ITEM, 30, PAY))]),
     release(
         "2.4.1",
-        &[(12, Work::Pair(ITEM, 6, PAY)), (1, Work::Forget(ORDERS))],
+        &[(12, Work::Pair(ITEM, 30, PAY)), (1, Work::Forget(ORDERS))],
     ),
 ];
 
 const API: &[Release] = &[release(
     "4.3.1",
-    &[(3, Work::Query(ITEM)), (1, Work::Pair(ITEM, 20, ADD))],
+    &[(3, Work::Query(ITEM)), (1, Work::Pair(ITEM, 40, ADD))],
 )];
 
 const WORKER: &[Release] = &[release("2.2.0", &[(1, Work::Query(ADD))])];
@@ -251,7 +251,7 @@ const EXPORT: &[Release] = &[release(
     &[(4, Work::Query(REPORT)), (1, Work::Query(ITEM))],
 )];
 
-/// Product pages, their API, a till and a worker: some three connections at a time.
+/// Product pages, their API, a till and a worker: some four connections at a time.
 fn shop() -> Vec<App> {
     vec![
         App::new("web", WEB, 24, 160),

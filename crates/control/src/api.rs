@@ -233,14 +233,10 @@ pub fn socket_path(
 /// # Errors
 /// The system's, of the thread and its runtime.
 pub fn start(options: Options) -> io::Result<Api> {
-    let mut routes = routes();
-    if options.parts.director.is_some() {
-        routes.extend_from_slice(demo::ROUTES);
-    }
-    start_with(options, routes, Bounds::default())
+    start_with(options, routes(), Bounds::default())
 }
 
-fn start_with(options: Options, routes: Vec<Route>, bounds: Bounds) -> io::Result<Api> {
+fn start_with(options: Options, mut routes: Vec<Route>, bounds: Bounds) -> io::Result<Api> {
     let told = |error: io::Error, place: String| {
         tracing::error!(%error, place, "the API does not listen there");
     };
@@ -262,6 +258,9 @@ fn start_with(options: Options, routes: Vec<Route>, bounds: Bounds) -> io::Resul
         .thread_name("api-handler")
         .build()?;
     let (stop, stopped) = watch::channel(());
+    if options.parts.director.is_some() {
+        routes.extend_from_slice(demo::ROUTES);
+    }
     let routes = Arc::new(routes);
     let folding = match &options.parts.feed {
         Some(feed) => {

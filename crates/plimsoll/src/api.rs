@@ -22,12 +22,19 @@ pub struct Given<'a> {
     pub state: Option<&'a Path>,
     /// What is measured, and who looks out.
     pub watched: Option<Watched>,
-    /// Makes outages, in a demonstration.
-    pub director: Option<Arc<dyn api::Director>>,
-    /// Hides conclusions, in a drill.
-    pub veil: Veil,
+    /// What a page of a drill or a demonstration has beyond.
+    pub extras: Extras,
     /// Where requests are counted.
     pub figures: Arc<Figures>,
+}
+
+/// What the page of a drill or a demonstration shows beyond that of any pooler.
+#[derive(Default)]
+pub struct Extras {
+    /// Hides conclusions, in a drill.
+    pub veil: Veil,
+    /// Makes outages, in a demonstration.
+    pub director: Option<Arc<dyn api::Director>>,
 }
 
 /// Starts it where there is a place for it. Clients are served all the same
@@ -59,8 +66,8 @@ pub fn start(given: Given<'_>) -> Option<Api> {
             feed: watched.as_ref().map(|w| w.feed.clone()),
             hands: Some(Arc::new(Plane(given.handle.clone()))),
             notify: watched.and_then(|w| w.notify),
-            director: given.director,
-            veil: given.veil,
+            director: given.extras.director,
+            veil: given.extras.veil,
             about: Arc::new(about),
         },
         access: Arc::new(move || handle.plan().api.clone()),

@@ -1,6 +1,7 @@
 //! The wiring of a serving process: data plane, control plane, signals.
 
 use crate::api;
+use crate::api::Extras;
 use crate::measuring;
 use crate::plane::Plane;
 use anyhow::Context;
@@ -11,6 +12,7 @@ use events::snapshot::Snapshot;
 use proxy::{Handle, Keeper, Proxy};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -47,12 +49,11 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write the PID file {}", path.display()))?;
     }
-    let state = serve.prepared.as_ref().and_then(Prepared::directory);
-    let state = state.map(std::path::Path::to_owned);
-    let kept = serve
-        .prepared
-        .map(|p| p.start(Arc::new(Plane(handle.clone()))));
-    let kept = kept.transpose().context("cannot start a thread")?;
+    let state = serve.prepared.as_ref();
+    let state = state.and_then(|p| p.directory().map(Path::to_owned));
+    let plane = Arc::new(Plane(handle.clone()));
+    let kept = serve.prepared.map(|p| p.start(plane)).transpose();
+    let kept = kept.context("cannot start a thread")?;
     if let Some(running) = &kept {
         // Set once, here.
         let _ = source.settings.set(running.figures());
@@ -69,8 +70,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         settings: kept.as_ref().map(|running| running.commands()),
         state: state.as_deref(),
         watched: measured.as_ref().map(measuring::Measured::watched),
-        director: None,
-        veil: control::api::Veil::default(),
+        extras: Extras::default(),
     });
     tell_addresses(&handle, control.as_ref());
     (serve.started)(&handle);
@@ -129,11 +129,9 @@ pub struct Beside<'a> {
     /// The keeper of its settings, where they come from a file.
     pub kept: Option<&'a control::settings::keeper::Running>,
     /// The state directory.
-    pub state: Option<&'a std::path::Path>,
-    /// Makes outages, in a demonstration.
-    pub director: Option<Arc<dyn control::api::Director>>,
-    /// Hides conclusions, in a drill.
-    pub veil: control::api::Veil,
+    pub state: Option<&'a Path>,
+    /// What its page shows beyond that of any pooler.
+    pub extras: Extras,
 }
 
 /// Measurements and the API of a pooler that a command starts for itself.
@@ -162,8 +160,7 @@ impl Watching {
             settings: beside.kept.map(|kept| kept.commands()),
             state: beside.state,
             watched: measured.as_ref().map(measuring::Measured::watched),
-            director: beside.director,
-            veil: beside.veil,
+            extras: beside.extras,
         });
         Watching { measured, api }
     }
@@ -176,7 +173,7 @@ impl Watching {
     }
 
     /// The API's unix socket.
-    pub fn socket(&self) -> Option<&std::path::Path> {
+    pub fn socket(&self) -> Option<&Path> {
         self.api.as_ref()?.socket()
     }
 

@@ -33,11 +33,12 @@ use proxy::Handle;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::api::Extras;
 use crate::cli::{DemoArgs, DemoGuard, OutageWord};
 use crate::client::{Address, Client, Target};
 use crate::sandbox::{Options, Sandbox};
 use crate::serve;
-use crate::stage::{Extras, Others, Pooler};
+use crate::stage::Pooler;
 use outages::{Buttons, Hand, Server};
 use sampler::Sampler;
 use screen::Screen;
@@ -78,17 +79,10 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let ended = watch_for_the_end()?;
     let mut screen = Screen::of_stdout();
     screen.say("A private PostgreSQL starts ...\n")?;
-    let mut options = Options::from_env();
-    options.max_connections = MAX_CONNECTIONS;
-    let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
-    fill(&sandbox)?;
+    let sandbox = start_server()?;
     let (buttons, orders) = Buttons::new();
     let (pooler, control) = start_pooler(&sandbox, &buttons)?;
-    screen.say(&introduction(
-        pooler.address,
-        control.local_addr(),
-        pooler.page().as_deref(),
-    ))?;
+    screen.say(&introduction(&pooler, control.local_addr()))?;
     let target = |database| Target {
         address: Address::Tcp(pooler.address),
         user: USER,
@@ -100,11 +94,7 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     await_the_line(&pooler.handle, &target("shop"))?;
     let mut traffic = Traffic::start(&target("shop"), &target("reports"))
         .context("cannot start the traffic's threads")?;
-    let server = Server {
-        port: sandbox.port(),
-        others: Others::new(&sandbox),
-    };
-    let hand = Hand::start(&buttons, orders, Arc::clone(&pooler), server)?;
+    let hand = Hand::start(&buttons, orders, Arc::clone(&pooler), Server::of(&sandbox))?;
     keys::listen(&buttons);
     let limit = args.seconds.map(|s| Duration::from_secs(u64::from(s)));
     let mut show = Show {
@@ -140,7 +130,29 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     drop(sandbox);
     ran?;
     let remains = remains.context("the forgotten transactions' rows could not be counted")?;
-    let remains = remains.trim();
+    let good = sum_up(
+        &mut screen,
+        &last,
+        samples,
+        remains.trim(),
+        first_error,
+        calm,
+    )?;
+    Ok(match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// The last words. Whether all held.
+fn sum_up(
+    screen: &mut Screen,
+    last: &Picture,
+    samples: u64,
+    remains: &str,
+    first_error: Option<String>,
+    calm: bool,
+) -> anyhow::Result<bool> {
     screen.say(&format!("\n{}", last.summary(samples)))?;
     screen.say(&format!("rows left by leaks  {remains}\n"))?;
     if let Some(error) = first_error {
@@ -149,12 +161,15 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     screen.say(NEXT)?;
     // In an outage errors are what is to be seen.
     let served = !calm || last.errors() == 0;
-    let good = served && samples > 0 && last.held() && remains == "0";
-    Ok(if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(served && samples > 0 && last.held() && remains == "0")
+}
+
+fn start_server() -> anyhow::Result<Sandbox> {
+    let mut options = Options::from_env();
+    options.max_connections = MAX_CONNECTIONS;
+    let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
+    fill(&sandbox)?;
+    Ok(sandbox)
 }
 
 /// The pooler in this process, with its metrics and the buttons on its page.
@@ -244,8 +259,9 @@ fn console(address: SocketAddr) -> String {
 }
 
 /// What a person may want to type while it runs, and what there is to see.
-fn introduction(address: SocketAddr, metrics: SocketAddr, page: Option<&str>) -> String {
-    let page = page.map_or(String::new(), |page| {
+fn introduction(pooler: &Pooler, metrics: SocketAddr) -> String {
+    let address = pooler.address;
+    let page = pooler.page().map_or(String::new(), |page| {
         format!("Live page  {page} (to act on it: token {TOKEN})\n")
     });
     format!(

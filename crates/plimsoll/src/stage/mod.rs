@@ -18,6 +18,7 @@ mod pooler;
 mod scene;
 mod way;
 
+use crate::api::Extras;
 use crate::client::{Address, Client};
 use crate::sandbox::{Options, Sandbox};
 use anyhow::Context;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 
 pub use crowd::{App, Crowd, Login, Release, Work};
 pub use others::Others;
-pub use pooler::{Extras, How, Pooler};
+pub use pooler::{How, Pooler};
 pub use scene::Scene;
 pub use way::Way;
 

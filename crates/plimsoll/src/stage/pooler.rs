@@ -1,10 +1,11 @@
 //! A pooler in this process, with a settings file, a history and the live page.
 
+use crate::api::Extras;
 use crate::plane::{ByKeeper, Plane};
 use crate::sandbox::Sandbox;
 use crate::serve;
 use anyhow::Context;
-use control::api::{Client, Director, Veil};
+use control::api::Client;
 use control::settings::keeper::{
     self, Applied, ApplyAsk, BootError, HistoryLine, RollbackAsk, Running, StateDirectory, Status,
 };
@@ -27,15 +28,6 @@ pub enum How {
     Guarded,
     /// At once, past every guard (`--now`).
     Now,
-}
-
-/// What its page shows beyond that of any pooler.
-#[derive(Default)]
-pub struct Extras {
-    /// Hides conclusions, in a drill.
-    pub veil: Veil,
-    /// Makes outages, in a demonstration.
-    pub director: Option<Arc<dyn Director>>,
 }
 
 /// It runs until [`Pooler::stop`].
@@ -94,8 +86,7 @@ impl Pooler {
         let beside = serve::Beside {
             kept: Some(&kept),
             state: Some(&state),
-            veil: extras.veil,
-            director: extras.director,
+            extras,
         };
         let watching = serve::Watching::start(&handle, beside);
         let socket = watching.socket().context("the API has no socket")?;

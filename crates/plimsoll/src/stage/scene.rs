@@ -100,7 +100,7 @@ pub struct Scene {
 impl Scene {
     /// The scene of a fault.
     pub fn of(fault: Fault) -> Scene {
-        let scene = Scene {
+        let mut scene = Scene {
             fault,
             settings: Settings {
                 size: 12,
@@ -113,67 +113,36 @@ impl Scene {
             by_a_way: false,
             cast: shop,
         };
-        let sized = |size| Settings {
-            size,
-            ..scene.settings.clone()
-        };
         match fault {
-            Fault::CutLimit => Scene {
-                settings: sized(16),
-                ..scene
-            },
-            Fault::OverwriteFile => Scene {
-                settings: Settings {
-                    source: "deploy",
-                    ..sized(12)
-                },
-                ..scene
-            },
-            Fault::Surge => Scene {
-                settings: Settings {
-                    line: 95,
-                    ..sized(80)
-                },
-                max_connections: 120,
-                cast: website,
-                ..scene
-            },
-            Fault::Growth => Scene {
-                settings: sized(4),
-                cast: growing,
-                ..scene
-            },
-            Fault::Leak => Scene {
-                settings: sized(10),
-                ..scene
-            },
-            Fault::SlowWay => Scene {
-                settings: sized(8),
-                by_a_way: true,
-                ..scene
-            },
-            Fault::TableLock => Scene {
-                settings: sized(8),
-                ..scene
-            },
-            Fault::SlowRelease => Scene {
-                settings: sized(7),
-                ..scene
-            },
-            Fault::Flood => Scene {
-                settings: sized(7),
-                cast: with_export,
-                ..scene
-            },
-            Fault::LoginStorm => Scene {
-                settings: Settings {
-                    clients_max: 44,
-                    ..scene.settings.clone()
-                },
-                cast: at_the_gate,
-                ..scene
-            },
+            Fault::CutLimit => scene.settings.size = 16,
+            Fault::OverwriteFile => scene.settings.source = "deploy",
+            Fault::Surge => {
+                scene.settings.size = 80;
+                scene.settings.line = 95;
+                scene.max_connections = 120;
+                scene.cast = website;
+            }
+            Fault::Growth => {
+                scene.settings.size = 4;
+                scene.cast = growing;
+            }
+            Fault::Leak => scene.settings.size = 10,
+            Fault::SlowWay => {
+                scene.settings.size = 8;
+                scene.by_a_way = true;
+            }
+            Fault::TableLock => scene.settings.size = 8,
+            Fault::SlowRelease => scene.settings.size = 7,
+            Fault::Flood => {
+                scene.settings.size = 7;
+                scene.cast = with_export;
+            }
+            Fault::LoginStorm => {
+                scene.settings.clients_max = 44;
+                scene.cast = at_the_gate;
+            }
         }
+        scene
     }
 }
 

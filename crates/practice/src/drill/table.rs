@@ -86,11 +86,11 @@ mod tests {
                     "{name}: {} misleads to the truth",
                     path.what
                 );
-                let offered = |word: &&str| {
-                    let first = |(usage, _): &(&str, &str)| usage.split(' ').next() == Some(*word);
+                let offered = |word: &str| {
+                    let first = |(usage, _): &(&str, &str)| usage.split(' ').next() == Some(word);
                     Deed::OFFERED.iter().any(first)
                 };
-                assert!(path.actions.iter().all(|a| offered(&a)), "{name}");
+                assert!(path.actions.iter().all(|a| offered(a)), "{name}");
             }
             // What is read before the answer gives no answer.
             for cause in drill.causes {

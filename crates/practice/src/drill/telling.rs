@@ -25,31 +25,7 @@ pub fn text(d: &Debrief) -> String {
         (false, _) => format!("it only looks like report {}", d.report),
     };
     out.push_str(&format!("Compare    {compared}\n"));
-    out.push_str("\nWhat you did\n");
-    let mut lines: Vec<(f64, String)> = Vec::new();
-    for h in &d.hypotheses {
-        let figure = match h.figure.is_empty() {
-            true => String::new(),
-            false => format!(": {}", h.figure),
-        };
-        lines.push((
-            h.at_s,
-            format!("suspected {}, {}{figure}", h.cause, h.verdict),
-        ));
-    }
-    for a in &d.actions {
-        lines.push((a.at_s, format!("did {}: {}", a.action, a.effect.words())));
-    }
-    for h in &d.hints {
-        lines.push((h.at_s, format!("took a hint: {}", h.text)));
-    }
-    lines.sort_by(|a, b| a.0.total_cmp(&b.0));
-    if lines.is_empty() {
-        out.push_str("  nothing\n");
-    }
-    for (at, line) in lines {
-        out.push_str(&format!("  {:>6}  {line}\n", span(at)));
-    }
+    what_was_done(&mut out, d);
     out.push_str(&format!(
         "\nWhat the figures showed\n  usual  {}\n  worst  {}\n",
         d.usual, d.worst
@@ -78,6 +54,35 @@ pub fn text(d: &Debrief) -> String {
     }
     out.push_str(&format!("\nRead on: plimsoll playbook {}\n", d.chapter));
     out
+}
+
+/// Answers, actions and hints in the order of time.
+fn what_was_done(out: &mut String, d: &Debrief) {
+    out.push_str("\nWhat you did\n");
+    let mut lines: Vec<(f64, String)> = Vec::new();
+    for h in &d.hypotheses {
+        let figure = match h.figure.is_empty() {
+            true => String::new(),
+            false => format!(": {}", h.figure),
+        };
+        lines.push((
+            h.at_s,
+            format!("suspected {}, {}{figure}", h.cause, h.verdict),
+        ));
+    }
+    for a in &d.actions {
+        lines.push((a.at_s, format!("did {}: {}", a.action, a.effect.words())));
+    }
+    for h in &d.hints {
+        lines.push((h.at_s, format!("took a hint: {}", h.text)));
+    }
+    lines.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if lines.is_empty() {
+        out.push_str("  nothing\n");
+    }
+    for (at, line) in lines {
+        out.push_str(&format!("  {:>6}  {line}\n", span(at)));
+    }
 }
 
 fn span(seconds: f64) -> String {

@@ -8,6 +8,7 @@ pub use scenes::SURGE;
 
 use super::{PASSWORD, TOKEN, USER};
 use crate::client::{Address, Client, ClientError, Target};
+use crate::sandbox::Sandbox;
 use crate::stage::{Others, Pooler};
 use anyhow::Context;
 use control::api::{DemoOutage, DemoState, Director};
@@ -179,9 +180,19 @@ impl Hand {
 /// The server, as outages reach it past the pooler.
 pub struct Server {
     /// Its port.
-    pub port: u16,
+    port: u16,
     /// Sessions of a superuser.
-    pub others: Others,
+    others: Others,
+}
+
+impl Server {
+    /// That of a sandbox.
+    pub fn of(sandbox: &Sandbox) -> Server {
+        Server {
+            port: sandbox.port(),
+            others: Others::new(sandbox),
+        }
+    }
 }
 
 /// The thread's own state.

@@ -43,6 +43,10 @@ const CHECKOUT: &[Release] = &[
     ),
 ];
 
+fn start(app: App, login: &Target) -> Result<Crowd, String> {
+    Crowd::start(vec![app], login).map_err(|e| e.to_string())
+}
+
 /// What is at work in an outage.
 struct Scene {
     /// Whose feelings are told.
@@ -77,7 +81,10 @@ impl Making {
             Ok((scene, before, began)) => {
                 self.watch(outage, guarded, scene, (before, began), &mut measured)
             }
-            Err(error) => measured.ended = format!("It could not be made: {error}"),
+            Err(error) => {
+                measured.ended = format!("It could not be made: {error}");
+                self.guards("GUARDS ON").ok();
+            }
         }
         tell(outage, guarded, &measured)
     }
@@ -93,8 +100,6 @@ impl Making {
             self.guards(off).map_err(|e| e.to_string())?;
         }
         let shop = self.at_the_pooler("shop");
-        let start =
-            |app: App, login: &Target| Crowd::start(vec![app], login).map_err(|e| e.to_string());
         let mut scene = Scene {
             felt_by: match outage.number {
                 "002" => Crowd::default(),
@@ -115,67 +120,52 @@ impl Making {
         self.rest(CALM);
         let before = self.counted();
         let began = Instant::now();
-        scene.said = match outage.number {
-            "000" => self.change(
-                guarded,
-                &Settings {
-                    shop: 1,
-                    ..Settings::default()
-                },
-            ),
+        scene.said = self.strike(outage.number, guarded, &mut scene)?;
+        Ok((scene, before, began))
+    }
+
+    /// The blow. Words where it was refused.
+    fn strike(&self, number: &str, guarded: bool, scene: &mut Scene) -> Result<String, String> {
+        let cut = Settings {
+            shop: 1,
+            ..Settings::default()
+        };
+        match number {
+            "000" => return Ok(self.change(guarded, &cut)),
             "001" => {
-                let text = self.text(&Settings {
-                    shop: 1,
-                    ..Settings::default()
-                });
-                std::fs::write(self.pooler.file(), text).map_err(|e| e.to_string())?;
-                match guarded {
-                    true => String::new(),
-                    false => self.change(
-                        false,
-                        &Settings {
-                            shop: 1,
-                            ..Settings::default()
-                        },
-                    ),
+                std::fs::write(self.pooler.file(), self.text(&cut)).map_err(|e| e.to_string())?;
+                if !guarded {
+                    return Ok(self.change(false, &cut));
                 }
             }
             "002" => {
-                let straight = Target {
-                    address: Address::Tcp(([127, 0, 0, 1], self.server.port).into()),
-                    user: SURGE,
-                    ..shop.clone()
-                };
-                let login = if guarded { &shop } else { &straight };
-                scene.felt_by = start(App::new("surge", SURGING, 40, 20), login)?;
-                String::new()
+                let mut login = self.at_the_pooler("shop");
+                if !guarded {
+                    login.address = Address::Tcp(([127, 0, 0, 1], self.server.port).into());
+                    login.user = SURGE;
+                }
+                scene.felt_by = start(App::new("surge", SURGING, 40, 20), &login)?;
             }
             "003" => {
-                let said = match guarded {
-                    true => self.change(
-                        false,
-                        &Settings {
-                            feed: "auto",
-                            ..Settings::default()
-                        },
-                    ),
-                    false => String::new(),
-                };
                 if let Some(feed) = scene.felt_by.app("feed") {
                     feed.think_ms(300);
                 }
-                said
+                if guarded {
+                    let auto = Settings {
+                        feed: "auto",
+                        ..Settings::default()
+                    };
+                    return Ok(self.change(false, &auto));
+                }
             }
             _ => {
-                let checkout = scene.makers.iter().find_map(|c| c.app("checkout"));
-                if let Some(checkout) = checkout {
+                if let Some(checkout) = scene.makers.iter().find_map(|c| c.app("checkout")) {
                     let version = checkout.deploy_next().version;
                     self.pooler.mark_release("checkout", version)?;
                 }
-                String::new()
             }
-        };
-        Ok((scene, before, began))
+        }
+        Ok(String::new())
     }
 
     /// While it lasts, and its end.

@@ -46,7 +46,7 @@ pub const OUTAGES: [Outage; 5] = [
         number: "003",
         title: "Traffic outgrows the limit",
         done: "Traffic of the application feed grows tenfold within seconds.",
-        unguarded: "The limit of its pool, 2, stays as it is.",
+        unguarded: "The limit of its pool, 1, stays as it is.",
         undo: "pool_size = \"auto\", or a number from plimsoll size",
     },
     Outage {

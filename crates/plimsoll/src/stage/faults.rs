@@ -25,7 +25,7 @@ impl Stage {
                     .map(drop)
             }
             Fault::OverwriteFile => {
-                let text = self.text_with(|s| (s.size, s.query_wait) = (1, "1s"));
+                let text = self.text_with(|s| (s.size, s.query_wait) = (1, "500ms"));
                 std::fs::write(self.pooler().file(), text).map_err(|e| e.to_string())
             }
             Fault::Surge => {

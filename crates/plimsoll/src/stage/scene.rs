@@ -114,7 +114,10 @@ impl Scene {
             cast: shop,
         };
         match fault {
-            Fault::CutLimit => scene.settings.size = 16,
+            Fault::CutLimit => {
+                scene.settings.size = 16;
+                scene.settings.query_wait = IMPATIENT;
+            }
             Fault::OverwriteFile => scene.settings.source = "deploy",
             Fault::Surge => {
                 scene.settings.size = 80;
@@ -124,6 +127,7 @@ impl Scene {
             }
             Fault::Growth => {
                 scene.settings.size = 4;
+                scene.settings.query_wait = IMPATIENT;
                 scene.cast = growing;
             }
             Fault::Leak => scene.settings.size = 10,
@@ -146,6 +150,8 @@ impl Scene {
     }
 }
 
+/// Where whoever waits is soon refused: the reports tell of errors.
+const IMPATIENT: &str = "600ms";
 const ITEM: &str = "select n, name from items where id = {r}";
 const ORDERS: &str = "select id, note from orders where customer = {r} % 997 limit 20";
 const ADD: &str = "update items set n = n + 1 where id = {r}";

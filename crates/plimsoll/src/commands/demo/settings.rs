@@ -4,7 +4,7 @@ use super::{CLIENTS_MAX, MONITOR, PASSWORD, REPORTER, REPORTS_SIZE, SHOP_SIZE, T
 use std::path::Path;
 
 /// The pool of the application feed, before it grows.
-pub const FEED_SIZE: &str = "2";
+pub const FEED_SIZE: &str = "1";
 
 /// What outages change.
 #[derive(Clone, Debug)]

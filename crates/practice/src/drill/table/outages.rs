@@ -164,7 +164,7 @@ pub(super) const WEB_STACK: Drill = Drill {
     title: "The web stack",
     level: Level::Medium,
     fault: Fault::Growth,
-    pager: "15:30 UTC. Latency rises. A quarter of the users get errors or wait for seconds.",
+    pager: "15:30 UTC. Latency rises. Requests are delayed, some are rejected.",
     channel: &[
         "\"Nothing was deployed since Tuesday.\"",
         "\"The database is half asleep. Something between us and it is broken.\"",
@@ -179,7 +179,7 @@ pub(super) const WEB_STACK: Drill = Drill {
         "Compare how many requests come in a second with a minute ago.",
     ],
     done: "Traffic grew within seconds, from every application alike, and the limit stayed at 4.",
-    cure: "set-limit to what the traffic needs, some 10 here; `plimsoll size` reckons it",
+    cure: "set-limit to what the traffic needs, some 16 here; `plimsoll size` reckons it",
     paths: &[
         NETWORK,
         Path {

@@ -1,6 +1,6 @@
 //! The five outages, done to the demonstration and undone.
 
-use super::super::settings::Settings;
+use super::super::settings::{FEED_SIZE, Settings};
 use super::{LASTS, LOOK, Making, Rested};
 use crate::client::{Address, Target};
 use crate::stage::{App, Crowd, How, Release, Work};
@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 pub const SURGE: &str = "surge";
 /// Clients that say how it feels, before anything is done.
 const CALM: Duration = Duration::from_secs(2);
+/// Where shop leaves room below the line: else nothing could grow.
+const ROOMY: Settings = Settings {
+    shop: 4,
+    feed: FEED_SIZE,
+};
 /// Longest time for clients to be well again.
 const WELL_MAX: Duration = Duration::from_secs(20);
 
@@ -104,7 +109,7 @@ impl Making {
             felt_by: match outage.number {
                 "002" => Crowd::default(),
                 "003" => start(
-                    App::new("feed", FEED, 30, 4_000),
+                    App::new("feed", FEED, 16, 4_000),
                     &self.at_the_pooler("feed"),
                 )?,
                 _ => start(App::new("visitors", VISITORS, 10, 120), &shop)?,
@@ -116,6 +121,9 @@ impl Making {
             scene
                 .makers
                 .push(start(App::new("checkout", CHECKOUT, 10, 200), &shop)?);
+        }
+        if outage.number == "003" {
+            scene.said = self.change(false, &ROOMY);
         }
         self.rest(CALM);
         let before = self.counted();
@@ -153,7 +161,7 @@ impl Making {
                 if guarded {
                     let auto = Settings {
                         feed: "auto",
-                        ..Settings::default()
+                        ..ROOMY
                     };
                     return Ok(self.change(false, &auto));
                 }
@@ -194,7 +202,7 @@ impl Making {
         measured.requests = (measured.felt.per_s * span.as_secs_f64()).round() as u64;
         measured.plimsoll = self.did(outage, guarded, &scene, &before, at_server);
         self.say("How it ends", "it is undone ...");
-        let undone = self.undo(&before, &mut scene);
+        let undone = self.undo(&scene);
         if !guarded {
             self.guards("GUARDS ON").ok();
         }
@@ -212,27 +220,23 @@ impl Making {
     }
 
     /// Takes back whatever was done; twice does no harm.
-    fn undo(&mut self, before: &Counted, scene: &mut Scene) -> String {
+    fn undo(&self, scene: &Scene) -> String {
         let mut done = Vec::new();
         for crowd in scene.makers.iter().chain([&scene.felt_by]) {
             crowd.let_go();
         }
         let usual = self.text(&Settings::default());
-        if self.counted().version != before.version {
-            let back = self.pooler.apply(
-                usual.clone(),
-                How::Now,
-                "plimsoll demo",
-                "the end of the outage",
-            );
-            match back {
-                Ok(applied) => done.push(format!(
-                    "the settings are as before (version {})",
-                    applied.version
-                )),
-                Err(error) if error.contains("serve already") => {}
-                Err(error) => done.push(format!("the settings were not taken back: {error}")),
-            }
+        let why = "the end of the outage";
+        match self
+            .pooler
+            .apply(usual.clone(), How::Now, "plimsoll demo", why)
+        {
+            Ok(applied) => done.push(format!(
+                "the settings are as before (version {})",
+                applied.version
+            )),
+            Err(error) if error.contains("serve already") => {}
+            Err(error) => done.push(format!("the settings were not taken back: {error}")),
         }
         if std::fs::read_to_string(self.pooler.file()).is_ok_and(|text| text != usual)
             && std::fs::write(self.pooler.file(), usual).is_ok()

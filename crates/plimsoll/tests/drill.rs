@@ -186,10 +186,11 @@ fn play(scratch: &Scratch, play: &Play) {
     assert_ne!(actions[0]["effect"], "mended", "{told}");
     assert_eq!(debrief["hints"].as_array().map(Vec::len), Some(1));
     // The pooler's own diagnosis had the cause, with figures, while it was withheld.
-    // In a surge on a busy machine it may say "out of processor time", which is true too.
+    // On a busy machine it may say that processor time lacks, which is true too.
+    let said = debrief["diagnosis"].as_str().unwrap_or_default();
     let named = debrief["diagnosis_right_s"].is_number();
-    assert!(named || play.name == "main-website", "{told}");
-    assert!(debrief["figures"].as_array().is_some_and(|f| f.len() >= 2));
+    assert!(named || said.contains("processor time"), "{told}");
+    assert!(debrief["figures"].as_array().is_some_and(|f| !f.is_empty()));
     let misled = debrief["misleading"].as_array().expect("paths");
     assert!(misled.len() >= 2);
     assert!(

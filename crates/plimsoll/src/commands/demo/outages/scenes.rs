@@ -299,7 +299,7 @@ impl Making {
         match outage.number {
             _ if !scene.said.is_empty() => format!("It refused: {}", scene.said),
             "001" if guarded => format!(
-                "It did not take the file; version {} serves on. {}",
+                "It did not take the file; version {} serves on. It says: {}",
                 now.version,
                 self.drift()
             ),

@@ -5,14 +5,14 @@
 .PHONY: help demo test check ci deps clean rust
 
 help:
-	@echo "make demo    private PostgreSQL, the pooler and traffic through it; Ctrl-C ends it"
+	@echo "make demo    private PostgreSQL, the pooler, traffic, a live page with outages to try; Ctrl-C ends it"
 	@echo "make test    build once, then every test: unit, simulator, end-to-end"
 	@echo "make check   style, lints, docs, licences"
 	@echo "make ci      check, then test, each step within its budget of time"
 	@echo "make deps    find PostgreSQL, or install it with the system's package manager"
 	@echo "make clean   remove what was built"
 	@echo
-	@echo "ARGS='--seconds 30' make demo ends by itself."
+	@echo "ARGS='--seconds 30' make demo ends by itself; ARGS='--outage 004 --guard off' begins one."
 	@echo "PGBIN=/path/to/postgresql/bin chooses a PostgreSQL. As root all works too."
 
 demo: deps

@@ -60,6 +60,7 @@ mod actions;
 mod answering;
 mod call;
 mod client;
+mod demo;
 mod diagnosis;
 mod door;
 mod figures;
@@ -75,6 +76,7 @@ mod statements;
 mod streaming;
 mod table;
 mod traffic;
+mod veil;
 
 use crate::incidents::Incidents;
 use crate::live::Feed;
@@ -99,6 +101,7 @@ pub use about::{InstanceStatus, Whoami};
 pub use actions::{ActAsk, ActionDone, Hands, PoolsAsk, Tapped};
 pub use call::{Actor, Answer, Call, Failure};
 pub use client::{Client, ClientError};
+pub use demo::{DemoAsk, DemoOutage, DemoState, Director};
 pub use figures::{Figures, Refused};
 pub use incidents::{CloseAsk, IncidentLine, NoteAsk};
 pub use measures::{ReleaseAsk, SeriesAnswer};
@@ -106,6 +109,7 @@ pub use notifiers::{NotifierLine, NotifyTestAsk, NotifyTested};
 pub use playbook::{ChapterLine, ChapterPage};
 pub use statements::{CaptureAsk, StopAsk};
 pub use table::{Body, Handler, Kind, Parameter, Route, Shape, Verb, routes};
+pub use veil::Veil;
 
 /// Connections of one listener at a time.
 const CONNECTIONS_MAX: usize = 32;
@@ -141,6 +145,10 @@ pub struct Parts {
     pub feed: Option<Feed>,
     /// What the data plane does for a person.
     pub hands: Option<Arc<dyn Hands>>,
+    /// Makes outages, in a demonstration.
+    pub director: Option<Arc<dyn Director>>,
+    /// Hides what Plimsoll makes of its figures, in a drill.
+    pub veil: Veil,
     /// Which process this is.
     pub about: Arc<About>,
 }
@@ -230,7 +238,7 @@ pub fn start(options: Options) -> io::Result<Api> {
     start_with(options, routes(), Bounds::default())
 }
 
-fn start_with(options: Options, routes: Vec<Route>, bounds: Bounds) -> io::Result<Api> {
+fn start_with(options: Options, mut routes: Vec<Route>, bounds: Bounds) -> io::Result<Api> {
     let told = |error: io::Error, place: String| {
         tracing::error!(%error, place, "the API does not listen there");
     };
@@ -252,6 +260,9 @@ fn start_with(options: Options, routes: Vec<Route>, bounds: Bounds) -> io::Resul
         .thread_name("api-handler")
         .build()?;
     let (stop, stopped) = watch::channel(());
+    if options.parts.director.is_some() {
+        routes.extend_from_slice(demo::ROUTES);
+    }
     let routes = Arc::new(routes);
     let folding = match &options.parts.feed {
         Some(feed) => {

@@ -1,7 +1,7 @@
 //! The HTTP API of a serving process: where it listens, and what it answers from.
 
 use crate::plane::Plane;
-use control::api::{self, About, Api, Figures, Options, Parts};
+use control::api::{self, About, Api, Figures, Options, Parts, Veil};
 use control::settings::keeper::Command;
 use control::{Source, Watched};
 use proxy::Handle;
@@ -22,8 +22,19 @@ pub struct Given<'a> {
     pub state: Option<&'a Path>,
     /// What is measured, and who looks out.
     pub watched: Option<Watched>,
+    /// What a page of a drill or a demonstration has beyond.
+    pub extras: Extras,
     /// Where requests are counted.
     pub figures: Arc<Figures>,
+}
+
+/// What the page of a drill or a demonstration shows beyond that of any pooler.
+#[derive(Default)]
+pub struct Extras {
+    /// Hides conclusions, in a drill.
+    pub veil: Veil,
+    /// Makes outages, in a demonstration.
+    pub director: Option<Arc<dyn api::Director>>,
 }
 
 /// Starts it where there is a place for it. Clients are served all the same
@@ -55,6 +66,8 @@ pub fn start(given: Given<'_>) -> Option<Api> {
             feed: watched.as_ref().map(|w| w.feed.clone()),
             hands: Some(Arc::new(Plane(given.handle.clone()))),
             notify: watched.and_then(|w| w.notify),
+            director: given.extras.director,
+            veil: given.extras.veil,
             about: Arc::new(about),
         },
         access: Arc::new(move || handle.plan().api.clone()),

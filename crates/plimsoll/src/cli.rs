@@ -2,7 +2,9 @@
 
 mod alerts;
 mod capture;
+mod demo;
 mod diagnosis;
+mod drill;
 mod export;
 mod guard;
 mod incident;
@@ -17,10 +19,12 @@ mod words;
 pub use alerts::AlertsArgs;
 pub use capture::CaptureArgs;
 use clap::{Args, Parser, Subcommand};
+pub use demo::{DemoArgs, DemoGuard, OutageWord};
 pub use diagnosis::{
     BundleArgs, DiagnoseArgs, MarkArgs, MarkWhat, NotifyArgs, NotifyTestArgs, NotifyWhat,
     ReleaseArgs,
 };
+pub use drill::{DrillArgs, LevelWord};
 pub use export::{ExportArgs, ExportWhat};
 pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
@@ -109,6 +113,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Load tests with a verdict: scenarios, scripts, captured shapes
     Rehearse(Box<RehearseArgs>),
+    /// Practise an outage in a private sandbox, with a debrief
+    Drill(DrillArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Answer one question about other settings, for the pooler itself
@@ -247,14 +253,6 @@ fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
     let text = named.map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse()
         .map_err(|_| "write an address and a port, as 127.0.0.1:6432 or [::1]:6432".to_owned())
-}
-
-/// How the demonstration runs.
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// End by itself after this many seconds (for scripts and CI)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub seconds: Option<u32>,
 }
 
 /// How far the guards go.

@@ -26,3 +26,4 @@ mod measuring;
 mod plane;
 pub mod sandbox;
 pub mod serve;
+mod stage;

@@ -1,6 +1,7 @@
 //! The wiring of a serving process: data plane, control plane, signals.
 
 use crate::api;
+use crate::api::Extras;
 use crate::measuring;
 use crate::plane::Plane;
 use anyhow::Context;
@@ -11,6 +12,7 @@ use events::snapshot::Snapshot;
 use proxy::{Handle, Keeper, Proxy};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -47,12 +49,11 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .with_context(|| format!("cannot write the PID file {}", path.display()))?;
     }
-    let state = serve.prepared.as_ref().and_then(Prepared::directory);
-    let state = state.map(std::path::Path::to_owned);
-    let kept = serve
-        .prepared
-        .map(|p| p.start(Arc::new(Plane(handle.clone()))));
-    let kept = kept.transpose().context("cannot start a thread")?;
+    let state = serve.prepared.as_ref();
+    let state = state.and_then(|p| p.directory().map(Path::to_owned));
+    let plane = Arc::new(Plane(handle.clone()));
+    let kept = serve.prepared.map(|p| p.start(plane)).transpose();
+    let kept = kept.context("cannot start a thread")?;
     if let Some(running) = &kept {
         // Set once, here.
         let _ = source.settings.set(running.figures());
@@ -69,6 +70,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         settings: kept.as_ref().map(|running| running.commands()),
         state: state.as_deref(),
         watched: measured.as_ref().map(measuring::Measured::watched),
+        extras: Extras::default(),
     });
     tell_addresses(&handle, control.as_ref());
     (serve.started)(&handle);
@@ -121,7 +123,18 @@ pub fn start_control(
     start_control_with(listen, Arc::new(Figures::of(handle)))
 }
 
-/// Measurements and the API of a pooler without a settings file, as the demo's.
+/// What stands beside a pooler that a command starts for itself.
+#[derive(Default)]
+pub struct Beside<'a> {
+    /// The keeper of its settings, where they come from a file.
+    pub kept: Option<&'a control::settings::keeper::Running>,
+    /// The state directory.
+    pub state: Option<&'a Path>,
+    /// What its page shows beyond that of any pooler.
+    pub extras: Extras,
+}
+
+/// Measurements and the API of a pooler that a command starts for itself.
 pub struct Watching {
     measured: Option<measuring::Measured>,
     api: Option<control::api::Api>,
@@ -129,9 +142,13 @@ pub struct Watching {
 
 impl Watching {
     /// Begins to measure, and listens where the settings say.
-    pub fn start(handle: &Handle) -> Watching {
+    pub fn start(handle: &Handle, beside: Beside<'_>) -> Watching {
         let source = Arc::new(Figures::of(handle));
-        let measured = measuring::start(source.clone(), None);
+        if let Some(kept) = beside.kept {
+            // Set once, here.
+            let _ = source.settings.set(kept.figures());
+        }
+        let measured = measuring::start(source.clone(), beside.state);
         if let Some(measured) = &measured {
             // Set once, here.
             let _ = source.watched.set(measured.watched());
@@ -140,11 +157,24 @@ impl Watching {
             handle,
             figures: Arc::clone(&source.api),
             source,
-            settings: None,
-            state: None,
+            settings: beside.kept.map(|kept| kept.commands()),
+            state: beside.state,
             watched: measured.as_ref().map(measuring::Measured::watched),
+            extras: beside.extras,
         });
         Watching { measured, api }
+    }
+
+    /// What the diagnosis says now, hidden or not; `None`: nothing is measured.
+    pub fn verdict(&self) -> Option<diagnose::Verdict> {
+        let measures = self.measured.as_ref()?.watched().measures;
+        let now = jiff::Timestamp::now().as_millisecond();
+        Some(measures.look(|record| diagnose::diagnose_now(record, now)))
+    }
+
+    /// The API's unix socket.
+    pub fn socket(&self) -> Option<&Path> {
+        self.api.as_ref()?.socket()
     }
 
     /// Where the live page is; `None`: the API listens on no TCP address.

@@ -40,6 +40,9 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 fn diagnosis(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
+    if parts.veil.hides() {
+        return Ok(Answer::json(&parts.veil.verdict()));
+    }
     let at = call.number("at_ms").and_then(|at| i64::try_from(at).ok());
     let verdict = measured(parts)?.look(|record| match at {
         Some(at) => diagnose::diagnose(record, Some(at)),
@@ -51,5 +54,9 @@ fn diagnosis(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
 fn alerts(parts: &Parts, _: &Call) -> Result<Answer, Failure> {
     let absent = || Failure::absent("lookout", "it ends with the pooler");
     let lookout = parts.lookout.as_ref().ok_or_else(absent)?;
-    Ok(Answer::json(&lookout.alerts()))
+    let seen = match parts.veil.hides() {
+        true => Vec::new(),
+        false => lookout.alerts(),
+    };
+    Ok(Answer::json(&seen))
 }

@@ -144,7 +144,8 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn incidents(parts: &Parts) -> Result<&Incidents, Failure> {
     let absent = || Failure::absent("record of incidents", "it ends with the pooler");
-    parts.incidents.as_ref().ok_or_else(absent)
+    let shown = parts.incidents.as_ref().filter(|_| !parts.veil.hides());
+    shown.ok_or_else(absent)
 }
 
 fn one(parts: &Parts, call: &Call) -> Result<Incident, Failure> {

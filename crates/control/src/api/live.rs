@@ -181,9 +181,13 @@ fn fold(parts: &Parts, second: &Second) -> Live {
         alerts: alerts(parts),
         ..Around::default()
     };
-    around.base.incident = parts.incidents.as_ref().and_then(|i| i.now());
-    if let Some(lookout) = &parts.lookout {
-        around.verdict = lookout.newest().unwrap_or_default();
+    if parts.veil.hides() {
+        around.verdict = parts.veil.verdict();
+    } else {
+        around.base.incident = parts.incidents.as_ref().and_then(|i| i.now());
+        if let Some(lookout) = &parts.lookout {
+            around.verdict = lookout.newest().unwrap_or_default();
+        }
     }
     if let Some(measures) = &parts.measures {
         measures.look(|record| {
@@ -208,7 +212,10 @@ fn past(parts: &Parts, at_ms: i64) -> Result<Live, Failure> {
         let sample = live::at(record, at_ms)?.clone();
         let around = Around {
             base: base(parts),
-            verdict: diagnose::diagnose(record, Some(at_ms)),
+            verdict: match parts.veil.hides() {
+                true => parts.veil.verdict(),
+                false => diagnose::diagnose(record, Some(at_ms)),
+            },
             markers: newest_markers(record, at_ms),
             ..Around::default()
         };
@@ -217,7 +224,9 @@ fn past(parts: &Parts, at_ms: i64) -> Result<Live, Failure> {
     let (sample, mut around) = found.ok_or_else(nothing)?;
     // What it is now says nothing of then.
     around.base.not_ready.clear();
-    if let Some(incidents) = &parts.incidents {
+    if let Some(incidents) = &parts.incidents
+        && !parts.veil.hides()
+    {
         around.base.incident = incidents.at(at_ms);
     }
     Ok(live::past(&sample, around))
@@ -238,6 +247,7 @@ fn base(parts: &Parts) -> Live {
         fleet: parts.about.fleet.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: parts.about.started.elapsed().as_secs(),
+        demo: parts.director.is_some(),
         not_ready: match parts.source.ready() {
             Health::Good => String::new(),
             Health::Bad(reason) => reason,
@@ -247,7 +257,7 @@ fn base(parts: &Parts) -> Live {
 }
 
 fn alerts(parts: &Parts) -> Vec<Alert> {
-    let lookout = parts.lookout.as_ref();
+    let lookout = parts.lookout.as_ref().filter(|_| !parts.veil.hides());
     lookout.map(|l| l.alerts()).unwrap_or_default()
 }
 

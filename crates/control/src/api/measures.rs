@@ -234,7 +234,9 @@ fn bundle(parts: &Parts, call: &Call) -> Result<Answer, Failure> {
         record.markers = all.markers.iter().filter(within).cloned().collect();
     });
     let mut bundle = Bundle::new(record, now_ms());
-    if let Some(lookout) = &parts.lookout {
+    if let Some(lookout) = &parts.lookout
+        && !parts.veil.hides()
+    {
         bundle.verdict = lookout.newest();
         bundle.alerts = lookout.alerts();
     }

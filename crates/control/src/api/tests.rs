@@ -77,6 +77,8 @@ fn parts() -> Parts {
         incidents: None,
         feed: None,
         hands: None,
+        director: None,
+        veil: Veil::default(),
         about: Arc::new(About {
             instance: "shop-1:7".to_owned(),
             fleet: "shop".to_owned(),
@@ -200,6 +202,75 @@ fn status(answer: &str) -> &str {
 fn body(answer: &str) -> Value {
     let text = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {answer}"))
+}
+
+/// A demonstration of nothing.
+#[derive(Default)]
+struct Pressed(Mutex<Vec<String>>);
+
+impl Director for Pressed {
+    fn state(&self) -> DemoState {
+        DemoState {
+            running: self.0.lock().unwrap().last().cloned().unwrap_or_default(),
+            ..DemoState::default()
+        }
+    }
+
+    fn start(&self, number: &str, guarded: bool) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("{number} {guarded}"));
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.0.lock().unwrap().push(String::new());
+    }
+}
+
+#[test]
+fn only_a_demonstration_has_buttons_and_only_operators_press_them() {
+    let plain = server("plain");
+    assert_eq!(status(&plain.with(VIEWER, "GET /v1/demo")), "404");
+    let all = Parts {
+        director: Some(Arc::new(Pressed::default())),
+        ..parts()
+    };
+    let demo = server_of("demo", all, Bounds::default());
+    assert_eq!(status(&demo.with(VIEWER, "GET /v1/demo")), "200");
+    let press = |token: &str, body: &str| demo.post(token, "/v1/demo", "application/json", body);
+    let refused = press(VIEWER, r#"{"number":"004"}"#);
+    assert_eq!(status(&refused), "403", "{refused}");
+    let begun = press(OPERATOR, r#"{"number":"004","guarded":true}"#);
+    assert_eq!(body(&begun)["running"], "004 true", "{begun}");
+    assert_eq!(body(&press(OPERATOR, r#"{"number":""}"#))["running"], "");
+    let odd = press(OPERATOR, r#"{"number":"004","guard":true}"#);
+    assert_eq!(status(&odd), "400", "a mistyped key is no order: {odd}");
+}
+
+#[test]
+fn a_drawn_veil_hides_conclusions_until_it_is_lifted() {
+    let veil = Veil::drawn();
+    let options = crate::measure::Options::default();
+    let all = Parts {
+        measures: Some(crate::measure::Measures::new(&options)),
+        lookout: Some(Arc::default()),
+        incidents: Some(Incidents::default()),
+        veil: veil.clone(),
+        ..parts()
+    };
+    let server = server_of("veil", all, Bounds::default());
+    let verdict = || body(&server.with(VIEWER, "GET /v1/diagnosis"));
+    // "Calm" would be a conclusion too, and a wrong one.
+    assert_eq!(verdict()["state"], "unknown");
+    let withheld = |v: &Value| {
+        v["summary"]
+            .as_str()
+            .is_some_and(|s| s.contains("withheld"))
+    };
+    assert!(withheld(&verdict()));
+    assert_eq!(status(&server.with(VIEWER, "GET /v1/incidents")), "503");
+    veil.lift();
+    assert!(!withheld(&verdict()));
+    assert_eq!(status(&server.with(VIEWER, "GET /v1/incidents")), "200");
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Live {
     pub leases_total: u32,
     /// What changed, the newest first.
     pub markers: Vec<Marker>,
+    /// It is a demonstration, with buttons for outages.
+    pub demo: bool,
 }
 
 /// An alert that fires.

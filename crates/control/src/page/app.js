@@ -7,6 +7,7 @@ import { Stream, get, heard, heardMs, serverNow, token } from "./net.js";
 import { ago, clock, count, moment } from "./units.js";
 import { step } from "./table.js";
 import { causeTitle, stateOf } from "./verdict.js";
+import { panel } from "./demo.js";
 import * as overview from "./overview.js";
 import * as pools from "./pools.js";
 import * as leases from "./leases.js";
@@ -33,6 +34,7 @@ let past = null; // the moment looked at: {at, live}
 let link = "asking";
 let linkText = "";
 let held = false;
+let stage = null; // the buttons of a demonstration
 let keysOn = remembered("keys") !== "off";
 
 const canRender = () => !document.hidden && !held;
@@ -245,6 +247,7 @@ function onlive(live) {
   newest = live;
   if (document.hidden) return;
   put($("where"), `${live.instance || ""}${live.fleet ? ` · fleet ${live.fleet}` : ""} · ${live.version || ""} · up ${ago((live.uptime_s || 0) * 1000)}`);
+  if (live.demo && !stage) $("main").before((stage = panel()));
   alarms(live);
   announce(live);
   title();

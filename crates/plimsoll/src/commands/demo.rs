@@ -9,8 +9,11 @@
 //! One pool asks for more than the server has, and one application leaks. All
 //! settings but the pools' sizes and the monitor's user are the defaults.
 
+mod keys;
+mod outages;
 mod sampler;
 mod screen;
+mod settings;
 mod traffic;
 mod view;
 mod watch;
@@ -23,19 +26,23 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use config::{ListenAddress, Plan, PoolSize, Secret, UrlOptions, User};
 use control::Control;
+use control::api::Director;
 use events::snapshot::Snapshot;
-use proxy::{Handle, Proxy};
+use proxy::Handle;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::DemoArgs;
+use crate::api::Extras;
+use crate::cli::{DemoArgs, DemoGuard, OutageWord};
 use crate::client::{Address, Client, Target};
 use crate::sandbox::{Options, Sandbox};
 use crate::serve;
+use crate::stage::Pooler;
+use outages::{Buttons, Hand, Server};
 use sampler::Sampler;
 use screen::Screen;
+use settings::Settings;
 use traffic::{PRODUCTS, Traffic};
 use view::{App, Picture};
 use watch::Watch;
@@ -60,6 +67,8 @@ const READING_MAX: Duration = Duration::from_secs(10);
 const CLIENTS_MAX: u32 = 200;
 /// From one look at the snapshot to the next.
 const LOOK: Duration = Duration::from_millis(250);
+/// From the start to the outage that the command line asks for: calm to compare with.
+const FIRST_OUTAGE: Duration = Duration::from_secs(6);
 /// Looks from one picture to the next: a second.
 const LOOKS: u32 = 4;
 /// Pictures that rates and quantiles look back over.
@@ -70,17 +79,10 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let ended = watch_for_the_end()?;
     let mut screen = Screen::of_stdout();
     screen.say("A private PostgreSQL starts ...\n")?;
-    let mut options = Options::from_env();
-    options.max_connections = MAX_CONNECTIONS;
-    let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
-    fill(&sandbox)?;
-    let pooler = Pooler::start(plan(&sandbox)?)?;
-    let page = pooler.watching.page();
-    screen.say(&introduction(
-        pooler.address,
-        pooler.control.local_addr(),
-        page.as_deref(),
-    ))?;
+    let sandbox = start_server()?;
+    let (buttons, orders) = Buttons::new();
+    let (pooler, control) = start_pooler(&sandbox, &buttons)?;
+    screen.say(&introduction(&pooler, control.local_addr()))?;
     let target = |database| Target {
         address: Address::Tcp(pooler.address),
         user: USER,
@@ -92,6 +94,8 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     await_the_line(&pooler.handle, &target("shop"))?;
     let mut traffic = Traffic::start(&target("shop"), &target("reports"))
         .context("cannot start the traffic's threads")?;
+    let hand = Hand::start(&buttons, orders, Arc::clone(&pooler), Server::of(&sandbox))?;
+    keys::listen(&buttons);
     let limit = args.seconds.map(|s| Duration::from_secs(u64::from(s)));
     let mut show = Show {
         handle: &pooler.handle,
@@ -100,34 +104,86 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         started: Instant::now(),
         console: console(pooler.address),
         leaks: Watch::default(),
+        buttons: &buttons,
+        first: args.outage.map(|o| (o, args.guard != DemoGuard::Off)),
+        outages: 0,
     };
     let ran = show.until_the_end(limit, &ended, &mut screen);
+    // What was begun is undone, and told, before anything goes.
+    hand.end();
+    show.tell_outages(&mut screen)?;
     let last = pooler.handle.snapshot(true);
     show.leaks.see(&last);
+    let calm = show.outages == 0;
     let mut last = show.picture(&last, &last);
     traffic.stop();
     last.count(&traffic, &sampler);
     let first_error = traffic.first_error();
     let samples = sampler.samples();
     sampler.stop();
-    pooler.stop();
+    // The hand is gone: nobody else has it.
+    if let Some(pooler) = Arc::into_inner(pooler) {
+        pooler.stop();
+    }
+    control.stop();
     let remains = sandbox.psql("shop", REMAINS);
     drop(sandbox);
     ran?;
     let remains = remains.context("the forgotten transactions' rows could not be counted")?;
-    let remains = remains.trim();
+    let good = sum_up(
+        &mut screen,
+        &last,
+        samples,
+        remains.trim(),
+        first_error,
+        calm,
+    )?;
+    Ok(match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// The last words. Whether all held.
+fn sum_up(
+    screen: &mut Screen,
+    last: &Picture,
+    samples: u64,
+    remains: &str,
+    first_error: Option<String>,
+    calm: bool,
+) -> anyhow::Result<bool> {
     screen.say(&format!("\n{}", last.summary(samples)))?;
     screen.say(&format!("rows left by leaks  {remains}\n"))?;
     if let Some(error) = first_error {
         screen.say(&format!("first error         {error}\n"))?;
     }
     screen.say(NEXT)?;
-    let good = last.errors() == 0 && samples > 0 && last.held() && remains == "0";
-    Ok(if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    // In an outage errors are what is to be seen.
+    let served = !calm || last.errors() == 0;
+    Ok(served && samples > 0 && last.held() && remains == "0")
+}
+
+fn start_server() -> anyhow::Result<Sandbox> {
+    let mut options = Options::from_env();
+    options.max_connections = MAX_CONNECTIONS;
+    let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
+    fill(&sandbox)?;
+    Ok(sandbox)
+}
+
+/// The pooler in this process, with its metrics and the buttons on its page.
+fn start_pooler(sandbox: &Sandbox, buttons: &Buttons) -> anyhow::Result<(Arc<Pooler>, Control)> {
+    let extras = Extras {
+        director: Some(Arc::new(buttons.clone())),
+        ..Extras::default()
+    };
+    let settings = Settings::default();
+    let pooler = Pooler::start(sandbox, |dir| settings.toml(dir, sandbox.port()), extras)?;
+    let metrics = SocketAddr::from(([127, 0, 0, 1], 0));
+    let control = serve::start_control(Some(metrics), &pooler.handle)?
+        .context("the metrics listen nowhere")?;
+    Ok((Arc::new(pooler), control))
 }
 
 /// What forgotten transactions wrote and nobody may ever see.
@@ -162,6 +218,7 @@ fn fill(sandbox: &Sandbox) -> anyhow::Result<()> {
     sandbox.create_user(USER, PASSWORD, "")?;
     sandbox.create_user(REPORTER, PASSWORD, "")?;
     sandbox.create_user(MONITOR, PASSWORD, "in role pg_read_all_stats")?;
+    sandbox.create_user(outages::SURGE, PASSWORD, "")?;
     sandbox.create_database("shop", USER)?;
     sandbox.psql(
         "shop",
@@ -171,50 +228,12 @@ fn fill(sandbox: &Sandbox) -> anyhow::Result<()> {
              create table redeemed (code text not null, customer int not null);\n\
              alter table products owner to {USER};\n\
              alter table redeemed owner to {USER};\n\
-             grant select on products to {REPORTER};"
+             grant select on products to {REPORTER};\n\
+             grant select on products to {surge};",
+            surge = outages::SURGE,
         ),
     )?;
     Ok(())
-}
-
-/// Two pools before one server: `shop`, and `reports` with a user of its own.
-/// The line is read from the server; the guards act, as in any new plimsoll.toml.
-fn plan(sandbox: &Sandbox) -> anyhow::Result<Plan> {
-    let options = UrlOptions {
-        listen: vec![ListenAddress {
-            host: "127.0.0.1".to_owned(),
-            port: 0,
-        }],
-        ..UrlOptions::default()
-    };
-    let url = sandbox.url(USER, PASSWORD, "shop");
-    let mut plan =
-        config::from_url_with(&url, &options).map_err(|e| anyhow::anyhow!("{}", e.render()))?;
-    plan.max_client_conn = CLIENTS_MAX;
-    // The live page, on a port that is free; everybody here may look.
-    plan.api.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-    plan.api.anonymous = config::Anonymous::Viewer;
-    plan.api.operator.secret = Some(Secret(TOKEN.to_owned()));
-    plan.admin_users = vec![USER.to_owned()];
-    plan.monitor.user = Some(MONITOR.to_owned());
-    let monitor = User {
-        secret: Some(Secret(PASSWORD.to_owned())),
-        ..User::default()
-    };
-    plan.users.insert(MONITOR.to_owned(), monitor);
-    let mut reports = plan
-        .databases
-        .first()
-        .cloned()
-        .context("a URL makes a database")?;
-    if let Some(shop) = plan.databases.first_mut() {
-        shop.pool_size = Some(PoolSize::Fixed(SHOP_SIZE));
-    }
-    reports.name = "reports".to_owned();
-    reports.user = Some(REPORTER.to_owned());
-    reports.pool_size = Some(PoolSize::Fixed(REPORTS_SIZE));
-    plan.databases.push(reports);
-    Ok(plan)
 }
 
 /// A first client makes the pooler read the line. The traffic waits for that,
@@ -240,8 +259,9 @@ fn console(address: SocketAddr) -> String {
 }
 
 /// What a person may want to type while it runs, and what there is to see.
-fn introduction(address: SocketAddr, metrics: SocketAddr, page: Option<&str>) -> String {
-    let page = page.map_or(String::new(), |page| {
+fn introduction(pooler: &Pooler, metrics: SocketAddr) -> String {
+    let address = pooler.address;
+    let page = pooler.page().map_or(String::new(), |page| {
         format!("Live page  {page} (to act on it: token {TOKEN})\n")
     });
     format!(
@@ -252,44 +272,11 @@ fn introduction(address: SocketAddr, metrics: SocketAddr, page: Option<&str>) ->
          Leaks      coupons/2.4.1 forgets COMMIT after 11 s, then every 20 s; leases silent\n\
          \x20          for 5 s (reclaim_after), or 2 s once their habits are known, are taken\n\
          \x20          back while others wait\n\
+         Outages    buttons on the live page; or type 000 to 004 here, 004! for one without\n\
+         \x20          guards, s to stop; each is undone by itself\n\
          End        Ctrl-C\n\n",
         console(address)
     )
-}
-
-/// The pooler in this process, with its metrics.
-struct Pooler {
-    proxy: Proxy,
-    handle: Handle,
-    control: Control,
-    watching: serve::Watching,
-    address: SocketAddr,
-}
-
-impl Pooler {
-    fn start(plan: Plan) -> anyhow::Result<Pooler> {
-        let proxy = Proxy::start(plan, Box::new(proxy::NoFile))?;
-        let handle = proxy.handle();
-        let address = handle.addresses().first().copied();
-        let address = address.context("the pooler listens nowhere")?;
-        let control = serve::start_control(Some(SocketAddr::from(([127, 0, 0, 1], 0))), &handle)?
-            .context("the metrics listen nowhere")?;
-        let watching = serve::Watching::start(&handle);
-        Ok(Pooler {
-            proxy,
-            handle,
-            control,
-            watching,
-            address,
-        })
-    }
-
-    fn stop(self) {
-        self.handle.stop_now();
-        self.proxy.join();
-        self.watching.stop();
-        self.control.stop();
-    }
 }
 
 /// What the pictures are made from.
@@ -300,6 +287,11 @@ struct Show<'a> {
     started: Instant,
     console: String,
     leaks: Watch,
+    buttons: &'a Buttons,
+    /// The outage that the command line asks for, and whether the guards act.
+    first: Option<(OutageWord, bool)>,
+    /// How many there were.
+    outages: u32,
 }
 
 impl Show<'_> {
@@ -321,6 +313,14 @@ impl Show<'_> {
             }
             // With the leases' statements.
             let now = Arc::new(self.handle.snapshot(true));
+            self.tell_outages(screen)?;
+            if let Some((outage, guarded)) = self.first
+                && self.started.elapsed() >= FIRST_OUTAGE
+            {
+                self.first = None;
+                // It is the first: none runs.
+                self.buttons.start(outage.number(), guarded).ok();
+            }
             for told in self.leaks.see(&now) {
                 screen.note(self.started.elapsed().as_secs(), &told)?;
             }
@@ -337,6 +337,15 @@ impl Show<'_> {
             }
             looks += 1;
         }
+    }
+
+    /// What happened in outages that have ended.
+    fn tell_outages(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        if let Some(told) = self.buttons.news() {
+            self.outages += 1;
+            screen.say(&format!("\n{}\n", told.lines()))?;
+        }
+        Ok(())
     }
 
     fn picture(&self, before: &Snapshot, now: &Snapshot) -> Picture {

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod demo;
 mod diagnosis;
+mod drill;
 mod export;
 mod guard;
 mod guards;
@@ -61,6 +62,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Lab(args) => lab::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),
     }

@@ -205,3 +205,34 @@ fn an_interrupted_lab_leaves_nothing_behind() {
         std::fs::remove_dir(&scratch).ok();
     }
 }
+
+/// Minutes, and packages for Python and Node.js: with `E2E_FULL=1`.
+#[test]
+fn all_five_outages_fail_in_ci_and_their_mended_versions_pass() {
+    if std::env::var_os("E2E_FULL").is_none() {
+        return;
+    }
+    let scratch = scratch("gates");
+    let tools = std::env::temp_dir().join("plimsoll-lab-tools");
+    let tools = tools.to_str().expect("ASCII");
+    let (output, said) = ended(&scratch, &["--gates", "--format", "json", "--tools", tools]);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let sheet: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let gates = sheet["gates"].as_array().expect("gates");
+    for outage in [
+        "000-app",
+        "000-pooler",
+        "001",
+        "002",
+        "003-app",
+        "003-pooler",
+        "004-app",
+        "004-pooler",
+    ] {
+        let of = gates.iter().filter(|gate| gate["outage"] == outage);
+        let held = of.filter(|gate| gate["broken"] == 1 && gate["mended"] == 0);
+        assert!(held.count() > 0, "{outage}: {said}");
+    }
+    assert_eq!(left(&scratch), Vec::<PathBuf>::new());
+    std::fs::remove_dir(&scratch).ok();
+}

@@ -34,7 +34,7 @@ pub struct LabArgs {
     pub with: Vec<String>,
     /// Another pooler: a name, and the command that is given its settings file
     ///
-    /// Its settings are the scenario's [pooler] entry of that name, else those of the part
+    /// Its settings are the scenario's template of that name, else those of the part
     /// of the name before the first "-" (pgbouncer-1.25: pgbouncer's)
     #[arg(long = "pooler", value_name = "NAME=COMMAND", value_parser = pooler)]
     pub poolers: Vec<(String, String)>,

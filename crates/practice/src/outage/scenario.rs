@@ -278,10 +278,11 @@ impl Scenario {
     pub fn has(&self, column: &Column) -> bool {
         match column {
             Column::Own => {
-                // The fault is the pooler's: without a step of its own nothing would happen here.
-                let steps = self.method.iter().any(|step| step.is_for(column));
-                let surges = self.load.phases.len() > 1;
-                self.fault == Fault::Application || self.method.is_empty() || steps || surges
+                // Where the fault is the pooler's, there is none without it, unless the scenario
+                // says what is the same in the application's own settings.
+                let steps = self.method.iter().chain(&self.person.repair);
+                let named = |step: &Step| (step.columns.iter().flatten()).any(|of| of == column);
+                self.fault == Fault::Application || steps.into_iter().any(named)
             }
             Column::Pooler(name) => self.poolers.contains_key(name),
         }

@@ -209,14 +209,14 @@ fn steps_that_are_not_for_a_column_are_left_out() {
 
 #[test]
 fn a_fault_of_the_pooler_s_needs_a_pooler() {
-    let only_pooler = text("fault = \"pooler\"")
-        .replace("[[load.phase]]\nat = \"60s\"\ntimes = 3.0\n", "")
-        .replace(
-            "copy = { from = \"update\", to = \"web\" }",
-            "copy = { from = \"update\", to = \"pooler\" }",
-        )
-        .replace("restart = \"web\"", "reload = \"pooler\"");
+    let only_pooler = text("fault = \"pooler\"");
     let scenario = Scenario::parse(&only_pooler).unwrap();
     assert!(!scenario.has(&Column::Own));
     assert!(scenario.has(&Column::from("pgbouncer".to_owned())));
+    // Unless it says what is the same there.
+    let both = only_pooler.replace(
+        "does = \"update\"",
+        "does = \"update\"\ncolumns = [\"own\"]",
+    );
+    assert!(Scenario::parse(&both).unwrap().has(&Column::Own));
 }

@@ -160,17 +160,20 @@ impl Running {
     /// Takes a client, if it can be taken now.
     fn meet(&self, tapped: &mut Tapped, (hub, slot): (&Hub, u32), now: Time) {
         let first = tapped.state == State::Unseen;
-        let taken = match hub.tappable(slot, self.began, BEFORE_BYTES_MAX) {
-            Tappable::Never => return,
-            Tappable::Busy => None,
-            Tappable::Now(taken) => Some(taken),
+        // With all numbers given nobody needs to be looked at.
+        let room = self.sessions.load(Ordering::Relaxed) < SESSIONS_MAX;
+        let look = || hub.tappable(slot, self.began, BEFORE_BYTES_MAX);
+        let (taken, stays) = match room.then(look) {
+            Some(Tappable::Never) => return,
+            Some(Tappable::Now(taken)) => (Some(taken), State::Untaken),
+            Some(Tappable::Busy) => (None, State::Untaken),
+            Some(Tappable::TooMuch) | None => (None, State::Left),
         };
-        let number = self.sessions.load(Ordering::Relaxed) < SESSIONS_MAX;
-        let Some(taken) = taken.filter(|_| number) else {
+        let Some(taken) = taken else {
             if first {
                 self.untaken.fetch_add(1, Ordering::Relaxed);
             }
-            tapped.state = State::Untaken;
+            tapped.state = stays;
             return;
         };
         if !first {
@@ -323,12 +326,16 @@ impl Tapping {
         self.look();
         let mut out = Vec::new();
         self.more = false;
+        // First: however the rest ends, nobody takes half a session for a whole one.
+        self.tell_lost(&mut out);
         while let Ok(record) = self.records.try_recv() {
             let queued = &self.running.queued;
             queued.fetch_sub(cost(&record.what), Ordering::Relaxed);
-            if let What::Sent(bytes) = &record.what {
-                self.bytes += bytes.len() as u64;
-            }
+            self.bytes += match &record.what {
+                What::Sent(bytes) => bytes.len() as u64,
+                What::Taken(taken) => taken.bytes() as u64,
+                _ => 0,
+            };
             record.put(&mut out);
             if self.bytes >= self.limits.bytes {
                 self.end(Reason::Size);

@@ -10,6 +10,9 @@ use events::Time;
 use events::tap::Taken;
 use wire::front;
 
+/// A Parse beside its texts and types: tag, length, two ends of texts.
+const PARSE_BYTES: usize = 7;
+
 /// How a client stands towards a capture.
 #[derive(Debug)]
 pub enum Tappable {
@@ -18,6 +21,8 @@ pub enum Tappable {
     Now(Taken),
     /// It is not, at this moment.
     Busy,
+    /// It had more than may be told. That does not change soon, and looking again costs.
+    TooMuch,
     /// It has not logged in yet; or it is in the console, which no server hears of.
     Never,
 }
@@ -61,11 +66,20 @@ impl Hub {
         let named = ext.iter().flat_map(|ext| &ext.prepared);
         let named = named.map(|(name, named)| (&**name, &named.statement));
         let unnamed = ext.and_then(|ext| ext.unnamed.as_ref());
-        for (name, statement) in named.chain(unnamed.map(|statement| (&b""[..], statement))) {
-            front::parse(&mut taken.prepared, name, &statement.text, &statement.types);
-            if taken.bytes() > bytes_max {
-                return Tappable::Busy;
+        let had = named.chain(unnamed.map(|statement| (&b""[..], statement)));
+        // Counted before any of it is copied.
+        let mut bytes = taken.bytes();
+        for (name, statement) in had.clone() {
+            bytes += PARSE_BYTES + name.len() + statement.text.len() + statement.types.len();
+            if bytes > bytes_max {
+                break;
             }
+        }
+        if bytes > bytes_max {
+            return Tappable::TooMuch;
+        }
+        for (name, statement) in had {
+            front::parse(&mut taken.prepared, name, &statement.text, &statement.types);
         }
         Tappable::Now(taken)
     }

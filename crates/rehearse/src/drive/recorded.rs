@@ -316,7 +316,7 @@ impl Stage {
         let Some(seat) = self.seats.get_mut(number).filter(|s| s.link.is_some()) else {
             return;
         };
-        let before = seat.player.waiting();
+        let (before, had) = (seat.player.waiting(), seat.out.len());
         let next = loop {
             match seat.player.next(now, &mut seat.out) {
                 Next::Began(request) => {
@@ -330,6 +330,15 @@ impl Stage {
                 other => break other,
             }
         };
+        // Rows that go on are no silence of the server's.
+        if seat.out.len() > had
+            && let Some(old) = seat.deadline
+        {
+            self.deadlines.remove(&(old, number));
+            let deadline = now + self.recording.timeout;
+            seat.deadline = Some(deadline);
+            self.deadlines.insert((deadline, number));
+        }
         self.count(number, before);
         if next == Next::Leaves {
             return self.leave(number);

@@ -3,7 +3,7 @@
 
 use super::classes::{Classes, Kind, name, text};
 use super::{End, Lines, Message, Octets, ReadError, Session, What};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::time::Duration;
 
@@ -88,6 +88,7 @@ impl Survey {
                 What::Session(Session::End) => {
                     classes.ends(line.s);
                     found.seen(line.s, at);
+                    found.ended.insert(line.s);
                 }
                 What::Message(message) => {
                     found.seen(line.s, at);
@@ -150,6 +151,8 @@ struct Found {
     lasts: Duration,
     databases: BTreeMap<String, u32>,
     sessions: BTreeMap<u32, Span>,
+    /// Sessions whose end was seen.
+    ended: BTreeSet<u32>,
     /// The last session of which a prepared statement was seen.
     before: Option<u32>,
     counts: BTreeMap<Kind, u64>,
@@ -200,7 +203,13 @@ impl Found {
         }
     }
 
-    fn finish(self, end: End) -> Result<Survey, ReadError> {
+    fn finish(mut self, end: End) -> Result<Survey, ReadError> {
+        // Who did not leave was there to the end, however long it said nothing.
+        for (session, span) in &mut self.sessions {
+            if !self.ended.contains(session) {
+                span.until = self.lasts;
+            }
+        }
         if self.counts.is_empty() {
             return Err(ReadError::Empty);
         }

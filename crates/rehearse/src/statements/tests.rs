@@ -274,3 +274,60 @@ fn what_is_no_such_file_is_told() {
         assert!(told.contains(why), "{told}: {why}");
     }
 }
+
+#[test]
+fn a_loss_that_is_told_early_leaves_no_half_session() {
+    let mut query = Vec::new();
+    front::query(&mut query, b"select 1");
+    let (text, end) = file(vec![
+        (1, 1, taken(b"")),
+        (1, 2, Heard::Sent(query.clone())),
+        // What was still in the queue comes after it.
+        (2, 3, Heard::Lost),
+        (2, 1, taken(b"")),
+        (2, 2, Heard::Sent(query)),
+        (0, 9, over()),
+    ]);
+    assert!(!text.contains("\"s\":2,"), "{text}");
+    assert_eq!((end.sessions, end.left_out.values().sum::<u32>()), (1, 1));
+}
+
+#[test]
+fn who_does_not_leave_is_there_to_the_end() {
+    let mut query = Vec::new();
+    front::query(&mut query, b"select 1");
+    let second = 1_000_000;
+    // One after the other, and none goes.
+    let mut records: Vec<(u32, u64, Heard)> = Vec::new();
+    for session in 1..=3 {
+        let at = u64::from(session) * 10 * second;
+        records.push((session, at, taken(b"")));
+        records.push((session, at + second, Heard::Sent(query.clone())));
+    }
+    records.push((0, 60 * second, over()));
+    let (text, _) = file(records);
+    let survey = Survey::of(text.as_bytes()).expect("a file");
+    assert_eq!(survey.open_max(None, 1.0, Duration::ZERO), 3);
+}
+
+#[test]
+fn what_could_not_be_read_again_is_left_out() {
+    // Many short values take more signs than bytes.
+    let mut rest = vec![0, 1, 0, 1];
+    rest.extend(65_535_u16.to_be_bytes());
+    for _ in 0..65_535 {
+        rest.extend(60_u32.to_be_bytes());
+        rest.extend([0xff; 60]);
+    }
+    rest.extend([0, 0]);
+    let mut bind = Vec::new();
+    front::parse(&mut bind, b"", b"select 1", &[0, 0]);
+    front::bind_renamed(&mut bind, b"", b"", &rest);
+    assert!(bind.len() < MESSAGE_MAX, "{}", bind.len());
+    let pieces = bind
+        .chunks(60_000)
+        .map(|piece| (1, 2, Heard::Sent(piece.to_vec())));
+    let (text, end) = file(std::iter::once((1, 1, taken(b""))).chain(pieces).collect());
+    assert_eq!(end.left_out.values().sum::<u32>(), 1);
+    assert!(text.lines().all(|line| line.len() <= LINE_MAX));
+}

@@ -99,6 +99,10 @@ impl Writer {
     }
 
     fn taken(&mut self, session: u32, at: u64, taken: Taken, out: &mut String) {
+        // That it lost something may be told before what was still on its way.
+        if self.left_out.contains_key(&session) {
+            return;
+        }
         self.messages.insert(session, 0);
         let login = Session::Login {
             database: taken.database,
@@ -132,13 +136,13 @@ impl Writer {
             // It was left out already.
             return Ok(());
         };
-        let partial = std::mem::take(&mut open.partial);
-        let whole;
-        let mut rest = match partial.is_empty() {
+        // A long message in small pieces is put together in place.
+        let mut held = std::mem::take(&mut open.partial);
+        let mut rest = match held.is_empty() {
             true => bytes,
             false => {
-                whole = [&partial, bytes].concat();
-                &whole
+                held.extend_from_slice(bytes);
+                &held
             }
         };
         let messages = self.messages.entry(session).or_default();
@@ -154,9 +158,22 @@ impl Writer {
             let message = Message::read(kind, body).ok_or(LeftOut::Broken)?;
             open.follow(&message)?;
             *messages += 1;
+            let start = out.len();
             line(out, session, at, What::Message(message));
+            // Many short values have more signs than bytes. What cannot be read again is not written.
+            if out.len() - start > super::LINE_MAX {
+                out.truncate(start);
+                return Err(LeftOut::TooLong);
+            }
         }
-        open.partial = rest.to_vec();
+        let left = rest.len();
+        open.partial = match held.is_empty() {
+            true => rest.to_vec(),
+            false => {
+                held.drain(..held.len() - left);
+                held
+            }
+        };
         Ok(())
     }
 

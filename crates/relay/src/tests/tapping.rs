@@ -11,6 +11,7 @@ fn taken(s: &Stage, client: u32) -> Option<Taken> {
         Tappable::Now(taken) => Some(taken),
         Tappable::Busy => None,
         Tappable::Never => panic!("it is logged in"),
+        Tappable::TooMuch => panic!("it had little"),
     }
 }
 
@@ -76,5 +77,11 @@ fn what_it_set_and_prepared_goes_with_it_within_a_bound() {
     let mut expected = Vec::new();
     wire::front::parse(&mut expected, b"a", b"SELECT 1", &[0, 0]);
     assert_eq!(taken.prepared, expected);
-    assert!(matches!(s.hub.tappable(c, later, 40), Tappable::Busy));
+    let bytes = taken.bytes();
+    assert!(matches!(s.hub.tappable(c, later, bytes), Tappable::Now(_)));
+    let short = s.hub.tappable(c, later, bytes - 1);
+    assert!(matches!(short, Tappable::TooMuch));
+    // Settings count as what was prepared does.
+    let c = s.client(&[("TimeZone", "CET")]);
+    assert!(matches!(s.hub.tappable(c, later, 20), Tappable::TooMuch));
 }

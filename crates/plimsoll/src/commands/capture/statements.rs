@@ -92,6 +92,10 @@ pub(super) fn run(args: &CaptureArgs) -> anyhow::Result<ExitCode> {
     capture.finish(path, args)
 }
 
+/// Endings of files that are not yet whole: all that comes, and that without who is left out.
+const FIRST: &str = "part";
+const SECOND: &str = "part2";
+
 /// A capture under way.
 struct Capture {
     part: Part,
@@ -105,6 +109,7 @@ struct Capture {
     heard: Option<Instant>,
     begun: Instant,
     shown: Instant,
+    flushed: Instant,
 }
 
 impl Capture {
@@ -119,7 +124,12 @@ impl Capture {
                     count.fetch_add(1, Ordering::Relaxed);
                 });
             })?;
-        let (part, out) = Part::create(path, "part")?;
+        // Known before the capture, not after it.
+        let second = Part::place(path, SECOND);
+        if second.exists() {
+            return Err(in_the_way(&second));
+        }
+        let (part, out) = Part::create(path, FIRST)?;
         let mut to = BufWriter::with_capacity(1 << 20, out);
         let began = moment(now_ms());
         to.write_all(head(&began, place, &actor()).as_bytes())?;
@@ -134,6 +144,7 @@ impl Capture {
             heard: None,
             begun: Instant::now(),
             shown: Instant::now(),
+            flushed: Instant::now(),
         })
     }
 
@@ -182,16 +193,21 @@ impl Capture {
                 bail!("the pooler did not answer for {} s", away.as_secs());
             }
             let written = self.to.flush();
-            return written.with_context(|| format!("cannot write {}", self.part.0.display()));
+            return written.with_context(|| format!("cannot write {}", self.part.path.display()));
         }
         self.heard = Some(Instant::now());
         self.records.push(bytes);
         while let Some(record) = self.records.next()? {
             self.writer.take(record, &mut self.lines);
         }
-        let written = self.to.write_all(self.lines.as_bytes());
+        let mut written = self.to.write_all(self.lines.as_bytes());
         self.lines.clear();
-        written.with_context(|| format!("cannot write {}", self.part.0.display()))
+        // Also where something always comes: a person may look at what is there.
+        if self.flushed.elapsed() > SHOW {
+            self.flushed = Instant::now();
+            written = written.and_then(|()| self.to.flush());
+        }
+        written.with_context(|| format!("cannot write {}", self.part.path.display()))
     }
 
     fn show(&mut self) {
@@ -214,13 +230,35 @@ impl Capture {
                 end.untaken
             );
         }
+        let size = match self.name(path, args, &end) {
+            Ok(size) => size,
+            Err(why) => {
+                // What was captured for an hour is not thrown away for a name or for room.
+                self.part.kept = true;
+                return Err(why).with_context(|| {
+                    format!(
+                        "what was captured is in {}: it holds statements with their values",
+                        self.part.path.display()
+                    )
+                });
+            }
+        };
+        say(path, args, &end, self.writer.left_out(), size)?;
+        Ok(match end.whole {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(PARTIAL),
+        })
+    }
+
+    /// Takes out who was left out, ends the file, and gives it its name. Its length.
+    fn name(&mut self, path: &Path, args: &CaptureArgs, end: &End) -> anyhow::Result<u64> {
         let cannot = || format!("cannot write {}", path.display());
         self.to.flush().with_context(cannot)?;
         let left_out = self.writer.left_out();
         if !left_out.is_empty() {
-            let (clean, out) = Part::create(path, "part2")?;
+            let (clean, out) = Part::create(path, SECOND)?;
             let mut to = BufWriter::with_capacity(1 << 20, out);
-            without(&self.part.0, left_out, &mut to).with_context(cannot)?;
+            without(&self.part.path, left_out, &mut to).with_context(cannot)?;
             (self.part, self.to) = (clean, to);
         }
         self.to
@@ -230,12 +268,10 @@ impl Capture {
         let file = self.to.get_ref();
         file.sync_all().with_context(cannot)?;
         let size = file.metadata().with_context(cannot)?.len();
-        file::put(&self.part.0, path, args.force).with_context(cannot)?;
-        say(path, args, &end, self.writer.left_out(), size)?;
-        Ok(match end.whole {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(PARTIAL),
-        })
+        file::put(&self.part.path, path, args.force).with_context(cannot)?;
+        // Its name may be another's from now on.
+        self.part.kept = true;
+        Ok(size)
     }
 }
 
@@ -259,33 +295,45 @@ fn without(
     }
 }
 
-/// A file that is not yet whole. It goes with the command.
-struct Part(PathBuf);
+/// A file that is not yet whole. It goes with the command, unless it is to be kept.
+struct Part {
+    path: PathBuf,
+    kept: bool,
+}
 
 impl Part {
     fn create(path: &Path, ending: &str) -> anyhow::Result<(Part, File)> {
+        let path = Part::place(path, ending);
+        let mut options = File::options();
+        let opened = options.write(true).create_new(true).mode(0o600).open(&path);
+        match opened {
+            Ok(file) => Ok((Part { path, kept: false }, file)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(in_the_way(&path)),
+            Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+
+    fn place(path: &Path, ending: &str) -> PathBuf {
         let mut name = path.as_os_str().to_owned();
         name.push(".");
         name.push(ending);
-        let part = PathBuf::from(name);
-        let mut options = File::options();
-        let opened = options.write(true).create_new(true).mode(0o600).open(&part);
-        match opened {
-            Ok(file) => Ok((Part(part), file)),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
-                "{} is there: another capture runs, or one was ended by force; it holds \
-                 statements with their values, so delete it",
-                part.display()
-            ),
-            Err(error) => Err(error).with_context(|| format!("cannot write {}", part.display())),
-        }
+        PathBuf::from(name)
     }
+}
+
+fn in_the_way(path: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{} is there: another capture runs, or one was ended by force; it holds statements with \
+         their values, so delete it",
+        path.display()
+    )
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // It has its name by now, or it shall not stay.
-        let _ = std::fs::remove_file(&self.0);
+        if !self.kept {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -113,13 +113,8 @@ impl Stage {
 
     /// A session says good-bye.
     pub(super) fn leave(&mut self, number: usize) {
-        if let Some(seat) = self.seats.get_mut(number) {
-            let before = seat.player.waiting();
-            seat.player.left();
-            wire::front::terminate(&mut seat.out);
-            self.count(number, before);
-            self.drop_link(number);
-        }
+        // One that left in the middle of its COPY did not finish that.
+        self.give_up(number, Failure::Unfinished, None);
     }
 
     /// A session's connection is no more.

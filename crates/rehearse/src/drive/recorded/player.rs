@@ -104,8 +104,9 @@ impl Player {
             let at = *at;
             let Does::Send { frame, ends } = does else {
                 return match self.state {
-                    State::Waits(..) => Next::Waits,
-                    State::Quiet | State::Batch => Next::Leaves,
+                    State::Waits(_, Copying::No) => Next::Waits,
+                    // The server waits for rows that will not come.
+                    State::Waits(_, Copying::Rows) | State::Quiet | State::Batch => Next::Leaves,
                 };
             };
             let kind = frame.first().copied().unwrap_or(0);
@@ -304,6 +305,8 @@ mod tests {
             // COPY by Query.
             ("Qddc Q.", "", "Q"),
             ("QddcQ.", "GZZ", "Q|ddc|=Q|=."),
+            // Its client left in the middle of it: the server is not kept waiting.
+            ("Qdd.", "G", "Q|dd."),
             // A COPY that fails at once: its rows go nowhere.
             ("QddcQ.", "EZZ", "Q||!Q|=."),
             // COPY in a batch, with the Sync before its rows, as libpq; and after.

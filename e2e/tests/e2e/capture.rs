@@ -98,7 +98,10 @@ fn a_capture_tells_classes_holds_and_silence_and_no_literal() {
     assert!(slept.hold_p50.as_millis() >= 5, "{slept:?}");
     assert!((slept.share - 0.5).abs() < 0.1, "{slept:?}");
     let long = shape.servers[0].windows.iter().flat_map(|w| &w.requests);
-    let long: Vec<_> = long.filter(|r| r.granted() && r.hold_us > 5_000).collect();
+    // A single statement may take as long on a busy machine, but not three of them.
+    let long: Vec<_> = (long.filter(|r| r.granted() && r.hold_us > 5_000))
+        .filter(|r| r.rounds > 1)
+        .collect();
     assert!(long.len() > 20, "{text}");
     assert!(
         long.iter()

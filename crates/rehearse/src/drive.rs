@@ -20,6 +20,7 @@ mod book;
 mod desk;
 mod engine;
 mod frames;
+mod lateness;
 mod link;
 mod load;
 mod logins;

@@ -50,9 +50,9 @@ pub mod workload;
 
 pub mod compare;
 pub mod limit;
+pub mod markup;
 pub mod progress;
 pub mod report;
 pub mod verdict;
 
-mod markup;
 mod text;

@@ -2,7 +2,7 @@
 
 /// A text that ends no element and no attribute, without characters that XML 1.0 does
 /// not have.
-pub(crate) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {

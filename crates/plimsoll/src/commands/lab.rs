@@ -232,7 +232,7 @@ impl Lab<'_> {
             self.absent(&format!("gates of {}: {why}", outage.name));
             return;
         }
-        match gates::tried(outage, tools, self.args.logs.as_deref()) {
+        match gates::tried(outage, tools, self.args.logs.as_deref(), &self.stop) {
             Ok(gated) => {
                 for gate in &gated {
                     let holds = if gate.holds() {

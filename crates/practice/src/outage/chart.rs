@@ -1,6 +1,7 @@
 //! What users met over time, drawn once: a strip for each column of an outage.
 
 use super::row::Row;
+use rehearse::markup::escaped;
 use std::fmt::Write as _;
 
 /// The picture.
@@ -128,12 +129,6 @@ fn told(row: &Row) -> String {
 
 fn x(at_s: f64, lasts: f64) -> f64 {
     LEFT + (WIDTH - LEFT - RIGHT) * at_s.clamp(0.0, lasts) / lasts
-}
-
-fn escaped(text: &str) -> String {
-    (text.replace('&', "&amp;").replace('<', "&lt;"))
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

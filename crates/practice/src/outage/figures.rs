@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 const WARM_S: f64 = 3.0;
 /// A second hurts when more than this share of its requests (and more than one) is bad.
 const HURTS: f64 = 0.05;
+/// Share of requests that may go unsent before a run is no measurement.
+const UNSENT: f64 = 0.01;
 /// A user is out of service when at least this share of what they asked for failed.
 const OUT: f64 = 0.5;
 
@@ -125,8 +127,19 @@ impl Figures {
             .map(|(at, _)| at as f64)
     }
 
-    /// Why the run says nothing: the hypothesis did not hold before the blow.
-    pub fn void(&self, steady: Steady) -> Option<String> {
+    /// Why the run says nothing: the hypothesis did not hold before the blow, or `unsent`
+    /// requests could not be sent when they were due.
+    pub fn void(&self, steady: Steady, unsent: u64) -> Option<String> {
+        let sent: u64 = self
+            .seconds
+            .iter()
+            .map(|second| u64::from(second.sent))
+            .sum();
+        if unsent as f64 > UNSENT * sent as f64 {
+            return Some(format!(
+                "the generator could not send {unsent} requests when they were due"
+            ));
+        }
         let limit = steady.p99.as_secs_f64() * 1e3;
         // Not "less than": a share of nothing is none.
         if self.calm_served >= steady.served && self.calm_p99_ms <= limit {
@@ -218,7 +231,7 @@ mod tests {
             STEADY,
             20.0,
         );
-        assert_eq!(figures.void(STEADY), None);
+        assert_eq!(figures.void(STEADY, 0), None);
         assert_eq!((figures.requests, figures.failed), (400, 144));
         assert_eq!(
             (figures.hurts_from_s, figures.well_from_s),
@@ -262,12 +275,21 @@ mod tests {
     #[test]
     fn a_run_that_was_ill_before_says_nothing() {
         let figures = Figures::of(&run(|s, user| s < 15 && user == 1), STEADY, 20.0);
-        let void = figures.void(STEADY).unwrap();
+        let void = figures.void(STEADY, 0).unwrap();
         assert!(void.contains("92.94 % served (at least 99.00 %)"), "{void}");
-        assert!(Figures::of(&[], STEADY, 20.0).void(STEADY).is_some());
+        assert!(Figures::of(&[], STEADY, 20.0).void(STEADY, 0).is_some());
         // What was cold at the begin is not held against it.
         let figures = Figures::of(&run(|s, _| s < 2), STEADY, 20.0);
-        assert_eq!(figures.void(STEADY), None);
+        assert_eq!(figures.void(STEADY, 0), None);
+    }
+
+    #[test]
+    fn a_generator_that_was_held_up_measured_nothing() {
+        let figures = Figures::of(&run(|_, _| false), STEADY, 20.0);
+        // Of 600 requests.
+        assert_eq!(figures.void(STEADY, 6), None);
+        let void = figures.void(STEADY, 7).unwrap();
+        assert!(void.contains("could not send 7 requests"), "{void}");
     }
 
     #[test]

@@ -115,8 +115,12 @@ impl Book {
         self.seconds.get(at).copied().unwrap_or_default()
     }
 
-    /// All seconds, once nothing more comes.
-    pub(crate) fn finish(mut self) -> (Tally, Vec<ClassTally>, Vec<Second>) {
+    /// All seconds, once nothing more comes. `over`: the time that rates are of.
+    pub(crate) fn finish(mut self, over: Duration) -> (Tally, Vec<ClassTally>, Vec<Second>) {
+        self.all.over = over;
+        for class in &mut self.classes {
+            class.tally.over = over;
+        }
         for (at, times) in std::mem::take(&mut self.open) {
             self.close(at, &times);
         }
@@ -202,7 +206,7 @@ mod tests {
         );
         book.failed(1, ms(1_100), &Failure::NoAnswer);
         book.level(ms(1_500), 3, 7);
-        let (all, classes, seconds) = book.finish();
+        let (all, classes, seconds) = book.finish(ms(1_000));
         assert_eq!((all.due, all.answered), (3, 2));
         assert_eq!(
             (

@@ -3,8 +3,9 @@
 
 mod connecting;
 
-use super::book::{Book, Took, micros};
+use super::book::{Book, Took};
 use super::desk::{Desk, Request, Start};
+use super::lateness::Lateness;
 use super::link::{Connector, Link};
 use super::load::{Cpu, Precedence, make_room_for};
 use super::logins::Logins;
@@ -12,10 +13,9 @@ use super::pace::Pace;
 use super::session::{Common, Next, Session};
 use super::timer::Timer;
 use super::{DriveError, Glance, Go, Plan};
-use crate::measured::{Connections, Ended, Failure, Generator, Run, times};
+use crate::measured::{Connections, Ended, Failure, Generator, Run};
 use crate::scenario::Connect;
 use crate::workload::Due;
-use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -32,8 +32,6 @@ const BEAT: Duration = Duration::from_millis(5);
 const GLANCE: Duration = Duration::from_secs(1);
 /// First and longest pause after a login failed.
 const LOGIN_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-/// Fewer requests than these say little of the generator's lag alone.
-const FEW: u64 = 1_000;
 /// Bytes taken in one read.
 const READ_BYTES: usize = 64 << 10;
 /// Events taken at once; requests that are due are looked at after each.
@@ -106,8 +104,7 @@ struct Engine {
     busy: usize,
     connected: usize,
     /// How late requests left, and how late the clock ticked.
-    lag: Histogram<u64>,
-    ticks: Histogram<u64>,
+    lateness: Lateness,
     connections: Connections,
     opened_us: u64,
     /// Since when there is no connection.
@@ -147,8 +144,7 @@ impl Engine {
             alarms: BTreeSet::new(),
             busy: 0,
             connected: 0,
-            lag: times(),
-            ticks: times(),
+            lateness: Lateness::new(),
             connections: Connections::default(),
             opened_us: 0,
             alone: None,
@@ -173,7 +169,7 @@ impl Engine {
         loop {
             let now = self.now();
             if now >= beat {
-                self.ticks.saturating_record(micros(now - beat));
+                self.lateness.ticked(now - beat);
                 beat = now + BEAT;
                 if self.plan.stop.load(Ordering::Relaxed) {
                     return Ok(Ended::Interrupted);
@@ -253,8 +249,7 @@ impl Engine {
             request,
             could,
         } = start;
-        self.lag
-            .saturating_record(micros(now.saturating_sub(could)));
+        self.lateness.sent(now.saturating_sub(could));
         let Some(seat) = self.seats.get_mut(number) else {
             return;
         };
@@ -399,7 +394,7 @@ impl Engine {
                     };
                     seat.wake = None;
                     let now = self.begun.elapsed();
-                    self.lag.saturating_record(micros(now.saturating_sub(at)));
+                    self.lateness.sent(now.saturating_sub(at));
                     let next = seat.session.wake(now, &self.common);
                     self.follow(number, next);
                 }
@@ -422,7 +417,7 @@ impl Engine {
             busy: self.busy,
             queued: self.desk.queued(),
             connected: self.connected,
-            lag_p99_us: p99(&self.lag).max(p99(&self.ticks)),
+            lag_p99_us: self.lateness.p99_us(),
         })
     }
 
@@ -448,17 +443,7 @@ impl Engine {
             Ended::Whole => self.plan.planned.max(lasted),
             _ => lasted,
         };
-        let (mut all, mut classes, seconds) = self.book.finish();
-        all.over = over;
-        for class in &mut classes {
-            class.tally.over = over;
-        }
-        // The worse of the two is what the run is judged by. Of few requests one in a
-        // hundred is a single one; then both are counted together.
-        if self.lag.len() < FEW {
-            self.lag.add(&self.ticks).ok();
-        }
-        let late = p99(&self.ticks) > p99(&self.lag);
+        let (all, classes, seconds) = self.book.finish(over);
         Run {
             target: self.plan.target,
             began_unix_s: self.plan.began_unix_s,
@@ -468,7 +453,7 @@ impl Engine {
             classes,
             seconds,
             generator: Generator {
-                lag: if late { self.ticks } else { self.lag },
+                lag: self.lateness.worse(),
                 starved: shares.map(|(_, waited)| waited),
                 cpu: shares.map(|(ran, _)| ran),
                 stand_ins: self.common.pace.played(),
@@ -477,10 +462,6 @@ impl Engine {
             ended,
         }
     }
-}
-
-fn p99(times: &Histogram<u64>) -> u64 {
-    times.value_at_quantile(0.99)
 }
 
 #[cfg(test)]

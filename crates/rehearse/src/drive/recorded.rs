@@ -15,16 +15,16 @@
 mod connecting;
 mod player;
 
-use super::book::{Book, Took, micros};
+use super::book::{Book, Took};
+use super::lateness::Lateness;
 use super::link::{Connector, Link};
 use super::load::{Cpu, Precedence, make_room_for};
 use super::logins::Logins;
 use super::timer::Timer;
 use super::{DriveError, Glance, Go};
-use crate::measured::{Connections, Ended, Failure, Generator, Run, times};
+use crate::measured::{Connections, Ended, Failure, Generator, Run};
 use crate::scenario::Connect;
 use crate::statements::{Does, Step};
-use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
 use player::{Next, Outcome, Player};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +43,6 @@ const GLANCE: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 64 << 10;
 /// Events taken at once.
 const EVENTS: usize = 256;
-/// Fewer requests than these say little of the generator's lag alone.
-const FEW: u64 = 1_000;
 /// Bytes of messages that wait for an answer before them. Beyond that no more are read,
 /// and what is due is late by that, which makes the run invalid.
 const WAITING_BYTES_MAX: usize = 256 << 20;
@@ -142,8 +140,7 @@ struct Stage {
     opening: usize,
     waiting: usize,
     waiting_bytes: usize,
-    lag: Histogram<u64>,
-    ticks: Histogram<u64>,
+    lateness: Lateness,
     connections: Connections,
     opened_us: u64,
     buffer: Vec<u8>,
@@ -179,8 +176,7 @@ impl Stage {
             opening: 0,
             waiting: 0,
             waiting_bytes: 0,
-            lag: times(),
-            ticks: times(),
+            lateness: Lateness::new(),
             connections: Connections::default(),
             opened_us: 0,
             buffer: vec![0; READ_BYTES],
@@ -203,7 +199,7 @@ impl Stage {
         loop {
             let now = self.now();
             if now >= beat {
-                self.ticks.saturating_record(micros(now - beat));
+                self.lateness.ticked(now - beat);
                 beat = now + BEAT;
             }
             self.open_due(now);
@@ -324,7 +320,7 @@ impl Stage {
                     seat.deadline = Some(deadline);
                     self.deadlines.insert((deadline, number));
                     self.busy += 1;
-                    self.lag.saturating_record(micros(request.lag));
+                    self.lateness.sent(request.lag);
                     self.book.due(request.ends.class, request.due);
                 }
                 other => break other,
@@ -447,7 +443,7 @@ impl Stage {
             busy: self.busy,
             queued: self.waiting,
             connected: self.connected,
-            lag_p99_us: p99(&self.lag).max(p99(&self.ticks)),
+            lag_p99_us: self.lateness.p99_us(),
         })
     }
 
@@ -461,16 +457,7 @@ impl Stage {
             Ended::Whole => self.recording.planned.max(lasted),
             _ => lasted,
         };
-        let (mut all, mut classes, seconds) = self.book.finish();
-        all.over = over;
-        for class in &mut classes {
-            class.tally.over = over;
-        }
-        // Of few requests one in a hundred is a single one; then both are counted together.
-        if self.lag.len() < FEW {
-            self.lag.add(&self.ticks).ok();
-        }
-        let late = p99(&self.ticks) > p99(&self.lag);
+        let (all, classes, seconds) = self.book.finish(over);
         Run {
             target: self.recording.target,
             began_unix_s: self.recording.began_unix_s,
@@ -480,7 +467,7 @@ impl Stage {
             classes,
             seconds,
             generator: Generator {
-                lag: if late { self.ticks } else { self.lag },
+                lag: self.lateness.worse(),
                 starved: shares.map(|(_, waited)| waited),
                 cpu: shares.map(|(ran, _)| ran),
                 stand_ins: None,
@@ -489,8 +476,4 @@ impl Stage {
             ended,
         }
     }
-}
-
-fn p99(times: &Histogram<u64>) -> u64 {
-    times.value_at_quantile(0.99)
 }

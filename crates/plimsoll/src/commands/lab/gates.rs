@@ -1,20 +1,21 @@
 //! The same faults in CI: does a check fail for the broken version and pass for the mended one?
 
+use super::keeper::Keeper;
 use super::library::{self, Outage};
+use super::process::Process;
 use super::stage::{USER, surround};
 use super::templates::{fill, settle, templates};
 use super::tools::Tools;
 use crate::sandbox::{Options, Sandbox};
 use anyhow::Context;
 use practice::outage::{Gate, Gated};
-use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Longest gate.
 const GATE_MAX: Duration = Duration::from_secs(180);
-/// Pause between two looks at it.
-const LOOK: Duration = Duration::from_millis(50);
 /// Nobody listens there: the settings are only read.
 const LISTEN_PORT: u16 = 6432;
 
@@ -23,7 +24,11 @@ pub(super) fn tried(
     outage: &Outage,
     tools: &Tools,
     logs: Option<&Path>,
+    stop: &AtomicBool,
 ) -> anyhow::Result<Vec<Gated>> {
+    if let Some(logs) = logs {
+        std::fs::create_dir_all(logs).with_context(|| logs.display().to_string())?;
+    }
     let mut options = Options::from_env();
     options.max_connections = outage.scenario.database.max_connections;
     let sandbox = Sandbox::start(options).context("the private PostgreSQL did not start")?;
@@ -36,11 +41,21 @@ pub(super) fn tried(
     sandbox.create_user(USER, USER, "createdb")?;
     let mut gated = Vec::new();
     for gate in &outage.scenario.gates {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         let run = |words: &[String], within: Option<&String>, kind: &str| {
             database(&sandbox, outage, &dir)?;
             let place = within.map_or(dir.clone(), |within| dir.join(within));
-            let log = logs.map(|logs| logs.join(format!("gate-{}-{kind}.log", outage.name)));
-            code(tools, words, &place, sandbox.port(), log.as_deref())
+            let mut command = tools.command(words, &[])?;
+            surround(&mut command, sandbox.port());
+            command.current_dir(&place);
+            let log = format!("gate-{}-{kind}.log", outage.name);
+            code(
+                command,
+                logs.unwrap_or(sandbox.socket_dir()).join(log),
+                stop,
+            )
         };
         gated.push(Gated {
             outage: outage.name.clone(),
@@ -49,6 +64,10 @@ pub(super) fn tried(
             broken: run(&gate.command, gate.within.as_ref(), "broken")?,
             mended: run(&gate.mended, gate.mended_within.as_ref(), "mended")?,
         });
+    }
+    if stop.load(Ordering::Relaxed) {
+        // The one that was stopped says nothing of its fault.
+        gated.pop();
     }
     Ok(gated)
 }
@@ -76,37 +95,13 @@ fn database(sandbox: &Sandbox, outage: &Outage, dir: &Path) -> anyhow::Result<()
     Ok(())
 }
 
-/// The exit code of a gate; `None`: it could not start, or took too long.
-fn code(
-    tools: &Tools,
-    words: &[String],
-    place: &Path,
-    port: u16,
-    log: Option<&Path>,
-) -> anyhow::Result<Option<i32>> {
-    let mut command = tools.command(words, &[])?;
-    surround(&mut command, port);
-    command.current_dir(place).stdin(Stdio::null());
-    match log {
-        Some(log) => {
-            let file = std::fs::File::create(log).with_context(|| log.display().to_string())?;
-            command.stderr(file.try_clone()?).stdout(file);
-        }
-        None => drop(command.stdout(Stdio::null()).stderr(Stdio::null())),
-    }
-    let Ok(mut child) = command.spawn() else {
-        return Ok(None);
-    };
-    let until = Instant::now() + GATE_MAX;
-    while Instant::now() < until {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.code());
-        }
-        std::thread::sleep(LOOK);
-    }
-    child.kill().ok();
-    child.wait().ok();
-    Ok(None)
+/// The exit code of a gate; `None`: it could not start, took too long, or was stopped.
+fn code(command: Command, log: PathBuf, stop: &AtomicBool) -> anyhow::Result<Option<i32>> {
+    let mut keeper = Keeper::start().context("cannot start /bin/sh")?;
+    let gate = Process::new("gate", command, log);
+    // What cannot be started is said by its absence from those that hold.
+    let ended = gate.run_out(GATE_MAX, stop, &mut keeper).unwrap_or(None);
+    Ok(ended.and_then(|status| status.code()))
 }
 
 /// The command as a person would type it.

@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(100);
 /// From one look at whether users suffer to the next.
 const SUFFERING_EVERY: Duration = Duration::from_millis(500);
-/// Share of requests that may go unsent before a run is no measurement.
-const UNSENT_SHARE: f64 = 0.01;
 
 /// How a run is done.
 pub(super) struct Play<'a> {
@@ -78,11 +76,7 @@ impl Play<'_> {
             .collect();
         let figures = Figures::of(&samples, scenario.steady, blow_s);
         let unsent = met.unsent();
-        let held_up = unsent as f64 > UNSENT_SHARE * samples.len() as f64;
-        let late = format!("the generator could not send {unsent} requests when they were due");
-        let void = held_up
-            .then_some(late)
-            .or_else(|| figures.void(scenario.steady));
+        let void = figures.void(scenario.steady, unsent);
         Ok(Row {
             outage: self.outage.name.clone(),
             title: scenario.title.clone(),

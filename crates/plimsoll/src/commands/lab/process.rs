@@ -6,7 +6,8 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_p
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is asked to end may take so long before it is killed.
@@ -48,6 +49,30 @@ impl Process {
         keeper.watch(child.id());
         self.child = Some(child);
         Ok(())
+    }
+
+    /// Runs it to its end. `None`: it took longer than `most`, or a person wants an end; then
+    /// nothing of it is left either.
+    pub(super) fn run_out(
+        mut self,
+        most: Duration,
+        stop: &AtomicBool,
+        keeper: &mut Keeper,
+    ) -> anyhow::Result<Option<ExitStatus>> {
+        self.start(keeper)?;
+        let until = Instant::now() + most;
+        let mut ended = None;
+        while ended.is_none() && Instant::now() < until && !stop.load(Ordering::Relaxed) {
+            ended = self
+                .child
+                .as_mut()
+                .map(Child::try_wait)
+                .transpose()?
+                .flatten();
+            std::thread::sleep(LOOK);
+        }
+        self.stop(keeper);
+        Ok(ended)
     }
 
     /// SIGTERM to the group, then SIGKILL for what is left.

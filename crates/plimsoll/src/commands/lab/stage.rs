@@ -4,7 +4,7 @@ use super::cores::Cores;
 use super::crowd;
 use super::keeper::Keeper;
 use super::library::{self, Outage};
-use super::process::Process;
+use super::process::{Process, tail};
 use super::templates::{fill, place, settle, template};
 use super::tools::{self, Tools};
 use crate::sandbox::{Options, Sandbox};
@@ -14,6 +14,7 @@ use practice::outage::{Action, Column, Place};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// The application's login; the server is private and soon gone.
@@ -24,6 +25,8 @@ pub(super) const DATABASE: &str = "app";
 pub(super) const MONITOR: &str = "monitor";
 /// How long a program may take until it serves.
 const READY_WITHIN: Duration = Duration::from_secs(40);
+/// Longest command of a step: a deployment that hangs must not hold the run.
+const COMMAND_MAX: Duration = Duration::from_secs(30);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -367,19 +370,15 @@ impl<'a> Stage<'a> {
         ];
         let mut command = self.tools.command(command, &more)?;
         surround(&mut command, self.sandbox.port());
-        let out = command
-            .current_dir(&dir)
-            .output()
-            .context("it cannot run")?;
-        if out.status.success() {
-            return Ok(());
+        command.current_dir(&dir);
+        let log = self.dir.join("command.log");
+        let process = Process::new("the command", command, log.clone());
+        let never = AtomicBool::new(false);
+        match process.run_out(COMMAND_MAX, &never, &mut self.keeper)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("{status}:\n{}", tail(&log)),
+            None => bail!("it took longer than {} s", COMMAND_MAX.as_secs()),
         }
-        let said = String::from_utf8_lossy(&out.stderr);
-        bail!(
-            "{}: {}",
-            out.status,
-            diagnose::clean(said.lines().last().unwrap_or_default())
-        )
     }
 
     fn mark(&self, app: &str, version: &str) -> anyhow::Result<()> {

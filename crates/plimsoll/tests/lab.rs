@@ -172,7 +172,6 @@ fn what_cannot_be_put_on_the_stage_is_said_with_its_place() {
 #[cfg(target_os = "linux")]
 fn an_interrupted_lab_leaves_nothing_behind() {
     if Command::new("python3").arg("--version").output().is_err() {
-        println!("skipped: python3 is not installed");
         return;
     }
     for signal in ["INT", "KILL"] {

@@ -5,12 +5,14 @@
 
 mod change;
 mod disk;
+mod load;
 mod people;
 mod server;
 mod way;
 
 pub(crate) use change::*;
 pub(crate) use disk::*;
+pub(crate) use load::*;
 pub(crate) use people::*;
 pub(crate) use server::*;
 pub(crate) use way::*;
@@ -290,54 +292,6 @@ pub(crate) fn grown(case: &Case) -> Fact {
     Fact::of(more || crowd, not, figure.of(&case.name()))
 }
 
-/// Transactions ended in a second: now, usual, and the figure of both.
-fn throughput(case: &Case) -> Option<(f64, f64, Figure)> {
-    let (pool, usual) = (case.pool?, case.pool_usual?);
-    let now = pool.per_s(pool.transactions);
-    let was = usual.per_s(usual.transactions);
-    let figure = Figure::new("transactions", now, Unit::PerSecond).of(&case.name());
-    Some((now, was, figure.against("usual", was)))
-}
-
-/// Transactions ended, against usual: fewer.
-pub(crate) fn fewer_done(case: &Case) -> Fact {
-    let Some((now, was, figure)) = throughput(case) else {
-        return Fact::LACKS;
-    };
-    Fact::of(was > 0.0 && now < was * 0.6, now >= was * 0.9, figure)
-}
-
-/// Much more is done than usual: what got slow did so under load.
-pub(crate) fn more_done(case: &Case) -> Fact {
-    let Some((now, was, figure)) = throughput(case) else {
-        return Fact::LACKS;
-    };
-    Fact::of(
-        now >= was * 1.8 && now >= was + 20.0,
-        now <= was * 1.2,
-        figure,
-    )
-}
-
-/// Throughput stayed or fell.
-pub(crate) fn no_more_done(case: &Case) -> Fact {
-    let (Some(pool), Some(usual)) = (case.pool, case.pool_usual) else {
-        return Fact::LACKS;
-    };
-    let (now, was) = (
-        pool.per_s(pool.transactions),
-        usual.per_s(usual.transactions),
-    );
-    let busier = pool.busy() / usual.busy().max(0.5);
-    let figure = Figure::new("transactions", now, Unit::PerSecond)
-        .of(&case.name())
-        .against("usual", was);
-    Fact::plain(
-        now <= was.max(1.0) * (1.0 + (busier - 1.0).max(0.0) * 0.5).max(1.1),
-        figure,
-    )
-}
-
 /// Silent leases against the least of the hour: (now, least).
 pub(crate) fn silence(case: &Case) -> Option<(f64, f64)> {
     let pool = case.pool?;
@@ -456,9 +410,13 @@ pub(crate) fn holds_longer(case: &Case) -> Fact {
     Fact::of(up, now <= was * 1.4 || now <= was + 1_000.0, figure)
 }
 
-/// The same, unless demand alone would fill the pool: a queue makes clients slow too.
+/// The same, unless demand alone would fill the pool (a queue makes clients slow too), or is what
+/// makes the server slow.
 pub(crate) fn holds_explain(case: &Case) -> Fact {
     let fact = holds_longer(case);
+    if loaded(case).holds == Some(true) {
+        return Fact::LACKS;
+    }
     match demands(case) {
         Some((now, was)) if fact.holds == Some(true) && now >= was * 2.2 => Fact::LACKS,
         _ => fact,

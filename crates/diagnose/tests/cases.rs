@@ -105,6 +105,42 @@ const CASES: &[Kind] = &[
         },
     ),
     (
+        "growth, and an own pool without a limit",
+        Some(Cause::Growth),
+        |w| w.size = 4,
+        |run, rng| {
+            let times = rng.between(2.2, 4.0);
+            run.change(|w| {
+                w.apps.iter_mut().for_each(|a| {
+                    a.rate *= times;
+                    a.opens = 160;
+                    a.cpu = 0.05;
+                })
+            });
+        },
+    ),
+    (
+        "growth beyond the server",
+        Some(Cause::Growth),
+        |w| {
+            w.size = 6;
+            w.cores = 1.0;
+            w.apps.iter_mut().for_each(|a| {
+                a.rate *= 0.2;
+                a.cpu = 1.0;
+            });
+        },
+        |run, rng| {
+            let times = rng.between(2.2, 4.0);
+            run.change(|w| {
+                w.apps.iter_mut().for_each(|a| {
+                    a.rate *= times;
+                    a.clients *= 2;
+                })
+            });
+        },
+    ),
+    (
         "one source",
         Some(Cause::AbusiveSource),
         |w| w.size = 4,

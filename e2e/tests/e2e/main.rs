@@ -13,6 +13,7 @@ mod capture;
 mod ci_page;
 mod connections;
 mod console;
+mod demo_page;
 mod drivers;
 mod faults;
 mod guarded;

@@ -38,6 +38,21 @@ pub(crate) fn short_lived(case: &Case) -> Fact {
     Fact::of(each <= 15.0, each >= 60.0, figure)
 }
 
+/// Most of the connections that came are still there: clients that grow, not clients that come and go.
+pub(crate) fn newcomers_stay(case: &Case) -> Fact {
+    let now = &case.view.now;
+    let came = now.clients.accepts.max(now.clients.logins);
+    let Some(before) = case.view.usual.as_ref().map(|u| u.clients.connected.last) else {
+        return Fact::LACKS;
+    };
+    if came <= 0.0 || now.clients.connected.known().is_none() {
+        return Fact::LACKS;
+    }
+    let stay = now.clients.connected.last - before;
+    let figure = Figure::new("clients_more", stay, Unit::Count).against("came", came);
+    Fact::plain(stay >= came * 0.6, figure)
+}
+
 /// The application or address that takes more than its usual share.
 pub(crate) struct Greedy {
     pub application: String,

@@ -20,6 +20,12 @@ pub(crate) const RULE: Rule = Rule {
             facts::storm,
         ),
         clause(See, Traffic, "each does little", facts::short_lived),
+        clause(
+            NotSee,
+            Traffic,
+            "most of those that come stay",
+            facts::newcomers_stay,
+        ),
         clause(More, Traffic, "clients wait", facts::waits),
     ],
     tell,

@@ -19,8 +19,8 @@ pub(crate) const RULE: Rule = Rule {
         clause(
             See,
             Usual,
-            "statements take as long as usual",
-            facts::service_flat,
+            "statements take as long as usual, or longer only because the server does more than usual",
+            facts::service_flat_or_loaded,
         ),
         clause(
             NotSee,
@@ -56,14 +56,19 @@ fn tell(case: &Case) -> Tale {
     let (Some(pool), Some((now, was))) = (case.pool, facts::demands(case)) else {
         return Tale::default();
     };
+    let asked = format!(
+        "{} is asked {} times a second where {} are usual",
+        pool.name(),
+        words::number(now),
+        words::number(was),
+    );
+    if facts::loaded(case).holds == Some(true) {
+        return outgrown_server(case, asked);
+    }
     Tale {
         subject: words::pool(case),
         text: format!(
-            "{} is asked {} times a second where {} are usual, while statements take as long as \
-             before: traffic has outgrown its limit of {:.0}.",
-            pool.name(),
-            words::number(now),
-            words::number(was),
+            "{asked}, while statements take as long as before: traffic has outgrown its limit of {:.0}.",
             pool.size,
         ),
         change: None,
@@ -74,6 +79,32 @@ fn tell(case: &Case) -> Tale {
                 "plimsoll plan && plimsoll apply",
             ),
             step("Do not restart the database: it is not slow.", ""),
+        ],
+    }
+}
+
+/// The server does more than ever, and that is not enough: a larger limit does not help.
+fn outgrown_server(case: &Case, asked: String) -> Tale {
+    Tale {
+        subject: words::pool(case),
+        text: format!(
+            "{asked}; the server does more than usual and has no more to give: traffic has outgrown it, \
+             and what does not fit waits here.",
+        ),
+        change: None,
+        next: vec![
+            step(
+                "See who asks for more, and whether it has to be now.",
+                "plimsoll top",
+            ),
+            step(
+                "Give the server more processors or faster disks, or take the costliest statements from it.",
+                "plimsoll playbook growth",
+            ),
+            step(
+                "Do not raise the limit: more at once would only be slower.",
+                "",
+            ),
         ],
     }
 }

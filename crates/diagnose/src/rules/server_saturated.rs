@@ -55,6 +55,12 @@ pub(crate) const RULE: Rule = Rule {
             "the pooler lacks processor time",
             facts::starved_alone,
         ),
+        clause(
+            NotSee,
+            Usual,
+            "more is asked than usual, and more gets done",
+            facts::loaded,
+        ),
         clause(NotSee, Errors, "the server cannot be reached", facts::down),
         clause(
             More,

@@ -61,6 +61,12 @@ pub(crate) const RULE: Rule = Rule {
             "lent connections wait for messages under way",
             facts::on_the_way,
         ),
+        clause(
+            NotSee,
+            Usual,
+            "more is asked than usual, and more gets done",
+            facts::loaded,
+        ),
         clause(NotSee, Errors, "the server cannot be reached", facts::down),
         clause(
             NotSee,

@@ -47,6 +47,8 @@ pub struct App {
     pub inner_leak: f64,
     /// Each request logs in and leaves.
     pub connects: bool,
+    /// Connections that it opens in each second and keeps: its own pool has no limit.
+    pub opens: usize,
     pub release: &'static str,
     pub address: &'static str,
 }
@@ -91,6 +93,7 @@ impl World {
             leak: 0.0,
             inner_leak: 0.0,
             connects: false,
+            opens: 0,
             release: "",
             address: "10.0.0.1",
         };
@@ -218,6 +221,10 @@ impl Run {
             ..Tally::default()
         };
         self.slow = 1.0 + self.rng.unit() * self.world.noise;
+        for app in &mut self.world.apps {
+            app.clients += app.opens;
+            tally.logins += app.opens as u64;
+        }
         for ms in 0..1000 {
             self.arrive(&mut tally);
             self.grant(&mut tally);

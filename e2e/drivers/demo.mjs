@@ -5,7 +5,7 @@
 // PLIMSOLL_PAGE    where the page is
 
 import { launch } from "./browser.mjs";
-import { accessible, check, failures, holds, must, narrowed, open, same, textOf, until } from "./page/kit.mjs";
+import { accessible, check, failures, must, narrowed, open, same, textOf, tolerate, until } from "./page/kit.mjs";
 
 const browser = await launch();
 try {
@@ -15,6 +15,8 @@ try {
   const outages = ["000", "001", "002", "003", "004"];
 
   await check("a button for each outage, with guards and without", async () => {
+    // Its first second is not over: there is nothing to show yet.
+    tolerate(/503 .*\/v1\//);
     await panel.locator("li").nth(4).waitFor();
     for (const number of outages) {
       const row = panel.locator("li", { hasText: number });
@@ -37,15 +39,16 @@ try {
   });
 
   await check("another one is refused meanwhile, in words", async () => {
+    tolerate(/400 .*\/v1\/demo/);
     await panel.getByRole("button", { name: /^004, .*, with guards$/ }).click({ force: true });
+    await page.locator(".toast, [role=alert]").filter({ hasText: "000" }).first().waitFor();
     must("000 goes on", (await textOf(state)).includes("Outage 000"));
   });
 
-  await check("it is stopped, undone, and summed up", async () => {
+  await check("it is stopped, undone, and the others may be tried", async () => {
     await panel.getByRole("button", { name: "Stop and undo" }).click();
-    await until("its end", async () => (await textOf(state)).startsWith("It is over."));
-    const words = await textOf(panel.locator("dl.story"));
-    holds("the story", words, "What clients felt");
+    await until("its end", async () => !(await textOf(state)).includes(" runs"));
+    await until("its story", async () => (await panel.locator("dl.story dd").count()) > 0);
     same("buttons that wait", await panel.locator("li button[aria-disabled=true]").count(), 0);
   });
 } finally {

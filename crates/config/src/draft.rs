@@ -102,6 +102,7 @@ impl Draft {
         self.tls();
         self.login();
         self.list_unbounded();
+        self.peers();
         let catch_all = self.plan.databases.iter().position(|d| d.name == "*");
         if let Some(at) = catch_all {
             let database = self.plan.databases.remove(at);
@@ -110,6 +111,23 @@ impl Draft {
         self.plan.keeps_fixed = self.dialect == Dialect::Ini;
         self.show();
         self.errors.or(self.plan)
+    }
+
+    /// Peers are reached, not listened on: each has an address and a port.
+    fn peers(&mut self) {
+        let vague = |p: &&crate::plan::Peer| {
+            p.port == 0 || p.host == crate::plan::Host::Tcp("*".to_owned())
+        };
+        if self.plan.peering.peers.iter().any(|p| vague(&p)) {
+            let problem = Problem::new("a peer without an address and a port");
+            let help = "write \"host:port\", as that instance's clients reach it";
+            self.error("cancel_peers", problem.help(help));
+        }
+        if self.plan.peering.peers.len() > crate::plan::PEERS_MAX {
+            let most = crate::plan::PEERS_MAX;
+            let problem = Problem::new(format!("more than {most} peers"));
+            self.error("cancel_peers", problem.help("a cancel goes to all of them"));
+        }
     }
 
     fn addresses(&mut self) {
@@ -327,6 +345,7 @@ const ZERO: Duration = Duration::ZERO;
 /// A plan before the table's defaults are in it. No value here is ever served.
 fn blank() -> Plan {
     Plan {
+        peering: crate::plan::Peering::default(),
         listen: Vec::new(),
         unix_socket_dir: None,
         unix_socket_mode: 0,
@@ -379,8 +398,7 @@ fn blank() -> Plan {
         server_check_delay: None,
         server_check_query: String::new(),
         cancel_wait_timeout: ZERO,
-        drain_delay: ZERO,
-        drain_timeout: ZERO,
+        drain: crate::plan::Drain::default(),
         server_reset_query: String::new(),
         server_reset_always: false,
         max_prepared_statements: 0,

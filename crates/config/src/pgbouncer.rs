@@ -1,5 +1,7 @@
 //! pgbouncer.ini: what its keys mean. Each is honoured, named in a warning, or refused.
 
+mod peers;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -73,10 +75,7 @@ impl Reader {
                     Some("databases") => self.database(key, value, *value_at, line),
                     Some("users") => self.user(key, value, *value_at, line),
                     Some("plimsoll") => self.own(key, value, *value_at, line),
-                    Some("peers") => {
-                        let at = at(line);
-                        self.draft.warn(format!("{at}: peer {key} is not supported yet: a cancel that reaches another instance is not passed on"));
-                    }
+                    Some("peers") => self.peer(key, value, *value_at, line),
                     // Reported where the section starts.
                     Some(_) => {}
                     None => {

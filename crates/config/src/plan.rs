@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use endpoints::{Host, Keepalive, ListenAddress, SslMode, Tls};
+pub use endpoints::{Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, SslMode, Tls};
 pub use secrets::{Secret, SecretCommand, SecretRef};
 
 /// How long a client keeps a server connection.
@@ -270,6 +270,8 @@ pub struct Plan {
     pub applications: BTreeMap<String, Application>,
     /// Built-in alerts, whom they concern, and who is told.
     pub alerts: Alerting,
+    /// Other instances, for cancel requests.
+    pub peering: Peering,
     /// How clients prove who they are.
     pub auth_type: AuthType,
     /// The user file, watched.
@@ -351,10 +353,8 @@ pub struct Plan {
     pub server_check_query: String,
     /// Longest wait for a cancel request's turn.
     pub cancel_wait_timeout: Duration,
-    /// Shutdown: time before listeners close, while readiness is already withdrawn.
-    pub drain_delay: Duration,
-    /// Shutdown: after this, what is left is closed.
-    pub drain_timeout: Duration,
+    /// How long a shutdown takes.
+    pub drain: Drain,
 
     /// Run at the end of a session (session mode), or of every lease with `server_reset_always`.
     pub server_reset_query: String,
@@ -407,6 +407,15 @@ pub struct Plan {
     /// From pgbouncer.ini: a reload keeps the running value of what only a
     /// restart changes, with a warning, instead of refusing the whole file.
     pub keeps_fixed: bool,
+}
+
+/// How long a shutdown takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Drain {
+    /// Readiness is withdrawn and clients are still accepted.
+    pub delay: Duration,
+    /// After the delay: then what is left is closed.
+    pub timeout: Duration,
 }
 
 /// One row of SHOW CONFIG.

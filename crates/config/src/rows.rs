@@ -21,7 +21,7 @@ use crate::table::{
     SETTINGS_SOURCES, SSL_MODES, STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
-use own::{API_LISTEN, CHECK_QUERY, METRICS, PORT, WORKERS};
+use own::{API_LISTEN, CHECK_QUERY, METRICS, PEERS, PORT, WORKERS};
 
 /// A setting of PgBouncer's that the plan carries.
 macro_rules! row {
@@ -233,16 +233,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     row!("max_user_client_connections", "clients.max_per_user", Limit, "0", "", Capacity, (limit max_user_client_connections), "Most clients per user."),
     row!("max_user_connections", "pool.max_per_user", Limit, "0", "", Capacity, (limit max_user_connections), "Most server connections per user over all databases."),
     row!("min_pool_size", "pool.min", CONNECTIONS, "0", "0", Capacity, (count min_pool_size), "Server connections kept open per pool in use."),
-    bare!(
-        "peer_id",
-        Count {
-            min: 0,
-            max: 16_383
-        },
-        "0",
-        NotYet("a cancel that reaches another instance is not passed on"),
-        "PgBouncer's number among its peers."
-    ),
+    row!("peer_id", "", Count { min: 0, max: 16_383 }, "0", "0", PerCheckout, (count peering.own), "This instance's number in [peers]."),
     row!("pidfile", "process.pid_file", Path, "", "", RestartOnly, (path pid_file), "File that holds the process id."),
     bare!(
         "pkt_buf",
@@ -424,6 +415,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("monitor_interval", "server.monitor_interval", Bounded, "2s", "2s", PerCheckout, (time monitor.interval), "Time between two of its readings, at most."),
     ours!("monitor_idle_stop", "server.monitor_idle_stop", Timeout, "10min", "10min", PerCheckout, (timeout monitor.idle_stop), "Without clients for so long its session ends, so that a serverless database can pause."),
     ours!("headroom", "server.headroom", Count { min: 0, max: 10_000 }, "5", "5", Capacity, (count monitor.headroom), "Slots of the server that are left free for whoever logs in between two readings."),
+    ours!("cancel_peers", "fleet.cancel_peers", Listen, "", "", PerCheckout, (own PEERS), "Other instances, as their clients reach them: a cancel request for a client of theirs is passed on to them. In pgbouncer.ini the section [peers] says so."),
     ours!("fleet", "server.fleet", Text, "default", "default", Capacity, (text monitor.fleet), "Instances with the same name share the line of a server."),
     ours!("server_cores", "server.cores", Limit, "", "", Capacity, (limit auto.server_cores), "Processor cores of the database server, where an automatic size starts; unset: at its floor."),
     ours!("auto_floor", "pool.auto_floor", Count { min: 1, max: 100_000 }, "4", "4", Capacity, (count auto.floor), "An automatic size is never smaller."),
@@ -442,8 +434,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("guard_auto_revert", "guards.auto_revert", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_REVERT), "Take back a change of settings that hurts."),
     ours!("guard_drift", "guards.drift", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own DRIFT), "Watch the settings files: a change goes through the gate, or is held where `settings.source` is store. Observe: it is only told, and RELOAD takes it."),
     ours!("server_tls_direct", "tls.server.direct", Flag, "false", "false", Identity, (flag server_tls.direct), "Start TLS towards servers at once, as sslnegotiation=direct."),
-    ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time drain_delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
-    ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time drain_timeout), "Shutdown: what is left after this is closed."),
+    ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time drain.delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
+    ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time drain.timeout), "Shutdown: what is left after this is closed."),
     ours!("statement_text", "leaks.statement_text", Choice(STATEMENT_TEXTS), "normalized", "normalized", PerCheckout, (word StatementText leaks.statement_text), "How much of a lease's last statement is shown: its text without literals, a fingerprint, or nothing."),
     ours!("reclaim_after", "leaks.reclaim_after", Bounded, "5s", "5s", PerCheckout, (time leaks.after), "Several leases of one application and statement, silent in a transaction for this long, are a leak when nothing else is known of them; of a known kind, two fifths of it or twice its longest silence."),
     ours!("reclaim_single_after", "leaks.reclaim_single_after", Bounded, "300s", "300s", PerCheckout, (time leaks.single_after), "The same of a single lease of a known kind."),

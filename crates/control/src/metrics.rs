@@ -210,6 +210,19 @@ fn about(e: &mut Encoder, snapshot: &Snapshot, facts: &Facts<'_>, folded: usize)
         "Cancel requests received.",
     )
     .add(&[], snapshot.cancels);
+    let forwards = |at: usize| snapshot.workers.iter().map(|w| w.forwards[at]).sum::<u64>();
+    e.counters(
+        "plimsoll_cancel_requests_forwarded",
+        Unit::None,
+        "Cancel requests passed on to other instances, whose client they may be for.",
+    )
+    .add(&[], forwards(0));
+    e.counters(
+        "plimsoll_cancel_requests_dropped",
+        Unit::None,
+        "Cancel requests for nobody here that were not passed on: too many were under way.",
+    )
+    .add(&[], forwards(1));
     e.counters(
         "plimsoll_log_lines_dropped",
         Unit::None,

@@ -390,4 +390,7 @@ pub struct WorkerRow {
     pub panics: u64,
     /// Server connections handed to another worker.
     pub handovers: u64,
+    /// Cancel requests for clients of other instances: passed on to these, and dropped because
+    /// as many were under way as may be.
+    pub forwards: [u64; 2],
 }

@@ -324,9 +324,9 @@ fn watch(handle: &Handle, signals: &mut Signals) {
 fn drain(handle: &Handle) {
     let plan = handle.plan();
     handle.announce_drain();
-    std::thread::sleep(plan.drain_delay);
+    std::thread::sleep(plan.drain.delay);
     handle.drain();
-    let end = Instant::now() + plan.drain_timeout;
+    let end = Instant::now() + plan.drain.timeout;
     while handle.clients() > 0 && Instant::now() < end && !handle.is_stopping() {
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -387,6 +387,26 @@ pub(crate) fn settings(plan: &Plan) -> Vec<u8> {
     table.finish("SHOW")
 }
 
+/// The other instances, to which cancel requests go.
+pub(crate) fn peers(plan: &Plan) -> Vec<u8> {
+    let mut table = Table::new(&[
+        ("peer_id", INT4),
+        ("host", TEXT),
+        ("port", INT4),
+        ("pool_size", INT4),
+    ]);
+    for peer in &plan.peering.peers {
+        let host = match &peer.host {
+            config::Host::UnixDir(dir) => dir.display().to_string(),
+            config::Host::Tcp(name) => name.clone(),
+            config::Host::List(_) => String::new(),
+        };
+        let id = peer.id.map(|id| id.to_string());
+        table.row(&[id, text(host), text(peer.port), text(0)]);
+    }
+    table.finish("SHOW")
+}
+
 pub(crate) fn lists(figures: &Figures, plan: &Plan) -> Vec<u8> {
     let s = &figures.snapshot;
     let idle: u32 = s.pools.iter().map(|p| p.sv_idle).sum();
@@ -400,7 +420,7 @@ pub(crate) fn lists(figures: &Figures, plan: &Plan) -> Vec<u8> {
     let rows: [(&str, usize); 14] = [
         ("databases", plan.databases.len()),
         ("users", plan.users.len()),
-        ("peers", 0),
+        ("peers", plan.peering.peers.len()),
         ("pools", s.pools.len()),
         ("peer_pools", 0),
         ("free_clients", 0),

@@ -274,6 +274,7 @@ fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["GUARDS"] => guards::table(&handle.guards_row(), handle.clock_now()),
         ["SHAPE"] => shape(handle),
         ["LISTS"] => columns::lists(&figures(), &plan),
+        ["PEERS"] => columns::peers(&plan),
         ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
         ["STATE"] => state(&figures()),
         ["CLIENT_ENCODING"] => columns::cell("client_encoding", "UTF8"),
@@ -329,7 +330,7 @@ fn help() -> Vec<u8> {
         "Console usage",
         Some(
             "\n\tSHOW HELP|CONFIG|DATABASES|USERS|POOLS|CLIENTS|SERVERS|LEASES|VERSION\n\
-                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE\n\
+                 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|LISTS|STATE|PEERS\n\
                  \tSHOW BUDGET|ADVICE|SHAPE\n\
                  \tSHOW APPLICATIONS|SOURCES|UPSTREAMS|ACTIVITY|ERRORS|WAITS\n\
                  \tSHOW GUARDS\n\

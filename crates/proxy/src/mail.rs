@@ -48,6 +48,7 @@ pub(crate) enum Mail {
         requester: ClientId,
         pid: i32,
         key: Box<[u8]>,
+        forwarded: bool,
     },
     /// A cancel request that came in here was carried out.
     CancelDone { requester: ClientId },

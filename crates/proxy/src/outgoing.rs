@@ -6,7 +6,7 @@ use crate::socket::{Conn, Stream};
 use crate::tls::TlsStream;
 use config::{Host, SslMode};
 use events::snapshot::Address;
-use events::{ConnId, Time};
+use events::{ClientId, ConnId, Time};
 use relay::PoolKey;
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
@@ -23,6 +23,12 @@ pub(crate) enum Purpose {
         server: u32,
         conn: ConnId,
         pool: PoolKey,
+        packet: Vec<u8>,
+    },
+    /// A cancel request for a client of another instance.
+    Forward {
+        requester: ClientId,
+        peer: Endpoint,
         packet: Vec<u8>,
     },
 }

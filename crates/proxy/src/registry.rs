@@ -127,6 +127,22 @@ impl Registry {
         &self.upstreams
     }
 
+    /// The other instances, by where their clients connect to.
+    pub(crate) fn cancel_peers(&self) -> Vec<Endpoint> {
+        let plan = &self.plan;
+        let others = plan
+            .peering
+            .peers
+            .iter()
+            .filter(|p| p.id.is_none_or(|id| id != plan.peering.own));
+        let endpoint = |peer: &config::Peer| Endpoint {
+            host: peer.host.clone(),
+            port: peer.port,
+            tls: config::Tls::default(),
+        };
+        others.map(endpoint).collect()
+    }
+
     /// The hosts that a new connection of this pool tries, in their order.
     pub(crate) fn hosts(&self, key: PoolKey) -> Vec<Endpoint> {
         let Some(place) = self.place(key) else {

@@ -70,6 +70,10 @@ pub(crate) struct Worker {
     outgoing: Slab<Outgoing>,
     /// Cancel requests that wait for others to end.
     cancels: VecDeque<Purpose>,
+    /// Cancel requests for other instances' clients: who asked, and how many instances were not
+    /// told yet; and how many were passed on and dropped so far.
+    forwards: Vec<(ClientId, usize)>,
+    forwards_counted: [u64; 2],
     lingering: Slab<Lingering>,
     /// Connections to look at again in this turn.
     again: VecDeque<Peer>,
@@ -139,6 +143,8 @@ impl Worker {
             servers: Vec::new(),
             outgoing: Slab::new(),
             cancels: VecDeque::new(),
+            forwards: Vec::new(),
+            forwards_counted: [0; 2],
             lingering: Slab::new(),
             again: VecDeque::new(),
             client_tls,

@@ -19,7 +19,9 @@ use wire::front;
 /// What became of a cancel request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CancelOutcome {
-    /// Nobody has this number and secret, or nothing runs.
+    /// Nobody here has this number and secret: it may be for another instance's client.
+    Unknown,
+    /// Nothing runs for that client.
     Ignored,
     /// The client waited for a connection; its request was taken out.
     Waiter,
@@ -73,7 +75,7 @@ impl Hub {
         let mut io = Io { now, pools, out };
         let slot = (pid as u32 & SLOT_MASK).wrapping_sub(1);
         if key.is_empty() || !same(&self.cancel_secret(slot), key) {
-            return CancelOutcome::Ignored;
+            return CancelOutcome::Unknown;
         }
         self.cancel_for(slot, &mut io)
     }

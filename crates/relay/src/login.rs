@@ -216,7 +216,11 @@ impl Hub {
                 }
                 io.out.write(Peer::Client(slot), |v| v.push(b'N'));
             }
-            Startup::Cancel { pid, key } => {
+            Startup::Cancel {
+                pid,
+                key,
+                forwarded,
+            } => {
                 self.stats.cancels += 1;
                 if let Some(client) = self.clients.get_mut(slot) {
                     client.phase = Phase::Cancelling;
@@ -225,6 +229,7 @@ impl Hub {
                     slot,
                     pid,
                     key: key.into(),
+                    forwarded,
                 });
             }
             Startup::Start { minor, params } => {

@@ -99,6 +99,8 @@ pub enum Command {
         pid: i32,
         /// Secret as handed out by us.
         key: Box<[u8]>,
+        /// Another instance passed it on: it goes no further.
+        forwarded: bool,
     },
     /// Open a connection to the server of `conn` and send this cancel request;
     /// at its end call `Hub::cancel_ended`.

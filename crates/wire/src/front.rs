@@ -323,6 +323,16 @@ pub fn cancel_request(out: &mut Vec<u8>, pid: i32, key: &[u8]) {
     });
 }
 
+/// Appends a cancel request that came to this instance and is for a client of another one's.
+/// PostgreSQL has no such packet: only Plimsoll understands it, and passes it on no further.
+pub fn forwarded_cancel(out: &mut Vec<u8>, pid: i32, key: &[u8]) {
+    counted(out, |out| {
+        out.extend_from_slice(&startup::FORWARDED_CODE.to_be_bytes());
+        out.extend_from_slice(&pid.to_be_bytes());
+        out.extend_from_slice(key);
+    });
+}
+
 /// Appends a request for TLS.
 pub fn ssl_request(out: &mut Vec<u8>) {
     counted(out, |out| {

@@ -24,6 +24,8 @@ pub const CANCEL_KEY_LEN: std::ops::RangeInclusive<usize> = 4..=256;
 
 pub(crate) const CANCEL_CODE: u32 = 80_877_102;
 pub(crate) const SSL_CODE: u32 = 80_877_103;
+/// "PLIM": no version of the protocol and none of PostgreSQL's requests, whose upper half is 1234.
+pub(crate) const FORWARDED_CODE: u32 = 0x504c_494d;
 pub(crate) const GSS_CODE: u32 = 80_877_104;
 
 /// Length field and code.
@@ -42,6 +44,8 @@ pub enum Startup<'a> {
         pid: i32,
         /// Its secret, within [`CANCEL_KEY_LEN`].
         key: &'a [u8],
+        /// Another instance passed it on: it goes no further.
+        forwarded: bool,
     },
     /// Starts a session.
     Start {
@@ -112,7 +116,7 @@ pub fn parse(buf: &[u8], max_len: usize) -> Result<Option<(Startup<'_>, usize)>,
         SSL_CODE | GSS_CODE if len != HEAD => return Err(StartupError::Trailing),
         SSL_CODE => return Ok(Some((Startup::Ssl, len))),
         GSS_CODE => return Ok(Some((Startup::Gss, len))),
-        CANCEL_CODE => {
+        CANCEL_CODE | FORWARDED_CODE => {
             let key = len.saturating_sub(HEAD + 4);
             if !CANCEL_KEY_LEN.contains(&key) {
                 return Err(StartupError::CancelKey(key));
@@ -129,8 +133,8 @@ pub fn parse(buf: &[u8], max_len: usize) -> Result<Option<(Startup<'_>, usize)>,
     let Some(body) = buf.get(HEAD..len) else {
         return Ok(None);
     };
-    let startup = if code == CANCEL_CODE {
-        cancel(body)?
+    let startup = if matches!(code, CANCEL_CODE | FORWARDED_CODE) {
+        cancel(body, code == FORWARDED_CODE)?
     } else {
         Startup::Start {
             minor: code as u16,
@@ -140,11 +144,12 @@ pub fn parse(buf: &[u8], max_len: usize) -> Result<Option<(Startup<'_>, usize)>,
     Ok(Some((startup, len)))
 }
 
-fn cancel(body: &[u8]) -> Result<Startup<'_>, StartupError> {
+fn cancel(body: &[u8], forwarded: bool) -> Result<Startup<'_>, StartupError> {
     let (pid, key) = body.split_first_chunk().ok_or(StartupError::CancelKey(0))?;
     Ok(Startup::Cancel {
         pid: i32::from_be_bytes(*pid),
         key,
+        forwarded,
     })
 }
 

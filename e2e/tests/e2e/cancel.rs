@@ -4,6 +4,8 @@ use crate::common::{full, pooler_with, server};
 use plimsoll_e2e::pooler::Pooler;
 use plimsoll_e2e::raw::{Client, Error, cancel, message};
 use plimsoll_e2e::sandbox::until;
+use std::io::Read as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -176,3 +178,79 @@ fn bystander(pooler: &Pooler, n: u32, stop: &AtomicBool, served: &AtomicU32) {
         served.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// A pooler that passes cancels on to these ports.
+fn with_peers(ports: &[u16]) -> Pooler {
+    let peers: Vec<String> = ports.iter().map(|p| format!("\"127.0.0.1:{p}\"")).collect();
+    let sections = format!("[fleet]\ncancel_peers = [{}]\n", peers.join(", "));
+    pooler_with(|settings| settings.native(server()).sections(&sections))
+}
+
+#[test]
+fn a_cancel_that_reaches_another_instance_is_passed_on() {
+    let one = pooler_with(|settings| settings);
+    let mut a = client(&one);
+    a.send(&message::query("select pg_sleep(60) /* elsewhere_one */"))
+        .expect("send");
+    wait_until_running("elsewhere_one");
+    // Nobody listens at the first peer.
+    let two = with_peers(&[plimsoll_e2e::sandbox::free_port(), one.port()]);
+    cancel(&two.target("app", "app"), &a.cancel_request()).expect("cancel");
+    let error = plimsoll_e2e::raw::rows(a.read_to_ready().expect("answer")).expect_err("cancelled");
+    assert_eq!(error.code(), "57014", "{error}");
+    // What the other instance knows nothing of either hurts nobody.
+    cancel(
+        &two.target("app", "app"),
+        &message::cancel(77, &[1, 2, 3, 4]),
+    )
+    .expect("ends");
+    assert_eq!(a.value("select 1").expect("usable"), "1");
+}
+
+/// The code of a cancel request that was passed on.
+const FORWARDED: [u8; 4] = *b"PLIM";
+
+#[test]
+fn a_cancel_is_passed_on_once_and_a_silent_peer_takes_no_more_than_its_share() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let pooler = with_peers(&[listener.local_addr().expect("bound").port()]);
+    let target = pooler.target("app", "app");
+    let unknown = message::cancel(77, &[1, 2, 3, 4]);
+    // Passed on by another instance: it ends here. Would it go on, it came first to the listener.
+    let mut forwarded = unknown.clone();
+    forwarded[4..8].copy_from_slice(&FORWARDED);
+    cancel(&target, &forwarded).expect("ends at once");
+    let arrived = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&arrived);
+    // Who listens here never answers, and keeps what came until the test ends.
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut packet = [0; 16];
+            (&stream).read_exact(&mut packet).expect("a whole packet");
+            assert_eq!(packet[4..8], FORWARDED);
+            assert_eq!(packet[8..], [0, 0, 0, 77, 1, 2, 3, 4]);
+            count.fetch_add(1, Ordering::Relaxed);
+            kept.push(stream);
+        }
+    });
+    let ended = Arc::new(AtomicU32::new(0));
+    for _ in 0..40 {
+        let (target, unknown, ended) = (target.clone(), unknown.clone(), Arc::clone(&ended));
+        std::thread::spawn(move || {
+            let _ = cancel(&target, &unknown);
+            ended.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    until("those beyond the bound are let go", || {
+        (ended.load(Ordering::Relaxed) >= 40 - MOST_UNDER_WAY).then_some(())
+    });
+    until("the others arrive", || {
+        (arrived.load(Ordering::Relaxed) > 0).then_some(())
+    });
+    assert!(arrived.load(Ordering::Relaxed) <= MOST_UNDER_WAY);
+    assert_eq!(client(&pooler).value("select 1").expect("it serves"), "1");
+}
+
+/// Cancels that are being passed on at a time by a worker, and workers.
+const MOST_UNDER_WAY: u32 = 16 * 2;

@@ -52,9 +52,16 @@ fn start_up(data: &[u8]) {
             front::startup(&mut again, minor, params.iter());
             assert_eq!(again, data[..len], "a packet is written as it was read");
         }
-        startup::Startup::Cancel { pid, key } => {
+        startup::Startup::Cancel {
+            pid,
+            key,
+            forwarded,
+        } => {
             let mut again = Vec::new();
-            front::cancel_request(&mut again, pid, key);
+            match forwarded {
+                true => front::forwarded_cancel(&mut again, pid, key),
+                false => front::cancel_request(&mut again, pid, key),
+            }
             assert_eq!(again, data[..len]);
         }
         _ => {}

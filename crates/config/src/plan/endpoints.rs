@@ -84,6 +84,29 @@ pub struct ListenAddress {
     pub port: u16,
 }
 
+/// Most other instances that a cancel request is passed on to.
+pub const PEERS_MAX: usize = 64;
+
+/// Another instance, to which cancel requests go that nobody here knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Its number in `[peers]`; `None`: it has none.
+    pub id: Option<u32>,
+    /// Where its clients connect to; never a list.
+    pub host: Host,
+    /// And the port.
+    pub port: u16,
+}
+
+/// Other instances: which of them has the client of a cancel request nobody can tell, so all are asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Peering {
+    /// This instance's own number among them; 0: it has none.
+    pub own: u32,
+    /// The others; this one may be among them.
+    pub peers: Vec<Peer>,
+}
+
 /// TCP keepalive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Keepalive {

@@ -1,5 +1,6 @@
 //! Settings that reach the plan in a way of their own.
 
+use crate::plan::{Host, ListenAddress, Peer};
 use crate::table::Access;
 use crate::value::Value;
 
@@ -9,6 +10,26 @@ pub(super) const PORT: Access = Access {
     set: |p, v| {
         if let Value::Count(n) = v {
             p.unix_socket_port = u16::try_from(n).unwrap_or(u16::MAX);
+        }
+    },
+};
+
+pub(super) const PEERS: Access = Access {
+    get: |p| {
+        let addresses = p.peering.peers.iter().map(|peer| ListenAddress {
+            host: crate::entries::host_words(&peer.host),
+            port: peer.port,
+        });
+        Value::Listen(addresses.collect())
+    },
+    set: |p, v| {
+        if let Value::Listen(addresses) = v {
+            let peer = |a: ListenAddress| Peer {
+                id: None,
+                host: Host::Tcp(a.host),
+                port: a.port,
+            };
+            p.peering.peers = addresses.into_iter().map(peer).collect();
         }
     },
 };

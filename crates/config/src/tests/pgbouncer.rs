@@ -480,3 +480,44 @@ fn the_section_plimsoll_takes_what_pgbouncer_lacks() {
         assert!(error.contains(said), "{own}: {error}");
     }
 }
+
+#[test]
+fn peers_are_read_and_their_mistakes_told() {
+    let with = |lines: &str| {
+        ini(&format!(
+            "[databases]\na = host=h\n[pgbouncer]\npeer_id = 2\n[peers]\n{lines}\n"
+        ))
+    };
+    let plan = with("1 = host=10.0.0.1 port=6433\n2 = host=/tmp/two\n3 = host=c pool_size=5")
+        .expect("good");
+    let read: Vec<(Option<u32>, Host, u16)> = plan
+        .peering
+        .peers
+        .iter()
+        .map(|p| (p.id, p.host.clone(), p.port))
+        .collect();
+    let tcp = |name: &str| Host::Tcp(name.to_owned());
+    assert_eq!(
+        read,
+        [
+            (Some(1), tcp("10.0.0.1"), 6433),
+            (Some(2), Host::UnixDir("/tmp/two".into()), 6432),
+            (Some(3), tcp("c"), 6432),
+        ]
+    );
+    assert_eq!(plan.peering.own, 2);
+    for (lines, told) in [
+        ("one = host=a", "is no number of a peer"),
+        ("0 = host=a", "is no number of a peer"),
+        ("16384 = host=a", "is no number of a peer"),
+        ("1 = port=6432", "peer 1 has no host"),
+        ("1 = host=a,b", "a peer has one host"),
+        ("1 = host=a port=0", "0"),
+        ("1 = host=a password=x", "password"),
+    ] {
+        let error = rendered(with(lines));
+        assert!(error.contains(told), "{lines}: {error}");
+    }
+    let many: String = (1..=65).map(|n| format!("{n} = host=a\n")).collect();
+    assert!(rendered(with(&many)).contains("more than 64 peers"));
+}

@@ -328,3 +328,24 @@ fn a_size_may_be_automatic_within_bounds() {
     assert_eq!((plan.auto.floor, plan.auto.ceiling), (3, Some(30)));
     assert_eq!(plan.auto.server_cores, Some(8));
 }
+
+#[test]
+fn cancel_peers_are_addresses_of_others() {
+    let with = |list: &str| {
+        toml(&format!(
+            "[fleet]\ncancel_peers = {list}\n[database.a]\nhost = \"h\"\n"
+        ))
+    };
+    let plan = with("[\"10.0.0.1:6432\", \"b:7000\"]").expect("good");
+    let read: Vec<(Host, u16)> = plan
+        .peering
+        .peers
+        .iter()
+        .map(|p| (p.host.clone(), p.port))
+        .collect();
+    let tcp = |name: &str| Host::Tcp(name.to_owned());
+    assert_eq!(read, [(tcp("10.0.0.1"), 6432), (tcp("b"), 7000)]);
+    for list in ["[\"*:6432\"]", "[\"a:0\"]", "[\"a\"]", "\"a:1\""] {
+        assert!(with(list).is_err(), "{list}");
+    }
+}

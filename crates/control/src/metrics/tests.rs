@@ -56,6 +56,7 @@ fn snapshot() -> Snapshot {
         turns: 99,
         panics: 1,
         handovers: 5,
+        forwards: [3, 1],
     };
     let certificate = |side, role, expires_at| CertificateRow {
         side,

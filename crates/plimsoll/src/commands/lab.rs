@@ -240,7 +240,9 @@ impl Lab<'_> {
                     } else {
                         "DOES NOT STOP IT"
                     };
-                    let codes = format!("broken {:?}, mended {:?}", gate.broken, gate.mended);
+                    let code = |code: Option<i32>| code.map_or("no end".into(), |c| c.to_string());
+                    let (broken, mended) = (code(gate.broken), code(gate.mended));
+                    let codes = format!("exit codes: broken {broken}, mended {mended}");
                     beside(&format!("  {:14} {}: {holds} ({codes})", "CI", gate.gate));
                 }
                 self.sheet.gates.extend(gated);

@@ -10,6 +10,9 @@ use std::fmt::Write as _;
 pub struct Sheet {
     /// The command that makes it.
     pub command: String,
+    /// It made only some of the rows: the others are of earlier runs.
+    #[serde(default)]
+    pub in_parts: bool,
     /// On what: cores, system, versions of the programs.
     pub machine: Vec<String>,
     /// Each outage in each column, in order.
@@ -46,7 +49,14 @@ impl Gated {
 pub fn markdown(sheet: &Sheet, picture: &dyn Fn(&str) -> Option<String>) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
-    let _ = writeln!(out, "Made by `{}`.\n", sheet.command);
+    let _ = match sheet.in_parts {
+        false => writeln!(out, "Made by `{}`.\n", sheet.command),
+        true => writeln!(
+            out,
+            "Made by `plimsoll lab --output DIR` in parts, the last one by `{}`.\n",
+            sheet.command
+        ),
+    };
     for line in &sheet.machine {
         let _ = writeln!(out, "- {line}");
     }
@@ -276,6 +286,7 @@ impl Sheet {
         let same = |a: &Row, b: &Row| a.outage == b.outage && a.column == b.column;
         self.rows
             .retain(|old| !newer.rows.iter().any(|new| same(old, new)));
+        self.in_parts = !self.rows.is_empty();
         self.rows.extend(newer.rows);
         let order = |column: &Column| match column {
             Column::Own => (0, String::new()),
@@ -323,6 +334,7 @@ mod tests {
         };
         Sheet {
             command: "plimsoll lab".to_owned(),
+            in_parts: false,
             machine: vec!["2 cores".to_owned()],
             rows: vec![own, void, plimsoll],
             gates: vec![Gated {
@@ -381,6 +393,7 @@ mod tests {
             ]
         );
         assert_eq!(all.gates.len(), 1);
+        assert!(all.in_parts);
     }
 
     #[test]

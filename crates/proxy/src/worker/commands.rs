@@ -10,7 +10,7 @@ use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
-use relay::{CancelOutcome, ClientName, Command, Hub, Peer, PoolKey, Pools, Reclaim};
+use relay::{ClientName, Command, Peer, PoolKey, Pools, Reclaim};
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
@@ -42,7 +42,12 @@ impl Worker {
                 generation,
                 job,
             } => self.helpers.derive(self.id, peer, generation, job),
-            Command::Cancel { slot, pid, key } => self.route_cancel(slot, pid, key),
+            Command::Cancel {
+                slot,
+                pid,
+                key,
+                forwarded,
+            } => self.route_cancel(slot, pid, key, forwarded),
             Command::CancelServer {
                 slot,
                 conn,
@@ -101,26 +106,6 @@ impl Worker {
         }
     }
 
-    /// Takes a cancel request to the worker that its process number names.
-    fn route_cancel(&mut self, slot: u32, pid: i32, key: Box<[u8]>) {
-        let Some(requester) = self.hub.client_id(slot) else {
-            return;
-        };
-        let worker = Hub::worker_of(pid);
-        if worker == self.id {
-            self.cancel(requester, pid, &key);
-        } else if usize::from(worker.0) < self.common.mailboxes.len() {
-            let mail = Mail::Cancel {
-                requester,
-                pid,
-                key,
-            };
-            self.common.post(worker, mail);
-        } else {
-            self.cancel_done(requester);
-        }
-    }
-
     fn log_server_failure(&self, pool: PoolKey, reason: CloseReason, text: &str) {
         let place = self.common.read().place(pool).map(|p| p.info.clone());
         if let Some(info) = place {
@@ -133,50 +118,6 @@ impl Worker {
                 "cannot open a server connection"
             );
         }
-    }
-
-    /// A cancel request for a client of this worker.
-    pub(super) fn cancel(&mut self, requester: ClientId, pid: i32, key: &[u8]) {
-        match self
-            .hub
-            .cancel(self.now, pid, key, &mut self.port, &mut self.out)
-        {
-            CancelOutcome::Sent(conn) => {
-                self.requesters
-                    .entry((conn.slot, conn.generation))
-                    .or_default()
-                    .push(requester);
-            }
-            CancelOutcome::Ignored | CancelOutcome::Waiter => self.cancel_done(requester),
-        }
-    }
-
-    /// A cancel request was carried out: its requester may go.
-    pub(super) fn cancel_done(&mut self, requester: ClientId) {
-        if requester.worker != self.id {
-            return self
-                .common
-                .post(requester.worker, Mail::CancelDone { requester });
-        }
-        if self.hub.client_id(requester.slot) == Some(requester) {
-            self.hub
-                .cancel_requester_done(self.now, requester.slot, &mut self.port, &mut self.out);
-        }
-    }
-
-    /// The connection that carried a cancel request has ended.
-    pub(super) fn cancel_ended(&mut self, server: u32, conn: ConnId) {
-        self.hub
-            .cancel_ended(self.now, server, conn, &mut self.port, &mut self.out);
-        for requester in self
-            .requesters
-            .remove(&(conn.slot, conn.generation))
-            .unwrap_or_default()
-        {
-            self.cancel_done(requester);
-        }
-        self.settle(&[]);
-        self.next_cancels();
     }
 
     fn close_server(&mut self, slot: u32, conn: ConnId, pool: PoolKey, reason: CloseReason) {

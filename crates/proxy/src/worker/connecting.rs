@@ -42,6 +42,7 @@ impl Worker {
                 }
                 self.common.read().hosts(*pool)
             }
+            Purpose::Forward { peer, .. } => vec![peer.clone()],
         };
         self.connect_to(purpose, hosts, Vec::new());
     }
@@ -54,7 +55,7 @@ impl Worker {
         let patience = match purpose {
             // The hub's own timeout ends the last try.
             Purpose::Server { .. } => self.common.read().plan.server_connect_timeout / tries,
-            Purpose::Cancel { .. } => CANCEL_MAX,
+            Purpose::Cancel { .. } | Purpose::Forward { .. } => CANCEL_MAX,
         };
         let slot = self.outgoing.insert(Outgoing {
             purpose,
@@ -192,7 +193,10 @@ impl Worker {
 
     /// The socket is ready for the protocol.
     fn outgoing_up(&mut self, slot: usize) {
-        if matches!(self.purpose_of(slot), Some(Purpose::Cancel { .. })) {
+        if matches!(
+            self.purpose_of(slot),
+            Some(Purpose::Cancel { .. } | Purpose::Forward { .. })
+        ) {
             return self.send_cancel(slot);
         }
         let Some(outgoing) = self.outgoing.try_remove(slot) else {
@@ -249,7 +253,9 @@ impl Worker {
         let Some(outgoing) = self.outgoing.get_mut(slot) else {
             return;
         };
-        let Purpose::Cancel { packet, .. } = &mut outgoing.purpose else {
+        let (Purpose::Cancel { packet, .. } | Purpose::Forward { packet, .. }) =
+            &mut outgoing.purpose
+        else {
             return;
         };
         let packet = std::mem::take(packet);
@@ -287,6 +293,7 @@ impl Worker {
                 self.settle(&[]);
             }
             Purpose::Cancel { server, conn, .. } => self.cancel_ended(server, conn),
+            Purpose::Forward { requester, .. } => self.forward_ended(requester),
         }
     }
 

@@ -109,7 +109,7 @@ impl Worker {
             Kind::Outgoing => match self.purpose_of(slot) {
                 Some(Purpose::Server { slot, .. }) => Whose::Peer(Peer::Server(*slot)),
                 Some(Purpose::Cancel { pool, .. }) => Whose::Pool(*pool),
-                None => Whose::Nobody,
+                Some(Purpose::Forward { .. }) | None => Whose::Nobody,
             },
             Kind::Lingering | Kind::Listener | Kind::Waker => Whose::Nobody,
         }

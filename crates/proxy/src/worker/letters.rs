@@ -54,7 +54,8 @@ impl Worker {
                 requester,
                 pid,
                 key,
-            } => self.cancel(requester, pid, &key),
+                forwarded,
+            } => self.cancel(requester, pid, &key, forwarded),
             Mail::CancelDone { requester } => self.cancel_done(requester),
             Mail::Ddl(pool) => self.hub.ddl_seen(pool),
             Mail::Console { client, reply } => {
@@ -134,6 +135,7 @@ impl Worker {
                     .load(std::sync::atomic::Ordering::Relaxed),
                 panics: self.panics,
                 handovers: self.handovers,
+                forwards: self.forwards_counted,
             },
             stats: self.hub.worker_stats().clone(),
             pools: self.hub.pool_stats().map(|(k, s)| (k, s.clone())).collect(),

@@ -44,7 +44,7 @@ impl World {
                     },
                 );
             }
-            Command::Cancel { slot, pid, key } => self.route_cancel(w, slot, pid, key),
+            Command::Cancel { slot, pid, key, .. } => self.route_cancel(w, slot, pid, key),
             Command::CancelServer { slot, conn, .. } => {
                 self.hit(Hit::OwnCancel);
                 self.cancel_server(w, slot, conn, None);
@@ -196,7 +196,7 @@ impl World {
         match outcome {
             CancelOutcome::Sent(_) => return self.claim_cancel(w, link, generation),
             CancelOutcome::Waiter => self.hit(Hit::CancelsWaiter),
-            CancelOutcome::Ignored => self.hit(Hit::CancelsIgnored),
+            CancelOutcome::Ignored | CancelOutcome::Unknown => self.hit(Hit::CancelsIgnored),
         }
         let back = self.links[link as usize].worker;
         self.post(back, Mail::CancelDone { link, generation });

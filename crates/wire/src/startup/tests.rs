@@ -38,7 +38,14 @@ fn cancel_keys_have_4_to_256_bytes() {
         let mut out = Vec::new();
         front::cancel_request(&mut out, -5, &key);
         let expected = if good {
-            Ok(Some((Startup::Cancel { pid: -5, key: &key }, out.len())))
+            Ok(Some((
+                Startup::Cancel {
+                    pid: -5,
+                    key: &key,
+                    forwarded: false,
+                },
+                out.len(),
+            )))
         } else {
             Err(StartupError::CancelKey(length))
         };
@@ -140,6 +147,7 @@ fn no_cancel_key_in_debug() {
     let cancel = Startup::Cancel {
         pid: 7,
         key: b"secretkey",
+        forwarded: false,
     };
     assert_eq!(format!("{cancel:?}"), "Cancel { pid: 7, .. }");
 }

@@ -43,7 +43,7 @@ impl World {
                 generation,
                 job,
             } => self.jobs.push((w, peer, generation, job)),
-            Command::Cancel { slot, pid, key } => self.cancel(w, slot, pid, &key),
+            Command::Cancel { slot, pid, key, .. } => self.cancel(w, slot, pid, &key),
             Command::CancelServer { slot, conn, .. } => {
                 let holder = self.ports.up.conn(conn).and_then(|row| row.lease);
                 let of = holder

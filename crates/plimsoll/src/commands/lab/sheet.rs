@@ -93,6 +93,9 @@ fn command(args: &LabArgs) -> String {
     if let Some(seed) = args.seed {
         words.push(format!("--seed {seed}"));
     }
+    if args.gates {
+        words.push("--gates".to_owned());
+    }
     words.join(" ")
 }
 

@@ -60,6 +60,8 @@ struct Scene {
     makers: Vec<Crowd>,
     /// What was done, where it did not go as planned or needs a word.
     said: String,
+    /// Somebody stopped it before it was done.
+    stopped: bool,
 }
 
 /// Counters before and after.
@@ -116,6 +118,7 @@ impl Making {
             },
             makers: Vec::new(),
             said: String::new(),
+            stopped: false,
         };
         if outage.number == "004" {
             scene
@@ -125,10 +128,12 @@ impl Making {
         if outage.number == "003" {
             scene.said = self.change(false, &ROOMY);
         }
-        self.rest(CALM);
+        scene.stopped = self.rest(CALM) == Rested::Stopped;
         let before = self.counted();
         let began = Instant::now();
-        scene.said = self.strike(outage.number, guarded, &mut scene)?;
+        if !scene.stopped {
+            scene.said = self.strike(outage.number, guarded, &mut scene)?;
+        }
         Ok((scene, before, began))
     }
 
@@ -186,7 +191,7 @@ impl Making {
         measured: &mut Measured,
     ) {
         let mut at_server = 0;
-        let mut stopped = false;
+        let mut stopped = scene.stopped;
         while !stopped && began.elapsed() < LASTS {
             stopped = self.rest(LOOK) == Rested::Stopped;
             at_server = at_server.max(self.at_server());

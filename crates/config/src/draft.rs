@@ -333,6 +333,7 @@ fn blank() -> Plan {
         listen_backlog: 0,
         metrics_listen: None,
         api: crate::api::Api::default(),
+        fleet: crate::fleet::FleetChannel::default(),
         keeping: Keeping::default(),
         workers: None,
         unix_socket_port: 0,

@@ -255,6 +255,8 @@ pub struct Plan {
     pub metrics_listen: Option<SocketAddr>,
     /// The HTTP API.
     pub api: crate::api::Api,
+    /// How instances of the fleet talk to each other.
+    pub fleet: crate::fleet::FleetChannel,
     /// How the settings themselves are kept.
     pub keeping: Keeping,
     /// Worker threads; `None`: from the CPU quota.

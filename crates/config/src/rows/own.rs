@@ -52,6 +52,15 @@ pub(super) const API_LISTEN: Access = Access {
     },
 };
 
+pub(super) const FLEET_LISTEN: Access = Access {
+    get: |p| Value::Text(p.fleet.listen.map(|a| a.to_string()).unwrap_or_default()),
+    set: |p, v| {
+        if let Value::Text(text) = v {
+            p.fleet.listen = text.parse().ok();
+        }
+    },
+};
+
 pub(super) const WORKERS: Access = Access {
     get: |p| Value::Limit(p.workers.map(u32::from)),
     set: |p, v| {

@@ -152,9 +152,12 @@ impl Duties {
     }
 }
 
-/// The lowest name of those who have the alert, or who tell of it.
+/// The lowest name of those who have the alert and could tell, or who do tell of it.
 fn first(book: &Book, key: &str, telling: bool) -> Option<String> {
-    let has = |peer: &&Peer| peer.said.alert(key).is_some_and(|a| a.told || !telling);
+    let has = |peer: &&Peer| {
+        let alert = peer.said.alert(key);
+        alert.is_some_and(|a| !a.mute && (a.told || !telling))
+    };
     // By name: the first is the lowest.
     book.believed().find(has).map(|peer| peer.instance.clone())
 }

@@ -89,6 +89,8 @@ pub struct AlertSays {
     pub since_ms: i64,
     /// This instance tells people of it.
     pub told: bool,
+    /// This instance has nobody to tell.
+    pub mute: bool,
 }
 
 /// Bytes that are no statement.

@@ -6,6 +6,7 @@ use crate::measuring;
 use crate::plane::Plane;
 use anyhow::Context;
 use config::Plan;
+use control::fleet::Fleet;
 use control::settings::keeper::Prepared;
 use control::{Control, Health};
 use events::snapshot::Snapshot;
@@ -58,11 +59,16 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         // Set once, here.
         let _ = source.settings.set(running.figures());
     }
+    if let Some(fleet) = Fleet::of(&handle.plan(), &api::instance()) {
+        // Set once, here.
+        let _ = source.fleet.set(fleet);
+    }
     let measured = measuring::start(source.clone(), state.as_deref());
     if let Some(measured) = &measured {
         // Set once, here.
         let _ = source.watched.set(measured.watched());
     }
+    let channel = start_channel(&source);
     let api = api::start(api::Given {
         handle: &handle,
         figures: Arc::clone(&source.api),
@@ -83,6 +89,9 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     proxy.join();
     closer.close();
     let _ = watcher.join();
+    if let Some(channel) = channel {
+        channel.stop();
+    }
     if let Some(api) = api {
         api.stop();
     }
@@ -101,6 +110,22 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The channel to the other instances, where the settings ask for one. Clients are
+/// served all the same where it does not start.
+fn start_channel(source: &Arc<Figures>) -> Option<control::fleet::Running> {
+    let fleet = source.fleet.get()?;
+    match fleet.start(source.clone()) {
+        Ok(running) => {
+            tracing::info!(address = %running.address(), "the fleet's channel");
+            Some(running)
+        }
+        Err(error) => {
+            tracing::error!(%error, "the fleet's channel does not start: this instance is alone");
+            None
+        }
+    }
 }
 
 fn tell_addresses(handle: &Handle, control: Option<&Control>) {
@@ -213,6 +238,7 @@ struct Figures {
     handle: Handle,
     settings: Kept,
     watched: OnceLock<control::Watched>,
+    fleet: OnceLock<Fleet>,
     api: Arc<control::api::Figures>,
 }
 
@@ -222,6 +248,7 @@ impl Figures {
             handle: handle.clone(),
             settings: Kept::default(),
             watched: OnceLock::new(),
+            fleet: OnceLock::new(),
             api: Arc::default(),
         }
     }
@@ -234,6 +261,10 @@ impl control::Source for Figures {
 
     fn watched(&self) -> Option<control::Watched> {
         self.watched.get().cloned()
+    }
+
+    fn fleet(&self) -> Option<Fleet> {
+        self.fleet.get().cloned()
     }
 
     fn take_actions(&self) -> Vec<events::sample::Marker> {

@@ -15,6 +15,7 @@ mod connections;
 mod console;
 mod drivers;
 mod faults;
+mod fleet;
 mod guarded;
 mod guards;
 mod hostile;

@@ -3,7 +3,7 @@
 
 use super::call::{Answer, Call, Failure};
 use super::{
-    Parts, about, actions, diagnosis, incidents, live, measures, notifiers, playbook, settings,
+    Parts, about, actions, diagnosis, fleet, incidents, live, measures, notifiers, playbook, settings,
     statements, traffic,
 };
 use config::ApiRole;
@@ -155,6 +155,7 @@ impl Route {
 pub fn routes() -> Vec<Route> {
     [
         about::ROUTES,
+        fleet::ROUTES,
         live::ROUTES,
         actions::ROUTES,
         settings::ROUTES,

@@ -45,6 +45,7 @@ impl World {
             key: KEY.to_owned(),
             since_ms: 0,
             told: self.duties[i].tells(KEY),
+            mute: false,
         };
         Statement {
             protocol: 1,

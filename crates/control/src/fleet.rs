@@ -58,6 +58,12 @@ pub struct Fleet {
     shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fleet(…)")
+    }
+}
+
 struct Shared {
     listen: SocketAddr,
     /// Where the time of the book begins.

@@ -19,7 +19,8 @@
 //! let own = Own { fleet: "shop".into(), instance: "a:1".into(), started_ms: 1 };
 //! let mut book = Book::new(own, 7);
 //! let said = Statement {
-//!     fleet: "shop".into(), instance: "b:1".into(), clock_ms: 5_000, ..Statement::default()
+//!     protocol: fleet::PROTOCOL, fleet: "shop".into(), instance: "b:1".into(), clock_ms: 5_000,
+//!     ..Statement::default()
 //! };
 //! book.heard(Time::ZERO, 5_000, said, None).expect("it is plausible");
 //! assert_eq!(book.peers().next().map(|p| p.state), Some(PeerState::Ok));

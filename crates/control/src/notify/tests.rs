@@ -100,6 +100,7 @@ fn notifier(kind: &str, url: &str) -> config::Notifier {
 fn start<const N: usize>(notifiers: [(&str, config::Notifier); N]) -> Notify {
     Notify::start(NotifySettings {
         instance: "pooler-1".to_owned(),
+        fleet: String::new(),
         group_window: Duration::from_millis(100),
         notifiers: notifiers.map(|(name, n)| (name.to_owned(), n)).into(),
     })

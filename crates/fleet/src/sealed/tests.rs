@@ -185,16 +185,21 @@ proptest! {
     }
 
     #[test]
-    fn no_changed_byte_is_taken(at in 0usize..10_000, with in any::<u8>()) {
+    fn a_changed_byte_is_refused_or_says_the_same(at in 0usize..10_000, with in any::<u8>()) {
         let ours = keys(&["key"]);
         let mut message = draft(NOW, 1).seal(ours.first(), "{\"clients\":12345678}");
         let at = at % message.len();
         prop_assume!(message[at] != with);
-        // A digit of a hexadecimal number may be written in either case.
-        prop_assume!(!message[at].eq_ignore_ascii_case(&with));
+        let open = |message: &[u8]| {
+            let mut gate = Gate::new("shop", "b:2");
+            let opened = gate.open(Trust::Keys(&ours), NOW, message, None);
+            opened.map(|o| (o.sender, o.port, o.nonce, o.body.to_vec()))
+        };
+        let before = open(&message);
+        prop_assert!(before.is_ok());
         message[at] = with;
-        let mut gate = Gate::new("shop", "b:2");
-        let _opened = gate.open(Trust::Keys(&ours), NOW, &message, None);
-        prop_assert!(_opened.is_err());
+        // The seal is over what is said, not over how its head is written.
+        let after = open(&message);
+        prop_assert!(after.is_err() || after == before);
     }
 }

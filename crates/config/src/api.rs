@@ -132,7 +132,10 @@ pub(crate) fn read(draft: &mut Draft, source: &dyn Source) {
         let key = if token.file.is_some() { file } else { env };
         let place = draft.places.get(key).cloned();
         let what = format!("the {} token", role.word());
-        match token.place().map(|from| secret(&what, &from, source, place)) {
+        match token
+            .place()
+            .map(|from| secret(&what, &from, source, place))
+        {
             None => {}
             Some(Ok(secret)) => draft.plan.api.token_mut(role).secret = Some(secret),
             Some(Err(errors)) => draft.errors.append(errors),

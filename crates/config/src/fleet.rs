@@ -151,13 +151,17 @@ fn peers(draft: &mut Draft) {
     let peers = &draft.plan.fleet.peers;
     let bad = |p: &&String| p.parse::<SocketAddr>().map_or(true, |a| a.port() == 0);
     if let Some(bad) = peers.iter().find(bad) {
-        let problem = Problem::new(format!("{} is no address with a port", quoted(bad)))
-            .help("write for example \"10.0.0.1:6433\"; names are looked up with `discover = \"dns\"`");
+        let problem = Problem::new(format!("{} is no address with a port", quoted(bad))).help(
+            "write for example \"10.0.0.1:6433\"; names are looked up with `discover = \"dns\"`",
+        );
         return draft.error("fleet_peers", problem);
     }
     if peers.len() > PEERS_MAX {
         let problem = Problem::new(format!("more than {PEERS_MAX} peers"));
-        draft.error("fleet_peers", problem.help("each would be asked each second"));
+        draft.error(
+            "fleet_peers",
+            problem.help("each would be asked each second"),
+        );
     }
 }
 

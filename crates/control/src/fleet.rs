@@ -71,7 +71,8 @@ struct Shared {
     /// Held for moments, by the threads of the channel, the one that measures, and
     /// who asks for the view; never across a wait.
     state: Mutex<State>,
-    tls: RwLock<Option<tls::Material>>,
+    /// TLS, with the files that it was made of.
+    tls: RwLock<Option<(tls::Files, tls::Material)>>,
     refused: [AtomicU64; Refused::ALL.len()],
 }
 
@@ -331,7 +332,14 @@ impl Fleet {
 
     fn tls(&self) -> Option<tls::Material> {
         let tls = &self.shared.tls;
-        tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let tls = tls.read().unwrap_or_else(PoisonError::into_inner);
+        tls.as_ref().map(|(_, material)| material.clone())
+    }
+
+    fn read_tls(&self) -> Option<tls::Files> {
+        let tls = &self.shared.tls;
+        let tls = tls.read().unwrap_or_else(PoisonError::into_inner);
+        tls.as_ref().map(|(files, _)| files.clone())
     }
 }
 

@@ -35,7 +35,9 @@ pub use book::{
     Ask, Book, Doubt, Failure, Heard, News, Own, PEERS_MAX, Peer, PeerState, SILENT_AFTER, Spread,
 };
 pub use duty::{Duties, HOLD, Over, PATIENCE, Says};
-pub use sealed::{Draft, Gate, Key, MESSAGE_MAX, Nonce, Opened, Refusal, Refused, Trust, WINDOW_MS};
+pub use sealed::{
+    Draft, Gate, Key, MESSAGE_MAX, Nonce, Opened, Refusal, Refused, Trust, WINDOW_MS,
+};
 pub use statement::{
     AlertSays, BODY_MAX, Malformed, PROTOCOL, ServerSays, Statement, TurnedDown, tame,
 };

@@ -258,12 +258,27 @@ mod tests {
     fn other_languages_are_read_as_far_as_they_go() {
         let identity = r#""fleet":"f","instance":"b:2""#;
         let table = [
-            (format!("{{\"protocol\":1,{identity},\"new\":[1]}}"), Some(1)),
-            (format!("{{\"protocol\":9,{identity},\"clients\":3}}"), Some(9)),
+            (
+                format!("{{\"protocol\":1,{identity},\"new\":[1]}}"),
+                Some(1),
+            ),
+            (
+                format!("{{\"protocol\":9,{identity},\"clients\":3}}"),
+                Some(9),
+            ),
             // What clients are has another form there.
-            (format!("{{\"protocol\":9,{identity},\"clients\":{{}}}}"), Some(9)),
-            (format!("{{\"protocol\":1,{identity},\"clients\":{{}}}}"), None),
-            (format!("{{\"protocol\":1,{identity},\"clients\":-1}}"), None),
+            (
+                format!("{{\"protocol\":9,{identity},\"clients\":{{}}}}"),
+                Some(9),
+            ),
+            (
+                format!("{{\"protocol\":1,{identity},\"clients\":{{}}}}"),
+                None,
+            ),
+            (
+                format!("{{\"protocol\":1,{identity},\"clients\":-1}}"),
+                None,
+            ),
             ("{\"protocol\":1,\"fleet\":\"f\"}".to_owned(), None),
             ("{}".to_owned(), None),
             ("[]".to_owned(), None),

@@ -59,16 +59,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         // Set once, here.
         let _ = source.settings.set(running.figures());
     }
-    if let Some(fleet) = Fleet::of(&handle.plan(), &api::instance()) {
-        // Set once, here.
-        let _ = source.fleet.set(fleet);
-    }
-    let measured = measuring::start(source.clone(), state.as_deref());
-    if let Some(measured) = &measured {
-        // Set once, here.
-        let _ = source.watched.set(measured.watched());
-    }
-    let channel = start_channel(&source);
+    let (measured, channel) = measure(&source, state.as_deref());
     let api = api::start(api::Given {
         handle: &handle,
         figures: Arc::clone(&source.api),
@@ -110,6 +101,23 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins to measure, and to talk to the other instances: what is told of alerts, and
+/// what they are told of this one, comes of each measured second.
+fn measure(
+    source: &Arc<Figures>,
+    state: Option<&Path>,
+) -> (Option<measuring::Measured>, Option<control::fleet::Running>) {
+    // Each is set once, here.
+    if let Some(fleet) = Fleet::of(&source.handle.plan(), &api::instance()) {
+        let _ = source.fleet.set(fleet);
+    }
+    let measured = measuring::start(source.clone(), state);
+    if let Some(measured) = &measured {
+        let _ = source.watched.set(measured.watched());
+    }
+    (measured, start_channel(source))
 }
 
 /// The channel to the other instances, where the settings ask for one. Clients are

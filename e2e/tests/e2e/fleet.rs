@@ -23,18 +23,24 @@ struct Instance {
 
 impl Instance {
     fn start(fleet: &[u16], own: u16, shared: &Path) -> Instance {
+        let peers: Vec<String> = fleet.iter().map(|p| format!("\"127.0.0.1:{p}\"")).collect();
+        let peers = format!("peers = [{}]", peers.join(", "));
+        Instance::with(&format!("127.0.0.1:{own}"), &peers, "fleet-test", shared)
+    }
+
+    /// `others`: how they are found.
+    fn with(listen: &str, others: &str, fleet: &str, shared: &Path) -> Instance {
         let dir = Dir::new("fleet", RunAs::myself());
         let port = free_port();
         let at = dir.path().display();
         std::fs::write(dir.path().join("pw"), PASSWORD).expect("written");
-        let peers: Vec<String> = fleet.iter().map(|p| format!("\"127.0.0.1:{p}\"")).collect();
         let (key, told) = (shared.join("key"), shared.join("told"));
         let text = format!(
             "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{at}\"\n\
              [auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
              [state]\ndirectory = \"{at}/state\"\n[settings]\nsource = \"store\"\n\
-             [fleet]\nlisten = \"127.0.0.1:{own}\"\npeers = [{}]\nkey_file = \"{}\"\n\
-             [server]\nline = 60\nmonitor_user = \"postgres\"\nfleet = \"fleet-test\"\n\
+             [fleet]\nlisten = \"{listen}\"\n{others}\nkey_file = \"{}\"\n\
+             [server]\nline = 60\nmonitor_user = \"postgres\"\nfleet = \"{fleet}\"\n\
              [guards]\nreclaim = \"observe\"\n\
              [alerts]\ngrace = \"1s\"\ngroup_window = \"1s\"\n\
              [notify.oncall]\nkind = \"command\"\n\
@@ -42,7 +48,6 @@ impl Instance {
              [pool]\nsize = 1\n\
              [database.app]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"postgres\"\npassword_file = \"{at}/pw\"\n\
              [[user]]\nname = \"app\"\n[[user]]\nname = \"admin\"\n[[user]]\nname = \"postgres\"\npassword_file = \"{at}/pw\"\n",
-            peers.join(", "),
             key.display(),
             server().port(),
             told = told.display(),
@@ -142,11 +147,16 @@ fn three_instances_know_of_each_other_and_one_tells() {
         fleet.iter().all(|i| i.sees("ok") == 2)
     });
     let text = fleet[0].status("text");
-    assert!(text.contains("SHARE/HELD") && text.contains("fleet-test"), "{text}");
+    assert!(
+        text.contains("SHARE/HELD") && text.contains("fleet-test"),
+        "{text}"
+    );
 
     // One is stopped in the middle of what it does: the others serve on.
     fleet[2].process.signal("STOP");
-    wait("it to be silent", || fleet[..2].iter().all(|i| i.sees("silent") == 1));
+    wait("it to be silent", || {
+        fleet[..2].iter().all(|i| i.sees("silent") == 1)
+    });
     for instance in &fleet[..2] {
         assert_eq!(instance.client().value("select 7").expect("served"), "7");
         assert_eq!(instance.sees("ok"), 1);
@@ -174,7 +184,9 @@ fn three_instances_know_of_each_other_and_one_tells() {
         drop(end);
         holders.clear();
     });
-    wait("the end to be told", || count(shared.path(), "resolved") > 0);
+    wait("the end to be told", || {
+        count(shared.path(), "resolved") > 0
+    });
     for instance in &fleet {
         let log = instance.log();
         assert!(!log.contains("panic"), "{log}");
@@ -221,4 +233,28 @@ fn alert_is_told_once(fleet: &mut [Instance], shared: &Path) {
     wait("one of them to tell", || {
         fleet.iter().map(telling).sum::<u64>() == 1
     });
+}
+
+#[test]
+fn instances_find_each_other_by_their_sessions_at_the_server() {
+    if Binary::find().is_pgbouncer {
+        return skip("fleet", "PgBouncer instances do not know of each other");
+    }
+    let shared = Dir::new("fleet-view", RunAs::myself());
+    std::fs::write(shared.path().join("key"), "a key of both instances").expect("written");
+    // One port, as in a deployment; the server sees both come from 127.0.0.1.
+    let port = free_port();
+    let by_view = |at: &str| {
+        let listen = format!("{at}:{port}");
+        Instance::with(&listen, "discover = \"view\"", "view-test", shared.path())
+    };
+    let (first, second) = (by_view("127.0.0.1"), by_view("127.0.0.2"));
+    // A client of each, so that it needs the server and looks at its view.
+    for instance in [&first, &second] {
+        assert_eq!(instance.client().value("select 7").expect("served"), "7");
+    }
+    wait(
+        "the second to find the first, and that one to hear it",
+        || first.sees("ok") == 1 && second.sees("ok") == 1,
+    );
 }

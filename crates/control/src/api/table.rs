@@ -3,8 +3,8 @@
 
 use super::call::{Answer, Call, Failure};
 use super::{
-    Parts, about, actions, diagnosis, fleet, incidents, live, measures, notifiers, playbook, settings,
-    statements, traffic,
+    Parts, about, actions, diagnosis, fleet, incidents, live, measures, notifiers, playbook,
+    settings, statements, traffic,
 };
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

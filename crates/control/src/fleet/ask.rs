@@ -40,7 +40,12 @@ async fn exchange(
             let stream = tls.connect(address, socket).await;
             // Its certificate is not ours, or it refuses ours.
             let stream = stream.map_err(|_| Failure::Refused)?;
-            converse(stream, address, message).await
+            // In TLS 1.3 that is seen only when something is to be read.
+            let refused = |failure| match failure {
+                Failure::Nonsense => Failure::Refused,
+                other => other,
+            };
+            converse(stream, address, message).await.map_err(refused)
         }
     }
 }

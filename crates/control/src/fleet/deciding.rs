@@ -54,7 +54,9 @@ impl Deciding {
         let known = |key: &str| alerts.iter().any(|a| a.key == key);
         let ended = &self.ended;
         let mut state = self.fleet.state();
-        state.duties.keep(|key| known(key) || ended.contains_key(key));
+        state
+            .duties
+            .keep(|key| known(key) || ended.contains_key(key));
         self.told_by.retain(|key, _| known(key));
         decided
     }

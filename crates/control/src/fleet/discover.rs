@@ -84,7 +84,11 @@ mod tests {
     #[test]
     fn a_name_has_all_its_addresses_and_a_wrong_one_none() {
         let found = Named("localhost:6433".into()).look().expect("it is known");
-        assert!(found.iter().all(|a| a.ip().is_loopback() && a.port() == 6433));
+        assert!(
+            found
+                .iter()
+                .all(|a| a.ip().is_loopback() && a.port() == 6433)
+        );
         let none = Named("no such name.invalid:1".into()).look();
         assert!(none.expect_err("not known").contains("is not known"));
     }

@@ -63,7 +63,10 @@ mod tests {
         keys.follow(key("one"), start);
         assert_eq!(keys.good(start).len(), 1);
         keys.follow(key("two"), start);
-        assert_eq!(keys.good(start), [key("two"), key("one")].map(Option::unwrap));
+        assert_eq!(
+            keys.good(start),
+            [key("two"), key("one")].map(Option::unwrap)
+        );
         assert_eq!(keys.for_asking(false, start), key("two").as_ref());
         assert_eq!(keys.for_asking(true, start), key("one").as_ref());
         let later = start + OLD_KEPT;

@@ -49,9 +49,8 @@ impl Fleet {
     /// The listener's, the runtime's or the threads'; or TLS cannot be set up. The
     /// instance serves without the channel then.
     pub fn start(&self, source: Arc<dyn Source>) -> io::Result<Running> {
-        let mut certificates = Certificates::default();
         if let Some(plan) = source.plan() {
-            certificates.look(self, &plan).map_err(io::Error::other)?;
+            certificates(self, &plan).map_err(io::Error::other)?;
         }
         let listener = TcpListener::bind(self.shared.listen)?;
         listener.set_nonblocking(true)?;
@@ -73,7 +72,7 @@ impl Fleet {
         std::thread::Builder::new()
             .name("fleet-discovery".into())
             .spawn(move || {
-                let mut finder = Finder::new(fleet, source, certificates);
+                let mut finder = Finder::new(fleet, source);
                 finder.look();
                 // Nothing is ever sent: the other end goes away.
                 while let Err(RecvTimeoutError::Timeout) = looking.recv_timeout(FOLLOW) {
@@ -158,18 +157,16 @@ struct Finder {
     source: Arc<dyn Source>,
     plan: Option<Arc<Plan>>,
     next: Instant,
-    certificates: Certificates,
     said: Option<String>,
 }
 
 impl Finder {
-    fn new(fleet: Fleet, source: Arc<dyn Source>, certificates: Certificates) -> Finder {
+    fn new(fleet: Fleet, source: Arc<dyn Source>) -> Finder {
         Finder {
             fleet,
             source,
             plan: None,
             next: Instant::now(),
-            certificates,
             said: None,
         }
     }
@@ -184,8 +181,11 @@ impl Finder {
             return;
         }
         self.next = Instant::now() + DISCOVER;
-        if let Err(error) = self.certificates.look(&self.fleet, &plan) {
-            self.say(&error, "the fleet's certificates were not taken; the old ones serve");
+        if let Err(error) = certificates(&self.fleet, &plan) {
+            self.say(
+                &error,
+                "the fleet's certificates were not taken; the old ones serve",
+            );
         }
         let found = discover::of(&plan, &self.source).look();
         let mut state = self.fleet.state();
@@ -216,48 +216,60 @@ impl Finder {
     }
 }
 
-/// The files of TLS, as they were read last.
-#[derive(Default)]
-struct Certificates {
-    files: tls::Files,
-}
-
-impl Certificates {
-    /// Reads them again, and takes those that are other and good.
-    fn look(&mut self, fleet: &Fleet, plan: &Plan) -> Result<(), String> {
-        let Some(paths) = plan.fleet.tls() else {
-            return Ok(());
-        };
-        let files = tls::Files::read(paths)?;
-        if files == self.files {
-            return Ok(());
-        }
-        let built = files.build()?;
-        let mut tls = fleet
-            .shared
-            .tls
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if tls.replace(built).is_some() {
-            tracing::info!("the fleet's certificates were read again");
-        }
-        self.files = files;
-        Ok(())
+/// Reads the files of TLS, and takes those that are other and good.
+fn certificates(fleet: &Fleet, plan: &Plan) -> Result<(), String> {
+    let Some(paths) = plan.fleet.tls() else {
+        return Ok(());
+    };
+    let files = tls::Files::read(paths)?;
+    if fleet.read_tls().as_ref() == Some(&files) {
+        return Ok(());
     }
+    let built = files.build()?;
+    let tls = &fleet.shared.tls;
+    let mut tls = tls.write().unwrap_or_else(PoisonError::into_inner);
+    if tls.replace((files, built)).is_some() {
+        tracing::info!("the fleet's certificates were read again");
+    }
+    Ok(())
 }
 
 fn log(news: News) {
     let place = |a: Option<SocketAddr>| a.map(|a| a.to_string()).unwrap_or_default();
     match news {
         News::Came(peer, address) => {
-            tracing::info!(peer, address = place(address), "another instance of the fleet is heard");
+            tracing::info!(
+                peer,
+                address = place(address),
+                "another instance of the fleet is heard"
+            );
         }
         News::Turned(peer, address, from, to, why) => {
             let (address, from, to) = (place(address), from.label(), to.label());
             match to {
-                "ok" => tracing::info!(peer, address, from, to, "an instance of the fleet is heard again"),
-                "silent" => tracing::warn!(peer, address, from, to, why, "an instance of the fleet fell silent"),
-                _ => tracing::warn!(peer, address, from, to, why, "an instance of the fleet is not as it should be"),
+                "ok" => tracing::info!(
+                    peer,
+                    address,
+                    from,
+                    to,
+                    "an instance of the fleet is heard again"
+                ),
+                "silent" => tracing::warn!(
+                    peer,
+                    address,
+                    from,
+                    to,
+                    why,
+                    "an instance of the fleet fell silent"
+                ),
+                _ => tracing::warn!(
+                    peer,
+                    address,
+                    from,
+                    to,
+                    why,
+                    "an instance of the fleet is not as it should be"
+                ),
             }
         }
         News::Gone(peer, address) => tracing::info!(
@@ -271,7 +283,10 @@ fn log(news: News) {
             "an instance of the fleet serves other settings for more than a minute"
         ),
         News::Agrees(peer) => {
-            tracing::info!(peer, "an instance of the fleet serves the same settings again");
+            tracing::info!(
+                peer,
+                "an instance of the fleet serves the same settings again"
+            );
         }
     }
 }

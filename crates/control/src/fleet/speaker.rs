@@ -101,7 +101,8 @@ mod tests {
             fleet_line,
             ..BudgetRow::default()
         };
-        for (line, fleet_line, expected) in [(30, 90, (30, 90)), (90, 0, (90, 90)), (9, 5, (5, 5))] {
+        for (line, fleet_line, expected) in [(30, 90, (30, 90)), (90, 0, (90, 90)), (9, 5, (5, 5))]
+        {
             let says = server(&row(line, fleet_line));
             assert_eq!((says.share, says.line), expected);
         }

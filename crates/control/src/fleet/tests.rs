@@ -8,6 +8,9 @@ use events::snapshot::Snapshot;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+mod mutual;
+mod telling;
+
 const LONG: Duration = Duration::from_secs(20);
 const KEY: &str = "the key of all instances";
 
@@ -53,13 +56,19 @@ fn free() -> SocketAddr {
 
 fn plan(listen: SocketAddr, peers: &[SocketAddr], key: &str, name: &str) -> Arc<Plan> {
     let peers: Vec<String> = peers.iter().map(|p| format!("\"{p}\"")).collect();
-    let key_file = if key.is_empty() { "" } else { "key_file = \"key\"\n" };
+    let key_file = if key.is_empty() {
+        ""
+    } else {
+        "key_file = \"key\"\n"
+    };
     let text = format!(
         "[server]\nfleet = \"{name}\"\n[database.app]\nhost = \"h\"\n\
          [fleet]\nlisten = \"{listen}\"\npeers = [{}]\n{key_file}",
         peers.join(", ")
     );
-    let files = config::Memory::default().file("p.toml", text).file("key", key);
+    let files = config::Memory::default()
+        .file("p.toml", text)
+        .file("key", key);
     let plan = config::load("p.toml".as_ref(), &files);
     Arc::new(plan.unwrap_or_else(|e| panic!("{}", e.render())))
 }
@@ -191,7 +200,9 @@ fn three_instances_hear_each_other_and_one_that_goes_is_silent() {
     assert_eq!(a.states().len(), 2, "{:?}", a.states());
     assert_eq!(a.refused(Refused::Seal), 0);
     c.running.take().expect("it runs").stop();
-    until("it to be silent", || a.is("c:1", "silent") && b.is("c:1", "silent"));
+    until("it to be silent", || {
+        a.is("c:1", "silent") && b.is("c:1", "silent")
+    });
     assert!(a.is("b:1", "ok"));
     // It is back, as a new process.
     let _again = start(2);
@@ -207,7 +218,9 @@ fn what_was_turned_down_elsewhere_reaches_the_gate() {
         hash: "bad".into(),
         reason: "hurt".into(),
     }];
-    until("it to be known", || a.world.settings.peer_turned_down("bad"));
+    until("it to be known", || {
+        a.world.settings.peer_turned_down("bad")
+    });
     assert!(!a.world.settings.peer_turned_down("good"));
 }
 
@@ -234,7 +247,10 @@ fn who_is_not_believed_gets_one_word_and_is_counted() {
     let good = sealed(&said("b:1"), KEY, 0);
     assert_eq!(node.post(&good).0, 200);
     let table = [
-        (sealed(&said("x:1"), "another key, of nobody", 0), Refused::Seal),
+        (
+            sealed(&said("x:1"), "another key, of nobody", 0),
+            Refused::Seal,
+        ),
         (b"no message at all".to_vec(), Refused::Malformed),
         (Vec::new(), Refused::Malformed),
         (good.clone(), Refused::Replay),
@@ -375,7 +391,9 @@ fn peers_that_answer_badly_are_not_waited_for() {
     until("the good one to be heard", || a.is("b:1", "ok"));
     let why = |address: SocketAddr| {
         let peers = a.fleet.view().peers;
-        let found = peers.into_iter().find(|p| p.address == Some(address.to_string()));
+        let found = peers
+            .into_iter()
+            .find(|p| p.address == Some(address.to_string()));
         found.map(|p| (p.state, p.why)).unwrap_or_default()
     };
     let expected = [
@@ -398,7 +416,9 @@ fn a_key_is_replaced_on_one_instance_after_the_other() {
     let at = [free(), free()];
     let a = Node::start("a:1", at[0], &at, KEY);
     let b = Node::start("b:1", at[1], &at, KEY);
-    until("both to be heard", || a.is("b:1", "ok") && b.is("a:1", "ok"));
+    until("both to be heard", || {
+        a.is("b:1", "ok") && b.is("a:1", "ok")
+    });
     let new = "another key of all instances";
     a.follow(plan(at[0], &at, new, "shop"));
     until("the new key to be taken", || {
@@ -409,9 +429,14 @@ fn a_key_is_replaced_on_one_instance_after_the_other() {
     let heard_since = |node: &Node| {
         let state = node.fleet.state();
         let mut peers = state.book.peers();
-        peers.any(|p| p.heard_at.is_some_and(|at| at.since(begun) > Duration::from_secs(1)))
+        peers.any(|p| {
+            p.heard_at
+                .is_some_and(|at| at.since(begun) > Duration::from_secs(1))
+        })
     };
-    until("the old key to be good still", || heard_since(&a) && heard_since(&b));
+    until("the old key to be good still", || {
+        heard_since(&a) && heard_since(&b)
+    });
     b.follow(plan(at[1], &at, new, "shop"));
     until("the new key to be everywhere", || {
         b.fleet.state().keys.good(Instant::now()).len() == 2
@@ -424,5 +449,22 @@ fn without_a_key_instances_of_one_machine_hear_each_other() {
     let at = [free(), free()];
     let a = Node::start("a:1", at[0], &at, "");
     let b = Node::of("b:1", at[1], plan(at[1], &at, "", "shop"));
-    until("both to be heard", || a.is("b:1", "ok") && b.is("a:1", "ok"));
+    until("both to be heard", || {
+        a.is("b:1", "ok") && b.is("a:1", "ok")
+    });
+    // What monitors see of it.
+    let facts = crate::metrics::Facts {
+        fleet: Some(&a.fleet),
+        ..crate::metrics::Facts::default()
+    };
+    let format = crate::metrics::Format::OpenMetrics;
+    let text = crate::metrics::render(&Snapshot::default(), &facts, format);
+    for line in [
+        "plimsoll_fleet_peers{state=\"ok\"} 1",
+        "plimsoll_fleet_peers{state=\"liar\"} 0",
+        "plimsoll_fleet_settings_versions 0",
+        "plimsoll_fleet_refused_total{reason=\"seal\"} 0",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
+    }
 }

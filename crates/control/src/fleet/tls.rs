@@ -34,7 +34,7 @@ pub(super) struct Material {
     connector: TlsConnector,
 }
 
-/// The three files as they were read.
+/// The three files as they were read. Not to be shown: one of them is a key.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(super) struct Files([Vec<u8>; 3]);
 
@@ -72,10 +72,8 @@ impl Files {
         }
         let roots = Arc::new(roots);
         let wrong = |error: Error| format!("certificate and key of the fleet: {error}");
-        let peers = WebPkiClientVerifier::builder_with_provider(
-            Arc::clone(&roots),
-            Arc::clone(&provider),
-        );
+        let peers =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
         let peers = peers.build().map_err(|error| error.to_string())?;
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

@@ -38,7 +38,9 @@ fn hear(book: &mut Book, ms: u64, said: Statement) -> Result<Heard, Doubt> {
 }
 
 fn state(book: &Book, instance: &str) -> Option<PeerState> {
-    book.peers().find(|p| p.instance == instance).map(|p| p.state)
+    book.peers()
+        .find(|p| p.instance == instance)
+        .map(|p| p.state)
 }
 
 fn news(book: &mut Book) -> Vec<News> {
@@ -101,16 +103,8 @@ fn what_cannot_be_is_not_used() {
             Doubt::Figures,
             PeerState::Liar,
         ),
-        (
-            |s, _| s.clock_ms -= 120_000,
-            Doubt::Clock,
-            PeerState::Liar,
-        ),
-        (
-            |s, _| s.clock_ms += 120_000,
-            Doubt::Clock,
-            PeerState::Liar,
-        ),
+        (|s, _| s.clock_ms -= 120_000, Doubt::Clock, PeerState::Liar),
+        (|s, _| s.clock_ms += 120_000, Doubt::Clock, PeerState::Liar),
         (|s, _| s.clock_ms = i64::MIN, Doubt::Clock, PeerState::Liar),
         (
             |s, _| s.started_ms = s.clock_ms + 61_000,
@@ -173,7 +167,10 @@ fn statements_that_overtook_each_other_leave_the_newest() {
     hear(&mut book, 1_000, said("b:1", 1_000)).expect("true");
     let older = hear(&mut book, 1_100, said("b:1", 500));
     assert_eq!(older, Ok(Heard::Older));
-    assert_eq!(book.peers().next().map(|p| p.said.clock_ms), Some(NOW + 1_000));
+    assert_eq!(
+        book.peers().next().map(|p| p.said.clock_ms),
+        Some(NOW + 1_000)
+    );
 }
 
 #[test]
@@ -248,7 +245,11 @@ fn peers_are_bounded() {
     let mut book = book();
     for n in 0..PEERS_MAX + 20 {
         let heard = hear(&mut book, 0, said(&format!("b:{n}"), 0));
-        let expected = if n < PEERS_MAX { Heard::Taken } else { Heard::TooMany };
+        let expected = if n < PEERS_MAX {
+            Heard::Taken
+        } else {
+            Heard::TooMany
+        };
         assert_eq!(heard, Ok(expected));
     }
     let many: Vec<SocketAddr> = (0..PEERS_MAX as u16 + 20)
@@ -275,7 +276,10 @@ fn other_settings_are_told_after_a_minute() {
         book.tick(at(second * 1_000), "ours");
     }
     let told = news(&mut book);
-    assert_eq!(told.last(), Some(&News::Differs("b:1".into(), "theirs".into())));
+    assert_eq!(
+        told.last(),
+        Some(&News::Differs("b:1".into(), "theirs".into()))
+    );
     assert_eq!(book.spread().by_hash.len(), 2);
     assert_eq!(book.rejected_by_peer("ours"), Some(("b:1", "check")));
     assert_eq!(book.rejected_by_peer("theirs"), None);

@@ -64,9 +64,7 @@ impl World {
             for from in 0..self.names.len() {
                 if from != to && !self.cut[from] && !self.cut[to] {
                     let said = self.statement(from, second);
-                    self.books[to]
-                        .heard(now, clock, said, None)
-                        .expect("true");
+                    self.books[to].heard(now, clock, said, None).expect("true");
                 }
             }
             self.books[to].tick(now, "");
@@ -100,7 +98,10 @@ impl World {
     }
 
     fn told(&self) -> Vec<(&'static str, &'static str)> {
-        self.told.iter().map(|(_, who, what)| (*who, *what)).collect()
+        self.told
+            .iter()
+            .map(|(_, who, what)| (*who, *what))
+            .collect()
     }
 }
 
@@ -139,7 +140,11 @@ fn when_the_teller_falls_silent_the_next_one_says_that_it_takes_over() {
     world.run(20..60);
     assert_eq!(world.told(), [("a", "fires"), ("b", "takes over")]);
     let after = SILENT_AFTER + HOLD;
-    assert!(world.told[1].0 <= 20 + after.as_secs() + 1, "{:?}", world.told);
+    assert!(
+        world.told[1].0 <= 20 + after.as_secs() + 1,
+        "{:?}",
+        world.told
+    );
     // It is back: both told, the lower name goes on, and no word more.
     world.cut[0] = false;
     world.run(60..80);
@@ -209,7 +214,8 @@ fn a_peer_that_never_tells_is_not_waited_for_for_ever() {
             ..Statement::default()
         };
         let clock = second as i64 * 1_000;
-        book.heard(at(second * 1_000), clock, said, None).expect("true");
+        book.heard(at(second * 1_000), clock, said, None)
+            .expect("true");
         if duties.who_says(at(second * 1_000), KEY, &book) == Says::Begin(None) {
             began = Some(second);
         }

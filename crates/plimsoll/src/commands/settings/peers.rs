@@ -35,7 +35,15 @@ pub fn text(view: &FleetView) -> String {
         return out;
     }
     let rows: Vec<[String; 7]> = view.peers.iter().map(row).collect();
-    let head = ["PEER", "ADDRESS", "STATE", "READY", "SETTINGS", "VERSION", "SHARE/HELD"];
+    let head = [
+        "PEER",
+        "ADDRESS",
+        "STATE",
+        "READY",
+        "SETTINGS",
+        "VERSION",
+        "SHARE/HELD",
+    ];
     let width = |i: usize| {
         let cells = rows.iter().map(|r| r[i].chars().count());
         cells.chain([head[i].len()]).max().unwrap_or(0)

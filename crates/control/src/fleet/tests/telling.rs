@@ -53,7 +53,7 @@ fn alone_it_tells_the_beginning_what_grows_worse_and_the_end() {
     let (fires, over) = (alert(AlertState::Firing), alert(AlertState::Resolved));
     let all = std::slice::from_ref(&fires);
     let told = deciding.second(all, all, false).tell;
-    assert_eq!(told, [fires.clone()]);
+    assert_eq!(told, all);
     assert!(fleet.state().duties.tells(POOL));
     assert!(deciding.second(all, &[], false).tell.is_empty());
     let worse = [Alert {

@@ -89,7 +89,7 @@ pub struct AlertSays {
     pub since_ms: i64,
     /// This instance tells people of it.
     pub told: bool,
-    /// This instance has nobody to tell.
+    /// This instance has nobody to tell, or reaches nobody.
     pub mute: bool,
 }
 

@@ -76,7 +76,7 @@ impl Deciding {
                         alert = alert.name.label(),
                         key,
                         before,
-                        "{before} told of this alert and is not heard to any more: told by this instance from now on"
+                        "{before} told of this alert and does not any more: told by this instance from now on"
                     );
                     alert.summary = format!(
                         "{} ({before} told of this before; {own} tells from now on)",

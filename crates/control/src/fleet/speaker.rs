@@ -2,6 +2,7 @@
 
 use super::Fleet;
 use crate::measure::Listener;
+use crate::notify::NotifierFigures;
 use crate::settings::OwnSettings;
 use crate::{Health, Source};
 use ::fleet::{AlertSays, ServerSays, Statement, TurnedDown};
@@ -29,7 +30,7 @@ impl Listener for Speaker {
         let watched = self.source.watched();
         let alerts = watched.as_ref().map(|w| w.lookout.alerts());
         let notify = watched.and_then(|w| w.notify);
-        let mute = notify.is_none_or(|notify| notify.names().is_empty());
+        let mute = notify.is_none_or(|notify| is_mute(&notify.figures()));
         let ready = self.source.ready();
         let mut state = self.fleet.state();
         let alerts = says(&alerts.unwrap_or_default(), mute, |key| {
@@ -59,6 +60,12 @@ impl Listener for Speaker {
         };
         Vec::new()
     }
+}
+
+/// It has nobody to tell, or reaches none of them: others need not wait for it. It
+/// tries all the same.
+fn is_mute(notifiers: &[NotifierFigures]) -> bool {
+    notifiers.iter().all(|n| !n.last_error.is_empty())
 }
 
 fn says(alerts: &[Alert], mute: bool, tells: impl Fn(&str) -> bool) -> Vec<AlertSays> {
@@ -93,6 +100,17 @@ fn server(row: &BudgetRow) -> ServerSays {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_reaches_nobody_is_mute() {
+        let notifier = |error: &str| NotifierFigures {
+            last_error: error.to_owned(),
+            ..NotifierFigures::default()
+        };
+        assert!(is_mute(&[]));
+        assert!(is_mute(&[notifier("it answered 503")]));
+        assert!(!is_mute(&[notifier("it answered 503"), notifier("")]));
+    }
 
     #[test]
     fn a_share_is_never_stated_above_its_line() {

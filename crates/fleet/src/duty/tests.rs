@@ -18,6 +18,7 @@ struct World {
     firing: Vec<bool>,
     over: Vec<bool>,
     cut: Vec<bool>,
+    mute: Vec<bool>,
     /// Second, who, what.
     told: Vec<(u64, &'static str, &'static str)>,
 }
@@ -36,6 +37,7 @@ impl World {
             firing: vec![false; names.len()],
             over: vec![false; names.len()],
             cut: vec![false; names.len()],
+            mute: vec![false; names.len()],
             told: Vec::new(),
         }
     }
@@ -45,7 +47,7 @@ impl World {
             key: KEY.to_owned(),
             since_ms: 0,
             told: self.duties[i].tells(KEY),
-            mute: false,
+            mute: self.mute[i],
         };
         Statement {
             protocol: 1,
@@ -181,6 +183,23 @@ fn the_end_is_told_for_a_teller_that_is_gone() {
     world.end(1);
     world.run(26..40);
     assert_eq!(world.told(), [("a", "fires"), ("b", "over for another")]);
+}
+
+#[test]
+fn a_teller_that_reaches_nobody_does_not_keep_others_from_telling() {
+    let mut world = World::new(&["a", "b"]);
+    world.run(0..3);
+    world.firing = vec![true; 2];
+    world.run(3..20);
+    // It tries, and says that it fails.
+    world.mute[0] = true;
+    world.run(20..40);
+    assert_eq!(world.told(), [("a", "fires"), ("b", "takes over")]);
+    // It reaches people again: the lower name goes on, and no word more.
+    world.mute[0] = false;
+    world.run(40..60);
+    assert!(world.duties[0].tells(KEY) && !world.duties[1].tells(KEY));
+    assert_eq!(world.told.len(), 2);
 }
 
 #[test]

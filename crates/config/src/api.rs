@@ -131,7 +131,11 @@ pub(crate) fn read(draft: &mut Draft, source: &dyn Source) {
         }
         let key = if token.file.is_some() { file } else { env };
         let place = draft.places.get(key).cloned();
-        match token.place().map(|from| secret(role, &from, source, place)) {
+        let what = format!("the {} token", role.word());
+        match token
+            .place()
+            .map(|from| secret(&what, &from, source, place))
+        {
             None => {}
             Some(Ok(secret)) => draft.plan.api.token_mut(role).secret = Some(secret),
             Some(Err(errors)) => draft.errors.append(errors),
@@ -183,15 +187,14 @@ fn listener(draft: &mut Draft) {
     }
 }
 
-/// Reads one token from its place.
-fn secret(
-    role: ApiRole,
+/// Reads one token, or another secret of its form, from its place; `what` names it.
+pub(crate) fn secret(
+    what: &str,
     from: &SecretRef,
     source: &dyn Source,
     place: Option<Place>,
 ) -> Result<Secret, Errors> {
     let at = || place.clone().unwrap_or_else(|| Place::file("".as_ref()));
-    let what = format!("the {} token", role.word());
     let text = match from {
         SecretRef::File(path) => {
             let named = format!("the file of {what}");
@@ -258,7 +261,8 @@ pub(crate) fn again(
             SecretRef::Env(name) => format!("{} token variable {name}", role.word()),
             _ => continue,
         };
-        let read = secret(role, &from, source, None).map(|new| {
+        let what = format!("the {} token", role.word());
+        let read = secret(&what, &from, source, None).map(|new| {
             let token = plan.api.token_mut(role);
             let changed = token.secret.as_ref() != Some(&new);
             token.secret = Some(new);

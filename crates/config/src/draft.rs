@@ -118,12 +118,12 @@ impl Draft {
         let vague = |p: &&crate::plan::Peer| {
             p.port == 0 || p.host == crate::plan::Host::Tcp("*".to_owned())
         };
-        if self.plan.peering.peers.iter().any(|p| vague(&p)) {
+        if self.plan.fleet.cancel.peers.iter().any(|p| vague(&p)) {
             let problem = Problem::new("a peer without an address and a port");
             let help = "write \"host:port\", as that instance's clients reach it";
             self.error("cancel_peers", problem.help(help));
         }
-        if self.plan.peering.peers.len() > crate::plan::PEERS_MAX {
+        if self.plan.fleet.cancel.peers.len() > crate::plan::PEERS_MAX {
             let most = crate::plan::PEERS_MAX;
             let problem = Problem::new(format!("more than {most} peers"));
             self.error("cancel_peers", problem.help("a cancel goes to all of them"));
@@ -345,13 +345,13 @@ const ZERO: Duration = Duration::ZERO;
 /// A plan before the table's defaults are in it. No value here is ever served.
 fn blank() -> Plan {
     Plan {
-        peering: crate::plan::Peering::default(),
         listen: Vec::new(),
         unix_socket_dir: None,
         unix_socket_mode: 0,
         listen_backlog: 0,
         metrics_listen: None,
         api: crate::api::Api::default(),
+        fleet: crate::fleet::FleetChannel::default(),
         keeping: Keeping::default(),
         workers: None,
         unix_socket_port: 0,

@@ -40,6 +40,7 @@ pub(crate) fn load(
     }
     reader.after(source);
     crate::api::read(&mut reader.draft, source);
+    crate::fleet::read(&mut reader.draft, source);
     reader.draft.finish()
 }
 

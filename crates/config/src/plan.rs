@@ -255,6 +255,8 @@ pub struct Plan {
     pub metrics_listen: Option<SocketAddr>,
     /// The HTTP API.
     pub api: crate::api::Api,
+    /// How instances of the fleet talk to each other.
+    pub fleet: crate::fleet::FleetChannel,
     /// How the settings themselves are kept.
     pub keeping: Keeping,
     /// Worker threads; `None`: from the CPU quota.
@@ -270,8 +272,6 @@ pub struct Plan {
     pub applications: BTreeMap<String, Application>,
     /// Built-in alerts, whom they concern, and who is told.
     pub alerts: Alerting,
-    /// Other instances, for cancel requests.
-    pub peering: Peering,
     /// How clients prove who they are.
     pub auth_type: AuthType,
     /// The user file, watched.

@@ -11,17 +11,18 @@ mod own;
 
 use crate::alerting::TARGETS;
 use crate::api::Anonymous;
+use crate::fleet::Discover;
 use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, RECLAIM, SHED};
 use crate::keeping::SettingsSource;
 use crate::plan::{
     AuthType, ErrorDetail, ErrorStyle, Pin, PoolMode, SslMode, StatementCapture, StatementText,
 };
 use crate::table::{
-    ANONYMOUS, AUTH_TYPES, Access, Class, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES,
+    ANONYMOUS, AUTH_TYPES, Access, Class, DISCOVERS, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES,
     SETTINGS_SOURCES, SSL_MODES, STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, Support, access,
 };
 use crate::value::{Kind, Value};
-use own::{API_LISTEN, CHECK_QUERY, METRICS, PEERS, PORT, WORKERS};
+use own::{API_LISTEN, CHECK_QUERY, FLEET_LISTEN, METRICS, PEERS, PORT, WORKERS};
 
 /// A setting of PgBouncer's that the plan carries.
 macro_rules! row {
@@ -233,7 +234,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     row!("max_user_client_connections", "clients.max_per_user", Limit, "0", "", Capacity, (limit max_user_client_connections), "Most clients per user."),
     row!("max_user_connections", "pool.max_per_user", Limit, "0", "", Capacity, (limit max_user_connections), "Most server connections per user over all databases."),
     row!("min_pool_size", "pool.min", CONNECTIONS, "0", "0", Capacity, (count min_pool_size), "Server connections kept open per pool in use."),
-    row!("peer_id", "", Count { min: 0, max: 16_383 }, "0", "0", PerCheckout, (count peering.own), "This instance's number in [peers]."),
+    row!("peer_id", "", Count { min: 0, max: 16_383 }, "0", "0", PerCheckout, (count fleet.cancel.own), "This instance's number in [peers]."),
     row!("pidfile", "process.pid_file", Path, "", "", RestartOnly, (path pid_file), "File that holds the process id."),
     bare!(
         "pkt_buf",
@@ -464,6 +465,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("api_operator_token_env", "api.tokens.operator_env", Text, "", "", PerCheckout, (name api.operator.env), "Environment variable that holds it."),
     ours!("api_admin_token_file", "api.tokens.admin_file", Path, "", "", PerCheckout, (path api.admin.file), "File that holds the API's admin token, 16 bytes or more, watched; who has it also changes settings."),
     ours!("api_admin_token_env", "api.tokens.admin_env", Text, "", "", PerCheckout, (name api.admin.env), "Environment variable that holds it."),
+    ours!("fleet_listen", "fleet.listen", Address, "", "", RestartOnly, (own FLEET_LISTEN), "Address where other instances of the fleet reach this one; empty: none, and it asks nobody. Beyond loopback it needs `key_file`, or `tls_cert`, `tls_key` and `tls_ca`."),
+    ours!("fleet_discover", "fleet.discover", Choice(DISCOVERS), "static", "static", PerCheckout, (word Discover fleet.discover), "Where the others are found: static, in `peers`; dns, all addresses of the name in `dns`; view, in the server's activity view, where their monitor sessions come from."),
+    ours!("fleet_dns", "fleet.dns", Text, "", "", PerCheckout, (text fleet.dns), "Name and port of all instances, such as a headless service's; asked again every 5 seconds, and the last answer holds where none comes."),
+    ours!("fleet_peers", "fleet.peers", List, "", "", PerCheckout, (list fleet.peers), "Addresses and ports of all instances; this one's own may be among them."),
+    ours!("fleet_key_file", "fleet.key_file", Path, "", "", PerCheckout, (path fleet.key_file), "File that holds the key of the fleet's messages, 16 bytes or more, watched; the one before stays good for 60 seconds beside it."),
+    ours!("fleet_tls_cert", "fleet.tls_cert", Path, "", "", RestartOnly, (path fleet.tls_cert), "Certificate chain shown to other instances (PEM); with it the channel speaks TLS. Read again when it changes."),
+    ours!("fleet_tls_key", "fleet.tls_key", Path, "", "", RestartOnly, (path fleet.tls_key), "Private key of that certificate (PEM)."),
+    ours!("fleet_tls_ca", "fleet.tls_ca", Path, "", "", RestartOnly, (path fleet.tls_ca), "Authority of the fleet (PEM): whoever has a certificate of it is an instance, whatever name stands in it."),
     ours!("workers", "process.workers", Limit, "", "", RestartOnly, (own WORKERS), "Worker threads; unset: from the CPU quota."),
 ];
 

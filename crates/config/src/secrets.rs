@@ -42,6 +42,7 @@ pub fn secret_files(plan: &Plan) -> Vec<PathBuf> {
     let mut files: BTreeSet<PathBuf> = references(plan)
         .cloned()
         .chain(crate::api::places(plan))
+        .chain(crate::fleet::place(plan))
         .filter_map(|from| match from {
             SecretRef::File(path) => Some(path),
             _ => None,
@@ -93,6 +94,7 @@ pub fn with_secrets_of(plan: &mut Plan, from: &Plan) -> Vec<String> {
     }
     keep_users(plan, from);
     crate::api::keep(plan, from);
+    crate::fleet::keep(plan, from);
     missing
 }
 
@@ -116,6 +118,7 @@ pub fn freshen(plan: &mut Plan, from: &Plan) {
     }
     keep_users(plan, from);
     crate::api::keep(plan, from);
+    crate::fleet::keep(plan, from);
 }
 
 /// The users of the same user file.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::api::Anonymous;
+use crate::fleet::Discover;
 use crate::keeping::SettingsSource;
 use crate::plan::{
     AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementCapture,
@@ -174,6 +175,7 @@ words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
 words!(StatementCapture, STATEMENT_CAPTURES: Off "off", Allow "allow");
 words!(Anonymous, ANONYMOUS: None "none", Viewer "viewer");
+words!(Discover, DISCOVERS: Static "static", Dns "dns", View "view");
 words!(ErrorDetail, ERROR_DETAILS: Own "own", Full "full");
 words!(ErrorStyle, ERROR_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");
 

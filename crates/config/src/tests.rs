@@ -2,6 +2,7 @@
 mod alerting;
 mod api;
 mod bad_input;
+mod fleet;
 mod guards;
 mod passwords;
 mod pgbouncer;

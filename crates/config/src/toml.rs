@@ -43,6 +43,7 @@ pub(crate) fn load(
     reader.section("", document.as_table());
     reader.user_file();
     crate::api::read(&mut reader.draft, source);
+    crate::fleet::read(&mut reader.draft, source);
     reader.draft.finish()
 }
 

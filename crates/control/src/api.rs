@@ -64,6 +64,7 @@ mod demo;
 mod diagnosis;
 mod door;
 mod figures;
+mod fleet;
 mod incidents;
 mod listening;
 mod live;

@@ -35,6 +35,7 @@
 pub mod alerting;
 pub mod api;
 pub mod bundle;
+pub mod fleet;
 pub mod guard;
 pub mod incidents;
 pub mod live;

@@ -76,11 +76,22 @@ pub struct Telling {
     pub instance: String,
     /// The notifiers.
     pub notify: Arc<Notify>,
+    /// Where several instances have one alert, who of them tells; `None`: this one.
+    pub deciding: Option<crate::fleet::Deciding>,
 }
 
 impl Sink for Telling {
     fn second(&mut self, second: &Second<'_>) -> Vec<Marker> {
-        self.notify.tell(second.changes);
+        match &mut self.deciding {
+            None => self.notify.tell(second.changes),
+            Some(deciding) => {
+                let mute = self.notify.names().is_empty();
+                let decided = deciding.second(second.alerts, second.changes, mute);
+                self.notify.forget(&decided.forget);
+                self.notify.adopt(&decided.adopt);
+                self.notify.tell(&decided.tell);
+            }
+        }
         Vec::new()
     }
 

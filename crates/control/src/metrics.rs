@@ -7,6 +7,7 @@
 mod api;
 mod budget;
 mod encode;
+mod fleet;
 mod guards;
 mod leases;
 mod pools;
@@ -45,6 +46,8 @@ pub struct Facts<'a> {
     pub settings: Option<&'a crate::settings::Figures>,
     /// What is measured and watched, where it is.
     pub watched: Option<&'a crate::Watched>,
+    /// The channel to the other instances, where there is one.
+    pub fleet: Option<&'a crate::fleet::Fleet>,
     /// The API's own figures, where there is one.
     pub api: Option<&'a crate::api::Figures>,
 }
@@ -69,6 +72,9 @@ pub fn render(snapshot: &Snapshot, facts: &Facts<'_>, format: Format) -> String 
     }
     if let Some(figures) = facts.api {
         api::families(&mut encoder, figures);
+    }
+    if let Some(fleet) = facts.fleet {
+        fleet::families(&mut encoder, fleet);
     }
     workers(&mut encoder, &snapshot.workers);
     budget::families(&mut encoder, &snapshot.budgets);

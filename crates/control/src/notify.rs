@@ -42,6 +42,8 @@ const BLOCKING_THREADS_MAX: usize = 8;
 pub struct NotifySettings {
     /// Who we are, in messages.
     pub instance: String,
+    /// The fleet's name, where its instances tell as one; empty: this one tells for itself.
+    pub fleet: String,
     /// Alerts that begin within so long of each other are one message.
     pub group_window: Duration,
     /// Notifiers by name.
@@ -53,6 +55,10 @@ impl NotifySettings {
     pub fn of(plan: &config::Plan, instance: &str) -> NotifySettings {
         NotifySettings {
             instance: instance.to_owned(),
+            fleet: match plan.fleet.listen {
+                Some(_) => format!("fleet {}", plan.monitor.fleet),
+                None => String::new(),
+            },
             group_window: plan.alerts.group_window,
             notifiers: plan.alerts.notifiers.clone(),
         }
@@ -80,6 +86,7 @@ pub struct NotifierFigures {
 pub(crate) struct Target {
     name: String,
     instance: String,
+    fleet: String,
     group_window: Duration,
     settings: config::Notifier,
     /// Pushed by whoever tells, emptied by the task; never held across a wait.
@@ -140,6 +147,7 @@ impl Notify {
         for (target, task) in targets.drain(..) {
             let same = settings.notifiers.get(&target.name) == Some(&target.settings)
                 && settings.group_window == target.group_window
+                && settings.fleet == target.fleet
                 && settings.instance == target.instance;
             match same {
                 true => kept.push((target, task)),
@@ -153,6 +161,7 @@ impl Notify {
             let target = Arc::new(Target {
                 name,
                 instance: settings.instance.clone(),
+                fleet: settings.fleet.clone(),
                 group_window: settings.group_window,
                 settings: notifier,
                 queue: Mutex::default(),
@@ -179,6 +188,22 @@ impl Notify {
             if any {
                 target.bell.notify_one();
             }
+        }
+    }
+
+    /// Another instance told of these until now: that they are over is told from here.
+    pub fn adopt(&self, alerts: &[Alert]) {
+        for (target, _) in lock(&self.targets).iter() {
+            for alert in alerts.iter().filter(|a| target.concerns(a)) {
+                lock(&target.queue).adopt(alert);
+            }
+        }
+    }
+
+    /// Another instance tells of these from now on.
+    pub fn forget(&self, keys: &[String]) {
+        for (target, _) in lock(&self.targets).iter() {
+            keys.iter().for_each(|key| lock(&target.queue).forget(key));
         }
     }
 
@@ -229,6 +254,16 @@ impl Drop for Notify {
 }
 
 impl Target {
+    fn from(&self) -> message::From<'_> {
+        message::From {
+            instance: &self.instance,
+            identity: match self.fleet.as_str() {
+                "" => &self.instance,
+                fleet => fleet,
+            },
+        }
+    }
+
     /// Severe enough, of the right team, and wanted when it is over.
     fn concerns(&self, alert: &Alert) -> bool {
         let least = match self.settings.min_severity.as_deref() {

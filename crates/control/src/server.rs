@@ -67,6 +67,10 @@ pub trait Source: Send + Sync {
     fn watched(&self) -> Option<crate::Watched> {
         None
     }
+    /// The channel to the other instances, where there is one.
+    fn fleet(&self) -> Option<crate::fleet::Fleet> {
+        None
+    }
     /// What people did to the data plane since this was called last. Only who
     /// measures calls it.
     fn take_actions(&self) -> Vec<events::sample::Marker> {
@@ -200,7 +204,9 @@ async fn scrape(State(app): State<App>, headers: HeaderMap) -> Response {
     let settings = app.source.settings();
     let watched = app.source.watched();
     let api = app.source.api();
+    let fleet = app.source.fleet();
     let facts = Facts {
+        fleet: fleet.as_ref(),
         settings: settings.as_deref(),
         watched: watched.as_ref(),
         api: api.as_deref(),
@@ -258,7 +264,7 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Rece
 }
 
 /// Leaves at most one less than the limit, at the cost of the oldest.
-fn make_room(oldest_first: &mut VecDeque<AbortHandle>) {
+pub(crate) fn make_room(oldest_first: &mut VecDeque<AbortHandle>) {
     oldest_first.retain(|task| !task.is_finished());
     while oldest_first.len() >= CONNECTIONS_MAX {
         if let Some(task) = oldest_first.pop_front() {

@@ -8,5 +8,5 @@ pub mod keeper;
 pub mod store;
 
 pub use content::{Content, Secrets, short};
-pub use figures::{Ends, Figures};
+pub use figures::{Ends, Figures, OwnSettings};
 pub use gate::{Findings, Prediction, check};

@@ -8,7 +8,7 @@ use crate::{
     CloseReason, Guard, GuardCounts, GuardMode, Guards, Histogram, LeakFigures, LeaseRow,
     RefuseReason, Time,
 };
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The whole data plane at one moment: the sum of all workers.
 #[derive(Clone, Debug, Default)]
@@ -245,6 +245,8 @@ pub struct BudgetRow {
     pub peers_want: u32,
     /// The settings that peers turned down: the first 24 bits of each hash.
     pub peers_rejected: Vec<u32>,
+    /// Where the peers' monitor sessions come from.
+    pub peers_at: Vec<IpAddr>,
     /// Age of the last reading in microseconds; `None` before the first.
     pub reading_age_us: Option<u64>,
     /// Connections for which the server had no slot (53300).

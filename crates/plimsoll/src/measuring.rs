@@ -2,6 +2,7 @@
 //! lookout that listens to it.
 
 use crate::api;
+use control::fleet::{Fleet, Speaker};
 use control::incidents::{Incidents, Keeping};
 use control::live::Feed;
 use control::lookout::{Lookout, Sink, Telling, Watching};
@@ -55,17 +56,22 @@ pub fn start(source: Arc<dyn Source>, state: Option<&Path>) -> Option<Measured> 
     let lookout = Arc::new(Lookout::default());
     let incidents = Incidents::default();
     let notify = telling(&options.instance);
+    let fleet = source.fleet();
     let mut sinks: Vec<Box<dyn Sink>> = vec![incidents.sink()];
     if let Some(notify) = &notify {
         sinks.push(Box::new(Telling {
             instance: options.instance.clone(),
             notify: Arc::clone(notify),
+            deciding: fleet.as_ref().map(Fleet::deciding),
         }));
     }
     let watching = Watching::new(Arc::clone(&lookout), Arc::clone(&source), sinks);
     let feed = Feed::default();
     // The lookout first: what it makes of a second is shown with it.
-    let listeners: Vec<Box<dyn Listener>> = vec![Box::new(watching), feed.listener()];
+    let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(watching), feed.listener()];
+    if let Some(fleet) = fleet {
+        listeners.push(Box::new(Speaker::new(fleet, Arc::clone(&source))));
+    }
     let started = control::measure::start(&measures, options, source, listeners);
     match started {
         Ok(running) => Some(Measured {

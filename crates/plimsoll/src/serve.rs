@@ -6,6 +6,7 @@ use crate::measuring;
 use crate::plane::Plane;
 use anyhow::Context;
 use config::Plan;
+use control::fleet::Fleet;
 use control::settings::keeper::Prepared;
 use control::{Control, Health};
 use events::snapshot::Snapshot;
@@ -58,11 +59,7 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         // Set once, here.
         let _ = source.settings.set(running.figures());
     }
-    let measured = measuring::start(source.clone(), state.as_deref());
-    if let Some(measured) = &measured {
-        // Set once, here.
-        let _ = source.watched.set(measured.watched());
-    }
+    let (measured, channel) = measure(&source, state.as_deref());
     let api = api::start(api::Given {
         handle: &handle,
         figures: Arc::clone(&source.api),
@@ -83,6 +80,9 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     proxy.join();
     closer.close();
     let _ = watcher.join();
+    if let Some(channel) = channel {
+        channel.stop();
+    }
     if let Some(api) = api {
         api.stop();
     }
@@ -101,6 +101,39 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins to measure, and to talk to the other instances: what is told of alerts, and
+/// what they are told of this one, comes of each measured second.
+fn measure(
+    source: &Arc<Figures>,
+    state: Option<&Path>,
+) -> (Option<measuring::Measured>, Option<control::fleet::Running>) {
+    // Each is set once, here.
+    if let Some(fleet) = Fleet::of(&source.handle.plan(), &api::instance()) {
+        let _ = source.fleet.set(fleet);
+    }
+    let measured = measuring::start(source.clone(), state);
+    if let Some(measured) = &measured {
+        let _ = source.watched.set(measured.watched());
+    }
+    (measured, start_channel(source))
+}
+
+/// The channel to the other instances, where the settings ask for one. Clients are
+/// served all the same where it does not start.
+fn start_channel(source: &Arc<Figures>) -> Option<control::fleet::Running> {
+    let fleet = source.fleet.get()?;
+    match fleet.start(source.clone()) {
+        Ok(running) => {
+            tracing::info!(address = %running.address(), "the fleet's channel");
+            Some(running)
+        }
+        Err(error) => {
+            tracing::error!(%error, "the fleet's channel does not start: this instance is alone");
+            None
+        }
+    }
 }
 
 fn tell_addresses(handle: &Handle, control: Option<&Control>) {
@@ -213,6 +246,7 @@ struct Figures {
     handle: Handle,
     settings: Kept,
     watched: OnceLock<control::Watched>,
+    fleet: OnceLock<Fleet>,
     api: Arc<control::api::Figures>,
 }
 
@@ -222,6 +256,7 @@ impl Figures {
             handle: handle.clone(),
             settings: Kept::default(),
             watched: OnceLock::new(),
+            fleet: OnceLock::new(),
             api: Arc::default(),
         }
     }
@@ -234,6 +269,10 @@ impl control::Source for Figures {
 
     fn watched(&self) -> Option<control::Watched> {
         self.watched.get().cloned()
+    }
+
+    fn fleet(&self) -> Option<Fleet> {
+        self.fleet.get().cloned()
     }
 
     fn take_actions(&self) -> Vec<events::sample::Marker> {

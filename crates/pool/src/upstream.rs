@@ -63,6 +63,8 @@ struct Cap {
 pub struct Upstream {
     settings: UpstreamSettings,
     budget: Budget,
+    /// Where the peers' monitor sessions come from.
+    peers_at: Vec<std::net::IpAddr>,
     /// The budget's limits: nothing is opened at or above the first, what is
     /// above the second is closed. Both include the monitor session.
     line: u32,
@@ -119,6 +121,7 @@ impl Upstream {
     pub fn new(settings: UpstreamSettings) -> Upstream {
         Upstream {
             budget: Budget::new(settings.line),
+            peers_at: Vec::new(),
             line: settings.line,
             capacity: Some(settings.line),
             keep: settings.line,

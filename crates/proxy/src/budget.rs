@@ -123,10 +123,11 @@ impl Registry {
 }
 
 fn row(upstream: &UpstreamCell, now: Time) -> BudgetRow {
-    let (f, fleet, peers_rejected) = {
+    let (f, fleet, peers_rejected, peers_at) = {
         let pools = upstream.lock();
         let fleet = pools.budget_settings().map(|s| s.fleet.to_string());
-        (pools.budget(), fleet, pools.peers_rejected())
+        let (rejected, at) = (pools.peers_rejected(), pools.peers_at().to_vec());
+        (pools.budget(), fleet, rejected, at)
     };
     let age = |at: Time| u64::try_from(now.since(at).as_micros()).unwrap_or(u64::MAX);
     BudgetRow {
@@ -154,6 +155,7 @@ fn row(upstream: &UpstreamCell, now: Time) -> BudgetRow {
         peers_held: f.peers_held,
         peers_want: f.peers_want,
         peers_rejected,
+        peers_at,
         reading_age_us: f.read_at.map(age),
         full: f.full,
         evictions: f.evictions,

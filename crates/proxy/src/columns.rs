@@ -395,7 +395,7 @@ pub(crate) fn peers(plan: &Plan) -> Vec<u8> {
         ("port", INT4),
         ("pool_size", INT4),
     ]);
-    for peer in &plan.peering.peers {
+    for peer in &plan.fleet.cancel.peers {
         let host = match &peer.host {
             config::Host::UnixDir(dir) => dir.display().to_string(),
             config::Host::Tcp(name) => name.clone(),
@@ -420,7 +420,7 @@ pub(crate) fn lists(figures: &Figures, plan: &Plan) -> Vec<u8> {
     let rows: [(&str, usize); 14] = [
         ("databases", plan.databases.len()),
         ("users", plan.users.len()),
-        ("peers", plan.peering.peers.len()),
+        ("peers", plan.fleet.cancel.peers.len()),
         ("pools", s.pools.len()),
         ("peer_pools", 0),
         ("free_clients", 0),

@@ -131,10 +131,11 @@ impl Registry {
     pub(crate) fn cancel_peers(&self) -> Vec<Endpoint> {
         let plan = &self.plan;
         let others = plan
-            .peering
+            .fleet
+            .cancel
             .peers
             .iter()
-            .filter(|p| p.id.is_none_or(|id| id != plan.peering.own));
+            .filter(|p| p.id.is_none_or(|id| id != plan.fleet.cancel.own));
         let endpoint = |peer: &config::Peer| Endpoint {
             host: peer.host.clone(),
             port: peer.port,

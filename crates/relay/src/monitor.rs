@@ -27,12 +27,12 @@ const NOBODY: u32 = u32::MAX;
 const ROWS_MAX: usize = 256;
 
 /// What the monitor session asks. The first row holds figures, each further one
-/// the application_name of a session of the same role.
+/// the application_name of a session of the same role, and where it comes from.
 ///
 /// Without pg_read_all_stats the kind of others' backends is hidden: then every
 /// row with a database and a user counts, parallel workers too. Physical
 /// replication has no database, and slots of its own.
-const READ: &str = "WITH seen AS (SELECT usesysid, application_name FROM pg_catalog.pg_stat_activity \
+const READ: &str = "WITH seen AS (SELECT usesysid, application_name, client_addr FROM pg_catalog.pg_stat_activity \
 WHERE datid IS NOT NULL AND usesysid IS NOT NULL \
 AND (backend_type IS NULL OR backend_type = 'client backend')) \
 SELECT pg_catalog.current_setting('max_connections'), \
@@ -40,7 +40,7 @@ pg_catalog.current_setting('superuser_reserved_connections'), \
 coalesce(pg_catalog.current_setting('reserved_connections', true), '0'), \
 coalesce(pg_catalog.current_setting('rds.rds_superuser_reserved_connections', true), '0'), \
 (SELECT pg_catalog.count(*)::text FROM seen) \
-UNION ALL (SELECT application_name, NULL, NULL, NULL, NULL FROM seen \
+UNION ALL (SELECT application_name, pg_catalog.host(client_addr), NULL, NULL, NULL FROM seen \
 WHERE usesysid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user) \
 AND application_name LIKE 'plimsoll/%' LIMIT 256)";
 
@@ -175,17 +175,22 @@ fn reading(capture: &Capture) -> Option<Reading> {
         let text = first.get(i)?.as_deref()?;
         std::str::from_utf8(text).ok()?.parse().ok()
     };
-    let names = names.iter().filter_map(|row| {
-        let text = row.first()?.as_deref()?;
-        Some(std::str::from_utf8(text).ok()?.into())
-    });
+    let (mut stated, mut places) = (Vec::new(), Vec::new());
+    for row in names {
+        let text = |i: usize| std::str::from_utf8(row.get(i)?.as_deref()?).ok();
+        let Some(name) = text(0) else { continue };
+        stated.push(name.into());
+        // Nothing where it comes by a unix socket.
+        places.push(text(1).and_then(|place| place.parse().ok()));
+    }
     Some(Reading {
         max_connections: figure(0)?,
         superuser_reserved: figure(1)?,
         reserved: figure(2)?,
         provider_reserved: figure(3)?,
         backends: figure(4)?,
-        names: names.collect(),
+        names: stated,
+        places,
     })
 }
 
@@ -209,6 +214,10 @@ mod tests {
                 vec![row(&figures), row(&[Some("plimsoll/x"), None])],
                 Some((100, 17, 1)),
             ),
+            (
+                vec![row(&figures), row(&[Some("plimsoll/x"), Some("10.0.0.7")])],
+                Some((100, 17, 1)),
+            ),
             (vec![row(&[Some("100"), None, None, None, None])], None),
             (vec![row(&[Some("-1"); 5])], None),
             (vec![row(&[Some("100")])], None),
@@ -220,6 +229,24 @@ mod tests {
             let read = reading(&capture).map(|r| (r.max_connections, r.backends, r.names.len()));
             assert_eq!(read, expected);
         }
+    }
+
+    #[test]
+    fn sessions_are_read_with_the_address_that_they_come_from() {
+        let figures = ["100", "3", "0", "2", "17"].map(Some);
+        let mut capture = Capture::rows(ROWS_MAX + 1);
+        for row in [
+            row(&figures),
+            row(&[Some("plimsoll/a"), Some("10.0.0.7"), None]),
+            row(&[Some("plimsoll/b"), None, None]),
+            row(&[Some("plimsoll/c"), Some("fd00::1"), None]),
+            row(&[Some("plimsoll/d"), Some("nonsense"), None]),
+        ] {
+            capture.take(&row);
+        }
+        let read = reading(&capture).expect("a reading");
+        let places = ["10.0.0.7", "", "fd00::1", ""].map(|p| p.parse().ok());
+        assert_eq!((read.names.len(), read.places), (4, places.to_vec()));
     }
 
     #[test]

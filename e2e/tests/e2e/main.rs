@@ -16,6 +16,7 @@ mod console;
 mod demo_page;
 mod drivers;
 mod faults;
+mod fleet;
 mod guarded;
 mod guards;
 mod hostile;

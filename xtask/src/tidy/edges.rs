@@ -12,13 +12,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("wire", &[]),
     ("pool", &["events"]),
+    ("fleet", &["events"]),
     ("config", &["events"]),
     ("diagnose", &["events"]),
     ("check", &["events", "config"]),
     ("relay", &["events", "wire", "pool"]),
     ("sim", &["events", "wire", "pool", "relay", "config"]),
     ("proxy", &["events", "wire", "pool", "relay", "config"]),
-    ("control", &["events", "config", "check", "diagnose", "sim"]),
+    (
+        "control",
+        &["events", "config", "check", "diagnose", "fleet", "sim"],
+    ),
     ("rehearse", &["events", "wire", "config", "sim"]),
     ("practice", &["diagnose", "sim", "rehearse"]),
     (

@@ -78,11 +78,12 @@ impl Reader {
         let known = self
             .draft
             .plan
-            .peering
+            .fleet
+            .cancel
             .peers
             .iter()
             .any(|p| p.id == Some(id));
-        if !known && self.draft.plan.peering.peers.len() >= PEERS_MAX {
+        if !known && self.draft.plan.fleet.cancel.peers.len() >= PEERS_MAX {
             let problem = Problem::new(format!("more than {PEERS_MAX} peers"));
             let place = Place::unseen(&line.file, line.number, 1);
             return self.draft.errors.push(problem.at(place));
@@ -106,8 +107,13 @@ impl Reader {
                 "{}: peer {id} is set twice; the last one holds",
                 at(line)
             ));
-            self.draft.plan.peering.peers.retain(|p| p.id != Some(id));
+            self.draft
+                .plan
+                .fleet
+                .cancel
+                .peers
+                .retain(|p| p.id != Some(id));
         }
-        self.draft.plan.peering.peers.push(peer);
+        self.draft.plan.fleet.cancel.peers.push(peer);
     }
 }

@@ -16,7 +16,7 @@ pub(super) const PORT: Access = Access {
 
 pub(super) const PEERS: Access = Access {
     get: |p| {
-        let addresses = p.peering.peers.iter().map(|peer| ListenAddress {
+        let addresses = p.fleet.cancel.peers.iter().map(|peer| ListenAddress {
             host: crate::entries::host_words(&peer.host),
             port: peer.port,
         });
@@ -29,7 +29,7 @@ pub(super) const PEERS: Access = Access {
                 host: Host::Tcp(a.host),
                 port: a.port,
             };
-            p.peering.peers = addresses.into_iter().map(peer).collect();
+            p.fleet.cancel.peers = addresses.into_iter().map(peer).collect();
         }
     },
 };
@@ -69,6 +69,15 @@ pub(super) const API_LISTEN: Access = Access {
     set: |p, v| {
         if let Value::Text(text) = v {
             p.api.listen = text.parse().ok();
+        }
+    },
+};
+
+pub(super) const FLEET_LISTEN: Access = Access {
+    get: |p| Value::Text(p.fleet.listen.map(|a| a.to_string()).unwrap_or_default()),
+    set: |p, v| {
+        if let Value::Text(text) = v {
+            p.fleet.listen = text.parse().ok();
         }
     },
 };

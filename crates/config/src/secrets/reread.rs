@@ -103,6 +103,14 @@ pub fn reread(plan: &Plan, source: &dyn Source, asked: &dyn Fn(&SecretRef) -> bo
         }
         out.places.push(place);
     }
+    if let Some((place, read)) = crate::fleet::again(&mut out.plan, source, asked) {
+        match read {
+            Ok(true) => out.changed.push("key of the fleet".to_owned()),
+            Ok(false) => {}
+            Err(errors) => out.refused.push(refusal(place.clone(), &errors)),
+        }
+        out.places.push(place);
+    }
     // Many databases may share one place: it is read once.
     let mut known = BTreeMap::new();
     let places = &mut out.places;

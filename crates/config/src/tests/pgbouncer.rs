@@ -491,7 +491,8 @@ fn peers_are_read_and_their_mistakes_told() {
     let plan = with("1 = host=10.0.0.1 port=6433\n2 = host=/tmp/two\n3 = host=c pool_size=5")
         .expect("good");
     let read: Vec<(Option<u32>, Host, u16)> = plan
-        .peering
+        .fleet
+        .cancel
         .peers
         .iter()
         .map(|p| (p.id, p.host.clone(), p.port))
@@ -505,7 +506,7 @@ fn peers_are_read_and_their_mistakes_told() {
             (Some(3), tcp("c"), 6432),
         ]
     );
-    assert_eq!(plan.peering.own, 2);
+    assert_eq!(plan.fleet.cancel.own, 2);
     for (lines, told) in [
         ("one = host=a", "is no number of a peer"),
         ("0 = host=a", "is no number of a peer"),

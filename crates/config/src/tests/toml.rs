@@ -338,7 +338,8 @@ fn cancel_peers_are_addresses_of_others() {
     };
     let plan = with("[\"10.0.0.1:6432\", \"b:7000\"]").expect("good");
     let read: Vec<(Host, u16)> = plan
-        .peering
+        .fleet
+        .cancel
         .peers
         .iter()
         .map(|p| (p.host.clone(), p.port))

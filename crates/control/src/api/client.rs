@@ -146,6 +146,19 @@ impl Client {
         self.get("/v1/status")
     }
 
+    /// The other instances of its fleet; `None`: it has no channel to them, or is of
+    /// a version that knows none.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub fn fleet(&self) -> Answer<Option<crate::fleet::FleetView>> {
+        match self.get("/v1/fleet") {
+            Ok(view) => Ok(Some(view)),
+            Err(ClientError::Refused(error)) if is_absent(&error.kind) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What serves.
     ///
     /// # Errors
@@ -334,6 +347,11 @@ fn trust(path: &Path, socket: &tokio::net::UnixStream) -> Answer<()> {
             path.display()
         ))),
     }
+}
+
+/// The pooler has no such part, or no such route.
+fn is_absent(kind: &str) -> bool {
+    matches!(kind, "absent" | "not_found")
 }
 
 /// The head of an answer, and what drives its connection.

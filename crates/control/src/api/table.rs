@@ -3,8 +3,8 @@
 
 use super::call::{Answer, Call, Failure};
 use super::{
-    Parts, about, actions, diagnosis, incidents, live, measures, notifiers, playbook, settings,
-    statements, traffic,
+    Parts, about, actions, diagnosis, fleet, incidents, live, measures, notifiers, playbook,
+    settings, statements, traffic,
 };
 use config::ApiRole;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -155,6 +155,7 @@ impl Route {
 pub fn routes() -> Vec<Route> {
     [
         about::ROUTES,
+        fleet::ROUTES,
         live::ROUTES,
         actions::ROUTES,
         settings::ROUTES,

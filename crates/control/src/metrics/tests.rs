@@ -192,6 +192,7 @@ fn facts() -> Facts<'static> {
         process,
         log_lines_dropped: 6,
         settings: Some(settings),
+        fleet: None,
         api: Some(api),
     }
 }

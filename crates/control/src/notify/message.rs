@@ -13,14 +13,28 @@ const CHAT_MAX: usize = 3_000;
 /// Alertmanager forgets an alert that is not told again before this.
 const ALERTMANAGER_LASTS_MS: i64 = 15 * 60_000;
 
+/// Who sends it.
+#[derive(Clone, Copy)]
+pub(super) struct From<'a> {
+    /// This instance.
+    pub instance: &'a str,
+    /// What an alert is one of: of this instance, or of a fleet whose instances leave
+    /// it to one of them. One of them may tell the beginning and another the end.
+    pub identity: &'a str,
+}
+
 /// The bodies to send, one after the other.
-pub(super) fn bodies(kind: &str, instance: &str, key: &str, alerts: &[Alert]) -> Vec<Value> {
+pub(super) fn bodies(kind: &str, from: From<'_>, key: &str, alerts: &[Alert]) -> Vec<Value> {
+    let instance = from.instance;
     match kind {
         "pagerduty" => {
-            let event = |a| pagerduty(instance, key, a);
+            let event = |a| pagerduty(from, key, a);
             alerts.iter().map(event).collect()
         }
-        "alertmanager" => vec![alerts.iter().map(|a| alertmanager(instance, a)).collect()],
+        "alertmanager" => {
+            let posted = |a| alertmanager(from.identity, a);
+            vec![alerts.iter().map(posted).collect()]
+        }
         "slack" => vec![slack(instance, alerts)],
         _ => vec![webhook(instance, alerts)],
     }
@@ -54,12 +68,12 @@ fn title(alert: &Alert) -> &str {
 }
 
 /// Events v2: <https://developer.pagerduty.com/docs/events-api-v2>.
-fn pagerduty(instance: &str, key: &str, alert: &Alert) -> Value {
+fn pagerduty(from: From<'_>, key: &str, alert: &Alert) -> Value {
     let over = alert.state == AlertState::Resolved;
     let mut event = json!({
         "routing_key": key,
         "event_action": if over { "resolve" } else { "trigger" },
-        "dedup_key": dedup_key(&format!("{instance}/{}", alert.key)),
+        "dedup_key": dedup_key(&format!("{}/{}", from.identity, alert.key)),
     });
     if over {
         return event;
@@ -74,7 +88,7 @@ fn pagerduty(instance: &str, key: &str, alert: &Alert) -> Value {
     event["client"] = "Plimsoll".into();
     event["payload"] = json!({
         "summary": cut(&text(alert), SUMMARY_MAX),
-        "source": instance,
+        "source": from.instance,
         "severity": alert.severity.label(),
         "timestamp": rfc3339(alert.since_ms),
         "component": if subject.database.is_empty() { &subject.server } else { &subject.database },

@@ -58,6 +58,19 @@ impl Queue {
         self.told.values().take(GROUP_MAX).cloned().collect()
     }
 
+    /// Another instance told of it; it counts as told here.
+    pub fn adopt(&mut self, alert: &Alert) {
+        if self.told.len() < TOLD_MAX {
+            self.told.insert(alert.key.clone(), alert.clone());
+        }
+    }
+
+    /// Another instance tells of it: nothing of it waits here, and nothing is repeated.
+    pub fn forget(&mut self, key: &str) {
+        self.told.remove(key);
+        self.waiting.retain(|alert| alert.key != key);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -119,7 +119,7 @@ pub(super) async fn once(target: &Arc<Target>, alerts: &[Alert]) -> Result<(), F
     let key = settings.key_from().map(|from| secret(&from)).transpose()?;
     let kind = target.kind();
     let key_text = key.as_deref().unwrap_or_default();
-    let bodies = message::bodies(kind, &target.instance, key_text, alerts);
+    let bodies = message::bodies(kind, target.from(), key_text, alerts);
     if kind == "command" {
         let argv = settings.command.clone().unwrap_or_default();
         let input: String = bodies.iter().map(|b| format!("{b}\n")).collect();

@@ -100,6 +100,7 @@ fn notifier(kind: &str, url: &str) -> config::Notifier {
 fn start<const N: usize>(notifiers: [(&str, config::Notifier); N]) -> Notify {
     Notify::start(NotifySettings {
         instance: "pooler-1".to_owned(),
+        fleet: String::new(),
         group_window: Duration::from_millis(100),
         notifiers: notifiers.map(|(name, n)| (name.to_owned(), n)).into(),
     })
@@ -114,6 +115,11 @@ fn body(request: &str) -> serde_json::Value {
 const LONG: Duration = Duration::from_secs(20);
 
 /// Until it holds; the condition is one of another thread.
+const FROM: message::From<'static> = message::From {
+    instance: "i",
+    identity: "i",
+};
+
 fn wait_for(what: &str, holds: impl Fn() -> bool) {
     let end = Instant::now() + LONG;
     while !holds() {
@@ -266,7 +272,7 @@ fn pagerduty_and_alertmanager_get_their_own_forms() {
     let mut fires = alert(&long, AlertState::Firing);
     fires.summary = "s".repeat(5_000);
     let over = alert(&long, AlertState::Resolved);
-    let events = message::bodies("pagerduty", "i", "KEY", &[fires.clone(), over.clone()]);
+    let events = message::bodies("pagerduty", FROM, "KEY", &[fires.clone(), over.clone()]);
     assert_eq!(events.len(), 2);
     assert_eq!(events[0]["event_action"], "trigger");
     assert_eq!(events[1]["event_action"], "resolve");
@@ -278,7 +284,7 @@ fn pagerduty_and_alertmanager_get_their_own_forms() {
     assert_eq!(payload["timestamp"], "2023-11-14T22:13:20.000Z");
     assert_eq!(events[0]["links"][0]["text"], "Playbook");
 
-    let posted = message::bodies("alertmanager", "i", "", &[fires, over]);
+    let posted = message::bodies("alertmanager", FROM, "", &[fires, over]);
     let all = posted[0].as_array().unwrap();
     assert_eq!(all[0]["labels"]["alertname"], "PlimsollPoolExhausted");
     assert_eq!(all[0]["labels"]["team"], "web");

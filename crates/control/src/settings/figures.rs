@@ -27,6 +27,19 @@ pub struct Figures {
     refused: [AtomicU64; Why::ALL.len()],
     /// Pushed by the keeper, taken by the thread that measures.
     news: Mutex<VecDeque<News>>,
+    /// Written by the keeper, read by the fleet's channel.
+    own: Mutex<OwnSettings>,
+    /// Written by the fleet's channel, read by the keeper: hash and reason.
+    peers_turned_down: Mutex<Vec<(String, String)>>,
+}
+
+/// What the other instances are told of the settings here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OwnSettings {
+    /// The hash of those that serve.
+    pub serves: String,
+    /// The hash of those that the file says and that were turned down, and why.
+    pub turned_down: Option<(String, String)>,
 }
 
 /// Other values serve.
@@ -92,6 +105,29 @@ impl Figures {
             text = format!("version {version}: {text}");
         }
         self.tell(text, actor, rolled_back);
+    }
+
+    /// What the other instances are told.
+    pub fn own(&self) -> OwnSettings {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.clone()
+    }
+
+    pub(crate) fn set_own(&self, own: OwnSettings) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = own;
+    }
+
+    /// The settings that other instances turned down, by hash, and why.
+    pub(crate) fn set_peers_turned_down(&self, stated: Vec<(String, String)>) {
+        let known = &self.peers_turned_down;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = stated;
+    }
+
+    /// Another instance says over the fleet's channel that it turned these down.
+    pub(crate) fn peer_turned_down(&self, hash: &str) -> bool {
+        let known = &self.peers_turned_down;
+        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().any(|(stated, _)| stated == hash)
     }
 
     /// A person SET one value for a while.

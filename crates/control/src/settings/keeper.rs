@@ -285,6 +285,7 @@ impl Keeper {
         figures
             .held_back
             .store(self.held_back.is_some(), Ordering::Relaxed);
+        self.tell_peers();
     }
 
     fn look(&mut self) {

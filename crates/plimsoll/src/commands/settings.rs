@@ -1,6 +1,7 @@
 //! `plimsoll plan`, `apply`, `history`, `rollback`, `status`: guarded settings.
 
 mod follow;
+mod peers;
 mod show;
 mod whereabouts;
 
@@ -11,7 +12,8 @@ use super::print;
 use crate::cli::{ApplyArgs, HistoryArgs, LogFormat, PlanArgs, RollbackArgs, StatusArgs};
 use anyhow::{Context, bail};
 use control::api::ClientError;
-use control::settings::keeper::{self, ApplyAsk, Planned, RollbackAsk};
+use control::fleet::FleetView;
+use control::settings::keeper::{self, ApplyAsk, Planned, RollbackAsk, Status};
 use control::settings::store::Store;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
@@ -160,12 +162,29 @@ pub fn rollback(args: &RollbackArgs) -> anyhow::Result<ExitCode> {
 pub fn status(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let client = whereabouts::client(args.file.as_deref(), &args.pooler)?;
     let status = client.status()?;
-    output(args.pooler.format, &status, || show::status(&status))?;
+    // A pooler that cannot say who else is there serves all the same.
+    let fleet = client.fleet().ok().flatten();
+    let whole = Whole {
+        status: &status,
+        fleet: fleet.as_ref(),
+    };
+    output(args.pooler.format, &whole, || {
+        let others = fleet.as_ref().map(peers::text);
+        show::status(&status) + &others.unwrap_or_default()
+    })?;
     let well = status.drift.is_none() && status.held_back.is_none();
     Ok(match well {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// What serves, and who else is there.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    fleet: Option<&'a FleetView>,
 }
 
 /// The new settings, and who asks.

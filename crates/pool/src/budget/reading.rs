@@ -1,5 +1,7 @@
 //! What the monitor session reads, and what a member states in its name.
 
+use std::net::IpAddr;
+
 /// Longest name of a fleet, bytes: names and figures share 63 bytes.
 pub const FLEET_NAME_MAX: usize = 20;
 
@@ -24,6 +26,8 @@ pub struct Reading {
     pub backends: u32,
     /// Application names of the monitor user's sessions.
     pub names: Vec<Box<str>>,
+    /// Where each of these comes from, as far as the server knows.
+    pub places: Vec<Option<IpAddr>>,
 }
 
 /// The line and what it is made of.
@@ -136,6 +140,18 @@ impl Reading {
         names
             .filter_map(|name| Member::parse(fleet, name))
             .collect()
+    }
+
+    /// Where the other members of this fleet come from, each address once.
+    pub(crate) fn places(&self, fleet: &str, own: u32) -> Vec<IpAddr> {
+        let rows = self.names.iter().zip(&self.places);
+        let others = rows.filter(|(name, _)| {
+            Member::parse(fleet, name).is_some_and(|member| member.instance != own)
+        });
+        let mut places: Vec<IpAddr> = others.filter_map(|(_, place)| *place).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     /// Slots that are left for those without privileges.

@@ -152,6 +152,22 @@ fn of_two_rows_of_one_member_the_cautious_figures_count() {
 }
 
 #[test]
+fn the_others_are_where_their_sessions_come_from() {
+    let at = |n| Some(std::net::IpAddr::from([10, 0, 0, n]));
+    let reading = Reading {
+        names: ["plimsoll/f/00000001/1/1/0", "plimsoll/f/00000002/1/1/0"]
+            .into_iter()
+            .chain(["plimsoll/f/00000003/1/1/0", "plimsoll/g/00000004/1/1/0"])
+            .chain(["plimsoll/f/00000005/1/1/0", "psql"])
+            .map(Into::into)
+            .collect(),
+        places: vec![at(1), at(2), at(2), at(4), None, at(6)],
+        ..Reading::default()
+    };
+    assert_eq!(reading.places("f", 1), [at(2)].map(Option::unwrap));
+}
+
+#[test]
 fn every_part_is_taken_off_and_kept_for_display() {
     let reading = Reading {
         max_connections: 100,

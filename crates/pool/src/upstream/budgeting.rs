@@ -6,6 +6,7 @@ use crate::figures::{BudgetFigures, BudgetState, ConnState};
 use crate::one_pool::{Mode, Pool};
 use crate::settings::PoolSettings;
 use events::{CloseReason, ConnId, PoolId, Time};
+use std::net::IpAddr;
 
 impl Upstream {
     /// Gives the server a monitor session, in a pool of its own: its connection
@@ -46,6 +47,11 @@ impl Upstream {
         self.budget.peers_rejected()
     }
 
+    /// Where the peers' monitor sessions come from, as the last reading said.
+    pub fn peers_at(&self) -> &[IpAddr] {
+        &self.peers_at
+    }
+
     /// The pool of the monitor session.
     pub fn monitor_pool(&self) -> Option<PoolId> {
         self.monitor.map(|p| PoolId(p as u32))
@@ -73,6 +79,9 @@ impl Upstream {
     /// The monitor session's question was answered.
     pub fn monitor_heard(&mut self, now: Time, reading: &Reading) {
         let usage = self.usage();
+        if let Some(settings) = self.budget.settings() {
+            self.peers_at = reading.places(&settings.fleet, settings.instance);
+        }
         let stingy = self.faulty(Fault::KeepUnused);
         self.budget.heard(now, &usage, reading, !stingy);
         self.rebudget(now);

@@ -4,6 +4,7 @@ use super::actions::Manner;
 use super::texts::{held_text, passed_over_text, rejected_text, waits_text};
 use super::{Drift, Keeper};
 use crate::settings::content::{Content, brief};
+use crate::settings::figures::{Figures, OwnSettings};
 use crate::settings::store::now_ms;
 use crate::watch::Kind;
 use config::SettingsSource;
@@ -15,8 +16,12 @@ use std::path::PathBuf;
 /// What a peer's word means.
 const PEER: &str = "another instance of the fleet has turned these settings down";
 
-/// Some instance of the fleet states that it turned these settings down.
-fn peers_reject(snapshot: &Snapshot, hash: &str) -> bool {
+/// Some instance of the fleet states that it turned these settings down: over the
+/// fleet's channel with the whole hash, or in the activity view with its first bits.
+fn peers_reject(figures: &Figures, snapshot: &Snapshot, hash: &str) -> bool {
+    if figures.peer_turned_down(hash) {
+        return true;
+    }
     let brief = brief(hash);
     let mut stated = snapshot.budgets.iter().flat_map(|b| &b.peers_rejected);
     brief.is_some_and(|hash| stated.any(|known| *known == hash))
@@ -149,7 +154,7 @@ impl Keeper {
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the history cannot be read"),
         }
-        if peers_reject(&self.data.snapshot(), &content.hash) {
+        if peers_reject(&self.figures, &self.data.snapshot(), &content.hash) {
             return self.drifted(format!(
                 "{PEER}: version {serves} serves; change the file, or `plimsoll apply` it"
             ));
@@ -174,7 +179,7 @@ impl Keeper {
     pub(super) fn meet_peers(&mut self, snapshot: &Snapshot) {
         self.data
             .state_rejected(self.turned_down.as_deref().and_then(brief));
-        let says = peers_reject(snapshot, &self.current.hash);
+        let says = peers_reject(&self.figures, snapshot, &self.current.hash);
         if snapshot.guards.off.is_some() {
             // The one switch: a person answers for what serves.
             self.hold_back(None);
@@ -187,6 +192,24 @@ impl Keeper {
         } else if self.held_back.as_deref() == Some(PEER) {
             self.hold_back(None);
         }
+    }
+
+    /// What the fleet's channel tells of the settings here.
+    pub(super) fn tell_peers(&self) {
+        let known = self.figures.own();
+        let told = known.turned_down.as_ref().map(|(hash, _)| hash);
+        if known.serves == self.current.hash && told == self.turned_down.as_ref() {
+            return;
+        }
+        let turned_down = self.turned_down.as_ref().map(|hash| {
+            let known = self.store.rejected(hash).ok().flatten();
+            let reason = known.map(|(_, state)| crate::settings::store::state_words(state).1);
+            (hash.clone(), reason.unwrap_or_default())
+        });
+        self.figures.set_own(OwnSettings {
+            serves: self.current.hash.clone(),
+            turned_down,
+        });
     }
 
     /// After a change: does the file say what serves?

@@ -7,9 +7,10 @@ use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target};
 use plimsoll_e2e::sandbox::{Dir, RunAs, free_port, until};
 use plimsoll_e2e::server::PASSWORD;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The user of the manifests.
@@ -194,17 +195,25 @@ fn in_namespace(test: &str, volumes: &Volumes, line: &str) -> Option<Command> {
     Some(command)
 }
 
-/// `kubectl exec`: as the same user, in the same mounts.
-fn exec(pod: &Pod, volumes: &Volumes, arguments: &[&str]) -> String {
-    let mut command = Command::new("nsenter");
-    command
+/// `kubectl exec -i`: as the same user, in the same mounts.
+fn exec(pod: &Pod, volumes: &Volumes, arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new("nsenter")
         .args(["--mount", &format!("--target={}", pod.process.pid())])
         .args(unprivileged())
         .arg(volumes.at("plimsoll"))
         .args(arguments)
         .arg("--socket")
-        .arg(volumes.at("run"));
-    let output = command.output().expect("it runs");
+        .arg(volumes.at("run"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut pipe = child.stdin.take().expect("piped");
+    // Who reads nothing may have ended.
+    let _ = pipe.write_all(input.as_bytes());
+    drop(pipe);
+    let output = child.wait_with_output().expect("an end");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     assert!(output.status.success(), "{arguments:?}: {text}");
@@ -253,9 +262,13 @@ fn a_root_that_nobody_may_write_and_no_rights_are_enough() {
     let text = volumes.text("24");
     volumes.write(&text);
     volumes.wait_for_size("24");
-    let history = exec(&pod, &volumes, &["history"]);
+    let history = exec(&pod, &volumes, &["history"], "");
     assert!(history.lines().count() >= 2, "{history}");
-    exec(&pod, &volumes, &["status"]);
+    exec(&pod, &volumes, &["status"], "");
+    // A person is faster than git: there is no shell, and nowhere to copy a file to.
+    let now = ["apply", "-", "--now", "--reason", "the pool is full"];
+    exec(&pod, &volumes, &now, &volumes.text("28"));
+    assert_eq!(volumes.size(), "28");
     // The history is on the emptyDir, for its owner alone.
     let state = PathBuf::from(format!("/proc/{}/root", pod.process.pid()));
     let state = state.join(

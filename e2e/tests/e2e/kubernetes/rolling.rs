@@ -23,6 +23,8 @@ const DELAY: &str = "1s";
 struct World {
     server: Server,
     dir: Dir,
+    /// How many pods there were; each has a directory of its own.
+    pods: AtomicU64,
     /// The ports that the Service leads to.
     endpoints: Mutex<Vec<u16>>,
     stop: AtomicBool,
@@ -53,6 +55,7 @@ impl World {
         World {
             server,
             dir: Dir::new("rolling", RunAs::myself()),
+            pods: AtomicU64::new(0),
             endpoints: Mutex::default(),
             stop: AtomicBool::new(false),
             committed: AtomicU64::new(0),
@@ -162,7 +165,8 @@ impl World {
     /// A pod of a revision: its own ConfigMap, an empty history.
     fn pod(&self, settings: &str) -> Pod {
         let (port, metrics) = (free_port(), free_port());
-        let home = self.dir.path().join(port.to_string());
+        let number = self.pods.fetch_add(1, Ordering::Relaxed);
+        let home = self.dir.path().join(number.to_string());
         let mut volume = Volume::new(home.join("settings"));
         let text = format!(
             "[listen]\ntcp = [\"127.0.0.1:{port}\"]\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n\

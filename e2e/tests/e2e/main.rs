@@ -21,6 +21,7 @@ mod guarded;
 mod guards;
 mod hostile;
 mod http;
+mod kubernetes;
 mod leaks;
 mod leases;
 mod limits;

@@ -49,7 +49,7 @@ pub struct PoolerArgs {
     plimsoll plan new.toml --socket /run/plimsoll --detailed-exitcode"
 )]
 pub struct PlanArgs {
-    /// The new settings; without it: the pooler's own settings file as it is now
+    /// The new settings, `-` for standard input; without it: the pooler's own settings file as it is now
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Exit with 2 where there are differences
@@ -75,7 +75,7 @@ pub struct PlanArgs {
     change has proved itself. Where it is deploy, the file stays: put the change there too."
 )]
 pub struct ApplyArgs {
-    /// The new settings; without it: the pooler's own settings file as it is now
+    /// The new settings, `-` for standard input; without it: the pooler's own settings file as it is now
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Do not ask

@@ -3,6 +3,7 @@
 
 mod address;
 mod alerts;
+mod alone;
 mod capture;
 mod check;
 mod completions;

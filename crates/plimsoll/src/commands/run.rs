@@ -1,5 +1,6 @@
 //! `plimsoll run`: the pooler.
 
+use super::alone::warn_of_files_mounted_alone;
 use super::reach;
 use crate::cli::{GuardWord, LogFormat, RunArgs};
 use crate::plane::ByKeeper;
@@ -51,6 +52,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
+    let files = config::secret_files(&plan).into_iter();
+    warn_of_files_mounted_alone(files.chain(args.source.file.clone()));
     let introduced = plan.clone();
     let fixed = prepared.is_none();
     let sandboxed = sandbox.is_some();

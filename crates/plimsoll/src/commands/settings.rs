@@ -16,7 +16,7 @@ use control::fleet::FleetView;
 use control::settings::keeper::{self, ApplyAsk, Planned, RollbackAsk, Status};
 use control::settings::store::Store;
 use serde::Serialize;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -187,10 +187,30 @@ struct Whole<'a> {
     fleet: Option<&'a FleetView>,
 }
 
+/// Where a container has no place for a file: `kubectl exec -i POD -- plimsoll apply - < new.toml`.
+const STDIN: &str = "-";
+/// Of settings on standard input; the largest known are a tenth of it.
+const STDIN_BYTES_MAX: u64 = 16 << 20;
+
+fn read_stdin() -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::io::stdin()
+        .lock()
+        .take(STDIN_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    match read as u64 > STDIN_BYTES_MAX {
+        true => Err(std::io::ErrorKind::FileTooLarge.into()),
+        false => Ok(text),
+    }
+}
+
 /// The new settings, and who asks.
 fn ask(file: Option<&Path>) -> anyhow::Result<ApplyAsk> {
     let text = file.map(|file| {
-        let read = std::fs::read_to_string(file);
+        let read = match file == Path::new(STDIN) {
+            true => read_stdin(),
+            false => std::fs::read_to_string(file),
+        };
         read.with_context(|| format!("cannot read {}", file.display()))
     });
     Ok(ApplyAsk {

@@ -183,9 +183,10 @@ impl Worker {
         if self.common.tap.is_on() {
             tap::left(&self.common.tap, &mut self.seen, conn.tapped, self.now);
         }
-        self.mailbox.clients.fetch_sub(1, Ordering::Relaxed);
-        if self.hub.counts().0 == 0 {
-            // The table of a burst is given back.
+        let before = self.mailbox.clients.fetch_sub(1, Ordering::Relaxed);
+        if before == 1 && self.clients.iter().all(Option::is_none) {
+            // The table of a burst is given back. The hub's own count says less: it has let go
+            // of all clients already when the first of many is closed here.
             self.clients = Vec::new();
         }
         if matches!(

@@ -222,7 +222,9 @@ impl Keeper {
         // One with mistakes was told when it was changed.
         let Ok(content) = read else { return };
         self.turned_down = None;
-        if content.hash == self.current.hash {
+        // The change that ended may have given way to the one that the file says now.
+        let underway = self.proposed.values().any(|open| open.hash == content.hash);
+        if underway || content.hash == self.current.hash {
             self.drift = None;
             return;
         }

@@ -426,6 +426,27 @@ fn what_one_instance_turned_down_another_does_not_take() {
     world.running.stop();
 }
 
+/// The first change is still watched when the second one comes.
+#[test]
+fn a_file_that_changes_twice_in_a_row_is_no_drift() {
+    let dir = Dir::new("twice");
+    dir.write(&text(20, DEPLOY));
+    let world = start(prepared(&dir), Verdict::Fine);
+    for size in [24, 26] {
+        dir.write(&text(size, DEPLOY));
+        world.until_some("the new size", |w| (w.size() == Fixed(size)).then_some(()));
+    }
+    let status = world.status();
+    assert!(status.open.is_some(), "it is watched");
+    assert_eq!(status.drift, None);
+    world.running.stop();
+    // Nor did anybody pass the file over: a restart takes it.
+    let world = start(prepared(&dir), Verdict::Fine);
+    world.until_some("the file's", |w| (w.size() == Fixed(26)).then_some(()));
+    assert_eq!(world.status().drift, None);
+    world.running.stop();
+}
+
 impl World {
     fn reload(&self) -> Result<Vec<String>, Vec<String>> {
         let (reply, answer) = channel();

@@ -78,6 +78,7 @@ fn socket(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<PathBuf> {
         let path = named.map(|text| PathBuf::from(text.trim_end()));
         return Ok(path.unwrap_or_else(|_| dir.join("api.sock")));
     }
+    let file = file.filter(|file| *file != Path::new(super::STDIN));
     let known = || FILES.iter().map(PathBuf::from).find(|file| file.exists());
     if let Some(plan) = file
         .map(Path::to_owned)

@@ -197,8 +197,8 @@ fn three_instances_hear_each_other_and_one_that_goes_is_silent() {
         ok(&a, ["b:1", "c:1"]) && ok(&b, ["a:1", "c:1"]) && ok(&c, ["a:1", "b:1"])
     });
     // Its own address is among the others and is no peer.
-    assert_eq!(a.states().len(), 2, "{:?}", a.states());
-    assert_eq!(a.refused(Refused::Seal), 0);
+    let states = format!("{:?}", a.states());
+    assert!(!states.contains("a:1"), "{states}");
     c.running.take().expect("it runs").stop();
     until("it to be silent", || {
         a.is("c:1", "silent") && b.is("c:1", "silent")

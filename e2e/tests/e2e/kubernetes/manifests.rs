@@ -1,7 +1,7 @@
 //! What `deploy/` renders to: the chart and the kustomization say the same, Kubernetes' schemas take it, and
 //! `plimsoll check` finds nothing in it.
 
-use crate::common::skip;
+use crate::common::{full, skip};
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::sandbox::{Dir, RunAs};
 use plimsoll_e2e::toolchain::{self, Manifests};
@@ -30,6 +30,11 @@ fn deploy() -> PathBuf {
 fn tools(test: &str) -> Option<Manifests> {
     if Binary::find().is_pgbouncer {
         skip(test, "PgBouncer stands in");
+        return None;
+    }
+    if !full() {
+        // helm and kubectl are a download of 37 MB.
+        skip(test, "it runs with E2E_FULL");
         return None;
     }
     toolchain::manifests().map_err(|why| skip(test, &why)).ok()

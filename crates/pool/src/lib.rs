@@ -70,6 +70,7 @@ pub use budget::{
     ANSWER_MAX, BudgetSettings, FIRST_READING_MAX, FLEET_NAME_MAX, Member, MonitorStep, Parts,
     READ_PAUSE, Reading,
 };
+pub use budget::ledger;
 pub use figures::{
     BudgetFigures, BudgetState, ConnRow, ConnState, Counters, Lease, Outage, Plight, PoolFigures,
     WaiterRow,

@@ -1,0 +1,234 @@
+//! The fleet as a whole, four times a second: are shares where they belong, how
+//! long has nobody used what somebody waits for, and how long did that take after
+//! each change?
+
+use super::{Event, Fleet, Way};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Between two looks, µs.
+const LOOK: u64 = 250_000;
+/// Looks that are remembered: ten seconds.
+const LOOKS: usize = 40;
+/// A unit that somebody waits for may lie unused for so many looks: five seconds.
+const UNUSED: usize = 20;
+/// So much may be on its way at any time: as many units, or a hundredth of the line.
+const LOOSE: u32 = 4;
+
+/// What is remembered of one instance, the latest first.
+#[derive(Default, Clone)]
+struct Past {
+    claim: VecDeque<u32>,
+    used: VecDeque<u32>,
+}
+
+/// What the looks remember.
+#[derive(Default)]
+pub(super) struct Shares {
+    past: Vec<Past>,
+    /// Looks without a break at which somebody lacked something.
+    lacked: usize,
+    /// What nobody claimed at each look, and what was claimed anew since the one before.
+    unclaimed: VecDeque<(u32, u32)>,
+    claims: Vec<u32>,
+    /// Changes, and when shares were seen unsettled last after each.
+    changes: Vec<(u64, u64)>,
+}
+
+impl Shares {
+    /// Something changed: from now on it is measured how long shares take to settle.
+    pub(super) fn changes(&mut self, now: u64) {
+        self.changes.push((now, now));
+    }
+}
+
+/// The most that was in use and the least that was claimed, over ever more looks:
+/// adds what was unused all the time to each sum.
+fn add_unused(past: &Past, sums: &mut [u32; LOOKS]) {
+    let (mut claim, mut used) = (u32::MAX, 0);
+    for (n, sum) in sums.iter_mut().enumerate() {
+        let (Some(c), Some(u)) = (past.claim.get(n), past.used.get(n)) else {
+            return;
+        };
+        claim = claim.min(*c);
+        used = used.max(*u);
+        if used >= claim {
+            return;
+        }
+        *sum += claim - used;
+    }
+}
+
+/// The level at which needs are cut so that they fit: what is fair, computed here
+/// once more and not by the code that is judged.
+fn level(free: u32, needs: &[u32]) -> u32 {
+    let fits = |level: u32| needs.iter().map(|n| (*n).min(level)).sum::<u32>() <= free;
+    let (mut low, mut high) = (0, needs.iter().max().copied().unwrap_or(0) + 1);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        match fits(middle) {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    low
+}
+
+/// What one look found.
+#[derive(Default)]
+struct Look {
+    line: u32,
+    /// Claims of instances that cannot be reached, or have ended: kept free.
+    kept: u32,
+    /// Claims of all, and of those that can be reached.
+    claimed: u32,
+    lacks: bool,
+    /// With the view: somebody cannot see it.
+    blind: bool,
+    grown: u32,
+    claims: Vec<u32>,
+    needs: Vec<u32>,
+}
+
+impl Fleet {
+    pub(super) fn watch_shares(&mut self) {
+        self.at(LOOK, Event::Watch);
+        self.note_line();
+        let look = self.look();
+        self.check_units(&look);
+        self.check_claims();
+        self.note_settled(&look);
+        self.follow_blind();
+    }
+
+    /// An instance that neither the store nor, with the view, the server hears.
+    fn is_cut(&self, i: usize) -> bool {
+        let m = &self.members[i];
+        match self.s.way {
+            Way::View => m.silent || m.blind_since.is_some(),
+            Way::Ledger(_) => m.cut_store || m.cut_server || self.traffic.store.away,
+        }
+    }
+
+    fn look(&mut self) -> Look {
+        let mut look = Look {
+            line: self.server.line(),
+            ..Look::default()
+        };
+        self.shares.past.resize(self.members.len(), Past::default());
+        self.shares.claims.resize(self.members.len(), 0);
+        let mut alive_ids = Vec::with_capacity(self.members.len());
+        for i in 0..self.members.len() {
+            let cut = self.is_cut(i);
+            let draining = self.is_draining(i);
+            let m = &self.members[i];
+            let (now, alive) = (m.local(self.now), m.alive);
+            let claim = match alive {
+                true => m.up.budget().claim,
+                false => 0,
+            };
+            let used = if alive { m.used(now) } else { 0 };
+            let waiting = if alive { m.waiting(now) } else { 0 };
+            let past = &mut self.shares.past[i];
+            past.claim
+                .push_front(if cut || draining { 0 } else { claim });
+            past.used.push_front(used);
+            past.claim.truncate(LOOKS);
+            past.used.truncate(LOOKS);
+            look.grown += claim.saturating_sub(self.shares.claims[i]);
+            self.shares.claims[i] = claim;
+            if !alive {
+                continue;
+            }
+            alive_ids.push(m.instance());
+            look.blind |= cut && matches!(self.s.way, Way::View);
+            if cut || draining {
+                look.kept += claim;
+                continue;
+            }
+            look.claimed += claim;
+            look.lacks |= waiting > 0 && m.charged() >= claim;
+            look.claims.push(claim);
+            look.needs.push(m.active.max(used.min(claim)));
+        }
+        // What the ledger keeps for those that ended.
+        alive_ids.sort_unstable();
+        let gone = |row: &&pool::ledger::Row| alive_ids.binary_search(&row.instance).is_err();
+        let gone = self.traffic.store.rows().filter(gone);
+        look.kept += gone.map(|row| row.claim).sum::<u32>();
+        look
+    }
+
+    /// Units of the line: which have been unused for how long while somebody lacked
+    /// something? What nobody claims counts as given first in, first out.
+    fn check_units(&mut self, look: &Look) {
+        let shares = &mut self.shares;
+        let free = look.line.saturating_sub(look.claimed + look.kept);
+        shares.unclaimed.push_front((free, look.grown));
+        shares.unclaimed.truncate(LOOKS);
+        // With the view a member that cannot see keeps its claim, and rows that come
+        // count as others': that is no fault of those that see.
+        let lacks = look.lacks && !look.blind;
+        shares.lacked = if lacks { shares.lacked + 1 } else { 0 };
+        let mut sums = [0; LOOKS];
+        for past in &shares.past {
+            add_unused(past, &mut sums);
+        }
+        let mut given = 0;
+        for (n, (free, grown)) in shares.unclaimed.iter().enumerate() {
+            sums[n] += free.saturating_sub(given);
+            given += grown;
+        }
+        let most = LOOSE.max(look.line / 100);
+        let reached = shares.lacked.min(LOOKS);
+        let lasts = (0..reached).rev().find(|n| sums[*n] > most).unwrap_or(0);
+        let span = Duration::from_micros(LOOK * lasts as u64);
+        self.out.unused = self.out.unused.max(span);
+        if lasts > UNUSED {
+            self.broken(format!(
+                "clients wait while {} are unused, for {} ms; line {}, claimed {}, kept {}; {}",
+                sums[lasts],
+                span.as_millis(),
+                look.line,
+                look.claimed,
+                look.kept,
+                self.told_by_all(),
+            ));
+        }
+    }
+
+    /// Max-min fair, nothing left that somebody lacks, nothing open above the line.
+    fn note_settled(&mut self, look: &Look) {
+        let loose = LOOSE.max(look.line / 100);
+        let free = look.line.saturating_sub(look.kept);
+        let needed: u32 = look.needs.iter().sum();
+        let level = level(free, &look.needs);
+        let (mut short, mut met) = (0, 0);
+        for (claim, need) in look.claims.iter().zip(&look.needs) {
+            short += (*need).min(level).saturating_sub(*claim);
+            met += (*claim).min(*need);
+        }
+        let settled = short <= loose
+            && met + loose >= needed.min(free)
+            && self.total + self.orphans <= look.line;
+        // While something goes on that nothing can settle in, it is not measured.
+        let busy = self.play.away_since.is_some() || self.play.rolling;
+        if let Some(change) = self.shares.changes.last_mut()
+            && self.now >= change.0
+            && !settled
+            && !busy
+        {
+            change.1 = self.now + LOOK;
+        }
+    }
+
+    /// The end of the run.
+    pub(super) fn closing(&mut self) {
+        let spans = self.shares.changes.iter().map(|(at, last)| {
+            let took = Duration::from_micros(last.saturating_sub(*at));
+            (Duration::from_micros(*at), took)
+        });
+        self.out.settled = spans.collect();
+        self.out.store = self.traffic.store.counts;
+    }
+}

@@ -10,7 +10,7 @@ const BEGIN: &str = "<!-- scale:instances:begin -->\n";
 const END: &str = "<!-- scale:instances:end -->";
 
 /// Characters of a failure.
-const TOLD_MAX: usize = 600;
+const TOLD_MAX: usize = 2000;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();

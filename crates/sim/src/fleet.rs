@@ -28,8 +28,8 @@ use ledger::Traffic;
 use member::{MemberState, fresh};
 use pool::ledger::Origin;
 use pool::{Member, Reading};
-pub use script::{Change, Cut};
 use script::Play;
+pub use script::{Change, Cut};
 use server::{Server, Who};
 use settle::Shares;
 use std::cmp::Reverse;
@@ -130,8 +130,15 @@ impl Setup {
 
     /// Instances beside those that serve, while all are replaced.
     fn surge(&self) -> usize {
-        let rolls = self.script.iter().any(|(_, change)| *change == Change::Roll);
-        if rolls { self.instances.div_ceil(10) } else { 0 }
+        let rolls = self
+            .script
+            .iter()
+            .any(|(_, change)| *change == Change::Roll);
+        if rolls {
+            self.instances.div_ceil(10)
+        } else {
+            0
+        }
     }
 }
 

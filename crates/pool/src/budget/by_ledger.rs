@@ -49,6 +49,12 @@ impl Budget {
         self.follow_ledger(now, usage);
     }
 
+    /// For whoever reads a failure.
+    pub(crate) fn ledger_state(&self) -> String {
+        let ledger = self.ledger.as_ref();
+        ledger.map_or_else(String::new, |ledger| ledger.told())
+    }
+
     /// Nothing of it stands in a ledger.
     pub(crate) fn ledger_left(&self) -> bool {
         self.ledger.as_ref().is_none_or(|ledger| ledger.left())

@@ -12,7 +12,7 @@
 //!  alive/INSTANCE     the instance   nothing; under a lease of 6 s
 //! ```
 //!
-//! An instance reads and writes one shard, that of its number: some 40 rows of
+//! An instance reads and writes one shard, that of its number: some ten rows of
 //! 10,000. Only the keeper reads all shards, what changed of them twice a second,
 //! and only those who sit have a monitor session.
 //!
@@ -70,9 +70,7 @@ pub use fault::LedgerFault;
 use holder::Holder;
 use keeper::Keeper;
 use rows::Sent;
-pub use rows::{
-    Answer, Ask, Op, Origin, Quota, ROWS_MAX, Row, SEATS, SHARDS, Seat, Shard,
-};
+pub use rows::{Answer, Ask, Op, Origin, Quota, ROWS_MAX, Row, SEATS, SHARDS, Seat, Shard};
 use seats::Seats;
 use std::time::Duration;
 
@@ -149,6 +147,11 @@ impl Ledger {
     /// It has a row: what the store said was heard.
     pub(crate) fn joined(&self) -> bool {
         self.holder.joined()
+    }
+
+    /// For whoever reads a failure.
+    pub(crate) fn told(&self) -> String {
+        self.holder.told()
     }
 
     /// It has no row, nor may a lost write have made one.

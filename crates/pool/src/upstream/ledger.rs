@@ -54,6 +54,11 @@ impl Upstream {
         }
     }
 
+    /// What is known and under way, for whoever reads a failure.
+    pub fn ledger_state(&self) -> String {
+        self.budget.ledger_state()
+    }
+
     /// Plants a bug in the ledger; only tests can.
     #[cfg(feature = "plant")]
     pub fn plant_in_ledger(&mut self, fault: crate::budget::ledger::LedgerFault) {

@@ -192,12 +192,12 @@ impl Fleet {
                 b.peers_want,
             )
         };
-        let all: Vec<String> = self
-            .members
-            .iter()
-            .enumerate()
-            .take(TOLD_MAX)
-            .map(of)
+        // Those that lack something first.
+        let mut members: Vec<_> = self.members.iter().enumerate().collect();
+        members.sort_by_key(|(_, m)| !(m.alive && m.waiting(m.local(self.now)) > 0));
+        let told = members.into_iter().take(TOLD_MAX);
+        let all: Vec<String> = told
+            .map(|(i, m)| of((i, m)) + &self.traffic.store.told(m.instance()))
             .collect();
         all.join("; ")
     }

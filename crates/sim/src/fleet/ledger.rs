@@ -160,8 +160,10 @@ impl Fleet {
                 Err(_) => member.charged(),
             };
             if claim > most {
+                let told = self.traffic.store.told(member.instance());
                 return self.broken(format!(
-                    "instance {i} acts on {claim}, and the ledger has {most} of it"
+                    "instance {i} acts on {claim}, and the ledger has {most} of it{told}; {:?}",
+                    member.up.ledger_state()
                 ));
             }
         }

@@ -66,9 +66,7 @@ impl Fleet {
 
     pub(super) fn change(&mut self, n: usize) {
         let (_, change) = self.s.script[n];
-        if change != Change::Roll {
-            self.shares.changes(self.now);
-        }
+        self.shares.changes(self.now);
         match change {
             Change::Loads(permille) => self.deal(permille),
             Change::Roll => {

@@ -12,6 +12,11 @@ const LOOK: u64 = 250_000;
 const LOOKS: usize = 40;
 /// A unit that somebody waits for may lie unused for so many looks: five seconds.
 const UNUSED: usize = 20;
+/// An instance may lack something for so many looks while more is free than is loose: ten
+/// seconds.
+const LACKED: usize = 40;
+/// Shares are settled again when they have been for so long, µs.
+const SETTLED: u64 = 1_000_000;
 /// So much may be on its way at any time: as many units, or a hundredth of the line.
 const LOOSE: u32 = 4;
 
@@ -20,25 +25,32 @@ const LOOSE: u32 = 4;
 struct Past {
     claim: VecDeque<u32>,
     used: VecDeque<u32>,
+    /// Looks without a break at which it lacked something.
+    lacked: usize,
 }
 
 /// What the looks remember.
 #[derive(Default)]
 pub(super) struct Shares {
     past: Vec<Past>,
-    /// Looks without a break at which somebody lacked something.
+    /// Looks without a break at which more was lacked than is loose, and at which more
+    /// was free.
     lacked: usize,
+    roomy: usize,
     /// What nobody claimed at each look, and what was claimed anew since the one before.
     unclaimed: VecDeque<(u32, u32)>,
     claims: Vec<u32>,
-    /// Changes, and when shares were seen unsettled last after each.
+    /// Changes, and for how long shares were unsettled at a stretch after each.
     changes: Vec<(u64, u64)>,
+    /// Since when they have been unsettled, and when they were seen so last.
+    stretch: Option<(u64, u64)>,
 }
 
 impl Shares {
     /// Something changed: from now on it is measured how long shares take to settle.
     pub(super) fn changes(&mut self, now: u64) {
-        self.changes.push((now, now));
+        self.changes.push((now, 0));
+        self.stretch = None;
     }
 }
 
@@ -82,7 +94,7 @@ struct Look {
     kept: u32,
     /// Claims of all, and of those that can be reached.
     claimed: u32,
-    lacks: bool,
+    lacked: u32,
     /// With the view: somebody cannot see it.
     blind: bool,
     grown: u32,
@@ -96,6 +108,7 @@ impl Fleet {
         self.note_line();
         let look = self.look();
         self.check_units(&look);
+        self.check_each();
         self.check_claims();
         self.note_settled(&look);
         self.follow_blind();
@@ -117,6 +130,9 @@ impl Fleet {
         };
         self.shares.past.resize(self.members.len(), Past::default());
         self.shares.claims.resize(self.members.len(), 0);
+        let mut rows: Vec<(u32, u32)> = Vec::new();
+        rows.extend(self.traffic.store.rows().map(|r| (r.instance, r.claim)));
+        rows.sort_unstable();
         let mut alive_ids = Vec::with_capacity(self.members.len());
         for i in 0..self.members.len() {
             let cut = self.is_cut(i);
@@ -143,15 +159,24 @@ impl Fleet {
             alive_ids.push(m.instance());
             look.blind |= cut && matches!(self.s.way, Way::View);
             if cut || draining {
-                look.kept += claim;
+                let row = match cut {
+                    true => rows.binary_search_by_key(&m.instance(), |(i, _)| *i),
+                    false => Err(0),
+                };
+                look.kept += row.map_or(claim, |at| rows[at].1.max(claim));
                 continue;
             }
             look.claimed += claim;
-            look.lacks |= waiting > 0 && m.charged() >= claim;
+            if waiting > 0 && m.charged() >= claim {
+                look.lacked += waiting;
+                past.lacked += 1;
+            } else {
+                past.lacked = 0;
+            }
             look.claims.push(claim);
             look.needs.push(m.active.max(used.min(claim)));
         }
-        // What the ledger keeps for those that ended.
+        // What the ledger keeps for those that ended, or cannot say that they need less.
         alive_ids.sort_unstable();
         let gone = |row: &&pool::ledger::Row| alive_ids.binary_search(&row.instance).is_err();
         let gone = self.traffic.store.rows().filter(gone);
@@ -168,8 +193,10 @@ impl Fleet {
         shares.unclaimed.truncate(LOOKS);
         // With the view a member that cannot see keeps its claim, and rows that come
         // count as others': that is no fault of those that see.
-        let lacks = look.lacks && !look.blind;
-        shares.lacked = if lacks { shares.lacked + 1 } else { 0 };
+        let most = LOOSE.max(look.line / 100);
+        let count = |yes: bool, looks: usize| if yes { looks + 1 } else { 0 };
+        shares.lacked = count(look.lacked > most && !look.blind, shares.lacked);
+        shares.roomy = count(free > most && !look.blind, shares.roomy);
         let mut sums = [0; LOOKS];
         for past in &shares.past {
             add_unused(past, &mut sums);
@@ -179,7 +206,6 @@ impl Fleet {
             sums[n] += free.saturating_sub(given);
             given += grown;
         }
-        let most = LOOSE.max(look.line / 100);
         let reached = shares.lacked.min(LOOKS);
         let lasts = (0..reached).rev().find(|n| sums[*n] > most).unwrap_or(0);
         let span = Duration::from_micros(LOOK * lasts as u64);
@@ -193,6 +219,18 @@ impl Fleet {
                 look.claimed,
                 look.kept,
                 self.told_by_all(),
+            ));
+        }
+    }
+
+    /// A single instance, however few clients wait there.
+    fn check_each(&mut self) {
+        let roomy = self.shares.roomy;
+        let starved = |past: &Past| past.lacked.min(roomy) > LACKED;
+        if let Some(i) = self.shares.past.iter().position(starved) {
+            self.broken(format!(
+                "instance {i} lacks a share for more than 10 s, and there is one; {}",
+                self.told_by_all()
             ));
         }
     }
@@ -211,23 +249,27 @@ impl Fleet {
         let settled = short <= loose
             && met + loose >= needed.min(free)
             && self.total + self.orphans <= look.line;
-        // While something goes on that nothing can settle in, it is not measured.
-        let busy = self.play.away_since.is_some() || self.play.rolling;
-        if let Some(change) = self.shares.changes.last_mut()
-            && self.now >= change.0
-            && !settled
-            && !busy
-        {
-            change.1 = self.now + LOOK;
+        // Until the store is back nothing can settle.
+        let away = self.play.away_since.is_some();
+        if settled || away {
+            return;
+        }
+        let (now, shares) = (self.now, &mut self.shares);
+        let held = shares.stretch.filter(|(_, last)| now - last <= SETTLED);
+        let since = held.map_or(now, |(since, _)| since);
+        shares.stretch = Some((since, now));
+        if let Some((_, longest)) = shares.changes.last_mut() {
+            *longest = (*longest).max(now + LOOK - since);
         }
     }
 
     /// The end of the run.
     pub(super) fn closing(&mut self) {
-        let spans = self.shares.changes.iter().map(|(at, last)| {
-            let took = Duration::from_micros(last.saturating_sub(*at));
-            (Duration::from_micros(*at), took)
-        });
+        let spans = self
+            .shares
+            .changes
+            .iter()
+            .map(|(at, took)| (Duration::from_micros(*at), Duration::from_micros(*took)));
         self.out.settled = spans.collect();
         self.out.store = self.traffic.store.counts;
     }

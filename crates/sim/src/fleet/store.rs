@@ -98,6 +98,23 @@ impl Store {
         self.shards.iter().flat_map(|shard| &shard.rows)
     }
 
+    /// An instance's shard, for whoever reads a failure.
+    pub(super) fn told(&self, instance: u32) -> String {
+        let has = |shard: &&Shard| shard.rows.iter().any(|row| row.instance == instance);
+        let Some(shard) = self.shards.iter().find(has) else {
+            return String::new();
+        };
+        let row = shard.rows.iter().find(|row| row.instance == instance);
+        let needs: u32 = shard.rows.iter().map(|row| row.needs).sum();
+        format!(
+            ", its shard of {}: quota {} level {}, claimed {} needs {needs}, {row:?}",
+            shard.rows.len(),
+            shard.quota.quota,
+            shard.quota.level,
+            shard.claimed(),
+        )
+    }
+
     /// Who acts as the keeper.
     pub(super) fn keeper(&self) -> Option<u32> {
         self.seats[0].map(|(seat, _)| seat.instance)

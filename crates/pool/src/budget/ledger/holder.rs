@@ -21,7 +21,7 @@ const OLD: Duration = Duration::from_secs(4);
 const LAZY: Duration = Duration::from_secs(2);
 /// Between two writes.
 const WRITE_PAUSE: Duration = Duration::from_millis(200);
-/// First pause after a write that met another's, doubled each time.
+/// First pause after two writes that met others', doubled each time.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
 /// It is doubled so often at most.
 const CONFLICT_DOUBLED_MAX: u32 = 5;
@@ -31,8 +31,14 @@ const LOST_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug)]
 enum Question {
     Read,
-    /// Based on this version of the rows, and stating this claim.
-    Write(u64, u32),
+    Write {
+        /// Of the rows that it is based on.
+        version: u64,
+        claim: u32,
+        /// The lease was surely there when it was asked, and will be for longer
+        /// than an answer is waited for.
+        leased: bool,
+    },
 }
 
 /// See the module.
@@ -102,7 +108,7 @@ impl Holder {
 
     pub(super) fn published(&self) -> u32 {
         let asked = match self.asked {
-            Some((_, Question::Write(_, claim))) => claim,
+            Some((_, Question::Write { claim, .. })) => claim,
             _ => 0,
         };
         let doubt = self.doubt.map_or(0, |(_, claim)| claim);
@@ -119,6 +125,21 @@ impl Holder {
 
     pub(super) fn joined(&self) -> bool {
         self.joined
+    }
+
+    /// For whoever reads a failure.
+    pub(super) fn told(&self) -> String {
+        format!(
+            "claim {}, row {:?}, need {}, blind {}, unsure {}, doubt {:?}, asked {:?}, conflicts {}",
+            self.claim,
+            self.row(),
+            self.need,
+            self.blind,
+            self.unsure,
+            self.doubt,
+            self.asked,
+            self.conflicts
+        )
     }
 
     pub(super) fn left(&self) -> bool {
@@ -157,6 +178,19 @@ impl Holder {
         seen.is_some_and(|s| s.claimed() > s.quota.quota)
     }
 
+    /// Others want what this member does not use: in the fleet, or in its shard.
+    fn pressed(&self) -> bool {
+        let lacks = |row: &Row| row.instance != self.own.instance && row.needs > row.claim;
+        let rows = self.seen.iter().flat_map(|seen| &seen.rows);
+        self.short() || self.over() || self.room() == 0 && rows.into_iter().any(lacks)
+    }
+
+    /// What the quota leaves.
+    fn room(&self) -> u32 {
+        let seen = self.seen.as_ref();
+        seen.map_or(0, |s| s.quota.quota.saturating_sub(s.claimed()))
+    }
+
     fn short(&self) -> bool {
         self.quota().version > 0 && self.quota().level != u32::MAX
     }
@@ -192,8 +226,13 @@ impl Holder {
         self.blind = since.is_some_and(|span| span >= LEASE * 4 / 5);
         self.unsure |= self.blind;
         self.lost(usage);
-        if since.is_some_and(|span| span >= HOLD * 4 / 5) || self.joined && self.row().is_none() {
+        let out = self.joined && self.seen.is_some() && self.row().is_none();
+        if since.is_some_and(|span| span >= HOLD * 4 / 5) || out {
             self.claim = self.claim.min(usage.charged);
+        }
+        if out && !self.blind {
+            // It was taken out, and comes in again with what it holds, if that fits.
+            self.claim = self.claim.min(self.room());
         }
         match self.over() {
             true => _ = self.over_at.get_or_insert(now),
@@ -210,7 +249,7 @@ impl Holder {
         if sure && self.row().is_some() {
             // What is on its way may be there already.
             let under_way = match self.asked {
-                Some((_, Question::Write(_, claim))) => claim,
+                Some((_, Question::Write { claim, .. })) => claim,
                 _ => u32::MAX,
             };
             let most = self.stored().min(under_way);
@@ -220,7 +259,7 @@ impl Holder {
             };
         }
         if fault == Some(LedgerFault::ActUnwritten)
-            && let Some((_, Question::Write(_, claim))) = self.asked
+            && let Some((_, Question::Write { claim, .. })) = self.asked
         {
             self.claim = self.claim.max(claim);
         }
@@ -238,7 +277,7 @@ impl Holder {
         if self.short() {
             kept = kept.min(self.cap());
         }
-        if (self.short() || self.over()) && fault != Some(LedgerFault::KeepUnused) {
+        if self.pressed() && fault != Some(LedgerFault::KeepUnused) {
             kept = kept.min(self.need);
         }
         let lasts = |at: Time| now.since(at) >= OVER_MAX;
@@ -268,7 +307,7 @@ impl Holder {
         };
         self.asked = None;
         self.wait = now.after(self.jitter(sent.at, LOST_PAUSE));
-        if let Question::Write(version, claim) = question
+        if let Question::Write { version, claim, .. } = question
             && fault != Some(LedgerFault::TrustLost)
         {
             let before = self.doubt.filter(|(v, _)| *v == version);
@@ -303,22 +342,25 @@ impl Holder {
     }
 
     pub(super) fn wrote(&mut self, now: Time, seq: u32, done: bool, shard: Shard) {
-        if self.answered(now, seq).is_none() {
+        let Some(Question::Write { leased, .. }) = self.answered(now, seq) else {
             return;
-        }
+        };
         self.see(shard);
         self.wrote_at = now;
         let pause = match done {
             true => WRITE_PAUSE,
+            // The answer is news of just now: the best moment for another try. After
+            // a pause what is known is old, and the first try fetches what is new.
+            false if self.conflicts.is_multiple_of(2) => Duration::ZERO,
             false => {
-                let doubled = 1 << self.conflicts.min(CONFLICT_DOUBLED_MAX);
+                let doubled = 1 << (self.conflicts / 2).min(CONFLICT_DOUBLED_MAX);
                 self.jitter(now, CONFLICT_PAUSE * doubled)
             }
         };
         self.conflicts = if done { 0 } else { self.conflicts + 1 };
         self.wait = now.after(pause);
         // The store itself has answered: what it shows of the row is so now.
-        self.unsure = self.blind;
+        self.unsure &= !leased;
         self.joined |= done;
     }
 
@@ -367,10 +409,12 @@ impl Holder {
         let pause = match () {
             () if self.seen.is_none() => Duration::ZERO,
             () if self.hungry() => HUNGRY,
-            () if self.short() || self.over() => SHORT,
+            () if self.pressed() => SHORT,
             () => CALM,
         };
-        if now < self.heard_at.after(self.jitter(self.heard_at, pause)) {
+        // Not all at the same time: between three and five quarters of it.
+        let pause = pause / 2 + self.jitter(self.heard_at, pause) / 2;
+        if now < self.heard_at.after(pause) {
             return None;
         }
         self.asked = Some((sent, Question::Read));
@@ -394,7 +438,12 @@ impl Holder {
         }
         let claim = row.map_or(0, |row| row.claim);
         let known = (seen.quota.version, seen.version);
-        self.asked = Some((sent, Question::Write(known.1, claim)));
+        let question = Question::Write {
+            version: known.1,
+            claim,
+            leased: !self.blind,
+        };
+        self.asked = Some((sent, question));
         Some(Op::Write {
             shard: self.shard,
             known,
@@ -406,24 +455,34 @@ impl Holder {
     fn worth(&self, now: Time, usage: &Usage, leaving: bool) -> Option<Option<Row>> {
         self.renewed?;
         let Some(row) = self.row() else {
-            return (!leaving).then(|| Some(self.stated(usage, leaving)));
+            let joins = !leaving && !self.blind && usage.charged <= self.room();
+            return joins.then(|| Some(self.stated(usage, leaving)));
         };
         if leaving && usage.charged == 0 && self.doubt.is_none() {
             return Some(None);
         }
         let new = self.stated(usage, leaving);
-        let tight = self.short() || self.over();
+        let tight = self.pressed();
         let lazy = now >= self.wrote_at.after(self.jitter(self.wrote_at, LAZY));
         let off = |new: u32, old: u32, part: u32| new.abs_diff(old) > old / part;
         let due = self.unsure && !self.blind
             || self.doubt.is_some()
             || new.claim != row.claim
             || self.need > row.claim && (row.needs <= row.claim || off(new.needs, row.needs, 4))
+            || new.needs > row.needs && off(new.needs, row.needs, 4)
             || tight && off(new.needs, row.needs, 8)
             || lazy && off(new.needs, row.needs, 2)
             || lazy
                 && (usage.usable < trace(row.held) && row.held > 0 || usage.usable > row.held * 2);
         due.then_some(Some(new))
+    }
+
+    /// A little more than is needed, so that not each connection is a write: as much
+    /// as all in the shard could have.
+    fn spare(&self, lacks: u32) -> u32 {
+        let rows = self.seen.as_ref().map_or(1, |seen| seen.rows.len() as u32);
+        let left = self.room().saturating_sub(lacks) / rows.max(1);
+        left.min(self.need / 4 + 1)
     }
 
     /// The row as it should be.
@@ -435,11 +494,15 @@ impl Holder {
             true => 0,
             false if self.short() => self.need.min(self.cap()),
             false if self.over() => self.claim,
-            false if self.need > stored => self.need + self.need / 4 + 1,
+            false if self.need <= stored && self.pressed() => self.claim,
+            false if self.need > stored => self.need + self.spare(self.need - stored),
             false => stored,
         };
-        let seen = self.seen.as_ref();
-        let room = seen.map_or(0, |s| s.quota.quota.saturating_sub(s.claimed()));
+        let room = self.room();
+        let want = match self.row() {
+            Some(_) => want,
+            None => want.max(usage.charged),
+        };
         let claim = match want.min(self.most) {
             want if want > stored && !self.blind => stored + (want - stored).min(room),
             want => want.max(floor).min(stored),

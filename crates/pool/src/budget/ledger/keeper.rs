@@ -275,14 +275,22 @@ impl Keeper {
         };
         let bounds: Vec<u32> = (0..self.shards.len()).map(bound).collect();
         let mut spare = plan.line.saturating_sub(bounds.iter().sum());
+        // What is needed before what is only at hand for the next that is.
+        let mut given = vec![0; bounds.len()];
+        for wanted in [&plan.needs, &plan.quotas] {
+            for (i, given) in given.iter_mut().enumerate() {
+                let more = wanted[i].saturating_sub(bounds[i] + *given).min(spare);
+                *given += more;
+                spare -= more;
+            }
+        }
         let mut puts = Vec::new();
         for (i, shard) in self.shards.iter().enumerate() {
             let old = shard.quota;
-            let mut new = plan.quotas[i].min(bounds[i].saturating_add(spare));
+            let mut new = plan.quotas[i].min(bounds[i] + given[i]);
             if fault == Some(LedgerFault::HoardQuotas) {
                 new = new.max(old.quota);
             }
-            spare -= new.saturating_sub(bounds[i]).min(spare);
             let quota = Quota {
                 version: old.version,
                 quota: new,
@@ -312,9 +320,8 @@ struct Plan {
     members: u32,
     /// By shard.
     quotas: Vec<u32>,
-    /// By shard: what its members need of it, and what of it is slack.
+    /// By shard: what its members need of it.
     needs: Vec<u32>,
-    slack: u32,
 }
 
 impl Plan {
@@ -350,6 +357,10 @@ impl Plan {
             before += shard.rows.iter().filter(|row| !gone(row)).count() as u32;
             needs + (share_of(slack, before, members) - from)
         });
+        let mut quotas: Vec<u32> = quotas.collect();
+        if level == u32::MAX {
+            keep(&mut quotas, &needs, shards, line);
+        }
         Plan {
             line,
             level,
@@ -357,26 +368,41 @@ impl Plan {
             turn,
             // Rounded, so that not every arrival rewrites all quotas.
             members: members.next_power_of_two() / 2,
-            quotas: quotas.collect(),
+            quotas,
             needs,
-            slack,
         }
     }
 
-    /// There is enough, as before, and each shard has what it needs and some slack.
+    /// There is enough, as before, and each shard has what it is to have.
     fn is_met(&self, shards: &[Shard]) -> bool {
-        let stated = shards.iter().filter(|shard| shard.quota.version > 0);
         let alike = |q: &Quota| (q.line, q.level) == (self.line, u32::MAX);
         self.level == u32::MAX
-            && stated.clone().all(|shard| alike(&shard.quota))
-            && stated.map(|shard| shard.quota.quota).sum::<u32>() == self.line
-            && shards.iter().enumerate().all(|(i, shard)| {
-                let slack = self.quotas[i] - self.needs[i];
-                let most = self.quotas[i]
-                    .saturating_add(self.slack / 8)
-                    .saturating_add(1);
-                (self.needs[i] + slack / 2..=most).contains(&shard.quota.quota)
+            && shards.iter().zip(&self.quotas).all(|(shard, quota)| {
+                let stated = shard.quota.version == 0 || alike(&shard.quota);
+                stated && shard.quota.quota == *quota
             })
+    }
+}
+
+/// Slack that lies where it lay before is not moved without need: a quota stays if it
+/// has at least half and at most twice its part of the slack, and all fit together.
+fn keep(quotas: &mut [u32], needs: &[u32], shards: &[Shard], line: u32) {
+    let even = quotas.to_vec();
+    for (i, quota) in quotas.iter_mut().enumerate() {
+        let slack = *quota - needs[i];
+        let (least, most) = (needs[i] + slack / 2, needs[i] + 2 * slack);
+        *quota = shards[i].quota.quota.clamp(least, most);
+    }
+    // Back to the even part, one after the other, as far as it must be.
+    let sum = |quotas: &[u32]| quotas.iter().sum::<u32>();
+    let mut over = sum(quotas).saturating_sub(line);
+    let mut left = line.saturating_sub(sum(quotas));
+    for (quota, even) in quotas.iter_mut().zip(even) {
+        let less = quota.saturating_sub(even).min(over);
+        let more = even.saturating_sub(*quota).min(left);
+        *quota = *quota - less + more;
+        over -= less;
+        left -= more;
     }
 }
 

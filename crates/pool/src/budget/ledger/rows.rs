@@ -4,10 +4,11 @@ use events::Time;
 
 /// The fleet's rows of one server stand in so many keys. A number that all
 /// instances know, so that nobody has to agree on it: with 10,000 instances a key
-/// has some 40 rows, with three most have none.
-pub const SHARDS: u32 = 256;
+/// has some ten rows, with three most have none. Who writes at the same time as
+/// another in its shard tries again, so few rows are better than few keys.
+pub const SHARDS: u32 = 1024;
 /// A key takes no more rows; who finds it full takes the next one.
-pub const ROWS_MAX: usize = 128;
+pub const ROWS_MAX: usize = 64;
 /// Members that read the server's figures: one that acts, and who follows it.
 pub const SEATS: usize = 3;
 /// Quotas in one transaction; etcd takes 128 operations.

@@ -150,7 +150,7 @@ fn a_newcomer_has_nothing_until_its_row_stands_in_the_store() {
     let answer = s.apply(write.op);
     s.ledger.heard(s.now, write.seq, answer);
     s.ledger.follow(s.now, &s.usage, u32::MAX);
-    // What it needs, and a quarter more.
+    // What it needs, and a little more.
     assert_eq!((s.stored(), s.ledger.limits()), (11, (11, 11)));
 }
 

@@ -136,7 +136,7 @@ impl Fleet {
 
     /// Since when somebody hears nothing of the line, or nobody reads it.
     pub(super) fn follow_blind(&mut self) {
-        let keeper = self.traffic.store.keeper();
+        let keeper = self.traffic.store.keeper(self.now);
         let mut blind = None;
         for m in self.members.iter().filter(|m| m.alive) {
             let mute = m.heard_at + HEARD < self.now;

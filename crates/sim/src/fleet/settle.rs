@@ -17,6 +17,10 @@ const UNUSED: usize = 20;
 const LACKED: usize = 40;
 /// Shares are settled again when they have been for so long, µs.
 const SETTLED: u64 = 1_000_000;
+/// A store that is slower, µs, or loses more of a thousand questions, holds up shares;
+/// the line is kept all the same.
+const LATENCY_MAX: u64 = 50_000;
+const LOST_MAX: u32 = 10;
 /// So much may be on its way at any time: as many units, or a hundredth of the line.
 const LOOSE: u32 = 4;
 
@@ -97,6 +101,8 @@ struct Look {
     lacked: u32,
     /// With the view: somebody cannot see it.
     blind: bool,
+    /// With the ledger: nobody keeps it, or the one who does reads nothing.
+    kept_by_nobody: bool,
     grown: u32,
     claims: Vec<u32>,
     needs: Vec<u32>,
@@ -123,9 +129,19 @@ impl Fleet {
         }
     }
 
+    /// The store is as good as the promises of time need it.
+    fn is_prompt(&self) -> bool {
+        match &self.s.way {
+            Way::View => true,
+            Way::Ledger(store) => store.latency.1 <= LATENCY_MAX && store.lost <= LOST_MAX,
+        }
+    }
+
     fn look(&mut self) -> Look {
+        let keeper = self.traffic.store.keeper(self.now);
         let mut look = Look {
             line: self.server.line(),
+            kept_by_nobody: matches!(self.s.way, Way::Ledger(_)),
             ..Look::default()
         };
         self.shares.past.resize(self.members.len(), Past::default());
@@ -149,6 +165,7 @@ impl Fleet {
             past.claim
                 .push_front(if cut || draining { 0 } else { claim });
             past.used.push_front(used);
+            look.kept_by_nobody &= !(alive && !cut && !m.silent && keeper == Some(m.instance()));
             past.claim.truncate(LOOKS);
             past.used.truncate(LOOKS);
             look.grown += claim.saturating_sub(self.shares.claims[i]);
@@ -187,16 +204,19 @@ impl Fleet {
     /// Units of the line: which have been unused for how long while somebody lacked
     /// something? What nobody claims counts as given first in, first out.
     fn check_units(&mut self, look: &Look) {
+        let prompt = self.is_prompt();
         let shares = &mut self.shares;
         let free = look.line.saturating_sub(look.claimed + look.kept);
         shares.unclaimed.push_front((free, look.grown));
         shares.unclaimed.truncate(LOOKS);
+        // Without a keeper nothing moves between shards, until there is another one.
         // With the view a member that cannot see keeps its claim, and rows that come
         // count as others': that is no fault of those that see.
         let most = LOOSE.max(look.line / 100);
         let count = |yes: bool, looks: usize| if yes { looks + 1 } else { 0 };
-        shares.lacked = count(look.lacked > most && !look.blind, shares.lacked);
-        shares.roomy = count(free > most && !look.blind, shares.roomy);
+        let judged = prompt && !look.blind && !look.kept_by_nobody;
+        shares.lacked = count(look.lacked > most && judged, shares.lacked);
+        shares.roomy = count(free > most && judged, shares.roomy);
         let mut sums = [0; LOOKS];
         for past in &shares.past {
             add_unused(past, &mut sums);

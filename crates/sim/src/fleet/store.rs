@@ -116,8 +116,9 @@ impl Store {
     }
 
     /// Who acts as the keeper.
-    pub(super) fn keeper(&self) -> Option<u32> {
-        self.seats[0].map(|(seat, _)| seat.instance)
+    pub(super) fn keeper(&self, now: u64) -> Option<u32> {
+        let held = self.seats[0].filter(|(_, ends)| *ends > now);
+        held.map(|(seat, _)| seat.instance)
     }
 
     fn bytes(&mut self, values: u64) {

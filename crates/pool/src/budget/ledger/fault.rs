@@ -14,6 +14,8 @@ pub enum LedgerFault {
     KeepUnused,
     /// The keeper never lowers a quota again.
     HoardQuotas,
+    /// The keeper lets everybody keep what it has and uses.
+    FirstCome,
     /// The keeper allots what others have not given back yet.
     AllotEarly,
 }

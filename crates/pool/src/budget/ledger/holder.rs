@@ -270,14 +270,15 @@ impl Holder {
         let Some(seen) = &self.seen else {
             return self.most;
         };
-        if self.blind || now.since(self.heard_at) >= OLD {
+        let stubborn = fault == Some(LedgerFault::KeepUnused);
+        if self.blind || stubborn || now.since(self.heard_at) >= OLD {
             return self.most;
         }
         let mut kept = self.most;
         if self.short() {
             kept = kept.min(self.cap());
         }
-        if self.pressed() && fault != Some(LedgerFault::KeepUnused) {
+        if self.pressed() {
             kept = kept.min(self.need);
         }
         let lasts = |at: Time| now.since(at) >= OVER_MAX;

@@ -288,14 +288,19 @@ impl Keeper {
         for (i, shard) in self.shards.iter().enumerate() {
             let old = shard.quota;
             let mut new = plan.quotas[i].min(bounds[i] + given[i]);
-            if fault == Some(LedgerFault::HoardQuotas) {
-                new = new.max(old.quota);
+            match fault {
+                Some(LedgerFault::HoardQuotas) => new = new.max(old.quota),
+                Some(LedgerFault::FirstCome) => new = new.max(shard.claimed()),
+                _ => {}
             }
             let quota = Quota {
                 version: old.version,
                 quota: new,
                 line: plan.line,
-                level: plan.level,
+                level: match fault {
+                    Some(LedgerFault::FirstCome) => u32::MAX,
+                    _ => plan.level,
+                },
                 extra: plan.extra,
                 turn: plan.turn,
                 members: plan.members,

@@ -61,7 +61,7 @@ impl Fleet {
     }
 
     /// The process is gone; the server sees that row by row.
-    fn kill(&mut self, i: usize, lasts: u64) {
+    pub(super) fn kill(&mut self, i: usize, lasts: u64) {
         let inc = self.members[i].inc;
         self.members[i].alive = false;
         for who in self.server.rows_of(i, inc) {

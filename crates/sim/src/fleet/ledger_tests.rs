@@ -69,6 +69,21 @@ fn instances_that_are_cut_off_from_everything_keep_the_line() {
     }
 }
 
+#[test]
+fn after_a_crash_shares_settle_too() {
+    for (seed, instances) in [(0, 5), (1, 20), (2, 60), (3, 200)] {
+        let setup = Setup {
+            seconds: 45,
+            script: vec![
+                (6_000, Change::Loads(1_200)),
+                (15_000, Change::Crash(300, Duration::from_secs(20))),
+            ],
+            ..few(instances)
+        };
+        fine(seed, &setup);
+    }
+}
+
 /// More of them for one run: `PLIMSOLL_FLEET_SEEDS=1000`.
 #[test]
 #[allow(clippy::disallowed_methods)]

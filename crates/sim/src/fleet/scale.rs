@@ -206,7 +206,7 @@ fn costs(out: &mut String, points: &[Point]) {
     out.push_str(
         "### What it costs, while loads move\n\n\
          | instances | way | monitor sessions | read from the server | store: operations a second | busiest second | \
-         of these reads, writes, leases | writes that met another's | store: bytes a second | one core, for 62 s |\n\
+         of these reads, writes, leases | writes that met another's | store: bytes a second | the run took |\n\
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for instances in SIZES {

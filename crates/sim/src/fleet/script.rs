@@ -32,6 +32,8 @@ pub enum Change {
     Roll,
     /// So many of a thousand instances are cut off for so long.
     Partition(u64, Cut, Duration),
+    /// So many of a thousand instances are killed, and come back after so long.
+    Crash(u64, Duration),
     /// Nobody reaches the store for so long.
     StoreAway(Duration),
     /// The server gives so many slots from now on.
@@ -81,6 +83,13 @@ impl Fleet {
                     }
                 }
                 self.at(lasts.as_micros() as u64, Event::Heals(n));
+            }
+            Change::Crash(permille, lasts) => {
+                for i in 0..self.members.len() {
+                    if self.members[i].alive && self.rng.permille(permille as u32) {
+                        self.kill(i, lasts.as_micros() as u64);
+                    }
+                }
             }
             Change::StoreAway(lasts) => {
                 self.traffic.store.away = true;

@@ -94,8 +94,10 @@ fn level(free: u32, needs: &[u32]) -> u32 {
 #[derive(Default)]
 struct Look {
     line: u32,
-    /// Claims of instances that cannot be reached, or have ended: kept free.
+    /// Claims of instances that cannot be reached: kept free.
     kept: u32,
+    /// Claims of instances that ended without a word: to be taken out.
+    gone: u32,
     /// Claims of all, and of those that can be reached.
     claimed: u32,
     lacked: u32,
@@ -165,7 +167,8 @@ impl Fleet {
             past.claim
                 .push_front(if cut || draining { 0 } else { claim });
             past.used.push_front(used);
-            look.kept_by_nobody &= !(alive && !cut && !m.silent && keeper == Some(m.instance()));
+            let keeps = alive && !cut && !m.silent && keeper == Some(m.instance());
+            look.kept_by_nobody &= !keeps;
             past.claim.truncate(LOOKS);
             past.used.truncate(LOOKS);
             look.grown += claim.saturating_sub(self.shares.claims[i]);
@@ -197,7 +200,7 @@ impl Fleet {
         alive_ids.sort_unstable();
         let gone = |row: &&pool::ledger::Row| alive_ids.binary_search(&row.instance).is_err();
         let gone = self.traffic.store.rows().filter(gone);
-        look.kept += gone.map(|row| row.claim).sum::<u32>();
+        look.gone = gone.map(|row| row.claim).sum();
         look
     }
 
@@ -206,7 +209,9 @@ impl Fleet {
     fn check_units(&mut self, look: &Look) {
         let prompt = self.is_prompt();
         let shares = &mut self.shares;
-        let free = look.line.saturating_sub(look.claimed + look.kept);
+        let free = look
+            .line
+            .saturating_sub(look.claimed + look.kept + look.gone);
         shares.unclaimed.push_front((free, look.grown));
         shares.unclaimed.truncate(LOOKS);
         // Without a keeper nothing moves between shards, until there is another one.

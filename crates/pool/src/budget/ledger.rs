@@ -151,7 +151,7 @@ impl Ledger {
 
     /// For whoever reads a failure.
     pub(crate) fn told(&self) -> String {
-        self.holder.told()
+        format!("{:?}", self.holder)
     }
 
     /// It has no row, nor may a lost write have made one.

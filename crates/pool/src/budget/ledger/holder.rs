@@ -1,6 +1,6 @@
 //! One instance's row: what it claims, states and gives back.
 
-use super::rows::{Op, Quota, ROWS_MAX, Row, SHARDS, Sent, Shard, rank};
+use super::rows::{Op, Question, Quota, ROWS_MAX, Row, SHARDS, Sent, Shard, rank};
 use super::{HOLD, LEASE, LedgerFault, LedgerSettings, STORE_ANSWER_MAX};
 use crate::budget::peaks::Peaks;
 use crate::budget::peers::trace;
@@ -27,19 +27,6 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
 const CONFLICT_DOUBLED_MAX: u32 = 5;
 /// Pause after a question that was not answered.
 const LOST_PAUSE: Duration = Duration::from_millis(500);
-
-#[derive(Clone, Copy, Debug)]
-enum Question {
-    Read,
-    Write {
-        /// Of the rows that it is based on.
-        version: u64,
-        claim: u32,
-        /// The lease was surely there when it was asked, and will be for longer
-        /// than an answer is waited for.
-        leased: bool,
-    },
-}
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -125,21 +112,6 @@ impl Holder {
 
     pub(super) fn joined(&self) -> bool {
         self.joined
-    }
-
-    /// For whoever reads a failure.
-    pub(super) fn told(&self) -> String {
-        format!(
-            "claim {}, row {:?}, need {}, blind {}, unsure {}, doubt {:?}, asked {:?}, conflicts {}",
-            self.claim,
-            self.row(),
-            self.need,
-            self.blind,
-            self.unsure,
-            self.doubt,
-            self.asked,
-            self.conflicts
-        )
     }
 
     pub(super) fn left(&self) -> bool {

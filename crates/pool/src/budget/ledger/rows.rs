@@ -194,3 +194,17 @@ pub(super) struct Sent {
     pub(super) seq: u32,
     pub(super) at: Time,
 }
+
+/// What a member has asked of its shard.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question {
+    Read,
+    Write {
+        /// Of the rows that it is based on.
+        version: u64,
+        claim: u32,
+        /// The lease was surely there when it was asked, and will be for longer
+        /// than an answer is waited for.
+        leased: bool,
+    },
+}

@@ -68,8 +68,9 @@ impl Seats {
         }
     }
 
+    /// The store has confirmed it: who only tries has no session.
     pub(super) fn seated(&self) -> bool {
-        self.seated.is_some()
+        self.seated.is_some_and(|seated| seated.version > 0)
     }
 
     /// The version of the first seat, while it is held.

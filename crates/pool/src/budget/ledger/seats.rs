@@ -133,7 +133,8 @@ impl Seats {
             }
             None if leaving || now < self.look_at => return None,
             None => {
-                let turn = 512 + (rank(self.instance, now.as_micros() as u32) >> 22);
+                // From now on at any time alike, also when all began at once.
+                let turn = rank(self.instance, now.as_micros() as u32) >> 21;
                 let pace = Duration::from_secs(1) * members / LOOKS_A_SECOND;
                 let pace = pace.clamp(LOOK_MIN, LOOK_MAX);
                 self.look_at = now.after(pace * turn / 1024);

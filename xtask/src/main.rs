@@ -21,6 +21,7 @@ mod leaks_corpus;
 mod licences;
 mod metadata;
 mod page_shots;
+mod scale;
 mod sim;
 mod steps;
 mod test;
@@ -102,6 +103,12 @@ const TASKS: &[Task] = &[
         summary: sim::SUMMARY,
         help: sim::HELP,
         run: sim::run,
+    },
+    Task {
+        name: "scale",
+        summary: scale::SUMMARY,
+        help: scale::HELP,
+        run: scale::run,
     },
     Task {
         name: "bench",

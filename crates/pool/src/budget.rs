@@ -34,6 +34,9 @@
 //! of the fleet like any others: each has its monitor session and its claim, and
 //! both see each other in the one view.
 
+mod by_ledger;
+mod claim;
+pub mod ledger;
 mod others;
 mod peaks;
 mod peers;
@@ -45,11 +48,11 @@ mod squeeze;
 mod tests;
 
 use events::Time;
+use ledger::Ledger;
 use others::Others;
 use peaks::Peaks;
 use peers::Ghosts;
 pub use reading::{FLEET_NAME_MAX, Member, Parts, Reading};
-use share::level;
 pub(crate) use squeeze::Squeeze;
 use std::time::Duration;
 
@@ -186,6 +189,8 @@ pub(crate) struct Budget {
     parts: Parts,
     peers: Vec<Member>,
     ghosts: Ghosts,
+    /// The claims of others come from a store, and the view is not for them.
+    ledger: Option<Box<Ledger>>,
     peaks: Peaks,
     used_at: Time,
     grants: u64,
@@ -217,6 +222,7 @@ impl Budget {
             peers: Vec::new(),
             rejected: None,
             ghosts: Ghosts::default(),
+            ledger: None,
             peaks: Peaks::default(),
             used_at: Time::ZERO,
             grants: 0,
@@ -257,6 +263,7 @@ impl Budget {
     pub(crate) fn limits(&self, monitors: u32) -> (u32, u32) {
         let stated = self.stated.saturating_sub(monitors);
         let (open, keep) = match self.sight {
+            _ if self.ledger.is_some() => self.limits_by_ledger(),
             Sight::Stated => (stated, stated),
             Sight::Asking(_) => (0, u32::MAX),
             Sight::Unknown if self.read_at.is_none() => (stated, stated),
@@ -346,50 +353,7 @@ impl Budget {
         };
     }
 
-    // --- the claim ---
-
-    /// The claim to publish next.
-    fn wish(&self, now: Time, usage: &Usage) -> u32 {
-        let floor = self.claim.max(usage.charged);
-        if self.read_at.is_none() {
-            // Nothing was seen yet: a newcomer has no claim, only what it holds.
-            return usage.charged;
-        }
-        if now < self.raise_at {
-            return floor;
-        }
-        let goal = match self.peers.iter().any(|peer| peer.wants > 0) {
-            // All who want find the same level from the same figures, so that
-            // their raises fit together.
-            true => usage.needed.min(self.demand_level(usage.needed)),
-            false => usage
-                .needed
-                .max(self.parts.line / (self.peers.len() as u32 + 1)),
-        };
-        goal.min(self.free()).min(self.most()).max(floor)
-    }
-
-    /// The level at which all demands together fit under the line.
-    fn demand_level(&self, own: u32) -> u32 {
-        let mut demands: Vec<u32> = self.peers.iter().map(Member::demand).collect();
-        demands.push(own);
-        level(self.parts.line, &demands)
-    }
-
-    /// What the stated line leaves to this instance.
-    fn most(&self) -> u32 {
-        match &self.settings {
-            Some(settings) if settings.stated => self.stated.saturating_sub(1),
-            // No more can be published.
-            _ => reading::FIGURE_MAX,
-        }
-    }
-
-    /// What the claims of the others leave.
-    fn free(&self) -> u32 {
-        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        self.parts.line.saturating_sub(claimed)
-    }
+    // --- the figures ---
 
     /// For a planted bug: acts on what is published, unseen.
     pub(crate) fn believe(&mut self) {
@@ -401,6 +365,9 @@ impl Budget {
         let (Some(settings), Some(asked)) = (self.settings.clone(), self.asked.take()) else {
             return;
         };
+        if self.ledger.is_some() {
+            return self.read_for_ledger(now, asked.at, reading, &settings);
+        }
         let lost = u32::try_from(usage.losses - asked.losses).unwrap_or(u32::MAX);
         let held = asked.held.saturating_sub(lost);
         let members = reading.members(&settings.fleet);
@@ -441,52 +408,6 @@ impl Budget {
         if gives {
             self.give_back(usage);
         }
-    }
-
-    /// Rules 1 and 2 after a reading.
-    fn settle(&mut self, now: Time, settings: &BudgetSettings) {
-        let fits = self.published.min(self.free()).min(self.most());
-        if fits > self.claim {
-            self.claim = fits;
-        }
-        if self.published > self.claim && self.free() < self.published {
-            // Met with another's raise: not both again at the same time.
-            let turn = settings.instance.wrapping_mul(0x9e37_79b9) >> 24;
-            let pause = Duration::from_millis(u64::from(turn) * 2);
-            self.raise_at = now.after(pause);
-        }
-        self.claim = self.claim.min(self.most());
-        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        if claimed + self.published <= self.parts.line {
-            self.over_at = None;
-            return;
-        }
-        let since = *self.over_at.get_or_insert(now);
-        if self.peers.is_empty() || now.since(since) >= OVER_MAX {
-            self.claim = self.fair_cut();
-        }
-    }
-
-    /// What remains of the own claim under the line, when all cut theirs alike.
-    fn fair_cut(&self) -> u32 {
-        let mut claims: Vec<u32> = self.peers.iter().map(|peer| peer.claim).collect();
-        claims.push(self.published.max(self.claim));
-        self.claim.min(level(self.parts.line, &claims))
-    }
-
-    /// A peer wants more than is free: what is not used, and what is above the
-    /// fair share, goes back.
-    fn give_back(&mut self, usage: &Usage) {
-        let wanted: u32 = self.peers.iter().map(|peer| peer.wants).sum();
-        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        let missing = (claimed + self.claim + wanted).saturating_sub(self.parts.line);
-        if wanted == 0 || missing == 0 {
-            return;
-        }
-        let own = usage.needed.max(self.peaks.most());
-        let target = own.min(self.demand_level(own));
-        let given = self.claim.saturating_sub(target).min(missing);
-        self.claim -= given;
     }
 
     /// Remembers what is in use: for the idle stop, and for what is given back.

@@ -66,6 +66,7 @@ pub use advice::{
     advise,
 };
 pub use auto::{AUTO_CHANGES_PER_MINUTE, AUTO_PERIOD, Auto, AutoSettings, Sample, SizeChange};
+pub use budget::ledger;
 pub use budget::{
     ANSWER_MAX, BudgetSettings, FIRST_READING_MAX, FLEET_NAME_MAX, Member, MonitorStep, Parts,
     READ_PAUSE, Reading,

@@ -10,6 +10,7 @@ mod budgeting;
 mod check;
 mod fault;
 mod leasing;
+mod ledger;
 mod opening;
 mod sharing;
 mod shedding;

@@ -5,25 +5,51 @@
 //! its monitor session, whose questions reach the virtual server's activity view
 //! and come back after a while. Others come and go, instances are killed and come
 //! back, monitor sessions fall silent or are cut.
+//!
+//! Large fleets share by the ledger, whose questions go to a virtual store that
+//! is slow, loses answers, does things seconds late, and goes away; their clocks
+//! differ. A script says what changes when, and how long it takes until shares
+//! have settled is measured.
 
 mod check;
+mod faults;
+mod ledger;
 mod member;
+pub mod scale;
+mod script;
 mod server;
+mod settle;
+mod store;
 
 use crate::rng::Rng;
 use check::Watch;
 use events::{ConnId, Time};
+use ledger::Traffic;
 use member::{MemberState, fresh};
+use pool::ledger::Origin;
 use pool::{Member, Reading};
+use script::Play;
+pub use script::{Change, Cut};
 use server::{Server, Who};
+use settle::Shares;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
+pub use store::{StoreCounts, StoreSetup};
+
+/// How the instances know of each other.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// By the server's activity view.
+    View,
+    /// By a ledger in a store.
+    Ledger(StoreSetup),
+}
 
 /// A run's shape.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Instances, 1 to 4.
+    /// Instances at the beginning.
     pub instances: usize,
     /// `max_connections`.
     pub slots: u32,
@@ -41,6 +67,34 @@ pub struct Setup {
     pub faults: Duration,
     /// A planted bug.
     pub plant: Option<Plant>,
+    /// How they know of each other.
+    pub way: Way,
+    /// How long a client holds a connection, and then wants none, µs.
+    pub holds: (u64, u64),
+    /// See `holds`.
+    pub rests: (u64, u64),
+    /// What changes when, ms; without a script loads and faults are random.
+    pub script: Vec<(u64, Change)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            instances: 3,
+            slots: 100,
+            reserved: 3,
+            headroom: 5,
+            clients: 60,
+            seconds: 60,
+            others: 0,
+            faults: Duration::ZERO,
+            plant: None,
+            way: Way::View,
+            holds: (20_000, 300_000),
+            rests: (10_000, 100_000),
+            script: Vec::new(),
+        }
+    }
 }
 
 impl Setup {
@@ -56,7 +110,34 @@ impl Setup {
             seconds: 90,
             others: [0, 5, 25][r.below(3) as usize],
             faults: Duration::from_secs([0, 4, 15][r.below(3) as usize]),
-            plant: None,
+            ..Setup::default()
+        }
+    }
+
+    /// The same with a ledger, and a few more instances.
+    pub fn random_ledger(seed: u64) -> Setup {
+        let mut r = Rng::new(seed ^ 0x1ed6_e500);
+        Setup {
+            instances: r.range(1, 12) as usize,
+            way: Way::Ledger(StoreSetup {
+                latency: [(1_000, 5_000), (1_000, 50_000), (20_000, 400_000)][r.below(3) as usize],
+                lost: [0, 5, 50][r.below(3) as usize],
+                ..StoreSetup::default()
+            }),
+            ..Setup::random(seed)
+        }
+    }
+
+    /// Instances beside those that serve, while all are replaced.
+    fn surge(&self) -> usize {
+        let rolls = self
+            .script
+            .iter()
+            .any(|(_, change)| *change == Change::Roll);
+        if rolls {
+            self.instances.div_ceil(10)
+        } else {
+            0
         }
     }
 }
@@ -68,6 +149,9 @@ pub enum Plant {
     RaiseUnseen,
     /// What is not used is kept although a peer wants it.
     KeepUnused,
+    /// One in the ledger.
+    #[cfg(test)]
+    Ledger(pool::ledger::LedgerFault),
 }
 
 /// What came of a run.
@@ -89,6 +173,14 @@ pub struct Outcome {
     pub unused: Duration,
     /// How near the fleet came to its line: the least that was left.
     pub least_left: u32,
+    /// For each change of the script, when it was and how long shares took to settle.
+    pub settled: Vec<(Duration, Duration)>,
+    /// What was asked of the store.
+    pub store: StoreCounts,
+    /// Most monitor sessions at a time.
+    pub monitors: u32,
+    /// What the server sent to monitor sessions, bytes.
+    pub read_bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -111,6 +203,14 @@ enum Event {
     Fault,
     Returns(usize),
     Sees(usize),
+    /// A question reaches the store, and its answer the member.
+    Asks(usize),
+    Answers(usize),
+    Script(usize),
+    Heals(usize),
+    Roll,
+    Replaces(usize, usize),
+    Watch,
 }
 
 /// The server and its instances.
@@ -123,10 +223,20 @@ struct Fleet {
     server: Server,
     members: Vec<MemberState>,
     /// Answers on their way.
-    answers: Vec<Option<Reading>>,
+    answers: Vec<Option<Told>>,
     watch: Watch,
+    /// What all members have been charged, as counted last.
+    total: u32,
+    /// Connections of members' lives that are over.
+    orphans: u32,
+    traffic: Traffic,
+    play: Play,
+    shares: Shares,
     out: Outcome,
 }
+
+/// A reading on its way, with rows by where they come from.
+type Told = (Reading, Vec<(Origin, u32)>);
 
 /// Runs one seed.
 pub fn run(seed: u64, setup: &Setup) -> Outcome {
@@ -136,9 +246,16 @@ pub fn run(seed: u64, setup: &Setup) -> Outcome {
         seq: 0,
         heap: BinaryHeap::new(),
         server: Server::new(setup),
-        members: (0..setup.instances).map(|i| fresh(setup, i, 0)).collect(),
+        members: (0..setup.instances + setup.surge())
+            .map(|i| fresh(setup, i, 0))
+            .collect(),
         answers: Vec::new(),
         watch: Watch::default(),
+        total: 0,
+        orphans: 0,
+        traffic: Traffic::default(),
+        play: Play::default(),
+        shares: Shares::default(),
         out: Outcome {
             least_left: u32::MAX,
             ..Outcome::default()
@@ -147,19 +264,32 @@ pub fn run(seed: u64, setup: &Setup) -> Outcome {
     };
     fleet.begin();
     while fleet.out.broken.is_none() && fleet.step() {}
+    fleet.closing();
     fleet.out
 }
 
 impl Fleet {
     fn begin(&mut self) {
-        for i in 0..self.members.len() {
+        for i in 0..self.s.instances {
             let delay = self.rng.below(3_000_000);
             self.at(delay, Event::Returns(i));
         }
-        self.at(1_000_000, Event::Others);
+        if self.s.script.is_empty() {
+            self.at(1_000_000, Event::Others);
+        }
         if !self.s.faults.is_zero() {
             self.at(5_000_000, Event::Fault);
         }
+        self.begin_script();
+        if self.watches_shares() {
+            self.at(0, Event::Watch);
+        }
+    }
+
+    /// Large fleets, and those of a script, are looked at as a whole.
+    fn watches_shares(&self) -> bool {
+        let small = self.s.instances <= 4 && matches!(self.s.way, Way::View);
+        !small || !self.s.script.is_empty()
     }
 
     fn time(&self) -> Time {
@@ -208,7 +338,14 @@ impl Fleet {
             Event::Others => self.others(),
             Event::Fault => self.fault(),
             Event::Returns(i) => self.returns(i),
-            Event::Sees(i) => self.members[i].silent = false,
+            Event::Sees(i) => self.sees(i),
+            Event::Asks(n) => self.asks(n),
+            Event::Answers(n) => self.answers(n),
+            Event::Script(n) => self.change(n),
+            Event::Heals(n) => self.heals(n),
+            Event::Roll => self.roll(),
+            Event::Replaces(old, new) => self.replaces(old, new),
+            Event::Watch => self.watch_shares(),
         }
         true
     }
@@ -218,7 +355,8 @@ impl Fleet {
     fn arrives(&mut self, i: usize, inc: u32, conn: (u32, u32)) {
         let monitor = self.members[i].is_monitor(inc, id(conn));
         let delay = self.latency();
-        if monitor && self.members[i].silent {
+        let m = &self.members[i];
+        if monitor && m.silent || m.cut_server {
             return self.at(delay, Event::Failed(i, inc, conn));
         }
         let who = Who {
@@ -227,17 +365,23 @@ impl Fleet {
             conn,
         };
         match self.server.log_in(who, monitor) {
-            true => self.at(delay, Event::Opened(i, inc, conn)),
+            true => {
+                self.orphans += u32::from(!monitor && !self.members[i].lives(inc));
+                self.at(delay, Event::Opened(i, inc, conn));
+            }
             false => self.at(delay, Event::Full(i, inc, conn)),
         }
     }
 
     fn ends(&mut self, i: usize, inc: u32, conn: (u32, u32)) {
-        self.server.log_out(Who {
+        let who = Who {
             member: i,
             inc,
             conn,
-        });
+        };
+        if self.server.log_out(who) == Some(false) && !self.members[i].lives(inc) {
+            self.orphans -= 1;
+        }
         let delay = self.latency();
         self.at(delay, Event::Closed(i, inc, conn));
     }
@@ -251,7 +395,16 @@ impl Fleet {
         if self.members[i].silent || !self.server.rename(who, name) {
             return;
         }
-        self.answers.push(Some(self.server.reading()));
+        let reading = self.server.reading();
+        let bytes = |name: &str| name.len() as u64 + 27;
+        self.out.read_bytes += reading.names.iter().map(|n| bytes(n)).sum::<u64>() + 60;
+        self.out.monitors = self.out.monitors.max(self.server.monitors());
+        let origins = match self.s.way {
+            Way::View => Vec::new(),
+            Way::Ledger(_) => self.server.origins(),
+        };
+        self.out.read_bytes += 24 * origins.len() as u64;
+        self.answers.push(Some((reading, origins)));
         let answer = self.answers.len() as u64 - 1;
         let delay = self.latency();
         self.at(delay, Event::Told(i, inc, answer));
@@ -268,77 +421,6 @@ impl Fleet {
     fn note_line(&mut self) {
         self.watch.line(self.now, self.server.line());
     }
-
-    // --- faults ---
-
-    fn fault(&mut self) {
-        let mean = self.s.faults.as_micros() as u64;
-        let delay = self.rng.range(mean / 2, mean * 2);
-        self.at(delay, Event::Fault);
-        let i = self.rng.below(self.members.len() as u64) as usize;
-        if !self.members[i].alive {
-            return;
-        }
-        self.out.faults += 1;
-        let lasts = self.rng.range(100_000, 20_000_000);
-        match self.rng.below(3) {
-            0 => self.kill(i, lasts),
-            1 => {
-                self.members[i].silent = true;
-                self.members[i].blind_since.get_or_insert(self.now);
-                self.at(lasts, Event::Sees(i));
-            }
-            _ => {
-                self.members[i].silent = true;
-                self.members[i].blind_since.get_or_insert(self.now);
-                self.at(lasts, Event::Sees(i));
-                self.cut(i);
-            }
-        }
-    }
-
-    /// The process is gone; the server sees that row by row.
-    fn kill(&mut self, i: usize, lasts: u64) {
-        let inc = self.members[i].inc;
-        self.members[i].alive = false;
-        for who in self.server.rows_of(i, inc) {
-            let delay = self.rng.below(300_000);
-            self.at(delay, Event::Ends(i, inc, who.conn));
-        }
-        self.at(lasts, Event::Returns(i));
-    }
-
-    /// The monitor session's connection breaks.
-    fn cut(&mut self, i: usize) {
-        let Some(conn) = self.members[i].monitor.take() else {
-            return;
-        };
-        let inc = self.members[i].inc;
-        let conn = (conn.slot, conn.generation);
-        self.server.log_out(Who {
-            member: i,
-            inc,
-            conn,
-        });
-        let now = self.time();
-        self.members[i].up.closing(now, id(conn));
-        self.closed(i, inc, conn);
-    }
-
-    fn returns(&mut self, i: usize) {
-        let inc = self.members[i].inc + 1;
-        let mut member = fresh(&self.s, i, inc);
-        member.alive = true;
-        member.blind_since = Some(self.now);
-        self.members[i] = member;
-        self.plant(i);
-        self.at(0, Event::Tick(i));
-        self.at(0, Event::Load(i));
-        for client in 0..self.s.clients {
-            let delay = self.rng.below(500_000);
-            self.at(delay, Event::Wants(i, inc, client));
-        }
-    }
 }
 
 fn id((slot, generation): (u32, u32)) -> ConnId {
@@ -350,5 +432,7 @@ pub fn stated(name: &str) -> Option<Member> {
     Member::parse("default", name)
 }
 
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,8 @@ const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(5);
 impl Budget {
     /// When the monitor session may be opened; `None`: it is not wanted.
     pub(crate) fn session_at(&self) -> Option<Time> {
-        let wanted = self.settings.is_some() && self.sight != Sight::Resting;
+        let reads = self.ledger.as_ref().is_none_or(|ledger| ledger.reads());
+        let wanted = self.settings.is_some() && self.sight != Sight::Resting && reads;
         wanted.then_some(self.reopen_at)
     }
 
@@ -50,7 +51,9 @@ impl Budget {
         let pause = REOPEN_PAUSE.saturating_mul(1 << self.lost.min(16));
         self.reopen_at = now.after(pause.min(REOPEN_PAUSE_MAX));
         self.lost = self.lost.saturating_add(1);
-        if let Sight::Asking(_) = self.sight {
+        if let Sight::Asking(_) = self.sight
+            && self.ledger.is_none()
+        {
             // Its clients need not wait longer: it will not come in time.
             self.give_up();
         }
@@ -73,6 +76,9 @@ impl Budget {
         if !self.is_blind() || self.settings.is_none() {
             return;
         }
+        if self.ledger.is_some() {
+            return self.lost_by_ledger(usage);
+        }
         if usage.charged < peers::trace(self.told.0) {
             self.claim = self.claim.min(usage.charged);
         }
@@ -80,6 +86,9 @@ impl Budget {
 
     /// It has peers, and no monitor session.
     pub(crate) fn is_blind(&self) -> bool {
+        if let Some(ledger) = &self.ledger {
+            return ledger.is_blind();
+        }
         !self.session && !self.peers.is_empty()
     }
 
@@ -99,6 +108,9 @@ impl Budget {
                 true => MonitorStep::Close,
                 false => MonitorStep::Rest,
             };
+        }
+        if self.ledger.is_some() {
+            return self.step_by_ledger(now, &settings, usage);
         }
         let idle = settings.idle_stop;
         let rests = idle.is_some_and(|limit| now.since(self.used_at) >= limit);

@@ -1,18 +1,25 @@
 //! What must hold over all instances together.
 
-use super::Fleet;
+use super::{Fleet, Way};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A change of what others hold is believed after a reading's interval, the ways
 /// there and back, and the readings that confirm it: µs.
 const SEEN: u64 = 3_000_000;
+/// The same through a ledger: a reading's interval, the keeper's look and what it
+/// writes, the slowest member's look, and what is lent comes back: µs.
+const SEEN_BY_LEDGER: u64 = 6_000_000;
+/// A member that was not heard for so long does not follow the line, µs.
+const HEARD: u64 = 3_000_000;
 /// Lines are remembered for so long: µs.
 const KEPT: u64 = 60_000_000;
 /// A share that somebody wants may lie unused for so long: µs.
 const UNUSED: u64 = 5_000_000;
 /// What is in use is remembered for so long before it counts as unused: µs.
 const RECENT: u64 = 2_500_000;
+/// A failure tells of so many instances.
+const TOLD_MAX: usize = 8;
 /// Divisions leave a few over.
 const LEFT_OVER: u32 = 4;
 
@@ -26,6 +33,9 @@ pub(super) struct Watch {
     /// Since when somebody waits while a member holds what it does not use; the
     /// last is what nobody claims.
     since: Vec<Option<u64>>,
+    /// Through a ledger: since when somebody could not be told of the line.
+    blind: Option<u64>,
+    blind_until: u64,
 }
 
 impl Watch {
@@ -75,16 +85,6 @@ impl Watch {
 }
 
 impl Fleet {
-    fn charged(&self) -> u32 {
-        let lives = |i: usize, inc| {
-            let member = self.members.get(i);
-            member.is_some_and(|m| m.alive && m.inc == inc)
-        };
-        let alive = self.members.iter().filter(|m| m.alive);
-        let charged: u32 = alive.map(super::MemberState::charged).sum();
-        charged + self.server.orphans(lives)
-    }
-
     /// A member cannot see, and another one began to see since: neither knows of the
     /// other more than its connections, nor of its claim.
     fn unknowable(&self) -> bool {
@@ -97,7 +97,11 @@ impl Fleet {
     /// as it stood at any time since it could last be read.
     pub(super) fn check_open(&mut self, i: usize) {
         self.note_line();
-        let charged = self.charged();
+        self.recount(i);
+        let charged = self.total + self.orphans;
+        if matches!(self.s.way, Way::Ledger(_)) {
+            return self.check_open_by_ledger(i, charged);
+        }
         // Who cannot see keeps its claim under the line that it saw last.
         let blind = self.members.iter().filter(|m| m.alive);
         let blind = blind.filter_map(|m| m.blind_since).min();
@@ -115,10 +119,54 @@ impl Fleet {
         }
     }
 
+    /// A line that stands still is never crossed, whoever sees what; one that falls
+    /// is followed by those who hear of it.
+    fn check_open_by_ledger(&mut self, i: usize, charged: u32) {
+        let since = self.watch.blind.unwrap_or(self.now);
+        let since = since.saturating_sub(SEEN_BY_LEDGER);
+        let line = self.watch.lines_since(since).max().unwrap_or(u32::MAX);
+        self.out.least_left = self.out.least_left.min(line.saturating_sub(charged));
+        if charged > line {
+            self.broken(format!(
+                "instance {i} opened above the line: {charged} > {line}; {}",
+                self.told_by_all()
+            ));
+        }
+    }
+
+    /// Since when somebody hears nothing of the line, or nobody reads it.
+    pub(super) fn follow_blind(&mut self) {
+        let keeper = self.traffic.store.keeper(self.now);
+        let mut blind = None;
+        for m in self.members.iter().filter(|m| m.alive) {
+            let mute = m.heard_at + HEARD < self.now;
+            let reads = Some(m.instance()) != keeper || !m.silent && !m.cut_server;
+            if mute || !reads || m.cut_store {
+                let since = m.heard_at.min(m.blind_since.unwrap_or(self.now));
+                blind = Some(blind.unwrap_or(since).min(since));
+            }
+        }
+        if keeper.is_none() || self.traffic.store.away {
+            blind = blind.or(self.watch.blind).or(Some(self.now));
+        }
+        // What was not heard is heard within the usual time after that.
+        let before = self
+            .watch
+            .blind
+            .filter(|_| self.now < self.watch.blind_until);
+        if blind.is_some() {
+            self.watch.blind_until = self.now + SEEN_BY_LEDGER;
+        }
+        self.watch.blind = match (before, blind) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => b.or(a),
+        };
+    }
+
     /// Every instance's figures, for whoever reads a failure.
-    fn told_by_all(&self) -> String {
-        let now = self.time();
+    pub(super) fn told_by_all(&self) -> String {
         let of = |(i, m): (usize, &super::MemberState)| {
+            let now = m.local(self.now);
             let b = m.up.budget();
             format!(
                 "{i}: {} {} line {} claim {} of {}, published {}, charged {}, used {}, waits {}, \
@@ -144,7 +192,13 @@ impl Fleet {
                 b.peers_want,
             )
         };
-        let all: Vec<String> = self.members.iter().enumerate().map(of).collect();
+        // Those that lack something first.
+        let mut members: Vec<_> = self.members.iter().enumerate().collect();
+        members.sort_by_key(|(_, m)| !(m.alive && m.waiting(m.local(self.now)) > 0));
+        let told = members.into_iter().take(TOLD_MAX);
+        let all: Vec<String> = told
+            .map(|(i, m)| of((i, m)) + &self.traffic.store.told(m.instance()))
+            .collect();
         all.join("; ")
     }
 

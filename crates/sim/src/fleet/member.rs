@@ -1,7 +1,10 @@
 //! One instance: its pools, its clients, its monitor session.
 
-use super::{Event, Fleet, Setup, id};
+use super::server::origin;
+use super::{Event, Fleet, Setup, Told, Way, id};
+use crate::rng::mix;
 use events::{ClientId, ConnId, FlowId, PoolId, Time, WorkerId};
+use pool::ledger::LedgerSettings;
 use pool::{
     Action, BudgetSettings, Checkin, Checkout, MonitorStep, PoolSettings, Upstream,
     UpstreamSettings,
@@ -26,8 +29,25 @@ pub(super) struct MemberState {
     /// Since when its questions are answered.
     pub(super) sees_since: u64,
     /// Clients that want something now.
-    active: u32,
+    pub(super) active: u32,
+    /// Clients that want nothing, and wait to be woken.
+    asleep: Vec<bool>,
+    /// The ways to the store and to the server are cut.
+    pub(super) cut_store: bool,
+    pub(super) cut_server: bool,
+    /// When the store answered last.
+    pub(super) heard_at: u64,
+    /// What was charged when it was counted last.
+    counted: u32,
+    /// Its clock: how far ahead, µs, and how fast, millionths.
+    clock: (u64, u64),
+    instance: u32,
 }
+
+/// Clocks differ by so much in what a second is, millionths,
+const DRIFT: u64 = 20_000;
+/// and by so much in what the time is, µs.
+const AHEAD: u64 = 3_600_000_000;
 
 /// An instance in its `inc`th life, before its start.
 pub(super) fn fresh(s: &Setup, i: usize, inc: u32) -> MemberState {
@@ -47,7 +67,21 @@ pub(super) fn fresh(s: &Setup, i: usize, inc: u32) -> MemberState {
         instance: (i as u32) << 16 | inc,
         ..BudgetSettings::default()
     };
+    let instance = settings.instance;
     let monitor_pool = up.add_monitor(Time::FAR, settings);
+    let mut seed = u64::from(instance);
+    let clock = match s.way {
+        Way::View => (0, 1_000_000),
+        Way::Ledger(_) => {
+            let settings = LedgerSettings {
+                instance,
+                origin: origin(i, inc),
+            };
+            up.share_by_ledger(Time::ZERO, &settings);
+            let rate = 1_000_000 - DRIFT + mix(&mut seed) % (2 * DRIFT);
+            (mix(&mut seed) % AHEAD, rate)
+        }
+    };
     let flow = up.flow(pool, "clients");
     MemberState {
         up,
@@ -61,11 +95,18 @@ pub(super) fn fresh(s: &Setup, i: usize, inc: u32) -> MemberState {
         blind_since: None,
         sees_since: 0,
         active: 0,
+        asleep: vec![true; s.clients as usize],
+        cut_store: false,
+        cut_server: false,
+        heard_at: 0,
+        counted: 0,
+        clock,
+        instance,
     }
 }
 
 impl MemberState {
-    fn lives(&self, inc: u32) -> bool {
+    pub(super) fn lives(&self, inc: u32) -> bool {
         self.alive && self.inc == inc
     }
 
@@ -75,6 +116,17 @@ impl MemberState {
                 .up
                 .conn(conn)
                 .is_some_and(|c| c.pool == self.monitor_pool)
+    }
+
+    /// Its number in this life.
+    pub(super) fn instance(&self) -> u32 {
+        self.instance
+    }
+
+    /// What its clock shows.
+    pub(super) fn local(&self, now: u64) -> Time {
+        let (ahead, rate) = self.clock;
+        Time::from_micros(ahead + now * rate / 1_000_000)
     }
 
     /// Connections charged to it, apart from its monitor session.
@@ -106,6 +158,7 @@ impl Fleet {
         match self.s.plant {
             Some(Plant::RaiseUnseen) => self.members[i].up.plant(pool::Fault::RaiseUnseen),
             Some(Plant::KeepUnused) => self.members[i].up.plant(pool::Fault::KeepUnused),
+            Some(Plant::Ledger(fault)) => self.members[i].up.plant_in_ledger(fault),
             None => {}
         }
     }
@@ -118,18 +171,33 @@ impl Fleet {
             return;
         }
         self.at(100_000, Event::Tick(i));
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         self.members[i].up.tick(now);
         if let Err(error) = self.members[i].up.check_invariants() {
             self.broken(format!("instance {i}: {error}"));
         }
         self.drain(i);
         self.monitor_turn(i);
-        self.check_unused();
+        self.ledger_turn(i);
+        self.drain(i);
+        if self.is_draining(i) {
+            self.leaves(i);
+        }
+        if !self.watches_shares() {
+            self.check_unused();
+        }
+    }
+
+    /// What is charged to it may have changed.
+    pub(super) fn recount(&mut self, i: usize) {
+        let member = &mut self.members[i];
+        let charged = if member.alive { member.charged() } else { 0 };
+        self.total = self.total + charged - member.counted;
+        self.members[i].counted = charged;
     }
 
     fn monitor_turn(&mut self, i: usize) {
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         let member = &mut self.members[i];
         let (Some(conn), inc) = (member.monitor, member.inc) else {
             return;
@@ -152,22 +220,24 @@ impl Fleet {
     }
 
     pub(super) fn told(&mut self, i: usize, inc: u32, answer: u64) {
-        let reading = self.answers[answer as usize].take();
-        let (now, silent) = (self.time(), self.members[i].silent);
-        let Some(reading) = reading.filter(|_| self.members[i].lives(inc) && !silent) else {
+        let told: Option<Told> = self.answers[answer as usize].take();
+        let (now, silent) = (self.members[i].local(self.now), self.members[i].silent);
+        let Some((reading, origins)) = told.filter(|_| self.members[i].lives(inc) && !silent)
+        else {
             return;
         };
         self.out.readings += 1;
         if self.members[i].blind_since.take().is_some() {
             self.members[i].sees_since = self.now;
         }
+        self.members[i].up.ledger_origins(origins);
         self.members[i].up.monitor_heard(now, &reading);
         self.drain(i);
         self.monitor_turn(i);
     }
 
     pub(super) fn opened(&mut self, i: usize, inc: u32, conn: (u32, u32)) {
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         if !self.members[i].lives(inc) {
             // Nobody is there any more: the server notices.
             return self.ends(i, inc, conn);
@@ -189,7 +259,7 @@ impl Fleet {
 
     pub(super) fn full(&mut self, i: usize, inc: u32, conn: (u32, u32)) {
         self.out.full += 1;
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         if self.members[i].lives(inc) {
             self.members[i].up.open_full(now, id(conn), false);
             self.drain(i);
@@ -197,7 +267,7 @@ impl Fleet {
     }
 
     pub(super) fn failed(&mut self, i: usize, inc: u32, conn: (u32, u32)) {
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         if self.members[i].lives(inc) {
             let text = "cut off".into();
             self.members[i].up.open_failed(now, id(conn), false, text);
@@ -206,7 +276,7 @@ impl Fleet {
     }
 
     pub(super) fn closed(&mut self, i: usize, inc: u32, conn: (u32, u32)) {
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         if self.members[i].lives(inc) {
             self.members[i].up.closed(now, id(conn));
             self.note_line();
@@ -227,6 +297,19 @@ impl Fleet {
                 true => self.rng.below(3) as u32,
                 false => self.rng.below(most + 1) as u32,
             };
+            self.wake(i);
+        }
+    }
+
+    /// Clients that are at work from now on want something soon.
+    pub(super) fn wake(&mut self, i: usize) {
+        let (inc, active) = (self.members[i].inc, self.members[i].active);
+        for client in 0..active {
+            let asleep = &mut self.members[i].asleep[client as usize];
+            if std::mem::take(asleep) {
+                let delay = self.rng.below(400_000);
+                self.at(delay, Event::Wants(i, inc, client));
+            }
         }
     }
 
@@ -235,10 +318,10 @@ impl Fleet {
             return;
         }
         if c >= self.members[i].active {
-            let delay = self.rng.range(200_000, 400_000);
-            return self.at(delay, Event::Wants(i, inc, c));
+            self.members[i].asleep[c as usize] = true;
+            return;
         }
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         let member = &mut self.members[i];
         let (pool, flow) = (member.pool, member.flow);
         let answer = member.up.checkout(now, pool, client(inc, c), flow);
@@ -252,13 +335,15 @@ impl Fleet {
 
     fn holds(&mut self, i: usize, inc: u32, c: u32, conn: ConnId) {
         self.out.grants += 1;
-        let delay = self.rng.range(20_000, 300_000);
+        let (least, most) = self.s.holds;
+        let delay = self.rng.range(least, most);
         let conn = (conn.slot, conn.generation);
         self.at(delay, Event::Back(i, inc, c, conn));
     }
 
     fn again(&mut self, i: usize, inc: u32, c: u32) {
-        let delay = self.rng.range(10_000, 100_000);
+        let (least, most) = self.s.rests;
+        let delay = self.rng.range(least, most);
         self.at(delay, Event::Wants(i, inc, c));
     }
 
@@ -266,7 +351,7 @@ impl Fleet {
         if !self.members[i].lives(inc) {
             return;
         }
-        let now = self.time();
+        let now = self.members[i].local(self.now);
         if let Checkin::Close(_) = self.members[i].up.checkin(now, id(conn), None) {
             let delay = self.latency();
             self.at(delay, Event::Ends(i, inc, conn));
@@ -278,6 +363,7 @@ impl Fleet {
     /// What the pools want done.
     pub(super) fn drain(&mut self, i: usize) {
         let inc = self.members[i].inc;
+        self.recount(i);
         while let Some(action) = self.members[i].up.poll() {
             match action {
                 Action::Open { conn, pool, .. } => {

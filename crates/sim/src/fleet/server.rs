@@ -2,6 +2,7 @@
 
 use super::Setup;
 use pool::Reading;
+use pool::ledger::Origin;
 use std::collections::BTreeMap;
 
 /// One connection: of which member, in which of its lives.
@@ -12,6 +13,14 @@ pub(super) struct Who {
     pub(super) conn: (u32, u32),
 }
 
+/// Names that a reading brings at most.
+const NAMES_MAX: usize = 256;
+
+/// Where a member's connections come from in one of its lives.
+pub(super) fn origin(member: usize, inc: u32) -> Origin {
+    Origin((member as u64) << 32 | u64::from(inc))
+}
+
 pub(super) struct Server {
     slots: u32,
     reserved: u32,
@@ -19,6 +28,8 @@ pub(super) struct Server {
     others: u32,
     /// Rows of the fleet; a monitor session's with its name.
     rows: BTreeMap<Who, Option<String>>,
+    /// How many of these have one.
+    named: u32,
 }
 
 impl Server {
@@ -29,12 +40,13 @@ impl Server {
             headroom: s.headroom,
             others: 0,
             rows: BTreeMap::new(),
+            named: 0,
         }
     }
 
     fn free(&self) -> u32 {
         let used = self.others + self.rows.len() as u32;
-        (self.slots - self.reserved).saturating_sub(used)
+        self.slots.saturating_sub(self.reserved + used)
     }
 
     /// False: no slot is left for one without privileges.
@@ -42,12 +54,39 @@ impl Server {
         if self.free() == 0 {
             return false;
         }
+        self.named += u32::from(monitor);
         self.rows.insert(who, monitor.then(String::new));
         true
     }
 
-    pub(super) fn log_out(&mut self, who: Who) {
-        self.rows.remove(&who);
+    /// Whether it was a monitor session; `None`: it was not there.
+    pub(super) fn log_out(&mut self, who: Who) -> Option<bool> {
+        let row = self.rows.remove(&who)?;
+        self.named -= u32::from(row.is_some());
+        Some(row.is_some())
+    }
+
+    /// `max_connections` is another one.
+    pub(super) fn slots_are(&mut self, slots: u32) {
+        self.slots = slots;
+    }
+
+    pub(super) fn is_monitor(&self, who: Who) -> bool {
+        self.rows.get(&who).is_some_and(Option::is_some)
+    }
+
+    /// Rows by where they come from, without monitor sessions.
+    pub(super) fn origins(&self) -> Vec<(Origin, u32)> {
+        let mut all: Vec<(Origin, u32)> = Vec::new();
+        let plain = self.rows.iter().filter(|(_, name)| name.is_none());
+        for (who, _) in plain {
+            let origin = origin(who.member, who.inc);
+            match all.last_mut() {
+                Some((last, rows)) if *last == origin => *rows += 1,
+                _ => all.push((origin, 1)),
+            }
+        }
+        all
     }
 
     /// A monitor session states something; false: it is gone.
@@ -63,12 +102,14 @@ impl Server {
     }
 
     pub(super) fn rows_of(&self, member: usize, inc: u32) -> Vec<Who> {
-        let of = |who: &&Who| who.member == member && who.inc == inc;
-        self.rows.keys().filter(of).copied().collect()
+        let of = |conn| Who { member, inc, conn };
+        let range = of((0, 0))..=of((u32::MAX, u32::MAX));
+        self.rows.range(range).map(|(who, _)| *who).collect()
     }
 
     pub(super) fn reading(&self) -> Reading {
-        let names = self.rows.values().flatten();
+        // As the monitor session's query does it.
+        let names = self.rows.values().flatten().take(NAMES_MAX);
         Reading {
             max_connections: self.slots,
             superuser_reserved: self.reserved,
@@ -78,22 +119,16 @@ impl Server {
         }
     }
 
-    fn monitors(&self) -> u32 {
-        self.rows.values().flatten().count() as u32
+    pub(super) fn monitors(&self) -> u32 {
+        self.named
     }
 
     /// What the fleet may hold, apart from its monitor sessions.
     pub(super) fn line(&self) -> u32 {
-        (self.slots - self.reserved)
+        self.slots
+            .saturating_sub(self.reserved)
             .saturating_sub(self.headroom)
             .saturating_sub(self.others)
             .saturating_sub(self.monitors())
-    }
-
-    /// Connections of members' lives that are over, as far as the server still has them.
-    pub(super) fn orphans(&self, lives: impl Fn(usize, u32) -> bool) -> u32 {
-        let orphan =
-            |(who, name): &(&Who, &Option<String>)| name.is_none() && !lives(who.member, who.inc);
-        self.rows.iter().filter(orphan).count() as u32
     }
 }

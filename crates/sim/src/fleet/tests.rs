@@ -6,14 +6,8 @@ use std::time::Duration;
 fn setup(instances: usize, clients: u32) -> Setup {
     Setup {
         instances,
-        slots: 100,
-        reserved: 3,
-        headroom: 5,
         clients,
-        seconds: 60,
-        others: 0,
-        faults: Duration::ZERO,
-        plant: None,
+        ..Setup::default()
     }
 }
 

@@ -1,0 +1,142 @@
+//! The same claim, where a ledger and not the view says what the others have.
+
+use super::ledger::{Answer, Ask, Ledger, LedgerSettings, Origin};
+use super::{
+    Asked, Budget, BudgetSettings, Member, MonitorStep, READ_PAUSE, Reading, Sight, Usage,
+};
+use events::Time;
+
+impl Budget {
+    /// From now on the share comes from a ledger; only who sits there has a
+    /// monitor session.
+    pub(crate) fn share_by_ledger(&mut self, now: Time, settings: &LedgerSettings) {
+        self.ledger = Some(Box::new(Ledger::new(now, settings)));
+        self.claim = 0;
+        self.published = 0;
+        self.peers.clear();
+    }
+
+    /// For tests.
+    #[cfg(feature = "plant")]
+    pub(crate) fn ledger_mut(&mut self) -> Option<&mut Ledger> {
+        self.ledger.as_deref_mut()
+    }
+
+    pub(super) fn limits_by_ledger(&self) -> (u32, u32) {
+        self.ledger
+            .as_ref()
+            .map_or((0, 0), |ledger| ledger.limits())
+    }
+
+    /// The next question for the store.
+    pub(crate) fn ledger_step(&mut self, now: Time, usage: &Usage, leaving: bool) -> Option<Ask> {
+        self.follow_ledger(now, usage);
+        let ask = self.ledger.as_mut()?.step(now, usage, leaving);
+        self.take_claim();
+        ask
+    }
+
+    /// What the store answered.
+    pub(crate) fn ledger_heard(&mut self, now: Time, usage: &Usage, seq: u32, answer: Answer) {
+        let Some(ledger) = &mut self.ledger else {
+            return;
+        };
+        ledger.heard(now, seq, answer);
+        if ledger.joined() {
+            self.read_at = Some(now);
+            self.sight = Sight::Known;
+        }
+        self.follow_ledger(now, usage);
+    }
+
+    /// For whoever reads a failure.
+    pub(crate) fn ledger_state(&self) -> String {
+        let ledger = self.ledger.as_ref();
+        ledger.map_or_else(String::new, |ledger| ledger.told())
+    }
+
+    /// Nothing of it stands in a ledger.
+    pub(crate) fn ledger_left(&self) -> bool {
+        self.ledger.as_ref().is_none_or(|ledger| ledger.left())
+    }
+
+    /// The server's rows by where they come from.
+    pub(crate) fn ledger_origins(&mut self, rows: Vec<(Origin, u32)>) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.origins(rows);
+        }
+    }
+
+    fn follow_ledger(&mut self, now: Time, usage: &Usage) {
+        let most = self.most();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.follow(now, usage, most);
+        }
+        self.take_claim();
+    }
+
+    fn take_claim(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            self.claim = ledger.claim();
+            self.published = ledger.published();
+            self.parts.line = ledger.line();
+        }
+    }
+
+    pub(super) fn lost_by_ledger(&mut self, usage: &Usage) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.lost(usage);
+        }
+        self.take_claim();
+    }
+
+    /// The monitor session's next step, for who sits: it reads, and states no more
+    /// than its name, because its claim stands in the ledger.
+    pub(super) fn step_by_ledger(
+        &mut self,
+        now: Time,
+        settings: &BudgetSettings,
+        usage: &Usage,
+    ) -> MonitorStep {
+        let Some(ledger) = &self.ledger else {
+            return MonitorStep::Close;
+        };
+        if !ledger.reads() {
+            return MonitorStep::Close;
+        }
+        let soon = self.again || ledger.doubtful();
+        let pause = if soon { READ_PAUSE } else { settings.interval };
+        if now < self.asked_at.after(pause) {
+            return MonitorStep::Rest;
+        }
+        self.again = false;
+        self.asked_at = now;
+        self.asked = Some(Asked {
+            at: now,
+            held: usage.usable,
+            losses: usage.losses,
+        });
+        let own = Member {
+            instance: settings.instance,
+            claim: self.claim,
+            held: usage.usable,
+            wants: 0,
+            rejected: self.rejected,
+        };
+        MonitorStep::Ask(own.name(&settings.fleet))
+    }
+
+    /// The server's figures, for the keeper.
+    pub(super) fn read_for_ledger(
+        &mut self,
+        now: Time,
+        asked: Time,
+        reading: &Reading,
+        settings: &BudgetSettings,
+    ) {
+        self.lost = 0;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.read(now, asked, reading, &settings.fleet, settings.headroom);
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! One instance's row: what it claims, states and gives back.
+
+use super::rows::{Op, Question, Quota, ROWS_MAX, Row, SHARDS, Sent, Shard, rank};
+use super::{HOLD, LEASE, LedgerFault, LedgerSettings, STORE_ANSWER_MAX};
+use crate::budget::peaks::Peaks;
+use crate::budget::peers::trace;
+use crate::budget::share::level;
+use crate::budget::{OVER_MAX, Usage};
+use events::Time;
+use std::time::Duration;
+
+/// Its shard is read again after so long when nobody lacks anything,
+const CALM: Duration = Duration::from_millis(1500);
+/// when the fleet is short or the line fell,
+const SHORT: Duration = Duration::from_secs(1);
+/// and when it lacks something itself.
+const HUNGRY: Duration = Duration::from_millis(500);
+/// Older news moves nothing: the share stands.
+const OLD: Duration = Duration::from_secs(4);
+/// Figures that nobody waits for are stated no more often.
+const LAZY: Duration = Duration::from_secs(2);
+/// Between two writes.
+const WRITE_PAUSE: Duration = Duration::from_millis(200);
+/// First pause after two writes that met others', doubled each time.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
+/// It is doubled so often at most.
+const CONFLICT_DOUBLED_MAX: u32 = 5;
+/// Pause after a question that was not answered.
+const LOST_PAUSE: Duration = Duration::from_millis(500);
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    own: LedgerSettings,
+    shard: u32,
+    /// `e`.
+    claim: u32,
+    /// The newest that was seen of the shard.
+    seen: Option<Shard>,
+    /// The level at which all in the shard would cut.
+    cut: u32,
+    joined: bool,
+    /// Raised only when a write was answered since: the lease may have ended meanwhile.
+    unsure: bool,
+    /// A write without an answer: the version that it was based on, and its claim.
+    doubt: Option<(u64, u32)>,
+    asked: Option<(Sent, Question)>,
+    heard_at: Time,
+    wrote_at: Time,
+    /// Nothing is read or written before.
+    wait: Time,
+    conflicts: u32,
+    renewing: Option<Sent>,
+    renew_at: Time,
+    /// When the last renewal that was answered was asked for.
+    renewed: Option<Time>,
+    blind: bool,
+    over_at: Option<Time>,
+    peaks: Peaks,
+    /// The most that was needed lately, and what settings allow.
+    need: u32,
+    most: u32,
+}
+
+impl Holder {
+    pub(super) fn new(now: Time, own: &LedgerSettings) -> Holder {
+        Holder {
+            own: own.clone(),
+            shard: rank(own.instance, 0) % SHARDS,
+            claim: 0,
+            seen: None,
+            cut: u32::MAX,
+            joined: false,
+            unsure: false,
+            doubt: None,
+            asked: None,
+            heard_at: now,
+            wrote_at: Time::ZERO,
+            wait: now,
+            conflicts: 0,
+            renewing: None,
+            renew_at: now,
+            renewed: None,
+            blind: false,
+            over_at: None,
+            peaks: Peaks::default(),
+            need: 0,
+            most: u32::MAX,
+        }
+    }
+
+    pub(super) fn claim(&self) -> u32 {
+        self.claim
+    }
+
+    pub(super) fn published(&self) -> u32 {
+        let asked = match self.asked {
+            Some((_, Question::Write { claim, .. })) => claim,
+            _ => 0,
+        };
+        let doubt = self.doubt.map_or(0, |(_, claim)| claim);
+        self.stored().max(asked).max(doubt)
+    }
+
+    pub(super) fn line(&self) -> u32 {
+        self.quota().line
+    }
+
+    pub(super) fn members(&self) -> u32 {
+        self.quota().members
+    }
+
+    pub(super) fn joined(&self) -> bool {
+        self.joined
+    }
+
+    pub(super) fn left(&self) -> bool {
+        self.row().is_none() && self.doubt.is_none() && self.asked.is_none()
+    }
+
+    pub(super) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// Most to open, and to keep. A newcomer that was not heard yet has nothing.
+    pub(super) fn limits(&self) -> (u32, u32) {
+        match self.joined {
+            false => (0, u32::MAX),
+            true if self.over() => (self.claim.min(self.cut), self.claim),
+            true => (self.claim, self.claim),
+        }
+    }
+
+    fn quota(&self) -> Quota {
+        self.seen.as_ref().map_or(Quota::default(), |s| s.quota)
+    }
+
+    fn row(&self) -> Option<&Row> {
+        self.seen.as_ref()?.row(self.own.instance)
+    }
+
+    /// Its row's claim.
+    fn stored(&self) -> u32 {
+        self.row().map_or(0, |row| row.claim)
+    }
+
+    /// The shard's members claim more than its quota: the line fell, or moved away.
+    fn over(&self) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_some_and(|s| s.claimed() > s.quota.quota)
+    }
+
+    /// Others want what this member does not use: in the fleet, or in its shard.
+    fn pressed(&self) -> bool {
+        let lacks = |row: &Row| row.instance != self.own.instance && row.needs > row.claim;
+        let rows = self.seen.iter().flat_map(|seen| &seen.rows);
+        self.short() || self.over() || self.room() == 0 && rows.into_iter().any(lacks)
+    }
+
+    /// What the quota leaves.
+    fn room(&self) -> u32 {
+        let seen = self.seen.as_ref();
+        seen.map_or(0, |s| s.quota.quota.saturating_sub(s.claimed()))
+    }
+
+    fn short(&self) -> bool {
+        self.quota().version > 0 && self.quota().level != u32::MAX
+    }
+
+    /// What this member may have when the fleet is short.
+    fn cap(&self) -> u32 {
+        let quota = self.quota();
+        match self.short() {
+            true => quota.level + u32::from(rank(self.own.instance, quota.turn) <= quota.extra),
+            false => u32::MAX,
+        }
+    }
+
+    fn hungry(&self) -> bool {
+        self.need.min(self.cap()) > self.claim
+    }
+
+    // --- time, and what is held ---
+
+    pub(super) fn follow(
+        &mut self,
+        now: Time,
+        usage: &Usage,
+        most: u32,
+        fault: Option<LedgerFault>,
+    ) {
+        self.peaks.note(now, usage.needed);
+        self.most = most;
+        self.need = self.peaks.most().max(usage.needed).min(most);
+        self.give_up(now, fault);
+        let since = self.renewed.map(|at| now.since(at));
+        // By its own clock, a fifth before the store.
+        self.blind = since.is_some_and(|span| span >= LEASE * 4 / 5);
+        self.unsure |= self.blind;
+        self.lost(usage);
+        let out = self.joined && self.seen.is_some() && self.row().is_none();
+        if since.is_some_and(|span| span >= HOLD * 4 / 5) || out {
+            self.claim = self.claim.min(usage.charged);
+        }
+        if out && !self.blind {
+            // It was taken out, and comes in again with what it holds, if that fits.
+            self.claim = self.claim.min(self.room());
+        }
+        match self.over() {
+            true => _ = self.over_at.get_or_insert(now),
+            false => self.over_at = None,
+        }
+        self.settle(now, fault);
+    }
+
+    /// Rules 1 and 2: what is acted on, from what is known.
+    fn settle(&mut self, now: Time, fault: Option<LedgerFault>) {
+        let kept = self.kept(now, fault);
+        self.claim = self.claim.min(kept);
+        let sure = !self.blind && !self.unsure && self.doubt.is_none();
+        if sure && self.row().is_some() {
+            // What is on its way may be there already.
+            let under_way = match self.asked {
+                Some((_, Question::Write { claim, .. })) => claim,
+                _ => u32::MAX,
+            };
+            let most = self.stored().min(under_way);
+            self.claim = match self.over() {
+                true => self.claim.min(most),
+                false => kept.min(most),
+            };
+        }
+        if fault == Some(LedgerFault::ActUnwritten)
+            && let Some((_, Question::Write { claim, .. })) = self.asked
+        {
+            self.claim = self.claim.max(claim);
+        }
+    }
+
+    /// Most of the claim that it keeps.
+    fn kept(&self, now: Time, fault: Option<LedgerFault>) -> u32 {
+        let Some(seen) = &self.seen else {
+            return self.most;
+        };
+        let stubborn = fault == Some(LedgerFault::KeepUnused);
+        if self.blind || stubborn || now.since(self.heard_at) >= OLD {
+            return self.most;
+        }
+        let mut kept = self.most;
+        if self.short() {
+            kept = kept.min(self.cap());
+        }
+        if self.pressed() {
+            kept = kept.min(self.need);
+        }
+        let lasts = |at: Time| now.since(at) >= OVER_MAX;
+        if seen.quota.version > 0 && self.over_at.is_some_and(lasts) {
+            kept = kept.min(self.cut);
+        }
+        kept
+    }
+
+    /// Rule 5: without a lease it is known by its connections only.
+    pub(super) fn lost(&mut self, usage: &Usage) {
+        let told = self.row().map_or(0, |row| row.held);
+        if self.blind && usage.usable < trace(told) {
+            self.claim = self.claim.min(usage.charged);
+        }
+    }
+
+    /// Questions that were not answered in time.
+    fn give_up(&mut self, now: Time, fault: Option<LedgerFault>) {
+        let late = |sent: &Sent| now.since(sent.at) >= STORE_ANSWER_MAX;
+        if self.renewing.as_ref().is_some_and(late) {
+            self.renewing = None;
+            self.renew_at = now.after(self.jitter(now, LOST_PAUSE));
+        }
+        let Some((sent, question)) = self.asked.filter(|(sent, _)| late(sent)) else {
+            return;
+        };
+        self.asked = None;
+        self.wait = now.after(self.jitter(sent.at, LOST_PAUSE));
+        if let Question::Write { version, claim, .. } = question
+            && fault != Some(LedgerFault::TrustLost)
+        {
+            let before = self.doubt.filter(|(v, _)| *v == version);
+            let least = before.map_or(claim, |(_, c)| c.min(claim));
+            self.doubt = Some((version, least));
+        }
+    }
+
+    /// A span between half and one and a half times as long, other for each member.
+    fn jitter(&self, now: Time, span: Duration) -> Duration {
+        let turn = rank(self.own.instance, now.as_micros() as u32) >> 22;
+        span / 2 + span * turn / 1024
+    }
+
+    // --- answers ---
+
+    fn answered(&mut self, now: Time, seq: u32) -> Option<Question> {
+        let (_, question) = self.asked.filter(|(sent, _)| sent.seq == seq)?;
+        self.asked = None;
+        self.heard_at = now;
+        Some(question)
+    }
+
+    pub(super) fn same(&mut self, now: Time, seq: u32) {
+        self.answered(now, seq);
+    }
+
+    pub(super) fn shard(&mut self, now: Time, seq: u32, shard: Shard) {
+        if self.answered(now, seq).is_some() {
+            self.see(shard);
+        }
+    }
+
+    pub(super) fn wrote(&mut self, now: Time, seq: u32, done: bool, shard: Shard) {
+        let Some(Question::Write { leased, .. }) = self.answered(now, seq) else {
+            return;
+        };
+        self.see(shard);
+        self.wrote_at = now;
+        let pause = match done {
+            true => WRITE_PAUSE,
+            // The answer is news of just now: the best moment for another try. After
+            // a pause what is known is old, and the first try fetches what is new.
+            false if self.conflicts.is_multiple_of(2) => Duration::ZERO,
+            false => {
+                let doubled = 1 << (self.conflicts / 2).min(CONFLICT_DOUBLED_MAX);
+                self.jitter(now, CONFLICT_PAUSE * doubled)
+            }
+        };
+        self.conflicts = if done { 0 } else { self.conflicts + 1 };
+        self.wait = now.after(pause);
+        // The store itself has answered: what it shows of the row is so now.
+        self.unsure &= !leased;
+        self.joined |= done;
+    }
+
+    /// News of the shard; a replica's may be older than what is known.
+    fn see(&mut self, shard: Shard) {
+        let older = |s: &Shard| shard.version < s.version || shard.quota.version < s.quota.version;
+        if self.seen.as_ref().is_some_and(older) {
+            return;
+        }
+        if self.doubt.is_some_and(|(based, _)| shard.version > based) {
+            self.doubt = None;
+        }
+        let fell = |s: &Shard| shard.quota.line < s.quota.line;
+        if self.seen.as_ref().is_some_and(fell) {
+            // Not by another's share that moves: nobody has to wait for anything.
+            self.over_at = Some(Time::ZERO);
+        }
+        let claims: Vec<u32> = shard.rows.iter().map(|row| row.claim).collect();
+        self.cut = level(shard.quota.quota, &claims);
+        self.seen = Some(shard);
+    }
+
+    pub(super) fn renewed(&mut self, seq: u32) {
+        if let Some(sent) = self.renewing.take_if(|sent| sent.seq == seq) {
+            self.renewed = Some(sent.at);
+        }
+    }
+
+    // --- questions ---
+
+    pub(super) fn step(&mut self, sent: Sent, usage: &Usage, leaving: bool) -> Option<Op> {
+        let now = sent.at;
+        if self.renewing.is_none() && now >= self.renew_at {
+            self.renewing = Some(sent);
+            self.renew_at = now.after(LEASE / 3);
+            return Some(Op::Renew);
+        }
+        if self.asked.is_some() || now < self.wait {
+            return None;
+        }
+        if self.seen.is_some()
+            && let Some(row) = self.worth(now, usage, leaving)
+        {
+            return self.write(sent, row);
+        }
+        let pause = match () {
+            () if self.seen.is_none() => Duration::ZERO,
+            () if self.hungry() => HUNGRY,
+            () if self.pressed() => SHORT,
+            () => CALM,
+        };
+        // Not all at the same time: between three and five quarters of it.
+        let pause = pause / 2 + self.jitter(self.heard_at, pause) / 2;
+        if now < self.heard_at.after(pause) {
+            return None;
+        }
+        self.asked = Some((sent, Question::Read));
+        let seen = self.seen.as_ref();
+        Some(Op::Read {
+            shard: self.shard,
+            known: seen.map(|s| (s.quota.version, s.version)),
+        })
+    }
+
+    fn write(&mut self, sent: Sent, row: Option<Row>) -> Option<Op> {
+        let seen = self.seen.as_ref()?;
+        let mut rows = seen.rows.clone();
+        rows.retain(|row| row.instance != self.own.instance);
+        rows.extend(row);
+        if rows.len() > ROWS_MAX {
+            // Full: the next one.
+            self.shard = (self.shard + 1) % SHARDS;
+            self.seen = None;
+            return None;
+        }
+        let claim = row.map_or(0, |row| row.claim);
+        let known = (seen.quota.version, seen.version);
+        let question = Question::Write {
+            version: known.1,
+            claim,
+            leased: !self.blind,
+        };
+        self.asked = Some((sent, question));
+        Some(Op::Write {
+            shard: self.shard,
+            known,
+            rows,
+        })
+    }
+
+    /// The row to write, if it is worth a write now; `Some(None)`: take it out.
+    fn worth(&self, now: Time, usage: &Usage, leaving: bool) -> Option<Option<Row>> {
+        self.renewed?;
+        let Some(row) = self.row() else {
+            let joins = !leaving && !self.blind && usage.charged <= self.room();
+            return joins.then(|| Some(self.stated(usage, leaving)));
+        };
+        if leaving && usage.charged == 0 && self.doubt.is_none() {
+            return Some(None);
+        }
+        let new = self.stated(usage, leaving);
+        let tight = self.pressed();
+        let lazy = now >= self.wrote_at.after(self.jitter(self.wrote_at, LAZY));
+        let off = |new: u32, old: u32, part: u32| new.abs_diff(old) > old / part;
+        let due = self.unsure && !self.blind
+            || self.doubt.is_some()
+            || new.claim != row.claim
+            || self.need > row.claim && (row.needs <= row.claim || off(new.needs, row.needs, 4))
+            || new.needs > row.needs && off(new.needs, row.needs, 4)
+            || tight && off(new.needs, row.needs, 8)
+            || lazy && off(new.needs, row.needs, 2)
+            || lazy
+                && (usage.usable < trace(row.held) && row.held > 0 || usage.usable > row.held * 2);
+        due.then_some(Some(new))
+    }
+
+    /// A little more than is needed, so that not each connection is a write: as much
+    /// as all in the shard could have.
+    fn spare(&self, lacks: u32) -> u32 {
+        let rows = self.seen.as_ref().map_or(1, |seen| seen.rows.len() as u32);
+        let left = self.room().saturating_sub(lacks) / rows.max(1);
+        left.min(self.need / 4 + 1)
+    }
+
+    /// The row as it should be.
+    fn stated(&self, usage: &Usage, leaving: bool) -> Row {
+        let stored = self.stored();
+        // What is being closed still counts.
+        let floor = self.claim.max(usage.charged.min(stored));
+        let want = match leaving {
+            true => 0,
+            false if self.short() => self.need.min(self.cap()),
+            false if self.over() => self.claim,
+            false if self.need <= stored && self.pressed() => self.claim,
+            false if self.need > stored => self.need + self.spare(self.need - stored),
+            false => stored,
+        };
+        let room = self.room();
+        let want = match self.row() {
+            Some(_) => want,
+            None => want.max(usage.charged),
+        };
+        let claim = match want.min(self.most) {
+            want if want > stored && !self.blind => stored + (want - stored).min(room),
+            want => want.max(floor).min(stored),
+        };
+        Row {
+            instance: self.own.instance,
+            origin: self.own.origin,
+            claim,
+            needs: if leaving { 0 } else { self.need },
+            held: usage.usable,
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The keeper: who reads the server, allots quotas and takes out who is gone.
+
+use super::rows::{Op, Origin, PUTS_MAX, Quota, Row, SHARDS, Sent, Shard, rank};
+use super::{HOLD, LedgerFault, STORE_ANSWER_MAX};
+use crate::budget::Reading;
+use crate::budget::peers::trace;
+use events::Time;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Between two looks at all shards.
+const SWEEP: Duration = Duration::from_millis(500);
+/// What a division leaves over goes to others after so long,
+const TURN: Duration = Duration::from_secs(10);
+/// where it is a large part of what one has.
+const TURN_LEVEL_MAX: u32 = 4;
+
+/// The server's figures, as the keeper needs them.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    asked: Time,
+    heard: Time,
+    /// What the fleet may hold if nobody else had anything.
+    best: u32,
+    backends: u32,
+    by_origin: BTreeMap<Origin, u32>,
+}
+
+impl Figures {
+    pub(super) fn new(
+        (asked, heard): (Time, Time),
+        reading: &Reading,
+        origins: Vec<(Origin, u32)>,
+        fleet: &str,
+        headroom: u32,
+    ) -> Figures {
+        let monitors = reading.members(fleet).len() as u32;
+        Figures {
+            asked,
+            heard,
+            best: reading.parts(0, monitors, headroom).line,
+            backends: reading.backends.saturating_sub(monitors),
+            by_origin: origins.into_iter().collect(),
+        }
+    }
+
+    fn rows_of(&self, origin: Origin) -> u32 {
+        self.by_origin.get(&origin).copied().unwrap_or(0)
+    }
+}
+
+/// A member without a lease.
+#[derive(Clone, Copy, Debug)]
+struct Ghost {
+    since: Time,
+    /// The server shows that it is gone, or the time is up.
+    over: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Keeper {
+    fence: u64,
+    revision: u64,
+    shards: Vec<Shard>,
+    /// By shard: what a write that was not answered may have set.
+    risk: Vec<u32>,
+    ghosts: BTreeMap<u32, Ghost>,
+    /// Waits for a look at the shards that begins after it was heard.
+    figures: Option<Figures>,
+    line: Option<u32>,
+    turn: u32,
+    turn_at: Time,
+    sweep_at: Time,
+    asked: Option<(Sent, Op)>,
+    next: VecDeque<Op>,
+}
+
+impl Keeper {
+    pub(super) fn new(now: Time, fence: u64) -> Keeper {
+        Keeper {
+            fence,
+            revision: 0,
+            shards: vec![Shard::default(); SHARDS as usize],
+            risk: vec![0; SHARDS as usize],
+            ghosts: BTreeMap::new(),
+            figures: None,
+            line: None,
+            turn: fence as u32,
+            turn_at: now.after(TURN),
+            sweep_at: now,
+            asked: None,
+            next: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// A reading would tell whether somebody lives.
+    pub(super) fn doubtful(&self) -> bool {
+        self.figures.is_none() && self.ghosts.values().any(|ghost| !ghost.over)
+    }
+
+    pub(super) fn read(&mut self, figures: Figures) {
+        self.figures = Some(figures);
+    }
+
+    // --- questions ---
+
+    pub(super) fn step(&mut self, sent: Sent) -> Option<Op> {
+        let late = |sent: &Sent, now: Time| now.since(sent.at) >= STORE_ANSWER_MAX;
+        if let Some((_, op)) = self.asked.take_if(|(s, _)| late(s, sent.at)) {
+            // It may be done, or be done later.
+            if let Op::Allot { quotas, .. } = op {
+                for (shard, quota) in quotas {
+                    let risk = &mut self.risk[shard as usize];
+                    *risk = quota.quota.max(*risk);
+                }
+            }
+            self.next.clear();
+        }
+        if self.asked.is_some() {
+            return None;
+        }
+        let op = match self.next.pop_front() {
+            Some(op) => op,
+            None if sent.at < self.sweep_at => return None,
+            None => {
+                self.sweep_at = sent.at.after(SWEEP);
+                Op::Sweep {
+                    since: self.revision,
+                }
+            }
+        };
+        self.asked = Some((sent, op.clone()));
+        Some(op)
+    }
+
+    /// Quotas or rows were set: which, the next look tells.
+    pub(super) fn put(&mut self, seq: u32, done: &[u32]) {
+        let Some((_, op)) = self.asked.take_if(|(sent, _)| sent.seq == seq) else {
+            return;
+        };
+        if let Op::Allot { .. } = op {
+            // Nothing older can be done any more.
+            for shard in done {
+                self.risk[*shard as usize] = 0;
+            }
+        }
+    }
+
+    pub(super) fn swept(
+        &mut self,
+        now: Time,
+        seq: u32,
+        revision: u64,
+        shards: Vec<(u32, Shard)>,
+        gone: &[u32],
+        fault: Option<LedgerFault>,
+    ) {
+        let Some((sent, _)) = self.asked.take_if(|(sent, _)| sent.seq == seq) else {
+            return;
+        };
+        self.revision = revision;
+        for (i, shard) in shards {
+            if let Some(known) = self.shards.get_mut(i as usize) {
+                *known = shard;
+            }
+        }
+        let ghosts = gone.iter().map(|instance| {
+            let known = self.ghosts.get(instance).copied();
+            let fresh = Ghost {
+                since: now,
+                over: fault == Some(LedgerFault::ReapAlive),
+            };
+            (*instance, known.unwrap_or(fresh))
+        });
+        self.ghosts = ghosts.collect();
+        for ghost in self.ghosts.values_mut() {
+            ghost.over |= now.since(ghost.since) >= HOLD;
+        }
+        if let Some(figures) = self.figures.take_if(|figures| figures.heard <= sent.at) {
+            self.follow_server(&figures);
+        }
+        self.plan(now, fault);
+    }
+
+    // --- the line ---
+
+    /// Rows of members' addresses are theirs; all others are of others. Whoever
+    /// opened something had a row before, so this look shows it.
+    fn follow_server(&mut self, figures: &Figures) {
+        let rows = || self.shards.iter().flat_map(|shard| &shard.rows);
+        let mut at: BTreeMap<Origin, u32> = BTreeMap::new();
+        for row in rows() {
+            *at.entry(row.origin).or_default() += 1;
+        }
+        let unknown = rows().filter(|row| row.origin == Origin::default());
+        let ours: u32 = at
+            .keys()
+            .filter(|origin| **origin != Origin::default())
+            .map(|origin| figures.rows_of(*origin))
+            .sum::<u32>()
+            + unknown.map(|row| row.held).sum::<u32>();
+        let others = figures.backends.saturating_sub(ours);
+        self.line = Some(figures.best.saturating_sub(others));
+        let faint = |row: &&Row| {
+            let alone = row.origin != Origin::default() && at.get(&row.origin) == Some(&1);
+            alone && figures.rows_of(row.origin) < trace(row.held)
+        };
+        let faint: Vec<u32> = rows().filter(faint).map(|row| row.instance).collect();
+        for instance in faint {
+            // What was asked before its lease had ended says nothing.
+            if let Some(ghost) = self.ghosts.get_mut(&instance)
+                && figures.asked > ghost.since
+            {
+                ghost.over = true;
+            }
+        }
+    }
+
+    // --- what is allotted ---
+
+    fn plan(&mut self, now: Time, fault: Option<LedgerFault>) {
+        let reaped = self.reaped();
+        if !reaped.is_empty() {
+            self.next.push_back(Op::Reap {
+                fence: self.fence,
+                shards: reaped,
+            });
+        }
+        let Some(line) = self.line else {
+            return;
+        };
+        if now >= self.turn_at {
+            self.turn = self.turn.wrapping_add(1);
+            self.turn_at = now.after(TURN);
+        }
+        let plan = Plan::new(line, self.turn, &self.shards, &self.ghosts);
+        if plan.is_met(&self.shards) {
+            return;
+        }
+        for quotas in self.puts(&plan, fault).chunks(PUTS_MAX) {
+            self.next.push_back(Op::Allot {
+                fence: self.fence,
+                quotas: quotas.to_vec(),
+            });
+        }
+    }
+
+    /// Rows of those that are surely gone.
+    fn reaped(&self) -> Vec<(u32, u64, Vec<u32>)> {
+        let over = |row: &&Row| self.ghosts.get(&row.instance).is_some_and(|g| g.over);
+        if !self.ghosts.values().any(|ghost| ghost.over) {
+            return Vec::new();
+        }
+        let shards = self.shards.iter().enumerate().filter_map(|(i, shard)| {
+            let gone: Vec<u32> = shard.rows.iter().filter(over).map(|r| r.instance).collect();
+            (!gone.is_empty()).then_some((i as u32, shard.version, gone))
+        });
+        shards.collect()
+    }
+
+    /// Rule 4: what goes down goes down now, what goes up does within what is spare.
+    fn puts(&self, plan: &Plan, fault: Option<LedgerFault>) -> Vec<(u32, Quota)> {
+        let bound = |i: usize| {
+            let shard = &self.shards[i];
+            let bound = shard.quota.quota.max(shard.claimed()).max(self.risk[i]);
+            match fault {
+                Some(LedgerFault::AllotEarly) => plan.quotas[i].min(bound),
+                _ => bound,
+            }
+        };
+        let bounds: Vec<u32> = (0..self.shards.len()).map(bound).collect();
+        let mut spare = plan.line.saturating_sub(bounds.iter().sum());
+        // What is needed before what is only at hand for the next that is.
+        let mut given = vec![0; bounds.len()];
+        for wanted in [&plan.needs, &plan.quotas] {
+            for (i, given) in given.iter_mut().enumerate() {
+                let more = wanted[i].saturating_sub(bounds[i] + *given).min(spare);
+                *given += more;
+                spare -= more;
+            }
+        }
+        let mut puts = Vec::new();
+        for (i, shard) in self.shards.iter().enumerate() {
+            let old = shard.quota;
+            let mut new = plan.quotas[i].min(bounds[i] + given[i]);
+            match fault {
+                Some(LedgerFault::HoardQuotas) => new = new.max(old.quota),
+                Some(LedgerFault::FirstCome) => new = new.max(shard.claimed()),
+                _ => {}
+            }
+            let quota = Quota {
+                version: old.version,
+                quota: new,
+                line: plan.line,
+                level: match fault {
+                    Some(LedgerFault::FirstCome) => u32::MAX,
+                    _ => plan.level,
+                },
+                extra: plan.extra,
+                turn: plan.turn,
+                members: plan.members,
+            };
+            let untouched = old.version == 0 && new == 0 && shard.rows.is_empty();
+            if (quota != old || self.risk[i] > 0) && !untouched {
+                puts.push((i as u32, quota));
+            }
+        }
+        // What goes down first, so that it is spare the sooner.
+        puts.sort_by_key(|(i, quota)| quota.quota >= self.shards[*i as usize].quota.quota);
+        puts
+    }
+}
+
+/// How the line is divided.
+struct Plan {
+    line: u32,
+    level: u32,
+    extra: u32,
+    turn: u32,
+    members: u32,
+    /// By shard.
+    quotas: Vec<u32>,
+    /// By shard: what its members need of it.
+    needs: Vec<u32>,
+}
+
+impl Plan {
+    fn new(line: u32, turn: u32, shards: &[Shard], ghosts: &BTreeMap<u32, Ghost>) -> Plan {
+        let gone = |row: &Row| ghosts.contains_key(&row.instance);
+        let all = || shards.iter().flat_map(|shard| &shard.rows);
+        let kept: u32 = all().filter(|r| gone(r)).map(|r| r.claim).sum();
+        let live: Vec<Row> = all().filter(|row| !gone(row)).copied().collect();
+        let free = line.saturating_sub(kept);
+        let needed: u64 = live.iter().map(|row| u64::from(row.needs)).sum();
+        let (level, extra, turn) = match needed > u64::from(free) {
+            true => divide(free, turn, &live),
+            false => (u32::MAX, 0, 0),
+        };
+        let slack = u64::from(free).saturating_sub(needed) as u32;
+        let of = |row: &Row| match level {
+            u32::MAX => row.needs,
+            level => row
+                .needs
+                .min(level + u32::from(rank(row.instance, turn) <= extra)),
+        };
+        let needs = |shard: &Shard| -> u32 {
+            let rows = shard.rows.iter();
+            rows.map(|row| if gone(row) { row.claim } else { of(row) })
+                .sum()
+        };
+        let needs: Vec<u32> = shards.iter().map(needs).collect();
+        let members = live.len() as u32;
+        let mut before = 0u32;
+        let quotas = shards.iter().zip(&needs).map(|(shard, needs)| {
+            // Slack by heads, without losing one to rounding.
+            let from = share_of(slack, before, members);
+            before += shard.rows.iter().filter(|row| !gone(row)).count() as u32;
+            needs + (share_of(slack, before, members) - from)
+        });
+        let mut quotas: Vec<u32> = quotas.collect();
+        if level == u32::MAX {
+            keep(&mut quotas, &needs, shards, line);
+        }
+        Plan {
+            line,
+            level,
+            extra,
+            turn,
+            // Rounded, so that not every arrival rewrites all quotas.
+            members: members.next_power_of_two() / 2,
+            quotas,
+            needs,
+        }
+    }
+
+    /// There is enough, as before, and each shard has what it is to have.
+    fn is_met(&self, shards: &[Shard]) -> bool {
+        let alike = |q: &Quota| (q.line, q.level) == (self.line, u32::MAX);
+        self.level == u32::MAX
+            && shards.iter().zip(&self.quotas).all(|(shard, quota)| {
+                let stated = shard.quota.version == 0 || alike(&shard.quota);
+                stated && shard.quota.quota == *quota
+            })
+    }
+}
+
+/// Slack that lies where it lay before is not moved without need: a quota stays if it
+/// has at least half and at most twice its part of the slack, and all fit together.
+fn keep(quotas: &mut [u32], needs: &[u32], shards: &[Shard], line: u32) {
+    let even = quotas.to_vec();
+    for (i, quota) in quotas.iter_mut().enumerate() {
+        let slack = *quota - needs[i];
+        let (least, most) = (needs[i] + slack / 2, needs[i] + 2 * slack);
+        *quota = shards[i].quota.quota.clamp(least, most);
+    }
+    // Back to the even part, one after the other, as far as it must be.
+    let sum = |quotas: &[u32]| quotas.iter().sum::<u32>();
+    let mut over = sum(quotas).saturating_sub(line);
+    let mut left = line.saturating_sub(sum(quotas));
+    for (quota, even) in quotas.iter_mut().zip(even) {
+        let less = quota.saturating_sub(even).min(over);
+        let more = even.saturating_sub(*quota).min(left);
+        *quota = *quota - less + more;
+        over -= less;
+        left -= more;
+    }
+}
+
+/// The first `part` of `whole` heads get so much of `slack`.
+fn share_of(slack: u32, part: u32, whole: u32) -> u32 {
+    (u64::from(slack) * u64::from(part) / u64::from(whole.max(1))) as u32
+}
+
+/// Cuts needs above `free` at one level. What is left over goes one by one to those
+/// who come first in this turn: level, the last rank of these, and the turn.
+fn divide(free: u32, turn: u32, live: &[Row]) -> (u32, u32, u32) {
+    let needs: Vec<u32> = live.iter().map(|row| row.needs).collect();
+    let level = crate::budget::share::level(free, &needs);
+    let given: u32 = needs.iter().map(|needs| (*needs).min(level)).sum();
+    let turn = if level > TURN_LEVEL_MAX { 0 } else { turn };
+    let above = live.iter().filter(|row| row.needs > level);
+    let mut ranks: Vec<u32> = above.map(|row| rank(row.instance, turn)).collect();
+    ranks.sort_unstable();
+    let left = free.saturating_sub(given) as usize;
+    // A rank of zero would be one too many for nobody.
+    let extra = left.checked_sub(1).and_then(|last| ranks.get(last));
+    (level, extra.copied().unwrap_or(0), turn)
+}

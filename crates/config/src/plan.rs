@@ -339,6 +339,9 @@ pub struct Plan {
     pub client_login_timeout: Duration,
     /// Longest wait for a server's socket and login.
     pub server_connect_timeout: Duration,
+    /// Longest use of a host name's address; `None`: names of servers in use are
+    /// not looked up again.
+    pub dns_max_ttl: Option<Duration>,
     /// Pause after a failed server login.
     pub server_login_retry: Duration,
     /// Idle server connections are closed after this; `None`: off.

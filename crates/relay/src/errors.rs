@@ -119,6 +119,7 @@ pub(crate) enum Trouble<'a> {
         outage: Option<Outage>,
     },
     ServerGone,
+    ServerMoved,
     ServerNonsense,
     Shutdown,
     ParametersRefused {
@@ -239,9 +240,10 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::WaitTimeout(s) => scarce(RefuseReason::WaitTimeout, s),
         Trouble::QueueFull(s) => scarce(RefuseReason::QueueFull, s),
         Trouble::Shed(s) => scarce(RefuseReason::Shed, s),
-        Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
-            server_side(trouble)
-        }
+        Trouble::ServerDown { .. }
+        | Trouble::ServerGone
+        | Trouble::ServerMoved
+        | Trouble::ServerNonsense => server_side(trouble),
         Trouble::Shutdown => shutdown(),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",
@@ -356,6 +358,10 @@ fn server_side(trouble: &Trouble<'_>) -> Report {
     match trouble {
         Trouble::ServerDown { text, outage } => server_down(text, *outage),
         Trouble::ServerGone => Report::fatal("08006", "the database server closed the connection"),
+        Trouble::ServerMoved => Report::fatal(
+            "08006",
+            "the database server has moved; this connection led to the old one",
+        ),
         _ => Report::fatal(
             "08P01",
             "the database server broke the protocol; its connection was closed",

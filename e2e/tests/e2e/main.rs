@@ -14,6 +14,7 @@ mod ci_page;
 mod connections;
 mod console;
 mod drivers;
+mod failover;
 mod faults;
 mod guarded;
 mod guards;

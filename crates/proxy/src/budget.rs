@@ -366,7 +366,11 @@ mod tests {
             (row("", false), seen(None), Some("monitor_user")),
             (row("eu", false), seen(None), Some("no reading yet")),
             (row("eu", true), seen(None), Some("not read yet")),
-            (row("eu", true), seen(Some(false)), Some("GRANT pg_read_all_stats")),
+            (
+                row("eu", true),
+                seen(Some(false)),
+                Some("GRANT pg_read_all_stats"),
+            ),
             (row("eu", true), seen(Some(true)), None),
         ];
         for (row, snapshot, expected) in table {

@@ -38,7 +38,10 @@ impl News {
                 draining = seen.lent,
                 "the database server has moved"
             );
-            let text = format!("the database server moved: {from} → {to} ({})", seen.sign.label());
+            let text = format!(
+                "the database server moved: {from} → {to} ({})",
+                seen.sign.label()
+            );
             timeline.note_server(&server, &text);
         }
         if let Some((before, now)) = self.other_database {

@@ -2,8 +2,8 @@
 //! read again, all of which would hold a loop up.
 
 use crate::mail::Mail;
-use crate::port::Common;
 use crate::names::{self, Asks, Question};
+use crate::port::Common;
 use crate::registry::UpstreamCell;
 use crate::secrets::{self, Doubted};
 use events::{Time, WorkerId};
@@ -44,7 +44,6 @@ struct Derivation {
     generation: u32,
     job: DeriveJob,
 }
-
 
 /// Handles to the helper threads. They end when the last handle is dropped.
 #[derive(Clone)]

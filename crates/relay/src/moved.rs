@@ -130,7 +130,14 @@ pub(crate) fn role(greeting: &ParamSet) -> Role {
 #[inline]
 pub(crate) fn is_write(tag: &[u8]) -> bool {
     const WRITES: [&[u8]; 8] = [
-        b"INSERT", b"UPDATE", b"DELETE", b"MERGE", b"TRUNCATE", b"CREATE", b"ALTER", b"DROP",
+        b"INSERT",
+        b"UPDATE",
+        b"DELETE",
+        b"MERGE",
+        b"TRUNCATE",
+        b"CREATE",
+        b"ALTER",
+        b"DROP",
     ];
     !tag.starts_with(b"SELECT") && WRITES.iter().any(|word| tag.starts_with(word))
 }
@@ -156,10 +163,18 @@ mod tests {
 
     #[test]
     fn what_no_standby_takes_is_known_by_its_tag() {
-        for tag in ["INSERT 0 1", "UPDATE 0", "DELETE 7", "MERGE 1", "CREATE TABLE"] {
+        for tag in [
+            "INSERT 0 1",
+            "UPDATE 0",
+            "DELETE 7",
+            "MERGE 1",
+            "CREATE TABLE",
+        ] {
             assert!(is_write(tag.as_bytes()), "{tag}");
         }
-        for tag in ["SELECT 1", "SET", "BEGIN", "COMMIT", "COPY 5", "", "FETCH 1"] {
+        for tag in [
+            "SELECT 1", "SET", "BEGIN", "COMMIT", "COPY 5", "", "FETCH 1",
+        ] {
             assert!(!is_write(tag.as_bytes()), "{tag}");
         }
     }

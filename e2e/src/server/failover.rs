@@ -2,8 +2,7 @@
 //! a promotion, a server that freezes, and one that comes back read-only.
 
 use super::{Server, program};
-use crate::raw::{Client, Target};
-use crate::sandbox::{Dir, RunAs, signal, until};
+use crate::sandbox::{Dir, RunAs, signal};
 use std::process::Command;
 
 impl Server {
@@ -46,14 +45,6 @@ impl Server {
         assert_eq!(done[0][0], "t", "not promoted");
     }
 
-    /// Waits until a standby has all that this server has committed.
-    pub fn wait_for_standby(&self) {
-        until("the standby to have all", || {
-            let behind = "select count(*) from pg_stat_replication where replay_lsn = pg_current_wal_lsn()";
-            (self.sql("postgres", behind)[0][0] != "0").then_some(())
-        });
-    }
-
     /// Starts it again, in recovery: it answers, and takes no writes.
     pub fn start_again_as_standby(&mut self) {
         let mark = self.dir.path().join("data/standby.signal");
@@ -70,7 +61,9 @@ impl Server {
         signal(parent, "STOP");
         let children = format!("/proc/{parent}/task/{parent}/children");
         let children = std::fs::read_to_string(children).unwrap_or_default();
-        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let children = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse::<u32>().ok());
         self.frozen.extend(children);
         for pid in &self.frozen {
             signal(*pid, "STOP");
@@ -82,16 +75,5 @@ impl Server {
         for pid in std::mem::take(&mut self.frozen).into_iter().rev() {
             signal(pid, "CONT");
         }
-    }
-
-    /// Its address.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Whether a login by TCP is answered.
-    pub fn answers(&self) -> bool {
-        let target = Target::tcp(&self.host, self.port, "postgres", "postgres");
-        Client::login(&target).is_ok()
     }
 }

@@ -383,20 +383,28 @@ fn a_restricted_role_and_a_providers_own_slots() {
         });
         // Somebody without privileges still gets in directly.
         let direct = Client::login(&server.target("app", "scram_user").password(PASSWORD));
-        direct.and_then(|mut client| client.value("select 1")).expect("headroom");
+        direct
+            .and_then(|mut client| client.value("select 1"))
+            .expect("headroom");
     });
     outcome.none_failed();
     let row = budget(&pooler);
     assert_eq!(row[1], "known", "{row:?}");
     let parts: Vec<usize> = (7..11).map(|column| figure(&row, column)).collect();
-    assert_eq!(parts, [30, 3, 0, 2], "max, superuser, reserved, the provider's");
+    assert_eq!(
+        parts,
+        [30, 3, 0, 2],
+        "max, superuser, reserved, the provider's"
+    );
     let line = 30 - 3 - 2 - HEADROOM - 1;
     let most = most.into_inner();
     assert!(most <= line, "{most} connections, the line is {line}");
     assert!(most >= line - 2, "{most} of {line} are used");
     until("what is unknown to be said", || {
         let row = budget(&pooler);
-        row.last()?.contains("GRANT pg_read_all_stats").then_some(())
+        row.last()?
+            .contains("GRANT pg_read_all_stats")
+            .then_some(())
     });
     assert!(!pooler.log().contains("server_full"), "{}", pooler.log());
 }

@@ -108,12 +108,11 @@ impl Stage {
     }
 
     fn client(&self) -> Client {
-        let target = self.pooler.target("app", "app").patience(Duration::from_secs(60));
+        let target = self
+            .pooler
+            .target("app", "app")
+            .patience(Duration::from_secs(60));
         Client::login(&target).unwrap_or_else(|error| panic!("{error}\n{}", self.pooler.log()))
-    }
-
-    fn says(&self, text: &str) -> bool {
-        self.pooler.log().contains(text)
     }
 
     /// Runs one failover under load.
@@ -129,19 +128,22 @@ impl Stage {
                 .query("begin; insert into written values (-1, 1)")
                 .expect("an open transaction");
         }
+        let pooler = &self.pooler;
+        let servers = (&mut self.primary, &self.standby);
+        let name = &self.name;
         let (accepts, known) = std::thread::scope(|scope| {
             let _end = StopAtEnd(&load.stop);
             for n in 0..WRITERS {
-                let (load, pooler) = (&load, &self.pooler);
+                let load = &load;
                 scope.spawn(move || load.write(n, pooler));
             }
             load.go_on(500);
-            let accepts = self.trouble(fate, &load);
+            let accepts = trouble(fate, &load, servers, name, pooler);
             let known = until("the move to be told", || {
-                self.says("the database server has moved").then(|| load.number())
+                says(pooler, "the database server has moved").then(|| load.number())
             });
             let name_known = until("the name to be followed", || {
-                self.says(&format!("to=\"{NEW}\"")).then(|| load.number())
+                says(pooler, &format!("to=\"{NEW}\"")).then(|| load.number())
             });
             load.all_are_back(accepts);
             load.go_on(500);
@@ -161,33 +163,6 @@ impl Stage {
         load.outcome(accepts)
     }
 
-    /// The failover itself; when the new primary took writes.
-    fn trouble(&mut self, fate: Fate, load: &Load) -> Instant {
-        match fate {
-            Fate::Stops => {
-                self.primary.wait_for_standby();
-                self.primary.stop("QUIT");
-            }
-            Fate::ComesBackReadOnly => {
-                self.primary.stop("INT");
-                self.primary.start_again_as_standby();
-                until("the standby to be noticed", || {
-                    self.says("a login found a standby").then_some(())
-                });
-            }
-            Fate::Freezes => self.primary.freeze(),
-            Fate::LivesOn => {}
-        }
-        let before = load.good.load(Ordering::Relaxed);
-        self.standby.promote();
-        let accepts = Instant::now();
-        self.name.moves();
-        if fate == Fate::ComesBackReadOnly {
-            assert_eq!(before, load.good.load(Ordering::Relaxed), "a standby wrote");
-        }
-        accepts
-    }
-
     /// No write reached the old server that was sent after it was known, and all
     /// that was acknowledged since is at the new one.
     fn judge(&mut self, fate: Fate, load: &Load, (known, name_known): (u64, u64)) {
@@ -196,7 +171,10 @@ impl Stage {
             Fate::Stops => {}
             Fate::ComesBackReadOnly => {
                 let log = self.primary.log();
-                assert!(!log.contains("read-only transaction"), "a write was sent: {log}");
+                assert!(
+                    !log.contains("read-only transaction"),
+                    "a write was sent: {log}"
+                );
             }
             Fate::Freezes | Fate::LivesOn => {
                 self.primary.thaw();
@@ -204,8 +182,13 @@ impl Stage {
                     let active = "select count(*) from pg_stat_activity where usename = 'app' and state = 'active'";
                     (self.primary.sql("postgres", active)[0][0] == "0").then_some(())
                 });
-                let last: u64 = self.primary.sql("app", last)[0][0].parse().expect("a number");
-                assert!(last <= name_known, "{last} was written, known since {name_known}");
+                let last: u64 = self.primary.sql("app", last)[0][0]
+                    .parse()
+                    .expect("a number");
+                assert!(
+                    last <= name_known,
+                    "{last} was written, known since {name_known}"
+                );
             }
         }
         let there = self.standby.sql(
@@ -229,6 +212,40 @@ impl Stage {
     }
 }
 
+fn says(pooler: &Pooler, text: &str) -> bool {
+    pooler.log().contains(text)
+}
+
+/// The failover itself; when the new primary took writes.
+fn trouble(
+    fate: Fate,
+    load: &Load,
+    (primary, standby): (&mut Server, &Server),
+    name: &Name,
+    pooler: &Pooler,
+) -> Instant {
+    match fate {
+        Fate::Stops => primary.stop("QUIT"),
+        Fate::ComesBackReadOnly => {
+            primary.stop("INT");
+            primary.start_again_as_standby();
+            until("the standby to be noticed", || {
+                says(pooler, "a login found a standby").then_some(())
+            });
+        }
+        Fate::Freezes => primary.freeze(),
+        Fate::LivesOn => {}
+    }
+    let before = load.good.load(Ordering::Relaxed);
+    standby.promote();
+    let accepts = Instant::now();
+    name.moves();
+    if fate == Fate::ComesBackReadOnly {
+        assert_eq!(before, load.good.load(Ordering::Relaxed), "a standby wrote");
+    }
+    accepts
+}
+
 /// Clients that write, each number once: those sent later have greater ones.
 #[derive(Default)]
 struct Load {
@@ -237,7 +254,7 @@ struct Load {
     good: AtomicU64,
     errors: Mutex<Vec<String>>,
     acknowledged: Mutex<Vec<u64>>,
-    /// When each client last had an answer.
+    /// When each client last had an answer of the new server.
     back: Mutex<[Option<(Instant, u64)>; WRITERS]>,
     first: Mutex<Vec<(Instant, usize)>>,
 }
@@ -265,7 +282,9 @@ impl Load {
     }
 
     fn write(&self, n: usize, pooler: &Pooler) {
-        let target = pooler.target("app", "app").patience(Duration::from_secs(60));
+        let target = pooler
+            .target("app", "app")
+            .patience(Duration::from_secs(60));
         let mut session = None;
         while !self.stop.load(Ordering::Relaxed) {
             let mut client = match session.take().map_or_else(|| Client::login(&target), Ok) {
@@ -276,14 +295,20 @@ impl Load {
                 }
             };
             let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
-            match client.rows(&format!("insert into written values ({n}, {number})")) {
-                Ok(_) => {
+            let insert = format!(
+                "insert into written values ({n}, {number}) returning host(inet_server_addr())"
+            );
+            match client.value(&insert) {
+                Ok(address) => {
                     self.good.fetch_add(1, Ordering::Relaxed);
                     self.acknowledged.lock().expect("not poisoned").push(number);
+                    session = Some(client);
+                    if address != NEW {
+                        continue;
+                    }
                     let now = Instant::now();
                     self.back.lock().expect("not poisoned")[n] = Some((now, number));
                     self.first.lock().expect("not poisoned").push((now, n));
-                    session = Some(client);
                 }
                 Err(error) => {
                     assert!(!error.timed_out(), "client {n} hangs");
@@ -332,10 +357,11 @@ impl Load {
             mine.map(|(at, _)| *at - accepts).min().expect("it is back")
         };
         let back: Vec<Duration> = (0..WRITERS).map(after).collect();
+        let errors = self.errors.lock().expect("not poisoned").len();
         Outcome {
             first: *back.iter().min().expect("writers"),
             last: *back.iter().max().expect("writers"),
-            errors: self.errors.lock().expect("not poisoned").len(),
+            errors,
             kinds: self.some_errors(),
         }
     }

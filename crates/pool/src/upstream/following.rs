@@ -69,9 +69,8 @@ impl Upstream {
         if !busy && self.charged == 0 {
             return false;
         }
-        let hangs = |conn: &Conn| {
-            conn.state == State::Opening && now.since(conn.opened_at) >= HANGS
-        };
+        let hangs =
+            |conn: &Conn| conn.state == State::Opening && now.since(conn.opened_at) >= HANGS;
         if self.opening > 0 && self.conns.iter().any(|(_, conn)| hangs(conn)) {
             self.moves.uneasy(now);
         }
@@ -93,13 +92,7 @@ impl Upstream {
     /// A connection has logged in, at this address, to a server of this role;
     /// told before [`Upstream::opened`]. With a reason it must not serve: then
     /// [`Upstream::open_failed`] follows instead.
-    pub fn located(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        at: Place,
-        role: Role,
-    ) -> Option<Unwanted> {
+    pub fn located(&mut self, now: Time, conn: ConnId, at: Place, role: Role) -> Option<Unwanted> {
         let i = self.conns.find(conn)?;
         self.conns.get_mut(i).at = at;
         if self.moves.is_left(now, at) {

@@ -423,7 +423,12 @@ impl World {
             Some((p, at)) if *at == from && *p == home(c).0 => *at = At::Held(c),
             other => return Err(format!("{id} was lent to client {c} while it is {other:?}")),
         }
-        if self.up.conns.iter().any(|(i, conn)| i == id.slot && conn.left) {
+        if self
+            .up
+            .conns
+            .iter()
+            .any(|(i, conn)| i == id.slot && conn.left)
+        {
             return Err(format!("{id} was left behind, and lent to client {c}"));
         }
         if matches!(self.doing[c], Doing::Holding(_)) {

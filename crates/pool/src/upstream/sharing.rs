@@ -146,7 +146,8 @@ impl Upstream {
     /// starves. It may be the giver's last one, but not before that had time to
     /// work off what had queued; the two then take turns.
     pub(super) fn given_up(&mut self, now: Time, i: u32) -> Option<CloseReason> {
-        if self.giving == u32::MAX || now < self.next_evict || self.starving <= self.closing_here() {
+        if self.giving == u32::MAX || now < self.next_evict || self.starving <= self.closing_here()
+        {
             return None;
         }
         let q = self.conns.get(i).pool as usize;

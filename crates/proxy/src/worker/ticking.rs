@@ -11,7 +11,8 @@ impl Worker {
         if self.id.0 == 0 {
             let due = self.port.tick(self.now);
             if self.common.read().plan.dns_max_ttl.is_some() {
-                due.iter().for_each(|server| self.helpers.watch_name(server));
+                due.iter()
+                    .for_each(|server| self.helpers.watch_name(server));
             }
         }
         self.hub.tick(self.now, &mut self.port, &mut self.out);

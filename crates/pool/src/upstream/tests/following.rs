@@ -28,7 +28,10 @@ impl Stage {
             assert_eq!(self.ask(A, 0, slot), "queued");
         }
         self.says();
-        let opening = self.up.conns().filter(|row| row.state == crate::ConnState::Opening);
+        let opening = self
+            .up
+            .conns()
+            .filter(|row| row.state == crate::ConnState::Opening);
         let opening: Vec<u32> = opening.map(|row| row.conn.slot).collect();
         for n in opening {
             assert_eq!(self.located(n, at, Role::Primary), None);
@@ -173,7 +176,10 @@ fn the_monitor_reads_the_new_server_before_anything_is_opened_there() {
     s.named(1);
     s.at(2);
     assert_eq!(s.says(), "open s0 on w0");
-    assert_eq!(s.up.located(s.now, s.conn(0), Some(ip(1)), Role::Primary), None);
+    assert_eq!(
+        s.up.located(s.now, s.conn(0), Some(ip(1)), Role::Primary),
+        None
+    );
     reads(&mut s, monitor, 0, 100, 0);
     for slot in 0..40 {
         s.ask(A, 0, slot);
@@ -193,9 +199,13 @@ fn the_monitor_reads_the_new_server_before_anything_is_opened_there() {
     assert_eq!(s.says(), "", "and nothing else");
     assert_eq!(s.up.budget().state, BudgetState::Asking);
     // A smaller server: 20 − 3 − 5 headroom − 1 for the monitor.
-    assert_eq!(s.up.located(s.now, s.conn(41), Some(ip(2)), Role::Primary), None);
+    assert_eq!(
+        s.up.located(s.now, s.conn(41), Some(ip(2)), Role::Primary),
+        None
+    );
     s.opened(41);
-    let granted = s.up.checkout(s.now, monitor, client(0, u32::MAX), events::FlowId(0));
+    let granted =
+        s.up.checkout(s.now, monitor, client(0, u32::MAX), events::FlowId(0));
     assert!(matches!(granted, Checkout::Granted { .. }));
     let MonitorStep::Ask(name) = s.up.monitor_step(s.now) else {
         panic!("nothing to ask");
@@ -223,7 +233,10 @@ fn the_monitor_finds_a_standby_where_a_primary_was() {
     let (mut s, monitor) = watched(&[plain(5)]);
     s.at(2);
     s.says();
-    assert_eq!(s.up.located(s.now, s.conn(0), Some(ip(1)), Role::Unknown), None);
+    assert_eq!(
+        s.up.located(s.now, s.conn(0), Some(ip(1)), Role::Unknown),
+        None
+    );
     reads(&mut s, monitor, 0, 100, 0);
     s.ask(A, 0, 1);
     s.ask(A, 0, 2);

@@ -370,13 +370,13 @@ fn tokens_that_end_are_read_anew_under_load() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&script, mode).expect("chmod");
     let how = format!(
-        "password_command = [\"{}\"]\npassword_ttl = \"4s\"",
+        "password_command = [\"{}\"]\npassword_ttl = \"10s\"",
         script.display()
     );
     let Some(pooler) = pooler(&server, "trust", &rotated_database(&server, &how)) else {
         return;
     };
-    let tokens = if crate::common::full() { 10 } else { 2 };
+    let tokens = if crate::common::full() { 3 } else { 2 };
     let seen = under_load(&pooler.target("rot", "app"), 8, |seen| {
         until("tokens to be renewed", || {
             let failed = !seen.failures.lock().expect("not poisoned").is_empty();

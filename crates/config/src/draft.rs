@@ -373,7 +373,6 @@ fn blank() -> Plan {
         client_idle_timeout: None,
         client_login_timeout: ZERO,
         server_connect_timeout: ZERO,
-        dns_max_ttl: None,
         server_login_retry: ZERO,
         server_idle_timeout: None,
         server_lifetime: None,

@@ -59,7 +59,7 @@ pub(crate) fn run(common: &Common, questions: &Receiver<Question>) {
                 ticket,
                 age_max,
             } => {
-                let longest = common.read().plan.dns_max_ttl.unwrap_or(age_max);
+                let longest = common.read().plan.monitor.dns_max_ttl.unwrap_or(age_max);
                 let result = answer(&mut known, &key, age_max.min(longest), &look_up);
                 common.post(worker, Mail::Resolved { ticket, result });
             }

@@ -259,10 +259,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
         )
         .detail("The pool starts afresh; what its clients had under way is lost.")
         .hint("Connect again. The pooler's log has the reason."),
-        Trouble::Killed => Report::fatal(
-            "57P01",
-            "terminating connection due to administrator command",
-        ),
+        Trouble::Killed => killed(),
         Trouble::ConsoleExtended => Report::error(
             "08P01",
             "extended query protocol not supported by admin console",
@@ -275,6 +272,13 @@ fn own(trouble: &Trouble<'_>) -> Report {
             format!("{what} is larger than the pooler takes ({max} bytes)"),
         ),
     }
+}
+
+fn killed() -> Report {
+    Report::fatal(
+        "57P01",
+        "terminating connection due to administrator command",
+    )
 }
 
 /// Errors that say that a time is up, with the setting that says how long it is.

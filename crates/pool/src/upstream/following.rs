@@ -137,10 +137,9 @@ impl Upstream {
         let (at, p) = (conn.at, conn.pool as usize);
         match self.moves.role_at(at) {
             Role::Primary => {}
-            Role::Standby if self.moves.had_primary() => {
-                if !std::mem::replace(&mut self.at_mut(p).wrote, true) {
-                    self.demoted(now, at, Sign::ReadOnly);
-                }
+            Role::Standby if self.moves.had_primary() && !self.at(p).wrote => {
+                self.at_mut(p).wrote = true;
+                self.demoted(now, at, Sign::ReadOnly);
             }
             Role::Unknown if self.at(p).wrote && now >= self.next_doubt => {
                 self.next_doubt = now.after(DOUBT_PAUSE);

@@ -10,7 +10,7 @@ impl Worker {
         self.tick_sizing();
         if self.id.0 == 0 {
             let due = self.port.tick(self.now);
-            if self.common.read().plan.dns_max_ttl.is_some() {
+            if self.common.read().plan.monitor.dns_max_ttl.is_some() {
                 due.iter()
                     .for_each(|server| self.helpers.watch_name(server));
             }

@@ -155,7 +155,6 @@ impl World {
                 self.hit(Hit::PoolCloses);
                 self.hubs[w].evict(slot, conn, reason, &mut self.out);
             }
-            // No server moves in this world.
             Action::Leave { .. } | Action::Oust { .. } => {}
             Action::Reclaim {
                 client,

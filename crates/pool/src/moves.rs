@@ -29,7 +29,7 @@ pub const LEARN_AGAIN: Duration = Duration::from_secs(60);
 /// Between two questions what a name leads to: while nobody is served, while
 /// somebody is, and while something is wrong.
 const ASK_IDLE: Duration = Duration::from_secs(5);
-const ASK_BUSY: Duration = Duration::from_secs(2);
+const ASK_BUSY: Duration = Duration::from_millis(1500);
 const ASK_UNEASY: Duration = Duration::from_secs(1);
 /// How long something counts as wrong.
 const UNEASY: Duration = Duration::from_secs(60);
@@ -130,7 +130,8 @@ pub(crate) struct Moves {
     /// What each address was when that was said last.
     roles: Vec<(Place, Role)>,
     had_primary: bool,
-    ask_at: Time,
+    /// When the name was asked last; `None`: it is to be asked at once.
+    asked_at: Option<Time>,
     uneasy_until: Time,
     /// A standby was found where a primary is awaited.
     awaited_at: Option<Time>,
@@ -209,23 +210,24 @@ impl Moves {
     /// Something is wrong, and the name may tell what.
     pub(crate) fn uneasy(&mut self, now: Time) {
         if now >= self.uneasy_until {
-            self.ask_at = now;
+            self.asked_at = None;
         }
         self.uneasy_until = now.after(UNEASY);
     }
 
     /// Whether the name is to be asked now; if so, it is not again at once.
     pub(crate) fn is_due(&mut self, now: Time, busy: bool) -> bool {
-        if now < self.ask_at {
-            return false;
-        }
         let pause = match (now < self.uneasy_until, busy) {
             (true, _) => ASK_UNEASY,
             (false, true) => ASK_BUSY,
             (false, false) => ASK_IDLE,
         };
-        self.ask_at = now.after(pause);
-        true
+        // By how it is now: who has just become busy does not wait as the idle do.
+        let due = self.asked_at.is_none_or(|at| now >= at.after(pause));
+        if due {
+            self.asked_at = Some(now);
+        }
+        due
     }
 
     /// How old an answer of the resolver may be for the next connection.
@@ -365,7 +367,7 @@ mod tests {
             turns.count()
         };
         assert_eq!(asked(false, None), 4);
-        assert_eq!(asked(true, None), 10);
+        assert_eq!(asked(true, None), 14);
         assert_eq!(asked(false, Some(0)), 20);
         // At once, not when it would be due.
         let mut moves = Moves::default();
@@ -373,6 +375,13 @@ mod tests {
         assert!(!moves.is_due(at(11), true));
         moves.uneasy(at(11));
         assert!(moves.is_due(at(11), true));
+        // Who becomes busy is not left to the pause of the idle.
+        let mut moves = Moves::default();
+        assert!(moves.is_due(at(10), false));
+        assert!(!moves.is_due(at(12), false));
+        assert!(moves.is_due(at(12), true));
+        let mut moves = Moves::default();
+        moves.uneasy(at(11));
         assert!(moves.age_max(at(11)) < moves.age_max(at(100)));
     }
 }

@@ -291,7 +291,7 @@ fn names_are_asked_while_somebody_needs_the_server() {
         });
         looks.count()
     };
-    assert_eq!(asked(&mut s, 2000), 5);
+    assert_eq!(asked(&mut s, 2000), 7);
     assert_eq!(s.back(0), "kept");
     assert_eq!(asked(&mut s, 12_000), 2, "nobody is served");
     s.closed(0);

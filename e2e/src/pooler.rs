@@ -61,6 +61,8 @@ pub struct Settings {
     pub native: Option<u16>,
     /// Further lines of our own format: sections that the above does not write.
     pub sections: String,
+    /// A file that stands in for /etc/hosts; the pooler then has its own view of files.
+    pub hosts: Option<PathBuf>,
 }
 
 impl Settings {
@@ -105,6 +107,7 @@ impl Settings {
             native: None,
             own: BTreeMap::new(),
             sections: String::new(),
+            hosts: None,
             userlist: users.iter().map(|user| user_line(user, PASSWORD)).collect(),
         }
     }
@@ -250,7 +253,7 @@ impl Pooler {
                     metrics_port
                 },
             ];
-            let mut process = launch(&binary, &file, &dir, (run_as, metrics_port));
+            let mut process = launch(&binary, &settings, &file, &dir, (run_as, metrics_port));
             match wait_for_listeners(&mut process, ports) {
                 None => {
                     return Ok(Pooler {
@@ -413,8 +416,34 @@ fn adapt(settings: &mut Settings, binary: &Binary, dir: &Dir, port: u16) {
     }
 }
 
-fn launch(binary: &Binary, file: &Path, dir: &Dir, (run_as, metrics): (RunAs, u16)) -> Process {
-    let mut command = Command::new(&binary.path);
+/// Runs a program with another /etc/hosts: in a mount namespace of its own, so that
+/// nothing else of the machine sees it. The process is the program's.
+fn with_hosts(hosts: &Path, program: &Path) -> Command {
+    const SCRIPT: &str = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--map-root-user", "sh", "-c", SCRIPT, "sh"])
+        .args([hosts, program]);
+    command
+}
+
+/// Whether the system lets a program have another /etc/hosts.
+pub fn hosts_can_be_replaced() -> bool {
+    let mut command = with_hosts(Path::new("/etc/hosts"), Path::new("true"));
+    command.output().is_ok_and(|out| out.status.success())
+}
+
+fn launch(
+    binary: &Binary,
+    settings: &Settings,
+    file: &Path,
+    dir: &Dir,
+    (run_as, metrics): (RunAs, u16),
+) -> Process {
+    let mut command = match settings.hosts.as_deref() {
+        Some(hosts) => with_hosts(hosts, &binary.path),
+        None => Command::new(&binary.path),
+    };
     if !binary.is_pgbouncer {
         command.arg("run");
     }

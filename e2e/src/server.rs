@@ -3,6 +3,8 @@
 //! Kept apart from everything else so that another provider of a private server can take its place: the rest of the
 //! crate uses [`Server`]'s public methods only.
 
+mod failover;
+
 use crate::raw::{Client, Target};
 use crate::sandbox::{Dir, PATIENCE, Process, RunAs, free_port, signal, until, until_deadline};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -24,7 +26,10 @@ const BINARY_DIRS: [&str; 4] = [
 #[derive(Debug)]
 pub struct Server {
     process: Option<Process>,
+    host: String,
     port: u16,
+    /// Processes that were stopped where they are.
+    frozen: Vec<u32>,
     run_as: RunAs,
     certificates: Certificates,
     dir: Dir,
@@ -55,6 +60,10 @@ impl Server {
 
     /// The same with further settings (`name = value` lines).
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::start_on("127.0.0.1", settings)
+    }
+
+    fn start_on(host: &str, settings: &[&str]) -> Self {
         let run_as = RunAs::unprivileged();
         let dir = Dir::new("pg", run_as);
         let certificates = Certificates::generate(&dir, run_as);
@@ -73,7 +82,9 @@ impl Server {
         );
         let mut server = Server {
             process: None,
+            host: host.to_owned(),
             port: 0,
+            frozen: Vec::new(),
             run_as,
             certificates,
             dir,
@@ -87,12 +98,11 @@ impl Server {
     fn write_settings(&self, extra: &[&str]) {
         let c = &self.certificates;
         let text = format!(
-            "listen_addresses = '127.0.0.1,::1'\nunix_socket_directories = '{dir}'\nfsync = off\n\
+            "fsync = off\n\
              synchronous_commit = off\nfull_page_writes = off\nmax_connections = 100\nshared_buffers = 32MB\n\
              autovacuum = off\nssl = on\nssl_cert_file = '{cert}'\nssl_key_file = '{key}'\nssl_ca_file = '{ca}'\n\
              log_min_messages = warning\nlog_line_prefix = '%m [%p] '\ntimezone = 'UTC'\n\
              max_prepared_transactions = 5\nwal_level = logical\n{extra}\n",
-            dir = self.dir.path().display(),
             cert = c.cert.display(),
             key = c.key.display(),
             ca = c.ca.display(),
@@ -118,7 +128,15 @@ impl Server {
                 self.port
             };
             let mut command = Command::new(program("postgres"));
+            // Not in a file: a standby has a copy of its primary's.
+            let listen = match self.host.as_str() {
+                "127.0.0.1" => "127.0.0.1,::1",
+                host => host,
+            };
+            let sockets = self.dir.path().display();
             command
+                .args(["-c", &format!("listen_addresses={listen}")])
+                .args(["-c", &format!("unix_socket_directories={sockets}")])
                 .args(["-p", &port.to_string(), "-D"])
                 .arg(self.dir.path().join("data"))
                 .current_dir(self.dir.path());
@@ -130,7 +148,7 @@ impl Server {
                 if process.exited().is_some() {
                     return Some(false);
                 }
-                let target = Target::tcp("127.0.0.1", port, "postgres", "postgres");
+                let target = Target::tcp(&self.host, port, "postgres", "postgres");
                 Client::login(&target).ok().map(|_| true)
             });
             if up == Some(true) {
@@ -186,7 +204,7 @@ impl Server {
 
     /// Straight to the server by TCP.
     pub fn target(&self, database: &str, user: &str) -> Target {
-        Target::tcp("127.0.0.1", self.port, database, user)
+        Target::tcp(&self.host, self.port, database, user)
     }
 
     /// Straight to the server by its unix socket.
@@ -249,6 +267,13 @@ impl Server {
     /// What it logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What is stopped cannot end.
+        self.thaw();
     }
 }
 

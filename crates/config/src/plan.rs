@@ -176,7 +176,8 @@ pub enum StatementCapture {
     Allow,
 }
 
-/// The monitor session, which reads the server's limits, and how the line is shared.
+/// How servers are watched: the monitor session, which reads their limits, how the
+/// line is shared, and their names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Monitor {
     /// User that reads the server's limits and who is connected; `None`: the line is the stated one.
@@ -191,6 +192,9 @@ pub struct Monitor {
     pub headroom: u32,
     /// Instances with this name share the line.
     pub fleet: String,
+    /// Longest use of a host name's address; `None`: names of servers in use are
+    /// not looked up again.
+    pub dns_max_ttl: Option<Duration>,
 }
 
 /// Bounds of automatic sizes, and where they start.

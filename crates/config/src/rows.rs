@@ -175,13 +175,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Refused("clients could still send several statements in one simple query"),
         "PgBouncer's ban on simple queries."
     ),
-    bare!(
-        "dns_max_ttl",
-        Timeout,
-        "15",
-        NotYet(DNS),
-        "PgBouncer's cache of host names."
-    ),
+    row!("dns_max_ttl", "server.dns_max_ttl", Timeout, "15", "15s", PerCheckout, (timeout monitor.dns_max_ttl), "Longest use of a host name's address for new connections; off: names of servers in use are not looked up again."),
     bare!(
         "dns_nxdomain_ttl",
         Timeout,

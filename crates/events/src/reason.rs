@@ -89,6 +89,8 @@ reasons! {
         ServerFatal "server_fatal" Server,
         /// The server's reply to the pooler's own statement did not come in time.
         ServerUnresponsive "server_unresponsive" Server,
+        /// The server has moved: its name leads elsewhere, or it is a standby now.
+        ServerMoved "server_moved" Server,
         /// The server connection was idle for too long.
         ServerIdleTimeout "server_idle_timeout" Operator,
         /// The server connection reached its age limit.

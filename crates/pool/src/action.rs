@@ -1,6 +1,7 @@
 //! Answers and actions: what a decision asks of the workers.
 
 use events::{ClientId, CloseReason, ConnId, PoolId, RefuseReason, Suspicion, Time, WorkerId};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +97,29 @@ pub enum Action {
         /// Why.
         reason: CloseReason,
     },
+    /// The server's name has left these addresses: give up what is being opened
+    /// there, as after a failed attempt.
+    Leave {
+        /// Who gives up what it opens there.
+        worker: WorkerId,
+        /// The addresses.
+        from: Arc<[IpAddr]>,
+    },
+    /// A lent connection leads to a server that is no primary any more, and
+    /// another one serves: end it, as far as it could do harm. Asked again until
+    /// it is gone.
+    Oust {
+        /// Where the connection lives.
+        worker: WorkerId,
+        /// The connection.
+        conn: ConnId,
+        /// Where that worker keeps it.
+        slot: u32,
+        /// Since when the other one serves.
+        since: Time,
+        /// Clients of its pool write.
+        writes: bool,
+    },
     /// Tell a waiting client no.
     Refuse {
         /// Worker of the client.
@@ -139,6 +163,8 @@ impl Action {
             | Action::Handover { worker, .. }
             | Action::Open { worker, .. }
             | Action::Close { worker, .. }
+            | Action::Leave { worker, .. }
+            | Action::Oust { worker, .. }
             | Action::Refuse { worker, .. }
             | Action::Reclaim { worker, .. } => *worker,
         }

@@ -2,6 +2,7 @@
 
 use crate::figures::ConnState;
 use crate::list::{Links, NIL};
+use crate::moves::Place;
 use crate::tape::Mark;
 use events::{ClientId, CloseReason, ConnId, Time, WorkerId};
 
@@ -46,6 +47,10 @@ pub(crate) struct Conn {
     /// To be closed as soon as it is not lent any more.
     pub doom: Option<CloseReason>,
     pub used: bool,
+    /// The address of its server, once it has logged in.
+    pub at: Place,
+    /// The name has left that address: it counts against nothing here.
+    pub left: bool,
     /// Where its lease is recorded; means nothing while it is not lent.
     pub mark: Mark,
 }
@@ -70,6 +75,8 @@ impl Conns {
             since: now,
             doom: None,
             used: true,
+            at: None,
+            left: false,
             mark: Mark::NONE,
         };
         match self.free.pop() {

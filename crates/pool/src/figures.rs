@@ -54,6 +54,8 @@ pub struct Counters {
     pub passes: u64,
     /// Grants to a flow only because it had got nothing for too long.
     pub overdue: u64,
+    /// Times that the server was found to have moved.
+    pub moves: u64,
     /// Refusals, in the order of [`RefuseReason::ALL`].
     pub refusals: [u64; RefuseReason::COUNT],
     /// What the guards did.
@@ -70,6 +72,7 @@ impl Default for Counters {
             evictions: 0,
             passes: 0,
             overdue: 0,
+            moves: 0,
             refusals: [0; RefuseReason::COUNT],
             guards: GuardCounts::default(),
         }

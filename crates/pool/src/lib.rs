@@ -53,6 +53,7 @@ mod conns;
 mod flows;
 mod leaks;
 mod list;
+mod moves;
 pub mod names;
 mod one_pool;
 mod predict;
@@ -77,6 +78,7 @@ pub use figures::{
 };
 pub use flows::{FLOW_PASS_MAX, FLOWS_MAX};
 pub use leaks::{LeakSettings, LeaseClass, Lesson, NOTABLE, PATTERN_MIN, REPORT_MAX, SilentLease};
+pub use moves::{LEARN_AGAIN, Move, Place, Role, SWING, SWING_REST, Sign, Unwanted};
 pub use queue::{LOCAL_PASS_MAX, LOCAL_PASS_TIME};
 pub use rules::{FlowRule, FlowRules, WEIGHT_MAX};
 pub use settings::{BEYOND, CapId, PoolSettings, UpstreamSettings};

@@ -7,7 +7,7 @@ use crate::leaks::Leaks;
 use crate::list::List;
 use crate::queue::Queue;
 use crate::settings::{BEYOND, PoolSettings};
-use crate::upstream::Meter;
+use crate::upstream::{Left, Meter};
 use events::{Guard, GuardMode, Histogram, Time};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,10 @@ pub(crate) struct Pool {
     pub disabled: bool,
     /// Connections by [`ConnState`].
     counts: [u32; 5],
+    /// Of these, the ones that were left behind when the server moved.
+    pub left: Left,
+    /// Its clients have written: a standby does not serve them.
+    pub wrote: bool,
     /// Idle connections of each worker, the one used last in front.
     pub idle: Vec<List>,
     pub queue: Queue,
@@ -97,6 +101,8 @@ impl Pool {
             mode: Mode::Open,
             disabled: false,
             counts: [0; 5],
+            left: Left::default(),
+            wrote: false,
             idle: Vec::new(),
             queue,
             failure: None,
@@ -179,14 +185,19 @@ impl Pool {
         &mut self.counts[state as usize]
     }
 
+    /// Connections in any state, also those left behind.
+    pub fn all(&self) -> u32 {
+        self.counts.iter().sum()
+    }
+
     /// Connections charged to the budget.
     pub fn charged(&self) -> u32 {
-        self.counts.iter().sum()
+        self.all() - self.left.all
     }
 
     /// Connections that are here to stay.
     pub fn live(&self) -> u32 {
-        self.charged() - self.count(ConnState::Closing)
+        self.charged() - (self.count(ConnState::Closing) - self.left.closing)
     }
 
     /// Connections that can serve: live, and the login is done.

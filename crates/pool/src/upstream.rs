@@ -9,6 +9,7 @@ mod admin;
 mod budgeting;
 mod check;
 mod fault;
+mod following;
 mod leasing;
 mod ledger;
 mod opening;
@@ -28,6 +29,7 @@ mod tests;
 use fault::Fault;
 #[cfg(feature = "plant")]
 pub use fault::Fault;
+pub(crate) use following::Left;
 use opening::OUTAGE_GAP;
 pub use opening::RETRY_DELAY_MAX;
 pub use sharing::{BORROW_IDLE, EVICT_PAUSE};
@@ -40,6 +42,7 @@ use crate::budget::Budget;
 use crate::conns::{Conns, State};
 use crate::figures::{ConnState, Counters};
 use crate::list::{List, NIL};
+use crate::moves::{Move, Moves, PROMOTION_PAUSE};
 use crate::one_pool::{Failure, Mode, Pool};
 use crate::settings::UpstreamSettings;
 use crate::tape::{Mark, Tape};
@@ -86,6 +89,16 @@ pub struct Upstream {
     opening: u32,
     /// Of these, being closed.
     closing: u32,
+    /// Of all of them, those at an address that the server's name has left.
+    left: Left,
+    moves: Moves,
+    told_moves: VecDeque<Move>,
+    /// Since when another server serves than those that were left behind.
+    ousting: Option<Time>,
+    next_doubt: Time,
+    /// Which database it is, and one that it suddenly was.
+    system: Option<u64>,
+    other_database: Option<(u64, u64)>,
     /// Pools that want to open a connection and are held back by a shared bound.
     hungry: VecDeque<u32>,
     next_evict: Time,
@@ -135,6 +148,13 @@ impl Upstream {
             charged: 0,
             opening: 0,
             closing: 0,
+            left: Left::default(),
+            moves: Moves::default(),
+            told_moves: VecDeque::new(),
+            ousting: None,
+            next_doubt: Time::ZERO,
+            system: None,
+            other_database: None,
             hungry: VecDeque::new(),
             next_evict: Time::ZERO,
             starving: 0,
@@ -338,6 +358,13 @@ impl Upstream {
         self.counters.open_failures += 1;
         self.release(now, i);
         let (grace, login_retry) = (self.grace(), self.settings.login_retry);
+        let longest = match self.moves.is_awaiting(now) {
+            true => PROMOTION_PAUSE,
+            false => Duration::MAX,
+        };
+        if !fatal_login {
+            self.moves.uneasy(now);
+        }
         let pool = self.at_mut(p);
         // An attempt of long ago says nothing about now.
         let last = pool
@@ -352,7 +379,7 @@ impl Upstream {
                 let count = last.as_ref().map_or(0, |last| last.count) + 1;
                 let pause = match fatal_login {
                     true => opening::retry_delay(login_retry, count),
-                    false => opening::restart_delay(login_retry, count),
+                    false => opening::restart_delay(login_retry, count).min(longest),
                 };
                 (count, now.after(pause))
             }
@@ -374,37 +401,14 @@ impl Upstream {
         self.feed(now);
     }
 
-    /// What the server refused may be mended: there is another secret. The next
-    /// attempt does not wait for the pause after the last one.
-    pub fn secret_changed(&mut self, now: Time, pool: PoolId) {
-        if self.forget_failure(pool) {
-            self.pump(now, pool.0 as usize);
-            self.feed(now);
-        }
-    }
-
-    /// The same, before a client asks. `false`: there is no such pool.
-    pub fn forget_failure(&mut self, pool: PoolId) -> bool {
-        let Some(known) = self.pool_mut(pool) else {
-            return false;
-        };
-        known.failure = None;
-        true
-    }
-
-    /// How long a server may be away before its clients are told.
-    fn grace(&self) -> Duration {
-        match self.reached {
-            true => self.settings.login_retry,
-            false => Duration::ZERO,
-        }
-    }
-
     /// A connection is being closed by its worker, from any state; still charged.
     pub fn closing(&mut self, now: Time, conn: ConnId) {
         let Some(i) = self.conns.find(conn) else {
             return;
         };
+        if !self.conns.get(i).left {
+            self.moves.uneasy(now);
+        }
         self.detach(now, i);
         self.set_state(now, i, State::Closing);
         let p = self.conns.get(i).pool as usize;
@@ -418,9 +422,15 @@ impl Upstream {
             return;
         };
         let p = self.conns.get(i).pool as usize;
+        if self.conns.get(i).state.kind() != ConnState::Closing {
+            self.moves.uneasy(now);
+        }
+        let left = self.conns.get(i).left;
         self.detach(now, i);
         self.release(now, i);
-        self.monitor_lost(now, p);
+        if !left {
+            self.monitor_lost(now, p);
+        }
         self.pump(now, p);
         self.feed(now);
     }
@@ -444,10 +454,11 @@ impl Upstream {
             return false;
         };
         self.settle_on(i, worker, slot);
+        let left = self.conns.get(i).doom == Some(CloseReason::ServerMoved);
         let p = self.conns.get(i).pool as usize;
         let pool = self.at_mut(p);
         pool.handovers += 1;
-        if waiter != NIL && pool.queue.get(waiter).client == client {
+        if waiter != NIL && !left && pool.queue.get(waiter).client == client {
             let waiter = pool.queue.finish(waiter);
             pool.wait.record(now.since(waiter.arrived));
             pool.grants += 1;

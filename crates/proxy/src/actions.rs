@@ -14,7 +14,8 @@ const HELD_MAX: usize = 64;
 /// Characters kept of each text and name.
 const TEXT_MAX: usize = 200;
 
-/// What was done and not yet taken. Locked by who acts and by who takes it.
+/// What was done and not yet taken; beside it, what servers did that no look at
+/// figures would tell. Locked by who acts and by who takes it.
 #[derive(Default)]
 pub(crate) struct Actions {
     held: Mutex<Held>,
@@ -28,6 +29,11 @@ struct Held {
 }
 
 impl Actions {
+    /// A server did this.
+    pub(crate) fn note_server(&self, server: &str, text: &str) {
+        self.push(marker(now_ms(), MarkerKind::Server, server, text, ""));
+    }
+
     fn push(&self, marker: Marker) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         match held.markers.len() < HELD_MAX {

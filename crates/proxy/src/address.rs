@@ -1,7 +1,7 @@
 //! Where a database server listens, and how people write it.
 
 use config::{Host, Tls};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// One database server as the settings name it.
@@ -17,6 +17,15 @@ pub(crate) struct Endpoint {
 pub(crate) enum Remote {
     Tcp(SocketAddr),
     Unix(PathBuf),
+}
+
+/// Those of them that are on a network.
+pub(crate) fn addresses(remotes: &[Remote]) -> Vec<IpAddr> {
+    let address = |remote: &Remote| match remote {
+        Remote::Tcp(address) => Some(address.ip().to_canonical()),
+        Remote::Unix(_) => None,
+    };
+    remotes.iter().filter_map(address).collect()
 }
 
 impl Endpoint {

@@ -7,7 +7,6 @@ mod probes;
 mod reload;
 mod shape;
 
-use crate::actions::Actions;
 use crate::compile;
 use crate::console;
 use crate::guards::Switch;
@@ -76,7 +75,6 @@ struct Inner {
     period: Mutex<Period>,
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
     guards: Switch,
-    actions: Actions,
 }
 
 /// A loop that did not turn for this long is not alive.
@@ -141,6 +139,7 @@ impl Proxy {
             console,
             watch,
             tap: crate::tap::Tap::default(),
+            actions: crate::actions::Actions::default(),
             #[cfg(test)]
             panic_in: Mutex::new(None),
         });
@@ -160,7 +159,6 @@ impl Proxy {
             period: Mutex::default(),
             watched: Mutex::default(),
             guards: Switch::default(),
-            actions: Actions::default(),
         };
         let handle = Handle {
             inner: Arc::new(inner),
@@ -309,8 +307,8 @@ impl Handle {
         &self.inner.guards
     }
 
-    pub(crate) fn actions(&self) -> &Actions {
-        &self.inner.actions
+    pub(crate) fn actions(&self) -> &crate::actions::Actions {
+        &self.inner.common.actions
     }
 
     /// Every pool follows the switch at once.

@@ -191,7 +191,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> Vec<u8> {
     let mut columns = vec![("server", TEXT), ("state", TEXT)];
     columns.extend(FIGURES.iter().map(|(name, _)| (*name, INT4)));
     columns.extend([("fleet", TEXT), ("reading_age_ms", INT8), ("full", INT8)]);
-    columns.push(("evictions", INT8));
+    columns.extend([("evictions", INT8), ("unknown", TEXT)]);
     let mut table = Table::new(&columns);
     for r in &snapshot.budgets {
         let mut values = vec![text(&r.upstream), text(r.state)];
@@ -199,9 +199,32 @@ pub(crate) fn table(snapshot: &Snapshot) -> Vec<u8> {
         values.push((!r.fleet.is_empty()).then(|| r.fleet.clone()));
         values.push(r.reading_age_us.map(|us| (us / 1000).to_string()));
         values.extend([text(r.full), text(r.evictions)]);
+        values.push(unknown(r, snapshot).map(str::to_owned));
         table.row(&values);
     }
     table.finish("SHOW")
+}
+
+/// What cannot be told of a server for lack of a user or of rights, in words.
+fn unknown(row: &BudgetRow, snapshot: &Snapshot) -> Option<&'static str> {
+    if row.fleet.is_empty() {
+        return Some(
+            "the server's limits and others' connections: no server.monitor_user reads them",
+        );
+    }
+    if row.reading_age_us.is_none() {
+        return Some("the server's limits and others' connections: no reading yet, see the log");
+    }
+    let mut servers = snapshot.upstreams.iter();
+    let seen = servers.find(|server| server.upstream == row.upstream)?;
+    match &seen.activity {
+        Some(activity) if activity.permitted => None,
+        Some(_) => Some(
+            "what others' sessions do: GRANT pg_read_all_stats to the monitor user; \
+             without it their parallel workers count as connections",
+        ),
+        None => Some("what the server does: its activity view was not read yet"),
+    }
 }
 
 /// How often the lines are looked at for the log.
@@ -313,5 +336,51 @@ fn tell_state(server: &str, f: &BudgetFigures) {
             server,
             "no clients: the monitor session is closed until the next one"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::Activity;
+    use events::traffic::UpstreamRow;
+
+    #[test]
+    fn what_is_unknown_is_said_in_words() {
+        let row = |fleet: &str, read: bool| BudgetRow {
+            upstream: "db:5432".into(),
+            fleet: fleet.into(),
+            reading_age_us: read.then_some(1),
+            ..BudgetRow::default()
+        };
+        let seen = |permitted: Option<bool>| Snapshot {
+            upstreams: vec![UpstreamRow {
+                upstream: "db:5432".into(),
+                activity: permitted.map(|permitted| Activity {
+                    permitted,
+                    ..Activity::default()
+                }),
+                ..UpstreamRow::default()
+            }],
+            ..Snapshot::default()
+        };
+        let table = [
+            (row("", false), seen(None), Some("monitor_user")),
+            (row("eu", false), seen(None), Some("no reading yet")),
+            (row("eu", true), seen(None), Some("not read yet")),
+            (
+                row("eu", true),
+                seen(Some(false)),
+                Some("GRANT pg_read_all_stats"),
+            ),
+            (row("eu", true), seen(Some(true)), None),
+        ];
+        for (row, snapshot, expected) in table {
+            let said = unknown(&row, &snapshot);
+            match expected {
+                Some(words) => assert!(said.is_some_and(|s| s.contains(words)), "{said:?}"),
+                None => assert_eq!(said, None),
+            }
+        }
     }
 }

@@ -1,14 +1,13 @@
 //! Threads beside the loops: key derivation, name look-ups and secrets that are
 //! read again, all of which would hold a loop up.
 
-use crate::address::Remote;
 use crate::mail::Mail;
+use crate::names::{self, Asks, Question};
 use crate::port::Common;
+use crate::registry::UpstreamCell;
 use crate::secrets::{self, Doubted};
 use events::{Time, WorkerId};
 use relay::{DeriveJob, Peer};
-use std::collections::BTreeMap;
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -38,8 +37,6 @@ const JOBS_MAX: usize = 65_536;
 /// Refused logins that wait until their secret was read again; beyond these
 /// they fail without that.
 const DOUBTS_MAX: usize = 4096;
-/// How long an answer of the resolver is used again.
-const NAME_TTL: Duration = Duration::from_secs(5);
 
 struct Derivation {
     worker: WorkerId,
@@ -48,25 +45,18 @@ struct Derivation {
     job: DeriveJob,
 }
 
-struct Question {
-    worker: WorkerId,
-    ticket: u64,
-    name: String,
-    port: u16,
-}
-
 /// Handles to the helper threads. They end when the last handle is dropped.
 #[derive(Clone)]
 pub(crate) struct Helpers {
     derive: SyncSender<Derivation>,
-    resolve: SyncSender<Question>,
+    names: SyncSender<Question>,
     doubts: SyncSender<Doubted>,
 }
 
 impl Helpers {
     pub(crate) fn start(common: &Arc<Common>) -> std::io::Result<Helpers> {
         let (derive, derivations) = sync_channel(JOBS_MAX);
-        let (resolve, questions) = sync_channel(JOBS_MAX);
+        let (names, questions) = sync_channel(JOBS_MAX);
         let shared = Arc::clone(common);
         std::thread::Builder::new()
             .name("keys".into())
@@ -74,7 +64,7 @@ impl Helpers {
         let shared = Arc::clone(common);
         std::thread::Builder::new()
             .name("names".into())
-            .spawn(move || names(&shared, &questions))?;
+            .spawn(move || names::run(&shared, &questions))?;
         let (doubts, doubted) = sync_channel(DOUBTS_MAX);
         let shared = Arc::clone(common);
         std::thread::Builder::new()
@@ -82,7 +72,7 @@ impl Helpers {
             .spawn(move || secrets::run(&shared, &doubted))?;
         Ok(Helpers {
             derive,
-            resolve,
+            names,
             doubts,
         })
     }
@@ -104,14 +94,34 @@ impl Helpers {
         self.doubts.try_send(doubted).is_ok()
     }
 
-    pub(crate) fn resolve(&self, worker: WorkerId, ticket: u64, name: &str, port: u16) {
-        if let Err(TrySendError::Full(_)) = self.resolve.try_send(Question {
+    /// Looks a name up for a connection; an answer that is not older than
+    /// `age_max` will do.
+    pub(crate) fn resolve(
+        &self,
+        worker: WorkerId,
+        ticket: u64,
+        name: String,
+        port: u16,
+        age_max: Duration,
+    ) {
+        let asks = Asks::Connection {
             worker,
             ticket,
-            name: name.to_owned(),
-            port,
-        }) {
+            age_max,
+        };
+        if let Err(TrySendError::Full(_)) = self.names.try_send(Question { name, port, asks }) {
             tracing::error!(reason = "queue_full", "name look-up dropped");
+        }
+    }
+
+    /// Looks a server's name up and tells its pools, if it has one name. A full
+    /// queue drops the question: the next one follows in seconds.
+    pub(crate) fn watch_name(&self, server: &Arc<UpstreamCell>) {
+        let endpoint = server.endpoint();
+        if let Some((name, port)) = endpoint.name().filter(|_| endpoint.direct().is_none()) {
+            let name = name.to_owned();
+            let asks = Asks::Server(Arc::clone(server));
+            let _ = self.names.try_send(Question { name, port, asks });
         }
     }
 }
@@ -130,32 +140,6 @@ fn keys(common: &Common, jobs: &Receiver<Derivation>) {
                 peer: work.peer,
                 generation: work.generation,
                 keys,
-            },
-        );
-    }
-}
-
-fn names(common: &Common, questions: &Receiver<Question>) {
-    let mut known: BTreeMap<(String, u16), (Instant, Vec<Remote>)> = BTreeMap::new();
-    while let Ok(question) = questions.recv() {
-        let key = (question.name, question.port);
-        known.retain(|_, (at, _)| at.elapsed() < NAME_TTL);
-        let result = match known.get(&key) {
-            Some((_, remotes)) => Ok(remotes.clone()),
-            None => match (key.0.as_str(), key.1).to_socket_addrs() {
-                Ok(addresses) => {
-                    let remotes: Vec<_> = addresses.map(Remote::Tcp).collect();
-                    known.insert(key.clone(), (Instant::now(), remotes.clone()));
-                    Ok(remotes)
-                }
-                Err(error) => Err(format!("cannot look up host \"{}\": {error}", key.0)),
-            },
-        };
-        common.post(
-            question.worker,
-            Mail::Resolved {
-                ticket: question.ticket,
-                result,
             },
         );
     }

@@ -1,6 +1,8 @@
 //! The pools as a worker sees them: one short lock per call.
 
+use crate::actions::Actions;
 use crate::budget::BudgetLog;
+use crate::following;
 use crate::helpers::Clock;
 use crate::letters::with_pools;
 use crate::mail::Mail;
@@ -10,13 +12,16 @@ use crate::registry::{Shared, UpstreamCell};
 use crate::tap::Tap;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{
-    Action, Checkin, Checkout, Lesson, MonitorStep, Purpose, Reading, SilentLease, Upstream,
+    Action, Checkin, Checkout, Lesson, MonitorStep, Place, Purpose, Reading, Role, SilentLease,
+    Unwanted, Upstream,
 };
 use relay::{PoolInfo, PoolKey, Pools, Route, Target};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 /// What all workers share.
 pub(crate) struct Common {
@@ -30,6 +35,8 @@ pub(crate) struct Common {
     pub(crate) watch: Option<Watch>,
     /// Whether an administrator captures what clients send.
     pub(crate) tap: Tap,
+    /// What happened, for the timeline.
+    pub(crate) actions: Actions,
     /// Tests only: the next request for a connection of this database panics.
     #[cfg(test)]
     pub(crate) panic_in: std::sync::Mutex<Option<String>>,
@@ -170,8 +177,10 @@ impl Port {
         self.with(key, |u, pool| u.fail_pool(now, pool));
     }
 
-    /// Deadlines and retries of every upstream.
-    pub(crate) fn tick(&mut self, now: Time) {
+    /// Deadlines and retries of every upstream. Gives those whose name is to be
+    /// looked up now.
+    pub(crate) fn tick(&mut self, now: Time) -> Vec<Arc<UpstreamCell>> {
+        let mut asked = Vec::new();
         let cells: Vec<_> = self.common.read().upstreams().to_vec();
         self.lines.look(now, &cells);
         for cell in cells {
@@ -180,17 +189,33 @@ impl Port {
                 u.tick(now);
                 u.sample(now);
                 // Empty nearly always, and then without memory.
-                std::iter::from_fn(|| u.poll_resized()).collect::<Vec<_>>()
+                let resized = std::iter::from_fn(|| u.poll_resized()).collect::<Vec<_>>();
+                (resized, u.name_is_due(now), following::News::take(u))
             };
-            let resized = with_pools(&cell.pools, turn, hand_on);
+            let (resized, due, news) = with_pools(&cell.pools, turn, hand_on);
             self.size_log.tell(now, cell.id, &resized, &self.common);
+            news.tell(&cell, &self.common.actions);
+            if due {
+                asked.push(cell);
+            }
         }
+        asked
     }
 
     /// What this worker counted, for pools that size themselves.
     pub(crate) fn note_service(&mut self, key: PoolKey, service: pool::Service) {
         let worker = self.worker;
         self.with(key, |u, pool| u.note_service(pool, worker, service));
+    }
+
+    /// What the name of a pool's server leads to.
+    pub(crate) fn named(&mut self, now: Time, key: PoolKey, addresses: &[IpAddr]) {
+        self.with(key, |u, _| u.named(now, addresses));
+    }
+
+    /// How old an answer of the resolver may be for a connection of this pool.
+    pub(crate) fn name_age_max(&mut self, now: Time, key: PoolKey) -> Option<Duration> {
+        self.with(key, |u, _| u.name_age_max(now))
     }
 
     /// The server of a pool.
@@ -348,6 +373,30 @@ impl Pools for Port {
 
     fn open_full(&mut self, now: Time, key: PoolKey, conn: ConnId, _: Arc<str>, own_limit: bool) {
         self.with(key, |u, _| u.open_full(now, conn, own_limit));
+    }
+
+    fn located(
+        &mut self,
+        now: Time,
+        key: PoolKey,
+        conn: ConnId,
+        at: Place,
+        role: Role,
+    ) -> Option<Unwanted> {
+        self.with(key, |u, _| u.located(now, conn, at, role))
+            .flatten()
+    }
+
+    fn wrote(&mut self, key: PoolKey) {
+        self.with(key, |u, pool| u.wrote(pool));
+    }
+
+    fn read_only(&mut self, now: Time, key: PoolKey, conn: ConnId) {
+        self.with(key, |u, _| u.read_only(now, conn));
+    }
+
+    fn identified(&mut self, key: PoolKey, system: u64) {
+        self.with(key, |u, _| u.identified(system));
     }
 
     fn is_monitor(&self, key: PoolKey) -> bool {

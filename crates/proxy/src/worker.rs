@@ -5,6 +5,7 @@ mod clients;
 mod commands;
 mod connecting;
 mod containing;
+mod leaving;
 mod letters;
 mod refused;
 mod ticking;

@@ -252,6 +252,7 @@ impl<P: Post> Worker<P> {
             Action::Close { conn, .. } => self.gone(conn),
             Action::Refuse { reason, .. } => panic!("refused: {reason}"),
             Action::Reclaim { .. } => panic!("nothing was silent"),
+            Action::Leave { .. } | Action::Oust { .. } => panic!("nothing moved"),
         }
     }
 

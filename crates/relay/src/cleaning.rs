@@ -131,7 +131,7 @@ impl Hub {
             Purpose::Reset => self.session_reset(slot, io),
             Purpose::Settings => self.settings_told(slot, failed.is_some(), io),
             Purpose::Budget => self.monitor_done(slot, failed.is_some(), io),
-            Purpose::Probe | Purpose::Activity | Purpose::Blockers => {
+            Purpose::Probe | Purpose::Activity | Purpose::Blockers | Purpose::Identity => {
                 self.monitor_measured(slot, purpose, failed.is_some(), io);
             }
             Purpose::AuthQuery => self.auth_query_done(slot, failed, io),

@@ -189,6 +189,9 @@ impl Hub {
         match &client.phase {
             Phase::Login(_) => self.login_server_lost(link, io),
             _ if cut || reason == CloseReason::ServerFatal => self.client_left(link, reason, io),
+            _ if reason == CloseReason::ServerMoved => {
+                self.fail_client(link, &Trouble::ServerMoved, reason, io);
+            }
             _ => self.fail_client(link, &Trouble::ServerGone, reason, io),
         }
     }

@@ -119,6 +119,7 @@ pub(crate) enum Trouble<'a> {
         outage: Option<Outage>,
     },
     ServerGone,
+    ServerMoved,
     ServerNonsense,
     Shutdown,
     ParametersRefused {
@@ -239,9 +240,10 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::WaitTimeout(s) => scarce(RefuseReason::WaitTimeout, s),
         Trouble::QueueFull(s) => scarce(RefuseReason::QueueFull, s),
         Trouble::Shed(s) => scarce(RefuseReason::Shed, s),
-        Trouble::ServerDown { .. } | Trouble::ServerGone | Trouble::ServerNonsense => {
-            server_side(trouble)
-        }
+        Trouble::ServerDown { .. }
+        | Trouble::ServerGone
+        | Trouble::ServerMoved
+        | Trouble::ServerNonsense => server_side(trouble),
         Trouble::Shutdown => shutdown(),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",
@@ -257,10 +259,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
         )
         .detail("The pool starts afresh; what its clients had under way is lost.")
         .hint("Connect again. The pooler's log has the reason."),
-        Trouble::Killed => Report::fatal(
-            "57P01",
-            "terminating connection due to administrator command",
-        ),
+        Trouble::Killed => killed(),
         Trouble::ConsoleExtended => Report::error(
             "08P01",
             "extended query protocol not supported by admin console",
@@ -273,6 +272,13 @@ fn own(trouble: &Trouble<'_>) -> Report {
             format!("{what} is larger than the pooler takes ({max} bytes)"),
         ),
     }
+}
+
+fn killed() -> Report {
+    Report::fatal(
+        "57P01",
+        "terminating connection due to administrator command",
+    )
 }
 
 /// Errors that say that a time is up, with the setting that says how long it is.
@@ -356,6 +362,10 @@ fn server_side(trouble: &Trouble<'_>) -> Report {
     match trouble {
         Trouble::ServerDown { text, outage } => server_down(text, *outage),
         Trouble::ServerGone => Report::fatal("08006", "the database server closed the connection"),
+        Trouble::ServerMoved => Report::fatal(
+            "08006",
+            "the database server has moved; this connection led to the old one",
+        ),
         _ => Report::fatal(
             "08P01",
             "the database server broke the protocol; its connection was closed",

@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     Probe,
     Activity,
     Blockers,
+    /// Which database it is.
+    Identity,
 }
 
 /// Names of the kinds of expected replies, for those who count them.
@@ -203,7 +205,11 @@ impl Expect {
             Expect::CopyEnd => 21,
             Expect::OwnQuery(Purpose::Settings) => 22,
             Expect::OwnQuery(
-                Purpose::Budget | Purpose::Probe | Purpose::Activity | Purpose::Blockers,
+                Purpose::Budget
+                | Purpose::Probe
+                | Purpose::Activity
+                | Purpose::Blockers
+                | Purpose::Identity,
             ) => 23,
         }
     }

@@ -28,6 +28,9 @@ use std::time::Duration;
 pub(crate) struct Local {
     /// Counts DDL seen in its database; statements prepared before are parsed anew.
     pub(crate) ddl: u64,
+    /// Its clients have written, and whether the pool knows.
+    pub(crate) wrote: bool,
+    pub(crate) wrote_told: bool,
     pub(crate) stats: PoolStats,
 }
 

@@ -42,6 +42,7 @@ mod lease;
 mod leases;
 mod login;
 mod monitor;
+mod moved;
 mod outbox;
 mod params;
 mod pins;

@@ -39,8 +39,8 @@ SELECT pg_catalog.current_setting('max_connections'), \
 pg_catalog.current_setting('superuser_reserved_connections'), \
 coalesce(pg_catalog.current_setting('reserved_connections', true), '0'), \
 coalesce(pg_catalog.current_setting('rds.rds_superuser_reserved_connections', true), '0'), \
-(SELECT pg_catalog.count(*)::text FROM seen) \
-UNION ALL (SELECT application_name, pg_catalog.host(client_addr), NULL, NULL, NULL FROM seen \
+(SELECT pg_catalog.count(*)::text FROM seen), pg_catalog.pg_is_in_recovery()::int::text \
+UNION ALL (SELECT application_name, pg_catalog.host(client_addr), NULL, NULL, NULL, NULL FROM seen \
 WHERE usesysid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user) \
 AND application_name LIKE 'plimsoll/%' LIMIT 256)";
 
@@ -189,6 +189,7 @@ fn reading(capture: &Capture) -> Option<Reading> {
         reserved: figure(2)?,
         provider_reserved: figure(3)?,
         backends: figure(4)?,
+        in_recovery: figure(5) == Some(1),
         names: stated,
         places,
     })

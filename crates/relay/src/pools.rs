@@ -2,7 +2,9 @@
 
 use crate::directory::{PoolInfo, PoolKey, Route, Target};
 use events::{ClientId, CloseReason, ConnId, FlowId, Time};
-use pool::{Checkin, Checkout, Lesson, MonitorStep, Purpose, Reading, SilentLease};
+use pool::{
+    Checkin, Checkout, Lesson, MonitorStep, Place, Purpose, Reading, Role, SilentLease, Unwanted,
+};
 use std::sync::Arc;
 
 /// The pools, as the hub sees them. The proxy puts a lock behind it, the
@@ -63,6 +65,24 @@ pub trait Pools {
         let _ = own_limit;
         self.open_failed(now, pool, conn, text, false);
     }
+    /// A connection has logged in, there, to a server of this role; told before
+    /// `opened`. With a reason it must not serve, and `open_failed` follows.
+    fn located(
+        &mut self,
+        _now: Time,
+        _pool: PoolKey,
+        _conn: ConnId,
+        _at: Place,
+        _role: Role,
+    ) -> Option<Unwanted> {
+        None
+    }
+    /// Clients of the pool have written.
+    fn wrote(&mut self, _pool: PoolKey) {}
+    /// A client's statement was answered 25006 on this connection.
+    fn read_only(&mut self, _now: Time, _pool: PoolKey, _conn: ConnId) {}
+    /// Which database the monitor session's server is.
+    fn identified(&mut self, _pool: PoolKey, _system: u64) {}
     /// The pool is that of a monitor session.
     fn is_monitor(&self, _pool: PoolKey) -> bool {
         false

@@ -34,6 +34,8 @@ enum After {
     Ddl,
     /// They changed for the client that holds the connection, and nobody else.
     OwnSchema,
+    /// The server takes no writes, here or at all.
+    ReadOnly,
     /// The server said FATAL: nothing more comes from it.
     Fatal,
     /// A transaction block where there may be none.
@@ -178,6 +180,11 @@ impl Hub {
                 After::Nothing => return at,
                 After::Ddl => self.ddl(slot, key, io),
                 After::OwnSchema => self.own_schema_changed(slot),
+                After::ReadOnly => {
+                    if let Some(conn) = self.servers.get(slot).map(|s| s.conn) {
+                        io.pools.read_only(io.now, key, conn);
+                    }
+                }
                 After::OwnDone(purpose) => self.own_done(slot, purpose, io),
                 After::Forbidden => self.forbidden(slot, io),
                 After::Fatal => {

@@ -389,6 +389,16 @@ impl Hub {
             login.stage = Stage::Query;
             return;
         }
+        let role = crate::moved::role(&login.params);
+        if !self.server_wanted(slot, role, io) {
+            return;
+        }
+        let Some(server) = self.servers.get_mut(slot) else {
+            return;
+        };
+        let ServerPhase::Login(login) = &mut server.phase else {
+            return;
+        };
         let greeting = Arc::new(std::mem::take(&mut login.params));
         server.greeting = Arc::clone(&greeting);
         server.phase = ServerPhase::Idle;

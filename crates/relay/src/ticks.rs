@@ -32,6 +32,7 @@ impl Hub {
         for slot in self.servers.slots() {
             self.server_tick(slot, &mut io);
         }
+        self.tell_writers(&mut io);
         self.monitors_tick(&mut io);
         self.tell_leases(&mut io);
         let settings = &self.directory.settings;

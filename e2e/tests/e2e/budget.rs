@@ -333,3 +333,78 @@ fn a_full_server_is_waited_for() {
     outcome.none_failed();
     assert!(pooler.log().contains("server_full"), "{}", pooler.log());
 }
+
+/// A managed server: no role of ours is a superuser, and the provider keeps slots
+/// for itself in a setting of its own.
+#[test]
+fn a_restricted_role_and_a_providers_own_slots() {
+    if stands_in("a_restricted_role_and_a_providers_own_slots") {
+        return;
+    }
+    let server = server(
+        &[
+            "max_connections = 30",
+            "superuser_reserved_connections = 3",
+            "rds.rds_superuser_reserved_connections = 2",
+        ],
+        "",
+    );
+    server.sql(
+        "postgres",
+        "alter role watcher nosuperuser connection limit 20; grant connect on database app to watcher",
+    );
+    let pooler = Pooler::start(settings(&server));
+    let outcome = Outcome::default();
+    // Not a superuser, so what is reserved is not for it.
+    let target = pooler.target("app", "nobody_special");
+    let most = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let _stop = StopAtEnd(&outcome);
+        for _ in 0..60 {
+            let (outcome, target) = (&outcome, &target);
+            scope.spawn(move || {
+                let served = Client::login(target).and_then(|mut client| {
+                    while outcome.running() {
+                        client.value("select pg_sleep(0.01), 7")?;
+                        outcome.good.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok(())
+                });
+                if let Err(error) = served {
+                    outcome.failed(error);
+                }
+            });
+        }
+        until("load", || {
+            let sql = "select count(*) from pg_stat_activity where usename = 'nobody_special'";
+            let now = server.sql("postgres", sql)[0][0].parse().expect("a count");
+            most.fetch_max(now, Ordering::Relaxed);
+            (outcome.good.load(Ordering::Relaxed) > 2000).then_some(())
+        });
+        // Somebody without privileges still gets in directly.
+        let direct = Client::login(&server.target("app", "scram_user").password(PASSWORD));
+        direct
+            .and_then(|mut client| client.value("select 1"))
+            .expect("headroom");
+    });
+    outcome.none_failed();
+    let row = budget(&pooler);
+    assert_eq!(row[1], "known", "{row:?}");
+    let parts: Vec<usize> = (7..11).map(|column| figure(&row, column)).collect();
+    assert_eq!(
+        parts,
+        [30, 3, 0, 2],
+        "max, superuser, reserved, the provider's"
+    );
+    let line = 30 - 3 - 2 - HEADROOM - 1;
+    let most = most.into_inner();
+    assert!(most <= line, "{most} connections, the line is {line}");
+    assert!(most >= line - 2, "{most} of {line} are used");
+    until("what is unknown to be said", || {
+        let row = budget(&pooler);
+        row.last()?
+            .contains("GRANT pg_read_all_stats")
+            .then_some(())
+    });
+    assert!(!pooler.log().contains("server_full"), "{}", pooler.log());
+}

@@ -351,6 +351,44 @@ fn a_token_is_renewed_before_it_ends() {
     never_logged(&pooler, &["Marker-"]);
 }
 
+/// As tokens of a provider's identity service: each is another password, and none
+/// is good for long. Here the one before ends as soon as there is a new one, which
+/// is harder than what providers do.
+#[test]
+fn tokens_that_end_are_read_anew_under_load() {
+    let server = Server::start();
+    let script = server.dir().join("token.sh");
+    let text = format!(
+        "#!/bin/sh\ntoken=Marker-$(od -An -N8 -tx1 /dev/urandom | tr -d ' \\n')\n\
+         {psql} -qX -h {dir} -p {port} -U postgres -d postgres \
+         -c \"alter role scram_user password '$token'\" >&2 && echo $token\n",
+        psql = program("psql").display(),
+        dir = server.dir().display(),
+        port = server.port()
+    );
+    std::fs::write(&script, text).expect("write");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).expect("chmod");
+    let how = format!(
+        "password_command = [\"{}\"]\npassword_ttl = \"10s\"",
+        script.display()
+    );
+    let Some(pooler) = pooler(&server, "trust", &rotated_database(&server, &how)) else {
+        return;
+    };
+    let tokens = if crate::common::full() { 3 } else { 2 };
+    let seen = under_load(&pooler.target("rot", "app"), 8, |seen| {
+        until("tokens to be renewed", || {
+            let failed = !seen.failures.lock().expect("not poisoned").is_empty();
+            (failed || rotations(&pooler, "password") >= tokens).then_some(())
+        });
+        go_on(seen, 100);
+    });
+    nobody_noticed("tokens that end", &seen, &pooler);
+    assert_eq!(refused_logins(&pooler), 0, "{}", pooler.log());
+    never_logged(&pooler, &["Marker-"]);
+}
+
 #[test]
 fn a_wrong_password_is_said_at_once_where_none_ever_fitted() {
     let server = Server::start();

@@ -317,6 +317,7 @@ impl World {
                     self.lend(client, conn);
                 }
                 Action::Reclaim { .. } => panic!("nothing was silent"),
+                Action::Leave { .. } | Action::Oust { .. } => panic!("nothing moved"),
                 Action::Refuse { client, .. } => {
                     let gone = self.clients.remove(&client);
                     assert!(matches!(gone, Some(Doing::Waits(_))), "refused {client}");

@@ -24,6 +24,8 @@ pub struct Reading {
     pub provider_reserved: u32,
     /// Client backends, monitor sessions included. A row that may be one is one.
     pub backends: u32,
+    /// The server is a standby.
+    pub in_recovery: bool,
     /// Application names of the monitor user's sessions.
     pub names: Vec<Box<str>>,
     /// Where each of these comes from, as far as the server knows.

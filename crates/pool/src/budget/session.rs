@@ -1,7 +1,8 @@
 //! The monitor session: when it is opened, what it asks, and what its end means.
 
 use super::{
-    ANSWER_MAX, Asked, Budget, BudgetSettings, Member, MonitorStep, READ_PAUSE, Sight, Usage, peers,
+    ANSWER_MAX, Asked, Budget, BudgetSettings, Ghosts, Member, MonitorStep, Others, READ_PAUSE,
+    Sight, Usage, peers,
 };
 use events::Time;
 use std::time::Duration;
@@ -58,6 +59,24 @@ impl Budget {
             self.give_up();
         }
         self.blind(usage);
+    }
+
+    /// The server is another one now: nothing is known of that yet, and nothing is
+    /// opened before its first reading, or [`super::FIRST_READING_MAX`].
+    pub(crate) fn moved(&mut self, now: Time) {
+        if self.settings.is_none() || self.sight == Sight::Resting {
+            return;
+        }
+        self.session = false;
+        self.unseen = true;
+        self.asked = None;
+        self.again = true;
+        (self.lost, self.reopen_at) = (0, now);
+        (self.over_at, self.raise_at) = (None, Time::ZERO);
+        self.others = Others::default();
+        self.ghosts = Ghosts::default();
+        self.peers.clear();
+        self.sight = Sight::Asking(now);
     }
 
     /// The question failed: the session lives, the figures are not to be had.

@@ -135,7 +135,7 @@ impl Upstream {
     pub fn remove_pool(&mut self, pool: PoolId) -> bool {
         let p = pool.0 as usize;
         match self.pool(pool) {
-            Some(found) if found.charged() == 0 && found.queue.len() == 0 => {
+            Some(found) if found.all() == 0 && found.queue.len() == 0 => {
                 self.hungry.retain(|hungry| *hungry != pool.0);
                 self.pools[p] = None;
                 true

@@ -2,6 +2,7 @@
 
 use super::{Fault, Upstream};
 use crate::budget::{BudgetSettings, MonitorStep, Reading, Squeeze, Usage};
+use crate::conns::Conn;
 use crate::figures::{BudgetFigures, BudgetState, ConnState};
 use crate::one_pool::{Mode, Pool};
 use crate::settings::PoolSettings;
@@ -62,7 +63,8 @@ impl Upstream {
         let doomed = self.monitor.is_some_and(|p| {
             let mut conns = self.conns.iter();
             let closes = self.at(p).mode != Mode::Open || self.shutdown;
-            closes || conns.any(|(_, conn)| conn.pool as usize == p && conn.doom.is_some())
+            let doomed = |conn: &Conn| conn.doom.is_some() && !conn.left;
+            closes || conns.any(|(_, conn)| conn.pool as usize == p && doomed(conn))
         });
         if doomed {
             return MonitorStep::Close;
@@ -84,6 +86,7 @@ impl Upstream {
         }
         let stingy = self.faulty(Fault::KeepUnused);
         self.budget.heard(now, &usage, reading, !stingy);
+        self.monitor_saw(now, reading.in_recovery);
         self.rebudget(now);
     }
 
@@ -112,7 +115,7 @@ impl Upstream {
             self.wake_at(squeeze.next());
             self.at_mut(p).squeeze = Some(squeeze);
         } else {
-            let charged = self.charged - self.monitors();
+            let charged = self.here() - self.monitors();
             let squeeze = Squeeze::again(self.budget.squeeze.take(), now, charged);
             self.budget.squeeze = Some(squeeze);
         }
@@ -133,9 +136,9 @@ impl Upstream {
             state: self.budget_state(),
             monitored: self.budget.settings().is_some(),
             line: self.line.saturating_sub(self.monitors()),
-            charged: self.charged.saturating_sub(self.monitors()),
+            charged: self.here().saturating_sub(self.monitors()),
             opening: self.opening,
-            closing: self.closing,
+            closing: self.closing_here(),
             stated: self.settings.line,
             parts: self.budget.parts(),
             claim: self.budget.claim(),
@@ -171,7 +174,7 @@ impl Upstream {
     }
 
     fn above_keep(&self) -> bool {
-        self.charged - self.closing > self.keep
+        self.over_line()
     }
 
     // --- inside ---
@@ -189,7 +192,7 @@ impl Upstream {
     /// What the budget must know of the pools.
     pub(super) fn usage(&self) -> Usage {
         let mut usage = Usage {
-            charged: self.charged - self.monitors(),
+            charged: self.here() - self.monitors(),
             losses: self.counters.losses,
             ..Usage::default()
         };
@@ -198,6 +201,7 @@ impl Upstream {
                 continue;
             };
             let busy = pool.count(ConnState::Lent) + pool.count(ConnState::Moving);
+            let busy = busy.saturating_sub(pool.left.all - pool.left.closing);
             let asked = busy + pool.queue.queued();
             usage.usable += pool.usable();
             usage.needed += asked.min(pool.settings.size).max(busy);

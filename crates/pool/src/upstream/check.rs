@@ -1,7 +1,7 @@
 //! What must hold after every call.
 
-use super::{Cap, Upstream};
-use crate::conns::State;
+use super::{Cap, Left, Upstream};
+use crate::conns::{Conn, State};
 use crate::figures::ConnState;
 use crate::list::NIL;
 use crate::one_pool::{Mode, Pool};
@@ -42,6 +42,7 @@ impl Upstream {
                 self.charged, self.opening, self.closing
             ));
         }
+        self.check_left()?;
         for (worker, count) in self.on_worker.iter().enumerate() {
             let counted = self
                 .conns
@@ -55,6 +56,31 @@ impl Upstream {
             }
         }
         Ok(())
+    }
+
+    /// What was left behind is counted, never idle, and closed at its return.
+    fn check_left(&self) -> Result<(), String> {
+        let mut all = Left::default();
+        for (p, pool) in self.pools.iter().enumerate() {
+            let mut left = Left::default();
+            let mine = |conn: &Conn| conn.left && conn.pool as usize == p;
+            for (i, conn) in self.conns.iter().filter(|(_, conn)| mine(conn)) {
+                if conn.state == State::Idle || conn.doom.is_none() {
+                    return Err(format!("connection {i} was left behind: {conn:?}"));
+                }
+                left.all += 1;
+                left.closing += u32::from(conn.state == State::Closing);
+            }
+            if pool.as_ref().is_some_and(|pool| pool.left != left) {
+                return Err(format!("pool {p} has left {left:?} behind"));
+            }
+            all.all += left.all;
+            all.closing += left.closing;
+        }
+        match all == self.left {
+            true => Ok(()),
+            false => Err(format!("{:?} left behind, counted {all:?}", self.left)),
+        }
     }
 
     fn check_pool(&self, p: usize, pool: &Pool) -> Result<(), String> {

@@ -9,7 +9,10 @@ use events::{ClientId, ConnId, Guard, GuardMode, LeakFigures, PoolId, Suspicion,
 impl Upstream {
     /// What a worker saw of leases that ended and of silences that were broken.
     pub fn learn(&mut self, now: Time, pool: PoolId, lessons: &[Lesson]) {
-        if let Some(pool) = self.pool_mut(pool) {
+        // A failover's silences and holds are nobody's habit.
+        if self.moves.learns(now)
+            && let Some(pool) = self.pool_mut(pool)
+        {
             pool.leaks.learn(now, lessons);
         }
     }
@@ -18,12 +21,15 @@ impl Upstream {
     /// once there are none any more. Leases that look forgotten are taken back
     /// by [`Action::Reclaim`].
     pub fn silent(&mut self, now: Time, worker: WorkerId, pool: PoolId, leases: Vec<SilentLease>) {
-        let (conns, line) = (&self.conns, self.line);
+        let (conns, line, learns) = (&self.conns, self.line, self.moves.learns(now));
         let Some(Some(at)) = self.pools.get_mut(pool.0 as usize) else {
             return;
         };
         let mut leaks = std::mem::take(&mut at.leaks);
-        let mode = at.settings.guards.mode(Guard::Reclaim);
+        let mode = match learns {
+            true => at.settings.guards.mode(Guard::Reclaim),
+            false => GuardMode::Off,
+        };
         let figures = at.figures(now);
         // What it has got is all that it can get, where clients wait for more.
         let can_have = match figures.waiting {

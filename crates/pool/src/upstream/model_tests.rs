@@ -4,12 +4,13 @@
 use super::{Fault, Upstream};
 use crate::{
     Action, Checkin, Checkout, FLOW_PASS_MAX, FlowRule, FlowRules, LOCAL_PASS_MAX, PoolSettings,
-    UpstreamSettings,
+    Role, UpstreamSettings,
 };
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, WorkerId};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ enum Op {
     Reconnect(usize),
     Kill(usize),
     Disable(usize, bool),
+    /// The name leads to this address.
+    Named(u8),
+    Wrote(usize),
+    ReadOnly(usize),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -53,7 +58,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => n.clone().prop_map(Op::Closed),
         12 => n.clone().prop_map(Op::Arrived),
         2 => n.clone().prop_map(Op::LostMoving),
-        2 => n.prop_map(Op::Died),
+        2 => n.clone().prop_map(Op::Died),
         4 => (0..CLIENTS).prop_map(Op::Cancel),
         14 => prop_oneof![Just(300u64), Just(20_000), Just(700_000), Just(2_500_000)].prop_map(Op::Pass),
         2 => (pool.clone(), 1..6u32, 0..3u32, 0..2u32).prop_map(|(p, size, min, reserve)| Op::Resize(p, size, min, reserve)),
@@ -63,7 +68,10 @@ fn op() -> impl Strategy<Value = Op> {
         3 => pool.clone().prop_map(Op::Resume),
         1 => pool.clone().prop_map(Op::Reconnect),
         1 => pool.clone().prop_map(Op::Kill),
-        1 => (pool, any::<bool>()).prop_map(|(p, on)| Op::Disable(p, on)),
+        1 => (pool.clone(), any::<bool>()).prop_map(|(p, on)| Op::Disable(p, on)),
+        2 => (1..4u8).prop_map(Op::Named),
+        1 => pool.prop_map(Op::Wrote),
+        1 => (0..1000usize).prop_map(Op::ReadOnly),
     ]
 }
 
@@ -97,6 +105,8 @@ struct World {
     flows: Vec<Vec<FlowId>>,
     doing: Vec<Doing>,
     conns: BTreeMap<ConnId, (usize, At)>,
+    /// Where the name leads.
+    place: u8,
     /// Opens counted when last judged.
     opens: u64,
     /// Grants to younger clients of its flow, for each client that is queued.
@@ -181,6 +191,7 @@ impl World {
             flows,
             doing: vec![Doing::Nothing; CLIENTS],
             conns: BTreeMap::new(),
+            place: 1,
             opens: 0,
             passed: vec![0; CLIENTS],
             left_out: BTreeMap::new(),
@@ -236,8 +247,16 @@ impl World {
                         .conn(id)
                         .ok_or("an opening connection is unknown")?
                         .worker;
-                    self.put(id, At::Idle);
-                    self.up.opened(now, id, worker, id.slot);
+                    // Some were on their way when the name changed; some find a standby.
+                    let at = IpAddr::from([10, 0, 0, if n % 7 == 0 { 1 } else { self.place }]);
+                    let role = [Role::Primary, Role::Standby, Role::Unknown][n % 11 % 3];
+                    if self.up.located(now, id, Some(at), role).is_some() {
+                        self.conns.remove(&id);
+                        self.up.open_failed(now, id, false, "not there".into());
+                    } else {
+                        self.put(id, At::Idle);
+                        self.up.opened(now, id, worker, id.slot);
+                    }
                 }
             }
             Op::OpenFailed(n, fatal) => {
@@ -323,6 +342,16 @@ impl World {
             }
             Op::Disable(p, true) => self.up.disable(self.pools[p]),
             Op::Disable(p, false) => self.up.enable(self.pools[p]),
+            Op::Named(place) => {
+                self.place = place;
+                self.up.named(now, &[IpAddr::from([10, 0, 0, place])]);
+            }
+            Op::Wrote(p) => self.up.wrote(self.pools[p]),
+            Op::ReadOnly(n) => {
+                if let Some(id) = self.nth(n, |at| matches!(at, At::Held(_))) {
+                    self.up.read_only(now, id);
+                }
+            }
             Op::Checkout(_) => {}
         }
         self.drain()?;
@@ -381,7 +410,11 @@ impl World {
         self.put(id, At::Idle);
         match lent {
             true => self.lend(c, id, At::Idle),
-            false => Ok(()),
+            // The server has moved meanwhile.
+            false => {
+                self.requeued(id, to);
+                Ok(())
+            }
         }
     }
 
@@ -389,6 +422,14 @@ impl World {
         match self.conns.get_mut(&id) {
             Some((p, at)) if *at == from && *p == home(c).0 => *at = At::Held(c),
             other => return Err(format!("{id} was lent to client {c} while it is {other:?}")),
+        }
+        if self
+            .up
+            .conns
+            .iter()
+            .any(|(i, conn)| i == id.slot && conn.left)
+        {
+            return Err(format!("{id} was left behind, and lent to client {c}"));
         }
         if matches!(self.doing[c], Doing::Holding(_)) {
             return Err(format!("client {c} got a second connection"));
@@ -443,7 +484,8 @@ impl World {
                         .values()
                         .filter(|(p, _)| *p == pool.0 as usize)
                         .count();
-                    if mine as u32 > settings.size + settings.reserve {
+                    let left = self.up.at(pool.0 as usize).left.all;
+                    if mine as u32 - left > settings.size + settings.reserve {
                         return Err("opened above the pool's size".into());
                     }
                 }
@@ -451,6 +493,13 @@ impl World {
                     Some((_, at)) if *at == At::Idle => *at = At::Closing,
                     other => return Err(format!("{conn} is to be closed while it is {other:?}")),
                 },
+                Action::Leave { .. } => {}
+                Action::Oust { conn, .. } => {
+                    if let Some((_, At::Held(c))) = self.conns.get(&conn).copied() {
+                        self.doing[c] = Doing::Nothing;
+                        self.die(conn, conn.slot as usize);
+                    }
+                }
                 Action::Reclaim { .. } => return Err("nothing was silent".into()),
                 Action::Refuse { client, .. } => {
                     let c = client.slot as usize;
@@ -530,7 +579,8 @@ impl World {
     fn judge(&mut self, ticked: bool) -> Result<(), String> {
         self.up.check_invariants()?;
         let opens = self.up.counters().opens;
-        if opens > self.opens && self.conns.len() as u32 > self.line {
+        let here = self.conns.len() as u32 - self.up.left.all;
+        if opens > self.opens && here > self.line {
             return Err(format!(
                 "opened with {} connections, the line is {}",
                 self.conns.len(),

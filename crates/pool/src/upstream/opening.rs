@@ -33,8 +33,9 @@ pub(super) enum Room {
 
 /// First pause after a failure that a restart of the server may explain.
 const RESTART_DELAY: Duration = Duration::from_millis(100);
-/// Pauses of a server that is away grow to `login_retry`, or to this.
-const RESTART_DELAY_MAX: Duration = Duration::from_secs(1);
+/// Pauses of a server that is away grow to `login_retry`, but not below the first
+/// of these and not above the second: who is back is to be noticed soon.
+const RESTART_DELAY_MAX: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// When no attempt was made for so long, the next failure begins a new outage.
 pub(super) const OUTAGE_GAP: Duration = Duration::from_secs(10);
 
@@ -43,7 +44,8 @@ pub(super) const OUTAGE_GAP: Duration = Duration::from_secs(10);
 pub(super) fn restart_delay(login_retry: Duration, count: u32) -> Duration {
     let first = login_retry.clamp(RETRY_DELAY_MIN, RESTART_DELAY);
     let doubled = first.saturating_mul(1 << count.saturating_sub(1).min(16));
-    doubled.min(login_retry.max(RESTART_DELAY_MAX))
+    let [least, most] = RESTART_DELAY_MAX;
+    doubled.min(login_retry.clamp(least, most))
 }
 
 /// The pause after the `count`th refused login in a row.
@@ -54,6 +56,32 @@ pub(super) fn retry_delay(login_retry: Duration, count: u32) -> Duration {
 }
 
 impl Upstream {
+    /// What the server refused may be mended: there is another secret. The next
+    /// attempt does not wait for the pause after the last one.
+    pub fn secret_changed(&mut self, now: Time, pool: PoolId) {
+        if self.forget_failure(pool) {
+            self.pump(now, pool.0 as usize);
+            self.feed(now);
+        }
+    }
+
+    /// The same, before a client asks. `false`: there is no such pool.
+    pub fn forget_failure(&mut self, pool: PoolId) -> bool {
+        let Some(known) = self.pool_mut(pool) else {
+            return false;
+        };
+        known.failure = None;
+        true
+    }
+
+    /// How long a server may be away before its clients are told.
+    pub(super) fn grace(&self) -> Duration {
+        match self.reached {
+            true => self.settings.login_retry,
+            false => Duration::ZERO,
+        }
+    }
+
     /// After anything that may help pool `p`: idle connections go to waiters,
     /// and connections are opened for the rest as far as allowed.
     pub(super) fn pump(&mut self, now: Time, p: usize) {
@@ -92,7 +120,7 @@ impl Upstream {
     pub(super) fn feed(&mut self, now: Time) {
         self.feed_in_turns(now);
         let mut fruitless = 0;
-        while fruitless < self.hungry.len() && self.charged < self.line && self.may_connect() {
+        while fruitless < self.hungry.len() && self.here() < self.line && self.may_connect() {
             let Some(p) = self.hungry.pop_front() else {
                 break;
             };
@@ -188,7 +216,7 @@ impl Upstream {
         if let Some(at) = self.squeezed(pool) {
             return Room::Later(at);
         }
-        if (self.charged >= self.line && !self.faulty(Fault::IgnoreLine)) || self.full_cap(pool) {
+        if (self.here() >= self.line && !self.faulty(Fault::IgnoreLine)) || self.full_cap(pool) {
             return Room::Shared;
         }
         match self.may_connect() {
@@ -227,7 +255,7 @@ impl Upstream {
             self.rebudget(now);
         }
         debug_assert!(
-            self.charged <= self.line || self.is_monitor(p) || self.faulty(Fault::IgnoreLine),
+            self.here() <= self.line || self.is_monitor(p) || self.faulty(Fault::IgnoreLine),
             "opened above the line"
         );
         self.actions.push_back(Action::Open {

@@ -42,7 +42,7 @@ impl Upstream {
         if self.starving == 0 {
             return;
         }
-        while self.charged < self.line && self.may_connect() {
+        while self.here() < self.line && self.may_connect() {
             let Some(p) = self
                 .next_turn(now)
                 .and_then(|at| self.hungry.remove(at))
@@ -90,7 +90,7 @@ impl Upstream {
         }
         let starving = self.hungry.iter().filter(|p| self.starves(now, **p));
         self.starving = starving.count() as u32;
-        if self.starving <= self.closing {
+        if self.starving <= self.closing_here() {
             self.giving = u32::MAX;
         }
         if self.hungry.is_empty() {
@@ -101,7 +101,7 @@ impl Upstream {
         }
         match self.idle_for_hungry(now) {
             Some(i) => self.evict(now, i),
-            None if self.starving > self.closing => self.ask_for_returned(),
+            None if self.starving > self.closing_here() => self.ask_for_returned(),
             None => {}
         }
     }
@@ -119,7 +119,7 @@ impl Upstream {
                 true => (GLANCE.min(self.patience(p)), self.starving),
                 false => (self.patience(p), self.demand(p)),
             };
-            if self.closing >= lacking || self.room(now, p) != Room::Shared {
+            if self.closing_here() >= lacking || self.room(now, p) != Room::Shared {
                 return None;
             }
             let long = idle.iter().take_while(|at| at.0.after(least) <= now);
@@ -146,7 +146,8 @@ impl Upstream {
     /// starves. It may be the giver's last one, but not before that had time to
     /// work off what had queued; the two then take turns.
     pub(super) fn given_up(&mut self, now: Time, i: u32) -> Option<CloseReason> {
-        if self.giving == u32::MAX || now < self.next_evict || self.starving <= self.closing {
+        if self.giving == u32::MAX || now < self.next_evict || self.starving <= self.closing_here()
+        {
             return None;
         }
         let q = self.conns.get(i).pool as usize;
@@ -170,7 +171,7 @@ impl Upstream {
         // What is being closed already will do.
         if now < self.next_evict
             || now < self.next_look
-            || self.closing >= self.demand(p)
+            || self.closing_here() >= self.demand(p)
             || self.at(p).queue.queued() == 0
         {
             return;

@@ -102,8 +102,10 @@ impl Upstream {
             self.tell_oversize(now, p);
             let ages = self.ages(now, p);
             let room = self.room_for(p, spare);
-            let sample = sample(now, self.at_mut(p), ages, room);
+            let learns = self.moves.learns(now);
+            let sample = sample(now, self.at_mut(p), ages, room, learns);
             if let Some(sample) = sample
+                && learns
                 && !self.shutdown
                 && self.at(p).mode == Mode::Open
             {
@@ -207,7 +209,7 @@ impl Upstream {
     /// line and its caps, and what others have idle above their minimum.
     fn room_for(&self, p: usize, spare_of_all: u32) -> u32 {
         let pool = self.at(p);
-        let line = self.line.saturating_sub(self.charged);
+        let line = self.line.saturating_sub(self.here());
         let elsewhere = spare_of_all.saturating_sub(spare(pool));
         let of_caps = pool.settings.caps.iter().filter_map(|cap| {
             let cap = self.caps.get(cap.0 as usize)?;
@@ -225,7 +227,7 @@ fn spare(pool: &Pool) -> u32 {
 }
 
 /// What happened since the last sample; `None` for the first.
-fn sample(now: Time, pool: &mut Pool, ages: (u64, u64), room: u32) -> Option<Sample> {
+fn sample(now: Time, pool: &mut Pool, ages: (u64, u64), room: u32, learns: bool) -> Option<Sample> {
     let leases = pool.hold.count();
     let waiting = pool.queue.len();
     let usable = pool.usable();
@@ -270,7 +272,7 @@ fn sample(now: Time, pool: &mut Pool, ages: (u64, u64), room: u32) -> Option<Sam
     meter.waiting = waiting;
     meter.service = service;
     meter.peak = lent;
-    if leases > 0 {
+    if leases > 0 && learns {
         let record = meter.record.get_or_insert_with(Box::default);
         record.add(now, &sample, pool.settings.size, &pool.wait);
     }

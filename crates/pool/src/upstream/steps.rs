@@ -29,8 +29,14 @@ impl Upstream {
             State::Lent { flow, .. } => {
                 let pool = self.at_mut(conn.pool as usize);
                 let hold = now.since(conn.since);
-                pool.queue.flows.returned(flow, hold);
-                pool.hold.record(hold);
+                match conn.left {
+                    // Nobody's habit: it hung, or ended with its server.
+                    true => pool.queue.flows.release(flow),
+                    false => {
+                        pool.queue.flows.returned(flow, hold);
+                        pool.hold.record(hold);
+                    }
+                }
                 if conn.mark.is_set() {
                     self.tape.ended(now, conn.mark, End::Returned);
                 }
@@ -164,7 +170,7 @@ impl Upstream {
 
     /// More connections are here to stay than the line allows.
     pub(super) fn over_line(&self) -> bool {
-        self.charged - self.closing > self.keep
+        self.here().saturating_sub(self.closing_here()) > self.keep
     }
 
     pub(super) fn over_cap(&self, pool: &Pool) -> bool {
@@ -216,8 +222,13 @@ impl Upstream {
         }
         if new == ConnState::Closing && old != ConnState::Closing {
             self.closing += 1;
-            self.counters.losses += 1;
-            self.count_caps(p, |cap| cap.live -= 1);
+            if self.conns.get(i).left {
+                self.left.closing += 1;
+                self.at_mut(p).left.closing += 1;
+            } else {
+                self.counters.losses += 1;
+                self.count_caps(p, |cap| cap.live -= 1);
+            }
             if self.faulty(Fault::ChargeEndsEarly) {
                 self.charged -= 1;
             }
@@ -231,7 +242,12 @@ impl Upstream {
         *self
             .at_mut(conn.pool as usize)
             .count_mut(ConnState::Closing) -= 1;
-        self.count_caps(conn.pool as usize, |cap| cap.charged -= 1);
+        if conn.left {
+            self.left.gone();
+            self.at_mut(conn.pool as usize).left.gone();
+        } else {
+            self.count_caps(conn.pool as usize, |cap| cap.charged -= 1);
+        }
         self.closing -= 1;
         if !self.faulty(Fault::ChargeEndsEarly) {
             self.charged -= 1;

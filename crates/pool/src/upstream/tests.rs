@@ -3,6 +3,7 @@
 mod budget;
 mod changes;
 mod failing;
+mod following;
 mod leaking;
 mod lending;
 mod many;
@@ -151,6 +152,8 @@ impl Stage {
                     format!("open s{} on w{}", conn.slot, worker.0)
                 }
                 Action::Close { conn, reason, .. } => format!("close s{} {reason}", conn.slot),
+                Action::Leave { worker, from } => format!("leave w{} {from:?}", worker.0),
+                Action::Oust { conn, writes, .. } => format!("oust s{} {writes}", conn.slot),
                 Action::Reclaim {
                     conn,
                     enforce,

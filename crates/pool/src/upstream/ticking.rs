@@ -17,6 +17,7 @@ impl Upstream {
         }
         self.wake = Time::FAR;
         self.tick_budget(now);
+        self.oust(now);
         for p in 0..self.pools.len() {
             if self.pools[p].is_some() {
                 self.tick_pool(now, p);

@@ -161,6 +161,18 @@ impl Worker {
             Action::Close {
                 conn, slot, reason, ..
             } => self.hub.evict(slot, conn, reason, &mut self.out),
+            Action::Leave { from, .. } => self.leave(upstream, &from),
+            Action::Oust {
+                conn,
+                slot,
+                since,
+                writes,
+                ..
+            } => {
+                let (port, out) = (&mut self.port, &mut self.out);
+                self.hub
+                    .oust(self.now, (slot, conn), since, writes, port, out);
+            }
             Action::Reclaim {
                 client,
                 conn,

@@ -97,7 +97,9 @@ impl Worker {
             let ticket = u64::from(self.questions) << 32 | slot as u64;
             outgoing.stage = Stage::Naming(ticket);
             if let Some((name, port)) = outgoing.endpoint.name() {
-                self.helpers.resolve(self.id, ticket, name, port);
+                let (name, port) = (name.to_owned(), port);
+                let age_max = self.name_age_max(slot);
+                self.helpers.resolve(self.id, ticket, name, port, age_max);
             }
         } else {
             self.dial(slot, "no address".into());
@@ -114,8 +116,10 @@ impl Worker {
         }
         match result {
             Ok(remotes) => {
+                let addresses = crate::address::addresses(&remotes);
                 outgoing.remotes = remotes;
                 outgoing.stage = Stage::Connecting;
+                self.name_told(slot, &addresses);
                 self.dial(slot, "the host name has no address".into());
             }
             Err(text) => self.outgoing_failed(slot, &text),
@@ -267,7 +271,7 @@ impl Worker {
         self.outgoing_ready(slot);
     }
 
-    fn outgoing_failed(&mut self, slot: usize, text: &str) {
+    pub(super) fn outgoing_failed(&mut self, slot: usize, text: &str) {
         let Some(outgoing) = self.outgoing.get_mut(slot) else {
             return;
         };

@@ -132,7 +132,10 @@ impl Worker {
             Action::Grant { conn, slot, .. }
             | Action::Handover { conn, slot, .. }
             | Action::Close { conn, slot, .. }
+            | Action::Oust { conn, slot, .. }
             | Action::Reclaim { conn, slot, .. } => self.hub.server_pool(*slot, *conn),
+            // Of all pools of a server.
+            Action::Leave { .. } => None,
             Action::Open { pool, .. } => self.port.key_of(upstream, *pool),
             Action::Refuse { client, .. } => {
                 return Whose::Peer(Peer::Client(client.slot));

@@ -9,7 +9,11 @@ impl Worker {
     pub(super) fn tick(&mut self) {
         self.tick_sizing();
         if self.id.0 == 0 {
-            self.port.tick(self.now);
+            let due = self.port.tick(self.now);
+            if self.common.read().plan.monitor.dns_max_ttl.is_some() {
+                due.iter()
+                    .for_each(|server| self.helpers.watch_name(server));
+            }
         }
         self.hub.tick(self.now, &mut self.port, &mut self.out);
         self.settle(&[]);

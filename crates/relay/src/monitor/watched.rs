@@ -40,6 +40,10 @@ const NAME_MAX: usize = 64;
 /// The trivial query.
 const PROBE: &str = "SELECT 1";
 
+/// Which database it is: the same before and after a failover, another one where
+/// the name leads to another cluster. Some providers do not let it be asked.
+const IDENTITY: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
+
 /// Rows of a kind, a name and a number. Figures first, then what active backends
 /// wait for, then their processes but for those at the address of a peer.
 ///
@@ -111,6 +115,8 @@ pub(super) struct Due {
     probe: Time,
     activity: Time,
     blockers: Time,
+    /// Which database it is was asked, once for each session.
+    identity: bool,
     /// When blockers were told last.
     told: Time,
 }
@@ -121,6 +127,9 @@ impl Due {
         if now >= self.probe {
             self.probe = now.after(PROBE_PAUSE);
             return Some(Purpose::Probe);
+        }
+        if !std::mem::replace(&mut self.identity, true) {
+            return Some(Purpose::Identity);
         }
         if blocked && now >= self.blockers {
             self.blockers = now.after(BLOCKERS_PAUSE);
@@ -172,6 +181,7 @@ impl Hub {
         let text = match purpose {
             Purpose::Activity => ACTIVITY,
             Purpose::Blockers => BLOCKERS,
+            Purpose::Identity => IDENTITY,
             _ => PROBE,
         };
         server.query_at = io.now;
@@ -205,6 +215,13 @@ impl Hub {
                 watched.probe.record(took);
                 watched.probe_last_us = Some(took.as_micros() as u64);
                 watched.probe_at = Some(asked_at);
+            }
+            Purpose::Identity => {
+                let row = capture.all().first();
+                let system = row.and_then(|row| text(row, 0)?.parse().ok());
+                if let Some(system) = system {
+                    io.pools.identified(key, system);
+                }
             }
             Purpose::Blockers => {
                 monitor.due.told = io.now;

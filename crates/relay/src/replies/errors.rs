@@ -5,6 +5,7 @@ use crate::client::Client;
 use crate::errors::Report;
 use crate::expect::Expect;
 use crate::health;
+use crate::moved::READ_ONLY;
 use crate::server::Server;
 use events::CloseReason;
 use wire::back::ErrorFields;
@@ -62,7 +63,11 @@ impl Turn<'_> {
         if self.server.expected.front().is_some_and(in_batch) {
             self.skip();
         }
-        if unseen { After::Ddl } else { After::Nothing }
+        match (unseen, code == READ_ONLY) {
+            (true, _) => After::Ddl,
+            (false, true) => After::ReadOnly,
+            _ => After::Nothing,
+        }
     }
 
     /// What an error tells of prepared statements and of leases in vain: whether a

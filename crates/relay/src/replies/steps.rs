@@ -4,6 +4,7 @@ use super::{After, Message, Turn, take_back};
 use crate::directory::PoolMode;
 use crate::effects::{self, Outcome};
 use crate::expect::{Expect, Purpose};
+use crate::moved::is_write;
 use std::sync::Arc;
 use wire::back::{self, Status};
 
@@ -72,6 +73,10 @@ impl Turn<'_> {
             _ => return After::Nonsense,
         };
         self.server.copy_in = false;
+        if !self.local.wrote {
+            let own = self.server.expected.front().is_some_and(Expect::is_own);
+            self.local.wrote = !own && is_write(back::command_tag(self.body(m)));
+        }
         if let Some(mut script) = taken {
             let tag = back::command_tag(self.body(m));
             if let Some(client) = self.client.as_deref_mut() {

@@ -339,6 +339,7 @@ impl<'a> World<'a> {
                 Action::Close { conn, .. } => self.at(self.now.after(MOVE), Event::Closed(conn)),
                 // Nobody here tells of silent leases.
                 Action::Reclaim { .. } => self.fail("a lease was taken back".into()),
+                Action::Leave { .. } | Action::Oust { .. } => self.fail("nothing moved".into()),
                 Action::Refuse { client, reason, .. } => {
                     if reason == RefuseReason::Shed {
                         self.fail("a waiter was shed after it had waited".into());

@@ -383,7 +383,10 @@ impl Fleet {
                     self.out.refused += 1;
                     self.again(i, inc, client.slot);
                 }
-                Action::Handover { .. } | Action::Reclaim { .. } => {
+                Action::Handover { .. }
+                | Action::Reclaim { .. }
+                | Action::Leave { .. }
+                | Action::Oust { .. } => {
                     self.broken(format!("nobody asked for {action:?}"));
                 }
             }

@@ -393,7 +393,10 @@ impl<'a> World<'a> {
                 }
                 Action::Refuse { client, .. } => self.refused(client.slot),
                 // One worker, and nobody tells of silence.
-                Action::Handover { .. } | Action::Reclaim { .. } => {}
+                Action::Handover { .. }
+                | Action::Reclaim { .. }
+                | Action::Leave { .. }
+                | Action::Oust { .. } => {}
             }
         }
     }

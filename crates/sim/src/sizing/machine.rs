@@ -479,7 +479,11 @@ impl Machine<'_> {
                         self.close(conn);
                     }
                 }
-                Action::Refuse { .. } | Action::Handover { .. } | Action::Reclaim { .. } => {}
+                Action::Refuse { .. }
+                | Action::Handover { .. }
+                | Action::Reclaim { .. }
+                | Action::Leave { .. }
+                | Action::Oust { .. } => {}
             }
         }
     }

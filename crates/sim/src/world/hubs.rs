@@ -155,6 +155,7 @@ impl World {
                 self.hit(Hit::PoolCloses);
                 self.hubs[w].evict(slot, conn, reason, &mut self.out);
             }
+            Action::Leave { .. } | Action::Oust { .. } => {}
             Action::Reclaim {
                 client,
                 conn,

@@ -107,6 +107,8 @@ impl World {
             Action::Close {
                 conn, slot, reason, ..
             } => hub.evict(slot, conn, reason, &mut self.out),
+            // No server moves in this world.
+            Action::Leave { .. } | Action::Oust { .. } => {}
             Action::Reclaim {
                 client,
                 conn,

@@ -178,14 +178,15 @@ fn pauses_between_tries_double_up_to_the_bound() {
 }
 
 #[test]
-fn pauses_of_an_outage_grow_from_short_to_login_retry() {
+fn pauses_of_an_outage_grow_from_short_to_five_seconds() {
     let pauses = |retry| -> Vec<u128> {
         (1..10)
             .map(|n| restart_delay(ms(retry), n).as_millis())
             .collect()
     };
-    let to_fifteen = [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000];
-    assert_eq!(pauses(15_000), to_fifteen);
+    let to_five = [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000];
+    assert_eq!(pauses(15_000), to_five);
+    assert_eq!(pauses(3000)[5..7], [3000, 3000]);
     assert_eq!(pauses(0)[..3], [20, 40, 80]);
     assert_eq!(restart_delay(Duration::ZERO, u32::MAX), ms(1000));
 }

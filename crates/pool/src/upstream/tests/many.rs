@@ -222,7 +222,10 @@ impl Run {
                     self.at(1_000, Event::Closed(conn.slot, conn.generation));
                 }
                 Action::Refuse { client, .. } => self.refuse(client.slot),
-                Action::Handover { .. } | Action::Reclaim { .. } => {}
+                Action::Handover { .. }
+                | Action::Reclaim { .. }
+                | Action::Leave { .. }
+                | Action::Oust { .. } => {}
             }
         }
     }

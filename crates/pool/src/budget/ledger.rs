@@ -30,7 +30,7 @@
 //! 5. A row leaves with its instance. When the instance's lease has ended, the keeper takes
 //!    it out in a transaction that compares that there is still no lease, once a
 //!    reading of the server asked for after the end of the lease shows less of
-//!    its connections than [`trace`] of what it stated, or after [`HOLD`]. The
+//!    its connections than `trace` of what it stated, or after [`HOLD`]. The
 //!    instance knows by its own clock when its lease may have ended, earlier than the store, and
 //!    from then on its `e` is no more than what it holds if that is less than
 //!    this trace, or after `HOLD` in any case.
@@ -47,7 +47,7 @@
 //!
 //! **When the line falls** the keeper lowers quotas as soon as it has read it. A
 //! member that sees its shard above its quota opens nothing above its part of the
-//! quota, gives what it does not use, and after [`OVER_MAX`](super::OVER_MAX) all
+//! quota, gives what it does not use, and after `OVER_MAX` all
 //! in the shard cut to one level.
 //!
 //! **Clocks** are never compared: leases are spans that the store measures, and

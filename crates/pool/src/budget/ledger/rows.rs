@@ -46,7 +46,7 @@ pub struct Quota {
     /// When the fleet needs more than the line: what each may have at most.
     /// [`u32::MAX`]: there is enough.
     pub level: u32,
-    /// One more for those whose [`rank`] in this turn is not above it.
+    /// One more for those whose `rank` in this turn is not above it.
     pub extra: u32,
     /// Whose turn it is for what the division leaves over.
     pub turn: u32,

@@ -52,7 +52,7 @@ fn tell(case: &Case) -> Tale {
                 "plimsoll playbook database_down",
             ),
             step(
-                "If it moved: change its address in the settings; the new one is probed first.",
+                "If it moved: its name is followed by itself; where the address stands in the settings, change it there.",
                 "plimsoll plan && plimsoll apply",
             ),
             step(

@@ -196,6 +196,8 @@ proptest! {
     fn no_literal_shows(texts in prop::collection::vec(statement(), 1..4), max in 0..200usize) {
         let text = texts.join("; ");
         prop_assert!(text.contains(MARKER));
+        // An identifier that was opened and is closed by a later quote is one: a name, not a literal.
+        prop_assume!(!text.contains("\"open ") || text.matches('"').count() == 1);
         let shown = everything(text.as_bytes(), ON);
         prop_assert!(!shown.contains(MARKER), "{text}\n{shown}");
         let mut cut = String::new();

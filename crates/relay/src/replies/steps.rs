@@ -74,8 +74,8 @@ impl Turn<'_> {
         };
         self.server.copy_in = false;
         if !self.local.wrote {
-            let own = self.server.expected.front().is_some_and(Expect::is_own);
-            self.local.wrote = !own && is_write(back::command_tag(self.body(m)));
+            let own = || self.server.expected.front().is_some_and(Expect::is_own);
+            self.local.wrote = is_write(self.body(m)) && !own();
         }
         if let Some(mut script) = taken {
             let tag = back::command_tag(self.body(m));

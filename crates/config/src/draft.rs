@@ -115,10 +115,9 @@ impl Draft {
 
     /// Peers are reached, not listened on: each has an address and a port.
     fn peers(&mut self) {
-        let vague = |p: &&crate::plan::Peer| {
-            p.port == 0 || p.host == crate::plan::Host::Tcp("*".to_owned())
-        };
-        if self.plan.fleet.cancel.peers.iter().any(|p| vague(&p)) {
+        let peers = &self.plan.fleet.cancel.peers;
+        let any = crate::plan::Host::Tcp("*".to_owned());
+        if peers.iter().any(|p| p.port == 0 || p.host == any) {
             let problem = Problem::new("a peer without an address and a port");
             let help = "write \"host:port\", as that instance's clients reach it";
             self.error("cancel_peers", problem.help(help));

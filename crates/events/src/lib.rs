@@ -22,6 +22,7 @@ mod acting;
 mod guard;
 mod histogram;
 mod ids;
+mod labelled;
 mod lease;
 pub mod reason;
 pub mod sample;

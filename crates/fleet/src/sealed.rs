@@ -57,47 +57,32 @@ pub enum Trust<'a> {
     Elsewhere,
 }
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident $label:literal),+ $(,)?) => {
-        /// Why a message was refused.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-        pub enum Refused { $($(#[$doc])* $name),+ }
-
-        impl Refused {
-            /// Every reason.
-            pub const ALL: &[Refused] = &[$(Refused::$name),+];
-
-            /// Its name in metrics and logs.
-            pub fn label(self) -> &'static str {
-                match self { $(Refused::$name => $label),+ }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// It is no message, or too long.
-    Malformed "malformed",
-    /// No key of ours made its seal.
-    Seal "seal",
-    /// Its sender belongs to another fleet.
-    Fleet "fleet",
-    /// It is for another instance.
-    Receiver "receiver",
-    /// It is too old or too new by our clock.
-    Clock "clock",
-    /// It came before.
-    Replay "replay",
-    /// More messages came than can be remembered.
-    Busy "busy",
-    /// It answers another question.
-    Answer "answer",
-    /// What it says cannot be.
-    Implausible "implausible",
-    /// It did not come in time.
-    Slow "slow",
-    /// All connections are taken.
-    Connections "connections",
+events::labelled! {
+    /// Why a message was refused.
+    Refused {
+        /// It is no message, or too long.
+        Malformed "malformed",
+        /// No key of ours made its seal.
+        Seal "seal",
+        /// Its sender belongs to another fleet.
+        Fleet "fleet",
+        /// It is for another instance.
+        Receiver "receiver",
+        /// It is too old or too new by our clock.
+        Clock "clock",
+        /// It came before.
+        Replay "replay",
+        /// More messages came than can be remembered.
+        Busy "busy",
+        /// It answers another question.
+        Answer "answer",
+        /// What it says cannot be.
+        Implausible "implausible",
+        /// It did not come in time.
+        Slow "slow",
+        /// All connections are taken.
+        Connections "connections",
+    }
 }
 
 /// A refusal. Who sent the message is known only where its seal was good.

@@ -2,7 +2,7 @@
 
 use crate::common::skip;
 use plimsoll_e2e::pooler::{Binary, Pooler, Settings, user_line};
-use plimsoll_e2e::raw::Client;
+use plimsoll_e2e::raw::{Client, Target};
 use plimsoll_e2e::sandbox::{until, until_deadline};
 use plimsoll_e2e::server::{PASSWORD, Server};
 use std::sync::Mutex;
@@ -85,6 +85,20 @@ impl Outcome {
         let errors = self.errors.lock().expect("errors");
         let some: Vec<&String> = errors.iter().take(5).collect();
         assert!(errors.is_empty(), "{} errors: {some:?}", errors.len());
+    }
+
+    /// A client that asks until the load is over.
+    fn ask(&self, target: &Target) {
+        let served = Client::login(target).and_then(|mut client| {
+            while self.running() {
+                client.value("select pg_sleep(0.01), 7")?;
+                self.good.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        if let Err(error) = served {
+            self.failed(error);
+        }
     }
 
     /// Watches the server's own count until the load is over.
@@ -307,19 +321,7 @@ fn a_full_server_is_waited_for() {
     std::thread::scope(|scope| {
         let _stop = StopAtEnd(&outcome);
         for _ in 0..60 {
-            let (outcome, target) = (&outcome, &target);
-            scope.spawn(move || {
-                let served = Client::login(target).and_then(|mut client| {
-                    while outcome.running() {
-                        client.value("select pg_sleep(0.01), 7")?;
-                        outcome.good.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok(())
-                });
-                if let Err(error) = served {
-                    outcome.failed(error);
-                }
-            });
+            scope.spawn(|| outcome.ask(&target));
         }
         until("the server to be full", || {
             (figure(&budget(&pooler), 24) > 0).then_some(())
@@ -361,19 +363,7 @@ fn a_restricted_role_and_a_providers_own_slots() {
     std::thread::scope(|scope| {
         let _stop = StopAtEnd(&outcome);
         for _ in 0..60 {
-            let (outcome, target) = (&outcome, &target);
-            scope.spawn(move || {
-                let served = Client::login(target).and_then(|mut client| {
-                    while outcome.running() {
-                        client.value("select pg_sleep(0.01), 7")?;
-                        outcome.good.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok(())
-                });
-                if let Err(error) = served {
-                    outcome.failed(error);
-                }
-            });
+            scope.spawn(|| outcome.ask(&target));
         }
         until("load", || {
             let sql = "select count(*) from pg_stat_activity where usename = 'nobody_special'";

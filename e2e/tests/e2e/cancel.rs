@@ -249,8 +249,22 @@ fn a_cancel_is_passed_on_once_and_a_silent_peer_takes_no_more_than_its_share() {
         (arrived.load(Ordering::Relaxed) > 0).then_some(())
     });
     assert!(arrived.load(Ordering::Relaxed) <= MOST_UNDER_WAY);
+    // Those that hang hold up no cancel of a client here.
+    let mut here = client(&pooler);
+    here.send(&message::query("select pg_sleep(60) /* not_held_up */"))
+        .expect("send");
+    wait_until_running("not_held_up");
+    let begun = Instant::now();
+    cancel(&target, &here.cancel_request()).expect("cancel");
+    let error =
+        plimsoll_e2e::raw::rows(here.read_to_ready().expect("answer")).expect_err("cancelled");
+    assert_eq!(error.code(), "57014", "{error}");
+    assert!(begun.elapsed() < PEER_SILENT / 2, "{:?}", begun.elapsed());
     assert_eq!(client(&pooler).value("select 1").expect("it serves"), "1");
 }
+
+/// A peer that is silent for so long is given up.
+const PEER_SILENT: Duration = Duration::from_secs(10);
 
 /// Cancels that are being passed on at a time by a worker, and workers.
 const MOST_UNDER_WAY: u32 = 16 * 2;

@@ -2,51 +2,36 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident $label:literal),+ $(,)?) => {
-        /// Why a request was not let through to its handler.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Refused { $($(#[$doc])* $name),+ }
-
-        impl Refused {
-            /// Every reason.
-            pub const ALL: &[Refused] = &[$(Refused::$name),+];
-
-            /// Its name in metrics.
-            pub fn label(self) -> &'static str {
-                match self { $(Refused::$name => $label),+ }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// The peer of the unix socket is another user.
-    Uid "uid",
-    /// All connections are at work.
-    Connections "connections",
-    /// The Host header names somebody else.
-    Host "host",
-    /// Another site's page asks.
-    Origin "origin",
-    /// No such path.
-    Path "path",
-    /// No such method.
-    Method "method",
-    /// No token, or an unknown one.
-    Token "token",
-    /// Too many unknown tokens.
-    Throttled "throttled",
-    /// The role may not.
-    Role "role",
-    /// The body is not declared as JSON.
-    ContentType "content_type",
-    /// The body is too large.
-    TooLarge "too_large",
-    /// The body did not come in time.
-    SlowBody "slow_body",
-    /// All handlers are at work.
-    Busy "busy",
+events::labelled! {
+    /// Why a request was not let through to its handler.
+    Refused {
+        /// The peer of the unix socket is another user.
+        Uid "uid",
+        /// All connections are at work.
+        Connections "connections",
+        /// The Host header names somebody else.
+        Host "host",
+        /// Another site's page asks.
+        Origin "origin",
+        /// No such path.
+        Path "path",
+        /// No such method.
+        Method "method",
+        /// No token, or an unknown one.
+        Token "token",
+        /// Too many unknown tokens.
+        Throttled "throttled",
+        /// The role may not.
+        Role "role",
+        /// The body is not declared as JSON.
+        ContentType "content_type",
+        /// The body is too large.
+        TooLarge "too_large",
+        /// The body did not come in time.
+        SlowBody "slow_body",
+        /// All handlers are at work.
+        Busy "busy",
+    }
 }
 
 /// Counters since the start.

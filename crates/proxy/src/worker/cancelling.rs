@@ -14,7 +14,8 @@ use wire::front;
 const CANCELS_AT_ONCE: usize = 16;
 
 /// Cancel requests that are being passed on to other instances, at a time; each goes to all of
-/// them. Whoever knows no key must not make many connections of one.
+/// them. Whoever knows no key must not make many connections of one. They are apart from those to
+/// servers: a peer that never answers must not hold those up.
 const FORWARDS_MAX: usize = 16;
 
 /// A cancel request that nobody here knows.
@@ -94,7 +95,7 @@ impl Worker {
         self.forwards_counted[0] += 1;
         self.forwards.push((stray.requester, peers.len()));
         for peer in peers {
-            self.begin_cancel(Purpose::Forward {
+            self.connect(Purpose::Forward {
                 requester: stray.requester,
                 peer,
                 packet: packet.clone(),
@@ -113,7 +114,6 @@ impl Worker {
             self.cancel_done(requester);
             self.settle(&[]);
         }
-        self.next_cancels();
     }
 
     /// A cancel request was carried out: its requester may go.
@@ -171,7 +171,7 @@ impl Worker {
     fn cancels_under_way(&self) -> usize {
         let cancels = self.outgoing.iter();
         cancels
-            .filter(|(_, o)| matches!(o.purpose, Purpose::Cancel { .. } | Purpose::Forward { .. }))
+            .filter(|(_, o)| matches!(o.purpose, Purpose::Cancel { .. }))
             .count()
     }
 }

@@ -73,11 +73,20 @@ fn run_one(step: &Step) -> Result<Vec<String>, String> {
     } else {
         step.program.clone()
     };
-    let mut child = Command::new(&program)
+    let mut command = Command::new(&program);
+    // What cargo told this task of its package: build scripts of others watch these names, and
+    // would run again, with all that depends on them, each time a person calls cargo without it.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    let mut child = command
         .args(&step.args)
         .envs(step.env.iter().copied())
-        .current_dir(crate::repository())
         .stdin(Stdio::null())
+        .current_dir(crate::repository())
         .stdout(Stdio::piped())
         // A group of its own, so that what it started can be ended with it.
         .process_group(0)

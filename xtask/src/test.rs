@@ -91,7 +91,8 @@ pub(crate) fn test_steps(packages: &[Package]) -> Result<Vec<Step>, String> {
     let unit = [vec!["--lib", "--bins"], of(Kind::Unit)].concat();
     let mut steps = vec![
         cargo("build", BUILD_S, &["--no-run"]),
-        cargo("unit and golden", UNIT_S, &unit),
+        // Many of them wait for a bound to pass: more at a time than there are cores.
+        cargo("unit and golden", UNIT_S, &unit).env("RUST_TEST_THREADS", "6"),
         cargo("doc examples", DOC_EXAMPLES_S, &["--doc"]),
         Step::cargo("instructions", INSTRUCTIONS_S, &["xtask", "instructions"]),
     ];

@@ -187,6 +187,11 @@ impl Server {
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// The address that it listens on.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The TCP port.
     pub fn port(&self) -> u16 {
         self.port

@@ -6,6 +6,7 @@ use plimsoll_e2e::pooler::{Binary, Pooler, Settings};
 use plimsoll_e2e::raw::Client;
 use plimsoll_e2e::sandbox::{Dir, RunAs, until};
 use rehearse::captured::{Figures, compare};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -163,16 +164,25 @@ fn what_was_gathered_is_kept_when_a_person_ends_it() {
     let file = path.display().to_string();
     let code = beside(&pooler, &database, || {
         let mut child = capture(&pooler, &["--for", "1h", "--output", &file])
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
+        let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        said.read_line(&mut line)
+            .expect("it says that it has begun");
+        assert!(line.starts_with("capturing for 3600 s"), "{line}");
         // As soon as there is something to write.
-        until("some recorded requests", || {
+        let requests = || {
             let mut console = pooler.console();
             let rows = console.rows("show shape").expect("the shape");
             let lines: Vec<&str> = rows.iter().flatten().map(String::as_str).collect();
             let shape = Shape::from_text(&lines.join("\n")).expect("a shape");
-            (shape.requests() > 300).then_some(())
+            shape.requests()
+        };
+        let first = requests();
+        until("some recorded requests", || {
+            (requests() > first + 300).then_some(())
         });
         end(&mut child)
     });
@@ -192,13 +202,14 @@ fn end(child: &mut Child) -> Option<i32> {
 
 /// The demonstration's traffic is played through a pooler, and captured again.
 ///
-/// The pooler's own figures are compared, so a busy machine shows in them: the rate
-/// and the long holds must be met at all times, the median of some hundred
-/// microseconds and what follows from it only where nothing else runs.
+/// The pooler's own figures are compared, so a busy machine shows in them: run it alone.
 #[test]
 fn the_demonstration_s_traffic_is_replayed() {
     if skipped() {
         return;
+    }
+    if !full() {
+        return skip("the demonstration's replay", "only with E2E_FULL");
     }
     let database = database("replayed");
     let settings = Settings::for_server(server()).set("default_pool_size", "60");
@@ -242,8 +253,6 @@ fn the_demonstration_s_traffic_is_replayed() {
     );
     assert!(difference.rate.abs() < 0.05, "{told}");
     assert!(difference.hold_p99.abs() < 0.05, "{told}");
-    // Other tests run beside this one.
-    let (held, median) = if full() { (0.05, 0.05) } else { (0.25, 1.0) };
-    assert!(difference.concurrency.abs() < held, "{told}");
-    assert!(difference.hold_p50.abs() < median, "{told}");
+    assert!(difference.concurrency.abs() < 0.05, "{told}");
+    assert!(difference.hold_p50.abs() < 0.05, "{told}");
 }

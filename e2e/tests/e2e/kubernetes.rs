@@ -16,18 +16,18 @@ use std::time::Duration;
 
 /// A directory that is a volume of a ConfigMap or Secret, written as a kubelet writes it: each content in a directory of
 /// its own, one symlink to that of now, and a symlink for each file.
-struct Volume {
+pub struct Volume {
     path: PathBuf,
     writes: u32,
 }
 
 impl Volume {
-    fn new(path: PathBuf) -> Volume {
+    pub fn new(path: PathBuf) -> Volume {
         std::fs::create_dir_all(&path).expect("a directory");
         Volume { path, writes: 0 }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -60,7 +60,7 @@ impl Volume {
         }
     }
 
-    fn write(&mut self, files: &[(&str, &str)]) {
+    pub fn write(&mut self, files: &[(&str, &str)]) {
         let new = self.prepare(files);
         self.swap(&new);
     }
@@ -68,7 +68,12 @@ impl Volume {
 
 /// What a probe finds at a port of this machine: the status and the body; `None` where nobody answers.
 fn probe(port: u16, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    probe_at("127.0.0.1", port, path)
+}
+
+/// The same at an address.
+fn probe_at(host: &str, port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect((host, port)).ok()?;
     // As a probe's timeoutSeconds.
     let limit = Some(Duration::from_secs(2));
     stream.set_read_timeout(limit).ok()?;
@@ -82,29 +87,37 @@ fn probe(port: u16, path: &str) -> Option<(u16, String)> {
 }
 
 /// A pooler as the container of a pod, without the container.
-struct Pod {
-    process: Process,
-    port: u16,
-    metrics: u16,
+pub struct Pod {
+    pub process: Process,
+    pub host: String,
+    pub port: u16,
+    pub metrics: u16,
     log: PathBuf,
 }
 
 impl Pod {
-    fn start(mut command: Command, log: &Path, (port, metrics): (u16, u16)) -> Pod {
+    fn start(command: Command, log: &Path, ports: (u16, u16)) -> Pod {
+        Pod::start_at("127.0.0.1", command, log, ports)
+    }
+
+    /// At another address of this machine.
+    pub fn start_at(host: &str, mut command: Command, log: &Path, ports: (u16, u16)) -> Pod {
         let process = Process::start(&mut command, log, None).expect("it starts");
+        let (port, metrics) = ports;
         Pod {
             process,
+            host: host.to_owned(),
             port,
             metrics,
             log: log.to_owned(),
         }
     }
 
-    fn is_ready(&self) -> bool {
-        probe(self.metrics, "/readyz").is_some_and(|(code, _)| code == 200)
+    pub fn is_ready(&self) -> bool {
+        probe_at(&self.host, self.metrics, "/readyz").is_some_and(|(code, _)| code == 200)
     }
 
-    fn wait_until_ready(&mut self) {
+    pub fn wait_until_ready(&mut self) {
         until("a pod that is ready", || {
             if let Some(end) = self.process.exited() {
                 panic!("it ended: {end:?}\n{}", self.said());
@@ -113,7 +126,7 @@ impl Pod {
         });
     }
 
-    fn said(&self) -> String {
+    pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

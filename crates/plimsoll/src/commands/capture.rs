@@ -123,6 +123,10 @@ impl Capture<'_> {
     /// Reads until the time is over.
     fn go_on(&mut self) -> anyhow::Result<()> {
         let shows = std::io::stderr().is_terminal();
+        beside(&format!(
+            "capturing for {} s; Ctrl-C ends it and keeps what was gathered\n",
+            self.args.span.as_secs()
+        ));
         let mut heard = Instant::now();
         loop {
             let left = self.args.span.saturating_sub(self.began.elapsed());

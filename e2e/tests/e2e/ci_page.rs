@@ -55,6 +55,11 @@ fn copy(dir: &Dir, database: &str) {
             .file_name()
             .and_then(|name| name.to_str())
             .expect("a name");
+        // What a machine keeps on which other tests run is not what is tried here.
+        let text = match full() {
+            true => text,
+            false => text.replace("< 250ms", "< 5s"),
+        };
         let text = match name {
             "shop.toml" => text
                 .replace("\"40s\"", "\"1s\"")

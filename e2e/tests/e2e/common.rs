@@ -3,7 +3,7 @@
 use plimsoll_e2e::pooler::{Pooler, Settings};
 use plimsoll_e2e::server::Server;
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The PostgreSQL that tests share when they neither stop nor reconfigure it.
 pub fn server() -> &'static Server {
@@ -34,6 +34,13 @@ pub fn number(variable: &str, default: u64) -> u64 {
 /// Are the long runs wanted?
 pub fn full() -> bool {
     std::env::var_os("E2E_FULL").is_some()
+}
+
+/// Held by tests that judge times: one of them at a time, beside those that judge none.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // One that failed spoils nothing for the next.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The pool mode under test.

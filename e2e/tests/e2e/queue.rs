@@ -1,7 +1,7 @@
 //! The queue under load, on real PostgreSQL. What is measured goes to standard
 //! error: `cargo test -p plimsoll-e2e queue -- --nocapture`.
 
-use crate::common::server;
+use crate::common::{alone, server};
 use plimsoll_e2e::pooler::{Binary, Pooler, Settings};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -67,6 +67,7 @@ async fn quiet(client: &Client, span: Duration) -> Vec<Duration> {
 
 #[test]
 fn a_noisy_user_at_ten_times_the_pool_leaves_a_quiet_one_its_speed() {
+    let _alone = alone();
     let Some(pooler) = pooler("user = \"app\"") else {
         return;
     };
@@ -205,6 +206,7 @@ impl Load {
 
 #[test]
 fn at_three_times_capacity_goodput_stays_and_everyone_is_answered_in_time() {
+    let _alone = alone();
     let Some(pooler) = pooler("[timeouts]\nquery_wait = \"1s\"\n") else {
         return;
     };

@@ -4,7 +4,7 @@
 mod outages;
 mod page;
 
-use crate::common::{server, skip};
+use crate::common::{alone, server, skip};
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target};
 use plimsoll_e2e::sandbox::{Dir, Process, RunAs, free_port, until, until_deadline};
@@ -233,6 +233,7 @@ impl Load {
 /// time, the cause is named, and the incident writes its own report.
 #[test]
 fn exhaustion_is_told_within_ten_seconds_with_cause_incident_and_report() {
+    let _alone = alone();
     let Some(watched) = Watched::start(
         4,
         "[guards]\nreclaim = \"observe\"\n[owners.app]\nteam = \"payments\"\n",

@@ -3,7 +3,7 @@
 //! Without `E2E_FULL` there is one round of each, with the same limits.
 
 use super::{Guarded, MARKER};
-use crate::common::{full, number};
+use crate::common::{alone, full, number};
 use plimsoll_e2e::raw::{Client, Target};
 use plimsoll_e2e::sandbox::until;
 use std::io::Write;
@@ -117,6 +117,7 @@ fn times(guarded: &Guarded, version: u64) -> Vec<(f64, String)> {
 
 #[test]
 fn a_cut_to_a_tenth_under_an_open_load() {
+    let _alone = alone();
     let (mut seconds, mut share) = (Vec::new(), Vec::new());
     for _ in 0..rounds() {
         let guarded = Guarded::start("30", "");

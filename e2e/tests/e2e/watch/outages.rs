@@ -2,7 +2,7 @@
 //! what it is, and the incident's report says the same without a person.
 
 use super::{Load, Watched};
-use crate::common::server;
+use crate::common::{alone, full, server, skip};
 use plimsoll_e2e::sandbox::{until, until_deadline};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ fn report(watched: &Watched) -> String {
 /// 000: a change cuts the limit; the usual traffic starves.
 #[test]
 fn a_limit_that_was_cut_is_named_with_the_change() {
+    let _alone = alone();
     let Some(watched) = Watched::start(10, "") else {
         return;
     };
@@ -71,6 +72,7 @@ fn a_limit_that_was_cut_is_named_with_the_change() {
 /// 001: a deploy script overwrites the settings file; nothing of it serves.
 #[test]
 fn a_file_that_a_script_overwrote_is_told_of_and_nothing_of_it_serves() {
+    let _alone = alone();
     let deploy = [("source = \"store\"", "source = \"deploy\"")];
     let Some(watched) = Watched::start_as(10, "", None, &deploy) else {
         return;
@@ -118,6 +120,13 @@ fn a_file_that_a_script_overwrote_is_told_of_and_nothing_of_it_serves() {
 /// 002: a pool without a sensible limit, and a surge: the line holds at the server.
 #[test]
 fn a_surge_on_a_pool_without_a_limit_stops_at_the_line() {
+    if !full() {
+        return skip(
+            "a_surge_on_a_pool_without_a_limit_stops_at_the_line",
+            "only with E2E_FULL",
+        );
+    }
+    let _alone = alone();
     const LINE: u64 = 6;
     let line = [("line = 60", "line = 6")];
     let Some(watched) = Watched::start_as(1_000, "", None, &line) else {
@@ -150,6 +159,13 @@ fn a_surge_on_a_pool_without_a_limit_stops_at_the_line() {
 /// 003: traffic grows past the limit.
 #[test]
 fn traffic_that_outgrew_its_limit_is_named() {
+    if !full() {
+        return skip(
+            "traffic_that_outgrew_its_limit_is_named",
+            "only with E2E_FULL",
+        );
+    }
+    let _alone = alone();
     let Some(watched) = Watched::start(2, "") else {
         return;
     };

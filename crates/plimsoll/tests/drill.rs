@@ -1,5 +1,5 @@
 //! `plimsoll drill` as a script runs it: each drill played through, and every
-//! way to leave one. E2E_FULL=1 plays all of them; else two.
+//! way to leave one. Only E2E_FULL=1 plays them to the end: that takes minutes.
 // Tests of a shell: threads and the environment.
 #![allow(clippy::disallowed_methods)]
 
@@ -210,10 +210,13 @@ fn play(scratch: &Scratch, play: &Play) {
 
 #[test]
 fn each_drill_can_be_solved() {
+    if !full() {
+        // Not `eprintln!`: the test runner would keep that to itself when the test passes.
+        let _ = writeln!(std::io::stderr(), "SKIPPED drills: only with E2E_FULL");
+        return;
+    }
     let scratch = Scratch::new("plays");
     let (last, together) = PLAYS.split_last().expect("there are plays");
-    // One is enough to see that a drill can be played; all: with E2E_FULL=1.
-    let together = if full() { together } else { &together[..1] };
     // Each is mostly calm and waiting: three at a time fit on two cores.
     for group in together.chunks(3) {
         std::thread::scope(|scope| {
@@ -222,9 +225,7 @@ fn each_drill_can_be_solved() {
             }
         });
     }
-    if full() {
-        play(&scratch, last);
-    }
+    play(&scratch, last);
     scratch.assert_clean();
 }
 

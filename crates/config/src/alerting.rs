@@ -21,6 +21,7 @@ pub const ALERT_NAMES: &[&str] = &[
     "PlimsollLimitUpstream",
     "PlimsollSettingsDrift",
     "PlimsollSettingsRolledBack",
+    "PlimsollFleetSplitSettings",
     "PlimsollServerRefusing",
     "PlimsollCredentialFailing",
 ];

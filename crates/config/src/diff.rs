@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::alerting::{NOTIFY_KEYS, OWNER_KEYS};
+use crate::draft::{Dialect, Draft, Overrides};
 use crate::entries::{APPLICATION_KEYS, DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::error::{Errors, Place, Problem};
 use crate::plan::{Plan, Secret};
@@ -80,6 +81,19 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
     applications(&mut changes, old, new);
     alerting(&mut changes, old, new);
     changes
+}
+
+/// What a plan says beyond the defaults and has in common with those of other
+/// instances that serve alike: setting and value. What only a restart changes (where it
+/// listens, where its files are) and how it finds the others is each instance's own.
+pub fn in_common(plan: &Plan) -> Vec<(String, String)> {
+    let defaults = Draft::new(Dialect::Toml, Path::new(""), &Overrides::default());
+    let own = |c: &Change| {
+        let finds = c.key.starts_with("fleet.") || c.key == "peer_id";
+        finds || c.class == Class::RestartOnly
+    };
+    let said = diff(&defaults.plan, plan).into_iter();
+    said.filter(|c| !own(c)).map(|c| (c.key, c.new)).collect()
 }
 
 /// The differences, if a running pooler can take them.

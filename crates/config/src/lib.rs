@@ -55,7 +55,7 @@ use std::path::Path;
 pub use alerting::{ALERT_NAMES, Alerting, Notifier, Ownership};
 pub use api::{Anonymous, Api, ApiRole, ApiToken, TOKEN_BYTES_MAX, TOKEN_BYTES_MIN};
 pub use change::with_key;
-pub use diff::{Change, Direction, check_reload, diff, keep_fixed, take_fixed};
+pub use diff::{Change, Direction, check_reload, diff, in_common, keep_fixed, take_fixed};
 pub use draft::{Dialect, Overrides};
 pub use effective::Effective;
 pub use error::{ERRORS_MAX, Error, Errors};

@@ -18,7 +18,7 @@ use crate::settings::Figures;
 use config::Plan;
 use diagnose::Verdict;
 use diagnose::alert::{
-    AlertName, AlertSettings, CertificateFact, Facts, Owner, PoolFacts, RolledBack,
+    AlertName, AlertSettings, CertificateFact, Facts, Owner, PoolFacts, RolledBack, SettingsSplit,
 };
 use events::sample::{MarkerKind, Record};
 use events::snapshot::Snapshot;
@@ -53,6 +53,7 @@ pub struct Standing {
     certificates: Vec<CertificateFact>,
     rolled_back: Option<RolledBack>,
     drift_since_ms: Option<i64>,
+    split: Option<SettingsSplit>,
     /// All that were refused, when that last grew, and by how much.
     refused: (Option<u64>, i64, u64),
 }
@@ -151,11 +152,17 @@ impl Standing {
         self.drift_since_ms = drift.then(|| self.drift_since_ms.unwrap_or(now_ms));
     }
 
+    /// What the other instances serve by now, beside what serves here.
+    pub fn others(&mut self, split: Option<SettingsSplit>) {
+        self.split = split;
+    }
+
     /// For [`Alerts::look`](diagnose::alert::Alerts::look).
     pub fn facts<'a>(&'a self, verdict: Option<&'a Verdict>) -> Facts<'a> {
         Facts {
             drift_since_ms: self.drift_since_ms,
             rolled_back: self.rolled_back.as_ref(),
+            split: self.split.as_ref(),
             certificates: &self.certificates,
             secrets_refused: self.refused.2,
             owners: Some(&self.owners),

@@ -37,6 +37,7 @@ use ::fleet::{
     Statement,
 };
 use config::Plan;
+use diagnose::alert::SettingsSplit;
 use events::Time;
 use keys::Keys;
 use std::collections::BTreeMap;
@@ -157,6 +158,20 @@ impl Fleet {
     /// What the channel knows, for people.
     pub fn view(&self) -> FleetView {
         view::of(self)
+    }
+
+    /// Instances that are heard serve other settings than this one now.
+    pub fn split(&self) -> Option<SettingsSplit> {
+        let state = self.state();
+        let others = state.book.differing().map(|p| p.instance.clone());
+        let others: Vec<String> = others.collect();
+        let spread = state.book.spread();
+        (!others.is_empty()).then(|| SettingsSplit {
+            here: state.own.instance.clone(),
+            others,
+            versions: u32::try_from(spread.by_hash.len()).unwrap_or(u32::MAX),
+            instances: spread.by_hash.values().sum(),
+        })
     }
 
     pub(crate) fn figures(&self) -> Figures {

@@ -204,6 +204,8 @@ impl Listener for Watching {
         let settings = self.source.settings();
         self.standing
             .second(record, snapshot, settings.as_deref(), newest.at_ms);
+        self.standing
+            .others(self.source.fleet().and_then(|f| f.split()));
         let stirs = stirs(newest) || self.alerts.all().next().is_some();
         let due = self.next_verdict <= Instant::now();
         let old = self

@@ -31,7 +31,7 @@ macro_rules! modules {
 }
 
 modules! {
-    "actions.js" "alerts.js" "app.js" "budget.js" "chart.js" "demo.js" "dom.js" "incidents.js" "leases.js"
+    "actions.js" "alerts.js" "app.js" "budget.js" "chart.js" "demo.js" "dom.js" "fleet.js" "incidents.js" "leases.js"
     "net.js" "overview.js" "playbook.js" "pools.js" "route.js" "settings.js" "table.js" "units.js"
     "verdict.js"
 }

@@ -71,6 +71,12 @@ pub trait Source: Send + Sync {
     fn fleet(&self) -> Option<crate::fleet::Fleet> {
         None
     }
+    /// Where clients connect, as another machine would best: address and port.
+    fn clients_at(&self) -> Option<SocketAddr> {
+        None
+    }
+    /// Cancel requests that nobody here knows may be for clients of these.
+    fn pass_cancels_to(&self, _peers: &[SocketAddr]) {}
     /// What people did to the data plane since this was called last. Only who
     /// measures calls it.
     fn take_actions(&self) -> Vec<events::sample::Marker> {

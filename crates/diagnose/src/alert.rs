@@ -32,6 +32,7 @@ mod budget_squeezed;
 mod credential_failing;
 mod engine;
 mod facts;
+mod fleet_split_settings;
 mod leak;
 mod limit_upstream;
 mod maths;
@@ -45,7 +46,7 @@ mod soon;
 mod wait_objective;
 
 pub use engine::{ALERTS_MAX, AlertChange, Alerts};
-pub use facts::{AlertSettings, CertificateFact, Facts, PoolFacts, RolledBack};
+pub use facts::{AlertSettings, CertificateFact, Facts, PoolFacts, RolledBack, SettingsSplit};
 pub use soon::full_in;
 
 use crate::{Cause, Figure, Step, Subject};
@@ -140,6 +141,8 @@ alerts! {
     SettingsDrift "PlimsollSettingsDrift" Warning,
     /// A change of settings was taken back.
     SettingsRolledBack "PlimsollSettingsRolledBack" Warning,
+    /// Instances of the fleet serve different settings for longer than a rollout takes.
+    FleetSplitSettings "PlimsollFleetSplitSettings" Warning,
     /// The database server refuses connections or is away.
     ServerRefusing "PlimsollServerRefusing" Critical,
     /// A certificate ends soon, or a password is refused.

@@ -52,7 +52,7 @@ pub struct Book {
     /// By instance; those that never said who they are are targets only.
     peers: BTreeMap<String, Peer>,
     news: VecDeque<News>,
-    /// The hash of the settings that serve here.
+    /// What the settings that serve here are compared by.
     settings: String,
     /// For the jitter alone.
     seed: u64,
@@ -312,7 +312,7 @@ impl Book {
         let Some(peer) = self.peers.get_mut(name) else {
             return;
         };
-        let theirs = peer.said.settings.clone();
+        let theirs = peer.said.serves().to_owned();
         if !peer.state.is_believed() || ours.is_empty() || theirs.is_empty() {
             return;
         }
@@ -394,10 +394,18 @@ impl Book {
         })
     }
 
+    /// Those that serve other settings than this instance now.
+    pub fn differing(&self) -> impl Iterator<Item = &Peer> {
+        let ours = self.settings.as_str();
+        let differs = move |p: &&Peer| !p.said.serves().is_empty() && p.said.serves() != ours;
+        self.believed()
+            .filter(move |p| !ours.is_empty() && differs(p))
+    }
+
     /// How many instances serve which settings.
     pub fn spread(&self) -> Spread {
         let mut spread = Spread::default();
-        let peers = self.believed().map(|p| p.said.settings.as_str());
+        let peers = self.believed().map(|p| p.said.serves());
         for hash in peers.chain([self.settings.as_str()]) {
             if !hash.is_empty() {
                 *spread.by_hash.entry(hash.to_owned()).or_default() += 1;

@@ -35,6 +35,9 @@ pub struct Statement {
     pub clock_ms: i64,
     /// The hash of the settings that serve; empty: they come from no file.
     pub settings: String,
+    /// The hash of what those settings say, apart from what is each instance's own,
+    /// such as where it listens: the same at instances that serve alike.
+    pub alike: String,
     /// Settings that it turned down while its file says them.
     pub turned_down: Vec<TurnedDown>,
     /// New clients may come.
@@ -49,6 +52,10 @@ pub struct Statement {
     pub clients: u64,
     /// Clients that wait for a connection.
     pub waiting: u64,
+    /// Where its clients connect, address and port: cancel requests that nobody
+    /// knows elsewhere are passed on there. An unspecified address stands for the
+    /// one that it is heard at; empty: others cannot reach its clients' listener.
+    pub clients_at: String,
 }
 
 /// Settings that were turned down.
@@ -152,6 +159,14 @@ impl Statement {
         }
     }
 
+    /// What its settings are compared by; empty: they come from no file.
+    pub fn serves(&self) -> &str {
+        match self.alike.as_str() {
+            "" => &self.settings,
+            alike => alike,
+        }
+    }
+
     /// The alert with this key, where it fires there.
     pub fn alert(&self, key: &str) -> Option<&AlertSays> {
         self.alerts.iter().find(|alert| alert.key == key)
@@ -165,7 +180,13 @@ impl Statement {
             *name = tame(name, NAME_MAX);
         }
         let down = self.turned_down.iter_mut();
-        let texts = [&mut self.settings, &mut self.ready_reason].into_iter();
+        let texts = [
+            &mut self.settings,
+            &mut self.alike,
+            &mut self.ready_reason,
+            &mut self.clients_at,
+        ]
+        .into_iter();
         let texts = texts
             .chain(down.flat_map(|t| [&mut t.hash, &mut t.reason]))
             .chain(self.servers.iter_mut().map(|s| &mut s.server))

@@ -291,6 +291,14 @@ impl control::Source for Figures {
         Some(Arc::clone(&self.api))
     }
 
+    fn clients_at(&self) -> Option<std::net::SocketAddr> {
+        self.handle.clients_at()
+    }
+
+    fn pass_cancels_to(&self, peers: &[std::net::SocketAddr]) {
+        self.handle.pass_cancels_to(peers);
+    }
+
     fn live(&self) -> Health {
         self.handle
             .live()

@@ -38,6 +38,7 @@ mod measures;
 mod names;
 mod observer;
 mod outgoing;
+mod peers;
 mod port;
 mod registry;
 mod secrets;

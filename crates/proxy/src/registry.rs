@@ -9,6 +9,7 @@ use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, FlowRules, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, Target};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -74,6 +75,9 @@ pub(crate) struct Registry {
     rules: Arc<FlowRules>,
     /// The switch is thrown: guards only watch.
     pub(crate) guards_off: bool,
+    /// Where the clients of other instances connect, as those said over the fleet's
+    /// channel. Written by its thread.
+    pub(crate) heard_peers: Vec<SocketAddr>,
     workers: u16,
     /// Sets this process apart from the others of its fleet.
     pub(crate) instance: u32,
@@ -95,6 +99,7 @@ impl Registry {
         Registry {
             rules: Arc::new(compile::flow_rules(&plan)),
             guards_off: false,
+            heard_peers: Vec::new(),
             plan,
             server_tls,
             upstreams: Vec::new(),
@@ -125,23 +130,6 @@ impl Registry {
 
     pub(crate) fn upstreams(&self) -> &[Arc<UpstreamCell>] {
         &self.upstreams
-    }
-
-    /// The other instances, by where their clients connect to.
-    pub(crate) fn cancel_peers(&self) -> Vec<Endpoint> {
-        let plan = &self.plan;
-        let others = plan
-            .fleet
-            .cancel
-            .peers
-            .iter()
-            .filter(|p| p.id.is_none_or(|id| id != plan.fleet.cancel.own));
-        let endpoint = |peer: &config::Peer| Endpoint {
-            host: peer.host.clone(),
-            port: peer.port,
-            tls: config::Tls::default(),
-        };
-        others.map(endpoint).collect()
     }
 
     /// The hosts that a new connection of this pool tries, in their order.

@@ -29,6 +29,21 @@ export async function settings(page) {
     same("versions", await page.locator("table.history tbody tr").count(), 2);
     await accessible(page);
   });
+  await check("settings: the other instances of the fleet", async () => {
+    await until("the other one is heard", async () => (await ask("/v1/fleet")).peers.some((p) => p.state === "ok"));
+    await again(page);
+    const box = page.locator("#fleet");
+    await box.waitFor();
+    await until("both are shown", async () => (await box.locator("tbody tr").count()) === 2);
+    const text = await textOf(box);
+    holds("the fleet", text, "1 of 2 other instances is heard", "found by a list", "≠ 2 different settings serve");
+    const rows = box.locator("tbody tr");
+    // Who needs a look stands first.
+    holds("one that is not there", await textOf(rows.nth(0)), "(never heard)", "✕ silent");
+    holds("one that is", await textOf(rows.nth(1)), "✓ ok", "✓ yes", "≠ others");
+    await narrowed(page, "the fleet");
+    await accessible(page);
+  });
   await check("settings: the difference between two versions", async () => {
     await page.getByRole("button", { name: `Changes of version ${before + 1}` }).click();
     const box = page.locator("#difference");

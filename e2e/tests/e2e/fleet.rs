@@ -2,7 +2,7 @@
 
 use crate::common::{full, server, skip};
 use plimsoll_e2e::pooler::Binary;
-use plimsoll_e2e::raw::{Client, Target};
+use plimsoll_e2e::raw::{Client, Target, cancel, message, rows};
 use plimsoll_e2e::sandbox::{Dir, Process, RunAs, free_port, until, until_deadline};
 use plimsoll_e2e::server::PASSWORD;
 use std::path::Path;
@@ -262,4 +262,48 @@ fn instances_find_each_other_by_their_sessions_at_the_server() {
         "the second to find the first, and that one to hear it",
         || first.sees("ok") == 1 && second.sees("ok") == 1,
     );
+}
+
+/// Cancels a statement of `of` by way of `by` until it ends: how it ended.
+fn cancelled_by(of: &Instance, by: &Instance) -> String {
+    let mut client = of.client();
+    let sql = "select pg_sleep(60)";
+    client.send(&message::query(sql)).expect("sent");
+    let (request, target) = (client.cancel_request(), by.target());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // What comes before the two hear each other is for nobody.
+            while !stop.load(Ordering::Relaxed) {
+                let _ = cancel(&target, &request);
+            }
+        });
+        let _end = EndAll(&stop);
+        let ended = rows(client.read_to_ready().expect("an answer"));
+        ended.expect_err("cancelled").code().to_owned()
+    })
+}
+
+#[test]
+fn a_cancel_finds_the_instance_that_is_heard_wherever_it_listens() {
+    if Binary::find().is_pgbouncer {
+        return skip("fleet", "PgBouncer instances do not know of each other");
+    }
+    let shared = Dir::new("fleet-cancel", RunAs::myself());
+    std::fs::write(shared.path().join("key"), "a key of both instances").expect("written");
+    let ports = [free_port(), free_port(), free_port()];
+    let start = |own: u16| Instance::start(&ports, own, shared.path());
+    let (one, two) = (start(ports[0]), start(ports[1]));
+    assert_eq!(cancelled_by(&one, &two), "57014");
+    // It comes again elsewhere, as a pod does: no setting says where.
+    let before = one.port;
+    drop(one);
+    let one = start(ports[2]);
+    assert_ne!(one.port, before);
+    assert_eq!(cancelled_by(&one, &two), "57014");
+    assert_eq!(cancelled_by(&two, &one), "57014");
+    // A stranger's number hurts nobody, and is not passed back and forth.
+    let unknown = message::cancel(77, &[1, 2, 3, 4]);
+    cancel(&one.target(), &unknown).expect("ends");
+    assert_eq!(two.client().value("select 7").expect("served"), "7");
 }

@@ -121,3 +121,30 @@ fn peers_change_while_serving_and_the_listener_does_not() {
     let moved = with("listen = \"127.0.0.1:6434\"");
     assert_eq!(class(&moved), Some(Class::RestartOnly));
 }
+
+#[test]
+fn what_each_instance_has_for_itself_is_not_in_common() {
+    let common = |text: &str| {
+        let files = Memory::default()
+            .file("p.toml", text)
+            .file("key", "sixteen bytes ok");
+        let plan = load("p.toml".as_ref(), &files).unwrap_or_else(|e| panic!("{}", e.render()));
+        crate::in_common(&plan)
+    };
+    let file = |own: &str, size: u32| {
+        format!(
+            "[listen]\ntcp = [\"127.0.0.1:{own}\"]\n[state]\ndirectory = \"/var/{own}\"\n\
+             [fleet]\nlisten = \"127.0.0.1:1{own}\"\npeers = [\"127.0.0.1:1{own}\"]\nkey_file = \"key\"\n\
+             [pool]\nsize = {size}\n[database.app]\nhost = \"h\"\n"
+        )
+    };
+    assert_eq!(common(&file("6432", 7)), common(&file("6532", 7)));
+    let (seven, eight) = (common(&file("6432", 7)), common(&file("6432", 8)));
+    let only = |list: &[(String, String)], other: &[(String, String)]| -> Vec<String> {
+        let rest = list.iter().filter(|said| !other.contains(said));
+        rest.map(|(key, value)| format!("{key} = {value}"))
+            .collect()
+    };
+    assert_eq!(only(&seven, &eight), ["pool.size = 7"]);
+    assert_eq!(only(&eight, &seven), ["pool.size = 8"]);
+}

@@ -248,6 +248,7 @@ fn base(parts: &Parts) -> Live {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: parts.about.started.elapsed().as_secs(),
         demo: parts.director.is_some(),
+        channel: parts.source.fleet().is_some(),
         not_ready: match parts.source.ready() {
             Health::Good => String::new(),
             Health::Bad(reason) => reason,

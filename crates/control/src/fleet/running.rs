@@ -96,16 +96,25 @@ impl Fleet {
                 self.follow(&plan);
             }
             self.tell_the_gate(source);
+            source.pass_cancels_to(&self.clients_of_others());
         }
         let (asks, news) = {
             let (mut state, now) = (self.state(), self.now());
-            let settings = state.own.settings.clone();
+            let settings = state.own.serves().to_owned();
             state.book.tick(now, &settings);
             let news: Vec<News> = std::iter::from_fn(|| state.book.poll()).collect();
             (state.book.due(now), news)
         };
         news.into_iter().for_each(log);
         asks
+    }
+
+    /// Where the clients of the others connect. Who is silent would hold up whoever
+    /// cancels, and who is not believed is passed nothing.
+    fn clients_of_others(&self) -> Vec<SocketAddr> {
+        let state = self.state();
+        let places = state.book.believed().filter_map(::fleet::Peer::clients_at);
+        places.collect()
     }
 
     /// The settings that peers turned down, for the keeper of the settings.

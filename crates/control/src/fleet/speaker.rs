@@ -32,12 +32,14 @@ impl Listener for Speaker {
         let notify = watched.and_then(|w| w.notify);
         let mute = notify.is_none_or(|notify| is_mute(&notify.figures()));
         let ready = self.source.ready();
+        let clients_at = self.source.clients_at();
         let mut state = self.fleet.state();
         let alerts = says(&alerts.unwrap_or_default(), mute, |key| {
             state.duties.tells(key)
         });
         let OwnSettings {
             serves,
+            alike,
             turned_down,
         } = settings.unwrap_or_default();
         let down = |(hash, reason)| TurnedDown { hash, reason };
@@ -49,6 +51,7 @@ impl Listener for Speaker {
         let waiting = pools.clone().map(|p| u64::from(p.cl_waiting)).sum();
         state.own = Statement {
             settings: serves,
+            alike,
             turned_down: turned_down.map(down).into_iter().collect(),
             ready,
             ready_reason,
@@ -56,6 +59,7 @@ impl Listener for Speaker {
             alerts,
             clients: snapshot.workers.iter().map(|w| u64::from(w.clients)).sum(),
             waiting,
+            clients_at: clients_at.map(|a| a.to_string()).unwrap_or_default(),
             ..std::mem::take(&mut state.own)
         };
         Vec::new()

@@ -44,6 +44,8 @@ pub struct PeerLine {
     pub state_ms: u64,
     /// Milliseconds since it was heard last; none: never.
     pub heard_ms: Option<u64>,
+    /// Where its clients connect, and cancel requests for them are passed on to.
+    pub clients_at: Option<String>,
     /// The version of its binary. This and what follows is what it said last.
     pub version: String,
     /// The version of the language that it speaks.
@@ -52,7 +54,7 @@ pub struct PeerLine {
     pub started_ms: i64,
     /// The hash of the settings that serve there.
     pub settings: String,
-    /// They are those that serve here; none: one of both comes from no file.
+    /// They say what those that serve here say, apart from each instance's own; none: one of both comes from no file.
     pub same_settings: Option<bool>,
     /// Hashes of settings that it turned down.
     pub turned_down: Vec<String>,
@@ -104,7 +106,7 @@ pub struct AlertLine {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "FleetSettingsLine")]
 pub struct SettingsLine {
-    /// Their hash.
+    /// The hash of what they say, apart from what is each instance's own.
     pub hash: String,
     /// How many instances serve them.
     pub instances: u32,
@@ -127,7 +129,7 @@ pub(super) fn of(fleet: &Fleet) -> FleetView {
     let state = fleet.state();
     let own = &state.own;
     let settings = state.book.spread().by_hash.into_iter();
-    let line = |peer: &Peer| peer_line(peer, now, &own.settings);
+    let line = |peer: &Peer| peer_line(peer, now, own.serves());
     let refused = fleet.refusals().into_iter().filter(|(_, n)| *n > 0);
     FleetView {
         fleet: own.fleet.clone(),
@@ -138,7 +140,7 @@ pub(super) fn of(fleet: &Fleet) -> FleetView {
         peers: state.book.everybody().iter().map(line).collect(),
         settings: settings
             .map(|(hash, instances)| SettingsLine {
-                here: hash == own.settings,
+                here: hash == own.serves(),
                 hash,
                 instances,
             })
@@ -156,7 +158,7 @@ pub(super) fn of(fleet: &Fleet) -> FleetView {
 fn peer_line(peer: &Peer, now: Time, ours: &str) -> PeerLine {
     let ms = |since: Time| u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
     let said = &peer.said;
-    let known = peer.heard_at.is_some() && !ours.is_empty() && !said.settings.is_empty();
+    let known = peer.heard_at.is_some() && !ours.is_empty() && !said.serves().is_empty();
     let servers = said.servers.iter().map(|s| ServerLine {
         server: s.server.clone(),
         line: s.line,
@@ -182,11 +184,12 @@ fn peer_line(peer: &Peer, now: Time, ours: &str) -> PeerLine {
         why: why.to_owned(),
         state_ms: ms(peer.since),
         heard_ms: peer.heard_at.map(ms),
+        clients_at: peer.clients_at().map(|a| a.to_string()),
         version: said.version.clone(),
         protocol: said.protocol,
         started_ms: said.started_ms,
         settings: said.settings.clone(),
-        same_settings: known.then(|| said.settings == ours),
+        same_settings: known.then(|| said.serves() == ours),
         turned_down: said.turned_down.iter().map(|t| t.hash.clone()).collect(),
         ready: said.ready,
         ready_reason: said.ready_reason.clone(),

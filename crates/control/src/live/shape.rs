@@ -57,6 +57,8 @@ pub struct Live {
     pub markers: Vec<Marker>,
     /// It is a demonstration, with buttons for outages.
     pub demo: bool,
+    /// There is a channel to the fleet's other instances: `/v1/fleet` shows them.
+    pub channel: bool,
 }
 
 /// An alert that fires.

@@ -1,9 +1,10 @@
-// Settings: what serves, the history, the difference between two versions, the
-// way back, and drift.
+// Settings: what serves here and at the other instances, the history, the difference
+// between two versions, the way back, and drift.
 
 import { attr, clean, cleanLines, command, empty, h, put, swap } from "./dom.js";
 import { change, keep } from "./route.js";
 import { get } from "./net.js";
+import { panel } from "./fleet.js";
 import { rollback, takeBack } from "./actions.js";
 import { Table } from "./table.js";
 import { ago, moment, near } from "./units.js";
@@ -126,9 +127,11 @@ export function view(ctx) {
   ];
   const table = new Table({ caption: "History of the settings", quiet: true, columns, key: (l) => l.version, cls: "history" });
   const nothing = h("div", { hidden: true }, empty("No history yet.", "Each change of the settings will stand here."));
+  const fleet = panel();
+  let channel = false;
   const el = h("div", { class: "page" },
     h("div", { class: "head" }, h("h1", {}, "Settings")), drift,
-    h("section", { class: "panel pad", "aria-label": "What serves" }, status),
+    h("section", { class: "panel pad", "aria-label": "What serves" }, status), fleet.el,
     diff,
     h("section", { class: "panel" }, h("h2", {}, "History"), table.el, nothing));
 
@@ -172,11 +175,17 @@ export function view(ctx) {
     table.show(lines.slice(0, HISTORY));
     nothing.hidden = lines.length > 0;
     await showDifference(signal);
+    if (channel) await fleet.load(signal);
   }
   const fetcher = ctx.every(() => 5000, load);
   return {
     el,
-    update() {},
+    update(live) {
+      if (live.channel === channel) return;
+      channel = live.channel;
+      fleet.el.hidden = true;
+      if (channel) fetcher.now();
+    },
     route(next) {
       route = next;
       fetcher.now();

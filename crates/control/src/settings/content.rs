@@ -101,6 +101,16 @@ impl Content {
         })
     }
 
+    /// The hash of what instances that serve alike have in common.
+    pub(crate) fn alike(&self) -> String {
+        let mut text = String::new();
+        for (key, value) in config::in_common(&self.plan) {
+            // Quoted, so that no value looks like another setting.
+            let _ = writeln!(text, "{key:?} {value:?}");
+        }
+        hash(&[(PathBuf::new(), text)])
+    }
+
     /// The first twelve digits: what people see.
     pub fn short(&self) -> &str {
         short(&self.hash)

@@ -38,6 +38,8 @@ pub struct Figures {
 pub struct OwnSettings {
     /// The hash of those that serve.
     pub serves: String,
+    /// The hash of what they say, apart from what is each instance's own.
+    pub alike: String,
     /// The hash of those that the file says and that were turned down, and why.
     pub turned_down: Option<(String, String)>,
 }

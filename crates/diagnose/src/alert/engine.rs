@@ -3,8 +3,8 @@
 use super::past::Past;
 use super::{
     Alert, AlertName, AlertSettings, AlertState, Facts, Forecast, Severity, budget_squeezed,
-    credential_failing, leak, limit_upstream, pool_exhausted, pool_exhaustion_forecast,
-    pool_too_small, server_refusing, settings_changes, wait_objective,
+    credential_failing, fleet_split_settings, leak, limit_upstream, pool_exhausted,
+    pool_exhaustion_forecast, pool_too_small, server_refusing, settings_changes, wait_objective,
 };
 use crate::{Cause, Figure, State, Step, Subject, Verdict};
 use events::sample::{PoolSample, Sample};
@@ -323,6 +323,7 @@ fn rules(seen: &Seen<'_>, past: &mut Past, found: &mut Vec<Condition>) {
     leak::look(seen, past, found);
     limit_upstream::look(seen, past, found);
     settings_changes::look(seen, found);
+    fleet_split_settings::look(seen, found);
     server_refusing::look(seen, past, found);
     credential_failing::look(seen, found);
 }
@@ -346,7 +347,11 @@ fn key_of(name: AlertName, subject: &Subject) -> String {
 
 /// What the settings file says is no symptom: what else is wrong is not its cause.
 fn explains(name: AlertName, cause: Cause) -> bool {
-    let settings = [AlertName::SettingsDrift, AlertName::SettingsRolledBack];
+    let settings = [
+        AlertName::SettingsDrift,
+        AlertName::SettingsRolledBack,
+        AlertName::FleetSplitSettings,
+    ];
     !settings.contains(&name) || cause == Cause::SettingsChange
 }
 

@@ -49,6 +49,8 @@ pub struct Facts<'a> {
     pub drift_since_ms: Option<i64>,
     /// The last change of settings that was taken back.
     pub rolled_back: Option<&'a RolledBack>,
+    /// Other instances serve other settings now.
+    pub split: Option<&'a SettingsSplit>,
     /// Certificates in service.
     pub certificates: &'a [CertificateFact],
     /// Secrets and certificates that could not be taken into service within the last hour.
@@ -94,6 +96,19 @@ pub struct RolledBack {
     pub version: u64,
     /// Why, in words.
     pub why: String,
+}
+
+/// Instances of a fleet that serve different settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsSplit {
+    /// This instance.
+    pub here: String,
+    /// Those that serve others than this one.
+    pub others: Vec<String>,
+    /// How many different settings serve.
+    pub versions: u32,
+    /// How many instances serve them, this one included.
+    pub instances: u32,
 }
 
 /// A certificate in service.

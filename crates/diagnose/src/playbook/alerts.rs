@@ -335,6 +335,46 @@ pub(super) const ALL: &[Chapter] = &[
         see: &["settings_change"],
     },
     Chapter {
+        label: "PlimsollFleetSplitSettings",
+        title: "instances serve different settings",
+        about: "Instances of one fleet serve different settings, for longer than a change takes to reach all of them. Each serves well by itself, but what a client meets depends on where its connection went, and the next restart may change it.",
+        before: &[
+            (
+                "Let the instances hear each other, so that this is seen at all: fleet.listen, and how the others are found",
+                "",
+            ),
+            (
+                "Change settings in one place that all instances read, not on one of them",
+                "plimsoll check {settings}",
+            ),
+        ],
+        during: &[
+            (
+                "See who serves the same as this instance and who does not, and whether one turned the new ones down",
+                "plimsoll status",
+            ),
+            (
+                "One turned them down: its history says why. Mend the file, or take it back for all",
+                "plimsoll history",
+            ),
+            (
+                "One never got them: look at how the file reaches it (a mount, a ConfigMap, a deployment that stopped half way)",
+                "plimsoll plan {settings}",
+            ),
+            (
+                "Somebody applied them on one instance alone: apply the same on the others, or take them back there",
+                "plimsoll apply {settings} --reason TEXT",
+            ),
+        ],
+        verify: &[("All others say `same`", "plimsoll status")],
+        after: &[(
+            "Find why they did not reach all, and make it a step that fails",
+            "",
+        )],
+        never: &[RESTART_POOLER, GUARDS_OFF],
+        see: &["PlimsollSettingsDrift", "PlimsollSettingsRolledBack"],
+    },
+    Chapter {
         label: "PlimsollServerRefusing",
         title: "the database server refuses connections",
         about: "Server {server} cannot be reached, has no slot left, or refuses logins. Plimsoll keeps its clients, tries again with pauses, and answers those that waited too long.",

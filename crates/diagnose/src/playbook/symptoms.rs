@@ -96,6 +96,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "settings_change",
             "PlimsollSettingsDrift",
+            "PlimsollFleetSplitSettings",
             "leak",
             "upstream_pool_too_small",
         ],

@@ -85,6 +85,23 @@ pub struct Peer {
     pub(super) differs: Option<(Time, bool)>,
 }
 
+impl Peer {
+    /// Where its clients connect: what it states, at the address that it is heard
+    /// at where it states none. A loopback address of another machine is ours here,
+    /// and means nothing.
+    pub fn clients_at(&self) -> Option<SocketAddr> {
+        let stated: SocketAddr = self.said.clients_at.parse().ok()?;
+        let heard = self.address.map(|a| a.ip());
+        let ip = match stated.ip() {
+            ip if ip.is_unspecified() => heard?,
+            ip => ip,
+        };
+        let reached = !ip.is_loopback() || heard.is_some_and(|h| h.is_loopback());
+        let place = SocketAddr::new(ip, stated.port());
+        (reached && stated.port() > 0 && !ip.is_multicast()).then_some(place)
+    }
+}
+
 /// What a question is to be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {

@@ -289,3 +289,34 @@ fn other_settings_are_told_after_a_minute() {
     assert_eq!(news(&mut book), [News::Agrees("b:1".into())]);
     assert_eq!(book.spread().by_hash.get("ours"), Some(&2));
 }
+
+#[test]
+fn clients_connect_where_a_peer_states_or_is_heard() {
+    let heard = Some(place(2));
+    let here = Some(SocketAddr::from(([127, 0, 0, 1], 6433)));
+    let table = [
+        ("0.0.0.0:6432", heard, Some("10.0.0.2:6432")),
+        ("[::]:6432", heard, Some("10.0.0.2:6432")),
+        ("10.9.9.9:6432", heard, Some("10.9.9.9:6432")),
+        ("127.0.0.1:6432", here, Some("127.0.0.1:6432")),
+        // Its own machine is not ours.
+        ("127.0.0.1:6432", heard, None),
+        ("127.0.0.1:6432", None, None),
+        ("0.0.0.0:6432", None, None),
+        ("0.0.0.0:0", heard, None),
+        ("224.0.0.1:6432", heard, None),
+        ("plimsoll.example:6432", heard, None),
+        ("", heard, None),
+    ];
+    for (stated, address, expected) in table {
+        let mut book = book();
+        let said = Statement {
+            clients_at: stated.into(),
+            ..said("b:1", 0)
+        };
+        book.heard(at(0), NOW, said, address).expect("true");
+        let peer = book.peers().next().expect("heard");
+        let found = peer.clients_at().map(|a| a.to_string());
+        assert_eq!(found.as_deref(), expected, "{stated} {address:?}");
+    }
+}

@@ -15,11 +15,10 @@ const OLDEST: &str = "1.29";
 const NEWEST: &str = "1.37";
 
 /// Both without and with what is optional.
-const OPTIONAL: [&str; 4] = [
-    "--set",
-    "prometheusOperator.enabled=true",
-    "--set",
-    "autoscaling.enabled=true",
+const OPTIONAL: [&str; 3] = [
+    "--set=prometheusOperator.enabled=true",
+    "--set=autoscaling.enabled=true",
+    "--set=fleet.enabled=true",
 ];
 
 fn deploy() -> PathBuf {
@@ -47,16 +46,33 @@ fn printed(what: &str, output: Output) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// The settings of the base, with the section of the channel behind them.
+fn base_settings(fleet: bool) -> String {
+    let read = |part: &str| std::fs::read_to_string(deploy().join(part)).expect("there");
+    let base = read("kubernetes/base/plimsoll.toml");
+    match fleet {
+        true => base + "\n" + &read("kubernetes/components/fleet/fleet.toml"),
+        false => base,
+    }
+}
+
+/// No word of helm's: the settings have no section of the channel.
+const WITHOUT_SECTION: &str = "(settings without [fleet])";
+
 fn helm(tools: &Manifests, more: &[&str]) -> Output {
-    let settings = deploy().join("kubernetes/base/plimsoll.toml");
+    let settings = Dir::new("helm", RunAs::myself());
+    let fleet = more.iter().any(|word| word.contains("fleet.enabled"));
+    let text = base_settings(fleet && !more.contains(&WITHOUT_SECTION));
+    let file = settings.write("plimsoll.toml", &text, RunAs::myself(), 0o644);
     let mut command = Command::new(&tools.helm);
     command
         .args(["template", "plimsoll"])
         .arg(deploy().join("helm/plimsoll"));
     // What comes by a file goes before what is set.
     if !more.iter().any(|word| word.contains("settings.text")) {
-        command.arg(format!("--set-file=settings.text={}", settings.display()));
+        command.arg(format!("--set-file=settings.text={}", file.display()));
     }
+    let more = more.iter().filter(|word| **word != WITHOUT_SECTION);
     command
         .args(more)
         .env("HELM_CACHE_HOME", "/nonexistent")
@@ -86,11 +102,15 @@ fn kustomize_all(tools: &Manifests, dir: &Dir) -> String {
         )
     };
     let text = format!(
-        "resources:\n{}components:\n{}{}",
+        "resources:\n{}components:\n{}{}{}\
+         configMapGenerator:\n  - name: plimsoll\n    behavior: replace\n    files: [plimsoll.toml]\n",
         at("overlays/central"),
         at("components/prometheus-operator"),
         at("components/autoscaling"),
+        at("components/fleet"),
     );
+    let settings = base_settings(true);
+    dir.write("plimsoll.toml", &settings, RunAs::myself(), 0o644);
     dir.write("kustomization.yaml", &text, RunAs::myself(), 0o644);
     kustomize(tools, dir.path())
 }
@@ -255,6 +275,11 @@ fn the_settings_in_what_is_rendered_pass_the_check_and_fit_the_pod() {
         ("central", kustomize(&tools, &overlay("central"))),
         ("sidecar", kustomize(&tools, &overlay("sidecar"))),
         ("chart", printed("helm", helm(&tools, &[]))),
+        ("fleet", printed("helm", helm(&tools, &OPTIONAL[2..]))),
+        (
+            "all",
+            kustomize_all(&tools, &Dir::new("all", RunAs::myself())),
+        ),
     ] {
         let text = settings(&tools, &yaml);
         for (file, text) in [("plimsoll.toml", &text), ("all.yaml", &yaml)] {
@@ -319,6 +344,40 @@ fn a_change_of_settings_is_a_rollout_or_happens_in_place() {
 }
 
 #[test]
+fn the_channel_has_its_key_and_its_section_or_is_refused() {
+    let Some(tools) = tools("the_channel_has_its_key_and_its_section_or_is_refused") else {
+        return;
+    };
+    let enabled = "--set=fleet.enabled=true";
+    let rendered = |more: &[&str]| printed("helm", helm(&tools, more));
+    let with = rendered(&[enabled, "--set=fleet.secret=ours"]);
+    assert!(with.contains("secretName: ours"), "{with}");
+    assert!(!rendered(&[]).contains("/run/secrets/fleet"));
+    let output = helm(&tools, &[enabled, WITHOUT_SECTION]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("[fleet]"),
+        "{said}"
+    );
+    // What the settings name is what is mounted and what the Service is called.
+    let documents = documents(&tools, &with);
+    let names: Vec<_> = documents
+        .iter()
+        .filter(|o| o["kind"] == "Service")
+        .collect();
+    assert!(
+        names
+            .iter()
+            .any(|o| o["metadata"]["name"] == "plimsoll-peers")
+    );
+    let text = settings(&tools, &with);
+    assert!(
+        text.contains("\"plimsoll-peers:6433\"") && text.contains("\"/run/secrets/fleet/key\""),
+        "{text}"
+    );
+}
+
+#[test]
 fn values_that_are_misspelt_are_refused() {
     let Some(tools) = tools("values_that_are_misspelt_are_refused") else {
         return;
@@ -326,6 +385,7 @@ fn values_that_are_misspelt_are_refused() {
     for (value, part) in [
         ("--set=replcas=4", "replcas"),
         ("--set=replicas=0", "replicas"),
+        ("--set=fleet.key=abc", "fleet"),
         ("--set-string=settings.text=", "settings/text"),
         ("--set=settings.change=rolling", "settings/change"),
         ("--set=resources.limit.cpu=1", "resources"),

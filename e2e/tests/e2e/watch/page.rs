@@ -7,7 +7,7 @@
 use super::{TOKEN, Watched};
 use crate::common::{server, skip};
 use plimsoll_e2e::raw::{Client, Error, Target};
-use plimsoll_e2e::sandbox::{Dir, RunAs, signal, until};
+use plimsoll_e2e::sandbox::{Dir, RunAs, free_port, signal, until};
 use plimsoll_e2e::server::{PASSWORD, program};
 use plimsoll_e2e::toolchain::{browser_modules, chromium, programs};
 use serde_json::{Value, json};
@@ -35,16 +35,24 @@ struct Hands {
     dir: Dir,
 }
 
+/// The channel of one of these, on this machine alone, where no key is needed.
+fn channel(fleet: &[u16], own: u16) -> String {
+    let peers: Vec<String> = fleet.iter().map(|p| format!("\"127.0.0.1:{p}\"")).collect();
+    let peers = peers.join(", ");
+    format!("[fleet]\nlisten = \"127.0.0.1:{own}\"\npeers = [{peers}]\n")
+}
+
 /// Another place for tokens, and a pool that is wide enough for two pages of leases.
-fn settings(dir: &Path) -> (String, String) {
+fn settings(dir: &Path, fleet: &[u16]) -> (String, String) {
     for (name, secret) in [("viewer", VIEWER), ("admin", ADMIN), ("pw", PASSWORD)] {
         std::fs::write(dir.join(name), secret).expect("written");
     }
     let at = dir.display();
+    let channel = channel(fleet, fleet[0]);
     let tokens =
         format!("[api.tokens]\nviewer_file = \"{at}/viewer\"\nadmin_file = \"{at}/admin\"\n");
     let more = format!(
-        "[timeouts]\nquery_wait = \"5min\"\n[guards]\nreclaim = \"observe\"\n\
+        "{channel}[timeouts]\nquery_wait = \"5min\"\n[guards]\nreclaim = \"observe\"\n\
          [notify.note-pad]\nkind = \"command\"\ncommand = [\"/usr/bin/tee\", \"-a\", \"{at}/notified\"]\n\
          [database.wide]\nhost = \"127.0.0.1\"\nport = {}\ndbname = \"app\"\nuser = \"postgres\"\n\
          password_file = \"{at}/pw\"\npool_size = 110\n",
@@ -56,7 +64,9 @@ fn settings(dir: &Path) -> (String, String) {
 impl Hands {
     fn start() -> Option<Hands> {
         let dir = Dir::new("page", RunAs::myself());
-        let (tokens, more) = settings(dir.path());
+        // This one, the other, and one that is not there.
+        let fleet = [free_port(), free_port(), free_port()];
+        let (tokens, more) = settings(dir.path(), &fleet);
         let other = [
             ("[api.tokens]\n", tokens.as_str()),
             ("line = 60", "line = 130"),
@@ -65,7 +75,8 @@ impl Hands {
         ];
         let watched = Watched::start_as(FULL, &more, None, &other)?;
         let none = format!("anonymous = \"none\"\n{tokens}");
-        let locked = Watched::start_as(2, "", None, &[("[api.tokens]\n", &none)])?;
+        let second = channel(&fleet, fleet[1]);
+        let locked = Watched::start_as(2, &second, None, &[("[api.tokens]\n", &none)])?;
         Some(Hands {
             watched,
             locked,

@@ -208,6 +208,7 @@ impl Keeper {
         });
         self.figures.set_own(OwnSettings {
             serves: self.current.hash.clone(),
+            alike: self.current.alike(),
             turned_down,
         });
     }

@@ -26,6 +26,7 @@ mod http;
 mod kubernetes;
 mod leaks;
 mod leases;
+mod ledger;
 mod limits;
 mod measures;
 mod queue;

@@ -243,6 +243,10 @@ pub struct BudgetRow {
     pub peers_held: u32,
     /// What the peers lack.
     pub peers_want: u32,
+    /// How it stands in the ledger; `None`: the fleet shares by the view, or not at all.
+    pub ledger: Option<LedgerRow>,
+    /// Sessions of the fleet that share the line otherwise than this instance.
+    pub strangers: u32,
     /// The settings that peers turned down: the first 24 bits of each hash.
     pub peers_rejected: Vec<u32>,
     /// Where the peers' monitor sessions come from.
@@ -255,6 +259,26 @@ pub struct BudgetRow {
     pub evictions: u64,
     /// The most that the settings of one pool ask for.
     pub largest_pool: u32,
+}
+
+/// An instance in the ledger of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// "joined"; "joining", not in it yet; "failing", the last question had no answer;
+    /// "away", for so long that the share stands; "forgotten", the store is not what it was.
+    pub state: &'static str,
+    /// Why the last question had no answer; empty: it had one.
+    pub why: String,
+    /// It reads the server.
+    pub sits: bool,
+    /// It allots.
+    pub keeps: bool,
+    /// Questions to the store since the start.
+    pub asked: u64,
+    /// Of these, without an answer.
+    pub failed: u64,
+    /// How often the store was not what it had been.
+    pub forgotten: u64,
 }
 
 /// Monotonic counters; PgBouncer's SHOW STATS names them `total_…`.

@@ -47,6 +47,7 @@ mod squeeze;
 #[cfg(test)]
 mod tests;
 
+pub use by_ledger::LedgerFigures;
 use events::Time;
 use ledger::Ledger;
 use others::Others;
@@ -140,6 +141,8 @@ pub enum MonitorStep {
     Rest,
     /// End.
     Close,
+    /// As [`MonitorStep::Ask`], with client backends by where they come from.
+    AskFrom(String),
     /// Set this application_name, then read the server's figures; answer with
     /// `monitor_heard` or `monitor_failed`.
     Ask(String),
@@ -191,6 +194,8 @@ pub(crate) struct Budget {
     ghosts: Ghosts,
     /// The claims of others come from a store, and the view is not for them.
     ledger: Option<Box<Ledger>>,
+    /// With the view: sessions of the fleet that share by a ledger.
+    sitters: u32,
     peaks: Peaks,
     used_at: Time,
     grants: u64,
@@ -223,6 +228,7 @@ impl Budget {
             rejected: None,
             ghosts: Ghosts::default(),
             ledger: None,
+            sitters: 0,
             peaks: Peaks::default(),
             used_at: Time::ZERO,
             grants: 0,
@@ -370,6 +376,7 @@ impl Budget {
         }
         let lost = u32::try_from(usage.losses - asked.losses).unwrap_or(u32::MAX);
         let held = asked.held.saturating_sub(lost);
+        self.sitters = reading.sitters(&settings.fleet).len() as u32;
         let members = reading.members(&settings.fleet);
         let monitors = members.len() as u32;
         let peers = share::peers(members, settings.instance);

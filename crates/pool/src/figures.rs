@@ -143,6 +143,10 @@ pub struct BudgetFigures {
     pub peers_held: u32,
     /// What they lack.
     pub peers_want: u32,
+    /// The claim comes from a ledger.
+    pub by_ledger: bool,
+    /// Sessions of the fleet that share the line otherwise: all of it must use one way.
+    pub strangers: u32,
     /// When the last reading was asked for.
     pub read_at: Option<Time>,
     /// Connections for which the server had no slot.

@@ -69,8 +69,8 @@ pub use advice::{
 pub use auto::{AUTO_CHANGES_PER_MINUTE, AUTO_PERIOD, Auto, AutoSettings, Sample, SizeChange};
 pub use budget::ledger;
 pub use budget::{
-    ANSWER_MAX, BudgetSettings, FIRST_READING_MAX, FLEET_NAME_MAX, Member, MonitorStep, Parts,
-    READ_PAUSE, Reading,
+    ANSWER_MAX, BudgetSettings, FIRST_READING_MAX, FLEET_NAME_MAX, LedgerFigures, Member,
+    MonitorStep, Parts, READ_PAUSE, Reading,
 };
 pub use figures::{
     BudgetFigures, BudgetState, ConnRow, ConnState, Counters, Lease, Outage, Plight, PoolFigures,

@@ -115,6 +115,8 @@ pub struct Upstream {
     /// Nothing is due before this: a lower bound of the next tick.
     wake: Time,
     shutdown: bool,
+    /// The process ends: nothing of it is connected any more.
+    gone: bool,
     /// A connection was opened once: a server that is away now may be restarting.
     reached: bool,
     actions: VecDeque<Action>,
@@ -163,6 +165,7 @@ impl Upstream {
             next_look: Time::ZERO,
             wake: Time::FAR,
             shutdown: false,
+            gone: false,
             reached: false,
             actions: VecDeque::new(),
             next_sample: Time::ZERO,

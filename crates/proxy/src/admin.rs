@@ -75,6 +75,8 @@ struct Inner {
     period: Mutex<Period>,
     watched: Mutex<BTreeMap<usize, (u64, Instant)>>,
     guards: Switch,
+    /// The way to the store that the line is shared by.
+    ledgers: Option<crate::ledger::Ledgers>,
 }
 
 /// A loop that did not turn for this long is not alive.
@@ -145,6 +147,8 @@ impl Proxy {
         });
         let helpers = Helpers::start(&common)
             .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
+        let ledgers = crate::ledger::Ledgers::start(&common)
+            .map_err(|e| StartError(format!("cannot share the line by etcd: {e}")))?;
         let inner = Inner {
             common: Arc::clone(&common),
             keeper,
@@ -159,6 +163,7 @@ impl Proxy {
             period: Mutex::default(),
             watched: Mutex::default(),
             guards: Switch::default(),
+            ledgers,
         };
         let handle = Handle {
             inner: Arc::new(inner),
@@ -185,6 +190,10 @@ impl Proxy {
     pub fn join(self) {
         for thread in self.threads {
             let _ = thread.join();
+        }
+        // Nothing is connected any more, so what was claimed is free.
+        if let Some(ledgers) = &self.handle.inner.ledgers {
+            ledgers.leave();
         }
     }
 }
@@ -280,7 +289,7 @@ fn spawn(i: usize, worker: Worker) -> Result<std::thread::JoinHandle<()>, StartE
 }
 
 /// Bytes from the system's generator.
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut filled = 0;
     while filled < N {

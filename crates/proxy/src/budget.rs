@@ -53,13 +53,19 @@ impl Registry {
         }
         let key = PoolKey(self.places().len() as u32);
         if let Some(info) = compile::monitor_info(&plan, key, upstream, name, database) {
-            let pool = upstream.lock().add_monitor(Time::FAR, settings);
+            let ledger = crate::ledger::settings(&plan, &upstream.endpoint(), instance);
+            let mut pools = upstream.lock();
+            let pool = pools.add_monitor(Time::FAR, settings);
+            if let Some(ledger) = ledger {
+                pools.share_by_ledger(Time::ZERO, &ledger);
+            }
+            drop(pools);
             self.add_place(Arc::clone(upstream), pool, &Arc::new(info), true);
         }
     }
 
     /// Two entries for one server are two members of its fleet.
-    fn instance_at(&self, upstream: UpstreamId) -> u32 {
+    pub(crate) fn instance_at(&self, upstream: UpstreamId) -> u32 {
         self.instance ^ u32::from(upstream.0).wrapping_mul(0x9e37_79b9)
     }
 
@@ -123,12 +129,19 @@ impl Registry {
 }
 
 fn row(upstream: &UpstreamCell, now: Time) -> BudgetRow {
-    let (f, fleet, peers_rejected, peers_at) = {
+    let (f, fleet, peers_rejected, peers_at, ledger) = {
         let pools = upstream.lock();
         let fleet = pools.budget_settings().map(|s| s.fleet.to_string());
         let (rejected, at) = (pools.peers_rejected(), pools.peers_at().to_vec());
-        (pools.budget(), fleet, rejected, at)
+        (
+            pools.budget(),
+            fleet,
+            rejected,
+            at,
+            pools.ledger_figures(now),
+        )
     };
+    let ledger = ledger.map(|figures| upstream.ledger().row(figures));
     let age = |at: Time| u64::try_from(now.since(at).as_micros()).unwrap_or(u64::MAX);
     BudgetRow {
         upstream: upstream.endpoint().label(),
@@ -154,6 +167,8 @@ fn row(upstream: &UpstreamCell, now: Time) -> BudgetRow {
         peers_share: f.peers_claim,
         peers_held: f.peers_held,
         peers_want: f.peers_want,
+        ledger,
+        strangers: f.strangers,
         peers_rejected,
         peers_at,
         reading_age_us: f.read_at.map(age),
@@ -191,7 +206,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> Vec<u8> {
     let mut columns = vec![("server", TEXT), ("state", TEXT)];
     columns.extend(FIGURES.iter().map(|(name, _)| (*name, INT4)));
     columns.extend([("fleet", TEXT), ("reading_age_ms", INT8), ("full", INT8)]);
-    columns.extend([("evictions", INT8), ("unknown", TEXT)]);
+    columns.extend([("evictions", INT8), ("ledger", TEXT), ("unknown", TEXT)]);
     let mut table = Table::new(&columns);
     for r in &snapshot.budgets {
         let mut values = vec![text(&r.upstream), text(r.state)];
@@ -199,6 +214,7 @@ pub(crate) fn table(snapshot: &Snapshot) -> Vec<u8> {
         values.push((!r.fleet.is_empty()).then(|| r.fleet.clone()));
         values.push(r.reading_age_us.map(|us| (us / 1000).to_string()));
         values.extend([text(r.full), text(r.evictions)]);
+        values.push(r.ledger.as_ref().map(|ledger| ledger.state.to_owned()));
         values.push(unknown(r, snapshot).map(str::to_owned));
         table.row(&values);
     }
@@ -211,6 +227,13 @@ fn unknown(row: &BudgetRow, snapshot: &Snapshot) -> Option<&'static str> {
         return Some(
             "the server's limits and others' connections: no server.monitor_user reads them",
         );
+    }
+    if row.strangers > 0 {
+        return Some("what is free: a part of the fleet shares by the view, a part by a ledger");
+    }
+    if let Some(ledger) = &row.ledger {
+        return (ledger.state != "joined")
+            .then_some("what others may open: the ledger does not answer, see the log");
     }
     if row.reading_age_us.is_none() {
         return Some("the server's limits and others' connections: no reading yet, see the log");
@@ -238,6 +261,8 @@ const NO_SIZE: u32 = 100_000;
 #[derive(Default)]
 pub(crate) struct BudgetLog {
     told: BTreeMap<UpstreamId, (BudgetState, bool)>,
+    /// Sessions that share otherwise, as the log has it.
+    strangers: BTreeMap<UpstreamId, u32>,
     next: Time,
 }
 
@@ -255,6 +280,8 @@ impl BudgetLog {
                 .told
                 .insert(cell.id, (figures.state, clipped.is_some()));
             let server = cell.endpoint().label();
+            let strangers = self.strangers.insert(cell.id, figures.strangers);
+            tell_strangers(&server, strangers.unwrap_or(0), figures.strangers);
             if before.map(|(state, _)| state) != Some(figures.state) {
                 tell_state(&server, &figures);
             }
@@ -279,6 +306,21 @@ fn clipped(f: &BudgetFigures) -> Option<u32> {
     };
     let asked = largest.max(f.minimums);
     (asked > there_is).then_some(asked)
+}
+
+/// All of a fleet must share by one way.
+fn tell_strangers(server: &str, before: u32, now: u32) {
+    match (before, now) {
+        (0, 1..) => tracing::error!(
+            server,
+            sessions = now,
+            "a part of this fleet shares the line by the view and a part by a ledger, or by another one: \
+             nobody knows all that is open, so the view's part does not grow; \
+             let all of them use the same fleet.share, etcd and name of the server"
+        ),
+        (1.., 0) => tracing::info!(server, "all of this fleet share the line by one way again"),
+        _ => {}
+    }
 }
 
 fn tell_clipped(server: &str, asked: u32, f: &BudgetFigures) {
@@ -319,6 +361,11 @@ fn tell_state(server: &str, f: &BudgetFigures) {
             server,
             line = f.line,
             "line unknown: the stated line holds (monitor_user reads the server's own)"
+        ),
+        BudgetState::Stale if f.by_ledger => tracing::warn!(
+            server,
+            line = f.line,
+            "the ledger gives no news: this share holds and does not grow"
         ),
         BudgetState::Stale => tracing::warn!(
             server,

@@ -31,6 +31,7 @@ mod following;
 mod guards;
 mod helpers;
 mod leases;
+mod ledger;
 mod letters;
 mod listen;
 mod mail;

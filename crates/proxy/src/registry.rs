@@ -20,6 +20,8 @@ pub(crate) struct UpstreamCell {
     /// Connections begun: whose turn it is among several hosts.
     turns: AtomicUsize,
     pub(crate) pools: Mutex<Upstream>,
+    /// What is told of the way to the ledger.
+    told: Mutex<crate::ledger::Told>,
 }
 
 impl UpstreamCell {
@@ -29,6 +31,10 @@ impl UpstreamCell {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, crate::ledger::Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_endpoint(&self, endpoint: Endpoint) {
@@ -339,6 +345,7 @@ impl Registry {
             endpoint: Mutex::new(endpoint.clone()),
             turns: AtomicUsize::new(0),
             pools: Mutex::new(pools),
+            told: Mutex::default(),
         });
         self.upstreams.push(Arc::clone(&cell));
         cell

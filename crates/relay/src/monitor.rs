@@ -44,6 +44,16 @@ UNION ALL (SELECT application_name, pg_catalog.host(client_addr), NULL, NULL, NU
 WHERE usesysid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user) \
 AND application_name LIKE 'plimsoll/%' LIMIT 256)";
 
+/// Origins that are read where a ledger shares the line; PostgreSQL has fewer
+/// connections than that. With more, some would be taken for gone: no reading.
+const FROM_MAX: usize = 16_384;
+
+/// What it asks where a ledger shares the line: the same, and then a row without a
+/// name for each address with the number of its sessions, monitor sessions left out.
+/// A session whose port is hidden comes from an address that is hidden too.
+const READ_FROM: &str = "WITH seen AS (SELECT usesysid, application_name, client_addr, client_port FROM pg_catalog.pg_stat_activity WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND (backend_type IS NULL OR backend_type = 'client backend')), \
+marked AS (SELECT *, usesysid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user) AND application_name LIKE 'plimsoll/%' AS monitor FROM seen) SELECT pg_catalog.current_setting('max_connections'), pg_catalog.current_setting('superuser_reserved_connections'), coalesce(pg_catalog.current_setting('reserved_connections', true), '0'), coalesce(pg_catalog.current_setting('rds.rds_superuser_reserved_connections', true), '0'), (SELECT pg_catalog.count(*)::text FROM seen), pg_catalog.pg_is_in_recovery()::int::text, (SELECT pg_catalog.count(*)::text FROM marked WHERE NOT monitor AND client_port < 0), (SELECT pg_catalog.count(*)::text FROM marked WHERE NOT monitor AND client_port IS NULL) UNION ALL (SELECT application_name, pg_catalog.host(client_addr), NULL, NULL, NULL, NULL, NULL, NULL FROM marked WHERE monitor LIMIT 256) UNION ALL (SELECT NULL, pg_catalog.host(client_addr), pg_catalog.count(*)::text, NULL, NULL, NULL, NULL, NULL FROM marked WHERE NOT monitor AND client_addr IS NOT NULL GROUP BY client_addr LIMIT 16385)";
+
 /// The monitor session of one server, as its worker keeps it.
 #[derive(Debug)]
 pub(crate) struct Monitor {
@@ -52,7 +62,7 @@ pub(crate) struct Monitor {
     conn: ConnId,
     /// The name to state with the next reading, which waits for the end of a
     /// measurement.
-    ask: Option<String>,
+    ask: Option<(String, &'static str)>,
     due: Due,
 }
 
@@ -116,7 +126,11 @@ impl Hub {
                 self.drop_server(slot, reason, io);
             }
             MonitorStep::Ask(name) => {
-                monitor.ask = Some(name);
+                monitor.ask = Some((name, READ));
+                self.monitor_go_on(key, io);
+            }
+            MonitorStep::AskFrom(name) => {
+                monitor.ask = Some((name, READ_FROM));
                 self.monitor_go_on(key, io);
             }
         }
@@ -132,21 +146,21 @@ impl Hub {
         if self.servers.get(slot).is_none_or(busy) {
             return;
         }
-        if let Some(name) = monitor.ask.take() {
-            self.monitor_ask(slot, &name, io);
+        if let Some((name, read)) = monitor.ask.take() {
+            self.monitor_ask(slot, &name, read, io);
         }
     }
 
-    fn monitor_ask(&mut self, slot: u32, name: &str, io: &mut Io<'_>) {
+    fn monitor_ask(&mut self, slot: u32, name: &str, read: &str, io: &mut Io<'_>) {
         let Some(server) = self.servers.get_mut(slot) else {
             return;
         };
         server.query_at = io.now;
-        server.capture = Some(Capture::rows(ROWS_MAX + 1));
+        server.capture = Some(Capture::rows(ROWS_MAX + FROM_MAX + 2));
         server.expected.push(Expect::OwnQuery(Purpose::Budget));
         // Our own name has no quote in it; doubled all the same.
         let text = format!(
-            "SET application_name = '{}'; {READ}",
+            "SET application_name = '{}'; {read}",
             name.replace('\'', "''")
         );
         io.out
@@ -175,13 +189,21 @@ fn reading(capture: &Capture) -> Option<Reading> {
         let text = first.get(i)?.as_deref()?;
         std::str::from_utf8(text).ok()?.parse().ok()
     };
-    let (mut stated, mut places) = (Vec::new(), Vec::new());
+    let (mut stated, mut places, mut from) = (Vec::new(), Vec::new(), Vec::new());
     for row in names {
         let text = |i: usize| std::str::from_utf8(row.get(i)?.as_deref()?).ok();
-        let Some(name) = text(0) else { continue };
+        let Some(name) = text(0) else {
+            let place = text(1).and_then(|place| place.parse().ok());
+            let count = text(2).and_then(|count| count.parse().ok());
+            from.extend(place.zip(count));
+            continue;
+        };
         stated.push(name.into());
         // Nothing where it comes by a unix socket.
         places.push(text(1).and_then(|place| place.parse().ok()));
+    }
+    if from.len() > FROM_MAX {
+        return None;
     }
     Some(Reading {
         max_connections: figure(0)?,
@@ -192,6 +214,9 @@ fn reading(capture: &Capture) -> Option<Reading> {
         in_recovery: figure(5) == Some(1),
         names: stated,
         places,
+        from,
+        local: figure(6).unwrap_or(0),
+        hidden: figure(7).unwrap_or(0),
     })
 }
 

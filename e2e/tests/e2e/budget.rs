@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Of `Server`: 100 slots, 3 of them for superusers.
-const SLOTS: usize = 100;
-const RESERVED: usize = 3;
+pub(crate) const SLOTS: usize = 100;
+pub(crate) const RESERVED: usize = 3;
 /// The settings' default.
-const HEADROOM: usize = 5;
+pub(crate) const HEADROOM: usize = 5;
 
 /// How long the load lasts.
 const LOAD: Duration = Duration::from_secs(5);
 
-fn stands_in(test: &str) -> bool {
+pub(crate) fn stands_in(test: &str) -> bool {
     let pgbouncer = Binary::find().is_pgbouncer;
     if pgbouncer {
         skip(test, "PgBouncer knows no line");
@@ -27,7 +27,7 @@ fn stands_in(test: &str) -> bool {
 }
 
 /// A server with a role for the monitor session; `grants` is what it may see.
-fn server(settings: &[&str], grants: &str) -> Server {
+pub(crate) fn server(settings: &[&str], grants: &str) -> Server {
     let server = Server::start_with(settings);
     server.sql("postgres", "create role watcher login");
     if !grants.is_empty() {
@@ -36,7 +36,7 @@ fn server(settings: &[&str], grants: &str) -> Server {
     server
 }
 
-fn settings(server: &Server) -> Settings {
+pub(crate) fn settings(server: &Server) -> Settings {
     let mut settings = Settings::for_server(server)
         .set("default_pool_size", "500")
         .own("monitor_user", "watcher");
@@ -45,13 +45,13 @@ fn settings(server: &Server) -> Settings {
 }
 
 /// The row of SHOW BUDGET.
-fn budget(pooler: &Pooler) -> Vec<String> {
+pub(crate) fn budget(pooler: &Pooler) -> Vec<String> {
     let mut rows = pooler.console().rows("show budget").expect("show budget");
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows.remove(0)
 }
 
-fn figure(row: &[String], column: usize) -> usize {
+pub(crate) fn figure(row: &[String], column: usize) -> usize {
     row[column].parse().expect("a figure")
 }
 
@@ -65,30 +65,30 @@ fn connections(watch: &mut Client) -> (usize, usize) {
 
 /// What came of the load.
 #[derive(Default)]
-struct Outcome {
-    stop: AtomicBool,
-    good: AtomicU64,
+pub(crate) struct Outcome {
+    pub(crate) stop: AtomicBool,
+    pub(crate) good: AtomicU64,
     errors: Mutex<Vec<String>>,
-    most: AtomicUsize,
+    pub(crate) most: AtomicUsize,
 }
 
 impl Outcome {
-    fn running(&self) -> bool {
+    pub(crate) fn running(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    fn failed(&self, what: impl std::fmt::Display) {
+    pub(crate) fn failed(&self, what: impl std::fmt::Display) {
         self.errors.lock().expect("errors").push(what.to_string());
     }
 
-    fn none_failed(&self) {
+    pub(crate) fn none_failed(&self) {
         let errors = self.errors.lock().expect("errors");
         let some: Vec<&String> = errors.iter().take(5).collect();
         assert!(errors.is_empty(), "{} errors: {some:?}", errors.len());
     }
 
     /// A client that asks until the load is over.
-    fn ask(&self, target: &Target) {
+    pub(crate) fn ask(&self, target: &Target) {
         let served = Client::login(target).and_then(|mut client| {
             while self.running() {
                 client.value("select pg_sleep(0.01), 7")?;
@@ -102,7 +102,7 @@ impl Outcome {
     }
 
     /// Watches the server's own count until the load is over.
-    fn watch(&self, server: &Server) {
+    pub(crate) fn watch(&self, server: &Server) {
         let mut watch = Client::login(&server.unix_target("postgres", "postgres")).expect("login");
         while self.running() {
             self.most
@@ -123,7 +123,7 @@ impl Outcome {
 }
 
 /// Ends the load also when the test fails: scoped threads are waited for.
-struct StopAtEnd<'a>(&'a Outcome);
+pub(crate) struct StopAtEnd<'a>(pub(crate) &'a Outcome);
 
 impl Drop for StopAtEnd<'_> {
     fn drop(&mut self) {
@@ -189,16 +189,16 @@ fn a_pool_of_500_is_held_at_the_line_of_100_slots() {
 }
 
 /// Instances behind a load balancer that knows which are ready.
-struct Fleet<'a> {
-    targets: Vec<plimsoll_e2e::raw::Target>,
-    ready: Vec<AtomicBool>,
-    sessions: Vec<AtomicUsize>,
-    outcome: &'a Outcome,
+pub(crate) struct Fleet<'a> {
+    pub(crate) targets: Vec<plimsoll_e2e::raw::Target>,
+    pub(crate) ready: Vec<AtomicBool>,
+    pub(crate) sessions: Vec<AtomicUsize>,
+    pub(crate) outcome: &'a Outcome,
 }
 
 impl Fleet<'_> {
     /// Short sessions, each at the next instance that is ready.
-    fn client(&self, number: usize) {
+    pub(crate) fn client(&self, number: usize) {
         let mut turn = number;
         while self.outcome.running() {
             turn += 1;

@@ -11,6 +11,7 @@ const PAGE: &str = "ARCHITECTURE.md";
 const EDGES: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("wire", &[]),
+    ("etcd", &[]),
     ("pool", &["events"]),
     ("fleet", &["events"]),
     ("config", &["events"]),
@@ -18,7 +19,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("check", &["events", "config"]),
     ("relay", &["events", "wire", "pool"]),
     ("sim", &["events", "wire", "pool", "relay", "config"]),
-    ("proxy", &["events", "wire", "pool", "relay", "config"]),
+    (
+        "proxy",
+        &["events", "wire", "pool", "relay", "config", "etcd"],
+    ),
     (
         "control",
         &["events", "config", "check", "diagnose", "fleet", "sim"],

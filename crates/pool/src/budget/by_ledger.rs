@@ -1,10 +1,23 @@
 //! The same claim, where a ledger and not the view says what the others have.
 
 use super::ledger::{Answer, Ask, Ledger, LedgerSettings, Origin};
-use super::{
-    Asked, Budget, BudgetSettings, Member, MonitorStep, READ_PAUSE, Reading, Sight, Usage,
-};
+use super::{Asked, Budget, BudgetSettings, MonitorStep, READ_PAUSE, Reading, Sight, Usage};
 use events::Time;
+
+/// An instance in a ledger, for whoever looks on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LedgerFigures {
+    /// It has a row, so it may open something.
+    pub joined: bool,
+    /// Its lease may have ended: the share stands and does not grow.
+    pub blind: bool,
+    /// The store has forgotten: nothing is raised for a while.
+    pub frozen: bool,
+    /// It reads the server.
+    pub sits: bool,
+    /// It allots.
+    pub keeps: bool,
+}
 
 impl Budget {
     /// From now on the share comes from a ledger; only who sits there has a
@@ -53,6 +66,44 @@ impl Budget {
     pub(crate) fn ledger_state(&self) -> String {
         let ledger = self.ledger.as_ref();
         ledger.map_or_else(String::new, |ledger| ledger.told())
+    }
+
+    /// Where its connections come from.
+    pub(crate) fn ledger_origin(&mut self, origin: Origin) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.comes_from(origin);
+        }
+    }
+
+    /// The store is not what it was.
+    pub(crate) fn ledger_forgotten(&mut self, now: Time) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.forgotten(now);
+        }
+    }
+
+    /// For whoever looks on; `None`: the view shares.
+    pub(crate) fn ledger_figures(&self, now: Time) -> Option<LedgerFigures> {
+        let ledger = self.ledger.as_ref()?;
+        Some(LedgerFigures {
+            joined: ledger.joined(),
+            blind: ledger.is_blind(),
+            frozen: ledger.frozen(now),
+            sits: ledger.reads(),
+            keeps: ledger.keeps(),
+        })
+    }
+
+    pub(crate) fn by_ledger(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Sessions of this fleet that share the line otherwise than this instance.
+    pub(crate) fn strangers(&self) -> u32 {
+        match &self.ledger {
+            Some(ledger) => ledger.strangers(),
+            None => self.sitters,
+        }
     }
 
     /// Nothing of it stands in a ledger.
@@ -116,14 +167,7 @@ impl Budget {
             held: usage.usable,
             losses: usage.losses,
         });
-        let own = Member {
-            instance: settings.instance,
-            claim: self.claim,
-            held: usage.usable,
-            wants: 0,
-            rejected: self.rejected,
-        };
-        MonitorStep::Ask(own.name(&settings.fleet))
+        MonitorStep::AskFrom(ledger.name(&settings.fleet, usage.usable))
     }
 
     /// The server's figures, for the keeper.
@@ -136,6 +180,9 @@ impl Budget {
     ) {
         self.lost = 0;
         if let Some(ledger) = &mut self.ledger {
+            if !reading.from.is_empty() || reading.local + reading.hidden > 0 {
+                ledger.take_origins(reading);
+            }
             ledger.read(now, asked, reading, &settings.fleet, settings.headroom);
         }
     }

@@ -14,7 +14,8 @@ impl Budget {
             // Nothing was seen yet: a newcomer has no claim, only what it holds.
             return usage.charged;
         }
-        if now < self.raise_at {
+        if now < self.raise_at || self.sitters > 0 {
+            // Beside a ledger nobody knows what is free.
             return floor;
         }
         let goal = match self.peers.iter().any(|peer| peer.wants > 0) {
@@ -53,7 +54,7 @@ impl Budget {
     /// Rules 1 and 2 after a reading.
     pub(super) fn settle(&mut self, now: Time, settings: &BudgetSettings) {
         let fits = self.published.min(self.free()).min(self.most());
-        if fits > self.claim {
+        if fits > self.claim && self.sitters == 0 {
             self.claim = fits;
         }
         if self.published > self.claim && self.free() < self.published {

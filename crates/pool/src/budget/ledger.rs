@@ -61,6 +61,7 @@ mod seats;
 #[cfg(test)]
 mod tests;
 
+use super::reading::Sitter;
 use super::{Reading, Usage};
 use events::Time;
 #[cfg(not(feature = "plant"))]
@@ -72,6 +73,7 @@ use keeper::Keeper;
 use rows::Sent;
 pub use rows::{Answer, Ask, Op, Origin, Quota, ROWS_MAX, Row, SEATS, SHARDS, Seat, Shard};
 use seats::Seats;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long the store keeps an instance's lease without news of it.
@@ -83,6 +85,13 @@ pub const STORE_ANSWER_MAX: Duration = Duration::from_secs(1);
 /// So long the claim of an instance without a lease is kept free when the server
 /// cannot tell whether it lives.
 pub const HOLD: Duration = Duration::from_secs(600);
+/// After the store has forgotten, nobody raises anything for so long: all that reach
+/// it have noticed by then.
+const FORGOTTEN_WAIT: Duration = Duration::from_secs(10);
+/// The keeper divides so much earlier: what it allots is there when others may raise.
+const FORGOTTEN_LEAD: Duration = Duration::from_secs(4);
+/// Origins that are remembered; with more all are learned anew.
+const ORIGINS_MAX: usize = 16_384;
 
 /// This instance in a ledger.
 #[derive(Clone, Debug)]
@@ -91,6 +100,8 @@ pub struct LedgerSettings {
     pub instance: u32,
     /// Where its connections come from.
     pub origin: Origin,
+    /// Tells this ledger from another one that somebody keeps for the same server.
+    pub ledger: u16,
 }
 
 /// One instance's part in the ledger of one server.
@@ -99,8 +110,17 @@ pub(crate) struct Ledger {
     holder: Holder,
     seats: Seats,
     keeper: Option<Keeper>,
+    id: u16,
     /// Rows of the server by where they come from, as of the reading that follows.
     origins: Vec<(Origin, u32)>,
+    /// Those of which the server does not say.
+    hidden: u32,
+    /// Origins that showed something: only their silence tells anything.
+    shown: BTreeSet<Origin>,
+    /// Sessions of the fleet that share otherwise, as of the last reading.
+    strangers: u32,
+    /// The store has forgotten: nothing is raised before.
+    thaws: Time,
     seq: u32,
     fault: Option<LedgerFault>,
 }
@@ -111,7 +131,12 @@ impl Ledger {
             holder: Holder::new(now, settings),
             seats: Seats::new(now, settings.instance),
             keeper: None,
+            id: settings.ledger,
             origins: Vec::new(),
+            hidden: 0,
+            shown: BTreeSet::new(),
+            strangers: 0,
+            thaws: Time::ZERO,
             seq: 0,
             fault: None,
         }
@@ -190,9 +215,63 @@ impl Ledger {
         self.holder.lost(usage);
     }
 
+    /// Where its connections come from.
+    pub(crate) fn comes_from(&mut self, origin: Origin) {
+        self.holder.comes_from(origin);
+    }
+
     /// Rows of the server by origin: tell this just before the reading itself.
     pub(crate) fn origins(&mut self, rows: Vec<(Origin, u32)>) {
         self.origins = rows;
+    }
+
+    /// As the reading itself has them.
+    pub(crate) fn take_origins(&mut self, reading: &Reading) {
+        let from = reading.from.iter();
+        let mut rows: BTreeMap<Origin, u32> = BTreeMap::new();
+        for (address, count) in from {
+            *rows.entry(Origin::of(*address)).or_default() += count;
+        }
+        rows.insert(Origin::LOCAL, reading.local);
+        self.hidden = reading.hidden;
+        self.origins = rows.into_iter().collect();
+    }
+
+    /// Sessions of this fleet that share the line otherwise: by the view, or by
+    /// another ledger.
+    pub(crate) fn strangers(&self) -> u32 {
+        self.strangers
+    }
+
+    /// It reads the server for all, and allots.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Nothing is raised, because the store has forgotten.
+    pub(crate) fn frozen(&self, now: Time) -> bool {
+        now < self.thaws
+    }
+
+    /// What a monitor session of this instance states.
+    pub(crate) fn name(&self, fleet: &str, held: u32) -> String {
+        let sitter = Sitter {
+            instance: self.holder.instance(),
+            claim: self.keeper.as_ref().map_or(0, Keeper::allotted),
+            held,
+            ledger: self.id,
+        };
+        sitter.name(fleet)
+    }
+
+    /// The store is not what it was: its revision went back, or it is another one.
+    /// What all act on still fits under the line, so each writes that down anew;
+    /// nothing is raised until all must have noticed.
+    pub(crate) fn forgotten(&mut self, now: Time) {
+        self.thaws = now.after(FORGOTTEN_WAIT);
+        self.holder.forgotten(self.thaws);
+        self.seats.forgotten(now);
+        self.keeper = None;
     }
 
     /// The server's figures, asked for at `asked`.
@@ -205,13 +284,20 @@ impl Ledger {
         headroom: u32,
     ) {
         self.seats.saw(now);
-        let figures = keeper::Figures::new(
-            (asked, now),
-            reading,
-            std::mem::take(&mut self.origins),
-            fleet,
-            headroom,
-        );
+        let others = reading.sitters(fleet);
+        let others = others.iter().filter(|sitter| sitter.ledger != self.id);
+        let seen = keeper::Seen {
+            origins: std::mem::take(&mut self.origins),
+            hidden: self.hidden,
+            other_ledgers: others.clone().map(|sitter| sitter.claim).sum(),
+        };
+        self.strangers = (reading.members(fleet).len() + others.count()) as u32;
+        let there = seen.origins.iter().filter(|(_, rows)| *rows > 0);
+        self.shown.extend(there.map(|(origin, _)| *origin));
+        if self.shown.len() > ORIGINS_MAX {
+            self.shown.clear();
+        }
+        let figures = keeper::Figures::new((asked, now), reading, seen, fleet, headroom);
         self.seats.figures = Some(figures);
         self.hand_over();
     }
@@ -247,6 +333,7 @@ impl Ledger {
             } => {
                 let fault = self.fault;
                 if let Some(keeper) = &mut self.keeper {
+                    keeper.shown(&self.shown);
                     keeper.swept(now, seq, revision, shards, &gone, fault);
                 }
             }
@@ -268,7 +355,11 @@ impl Ledger {
             .holder
             .step(sent, usage, leaving)
             .or_else(|| self.seats.step(sent, self.holder.members(), leaving))
-            .or_else(|| self.keeper.as_mut()?.step(sent))?;
+            .or_else(|| {
+                // All must have written what they have before it is divided anew.
+                let early = now.after(FORGOTTEN_LEAD) < self.thaws;
+                self.keeper.as_mut().filter(|_| !early)?.step(sent)
+            })?;
         self.seq = seq;
         Some(Ask { seq, op })
     }

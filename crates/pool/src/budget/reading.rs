@@ -30,6 +30,54 @@ pub struct Reading {
     pub names: Vec<Box<str>>,
     /// Where each of these comes from, as far as the server knows.
     pub places: Vec<Option<IpAddr>>,
+    /// Client backends by where they come from, monitor sessions left out. Only
+    /// where a ledger shares the line.
+    pub from: Vec<(IpAddr, u32)>,
+    /// Those that come by a unix socket.
+    pub local: u32,
+    /// Those of which the server does not say where they come from, for want of rights.
+    pub hidden: u32,
+}
+
+/// What a monitor session of a ledger states: who sits there, of which ledger,
+/// and how much that may open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sitter {
+    pub(super) instance: u32,
+    pub(super) claim: u32,
+    pub(super) held: u32,
+    pub(super) ledger: u16,
+}
+
+impl Sitter {
+    /// At most 63 bytes; no name of a [`Member`]: whoever shares by the view must
+    /// not take it for one.
+    pub(super) fn name(&self, fleet: &str) -> String {
+        let Sitter {
+            instance, ledger, ..
+        } = *self;
+        let figure = |n: u32| n.min(FIGURE_MAX);
+        let (claim, held) = (figure(self.claim), figure(self.held));
+        let name = format!("{PREFIX}/{fleet}/{instance:08x}/{claim}/{held}/L{ledger:04x}");
+        debug_assert!(name.len() <= 63, "{name}");
+        name
+    }
+
+    fn parse(fleet: &str, name: &str) -> Option<Sitter> {
+        let mut words = name.split('/');
+        if words.next()? != PREFIX || words.next()? != fleet {
+            return None;
+        }
+        let instance = u32::from_str_radix(words.next()?, 16).ok()?;
+        let (claim, held) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let ledger = u16::from_str_radix(words.next()?.strip_prefix('L')?, 16).ok()?;
+        words.next().is_none().then_some(Sitter {
+            instance,
+            claim,
+            held,
+            ledger,
+        })
+    }
 }
 
 /// The line and what it is made of.
@@ -136,6 +184,14 @@ impl Member {
 }
 
 impl Reading {
+    /// The monitor sessions of this fleet's ledgers.
+    pub(super) fn sitters(&self, fleet: &str) -> Vec<Sitter> {
+        let names = self.names.iter();
+        names
+            .filter_map(|name| Sitter::parse(fleet, name))
+            .collect()
+    }
+
     /// The monitor sessions of this fleet.
     pub(super) fn members(&self, fleet: &str) -> Vec<Member> {
         let names = self.names.iter();

@@ -53,7 +53,7 @@ impl Stage {
         match self.budget.step(self.now, &self.usage) {
             MonitorStep::Rest => "rest".into(),
             MonitorStep::Close => "close".into(),
-            MonitorStep::Ask(name) => name,
+            MonitorStep::Ask(name) | MonitorStep::AskFrom(name) => name,
         }
     }
 

@@ -148,6 +148,8 @@ impl Upstream {
             peers_claim: peers.iter().map(|peer| peer.claim).sum(),
             peers_held: peers.iter().map(|peer| peer.held).sum(),
             peers_want: peers.iter().map(|peer| peer.wants).sum(),
+            by_ledger: self.budget.by_ledger(),
+            strangers: self.budget.strangers(),
             read_at: self.budget.read_at(),
             full: self.counters.full,
             evictions: self.counters.evictions,

@@ -2,6 +2,7 @@
 
 use super::Upstream;
 use crate::budget::ledger::{Answer, Ask, LedgerSettings, Origin};
+use crate::budget::{LedgerFigures, Usage};
 use events::Time;
 
 impl Upstream {
@@ -16,9 +17,13 @@ impl Upstream {
     /// The next question for the store: ask at each tick and after each answer,
     /// until there is none. A question without an answer needs no word.
     pub fn ledger_step(&mut self, now: Time) -> Option<Ask> {
-        let usage = self.usage();
+        let usage = match self.gone {
+            true => Usage::default(),
+            false => self.usage(),
+        };
         let reads = self.budget.session_at().is_some();
-        let ask = self.budget.ledger_step(now, &usage, self.shutdown);
+        let leaving = self.shutdown || self.gone;
+        let ask = self.budget.ledger_step(now, &usage, leaving);
         self.follow_seat(now, reads);
         self.rebudget(now);
         ask
@@ -37,6 +42,28 @@ impl Upstream {
     /// from: tell it just before [`Upstream::monitor_heard`].
     pub fn ledger_origins(&mut self, rows: Vec<(Origin, u32)>) {
         self.budget.ledger_origins(rows);
+    }
+
+    /// Where its connections come from, known only now: tell it before the first
+    /// [`Upstream::ledger_step`].
+    pub fn ledger_origin(&mut self, origin: Origin) {
+        self.budget.ledger_origin(origin);
+    }
+
+    /// The store is not what it was: its revision went back, or it is another one.
+    pub fn ledger_forgotten(&mut self, now: Time) {
+        self.budget.ledger_forgotten(now);
+        self.rebudget(now);
+    }
+
+    /// How it stands in the ledger; `None`: the view shares.
+    pub fn ledger_figures(&self, now: Time) -> Option<LedgerFigures> {
+        self.budget.ledger_figures(now)
+    }
+
+    /// The process ends, and all its connections have ended with it.
+    pub fn ledger_leave(&mut self) {
+        self.gone = true;
     }
 
     /// After [`Upstream::shutdown`]: nothing of this instance stands in the ledger

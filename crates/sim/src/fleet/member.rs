@@ -76,6 +76,7 @@ pub(super) fn fresh(s: &Setup, i: usize, inc: u32) -> MemberState {
             let settings = LedgerSettings {
                 instance,
                 origin: origin(i, inc),
+                ledger: 0,
             };
             up.share_by_ledger(Time::ZERO, &settings);
             let rate = 1_000_000 - DRIFT + mix(&mut seed) % (2 * DRIFT);
@@ -210,7 +211,7 @@ impl Fleet {
                 let delay = self.latency();
                 self.at(delay, Event::Ends(i, inc, (conn.slot, conn.generation)));
             }
-            MonitorStep::Ask(name) => {
+            MonitorStep::Ask(name) | MonitorStep::AskFrom(name) => {
                 let delay = self.latency();
                 let conn = (conn.slot, conn.generation);
                 self.at(delay, Event::Asked(i, inc, conn, name));

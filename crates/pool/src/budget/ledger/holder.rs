@@ -1,6 +1,6 @@
 //! One instance's row: what it claims, states and gives back.
 
-use super::rows::{Op, Question, Quota, ROWS_MAX, Row, SHARDS, Sent, Shard, rank};
+use super::rows::{Op, Origin, Question, Quota, ROWS_MAX, Row, SHARDS, Sent, Shard, rank};
 use super::{HOLD, LEASE, LedgerFault, LedgerSettings, STORE_ANSWER_MAX};
 use crate::budget::peaks::Peaks;
 use crate::budget::peers::trace;
@@ -57,6 +57,10 @@ pub(super) struct Holder {
     blind: bool,
     over_at: Option<Time>,
     peaks: Peaks,
+    /// The store has forgotten: until it is written anew what is acted on stands
+    /// for the row, and until then nothing is raised.
+    anew: bool,
+    thaws: Time,
     /// The most that was needed lately, and what settings allow.
     need: u32,
     most: u32,
@@ -84,6 +88,8 @@ impl Holder {
             blind: false,
             over_at: None,
             peaks: Peaks::default(),
+            anew: false,
+            thaws: Time::ZERO,
             need: 0,
             most: u32::MAX,
         }
@@ -91,6 +97,25 @@ impl Holder {
 
     pub(super) fn claim(&self) -> u32 {
         self.claim
+    }
+
+    pub(super) fn comes_from(&mut self, origin: Origin) {
+        self.own.origin = origin;
+    }
+
+    pub(super) fn instance(&self) -> u32 {
+        self.own.instance
+    }
+
+    /// See [`super::Ledger::forgotten`].
+    pub(super) fn forgotten(&mut self, thaws: Time) {
+        self.anew = self.joined;
+        self.thaws = thaws;
+        self.unsure = true;
+        (self.seen, self.doubt, self.asked) = (None, None, None);
+        (self.renewing, self.over_at) = (None, None);
+        self.renew_at = Time::ZERO;
+        self.wait = Time::ZERO;
     }
 
     pub(super) fn published(&self) -> u32 {
@@ -126,7 +151,7 @@ impl Holder {
     pub(super) fn limits(&self) -> (u32, u32) {
         match self.joined {
             false => (0, u32::MAX),
-            true if self.over() => (self.claim.min(self.cut), self.claim),
+            true if self.over() && !self.anew => (self.claim.min(self.cut), self.claim),
             true => (self.claim, self.claim),
         }
     }
@@ -198,7 +223,7 @@ impl Holder {
         self.blind = since.is_some_and(|span| span >= LEASE * 4 / 5);
         self.unsure |= self.blind;
         self.lost(usage);
-        let out = self.joined && self.seen.is_some() && self.row().is_none();
+        let out = self.joined && self.seen.is_some() && self.row().is_none() && !self.anew;
         if since.is_some_and(|span| span >= HOLD * 4 / 5) || out {
             self.claim = self.claim.min(usage.charged);
         }
@@ -206,11 +231,13 @@ impl Holder {
             // It was taken out, and comes in again with what it holds, if that fits.
             self.claim = self.claim.min(self.room());
         }
-        match self.over() {
+        match self.over() && now >= self.thaws {
             true => _ = self.over_at.get_or_insert(now),
             false => self.over_at = None,
         }
-        self.settle(now, fault);
+        if now >= self.thaws {
+            self.settle(now, fault);
+        }
     }
 
     /// Rules 1 and 2: what is acted on, from what is known.
@@ -335,6 +362,7 @@ impl Holder {
         // The store itself has answered: what it shows of the row is so now.
         self.unsure &= !leased;
         self.joined |= done;
+        self.anew &= !done;
     }
 
     /// News of the shard; a replica's may be older than what is known.
@@ -427,6 +455,16 @@ impl Holder {
     /// The row to write, if it is worth a write now; `Some(None)`: take it out.
     fn worth(&self, now: Time, usage: &Usage, leaving: bool) -> Option<Option<Row>> {
         self.renewed?;
+        if self.anew && !self.blind && !leaving {
+            // All that act on something fit under the line, whatever the store has.
+            return Some(Some(Row {
+                claim: self.claim.max(usage.charged),
+                ..self.stated(usage, leaving)
+            }));
+        }
+        if now < self.thaws && !leaving {
+            return None;
+        }
         let Some(row) = self.row() else {
             let joins = !leaving && !self.blind && usage.charged <= self.room();
             return joins.then(|| Some(self.stated(usage, leaving)));

@@ -5,7 +5,7 @@ use super::{HOLD, LedgerFault, STORE_ANSWER_MAX};
 use crate::budget::Reading;
 use crate::budget::peers::trace;
 use events::Time;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Between two looks at all shards.
@@ -14,6 +14,16 @@ const SWEEP: Duration = Duration::from_millis(500);
 const TURN: Duration = Duration::from_secs(10);
 /// where it is a large part of what one has.
 const TURN_LEVEL_MAX: u32 = 4;
+
+/// What a reading shows beside the figures.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) origins: Vec<(Origin, u32)>,
+    /// Rows of which the server does not say where they come from.
+    pub(super) hidden: u32,
+    /// What other ledgers of this fleet may open on the same server.
+    pub(super) other_ledgers: u32,
+}
 
 /// The server's figures, as the keeper needs them.
 #[derive(Clone, Debug)]
@@ -24,23 +34,29 @@ pub(super) struct Figures {
     best: u32,
     backends: u32,
     by_origin: BTreeMap<Origin, u32>,
+    hidden: u32,
 }
 
 impl Figures {
     pub(super) fn new(
         (asked, heard): (Time, Time),
         reading: &Reading,
-        origins: Vec<(Origin, u32)>,
+        seen: Seen,
         fleet: &str,
         headroom: u32,
     ) -> Figures {
-        let monitors = reading.members(fleet).len() as u32;
+        let by_view = reading.members(fleet);
+        let monitors = (by_view.len() + reading.sitters(fleet).len()) as u32;
+        // Who shares otherwise may open up to its claim; what it holds is others' already.
+        let claimed = by_view.iter().map(|m| m.claim.saturating_sub(m.held));
+        let kept = claimed.sum::<u32>() + seen.other_ledgers;
         Figures {
             asked,
             heard,
-            best: reading.parts(0, monitors, headroom).line,
+            best: reading.parts(kept, monitors, headroom).line,
             backends: reading.backends.saturating_sub(monitors),
-            by_origin: origins.into_iter().collect(),
+            by_origin: seen.origins.into_iter().collect(),
+            hidden: seen.hidden,
         }
     }
 
@@ -69,6 +85,8 @@ pub(super) struct Keeper {
     /// Waits for a look at the shards that begins after it was heard.
     figures: Option<Figures>,
     line: Option<u32>,
+    /// Origins that showed something at any time.
+    shown: BTreeSet<Origin>,
     turn: u32,
     turn_at: Time,
     sweep_at: Time,
@@ -86,6 +104,7 @@ impl Keeper {
             ghosts: BTreeMap::new(),
             figures: None,
             line: None,
+            shown: BTreeSet::new(),
             turn: fence as u32,
             turn_at: now.after(TURN),
             sweep_at: now,
@@ -101,6 +120,18 @@ impl Keeper {
     /// A reading would tell whether somebody lives.
     pub(super) fn doubtful(&self) -> bool {
         self.figures.is_none() && self.ghosts.values().any(|ghost| !ghost.over)
+    }
+
+    pub(super) fn shown(&mut self, origins: &BTreeSet<Origin>) {
+        if self.shown.len() != origins.len() {
+            self.shown.clone_from(origins);
+        }
+    }
+
+    /// The most that all members may open together.
+    pub(super) fn allotted(&self) -> u32 {
+        let bound = |shard: &Shard| shard.quota.quota.max(shard.claimed());
+        self.shards.iter().map(bound).sum()
     }
 
     pub(super) fn read(&mut self, figures: Figures) {
@@ -204,10 +235,17 @@ impl Keeper {
             .map(|origin| figures.rows_of(*origin))
             .sum::<u32>()
             + unknown.map(|row| row.held).sum::<u32>();
+        // Some of ours may be among those that the server hides: as many as are surely there.
+        let sure: u32 = rows().map(|row| row.held / 2).sum();
+        let ours = ours + figures.hidden.min(sure.saturating_sub(ours));
         let others = figures.backends.saturating_sub(ours);
         self.line = Some(figures.best.saturating_sub(others));
         let faint = |row: &&Row| {
-            let alone = row.origin != Origin::default() && at.get(&row.origin) == Some(&1);
+            // An address that never showed anything, or that the server hides, tells nothing.
+            let tells = figures.hidden == 0 && self.shown.contains(&row.origin);
+            let alone = tells
+                && ![Origin::default(), Origin::LOCAL].contains(&row.origin)
+                && at.get(&row.origin) == Some(&1);
             alone && figures.rows_of(row.origin) < trace(row.held)
         };
         let faint: Vec<u32> = rows().filter(faint).map(|row| row.instance).collect();

@@ -1,6 +1,7 @@
 //! What stands in the store, what is asked of it, and what it answers.
 
 use events::Time;
+use std::net::IpAddr;
 
 /// The fleet's rows of one server stand in so many keys. A number that all
 /// instances know, so that nobody has to agree on it: with 10,000 instances a key
@@ -18,6 +19,24 @@ pub const PUTS_MAX: usize = 100;
 /// the address. Zero: unknown, so that nobody can tell whether they live.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Origin(pub u64);
+
+impl Origin {
+    /// By a unix socket of the server's machine.
+    pub const LOCAL: Origin = Origin(u64::MAX);
+
+    /// Of an address, as every version of ours computes it.
+    pub fn of(address: IpAddr) -> Origin {
+        let bytes = match address.to_canonical() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        for byte in bytes {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Origin(hash.clamp(1, u64::MAX - 1))
+    }
+}
 
 /// What one instance states in the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -84,6 +84,13 @@ impl Seats {
         self.saw = Some(now);
     }
 
+    /// Who sat there is not known any more.
+    pub(super) fn forgotten(&mut self, now: Time) {
+        (self.asked, self.leaves) = (None, None);
+        self.seen = [None; SEATS];
+        self.rise(now, LOOK_MIN);
+    }
+
     pub(super) fn follow(&mut self, now: Time) {
         if self
             .asked

@@ -23,6 +23,7 @@ impl Stage {
         let settings = LedgerSettings {
             instance: INSTANCE,
             origin: Origin(7),
+            ledger: 0,
         };
         let now = Time::from_micros(1);
         let quota = Quota {
@@ -338,7 +339,15 @@ impl Desk {
         };
         let origins = origins.iter().map(|(o, n)| (Origin(*o), *n)).collect();
         let times = (self.now, self.now);
-        let figures = keeper::Figures::new(times, &reading, origins, "default", 0);
+        let seen = keeper::Seen {
+            origins,
+            hidden: 0,
+            other_ledgers: 0,
+        };
+        let shown = seen.origins.iter().map(|(origin, _)| *origin);
+        self.keeper
+            .shown(&shown.chain([Origin(1), Origin(2)]).collect());
+        let figures = keeper::Figures::new(times, &reading, seen, "default", 0);
         self.keeper.read(figures);
     }
 

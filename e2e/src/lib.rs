@@ -28,6 +28,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![allow(clippy::print_stderr)] // What tests say goes to standard error.
 
+pub mod etcd;
 pub mod pooler;
 pub mod server;
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::programs::{Places, Programs};
 use crate::{Outcome, no_arguments};
 
-pub(crate) const SUMMARY: &str = "find PostgreSQL (and promtool, python3, chromium), or install it with the system's package manager";
+pub(crate) const SUMMARY: &str = "find PostgreSQL (and promtool, python3, etcd, chromium), or install it with the system's package manager";
 
 pub(crate) const HELP: &str = "\
 Looks for postgres, initdb, psql and pgbench (PGBIN, PATH, then the usual
@@ -16,8 +16,8 @@ pacman, apk or brew: as root directly, else with sudo (which may ask for your
 password; without a terminal it never asks). It prints each command first.
 On Debian and Ubuntu promtool, which checks the exported alert rules, is taken
 out of its package without installing it: nothing of Prometheus is ever started.
-There too python3 is installed, whose ptrace holds the control plane in a test,
-and, where npm is, chromium, in which the live page is tested.
+There too python3 is installed, whose ptrace holds the control plane in a test, etcd
+is taken out of its packages as promtool is, and, where npm is, chromium, in which the live page is tested.
 Only a private server is ever started from these programs; on Debian and Ubuntu
 the package is told not to make its own.";
 
@@ -30,6 +30,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     }
     if let Err(error) = python() {
         println!("python3: {error}; the control plane is not held still in a test");
+    }
+    if let Err(error) = etcd() {
+        println!("etcd: {error}; nothing is tested with a real etcd");
     }
     if let Err(error) = chromium() {
         println!("chromium: {error}; the live page is not tested in a browser");
@@ -47,6 +50,18 @@ fn promtool() -> Outcome {
         return Err("it comes with Prometheus; install that by hand".to_owned());
     }
     run_all(&[&["sh", "-c", PROMTOOL]], true)
+}
+
+/// Takes etcd and etcdctl out of their packages: installing the first would start a service.
+fn etcd() -> Outcome {
+    if on_path("etcd") && on_path("etcdctl") {
+        println!("etcd: found");
+        return Ok(());
+    }
+    if !on_path("apt-get") || !on_path("dpkg") {
+        return Err("it is not there; install etcd and etcdctl by hand".to_owned());
+    }
+    run_all(&[&["sh", "-c", ETCD]], true)
 }
 
 fn python() -> Outcome {
@@ -198,6 +213,11 @@ const NO_DEBIAN_CLUSTER: &str = "mkdir -p /etc/postgresql-common && cd /etc/post
 const PROMTOOL: &str = "set -e; cd \"$(mktemp -d)\"; chmod 755 .; apt-get download prometheus || \
     { apt-get update; apt-get download prometheus; }; dpkg -x prometheus_*.deb .; \
     install -m 755 usr/bin/promtool /usr/local/bin/promtool";
+
+const ETCD: &str = "set -e; cd \"$(mktemp -d)\"; chmod 755 .; apt-get download etcd-server etcd-client || \
+    { apt-get update; apt-get download etcd-server etcd-client; }; \
+    for package in *.deb; do dpkg -x \"$package\" .; done; \
+    install -m 755 usr/bin/etcd usr/bin/etcdctl /usr/local/bin";
 
 const CHROMIUM: &str = "apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core || \
     { apt-get update && apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }";

@@ -15,6 +15,7 @@ mod connections;
 mod console;
 mod demo_page;
 mod drivers;
+mod etcd_client;
 mod failover;
 mod faults;
 mod fleet;

@@ -11,6 +11,7 @@ const PAGE: &str = "ARCHITECTURE.md";
 const EDGES: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("wire", &[]),
+    ("etcd", &[]),
     ("pool", &["events"]),
     ("fleet", &["events"]),
     ("config", &["events"]),

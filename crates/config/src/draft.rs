@@ -351,6 +351,7 @@ fn blank() -> Plan {
         metrics_listen: None,
         api: crate::api::Api::default(),
         fleet: crate::fleet::FleetChannel::default(),
+        etcd: crate::etcd::Etcd::default(),
         keeping: Keeping::default(),
         workers: None,
         unix_socket_port: 0,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::draft::Draft;
 use crate::error::{Errors, Problem, quoted};
+use crate::etcd::Share;
 use crate::plan::{Peering, Plan, Secret, SecretRef};
 use crate::source::Source;
 
@@ -45,6 +46,10 @@ pub struct FleetChannel {
     pub tls_key: Option<PathBuf>,
     /// The fleet's authority.
     pub tls_ca: Option<PathBuf>,
+    /// By what the line is shared; it needs no channel.
+    pub share: Share,
+    /// The address that the database server sees; empty: our own.
+    pub origin: String,
     /// Where cancel requests for other instances' clients go, past the channel.
     pub cancel: Peering,
 }

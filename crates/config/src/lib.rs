@@ -30,6 +30,7 @@ mod draft;
 mod effective;
 mod entries;
 mod error;
+mod etcd;
 mod fleet;
 mod guards;
 mod ini;
@@ -59,6 +60,7 @@ pub use diff::{Change, Direction, check_reload, diff, in_common, keep_fixed, tak
 pub use draft::{Dialect, Overrides};
 pub use effective::Effective;
 pub use error::{ERRORS_MAX, Error, Errors};
+pub use etcd::{Etcd, Share};
 pub use fleet::{Discover, FleetChannel};
 pub use keeping::{Keeping, SettingsSource, state_directory};
 pub use plan::*;

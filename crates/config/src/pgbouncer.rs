@@ -41,6 +41,7 @@ pub(crate) fn load(
     reader.after(source);
     crate::api::read(&mut reader.draft, source);
     crate::fleet::read(&mut reader.draft, source);
+    crate::etcd::check(&mut reader.draft);
     reader.draft.finish()
 }
 

@@ -261,6 +261,8 @@ pub struct Plan {
     pub api: crate::api::Api,
     /// How instances of the fleet talk to each other.
     pub fleet: crate::fleet::FleetChannel,
+    /// The store that instances may share the line by.
+    pub etcd: crate::etcd::Etcd,
     /// How the settings themselves are kept.
     pub keeping: Keeping,
     /// Worker threads; `None`: from the CPU quota.

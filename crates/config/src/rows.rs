@@ -11,6 +11,7 @@ mod own;
 
 use crate::alerting::TARGETS;
 use crate::api::Anonymous;
+use crate::etcd::Share;
 use crate::fleet::Discover;
 use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, RECLAIM, SHED};
 use crate::keeping::SettingsSource;
@@ -19,7 +20,8 @@ use crate::plan::{
 };
 use crate::table::{
     ANONYMOUS, AUTH_TYPES, Access, Class, DISCOVERS, ERROR_DETAILS, ERROR_STYLES, PINS, POOL_MODES,
-    SETTINGS_SOURCES, SSL_MODES, STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, Support, access,
+    SETTINGS_SOURCES, SHARES, SSL_MODES, STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, Support,
+    access,
 };
 use crate::value::{Kind, Value};
 use own::{API_LISTEN, CHECK_QUERY, FLEET_LISTEN, METRICS, PEERS, PORT, WORKERS};
@@ -467,6 +469,15 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ours!("fleet_tls_cert", "fleet.tls_cert", Path, "", "", RestartOnly, (path fleet.tls_cert), "Certificate chain shown to other instances (PEM); with it the channel speaks TLS. Read again when it changes."),
     ours!("fleet_tls_key", "fleet.tls_key", Path, "", "", RestartOnly, (path fleet.tls_key), "Private key of that certificate (PEM)."),
     ours!("fleet_tls_ca", "fleet.tls_ca", Path, "", "", RestartOnly, (path fleet.tls_ca), "Authority of the fleet (PEM): whoever has a certificate of it is an instance, whatever name stands in it."),
+    ours!("fleet_share", "fleet.share", Choice(SHARES), "view", "view", RestartOnly, (word Share fleet.share), "By what instances share the line: view, the server's activity view, each with a monitor session; ledger, by etcd, three monitor sessions for all. All of a fleet must use one."),
+    ours!("fleet_origin", "fleet.origin", Text, "", "", RestartOnly, (text fleet.origin), "With a ledger: the address from which the database server sees this instance's connections; empty: the own one. Needed behind NAT."),
+    ours!("etcd_endpoints", "etcd.endpoints", List, "", "", RestartOnly, (list etcd.endpoints), "Members of one etcd cluster, `http://host:port` or `https://host:port`, asked by their JSON gateway; the next one where one does not answer."),
+    ours!("etcd_prefix", "etcd.prefix", Text, "plimsoll", "plimsoll", RestartOnly, (text etcd.prefix), "What all keys in etcd begin with, followed by `/`."),
+    ours!("etcd_user", "etcd.user", Text, "", "", RestartOnly, (name etcd.user), "User of etcd; it needs `password_file`, and the permission to read and write what begins with `prefix`."),
+    ours!("etcd_password_file", "etcd.password_file", Path, "", "", RestartOnly, (path etcd.password_file), "File that holds that user's password; read again whenever etcd wants it."),
+    ours!("etcd_tls_ca", "etcd.tls_ca", Path, "", "", RestartOnly, (path etcd.tls_ca), "Authorities that etcd's certificates are checked against (PEM); unset: the system's. Read again at each new connection, as the two below."),
+    ours!("etcd_tls_cert", "etcd.tls_cert", Path, "", "", RestartOnly, (path etcd.tls_cert), "Certificate chain shown to etcd (PEM)."),
+    ours!("etcd_tls_key", "etcd.tls_key", Path, "", "", RestartOnly, (path etcd.tls_key), "Private key of that certificate (PEM)."),
     ours!("workers", "process.workers", Limit, "", "", RestartOnly, (own WORKERS), "Worker threads; unset: from the CPU quota."),
 ];
 

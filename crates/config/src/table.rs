@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::api::Anonymous;
+use crate::etcd::Share;
 use crate::fleet::Discover;
 use crate::keeping::SettingsSource;
 use crate::plan::{
@@ -176,6 +177,7 @@ words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fin
 words!(StatementCapture, STATEMENT_CAPTURES: Off "off", Allow "allow");
 words!(Anonymous, ANONYMOUS: None "none", Viewer "viewer");
 words!(Discover, DISCOVERS: Static "static", Dns "dns", View "view");
+words!(Share, SHARES: View "view", Ledger "ledger");
 words!(ErrorDetail, ERROR_DETAILS: Own "own", Full "full");
 words!(ErrorStyle, ERROR_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");
 

@@ -2,6 +2,7 @@
 mod alerting;
 mod api;
 mod bad_input;
+mod etcd;
 mod fleet;
 mod guards;
 mod passwords;

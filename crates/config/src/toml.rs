@@ -44,6 +44,7 @@ pub(crate) fn load(
     reader.user_file();
     crate::api::read(&mut reader.draft, source);
     crate::fleet::read(&mut reader.draft, source);
+    crate::etcd::check(&mut reader.draft);
     reader.draft.finish()
 }
 

@@ -22,7 +22,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proxy", &["events", "wire", "pool", "relay", "config"]),
     (
         "control",
-        &["events", "config", "check", "diagnose", "fleet", "sim"],
+        &[
+            "events", "config", "check", "diagnose", "etcd", "fleet", "sim",
+        ],
     ),
     ("rehearse", &["events", "wire", "config", "sim"]),
     ("practice", &["diagnose", "sim", "rehearse"]),

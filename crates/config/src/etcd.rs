@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::draft::Draft;
 use crate::error::{Problem, quoted};
+use crate::keeping::SettingsSource;
 use crate::plan::Plan;
 
 /// Most endpoints.
@@ -87,13 +88,18 @@ pub(crate) fn check(draft: &mut Draft) {
     }
 }
 
-/// What a ledger needs.
+/// What those need that use it: a ledger, and settings that come from there.
 fn sharing(plan: &Plan) -> Option<(&'static str, Problem)> {
     let origin = &plan.fleet.origin;
     if !origin.is_empty() && origin.parse::<IpAddr>().is_err() {
         let problem = Problem::new(format!("{} is no address", quoted(origin)));
         let help = "write the address that the database server sees, for example \"10.0.0.7\"";
         return Some(("fleet_origin", problem.help(help)));
+    }
+    if plan.keeping.source == SettingsSource::Etcd && plan.etcd.endpoints.is_empty() {
+        let problem = Problem::new("settings are to come from etcd, and no etcd is named")
+            .help("write for example `endpoints = [\"http://10.0.0.5:2379\"]` in [etcd]");
+        return Some(("settings_source", problem));
     }
     if plan.fleet.share == Share::View {
         return None;

@@ -23,6 +23,8 @@ pub enum Discover {
     Dns,
     /// By the sessions that they have at the database server.
     View,
+    /// In etcd, where each puts its address for as long as it lives.
+    Etcd,
 }
 
 /// `[fleet]`.
@@ -141,6 +143,11 @@ fn discovery(draft: &mut Draft) {
             "fleet_discover",
             "the activity view is read by the monitor session, and there is none",
             "name its user with `monitor_user` in [server], or find the others with `peers` or `dns`",
+        ),
+        Discover::Etcd if plan.etcd.endpoints.is_empty() => (
+            "fleet_discover",
+            "the others are to be found in etcd, and no etcd is named",
+            "write for example `endpoints = [\"http://10.0.0.5:2379\"]` in [etcd]",
         ),
         _ => return,
     };

@@ -13,6 +13,9 @@ pub enum SettingsSource {
     Deploy,
     /// `plimsoll apply` does: any other change of the file is held, with an alert.
     Store,
+    /// A key in etcd has the text: another text goes through the gate by itself, as a
+    /// changed file does with `Deploy`. The file says what is this instance's own.
+    Etcd,
 }
 
 /// How settings are kept.

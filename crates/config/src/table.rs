@@ -171,12 +171,12 @@ words!(SslMode, SSL_MODES: Disable "disable", Allow "allow", Prefer "prefer", Re
     VerifyCa "verify-ca", VerifyFull "verify-full");
 words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Trust "trust",
     Any "any", Cert "cert");
-words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store");
+words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store", Etcd "etcd");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
 words!(StatementCapture, STATEMENT_CAPTURES: Off "off", Allow "allow");
 words!(Anonymous, ANONYMOUS: None "none", Viewer "viewer");
-words!(Discover, DISCOVERS: Static "static", Dns "dns", View "view");
+words!(Discover, DISCOVERS: Static "static", Dns "dns", View "view", Etcd "etcd");
 words!(Share, SHARES: View "view", Ledger "ledger");
 words!(ErrorDetail, ERROR_DETAILS: Own "own", Full "full");
 words!(ErrorStyle, ERROR_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");

@@ -3,10 +3,12 @@
 
 mod content;
 mod figures;
+mod follow;
 mod gate;
 pub mod keeper;
 pub mod store;
 
 pub use content::{Content, Secrets, short};
 pub use figures::{Ends, Figures, OwnSettings};
+pub use follow::Followed;
 pub use gate::{Findings, Prediction, check};

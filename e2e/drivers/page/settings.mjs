@@ -36,7 +36,7 @@ export async function settings(page) {
     await box.waitFor();
     await until("both are shown", async () => (await box.locator("tbody tr").count()) === 2);
     const text = await textOf(box);
-    holds("the fleet", text, "1 of 2 other instances is heard", "found by a list", "≠ 2 different settings serve");
+    holds("the fleet", text, "1 of 2 other instances are heard", "found by a list", "≠ 2 different settings serve");
     const rows = box.locator("tbody tr");
     // Who needs a look stands first.
     holds("one that is not there", await textOf(rows.nth(0)), "(never heard)", "✕ silent");

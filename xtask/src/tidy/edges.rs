@@ -25,7 +25,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "control",
-        &["events", "config", "check", "diagnose", "fleet", "sim"],
+        &[
+            "events", "config", "check", "diagnose", "etcd", "fleet", "sim",
+        ],
     ),
     ("rehearse", &["events", "wire", "config", "sim"]),
     ("practice", &["diagnose", "sim", "rehearse"]),

@@ -105,7 +105,7 @@ impl SettingsSource {
     pub fn is_deploy(self, container: bool) -> bool {
         match self {
             SettingsSource::Auto => container,
-            said => said == SettingsSource::Deploy,
+            said => matches!(said, SettingsSource::Deploy | SettingsSource::Etcd),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Where the other instances are.
 
+mod seated;
+
 use crate::Source;
 use config::{Discover, Plan};
+use seated::Seated;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
@@ -15,17 +18,29 @@ pub trait Discovery: Send {
     fn look(&mut self) -> Result<Vec<SocketAddr>, String>;
 }
 
-/// The way that a plan asks for.
-pub(super) fn of(plan: &Plan, source: &Arc<dyn Source>) -> Box<dyn Discovery> {
+/// The way that a plan asks for, for this instance.
+///
+/// # Errors
+/// The way cannot be gone by these settings.
+pub(super) fn of(
+    plan: &Plan,
+    instance: &str,
+    source: &Arc<dyn Source>,
+) -> Result<Box<dyn Discovery>, String> {
     let channel = &plan.fleet;
-    match channel.discover {
+    Ok(match channel.discover {
+        Discover::Etcd => {
+            let listen = channel.listen.ok_or("there is no `listen` in [fleet]")?;
+            let who = (plan.monitor.fleet.as_str(), instance);
+            Box::new(Seated::new(&plan.etcd, who, listen)?)
+        }
         Discover::Static => Box::new(Listed(channel.addresses())),
         Discover::Dns => Box::new(Named(channel.dns.clone())),
         Discover::View => Box::new(Seen {
             port: channel.listen.map_or(0, |listen| listen.port()),
             source: Arc::clone(source),
         }),
-    }
+    })
 }
 
 /// Those that the settings list.

@@ -1,7 +1,7 @@
 //! The threads of the channel: one with a runtime for the listener and the
 //! questions, one that finds addresses and reads certificates.
 
-use super::{Fleet, ask, channel, discover, tls};
+use super::{Discovery, Fleet, ask, channel, discover, tls};
 use crate::Source;
 use ::fleet::{News, PeerState};
 use config::Plan;
@@ -165,6 +165,8 @@ struct Finder {
     fleet: Fleet,
     source: Arc<dyn Source>,
     plan: Option<Arc<Plan>>,
+    /// The way that this plan asks for.
+    way: Option<Box<dyn Discovery>>,
     next: Instant,
     said: Option<String>,
 }
@@ -175,6 +177,7 @@ impl Finder {
             fleet,
             source,
             plan: None,
+            way: None,
             next: Instant::now(),
             said: None,
         }
@@ -184,7 +187,8 @@ impl Finder {
         let Some(plan) = self.source.plan() else {
             return;
         };
-        let same = self.plan.as_ref().is_some_and(|p| p.fleet == plan.fleet);
+        let like = |p: &Arc<Plan>| p.fleet == plan.fleet && p.monitor.fleet == plan.monitor.fleet;
+        let same = self.plan.as_ref().is_some_and(like);
         self.plan = Some(Arc::clone(&plan));
         if same && Instant::now() < self.next {
             return;
@@ -196,7 +200,10 @@ impl Finder {
                 "the fleet's certificates were not taken; the old ones serve",
             );
         }
-        let found = discover::of(&plan, &self.source).look();
+        if !same {
+            self.way = None;
+        }
+        let found = self.found(&plan);
         let mut state = self.fleet.state();
         state.discovery.0 = plan.fleet.discover.word();
         match found {
@@ -214,6 +221,19 @@ impl Finder {
                 self.say(&problem, what);
             }
         }
+    }
+
+    fn found(&mut self, plan: &Plan) -> Result<Vec<SocketAddr>, String> {
+        let mut way = match self.way.take() {
+            Some(way) => way,
+            None => {
+                let instance = self.fleet.state().own.instance.clone();
+                discover::of(plan, &instance, &self.source)?
+            }
+        };
+        let found = way.look();
+        self.way = Some(way);
+        found
     }
 
     /// Each problem once.

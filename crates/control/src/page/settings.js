@@ -140,6 +140,7 @@ export function view(ctx) {
     swap(status, JSON.stringify(s), () => [
       h("p", { class: "lead" }, "Version ", h("b", { class: "num" }, String(s.version)), " serves, from ", h("code", {}, clean(s.path, 200)), s.source === "store" ? " (kept by Plimsoll)" : ""),
       h("p", { class: "dim" }, [`hash ${String(s.hash).slice(0, 12)}`, s.directory ? `history in ${s.directory}` : "the history is in memory only", s.temporary?.length ? `set by the console for now: ${s.temporary.join(", ")}` : ""].filter(Boolean).join(" · ")),
+      s.etcd && h("p", { class: "dim" }, `The text is in etcd: ${s.etcd}`),
       s.held_back && h("p", { class: "note bad" }, `✕ Not ready: ${s.held_back}`),
       s.open && h("p", { class: "note" }, `◷ Version ${s.open.version} is on its way: ${s.open.state.replaceAll("_", " ")} ${s.open.detail} `, h("button", { type: "button", class: "small", onclick: () => takeBack().then(() => fetcher.now()) }, "Take it back …")),
       h("p", {}, "Check a change before it serves: ", command("plimsoll plan")),

@@ -10,11 +10,13 @@ mod answering;
 mod asks;
 mod boot;
 mod drift;
+mod following;
 mod texts;
 mod writing;
 
 use super::content::{Content, Secrets};
 use super::figures::Figures;
+use super::follow::{Followed, Following};
 use super::gate::Prediction;
 use super::store::{ChangeRow, Store};
 use crate::guard::Limit;
@@ -119,6 +121,8 @@ pub enum Command {
         /// Who.
         actor: String,
     },
+    /// News of the key in etcd that has the settings.
+    Followed(Followed),
     /// What came of a task that another thread did.
     Told(Answer),
     /// The process ends.
@@ -171,6 +175,8 @@ struct Keeper {
     held_back: Option<String>,
     /// The settings file says what was turned down here: the hash.
     turned_down: Option<String>,
+    /// The key in etcd that has the settings, where they come from there.
+    remote: Option<following::Remote>,
     /// What serves came from the file without a version to compare with.
     unproven: bool,
     /// The file changed while another change was open.
@@ -192,6 +198,8 @@ struct Keeper {
 /// The running keeper.
 pub struct Running {
     thread: Option<JoinHandle<()>>,
+    /// Hears of the key in etcd.
+    following: Option<Following>,
     figures: Arc<Figures>,
     commands: SyncSender<Command>,
 }
@@ -212,6 +220,9 @@ impl Running {
         let _ = self.commands.send(Command::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        if let Some(following) = self.following.take() {
+            following.stop();
         }
     }
 }

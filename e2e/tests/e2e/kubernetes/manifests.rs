@@ -103,7 +103,7 @@ fn kustomize_all(tools: &Manifests, dir: &Dir) -> String {
     };
     let text = format!(
         "resources:\n{}components:\n{}{}{}\
-         configMapGenerator:\n  - name: plimsoll\n    behavior: replace\n    files: [plimsoll.toml]\n",
+         configMapGenerator:\n  - name: plimsoll\n    behavior: replace\n    files: [plimsoll.toml]\n    options: {{immutable: true}}\n",
         at("overlays/central"),
         at("components/prometheus-operator"),
         at("components/autoscaling"),

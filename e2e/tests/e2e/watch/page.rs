@@ -36,7 +36,7 @@ struct Hands {
 }
 
 /// The channel of one of these, on this machine alone, where no key is needed.
-fn channel(fleet: &[u16], own: u16) -> String {
+fn section(fleet: &[u16], own: u16) -> String {
     let peers: Vec<String> = fleet.iter().map(|p| format!("\"127.0.0.1:{p}\"")).collect();
     let peers = peers.join(", ");
     format!("[fleet]\nlisten = \"127.0.0.1:{own}\"\npeers = [{peers}]\n")
@@ -48,7 +48,7 @@ fn settings(dir: &Path, fleet: &[u16]) -> (String, String) {
         std::fs::write(dir.join(name), secret).expect("written");
     }
     let at = dir.display();
-    let channel = channel(fleet, fleet[0]);
+    let channel = section(fleet, fleet[0]);
     let tokens =
         format!("[api.tokens]\nviewer_file = \"{at}/viewer\"\nadmin_file = \"{at}/admin\"\n");
     let more = format!(
@@ -75,7 +75,7 @@ impl Hands {
         ];
         let watched = Watched::start_as(FULL, &more, None, &other)?;
         let none = format!("anonymous = \"none\"\n{tokens}");
-        let second = channel(&fleet, fleet[1]);
+        let second = section(&fleet, fleet[1]);
         let locked = Watched::start_as(2, &second, None, &[("[api.tokens]\n", &none)])?;
         Some(Hands {
             watched,

@@ -162,7 +162,7 @@ impl Keeper {
     /// Who brought a version; empty where the history does not tell.
     fn whose(&self, version: u64) -> String {
         match self.store.version(version) {
-            Ok(Some(row)) if row.origin == Origin::File => "the settings file".to_owned(),
+            Ok(Some(row)) if row.origin == Origin::File => self.place().to_owned(),
             Ok(Some(row)) => row.actor,
             _ => String::new(),
         }

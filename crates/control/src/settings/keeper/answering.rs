@@ -2,6 +2,7 @@
 
 use super::actions::Manner;
 use super::asks::{history, version_text};
+use super::following::Remote;
 use super::{
     Applied, ApplyAsk, Ask, AskError, ChangeLine, Command, HistoryLine, Keeper, Planned, Reply,
     RollbackAsk, Status, VersionText, Waiter,
@@ -12,7 +13,6 @@ use crate::settings::store::{NewVersion, VersionRow};
 use config::rollout::{Nature, Origin, State, Verdict, nature};
 use config::{Plan, SettingsSource};
 use events::{Guard, GuardMode};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -22,6 +22,7 @@ impl Keeper {
             Command::Ask(ask) => self.ask(ask),
             Command::Reload { actor, reply } => self.reload(&actor, reply),
             Command::WasSet { key, value, actor } => self.was_set(&key, &value, &actor),
+            Command::Followed(news) => self.followed(news),
             Command::Told(answer) => {
                 let at = self.now();
                 self.driver.answer(at, answer);
@@ -82,19 +83,23 @@ impl Keeper {
 
     /// The settings that a person means.
     fn content(&mut self, text: Option<&str>) -> Result<Content, AskError> {
-        let path = &self.options.path;
-        let given: Vec<(PathBuf, String)> = text
-            .map(|text| (path.clone(), text.to_owned()))
-            .into_iter()
-            .collect();
-        let mut content = Content::of(path, &given, &self.options.overrides, &self.options.secrets)
-            .map_err(|errors| AskError::of_mistakes(&errors))?;
+        let content = Content::of(
+            &self.options.path,
+            &self.given(text),
+            &self.options.overrides,
+            &self.options.secrets,
+        );
+        let mut content = content.map_err(|errors| AskError::of_mistakes(&errors))?;
         self.fix(&mut content.plan);
         Ok(content)
     }
 
     /// Of pgbouncer.ini, what only a restart changes stays, as in PgBouncer.
+    /// Of a text in etcd it is each instance's own.
     pub(super) fn fix(&mut self, plan: &mut Plan) {
+        if self.remote.is_some() {
+            config::take_fixed(&self.current.plan, plan);
+        }
         let kept = config::keep_fixed(&self.current.plan, plan);
         let said = |c: &config::Change| {
             format!(
@@ -280,7 +285,7 @@ impl Keeper {
         {
             // Log rotation and hooks send HUP too: they bring nothing back.
             let serves = self.serving_version();
-            let text = super::texts::rejected_text(version, state, serves);
+            let text = super::texts::rejected_text(self.place(), version, state, serves);
             return drop(reply.send(Err(vec![text])));
         }
         let same_version = content.hash == self.current.hash && self.driver.open().is_none();
@@ -377,7 +382,11 @@ impl Keeper {
             version,
             hash: serves.hash.clone(),
             path: self.options.path.clone(),
-            source: self.source().word().to_owned(),
+            source: match &self.remote {
+                Some(_) => SettingsSource::Etcd.word().to_owned(),
+                None => self.source().word().to_owned(),
+            },
+            etcd: self.remote.as_ref().map(Remote::words),
             directory: self.store.directory().map(Into::into),
             open: open.map(|row| HistoryLine::of(&row, None)),
             drift: self.drift.as_ref().map(|d| d.text.clone()),

@@ -121,8 +121,10 @@ pub struct Status {
     pub hash: String,
     /// The settings file.
     pub path: PathBuf,
-    /// "deploy" or "store".
+    /// "deploy", "store" or "etcd".
     pub source: String,
+    /// The key in etcd that has the text, its revision, and why etcd is not heard.
+    pub etcd: Option<String>,
     /// Where the history is; none: in memory only.
     pub directory: Option<PathBuf>,
     /// The change under way.

@@ -10,23 +10,27 @@
 //! | there | differs, was turned down before | the history; the file is held |
 //! | there | differs, source store | the history; the file is held |
 //! | there | with mistakes | the history; the file is held |
+//! | there, from etcd | source etcd | the history, with the file's own part |
+//! | there, from etcd | with mistakes | nothing: the mistakes |
 //!
 //! Where the guard of drift does not enforce, the file serves as it is.
 
 mod history;
 
-use super::texts::{held_text, passed_over_text, rejected_text};
+use super::following::Remote;
+use super::texts::{FILE, held_text, passed_over_text, rejected_text};
 use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running};
 use crate::guard::Limit;
 use crate::settings::content::{Content, short};
 use crate::settings::figures::Figures;
+use crate::settings::follow;
 use crate::settings::gate;
 use crate::settings::store::{ChangeRow, Store, StoreError, now_ms};
 use crate::watch::Watch;
 use config::rollout::{
     AtStart, Beside, Current, Driver, JudgeSettings, Origin, Proposal, State, Why, at_start,
 };
-use config::{Errors, Plan};
+use config::{Errors, Plan, SettingsSource};
 use events::{Guard, GuardMode};
 use history::{adopt, current, open_ours, stated_directory};
 use std::collections::{BTreeMap, VecDeque};
@@ -184,6 +188,20 @@ impl Prepared {
 
     /// There is a history: what does the file say beside it?
     fn beside(mut self, file: Result<Content, Errors>) -> Result<Prepared, BootError> {
+        let etcd = SettingsSource::Etcd;
+        let follows = |plan: &Plan| plan.keeping.source == etcd;
+        let file = match file {
+            // Without its own part, nobody knows where it listens.
+            Err(errors) if follows(&self.serves.plan) => {
+                return Err(BootError::Mistakes(errors, None));
+            }
+            // The text is in etcd, and what came from there last serves until it is heard.
+            Ok(own) if follows(&own.plan) && follows(&self.serves.plan) && !self.adopted => {
+                config::take_fixed(&own.plan, &mut self.serves.plan);
+                return Ok(self);
+            }
+            file => file,
+        };
         let guard = self.serves.plan.guards.mode(Guard::Drift);
         let rejected = match &file {
             Ok(content) => self.store.rejected(&content.hash)?,
@@ -198,7 +216,8 @@ impl Prepared {
                 .plan
                 .keeping
                 .source
-                .is_deploy(self.options.container),
+                .is_deploy(self.options.container)
+                || file.as_ref().is_ok_and(|own| follows(&own.plan)),
             rejected,
         };
         let passed_over = match &file {
@@ -207,7 +226,7 @@ impl Prepared {
         };
         match (at_start(guard, &beside), file) {
             (AtStart::Gate, Ok(_)) if passed_over => {
-                self.drift = Some(passed_over_text(self.version));
+                self.drift = Some(passed_over_text(FILE, self.version));
             }
             (AtStart::Same, Ok(content)) => {
                 // What was adopted and failed the check is no better for a restart.
@@ -227,7 +246,7 @@ impl Prepared {
                 self.file = Some(content);
             }
             (AtStart::Rejected(version, state), file) => {
-                self.drift = Some(rejected_text(version, state, self.version));
+                self.drift = Some(rejected_text(FILE, version, state, self.version));
                 self.turned_down = file.ok().map(|content| content.hash);
             }
             (AtStart::Stop, Err(errors)) => return Err(BootError::Mistakes(errors, None)),
@@ -238,7 +257,7 @@ impl Prepared {
                     self.version
                 ));
             }
-            (_, Ok(_)) => self.drift = Some(held_text(self.version)),
+            (_, Ok(_)) => self.drift = Some(held_text(FILE, self.version)),
         }
         Ok(self)
     }
@@ -263,6 +282,9 @@ impl Prepared {
             plan: Arc::new(self.serves.plan.clone()),
         };
         let figures = Arc::new(Figures::default());
+        let own = self.file.as_ref().unwrap_or(&self.serves);
+        let (remote, etcd) = (Remote::of(&own.plan), own.plan.etcd.clone());
+        let follows = remote.is_some();
         let snapshot = data.snapshot();
         let now = Instant::now();
         let mut keeper = Keeper {
@@ -284,6 +306,7 @@ impl Prepared {
             }),
             held_back: None,
             turned_down: self.turned_down,
+            remote,
             unproven: self.unproven,
             file_waits: false,
             restores: Limit::default(),
@@ -309,8 +332,13 @@ impl Prepared {
                 }
                 keeper.run(&inbox);
             })?;
+        let following = match follows {
+            true => Some(follow::start(&etcd, commands.clone())?),
+            false => None,
+        };
         Ok(Running {
             thread: Some(thread),
+            following,
             figures,
             commands,
         })

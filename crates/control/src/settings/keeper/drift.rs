@@ -29,6 +29,7 @@ fn peers_reject(figures: &Figures, snapshot: &Snapshot, hash: &str) -> bool {
 
 /// Who changed a file, as far as can be known.
 const SOMEBODY: &str = "somebody, by the file";
+const BY_ETCD: &str = "somebody, by etcd";
 
 impl Keeper {
     /// The files under watch: the settings file, and what it includes.
@@ -81,18 +82,16 @@ impl Keeper {
 
     /// The settings file has another content.
     pub(super) fn file_changed(&mut self) {
-        let read = Content::read(
-            &self.options.path,
-            &self.options.overrides,
-            &self.options.secrets,
-        );
+        if self.is_unheard() {
+            return;
+        }
         let version = self.serving_version();
-        let mut content = match read {
+        let mut content = match self.said() {
             Ok(content) => content,
-            Err(errors) => {
-                let first = errors.lines().into_iter().next().unwrap_or_default();
+            Err(first) => {
+                let place = self.place();
                 return self.drifted(format!(
-                    "the settings file has mistakes, version {version} serves on: {first}"
+                    "{place} has mistakes, version {version} serves on: {first}"
                 ));
             }
         };
@@ -106,14 +105,15 @@ impl Keeper {
             OnChange::Ignored => {}
             OnChange::Told => {
                 self.data.note_decision(Guard::Drift, GuardMode::Observe);
+                let place = self.place();
                 self.drifted(format!(
-                    "the settings file was changed: RELOAD takes it; version {version} serves (guards.drift only watches)"
+                    "{place} was changed: RELOAD takes it; version {version} serves (guards.drift only watches)"
                 ));
             }
             OnChange::Gate => self.gate_the_file(content, Origin::File),
             OnChange::Held => {
                 self.data.note_decision(Guard::Drift, GuardMode::Enforce);
-                self.drifted(held_text(version));
+                self.drifted(held_text(self.place(), version));
                 self.restore();
             }
         }
@@ -147,7 +147,7 @@ impl Keeper {
         let serves = self.serving_version();
         match self.store.rejected(&content.hash) {
             Ok(Some((version, state))) => {
-                self.drifted(rejected_text(version, state, serves));
+                self.drifted(rejected_text(self.place(), version, state, serves));
                 self.turned_down = Some(content.hash);
                 return;
             }
@@ -159,15 +159,23 @@ impl Keeper {
                 "{PEER}: version {serves} serves; change the file, or `plimsoll apply` it"
             ));
         }
-        match self.propose(content, origin, (SOMEBODY, ""), Manner::default()) {
+        let somebody = match self.remote {
+            Some(_) => BY_ETCD,
+            None => SOMEBODY,
+        };
+        match self.propose(content, origin, (somebody, ""), Manner::default()) {
             Ok(_) => {}
             Err(error) if error.kind == "busy" => {
-                tracing::info!("the settings file changed; it waits for the change under way");
+                tracing::info!(
+                    "{} changed; it waits for the change under way",
+                    self.place()
+                );
                 self.file_waits = true;
             }
             Err(error) if error.kind == "same" => {}
             Err(error) => self.drifted(format!(
-                "the settings file was changed and is not taken, version {serves} serves on: {}",
+                "{} was changed and is not taken, version {serves} serves on: {}",
+                self.place(),
                 error.lines.join("; ")
             )),
         }
@@ -215,13 +223,11 @@ impl Keeper {
 
     /// After a change: does the file say what serves?
     pub(super) fn compare_file(&mut self) {
-        let read = Content::read(
-            &self.options.path,
-            &self.options.overrides,
-            &self.options.secrets,
-        );
+        if self.is_unheard() {
+            return;
+        }
         // One with mistakes was told when it was changed.
-        let Ok(content) = read else { return };
+        let Ok(content) = self.said() else { return };
         self.turned_down = None;
         // The change that ended may have given way to the one that the file says now.
         let underway = self.proposed.values().any(|open| open.hash == content.hash);
@@ -233,19 +239,19 @@ impl Keeper {
         let text = match self.store.rejected(&content.hash) {
             Ok(Some((version, state))) => {
                 self.turned_down = Some(content.hash);
-                rejected_text(version, state, serves)
+                rejected_text(self.place(), version, state, serves)
             }
-            _ if self.source() == SettingsSource::Store => held_text(serves),
+            _ if self.source() == SettingsSource::Store => held_text(self.place(), serves),
             _ => match self.store.newest_end(&content.hash) {
                 Ok(Some((version, state @ State::Refused(why)))) => {
-                    waits_text(version, state, why, serves)
+                    waits_text(self.place(), version, state, why, serves)
                 }
                 _ => {
                     // A restart must not undo what a person ordered.
                     if let Err(error) = self.store.pass_over(&content.hash) {
                         tracing::error!(%error, "that the file was passed over is not written down");
                     }
-                    passed_over_text(serves)
+                    passed_over_text(self.place(), serves)
                 }
             },
         };

@@ -217,6 +217,9 @@ pub fn status(status: &Status) -> String {
         status.path.display(),
         status.source
     );
+    if let Some(etcd) = &status.etcd {
+        let _ = writeln!(out, "Text from  etcd: {}", clean(etcd));
+    }
     let history = match &status.directory {
         Some(dir) => dir.display().to_string(),
         None => "in memory only: it ends with the process".to_owned(),

@@ -26,6 +26,7 @@ mod sim;
 mod steps;
 mod test;
 mod tidy;
+mod upgrade;
 
 // One search for PostgreSQL serves the sandbox and this crate.
 #[path = "../../crates/plimsoll/src/sandbox/programs.rs"]
@@ -133,6 +134,12 @@ const TASKS: &[Task] = &[
         summary: page_shots::SUMMARY,
         help: page_shots::HELP,
         run: page_shots::run,
+    },
+    Task {
+        name: "upgrade",
+        summary: upgrade::SUMMARY,
+        help: upgrade::HELP,
+        run: upgrade::run,
     },
 ];
 

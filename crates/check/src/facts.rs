@@ -397,6 +397,19 @@ pub struct Unread {
     pub help: String,
 }
 
+/// A key of ours that has another name now. It holds, and will not for ever.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outdated {
+    /// Where.
+    pub place: Place,
+    /// As written.
+    pub key: String,
+    /// What to write instead.
+    pub now: String,
+    /// The version that brought the new name.
+    pub since: String,
+}
+
 /// A value that cannot mean what was meant: a wrong unit, not a number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Odd {
@@ -446,6 +459,8 @@ pub struct Facts {
     pub unread: Vec<Unread>,
     /// Those of them that are common leftovers, and promise no limit.
     pub leftover: Vec<Place>,
+    /// Keys under an old name that still holds.
+    pub outdated: Vec<Outdated>,
     /// Values that cannot be meant.
     pub odd: Vec<Odd>,
     /// Drivers and pools in lock files.

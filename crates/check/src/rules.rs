@@ -63,6 +63,7 @@ rules! {
     SECRET_IN_FILE "secret-in-file" Warning "a secret stands in the file";
     VALUE_ODD "value-odd" Error "a value cannot mean what was meant";
     KEY_UNREAD "key-unread" Warning "nothing reads this setting";
+    KEY_RENAMED "key-renamed" Warning "a setting stands there under its old name";
     SERVER_DIFFERS "server-differs" Warning "the server runs with other settings than its files say";
     UNREADABLE "unreadable" Error "the file could not be read";
     SUPPRESSION "suppression" Warning "a suppression does not hold";

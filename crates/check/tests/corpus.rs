@@ -33,8 +33,9 @@ const CASES_MIN: usize = 200;
 const CASES_PER_RULE_MIN: usize = 5;
 
 /// These need more than the files of one directory: a running value, another
-/// environment, a lock file, a file that cannot be read.
-const NOT_HERE: [&str; 4] = [
+/// environment, a lock file, a file that cannot be read, a key that was renamed.
+const NOT_HERE: [&str; 5] = [
+    "key-renamed",
     "unreadable",
     "changed-much",
     "values-differ",

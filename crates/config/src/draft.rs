@@ -12,6 +12,7 @@ use crate::plan::{
     AuthType, AutoSize, ClientLog, Database, ErrorDetail, ErrorStyle, Keepalive, Leaks, Monitor,
     Pin, Plan, PoolMode, PoolSize, ShownSetting, Tls,
 };
+use crate::renamed::{RENAMED, Renamed};
 use crate::table::{Class, Setting, settings};
 use crate::value::{Kind, Value, from_ini, from_words};
 
@@ -42,6 +43,9 @@ pub struct Overrides {
     pub metrics_listen: Option<std::net::SocketAddr>,
     /// The mode of every guard that the file does not set, for the same reason.
     pub guards: Option<events::GuardMode>,
+    /// Guards that the version which served before did not have, in the order of
+    /// [`events::Guard::ALL`]: they only watch, unless somebody says otherwise.
+    pub new_guards: [bool; events::Guard::COUNT],
 }
 
 pub(crate) struct Draft {
@@ -55,6 +59,8 @@ pub(crate) struct Draft {
     pub raw: BTreeMap<&'static str, String>,
     /// Someone stated the line.
     pub line_known: bool,
+    /// Old names that are understood.
+    pub renamed: &'static [Renamed],
 }
 
 impl Draft {
@@ -68,7 +74,10 @@ impl Draft {
         plan.line = overrides.line.unwrap_or(plan.line);
         plan.metrics_listen = overrides.metrics_listen;
         plan.line_stated = overrides.line.is_some();
-        plan.guards = overrides.guards.map_or(plan.guards, events::Guards::all);
+        plan.guards = match overrides.guards {
+            Some(mode) => events::Guards::all(mode),
+            None => plan.guards.watching(&overrides.new_guards),
+        };
         Draft {
             plan,
             dialect,
@@ -77,6 +86,7 @@ impl Draft {
             places: BTreeMap::new(),
             raw: BTreeMap::new(),
             line_known: overrides.line.is_some(),
+            renamed: RENAMED,
         }
     }
 
@@ -421,6 +431,7 @@ fn blank() -> Plan {
         max_packet_size: 0,
         shown: Vec::new(),
         warnings: Vec::new(),
+        outdated: Vec::new(),
         keeps_fixed: false,
     }
 }

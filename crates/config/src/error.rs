@@ -89,6 +89,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Both from 1.
+    pub fn line_and_column(&self) -> (usize, usize) {
+        (self.line, self.column)
+    }
+
     /// A file as a whole.
     pub fn file(file: &Path) -> Place {
         Place {

@@ -40,6 +40,7 @@ mod own;
 mod pgbouncer;
 mod plan;
 mod reference;
+mod renamed;
 pub mod rollout;
 mod rows;
 mod secrets;
@@ -65,6 +66,7 @@ pub use fleet::{Discover, FleetChannel};
 pub use keeping::{Keeping, SettingsSource, state_directory};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
+pub use renamed::{Outdated, RENAMED, Renamed};
 pub use rows::LINE_MAX;
 pub use secrets::{
     MASKED, Refused, Reread, SecretFault, freshen, masked, renew, reread, secret_files,

@@ -15,7 +15,20 @@ impl Reader {
         let hidden = value_at..line.text.len();
         let shown = line.key.clone();
         let place = Place::masked(&line.file, line.number, &line.text, shown, &[hidden]);
-        let Some(setting) = ours().find(|s| s.key == key) else {
+        let old = self.draft.renamed_ini(key);
+        if let Some((row, setting)) = old {
+            // The new name may follow; then that line is the one that is refused.
+            let beside = self.draft.places.contains_key(setting.key);
+            let names = (key, setting.key);
+            self.draft
+                .is_outdated(row.since, names, place.clone(), beside);
+        } else if self.draft.plan.outdated.iter().any(|o| o.now == key) {
+            let what = format!("{} stands here under its old name as well", quoted(key));
+            let problem = Problem::new(what).help("keep this line alone");
+            return self.draft.errors.push(problem.at(place));
+        }
+        let known = ours().find(|s| s.key == key);
+        let Some(setting) = known.or(old.map(|(_, setting)| setting)) else {
             let problem = Problem::new(format!("unknown key {}", quoted(key)));
             let problem = match nearest(key, ours().map(|s| s.key)) {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),

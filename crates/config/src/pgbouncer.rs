@@ -29,8 +29,13 @@ pub(crate) fn load(
     source: &dyn Source,
     overrides: &Overrides,
 ) -> Result<Plan, Errors> {
-    let mut reader = Reader::new(Draft::new(Dialect::Ini, path, overrides));
-    let (lines, errors) = lines(path, source);
+    load_into(Draft::new(Dialect::Ini, path, overrides), source)
+}
+
+pub(crate) fn load_into(draft: Draft, source: &dyn Source) -> Result<Plan, Errors> {
+    let path = draft.file.clone();
+    let mut reader = Reader::new(draft);
+    let (lines, errors) = lines(&path, source);
     reader.draft.errors.append(errors);
     for line in &lines {
         if reader.draft.errors.full() {

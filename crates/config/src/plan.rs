@@ -410,6 +410,8 @@ pub struct Plan {
     pub shown: Vec<ShownSetting>,
     /// Mistakes that do not stop the start: keys not supported yet, values clipped.
     pub warnings: Vec<String>,
+    /// Old names of keys that the file still uses.
+    pub outdated: Vec<crate::Outdated>,
     /// From pgbouncer.ini: a reload keeps the running value of what only a
     /// restart changes, with a warning, instead of refusing the whole file.
     pub keeps_fixed: bool,

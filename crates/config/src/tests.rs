@@ -7,6 +7,7 @@ mod fleet;
 mod guards;
 mod passwords;
 mod pgbouncer;
+mod renamed;
 mod secrets;
 mod toml;
 mod url;

@@ -27,8 +27,13 @@ pub(crate) fn load(
     source: &dyn Source,
     overrides: &Overrides,
 ) -> Result<Plan, Errors> {
-    let text = read(path, source, SETTINGS_BYTES_MAX, "the settings file", None)?;
-    let lines = Lines::new(path, &text);
+    load_into(Draft::new(Dialect::Toml, path, overrides), source)
+}
+
+pub(crate) fn load_into(draft: Draft, source: &dyn Source) -> Result<Plan, Errors> {
+    let path = draft.file.clone();
+    let text = read(&path, source, SETTINGS_BYTES_MAX, "the settings file", None)?;
+    let lines = Lines::new(&path, &text);
     let document = Document::parse(text.as_str()).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         Problem::new(format!("this is not TOML: {}", first_line(error.message())))
@@ -36,9 +41,10 @@ pub(crate) fn load(
             .at(lines.strict(span))
     })?;
     let mut reader = Reader {
-        draft: Draft::new(Dialect::Toml, path, overrides),
+        draft,
         source,
         lines,
+        root: document.as_table(),
     };
     reader.section("", document.as_table());
     reader.user_file();
@@ -63,6 +69,7 @@ struct Reader<'a> {
     draft: Draft,
     source: &'a dyn Source,
     lines: Lines<'a>,
+    root: &'a dyn TableLike,
 }
 
 impl Reader<'_> {
@@ -85,6 +92,11 @@ impl Reader<'_> {
             let inner = format!("{path}.");
             if let Some(setting) = settings().iter().find(|s| s.toml == path) {
                 self.setting(setting, key, item);
+            } else if let Some(row) = self.draft.renamed(&path)
+                && let Some(setting) = row.setting()
+            {
+                self.outdated(row.since, (&path, row.new), key, stated(self.root, row.new));
+                self.setting(setting, key, item);
             } else if path == "database" {
                 self.databases(key, item);
             } else if path == "user" {
@@ -95,7 +107,7 @@ impl Reader<'_> {
                 self.owners(key, item);
             } else if path == "notify" {
                 self.notifiers(key, item);
-            } else if !name.is_empty() && settings().iter().any(|s| s.toml.starts_with(&inner)) {
+            } else if !name.is_empty() && self.is_section(&inner) {
                 match item.as_table_like() {
                     Some(table) => self.section(&path, table),
                     None => {
@@ -111,6 +123,15 @@ impl Reader<'_> {
                 self.error(key.span(), problem);
             }
         }
+    }
+
+    fn is_section(&self, inner: &str) -> bool {
+        settings().iter().any(|s| s.toml.starts_with(inner)) || self.draft.had_section(inner)
+    }
+
+    fn outdated(&mut self, since: &'static str, names: (&str, &str), key: &Key, beside: bool) {
+        let place = self.lines.place(key.span().unwrap_or(0..0));
+        self.draft.is_outdated(since, names, place, beside);
     }
 
     fn setting(&mut self, setting: &'static Setting, key: &Key, item: &Item) {
@@ -256,6 +277,11 @@ impl Reader<'_> {
         let has = |name: &str| keys.iter().any(|k| k.toml == name);
         // Databases and users log in, applications do not; only users are a list.
         let (secrets, named) = (has("pool_mode"), has("pool_mode") && !has("host"));
+        let section = match (secrets, named) {
+            (false, _) => "application.NAME",
+            (true, true) => "user",
+            (true, false) => "database.NAME",
+        };
         let known = |name: &str| keys.iter().find(|k| !k.toml.is_empty() && k.toml == name);
         let names = || {
             keys.iter()
@@ -272,7 +298,12 @@ impl Reader<'_> {
             {
                 continue;
             }
-            let Some(entry) = known(name) else {
+            let old = self.draft.renamed(&format!("{section}.{name}"));
+            if let Some(row) = old {
+                let beside = table.get(row.new_key()).is_some();
+                self.outdated(row.since, (name, row.new_key()), key, beside);
+            }
+            let Some(entry) = known(old.map_or(name, |row| row.new_key())) else {
                 let problem = Problem::new(format!("unknown key {}", quoted(name)));
                 let ini = keys
                     .iter()
@@ -301,6 +332,17 @@ impl Reader<'_> {
             Err(errors) => self.draft.errors.append(errors),
             Ok(users) => secrets::put_users(&mut self.draft.plan, users),
         }
+    }
+}
+
+/// Whether the file has `section.key`.
+fn stated(table: &dyn TableLike, path: &str) -> bool {
+    match path.split_once('.') {
+        None => table.contains_key(path),
+        Some((first, rest)) => table
+            .get(first)
+            .and_then(Item::as_table_like)
+            .is_some_and(|inner| stated(inner, rest)),
     }
 }
 

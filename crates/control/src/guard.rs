@@ -36,7 +36,7 @@ pub use mask::{Kept, Lacks, TEXT_BYTES_MAX, keep};
 pub use news::News;
 pub use observe::{Observed, Unseen, observe};
 pub use server::{For, Running, Server, Waiting, Written, changed_names, same_value};
-pub use store::{Event, Known, Record, SCHEMA, Store, Version};
+pub use store::{Event, Known, Record, Store, Version};
 pub use told::{findings, is_grave, tell};
 pub use writing::{Limit, NotWritten, RESTORES_IN, RESTORES_MAX, Wanted, managed, restore};
 

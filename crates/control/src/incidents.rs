@@ -7,6 +7,7 @@
 mod store;
 
 pub use store::IncidentStore;
+pub(crate) use store::KEPT_FILE;
 
 use crate::live::{self, IncidentNow};
 use crate::lookout::{Second, Sink};
@@ -341,7 +342,7 @@ impl Work {
     }
 
     fn write(&mut self, now: i64) -> store::Stored<()> {
-        if self.store.is_some() && !self.directory.join(store::FILE).exists() {
+        if self.store.is_some() && !self.directory.join(KEPT_FILE.file).exists() {
             // Deleted beneath us: all that is in memory is written anew.
             self.store = None;
             let mut state = self.incidents.state();

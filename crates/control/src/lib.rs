@@ -51,6 +51,7 @@ mod process;
 pub mod secrets;
 mod server;
 pub mod settings;
+pub mod state;
 pub mod watch;
 
 pub use lookout::Watched;

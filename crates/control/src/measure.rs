@@ -18,6 +18,7 @@ mod store;
 pub use crate::settings::store::now_ms;
 pub use fold::Fold;
 pub use series::{MARKERS_MAX, MINUTES_MAX, SECONDS_MAX, Series};
+pub(crate) use store::KEPT_FILE;
 pub use store::MeasureStore;
 
 use crate::Source;
@@ -379,7 +380,7 @@ impl Work {
         let Some(directory) = &self.options.directory else {
             return;
         };
-        if self.store.is_some() && !directory.join(store::FILE).exists() {
+        if self.store.is_some() && !directory.join(KEPT_FILE.file).exists() {
             // Deleted beneath us: what is written there is lost.
             self.store = None;
         }

@@ -96,6 +96,17 @@ impl Guards {
         self.modes[guard as usize] = mode;
     }
 
+    /// With some of them, in the order of [`Guard::ALL`], no further than watching.
+    #[must_use]
+    pub fn watching(mut self, some: &[bool; Guard::COUNT]) -> Guards {
+        for (mode, watches) in self.modes.iter_mut().zip(some) {
+            if *watches {
+                *mode = (*mode).min(GuardMode::Observe);
+            }
+        }
+        self
+    }
+
     /// With the switch thrown: nothing acts, what is on goes on watching.
     #[must_use]
     pub fn observing(mut self) -> Guards {

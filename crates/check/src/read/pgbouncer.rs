@@ -2,7 +2,7 @@
 
 use super::ini::{self, Line};
 use crate::facts::{
-    Facts, Limit, Mode, Odd, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait,
+    Facts, Limit, Mode, Odd, Outdated, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait,
 };
 use crate::place::{FileId, Place};
 use std::collections::BTreeMap;
@@ -40,6 +40,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
                 }
                 "databases" => databases.push((key, value, key_place, value_place)),
                 "users" => users += 1,
+                "plimsoll" => outdated(key, key_place, facts),
                 _ => {}
             },
         }
@@ -50,6 +51,22 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
         facts.pools.push(pool);
     }
     times(&keys, facts);
+}
+
+/// Our own keys under their old names.
+fn outdated(key: &str, place: Place, facts: &mut Facts) {
+    let row = config::RENAMED
+        .iter()
+        .find(|row| !row.old_ini.is_empty() && row.old_ini == key);
+    let now = row.and_then(|row| config::settings().iter().find(|s| s.toml == row.new));
+    if let (Some(row), Some(now)) = (row, now) {
+        facts.outdated.push(Outdated {
+            place,
+            key: key.to_owned(),
+            now: now.key.to_owned(),
+            since: row.since.to_owned(),
+        });
+    }
 }
 
 /// Keys that neither PgBouncer nor Plimsoll has.

@@ -2,7 +2,8 @@
 //! means beside other files is read off the checked plan.
 
 use crate::facts::{
-    Facts, Limit, Mode, Odd, Origin, Pool, Secret, Target, Timeouts, Tool, Unread, Value, Wait,
+    Facts, Limit, Mode, Odd, Origin, Outdated, Pool, Secret, Target, Timeouts, Tool, Unread, Value,
+    Wait,
 };
 use crate::place::{FileId, Place};
 use config::{Plan, PoolMode, PoolSize, Source};
@@ -43,7 +44,12 @@ impl Source for Alone<'_> {
 pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
     secrets(file, text, facts);
     match config::load(path, &Alone { path, text }) {
-        Ok(plan) => pools(file, text, &plan, facts),
+        Ok(plan) => {
+            for old in &plan.outdated {
+                outdated(file, text, old, facts);
+            }
+            pools(file, text, &plan, facts);
+        }
         Err(errors) => {
             // Files beside this one are not here; whether they exist is
             // another question than what this one says.
@@ -55,6 +61,16 @@ pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
             }
         }
     }
+}
+
+/// A key under its old name.
+fn outdated(file: FileId, text: &str, old: &config::Outdated, facts: &mut Facts) {
+    facts.outdated.push(Outdated {
+        place: place_at(file, text, old.line, old.column),
+        key: old.key.clone(),
+        now: old.now.clone(),
+        since: old.since.to_owned(),
+    });
 }
 
 /// What the pooler refuses: a key, a value, or a text that is no TOML.
@@ -216,4 +232,35 @@ fn timeouts(file: FileId, text: &str, plan: &Plan, database: &config::Database) 
 fn value<T>(value: T, place: Option<Place>) -> Value<T> {
     let origin = place.map_or(Origin::Default(DEFAULT), Origin::Stated);
     Value { value, origin }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_name_is_a_finding_at_its_place_with_the_new_one() {
+        let text = "[pools]\n  extent = 7\n";
+        let path = Path::new("p.toml");
+        let mut files = crate::Files::default();
+        files.add(path, text);
+        let old = config::Outdated {
+            key: "pools.extent".to_owned(),
+            now: "pool.size".to_owned(),
+            since: "0.2",
+            line: 2,
+            column: 3,
+        };
+        let mut facts = Facts::default();
+        outdated(FileId(0), text, &old, &mut facts);
+        let found = crate::rules::run(&files, &facts, &crate::Options::default());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].rule.id, "key-renamed");
+        assert_eq!(
+            found[0].message,
+            "`pools.extent` is called `pool.size` since 0.2"
+        );
+        assert_eq!(found[0].help, "write `pool.size`");
+        assert_eq!(facts.outdated[0].place, Place::new(FileId(0), 10..20));
+    }
 }

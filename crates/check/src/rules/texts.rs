@@ -1,6 +1,6 @@
 //! What the readers say of the text itself.
 
-use super::{KEY_UNREAD, SECRET_IN_FILE, UNREADABLE, VALUE_ODD};
+use super::{KEY_RENAMED, KEY_UNREAD, SECRET_IN_FILE, UNREADABLE, VALUE_ODD};
 use crate::facts::Facts;
 use crate::finding::{Finding, Severity};
 
@@ -36,6 +36,14 @@ pub(super) fn run(facts: &Facts, out: &mut Vec<Finding>) {
             .severity(severity)
             .why("the limit that it seems to set does not exist")
             .help(unread.help.clone()),
+        );
+    }
+    for old in &facts.outdated {
+        let what = format!("`{}` is called `{}` since {}", old.key, old.now, old.since);
+        out.push(
+            Finding::new(&KEY_RENAMED, old.place.clone(), what)
+                .why("the old name still holds; once it is dropped, the file is refused as one with an unknown key")
+                .help(format!("write `{}`", old.now)),
         );
     }
     for secret in &facts.secrets {

@@ -11,7 +11,8 @@ pub(super) use rows::lacks;
 
 use super::difference::Difference;
 use super::observe::Observed;
-use crate::settings::store::{StoreError, Stored, settled};
+use crate::settings::store::{StoreError, Stored};
+use crate::state::Kept;
 use key::{key, random};
 use rows::{SCHEMA_1, VERSION, event, file_id, read_version, trim, version_id, words};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -21,10 +22,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The number of this schema.
-pub const SCHEMA: i64 = 1;
 /// The files in the state directory.
-const FILE: &str = "guard.db";
+const KEPT_FILE: Kept = Kept {
+    file: "guard.db",
+    what: "the history of guarded files",
+    without: "nothing is guarded with this directory until that plimsoll is back",
+    steps: &[SCHEMA_1],
+};
 const LOCK: &str = "guard.lock";
 const KEY: &str = "guard.key";
 /// Another writer may hold the file for a moment.
@@ -121,7 +125,7 @@ impl Store {
             let _ = std::fs::set_permissions(directory, closed);
         }
         let key = key(&directory.join(KEY))?;
-        let path = directory.join(FILE);
+        let path = directory.join(KEPT_FILE.file);
         // Made before SQLite does, so that nobody else may read it.
         let opened = File::options()
             .create(true)
@@ -130,14 +134,12 @@ impl Store {
             .mode(0o600)
             .open(&path);
         opened.map_err(|error| StoreError::Io(path.clone(), error))?;
-        let store = Store {
-            db: Connection::open(&path)?,
+        Ok(Store {
+            db: KEPT_FILE.open(&path, BUSY)?,
             key,
             lock: None,
             directory: Some(directory.to_owned()),
-        };
-        store.prepare(&path)?;
-        Ok(store)
+        })
     }
 
     /// Opens it for the one process that guards.
@@ -167,7 +169,7 @@ impl Store {
 
     /// Whether a history is there.
     pub fn exists(directory: &Path) -> bool {
-        directory.join(FILE).exists()
+        directory.join(KEPT_FILE.file).exists()
     }
 
     /// A history that ends with the process.
@@ -175,31 +177,14 @@ impl Store {
     /// # Errors
     /// SQLite's, or no randomness for a key.
     pub fn in_memory() -> Stored<Store> {
-        let store = Store {
-            db: Connection::open_in_memory()?,
+        let mut db = Connection::open_in_memory()?;
+        KEPT_FILE.migrate(&mut db)?;
+        Ok(Store {
+            db,
             key: random().map_err(|error| StoreError::Io("/dev/urandom".into(), error))?,
             lock: None,
             directory: None,
-        };
-        store.db.execute_batch(SCHEMA_1)?;
-        Ok(store)
-    }
-
-    fn prepare(&self, path: &Path) -> Stored<()> {
-        let schema = settled(&self.db, path, (SCHEMA, BUSY))?;
-        if schema < 1 {
-            // Two may begin at once: who comes second finds it made.
-            let made = self.db.execute_batch(SCHEMA_1);
-            let now: i64 = self
-                .db
-                .query_row("PRAGMA user_version", [], |row| row.get(0))?;
-            if now < SCHEMA {
-                made?;
-            } else if made.is_err() {
-                let _ = self.db.execute_batch("ROLLBACK");
-            }
-        }
-        Ok(())
+        })
     }
 
     /// Where it is; `None`: in memory.

@@ -1,15 +1,22 @@
 //! Incidents on disk: one SQLite file in the state directory, a row for each.
 
-use crate::settings::store::{StoreError, settled};
+use crate::settings::store::StoreError;
+use crate::state::{Kept, carried};
 use diagnose::incident::Incident;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 use std::time::Duration;
 
-/// The number of this schema; a file with a higher one is left alone.
-const SCHEMA: i64 = 1;
 /// The file in the state directory.
-pub(super) const FILE: &str = "incidents.db";
+pub(crate) const KEPT_FILE: Kept = Kept {
+    file: "incidents.db",
+    what: "the incidents",
+    without: "earlier incidents are not shown, and new ones end with the process",
+    steps: &["
+CREATE TABLE incidents (id TEXT PRIMARY KEY, opened_ms INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX incidents_opened ON incidents (opened_ms);
+"],
+};
 const BUSY: Duration = Duration::from_millis(500);
 /// Most incidents on disk.
 const ROWS_MAX: i64 = 1_000;
@@ -32,18 +39,8 @@ impl IncidentStore {
     /// # Errors
     /// Why it cannot be used; nothing was written then.
     pub fn open(directory: &Path, kept: Duration) -> Stored<IncidentStore> {
-        let path = directory.join(FILE);
-        let db = Connection::open(&path)?;
-        let schema = settled(&db, &path, (SCHEMA, BUSY))?;
-        if schema < SCHEMA {
-            db.execute_batch(&format!(
-                "BEGIN;
-                 CREATE TABLE incidents (id TEXT PRIMARY KEY, opened_ms INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
-                 CREATE INDEX incidents_opened ON incidents (opened_ms);
-                 PRAGMA user_version = {SCHEMA};
-                 COMMIT;"
-            ))?;
-        }
+        let path = directory.join(KEPT_FILE.file);
+        let db = KEPT_FILE.open(&path, BUSY)?;
         use std::os::unix::fs::PermissionsExt;
         let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
         Ok(IncidentStore {
@@ -57,24 +54,25 @@ impl IncidentStore {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn read(directory: &Path) -> Stored<IncidentStore> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(directory.join(FILE), flags)?;
-        db.busy_timeout(BUSY)?;
-        let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        match schema > SCHEMA {
-            true => Err(StoreError::Newer(schema)),
-            false => Ok(IncidentStore { db, kept_ms: 0 }),
-        }
+        let db = KEPT_FILE.read(&directory.join(KEPT_FILE.file), BUSY)?;
+        Ok(IncidentStore { db, kept_ms: 0 })
     }
 
-    /// Writes an incident as it stands.
+    /// Writes an incident as it stands; what a newer binary noted of it stays.
     ///
     /// # Errors
     /// SQLite's.
     pub fn write(&self, incident: &Incident) -> Stored<()> {
-        let body = serde_json::to_string(incident).unwrap_or_default();
+        let old: Option<String> = self
+            .db
+            .prepare_cached("SELECT body FROM incidents WHERE id = ?1")?
+            .query_row([&incident.id], |row| row.get(0))
+            .optional()?;
+        let body = carried(old.as_deref(), incident);
+        let sql = "INSERT INTO incidents (id, opened_ms, body) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET opened_ms = ?2, body = ?3";
         self.db
-            .prepare_cached("INSERT OR REPLACE INTO incidents VALUES (?1, ?2, ?3)")?
+            .prepare_cached(sql)?
             .execute(params![incident.id, incident.opened_ms, body])?;
         Ok(())
     }

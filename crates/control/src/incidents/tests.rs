@@ -101,7 +101,7 @@ fn without_a_disk_all_is_kept_in_memory() {
 #[test]
 fn a_damaged_file_and_a_newer_one_are_left_alone() {
     let dir = Dir::new();
-    let path = dir.0.join(store::FILE);
+    let path = dir.0.join(KEPT_FILE.file);
     std::fs::write(&path, "no database at all, but some words").expect("written");
     assert!(IncidentStore::open(&dir.0, KEPT).is_err());
     std::fs::remove_file(&path).expect("removed");
@@ -131,4 +131,33 @@ fn old_ones_go_and_the_rest_is_listed_newest_first() {
     let ids: Vec<String> = incidents.list(10).into_iter().map(|i| i.id).collect();
     assert_eq!(ids, ["day-3", "day-2"]);
     assert!(incidents.of_id("day-2").is_some());
+}
+
+#[test]
+fn fields_and_columns_of_a_newer_binary_stay_in_an_incident_that_goes_on() {
+    let dir = Dir::new();
+    let store = IncidentStore::open(&dir.0, KEPT).expect("a new file");
+    let mut incident = Incident {
+        id: "day-1".to_owned(),
+        opened_ms: 7,
+        ..Incident::default()
+    };
+    store.write(&incident).expect("written");
+    let db = rusqlite::Connection::open(dir.0.join(KEPT_FILE.file)).expect("opened");
+    db.execute_batch(
+        "ALTER TABLE incidents ADD COLUMN weather TEXT DEFAULT 'rain';
+         UPDATE incidents SET weather = 'fog', body = json_set(body, '$.of_next_year', 7);",
+    )
+    .expect("planted");
+    incident = store.of_id("day-1").expect("read").expect("there");
+    incident.title = "another title".to_owned();
+    store.write(&incident).expect("written");
+    let sql = "SELECT weather || body FROM incidents";
+    let row: String = db.query_row(sql, [], |row| row.get(0)).expect("read");
+    assert!(
+        row.starts_with("fog")
+            && row.contains("\"of_next_year\":7")
+            && row.contains("another title"),
+        "{row}"
+    );
 }

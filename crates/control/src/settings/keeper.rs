@@ -192,6 +192,8 @@ struct Keeper {
     /// States that the disk had no room for, in their order.
     unwritten: VecDeque<ChangeRow>,
     unwritten_said: bool,
+    /// What this binary does without: a newer one wrote it.
+    without: Vec<String>,
     me: SyncSender<Command>,
 }
 

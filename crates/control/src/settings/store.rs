@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod rows;
 
+use crate::state::Kept;
 use config::rollout::{Nature, Origin, State, Why};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::fs::File;
@@ -22,11 +23,13 @@ use rows::make_current;
 pub use rows::{ChangeRow, EventRow, VersionRow};
 pub(crate) use rows::{state_from, state_words};
 
-/// The number of this schema. A file with a higher one was written by a newer
-/// binary: it is not touched.
-pub const SCHEMA: i64 = 1;
 /// The file in the state directory.
-const FILE: &str = "settings.db";
+pub(crate) const KEPT_FILE: Kept = Kept {
+    file: "settings.db",
+    what: "the history of settings",
+    without: "the settings file serves as it is, and until that plimsoll is back there is no history, no rollback, and no memory of what was turned down",
+    steps: &[rows::SCHEMA_1],
+};
 /// Versions that are kept; the oldest go first, never one that serves.
 pub const VERSIONS_MAX: i64 = 10_000;
 /// Events that are kept.
@@ -42,9 +45,11 @@ pub type Stored<T> = Result<T, StoreError>;
 /// The history.
 pub struct Store {
     db: Connection,
-    /// Held while the process lives; `None`: in memory, or only read.
+    /// Held while the process lives; `None`: no directory, or only read.
     _lock: Option<File>,
     directory: Option<PathBuf>,
+    /// The history is not in the directory: it ends with the process.
+    beside: bool,
 }
 
 /// A version to be written down.
@@ -73,14 +78,13 @@ impl Store {
     /// Why there is none. Nothing was changed then.
     pub fn open(directory: &Path) -> Stored<Store> {
         let lock = lock(directory)?;
-        let path = directory.join(FILE);
-        let db = Connection::open(&path)?;
+        let path = directory.join(KEPT_FILE.file);
         let store = Store {
-            db,
+            db: KEPT_FILE.open(&path, BUSY)?,
             _lock: Some(lock),
             directory: Some(directory.to_owned()),
+            beside: false,
         };
-        store.prepare(&path)?;
         use std::os::unix::fs::PermissionsExt;
         // SQLite gives its further files the mode of this one.
         let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
@@ -92,13 +96,27 @@ impl Store {
     /// # Errors
     /// SQLite's.
     pub fn in_memory() -> Stored<Store> {
-        let store = Store {
-            db: Connection::open_in_memory()?,
+        let mut db = Connection::open_in_memory()?;
+        KEPT_FILE.migrate(&mut db)?;
+        Ok(Store {
+            db,
             _lock: None,
             directory: None,
-        };
-        store.migrate(0)?;
-        Ok(store)
+            beside: true,
+        })
+    }
+
+    /// A history that ends with the process, in a directory whose own one a newer
+    /// binary wrote: what else is kept there still is.
+    ///
+    /// # Errors
+    /// The directory is another process's, or SQLite's.
+    pub fn beside(directory: &Path) -> Stored<Store> {
+        Ok(Store {
+            _lock: Some(lock(directory)?),
+            directory: Some(directory.to_owned()),
+            ..Store::in_memory()?
+        })
     }
 
     /// It, if all that a start asks of it can be read. A file may be sound and
@@ -120,49 +138,27 @@ impl Store {
     /// # Errors
     /// Why it cannot be read.
     pub fn read_only(directory: &Path) -> Stored<Store> {
-        let path = directory.join(FILE);
-        let flags =
-            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let path = directory.join(KEPT_FILE.file);
         if !path.exists() {
             let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(StoreError::Io(path, missing));
         }
-        let db = Connection::open_with_flags(&path, flags)?;
-        db.busy_timeout(BUSY)?;
-        let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if schema > SCHEMA {
-            return Err(StoreError::Newer(schema));
-        }
         Ok(Store {
-            db,
+            db: KEPT_FILE.read(&path, BUSY)?,
             _lock: None,
             directory: Some(directory.to_owned()),
+            beside: false,
         })
     }
 
     /// Where it is; `None`: in memory.
     pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref().filter(|_| !self.beside)
+    }
+
+    /// The state directory, which is this process's; `None`: there is none.
+    pub fn state(&self) -> Option<&Path> {
         self.directory.as_deref()
-    }
-
-    fn prepare(&self, path: &Path) -> Stored<()> {
-        let schema = settled(&self.db, path, (SCHEMA, BUSY))?;
-        if schema < SCHEMA {
-            if schema > 0 {
-                let backup = path.with_extension(format!("db.schema-{schema}"));
-                let to = backup.to_string_lossy().into_owned();
-                self.db.execute("VACUUM INTO ?1", [to])?;
-            }
-            self.migrate(schema)?;
-        }
-        Ok(())
-    }
-
-    fn migrate(&self, from: i64) -> Stored<()> {
-        if from < 1 {
-            self.db.execute_batch(rows::SCHEMA_1)?;
-        }
-        Ok(())
     }
 
     /// Writes a version down. Returns its number.
@@ -396,6 +392,29 @@ impl Store {
                 |row| row.get(0),
             )
             .optional()?)
+    }
+
+    /// The labels of the guards that served with this history; `None`: it is of a
+    /// version that did not write them down, or new.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn guards(&self) -> Stored<Option<Vec<String>>> {
+        let sql = "SELECT value FROM meta WHERE key = 'guards'";
+        let found: Option<String> = self.db.query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(found.map(|text| text.split_whitespace().map(str::to_owned).collect()))
+    }
+
+    /// From now on these guards are known.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn know_guards(&mut self, labels: &[String]) -> Stored<()> {
+        self.db.execute(
+            "INSERT INTO meta (key, value) VALUES ('guards', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1",
+            [labels.join(" ")],
+        )?;
+        Ok(())
     }
 
     /// The version that served before `version` did, for `rollback` without a number.

@@ -28,6 +28,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         line: args.line,
         metrics_listen: args.metrics,
         guards: args.guards.map(GuardWord::mode),
+        ..Overrides::default()
     };
     let disk = proxy::Disk::default();
     let (plan, prepared, sandbox) = if let Some(file) = &args.source.file {

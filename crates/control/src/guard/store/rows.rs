@@ -17,7 +17,6 @@ const EVENTS_MAX: i64 = 50_000;
 pub(super) const DROPPED: &str = "the text was dropped: newer ones fill the history's bound";
 
 pub(super) const SCHEMA_1: &str = "
-BEGIN;
 CREATE TABLE root (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, accepted INTEGER);
 CREATE TABLE version (
@@ -47,8 +46,6 @@ CREATE TABLE event (
     reason TEXT NOT NULL
 );
 CREATE INDEX event_file ON event (file, id);
-PRAGMA user_version = 1;
-COMMIT;
 ";
 
 pub(super) const VERSION: &str =

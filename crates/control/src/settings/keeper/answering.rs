@@ -395,6 +395,11 @@ impl Keeper {
             temporary: (self.driver.overlays().iter())
                 .map(|(key, value)| format!("{key} = {value}"))
                 .collect(),
+            without: self.without.clone(),
+            new_guards: super::boot::watching(&self.options, serves)
+                .iter()
+                .map(|guard| guard.label().to_owned())
+                .collect(),
         }
     }
 }

@@ -137,6 +137,12 @@ pub struct Status {
     pub held_back: Option<String>,
     /// Keys that the console SET since the version was read.
     pub temporary: Vec<String>,
+    /// What a newer plimsoll wrote, and what this one therefore does without.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// Guards that are new since an upgrade, and therefore only watch.
+    #[serde(default)]
+    pub new_guards: Vec<String>,
 }
 
 /// One version in the history.

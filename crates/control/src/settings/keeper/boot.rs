@@ -16,6 +16,7 @@
 //! Where the guard of drift does not enforce, the file serves as it is.
 
 mod history;
+mod newcomers;
 
 use super::following::Remote;
 use super::texts::{FILE, held_text, passed_over_text, rejected_text};
@@ -26,6 +27,7 @@ use crate::settings::figures::Figures;
 use crate::settings::follow;
 use crate::settings::gate;
 use crate::settings::store::{ChangeRow, Store, StoreError, now_ms};
+use crate::state;
 use crate::watch::Watch;
 use config::rollout::{
     AtStart, Beside, Current, Driver, JudgeSettings, Origin, Proposal, State, Why, at_start,
@@ -33,6 +35,8 @@ use config::rollout::{
 use config::{Errors, Plan, SettingsSource};
 use events::{Guard, GuardMode};
 use history::{adopt, current, open_ours, stated_directory};
+pub(super) use newcomers::watching;
+use newcomers::{held, new_guards};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +80,8 @@ pub struct Prepared {
     unproven: bool,
     /// What serves was taken as it was, without a change.
     adopted: bool,
+    /// What this binary does without: a newer one wrote it.
+    without: Vec<String>,
     /// To be said once there is a log.
     said: Vec<String>,
     commands: SyncSender<Command>,
@@ -86,16 +92,22 @@ pub struct Prepared {
 ///
 /// # Errors
 /// The settings file has mistakes and nothing else can serve.
-pub fn prepare(options: Options) -> Result<Prepared, BootError> {
+pub fn prepare(mut options: Options) -> Result<Prepared, BootError> {
     // The watch begins before the reading: what changes in between is seen.
     let watch = Watch::new([options.path.clone()]);
-    let file = Content::read(&options.path, &options.overrides, &options.secrets);
+    let mut file = Content::read(&options.path, &options.overrides, &options.secrets);
     let mut said = Vec::new();
     let directory = stated_directory(&options, &file);
     let mut store = open_ours(&options, directory.as_deref(), &mut said)?;
+    let without = store.state().map(state::ahead).unwrap_or_default();
+    said.extend(without.iter().cloned());
+    options.overrides.new_guards = new_guards(&store)?;
+    if options.overrides.new_guards.contains(&true) {
+        file = Content::read(&options.path, &options.overrides, &options.secrets);
+    }
     let current = current(&store, &options, file.as_ref().ok(), &mut said)?;
     let (commands, inbox) = sync_channel(COMMANDS_MAX);
-    let mut prepared = match (file, current) {
+    let prepared = match (file, current) {
         (Err(errors), None) => return Err(BootError::Mistakes(errors, said.pop())),
         (Ok(content), None) => Prepared {
             version: adopt(
@@ -114,6 +126,7 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
             options,
             store,
             watch,
+            without,
             said,
             commands,
             inbox,
@@ -131,6 +144,7 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
                 options,
                 store,
                 watch,
+                without,
                 said,
                 commands,
                 inbox,
@@ -138,15 +152,7 @@ pub fn prepare(options: Options) -> Result<Prepared, BootError> {
             prepared.beside(file)?
         }
     };
-    let files: Vec<PathBuf> = prepared
-        .serves
-        .files
-        .iter()
-        .map(|(p, _)| p.clone())
-        .collect();
-    let path = prepared.options.path.clone();
-    prepared.watch.set_paths(files.into_iter().chain([path]));
-    Ok(prepared)
+    Ok(prepared.begun())
 }
 
 /// Why the instance is not ready: what serves fails the check, and nothing
@@ -181,9 +187,18 @@ impl Prepared {
         self.commands.clone()
     }
 
-    /// Where the history is; `None`: in memory.
+    /// The state directory; `None`: nothing is kept.
     pub fn directory(&self) -> Option<&Path> {
-        self.store.directory()
+        self.store.state()
+    }
+
+    /// What follows, whatever serves: guards that are new are told, its files watched.
+    fn begun(mut self) -> Prepared {
+        held(&mut self.store, &self.options, &self.serves, &mut self.said);
+        let files = self.serves.files.iter().map(|(path, _)| path.clone());
+        self.watch
+            .set_paths(files.chain([self.options.path.clone()]));
+        self
     }
 
     /// There is a history: what does the file say beside it?
@@ -317,6 +332,7 @@ impl Prepared {
             numbered: self.version,
             unwritten: VecDeque::new(),
             unwritten_said: false,
+            without: self.without,
             me: self.commands.clone(),
             data,
         };

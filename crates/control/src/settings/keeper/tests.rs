@@ -1,5 +1,7 @@
 //! The keeper before a data plane of one line, with a real directory.
 
+mod upgrades;
+
 use super::*;
 use config::rollout::Verdict;
 use std::path::Path;

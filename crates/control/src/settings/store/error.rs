@@ -1,6 +1,6 @@
 //! Why there is no history.
 
-use super::SCHEMA;
+use crate::state::Ahead;
 use std::path::PathBuf;
 
 /// Why there is no history.
@@ -9,7 +9,7 @@ pub enum StoreError {
     /// Another process has it.
     Locked(PathBuf),
     /// A newer binary wrote it.
-    Newer(i64),
+    Newer(Ahead),
     /// The directory or the lock cannot be used.
     Io(PathBuf, std::io::Error),
     /// SQLite says no: damaged, full, read only.
@@ -24,10 +24,7 @@ impl std::fmt::Display for StoreError {
                 "another process keeps its history in {}: give each its own state directory",
                 path.display()
             ),
-            StoreError::Newer(schema) => write!(
-                f,
-                "a newer plimsoll wrote the history (schema {schema}, this one knows {SCHEMA}): it is left alone"
-            ),
+            StoreError::Newer(ahead) => ahead.fmt(f),
             StoreError::Io(path, error) => write!(f, "{}: {error}", path.display()),
             StoreError::Sqlite(error) => write!(f, "the history cannot be written: {error}"),
         }

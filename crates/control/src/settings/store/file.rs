@@ -9,22 +9,14 @@ use std::time::Duration;
 /// Locked by the process that writes.
 const LOCK: &str = "lock";
 
-/// Makes a file ready to be written: it is sound, no newer binary wrote it, and
-/// what is committed is on disk. Who holds it is waited for so long. Returns its
-/// schema; 0: it is new.
+/// Makes a file ready to be written: it is sound, and what is committed is on disk.
+/// Who holds it is waited for so long. Returns its schema; 0: it is new.
 ///
 /// # Errors
 /// Why it cannot be used. Nothing was written then.
-pub(crate) fn settled(
-    db: &Connection,
-    path: &Path,
-    (newest, busy): (i64, Duration),
-) -> Stored<i64> {
+pub(crate) fn settled(db: &Connection, path: &Path, busy: Duration) -> Stored<i64> {
     db.busy_timeout(busy)?;
     let schema: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if schema > newest {
-        return Err(StoreError::Newer(schema));
-    }
     // A file that is no database shows itself here, before anything is written.
     let sound: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if sound != "ok" {

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 /// The first schema.
 pub(super) const SCHEMA_1: &str = "
-BEGIN;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE version (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,8 +37,6 @@ CREATE TABLE event (
     text TEXT NOT NULL
 );
 CREATE INDEX event_version ON event (version);
-PRAGMA user_version = 1;
-COMMIT;
 ";
 
 /// Every version with the change that it went through.

@@ -151,7 +151,7 @@ fn two_processes_do_not_share_a_history() {
 fn what_cannot_be_understood_is_left_alone() {
     let dir = Dir::new("newer");
     drop(Store::open(&dir.0).expect("begun"));
-    let path = dir.0.join(FILE);
+    let path = dir.0.join(KEPT_FILE.file);
     let db = Connection::open(&path).expect("opened");
     db.execute_batch("PRAGMA user_version = 99")
         .expect("written");
@@ -164,9 +164,12 @@ fn what_cannot_be_understood_is_left_alone() {
     let dir = Dir::new("noise");
     std::fs::create_dir_all(&dir.0).expect("made");
     let noise = vec![7; 9_000];
-    std::fs::write(dir.0.join(FILE), &noise).expect("written");
+    std::fs::write(dir.0.join(KEPT_FILE.file), &noise).expect("written");
     assert!(Store::open(&dir.0).is_err());
-    assert_eq!(std::fs::read(dir.0.join(FILE)).expect("read"), noise);
+    assert_eq!(
+        std::fs::read(dir.0.join(KEPT_FILE.file)).expect("read"),
+        noise
+    );
 }
 
 #[test]

@@ -244,5 +244,15 @@ pub fn status(status: &Status) -> String {
     if let Some(reason) = &status.held_back {
         let _ = writeln!(out, "Not ready  {}", clean(reason));
     }
+    for guard in &status.new_guards {
+        let guard = clean(guard);
+        let _ = writeln!(
+            out,
+            "New guard  {guard} only watches; guards.{guard} = \"enforce\" lets it act"
+        );
+    }
+    for line in &status.without {
+        let _ = writeln!(out, "Without    {}", clean(line));
+    }
     out
 }

@@ -57,6 +57,12 @@ fn open_store(
     for place in &places {
         match Store::open(place).and_then(Store::readable) {
             Ok(store) => return Ok(store),
+            // The rest of what is kept there has numbers of its own. A sentence for
+            // each file follows.
+            Err(StoreError::Newer(_)) => match Store::beside(place) {
+                Ok(store) => return Ok(store),
+                Err(error) => said.push(format!("no history: {error}")),
+            },
             Err(error) => said.push(format!("no history: {error}")),
         }
     }
@@ -153,8 +159,16 @@ pub(super) fn current(
         .enumerate()
         .map(|(at, (known, text))| (if at == 0 { path } else { known }.clone(), text.clone()))
         .collect();
-    let Ok(mut content) = Content::of(path, &files, &options.overrides, &options.secrets) else {
-        return Ok(None);
+    let read = Content::of(path, &files, &options.overrides, &options.secrets);
+    let mut content = match read {
+        Ok(content) => content,
+        Err(errors) => {
+            let first = errors.lines().into_iter().next().unwrap_or_default();
+            said.push(format!(
+                "version {id} of the history cannot serve: this plimsoll does not understand it: {first}"
+            ));
+            return Ok(None);
+        }
     };
     let itself = content.plan.clone();
     let secrets = file.map_or(&itself, |file| &file.plan);

@@ -41,7 +41,8 @@ const RETRY: Duration = Duration::from_secs(10);
 const TIDY: Duration = Duration::from_secs(60);
 /// Waits above this are beyond the objective, where the settings say nothing.
 const WAIT_OBJECTIVE: Duration = Duration::from_millis(100);
-/// A look may cost a fiftieth of the time: with very many pools it is slower.
+/// A look may cost a fiftieth of the processor's time: with very many pools it is slower.
+/// Waiting costs nothing: a disk that hangs for two seconds must not blind it for a hundred.
 const SHARE: u32 = 50;
 
 /// How to measure.
@@ -234,6 +235,12 @@ pub fn start(
     })
 }
 
+/// What this thread took of the processor.
+fn processor_time() -> Duration {
+    let taken = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(taken).unwrap_or_default()
+}
+
 fn started(options: &Options) -> Marker {
     Marker {
         at_ms: now_ms(),
@@ -274,18 +281,27 @@ impl Work {
                 }
             }
             let begun = Instant::now();
-            if catch_unwind(AssertUnwindSafe(|| self.turn())).is_err() {
+            let cost = catch_unwind(AssertUnwindSafe(|| self.turn())).unwrap_or_else(|_| {
                 self.measures.shared.panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("a panic was contained in the measurements");
-            }
+                Duration::ZERO
+            });
             // A machine that slept owes no seconds.
-            let pace = PACE.max(begun.elapsed() * SHARE);
+            let pace = PACE.max(cost * SHARE);
             next = (next + PACE).max(begun + pace.saturating_sub(PACE / 10));
         }
     }
 
-    fn turn(&mut self) {
+    /// One look; returns what it cost of the processor's time. What a start reads from
+    /// the disk is not counted: it comes once.
+    fn turn(&mut self) -> Duration {
         self.open_store();
+        let before = processor_time();
+        self.look();
+        processor_time().saturating_sub(before)
+    }
+
+    fn look(&mut self) {
         self.follow_plan();
         self.take_actions();
         let snapshot = self.source.snapshot(false);

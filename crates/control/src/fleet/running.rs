@@ -49,6 +49,15 @@ impl Fleet {
     /// The listener's, the runtime's or the threads'; or TLS cannot be set up. The
     /// instance serves without the channel then.
     pub fn start(&self, source: Arc<dyn Source>) -> io::Result<Running> {
+        let started = self.open(source);
+        if let Err(error) = &started {
+            // For `status`: nobody reads the log of an instance that serves.
+            self.state().discovery.1 = Some(format!("the channel did not start: {error}"));
+        }
+        started
+    }
+
+    fn open(&self, source: Arc<dyn Source>) -> io::Result<Running> {
         if let Some(plan) = source.plan() {
             certificates(self, &plan).map_err(io::Error::other)?;
         }
@@ -168,7 +177,8 @@ struct Finder {
     /// The way that this plan asks for.
     way: Option<Box<dyn Discovery>>,
     next: Instant,
-    said: Option<String>,
+    /// The last problem with certificates, and with addresses.
+    said: [Option<String>; 2],
 }
 
 impl Finder {
@@ -179,7 +189,7 @@ impl Finder {
             plan: None,
             way: None,
             next: Instant::now(),
-            said: None,
+            said: [None, None],
         }
     }
 
@@ -194,33 +204,25 @@ impl Finder {
             return;
         }
         self.next = Instant::now() + DISCOVER;
-        if let Err(error) = certificates(&self.fleet, &plan) {
-            self.say(
-                &error,
-                "the fleet's certificates were not taken; the old ones serve",
-            );
-        }
+        let refused = certificates(&self.fleet, &plan).err();
+        let what = "the fleet's certificates were not taken; the old ones serve";
+        say(&mut self.said[0], refused, what);
         if !same {
             self.way = None;
         }
         let found = self.found(&plan);
         let mut state = self.fleet.state();
         state.discovery.0 = plan.fleet.discover.word();
-        match found {
-            Ok(addresses) => {
-                let now = self.fleet.now();
-                state.book.addresses(now, &addresses);
-                state.discovery.1 = None;
-                drop(state);
-                self.said = None;
-            }
-            Err(problem) => {
-                state.discovery.1 = Some(problem.clone());
-                drop(state);
-                let what = "the other instances are not found; those that were found before are still asked";
-                self.say(&problem, what);
-            }
+        if let Ok(addresses) = &found {
+            let now = self.fleet.now();
+            state.book.addresses(now, addresses);
         }
+        state.discovery.1 = found.err();
+        let problem = state.discovery.1.clone();
+        drop(state);
+        let what =
+            "the other instances are not found; those that were found before are still asked";
+        say(&mut self.said[1], problem, what);
     }
 
     fn found(&mut self, plan: &Plan) -> Result<Vec<SocketAddr>, String> {
@@ -235,14 +237,14 @@ impl Finder {
         self.way = Some(way);
         found
     }
+}
 
-    /// Each problem once.
-    fn say(&mut self, problem: &str, what: &str) {
-        if self.said.as_deref() != Some(problem) {
-            tracing::warn!(problem, "{what}");
-            self.said = Some(problem.to_owned());
-        }
+/// Each problem once, until it is another one or none.
+fn say(said: &mut Option<String>, problem: Option<String>, what: &str) {
+    if let Some(problem) = problem.as_deref().filter(|p| said.as_deref() != Some(p)) {
+        tracing::warn!(problem, "{what}");
     }
+    *said = problem;
 }
 
 /// Reads the files of TLS, and takes those that are other and good.

@@ -71,7 +71,14 @@ impl Files {
             added.map_err(|_| "tls_ca holds what is no authority".to_owned())?;
         }
         let roots = Arc::new(roots);
-        let wrong = |error: Error| format!("certificate and key of the fleet: {error}");
+        let wrong = |error: Error| match error.to_string() {
+            // What `openssl x509 -req` makes when it is told no extension.
+            e if e.contains("UnsupportedCertVersion") => {
+                "tls_cert is an X.509 certificate of version 1; it takes one of version 3"
+                    .to_owned()
+            }
+            e => format!("certificate and key of the fleet: {e}"),
+        };
         let peers =
             WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
         let peers = peers.build().map_err(|error| error.to_string())?;

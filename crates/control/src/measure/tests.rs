@@ -110,7 +110,9 @@ fn a_lost_directory_costs_figures_on_disk_and_nothing_else() {
     work.turn();
     assert!(work.store.is_some());
     std::fs::remove_dir_all(&dir.0).expect("removed");
-    (0..3).for_each(|_| work.turn());
+    for _ in 0..3 {
+        work.turn();
+    }
     assert!(work.store.is_none());
     assert!(measures.store_failures() > 0);
     assert_eq!(measures.look(|r| r.seconds.len()), 4);
@@ -137,12 +139,34 @@ fn a_listener_that_panics_costs_the_others_nothing() {
         }
     }
     let (mut work, measures) = work(None, vec![Box::new(Bad), Box::new(Good)]);
-    (0..3).for_each(|_| work.turn());
+    for _ in 0..3 {
+        work.turn();
+    }
     assert_eq!(measures.panics(), 2);
     assert_eq!(
         measures.look(|r| (r.seconds.len(), r.markers.len())),
         (2, 2)
     );
+}
+
+#[test]
+fn a_look_that_had_to_wait_delays_none_after_it() {
+    // A disk that hangs, or a processor that others have.
+    const HANGS: Duration = Duration::from_millis(300);
+    struct Hanging(Receiver<()>);
+    impl Listener for Hanging {
+        fn second(&mut self, _: &Record, _: &Arc<Snapshot>) -> Vec<Marker> {
+            assert_eq!(self.0.recv_timeout(HANGS), Err(RecvTimeoutError::Timeout));
+            Vec::new()
+        }
+    }
+    let (_never, hangs) = channel();
+    let (mut work, _measures) = work(None, vec![Box::new(Hanging(hangs))]);
+    work.turn();
+    let begun = Instant::now();
+    let cost = work.turn();
+    assert!(begun.elapsed() >= HANGS);
+    assert!(cost < HANGS / 10, "{cost:?}");
 }
 
 #[test]
@@ -184,7 +208,9 @@ fn what_a_person_did_is_marked_once_also_while_it_ends() {
 #[test]
 fn a_part_of_the_record_is_asked_for_by_its_time() {
     let (mut work, measures) = work(None, Vec::new());
-    (0..4).for_each(|_| work.turn());
+    for _ in 0..4 {
+        work.turn();
+    }
     let all = measures.record(i64::MIN, i64::MAX);
     assert_eq!(all.seconds.len(), 3);
     assert_eq!(measures.record(0, 1).seconds.len(), 0);

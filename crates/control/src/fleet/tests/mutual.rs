@@ -4,6 +4,19 @@ use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::path::{Path, PathBuf};
 
+/// Of version 1, as `openssl x509 -req` makes them where no extension is asked for.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBKDCBzwIUfrcUqDCAyo1vFUaHlmFv1IdsZuYwCgYIKoZIzj0EAwIwHjEcMBoG
+A1UEAwwTcGxpbXNvbGwgZmxlZXQgc2hvcDAgFw0yNjExMjIxOTUwNTBaGA8yMTI2
+MTAyOTE5NTA1MFowDjEMMAoGA1UEAwwDb25lMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEAJSkIgS50ypzJdNGok3EyGUtBghRRupdjc9tMbbrYEbD9ZA0qjGy77Fh
+N+xVXIjHdGq69PYfAxOkfftyYYII0jAKBggqhkjOPQQDAgNIADBFAiEAxGHalyOM
+u9zmMU0xnxxwSpT8GtSM73aqYm4Snee/oloCIBhpr3PZhmUXynrKx5fGJBaWFIQ0
+MO/h7Kx0vNafdDkt
+-----END CERTIFICATE-----
+";
+
 struct Authority(CertificateParams, KeyPair);
 
 impl Authority {
@@ -86,5 +99,28 @@ fn only_certificates_of_the_authority_are_of_the_fleet() {
         peers.any(|p| p.heard_at.is_some_and(|at| at > begun))
     });
     assert!(b.is("a:1", "ok"));
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn a_certificate_of_version_1_is_refused_in_words_that_status_shows() {
+    let dir = std::env::temp_dir().join(format!("plimsoll-fleet-old-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    Authority::new().write(&dir, "a");
+    std::fs::write(dir.join("a.crt"), VERSION_1).expect("written");
+    let address = free();
+    let plan = plan_of(address, &[address], &dir, "a");
+    let fleet = Fleet::of(&plan, "a:1").expect("it listens");
+    let world = Arc::new(World {
+        plan: Mutex::new(plan),
+        settings: Arc::default(),
+    });
+    let error = fleet.start(world).err().expect("refused").to_string();
+    assert_eq!(
+        error,
+        "tls_cert is an X.509 certificate of version 1; it takes one of version 3"
+    );
+    let problem = fleet.view().problem.expect("a problem");
+    assert_eq!(problem, format!("the channel did not start: {error}"));
     let _ = std::fs::remove_dir_all(&dir);
 }

@@ -38,7 +38,7 @@ use history::{adopt, current, open_ours, stated_directory};
 pub(super) use newcomers::watching;
 use newcomers::{held, new_guards};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;

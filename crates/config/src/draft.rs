@@ -424,8 +424,6 @@ fn blank() -> Plan {
         log: ClientLog::default(),
         log_file: None,
         pid_file: None,
-        stats_period: ZERO,
-        log_stats: false,
         tcp_keepalive: Keepalive::default(),
         tcp_user_timeout: None,
         max_packet_size: 0,

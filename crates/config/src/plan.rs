@@ -233,7 +233,7 @@ pub enum ErrorStyle {
     Pgbouncer,
 }
 
-/// What is logged of each client.
+/// What is logged of clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClientLog {
     /// Each login.
@@ -242,6 +242,10 @@ pub struct ClientLog {
     pub disconnections: bool,
     /// Errors that the pooler itself sends.
     pub errors: bool,
+    /// The line of statistics, each period.
+    pub stats: bool,
+    /// Period of averages and of the statistics line.
+    pub stats_period: Duration,
 }
 
 /// A checked plan.
@@ -388,16 +392,12 @@ pub struct Plan {
     pub error_detail: ErrorDetail,
     /// What Plimsoll may do by itself.
     pub guards: Guards,
-    /// What is logged of each client.
+    /// What is logged of clients.
     pub log: ClientLog,
     /// Log file; `None`: standard error.
     pub log_file: Option<PathBuf>,
     /// PID file.
     pub pid_file: Option<PathBuf>,
-    /// Period of averages and of the statistics log line.
-    pub stats_period: Duration,
-    /// Write the statistics log line.
-    pub log_stats: bool,
 
     /// TCP_NODELAY is always on; keepalive: on, idle, interval, count.
     pub tcp_keepalive: Keepalive,

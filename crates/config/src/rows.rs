@@ -220,7 +220,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     row!("log_connections", "log.connections", Flag, "1", "true", PerCheckout, (flag log.connections), "Log each login."),
     row!("log_disconnections", "log.disconnections", Flag, "1", "true", PerCheckout, (flag log.disconnections), "Log each end of a client, with its reason."),
     row!("log_pooler_errors", "log.errors", Flag, "1", "true", PerCheckout, (flag log.errors), "Log the errors that the pooler itself sends."),
-    row!("log_stats", "log.stats", Flag, "1", "true", PerCheckout, (flag log_stats), "Log a line of statistics each period."),
+    row!("log_stats", "log.stats", Flag, "1", "true", PerCheckout, (flag log.stats), "Log a line of statistics each period."),
     row!("logfile", "log.file", Path, "", "", RestartOnly, (path log_file), "Log file; empty: standard error."),
     row!("max_client_conn", "clients.max", CLIENTS, "100", "10000", Capacity, (count max_client_conn), "Most clients."),
     row!("max_db_client_connections", "clients.max_per_database", Limit, "0", "", Capacity, (limit max_db_client_connections), "Most clients per database."),
@@ -325,7 +325,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         ),
         "PgBouncer's several processes on one port."
     ),
-    row!("stats_period", "log.stats_period", Bounded, "60", "60s", PerCheckout, (time stats_period), "Period of averages and of the statistics line."),
+    row!("stats_period", "log.stats_period", Bounded, "60", "60s", PerCheckout, (time log.stats_period), "Period of averages and of the statistics line."),
     row!("stats_users", "auth.stats_users", List, "", "", PerCheckout, (list stats_users), "Users who may SHOW in the console."),
     bare!(
         "suspend_timeout",

@@ -18,7 +18,7 @@ const RELOADS_MAX: u32 = 8;
 pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
     let mut period_start = Instant::now();
     loop {
-        let period = handle.plan().stats_period.max(Duration::from_secs(1));
+        let period = handle.plan().log.stats_period.max(Duration::from_secs(1));
         let left = period.saturating_sub(period_start.elapsed());
         // The switch of the guards ends by itself, here.
         let next = handle.guards_due().map_or(left, |due| left.min(due));

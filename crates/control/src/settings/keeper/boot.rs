@@ -203,8 +203,7 @@ impl Prepared {
 
     /// There is a history: what does the file say beside it?
     fn beside(mut self, file: Result<Content, Errors>) -> Result<Prepared, BootError> {
-        let etcd = SettingsSource::Etcd;
-        let follows = |plan: &Plan| plan.keeping.source == etcd;
+        let follows = |plan: &Plan| plan.keeping.source == SettingsSource::Etcd;
         let file = match file {
             // Without its own part, nobody knows where it listens.
             Err(errors) if follows(&self.serves.plan) => {
@@ -217,29 +216,26 @@ impl Prepared {
             }
             file => file,
         };
-        let guard = self.serves.plan.guards.mode(Guard::Drift);
         let rejected = match &file {
             Ok(content) => self.store.rejected(&content.hash)?,
             Err(_) => None,
         };
+        let serves = &self.serves.plan;
+        let source = serves.keeping.source;
         let beside = Beside {
-            serves: &self.serves.plan,
+            serves,
             file: file.as_ref().ok().map(|content| &content.plan),
             same: file.as_ref().is_ok_and(|c| c.hash == self.serves.hash),
-            deploy: self
-                .serves
-                .plan
-                .keeping
-                .source
-                .is_deploy(self.options.container)
+            deploy: source.is_deploy(self.options.container)
                 || file.as_ref().is_ok_and(|own| follows(&own.plan)),
             rejected,
         };
+        let step = at_start(serves.guards.mode(Guard::Drift), &beside);
         let passed_over = match &file {
             Ok(content) => self.store.passed_over()?.as_deref() == Some(&content.hash),
             Err(_) => false,
         };
-        match (at_start(guard, &beside), file) {
+        match (step, file) {
             (AtStart::Gate, Ok(_)) if passed_over => {
                 self.drift = Some(passed_over_text(FILE, self.version));
             }
@@ -281,7 +277,7 @@ impl Prepared {
     ///
     /// # Errors
     /// The system's, when it gives no thread.
-    pub fn start(self, data: Arc<dyn DataPlane>) -> std::io::Result<Running> {
+    pub fn start(mut self, data: Arc<dyn DataPlane>) -> std::io::Result<Running> {
         for text in &self.said {
             tracing::warn!("{text}");
         }
@@ -291,21 +287,51 @@ impl Prepared {
             history = self.store.directory().map(|d| d.display().to_string()),
             "settings serve"
         );
+        let figures = Arc::new(Figures::default());
+        let own = self.file.as_ref().unwrap_or(&self.serves);
+        let (remote, etcd) = (Remote::of(&own.plan), own.plan.etcd.clone());
+        let follows = remote.is_some();
+        let (commands, file) = (self.commands.clone(), self.file.take());
+        let (mut keeper, inbox) = self.keeper(remote, &figures, data);
+        keeper.publish();
+        let thread = std::thread::Builder::new()
+            .name("settings".into())
+            .spawn(move || {
+                keeper.resume();
+                if let Some(file) = file {
+                    keeper.gate_the_file(file, Origin::Boot);
+                }
+                keeper.run(&inbox);
+            })?;
+        let following = match follows {
+            true => Some(follow::start(&etcd, commands.clone())?),
+            false => None,
+        };
+        Ok(Running {
+            thread: Some(thread),
+            following,
+            figures,
+            commands,
+        })
+    }
+
+    fn keeper(
+        self,
+        remote: Option<Remote>,
+        figures: &Arc<Figures>,
+        data: Arc<dyn DataPlane>,
+    ) -> (Keeper, Receiver<Command>) {
         let judging = JudgeSettings::watching(self.serves.plan.keeping.watch);
         let current = Current {
             version: self.version,
             plan: Arc::new(self.serves.plan.clone()),
         };
-        let figures = Arc::new(Figures::default());
-        let own = self.file.as_ref().unwrap_or(&self.serves);
-        let (remote, etcd) = (Remote::of(&own.plan), own.plan.etcd.clone());
-        let follows = remote.is_some();
         let snapshot = data.snapshot();
         let now = Instant::now();
         let mut keeper = Keeper {
             driver: Driver::new(current, judging),
             options: self.options,
-            figures: Arc::clone(&figures),
+            figures: Arc::clone(figures),
             store: self.store,
             current: self.serves,
             proposed: BTreeMap::new(),
@@ -333,31 +359,11 @@ impl Prepared {
             unwritten: VecDeque::new(),
             unwritten_said: false,
             without: self.without,
-            me: self.commands.clone(),
+            me: self.commands,
             data,
         };
         keeper.hold_back(self.held_back);
-        keeper.publish();
-        let (commands, inbox, file) = (self.commands, self.inbox, self.file);
-        let thread = std::thread::Builder::new()
-            .name("settings".into())
-            .spawn(move || {
-                keeper.resume();
-                if let Some(file) = file {
-                    keeper.gate_the_file(file, Origin::Boot);
-                }
-                keeper.run(&inbox);
-            })?;
-        let following = match follows {
-            true => Some(follow::start(&etcd, commands.clone())?),
-            false => None,
-        };
-        Ok(Running {
-            thread: Some(thread),
-            following,
-            figures,
-            commands,
-        })
+        (keeper, self.inbox)
     }
 }
 

@@ -14,7 +14,7 @@ fuzz/corpus; an input that fails lands in fuzz/targets/artifacts, and the task
 fails. docs/fuzzing.md says what to do then.
 
   --target NAME     only this one: wire, sql, config, pool_ops, relay_bytes, relay_ops, shape,
-                    statements
+                    statements, fleet
   --minutes M       for each target; default 1
   --minimise        afterwards, put the smallest inputs with the same coverage
                     into fuzz/corpus
@@ -24,7 +24,7 @@ toolchain is needed. All code here is safe Rust, so no sanitizer is used. What i
 needed: `cargo install cargo-fuzz --locked`, and a C++ compiler.";
 
 /// The longest input of each target, bytes. Small inputs run often.
-const TARGETS: [(&str, u32); 8] = [
+const TARGETS: [(&str, u32); 9] = [
     ("wire", 1_000),
     ("sql", 1_500),
     ("config", 2_000),
@@ -33,6 +33,7 @@ const TARGETS: [(&str, u32); 8] = [
     ("relay_ops", 1_500),
     ("shape", 4_000),
     ("statements", 4_000),
+    ("fleet", 2_000),
 ];
 
 /// A day; more is a slip of the keyboard.

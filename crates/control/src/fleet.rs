@@ -333,6 +333,7 @@ impl Fleet {
             tracing::warn!(
                 peer = %remote.ip(),
                 reason = refusal.reason.label(),
+                hint = hint(refusal.reason),
                 sender = refusal.sender.as_deref().map(::diagnose::clean).as_deref(),
                 "a message of another instance was refused; more of this kind are only counted for a minute"
             );
@@ -355,6 +356,18 @@ impl Fleet {
         let tls = &self.shared.tls;
         let tls = tls.read().unwrap_or_else(PoisonError::into_inner);
         tls.as_ref().map(|(files, _)| files.clone())
+    }
+}
+
+/// What a person may look at.
+fn hint(reason: Refused) -> &'static str {
+    match reason {
+        Refused::Seal => {
+            "it has another key or certificate: one that was not replaced everywhere, or another fleet of the same name"
+        }
+        Refused::Clock => "set both clocks, by NTP",
+        Refused::Fleet => "server.fleet is another name there",
+        _ => "docs/fleet.md has what each reason means",
     }
 }
 

@@ -192,7 +192,11 @@ impl Book {
                 self.doubted(now, &said.instance, address, Doubt::Twice);
                 return Err(Doubt::Twice);
             }
-            if said.started_ms == known.said.started_ms && said.clock_ms < known.said.clock_ms {
+            // Of questions and answers under way one may overtake another; what is older by
+            // more was said by a clock that was set back.
+            let behind_ms = known.said.clock_ms.saturating_sub(said.clock_ms);
+            let overtaken = (1..SILENT_AFTER.as_millis() as i64).contains(&behind_ms);
+            if said.started_ms == known.said.started_ms && overtaken {
                 return Ok(Heard::Older);
             }
         }

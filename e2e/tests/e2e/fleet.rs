@@ -1,5 +1,8 @@
 //! Instances that know of each other: who is there, who is silent, who tells people.
 
+mod etcd;
+mod keys;
+
 use crate::common::{full, server, skip};
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target, cancel, message, rows};
@@ -30,12 +33,23 @@ impl Instance {
 
     /// `others`: how they are found.
     fn with(listen: &str, others: &str, fleet: &str, shared: &Path) -> Instance {
+        Instance::with_other(listen, others, fleet, shared, &[])
+    }
+
+    /// With parts of the settings replaced by others.
+    fn with_other(
+        listen: &str,
+        others: &str,
+        fleet: &str,
+        shared: &Path,
+        other: &[(&str, &str)],
+    ) -> Instance {
         let dir = Dir::new("fleet", RunAs::myself());
         let port = free_port();
         let at = dir.path().display();
         std::fs::write(dir.path().join("pw"), PASSWORD).expect("written");
         let (key, told) = (shared.join("key"), shared.join("told"));
-        let text = format!(
+        let mut text = format!(
             "[listen]\ntcp = [\"127.0.0.1:{port}\"]\nunix = \"{at}\"\n\
              [auth]\ntype = \"trust\"\nadmin_users = [\"admin\"]\n\
              [state]\ndirectory = \"{at}/state\"\n[settings]\nsource = \"store\"\n\
@@ -52,10 +66,18 @@ impl Instance {
             server().port(),
             told = told.display(),
         );
-        let file = dir.path().join("plimsoll.toml");
-        std::fs::write(&file, text).expect("written");
+        for (from, to) in other {
+            assert!(text.contains(from), "{from}: {text}");
+            text = text.replace(from, to);
+        }
+        std::fs::write(dir.path().join("plimsoll.toml"), text).expect("written");
+        Instance::run(dir, port)
+    }
+
+    /// With the settings and the history that are in a directory.
+    fn run(dir: Dir, port: u16) -> Instance {
         let mut command = Command::new(Binary::find().path);
-        command.arg("run").arg(&file);
+        command.arg("run").arg(dir.path().join("plimsoll.toml"));
         let log = dir.path().join("log");
         let process = Process::start(&mut command, &log, Some(dir.path())).expect("it starts");
         let instance = Instance { process, dir, port };
@@ -88,10 +110,13 @@ impl Instance {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.status("json")).unwrap_or_default()
+    }
+
     /// States of the others: how many are in each.
     fn sees(&self, state: &str) -> usize {
-        let text = self.status("json");
-        let status: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let status = self.json();
         let peers = status["fleet"]["peers"].as_array().cloned();
         let of = |p: &&serde_json::Value| p["state"] == state;
         peers.unwrap_or_default().iter().filter(of).count()

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!   libFuzzer ──► fuzz/targets ──┐
-//!                                ├──► TARGETS ──► wire, config, pool, relay, shapes, statements
+//!                                ├──► TARGETS ──► wire, config, pool, relay, shapes, statements, fleet
 //!   cargo test ──► fuzz/corpus ──┘
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! body(b"\x00select 1");
 //! ```
 
+mod fleet_messages;
 mod pool_ops;
 mod relay_bytes;
 mod relay_ops;
@@ -29,6 +30,7 @@ mod sql_text;
 mod statements_text;
 mod wire_bytes;
 
+pub use fleet_messages::fleet;
 pub use pool_ops::pool_ops;
 pub use relay_bytes::relay_bytes;
 pub use relay_ops::relay_ops;
@@ -42,7 +44,7 @@ pub use wire_bytes::wire;
 pub type Body = fn(&[u8]);
 
 /// All targets by name, as `fuzz/targets` and `fuzz/corpus` name them.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("wire", wire),
     ("sql", sql),
     ("config", config),
@@ -51,4 +53,5 @@ pub const TARGETS: [(&str, Body); 8] = [
     ("relay_ops", relay_ops),
     ("shape", shape),
     ("statements", statements),
+    ("fleet", fleet),
 ];

@@ -53,3 +53,16 @@ fn what_a_ledger_lacks_is_said() {
         assert!(said.contains(expected), "{text}\n{said}");
     }
 }
+
+#[test]
+fn what_is_to_come_from_etcd_needs_one() {
+    let listen = "[fleet]\nlisten = \"127.0.0.1:6433\"\ndiscover = \"etcd\"\n";
+    let source = "[settings]\nsource = \"etcd\"\n";
+    let etcd = "[etcd]\nendpoints = [\"http://10.0.0.5:2379\"]\n";
+    for section in [listen, source] {
+        let error = plan(section).expect_err("no etcd is named");
+        assert!(error.contains("no etcd is named"), "{error}");
+        let good = plan(&format!("{section}{etcd}"));
+        assert!(good.is_ok(), "{good:?}");
+    }
+}

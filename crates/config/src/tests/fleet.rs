@@ -78,7 +78,8 @@ fn what_would_not_work_is_refused_with_what_to_do() {
             format!("{own}discover = \"view\"\n"),
             "read by the monitor session",
         ),
-        (format!("{own}discover = \"etcd\"\n"), "static"),
+        (format!("{own}discover = \"etcd\"\n"), "no etcd is named"),
+        (format!("{own}discover = \"consul\"\n"), "static"),
         (
             format!("{own}peers = [\"pooler-1:6433\"]\n"),
             "no address with a port",

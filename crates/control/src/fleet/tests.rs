@@ -256,6 +256,8 @@ fn who_is_not_believed_gets_one_word_and_is_counted() {
         (good.clone(), Refused::Replay),
         (sealed(&said("d:1"), KEY, 120_000), Refused::Clock),
         (sealed(&said("e:1"), KEY, -120_000), Refused::Clock),
+        (sealed(&said("f:1"), KEY, 3 * 3_600_000), Refused::Clock),
+        (sealed(&said("g:1"), KEY, -26 * 3_600_000), Refused::Clock),
         (sealed(&other, KEY, 0), Refused::Fleet),
     ];
     for (message, reason) in table {
@@ -265,7 +267,10 @@ fn who_is_not_believed_gets_one_word_and_is_counted() {
         assert_eq!(node.refused(reason), before + 1, "{reason:?}");
     }
     // Those whose seal was good are known by name, and by what is wrong with them.
-    assert!(node.is("d:1", "liar") && node.is("e:1", "liar"));
+    for off in ["d:1", "e:1", "f:1", "g:1"] {
+        assert!(node.is(off, "liar"), "{off}: {:?}", node.states());
+    }
+    assert!(node.fleet.split().is_none() && node.fleet.clients_of_others().is_empty());
     assert!(node.is("c:1", "another_fleet"), "{:?}", node.states());
     assert!(!node.states().iter().any(|(name, _)| name == "x:1"));
     assert!(node.is("b:1", "ok"));
@@ -466,5 +471,53 @@ fn without_a_key_instances_of_one_machine_hear_each_other() {
         "plimsoll_fleet_refused_total{reason=\"seal\"} 0",
     ] {
         assert!(text.contains(&format!("{line}\n")), "{line}: {text}");
+    }
+}
+
+#[test]
+fn two_fleets_of_one_name_with_different_keys_stay_two() {
+    let at = [free(), free(), free(), free()];
+    let other = "the key of the other fleet";
+    let start = |n: usize, key: &str| {
+        Node::start(&format!("{}:1", ["a", "b", "c", "d"][n]), at[n], &at, key)
+    };
+    let nodes = [
+        start(0, KEY),
+        start(1, KEY),
+        start(2, other),
+        start(3, other),
+    ];
+    // What one fleet turned down is nothing to the other.
+    nodes[2].fleet.state().own.turned_down = vec![TurnedDown {
+        hash: "bad".into(),
+        reason: "hurt".into(),
+    }];
+    let refused = |node: &Node| {
+        node.states()
+            .iter()
+            .filter(|(name, s)| name.is_empty() && s == "refused")
+            .count()
+    };
+    until(
+        "each to hear its own and to be refused by the others",
+        || {
+            let whole = |n: usize, own: &str| nodes[n].is(own, "ok") && refused(&nodes[n]) == 2;
+            whole(0, "b:1") && whole(1, "a:1") && whole(2, "d:1") && whole(3, "c:1")
+        },
+    );
+    until("what was turned down to reach its own fleet", || {
+        nodes[3].world.settings.peer_turned_down("bad")
+    });
+    for node in &nodes[..2] {
+        assert!(!node.world.settings.peer_turned_down("bad"));
+        assert!(node.refused(Refused::Seal) > 0);
+        // Two peers each, of whom one is a stranger's address: nobody's name is known.
+        assert_eq!(
+            node.states()
+                .iter()
+                .filter(|(name, _)| !name.is_empty())
+                .count(),
+            1
+        );
     }
 }

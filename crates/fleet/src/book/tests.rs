@@ -320,3 +320,73 @@ fn clients_connect_where_a_peer_states_or_is_heard() {
         assert_eq!(found.as_deref(), expected, "{stated} {address:?}");
     }
 }
+
+#[test]
+fn clocks_that_differ_by_minutes_and_hours_make_liars_whose_word_is_not_used() {
+    const HOUR: i64 = 3_600_000;
+    let offs = [
+        62_000,
+        5 * 60_000,
+        3 * HOUR,
+        -61_000,
+        -26 * HOUR,
+        i64::MAX,
+        i64::MIN,
+    ];
+    for off_ms in offs {
+        let mut book = book();
+        let good = Statement {
+            clients_at: "10.0.0.2:6432".into(),
+            servers: vec![ServerSays {
+                line: 90,
+                share: 30,
+                ..ServerSays::default()
+            }],
+            ..said("b:1", 0)
+        };
+        book.heard(at(0), NOW, good.clone(), Some(place(2)))
+            .expect("true");
+        book.tick(at(0), "ours");
+        assert_eq!(book.believed().count(), 1);
+        // Its clock jumps, and it says other things with it.
+        let jumped = Statement {
+            clock_ms: NOW.saturating_add(off_ms),
+            settings: "theirs".into(),
+            turned_down: vec![TurnedDown {
+                hash: "ours".into(),
+                reason: "hurt".into(),
+            }],
+            ..good.clone()
+        };
+        let heard = book.heard(at(1_000), NOW + 1_000, jumped, Some(place(2)));
+        assert_eq!(heard, Err(Doubt::Clock), "{off_ms}");
+        book.tick(at(1_000), "ours");
+        assert_eq!(state(&book, "b:1"), Some(PeerState::Liar), "{off_ms}");
+        assert_eq!(book.believed().count(), 0);
+        assert_eq!(book.rejected_by_peer("ours"), None);
+        assert_eq!(book.differing().count(), 0);
+        assert_eq!(book.spread().by_hash.len(), 1);
+        // NTP has mended it, and half a minute has passed.
+        let later = Statement {
+            clock_ms: NOW + 32_000,
+            ..good
+        };
+        book.heard(at(32_000), NOW + 32_000, later, Some(place(2)))
+            .expect("true");
+        assert_eq!(state(&book, "b:1"), Some(PeerState::Ok), "{off_ms}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_less_than_the_window_silences_nobody() {
+    let mut book = book();
+    hear(&mut book, 0, said("b:1", 50_000)).expect("true");
+    // What was overtaken on its way is older, and passed over.
+    assert_eq!(hear(&mut book, 900, said("b:1", 49_000)), Ok(Heard::Older));
+    for second in 1..20 {
+        let back = said("b:1", 10_000 + second * 1_000);
+        assert_eq!(hear(&mut book, second * 1_000, back), Ok(Heard::Taken));
+        book.tick(at(second * 1_000), "ours");
+        assert_eq!(state(&book, "b:1"), Some(PeerState::Ok), "{second}");
+    }
+}

@@ -72,6 +72,11 @@ impl Hands {
             ("line = 60", "line = 130"),
             // A change that serves has proved itself soon.
             ("\"store\"", "\"store\"\nwatch = \"1s\""),
+            // The two are not alike on purpose, and the story begins without an alert.
+            (
+                "grace = \"2s\"",
+                "grace = \"2s\"\nsilence = [\"PlimsollFleetSplitSettings\"]",
+            ),
         ];
         let watched = Watched::start_as(FULL, &more, None, &other)?;
         let none = format!("anonymous = \"none\"\n{tokens}");

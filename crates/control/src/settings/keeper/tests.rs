@@ -542,7 +542,7 @@ fn a_rescue_outlives_a_restart_with_the_old_file() {
         status
             .drift
             .unwrap_or_default()
-            .contains("the file's next change")
+            .contains("the next change there")
     );
     dir.write(&text(22, quick));
     world.until("the file's next change", |s| s.version == 3);
@@ -610,3 +610,5 @@ fn a_person_can_make_an_instance_ready() {
     assert_eq!(world.status().held_back, None);
     world.running.stop();
 }
+
+mod following;

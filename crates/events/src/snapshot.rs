@@ -2,6 +2,10 @@
 //! console, page and diagnosis. A snapshot is a value; it holds no secret and
 //! no statement literal.
 
+mod unknown;
+
+pub use unknown::{CROWDED, VIEW_ROWS_MAX};
+
 use crate::sizing::{AdviceRow, SizingRow};
 use crate::traffic::{ApplicationRow, SourceRow, TcpRow, UpstreamRow, WaitExemplar};
 use crate::{

@@ -4,11 +4,11 @@ use crate::columns::{INT4, INT8, TEXT, Table, text};
 use crate::compile;
 use crate::registry::{Place, Registry, UpstreamCell};
 use config::{Database, Host};
-use events::snapshot::{BudgetRow, Snapshot};
+use events::snapshot::{BudgetRow, CROWDED, Snapshot, VIEW_ROWS_MAX};
 use events::{CloseReason, PoolId, Time, UpstreamId};
 use pool::{BudgetFigures, BudgetState};
 use relay::{PoolInfo, PoolKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,39 +215,10 @@ pub(crate) fn table(snapshot: &Snapshot) -> Vec<u8> {
         values.push(r.reading_age_us.map(|us| (us / 1000).to_string()));
         values.extend([text(r.full), text(r.evictions)]);
         values.push(r.ledger.as_ref().map(|ledger| ledger.state.to_owned()));
-        values.push(unknown(r, snapshot).map(str::to_owned));
+        values.push(snapshot.unknown(r).map(str::to_owned));
         table.row(&values);
     }
     table.finish("SHOW")
-}
-
-/// What cannot be told of a server for lack of a user or of rights, in words.
-fn unknown(row: &BudgetRow, snapshot: &Snapshot) -> Option<&'static str> {
-    if row.fleet.is_empty() {
-        return Some(
-            "the server's limits and others' connections: no server.monitor_user reads them",
-        );
-    }
-    if row.strangers > 0 {
-        return Some("what is free: a part of the fleet shares by the view, a part by a ledger");
-    }
-    if let Some(ledger) = &row.ledger {
-        return (ledger.state != "joined")
-            .then_some("what others may open: the ledger does not answer, see the log");
-    }
-    if row.reading_age_us.is_none() {
-        return Some("the server's limits and others' connections: no reading yet, see the log");
-    }
-    let mut servers = snapshot.upstreams.iter();
-    let seen = servers.find(|server| server.upstream == row.upstream)?;
-    match &seen.activity {
-        Some(activity) if activity.permitted => None,
-        Some(_) => Some(
-            "what others' sessions do: GRANT pg_read_all_stats to the monitor user; \
-             without it their parallel workers count as connections",
-        ),
-        None => Some("what the server does: its activity view was not read yet"),
-    }
 }
 
 /// How often the lines are looked at for the log.
@@ -263,6 +234,8 @@ pub(crate) struct BudgetLog {
     told: BTreeMap<UpstreamId, (BudgetState, bool)>,
     /// Sessions that share otherwise, as the log has it.
     strangers: BTreeMap<UpstreamId, u32>,
+    /// Servers whose view shows more instances than are read.
+    crowded: BTreeSet<UpstreamId>,
     next: Time,
 }
 
@@ -289,6 +262,11 @@ impl BudgetLog {
                 && !before.is_some_and(|(_, told)| told)
             {
                 tell_clipped(&server, asked, &figures);
+            }
+            if (figures.peers as usize) + 1 < VIEW_ROWS_MAX {
+                self.crowded.remove(&cell.id);
+            } else if self.crowded.insert(cell.id) {
+                tracing::warn!(server, peers = figures.peers, "{CROWDED}");
             }
         }
     }
@@ -421,9 +399,17 @@ mod tests {
                 Some("GRANT pg_read_all_stats"),
             ),
             (row("eu", true), seen(Some(true)), None),
+            (
+                BudgetRow {
+                    peers: 255,
+                    ..row("eu", true)
+                },
+                seen(Some(true)),
+                Some("through a store"),
+            ),
         ];
         for (row, snapshot, expected) in table {
-            let said = unknown(&row, &snapshot);
+            let said = snapshot.unknown(&row);
             match expected {
                 Some(words) => assert!(said.is_some_and(|s| s.contains(words)), "{said:?}"),
                 None => assert_eq!(said, None),

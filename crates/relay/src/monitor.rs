@@ -23,8 +23,8 @@ use wire::front;
 /// No client has this slot.
 const NOBODY: u32 = u32::MAX;
 
-/// Most monitor rows read: far more instances than a fleet has.
-const ROWS_MAX: usize = 256;
+/// Most monitor rows read; [`READ`] states it once more.
+const ROWS_MAX: usize = events::snapshot::VIEW_ROWS_MAX;
 
 /// What the monitor session asks. The first row holds figures, each further one
 /// the application_name of a session of the same role, and where it comes from.
@@ -255,6 +255,13 @@ mod tests {
             let read = reading(&capture).map(|r| (r.max_connections, r.backends, r.names.len()));
             assert_eq!(read, expected);
         }
+    }
+
+    #[test]
+    fn the_question_has_the_bound_that_people_are_told_of() {
+        assert!(READ.ends_with(&format!("LIMIT {ROWS_MAX})")));
+        let told = events::snapshot::CROWDED;
+        assert!(told.contains(&ROWS_MAX.to_string()));
     }
 
     #[test]

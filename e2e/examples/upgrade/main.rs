@@ -113,9 +113,10 @@ fn rolling(load: &Load, old: &Version, new: &Version, report: &mut Report) {
             let coming = begin(version, own);
             load.more(STEADY);
             let what = format!("{} gives way to {}", going.version.name, version.name);
+            let ended = going.version.clone();
             let (home, took) = going.end(load);
             load.more(STEADY);
-            report.heard(&home, took);
+            report.heard(&ended, &home, took);
             report.phase(&what, load.phase());
             coming
         };
@@ -138,8 +139,14 @@ fn side_by_side(load: &Load, old: &Instance, new: &Instance, report: &mut Report
         load.more(STEADY);
         if report.channel {
             states = vec![
-                format!("the old one sees the new one as {:?}", old.peers()),
-                format!("the new one sees the old one as {:?}", new.peers()),
+                format!(
+                    "over the fleet's channel the old one sees: {}",
+                    old.peers().join(", ")
+                ),
+                format!(
+                    "the new one sees: {} (silent is the one that ended)",
+                    new.peers().join(", ")
+                ),
             ];
         }
     }

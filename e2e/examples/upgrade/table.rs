@@ -16,7 +16,8 @@ pub struct Report {
     rows: Vec<(String, Figures)>,
     pub notes: Vec<String>,
     pub gaps: Vec<(String, Duration)>,
-    drained: Vec<Duration>,
+    /// Which version ended, and how long it took.
+    drained: Vec<(String, Duration)>,
     faults: Vec<String>,
 }
 
@@ -56,8 +57,8 @@ impl Report {
     }
 
     /// An instance ended; what did its log say?
-    pub fn heard(&mut self, home: &Home, took: Duration) {
-        self.drained.push(took);
+    pub fn heard(&mut self, version: &Version, home: &Home, took: Duration) {
+        self.drained.push((version.name.clone(), took));
         if let Some(line) = home.log().lines().find(|line| line.contains("panic")) {
             self.faults.push(line.to_owned());
         }
@@ -104,16 +105,23 @@ impl Report {
             );
         }
         out.push('\n');
-        let longest = self.drained.iter().max();
-        if let Some(longest) = longest {
+        let took = |name: &String| {
+            let own = self.drained.iter().filter(|(whose, _)| whose == name);
+            let texts = own.map(|(_, took)| format!("{:.1} s", took.as_secs_f64()));
+            texts.collect::<Vec<_>>().join(" and ")
+        };
+        let _ = writeln!(
+            out,
+            "- From SIGTERM to its end, 1.0 s of it `timeouts.drain_delay`: {old} {}, {new} {}.",
+            took(old),
+            took(new)
+        );
+        for (what, gap) in &self.gaps {
             let _ = writeln!(
                 out,
-                "- From SIGTERM to its end an instance took {:.1} s at most, 1.0 s of it `timeouts.drain_delay`.",
-                longest.as_secs_f64()
+                "- {what}: {} ms from the end of the one to the other being ready; clients wait from the end of `drain_delay` on.",
+                gap.as_millis()
             );
-        }
-        for (what, gap) in &self.gaps {
-            let _ = writeln!(out, "- {what}: nobody listened for {} ms.", gap.as_millis());
         }
         for note in &self.notes {
             let _ = writeln!(out, "- {note}.");

@@ -396,12 +396,23 @@ impl Keeper {
                 .map(|(key, value)| format!("{key} = {value}"))
                 .collect(),
             without: self.without.clone(),
+            unknown: unknown(&self.data.snapshot()),
             new_guards: super::boot::watching(&self.options, serves)
                 .iter()
                 .map(|guard| guard.label().to_owned())
                 .collect(),
         }
     }
+}
+
+/// What is not known, server by server.
+fn unknown(snapshot: &events::snapshot::Snapshot) -> Vec<String> {
+    let lacking = |row| {
+        let server: &events::snapshot::BudgetRow = row;
+        let what = snapshot.unknown(server)?;
+        Some(format!("{}: {what}", server.upstream))
+    };
+    snapshot.budgets.iter().filter_map(lacking).collect()
 }
 
 fn unknown_version(id: u64) -> AskError {

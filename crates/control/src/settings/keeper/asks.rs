@@ -140,6 +140,10 @@ pub struct Status {
     /// What a newer plimsoll wrote, and what this one therefore does without.
     #[serde(default)]
     pub without: Vec<String>,
+    /// What is not known of a server, for lack of a user, of rights or of room, and
+    /// what would help.
+    #[serde(default)]
+    pub unknown: Vec<String>,
     /// Guards that are new since an upgrade, and therefore only watch.
     #[serde(default)]
     pub new_guards: Vec<String>,

@@ -251,6 +251,9 @@ pub fn status(status: &Status) -> String {
             "New guard  {guard} only watches; guards.{guard} = \"enforce\" lets it act"
         );
     }
+    for line in &status.unknown {
+        let _ = writeln!(out, "Unknown    {}", clean(line));
+    }
     for line in &status.without {
         let _ = writeln!(out, "Without    {}", clean(line));
     }

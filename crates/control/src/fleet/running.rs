@@ -111,7 +111,7 @@ impl Fleet {
 
     /// Where the clients of the others connect. Who is silent would hold up whoever
     /// cancels, and who is not believed is passed nothing.
-    fn clients_of_others(&self) -> Vec<SocketAddr> {
+    pub(super) fn clients_of_others(&self) -> Vec<SocketAddr> {
         let state = self.state();
         let places = state.book.believed().filter_map(::fleet::Peer::clients_at);
         places.collect()

@@ -23,7 +23,7 @@ use super::{COMMANDS_MAX, Command, DataPlane, Drift, Keeper, Options, Running};
 use crate::guard::Limit;
 use crate::settings::content::{Content, short};
 use crate::settings::figures::Figures;
-use crate::settings::follow::{self, Followed, Following};
+use crate::settings::follow;
 use crate::settings::gate;
 use crate::settings::store::{ChangeRow, Store, StoreError, now_ms};
 use crate::watch::Watch;
@@ -160,25 +160,6 @@ fn unready(content: &Content, said: &mut Vec<String>) -> Option<String> {
     Some(format!("the settings fail the check: {}", findings.note()))
 }
 
-/// These settings say that their text is in etcd.
-fn follows(content: &Content) -> bool {
-    content.plan.keeping.source == SettingsSource::Etcd
-}
-
-/// Begins to follow the text in etcd. Where that does not begin, what serves goes on
-/// serving, and the status says why.
-fn following(own: &Content, keeper: &SyncSender<Command>) -> Option<Following> {
-    if !follows(own) {
-        return None;
-    }
-    let begun = follow::start(&own.plan.etcd, keeper.clone());
-    let silent = |error: std::io::Error| {
-        let news = Followed::Silent(format!("{error}; a restart tries again"));
-        drop(keeper.try_send(Command::Followed(news)));
-    };
-    begun.map_err(silent).ok()
-}
-
 impl Prepared {
     /// What serves first.
     pub fn plan(&self) -> &Plan {
@@ -207,37 +188,42 @@ impl Prepared {
 
     /// There is a history: what does the file say beside it?
     fn beside(mut self, file: Result<Content, Errors>) -> Result<Prepared, BootError> {
+        let etcd = SettingsSource::Etcd;
+        let follows = |plan: &Plan| plan.keeping.source == etcd;
         let file = match file {
             // Without its own part, nobody knows where it listens.
-            Err(errors) if follows(&self.serves) => {
+            Err(errors) if follows(&self.serves.plan) => {
                 return Err(BootError::Mistakes(errors, None));
             }
             // The text is in etcd, and what came from there last serves until it is heard.
-            Ok(own) if follows(&own) && follows(&self.serves) && !self.adopted => {
+            Ok(own) if follows(&own.plan) && follows(&self.serves.plan) && !self.adopted => {
                 config::take_fixed(&own.plan, &mut self.serves.plan);
                 return Ok(self);
             }
             file => file,
         };
-        let from_etcd = file.as_ref().is_ok_and(follows);
         let guard = self.serves.plan.guards.mode(Guard::Drift);
-        let hash = file.as_ref().ok().map(|content| content.hash.clone());
-        let rejected = hash.as_deref().map(|hash| self.store.rejected(hash));
-        let rejected = rejected.transpose()?.flatten();
+        let rejected = match &file {
+            Ok(content) => self.store.rejected(&content.hash)?,
+            Err(_) => None,
+        };
         let beside = Beside {
             serves: &self.serves.plan,
             file: file.as_ref().ok().map(|content| &content.plan),
             same: file.as_ref().is_ok_and(|c| c.hash == self.serves.hash),
-            deploy: from_etcd
-                || self
-                    .serves
-                    .plan
-                    .keeping
-                    .source
-                    .is_deploy(self.options.container),
+            deploy: self
+                .serves
+                .plan
+                .keeping
+                .source
+                .is_deploy(self.options.container)
+                || file.as_ref().is_ok_and(|own| follows(&own.plan)),
             rejected,
         };
-        let passed_over = hash.is_some() && self.store.passed_over()? == hash;
+        let passed_over = match &file {
+            Ok(content) => self.store.passed_over()?.as_deref() == Some(&content.hash),
+            Err(_) => false,
+        };
         match (at_start(guard, &beside), file) {
             (AtStart::Gate, Ok(_)) if passed_over => {
                 self.drift = Some(passed_over_text(FILE, self.version));
@@ -276,7 +262,11 @@ impl Prepared {
         Ok(self)
     }
 
-    fn say(&self) {
+    /// Starts the keeper's thread, before a data plane that serves [`Prepared::plan`].
+    ///
+    /// # Errors
+    /// The system's, when it gives no thread.
+    pub fn start(self, data: Arc<dyn DataPlane>) -> std::io::Result<Running> {
         for text in &self.said {
             tracing::warn!("{text}");
         }
@@ -286,14 +276,6 @@ impl Prepared {
             history = self.store.directory().map(|d| d.display().to_string()),
             "settings serve"
         );
-    }
-
-    /// Starts the keeper's thread, before a data plane that serves [`Prepared::plan`].
-    ///
-    /// # Errors
-    /// The system's, when it gives no thread.
-    pub fn start(self, data: Arc<dyn DataPlane>) -> std::io::Result<Running> {
-        self.say();
         let judging = JudgeSettings::watching(self.serves.plan.keeping.watch);
         let current = Current {
             version: self.version,
@@ -301,8 +283,8 @@ impl Prepared {
         };
         let figures = Arc::new(Figures::default());
         let own = self.file.as_ref().unwrap_or(&self.serves);
-        let remote = Remote::of(&own.plan);
-        let following = following(own, &self.commands);
+        let (remote, etcd) = (Remote::of(&own.plan), own.plan.etcd.clone());
+        let follows = remote.is_some();
         let snapshot = data.snapshot();
         let now = Instant::now();
         let mut keeper = Keeper {
@@ -350,6 +332,10 @@ impl Prepared {
                 }
                 keeper.run(&inbox);
             })?;
+        let following = match follows {
+            true => Some(follow::start(&etcd, commands.clone())?),
+            false => None,
+        };
         Ok(Running {
             thread: Some(thread),
             following,

@@ -48,12 +48,23 @@ impl Following {
     }
 }
 
-/// Begins to follow.
+/// Begins to follow. Where etcd cannot be asked by these settings, what serves goes on
+/// serving, and the keeper is told why.
 ///
 /// # Errors
-/// The settings of etcd are wrong, or the system gives no thread.
+/// The system gives no thread.
 pub(super) fn start(at: &Etcd, keeper: SyncSender<Command>) -> io::Result<Following> {
-    let client = crate::etcd::client(at).map_err(io::Error::other)?;
+    let client = match crate::etcd::client(at) {
+        Ok(client) => client,
+        Err(error) => {
+            let news = Followed::Silent(format!("{error}; a restart tries again"));
+            drop(keeper.try_send(Command::Followed(news)));
+            return Ok(Following {
+                stop: None,
+                thread: None,
+            });
+        }
+    };
     let key = crate::etcd::settings_key(at);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

@@ -54,11 +54,14 @@ impl Keeper {
         let key = remote.key.clone();
         match news {
             Followed::Text(text, revision) => {
-                let first = remote.text.replace(text).is_none();
+                let before = remote.text.replace(text.clone());
                 remote.revision = revision;
                 tracing::info!(key, revision, "the settings in etcd were read");
-                if !(first && self.was_passed_over()) {
-                    self.file_changed();
+                match before {
+                    // It was gone, or not heard: no new order.
+                    Some(before) if before == text => self.compare_file(),
+                    None if self.was_passed_over() => {}
+                    _ => self.file_changed(),
                 }
             }
             Followed::Odd(why) => self.drifted(format!(

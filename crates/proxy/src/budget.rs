@@ -232,8 +232,12 @@ fn unknown(row: &BudgetRow, snapshot: &Snapshot) -> Option<&'static str> {
         return Some("what is free: a part of the fleet shares by the view, a part by a ledger");
     }
     if let Some(ledger) = &row.ledger {
-        return (ledger.state != "joined")
-            .then_some("what others may open: the ledger does not answer, see the log");
+        if ledger.state != "joined" {
+            return Some("what others may open: the ledger does not answer, see the log");
+        }
+        if !ledger.sits {
+            return None;
+        }
     }
     if row.reading_age_us.is_none() {
         return Some("the server's limits and others' connections: no reading yet, see the log");

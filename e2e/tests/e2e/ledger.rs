@@ -1,8 +1,7 @@
 //! A fleet that shares the line by a ledger in a real etcd.
 
 use crate::budget::{
-    Fleet, HEADROOM, Outcome, RESERVED, SLOTS, StopAtEnd, budget, figure, server, settings,
-    stands_in,
+    HEADROOM, Outcome, RESERVED, SLOTS, StopAtEnd, budget, figure, server, settings, stands_in,
 };
 use crate::common::{full, skip};
 use plimsoll_e2e::etcd::Etcd;
@@ -298,7 +297,7 @@ fn targets(poolers: &[Pooler]) -> Vec<Target> {
     poolers.iter().map(target).collect()
 }
 
-/// As [`Fleet`], for instances that are replaced by others on other ports.
+/// Clients behind a load balancer, for instances that are replaced by others on other ports.
 struct Load<'a> {
     targets: Mutex<Vec<Target>>,
     ready: Vec<AtomicBool>,
@@ -308,10 +307,12 @@ struct Load<'a> {
 
 impl Load<'_> {
     fn client(&self, number: usize) {
-        let mut turn = number;
         while self.outcome.running() {
-            turn += 1;
-            let at = turn % self.ready.len();
+            // Each has its instance, and the next one while that is not ready.
+            let ready = |at: &usize| self.ready[*at].load(Ordering::SeqCst);
+            let all = self.ready.len();
+            let found = (0..all).map(|step| (number + step) % all).find(ready);
+            let at = found.unwrap_or(number % all);
             self.sessions[at].fetch_add(1, Ordering::SeqCst);
             if self.ready[at].load(Ordering::SeqCst) {
                 let target = self.targets.lock().expect("targets")[at].clone();
@@ -390,14 +391,10 @@ fn a_fleet_that_shares_by_two_ways_says_so() {
         scope.spawn(|| watch(&outcome, &server, &most));
         wake(std::slice::from_ref(&by_view));
         let by_ledger = Pooler::start(ledger(&server, &etcd.url()));
-        let fleet = Fleet {
-            targets: [&by_view, &by_ledger]
-                .map(|pooler| pooler.target("app", "nobody_special"))
-                .into(),
-            ready: vec![AtomicBool::new(true), AtomicBool::new(true)],
-            sessions: vec![AtomicUsize::new(0), AtomicUsize::new(0)],
-            outcome: &outcome,
-        };
+        for _ in 0..60 {
+            let (outcome, target) = (&outcome, by_view.target("app", "nobody_special"));
+            scope.spawn(move || outcome.ask(&target));
+        }
         // The one by the view has all of the line; what it leaves is the other's.
         let target = by_ledger.target("app", "nobody_special");
         let _asks = scope.spawn(move || drop(Client::login(&target)));
@@ -405,7 +402,6 @@ fn a_fleet_that_shares_by_two_ways_says_so() {
             let told = |p: &Pooler| p.log().contains("a part of this fleet shares the line");
             (told(&by_view) && told(&by_ledger)).then_some(())
         });
-        drop(fleet);
     });
     let most = most.into_inner();
     assert!(most <= LINE + SEATS, "{most} connections");

@@ -135,6 +135,10 @@ pub struct Status {
     pub held_back: Option<String>,
     /// Keys that the console SET since the version was read.
     pub temporary: Vec<String>,
+    /// How the line of each server is shared, where there is something to tell: a
+    /// ledger, or a fleet that shares by two ways.
+    #[serde(default)]
+    pub sharing: Vec<String>,
 }
 
 /// One version in the history.

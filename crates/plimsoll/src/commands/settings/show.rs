@@ -241,5 +241,8 @@ pub fn status(status: &Status) -> String {
     if let Some(reason) = &status.held_back {
         let _ = writeln!(out, "Not ready  {}", clean(reason));
     }
+    for line in &status.sharing {
+        let _ = writeln!(out, "Line       {}", clean(line));
+    }
     out
 }

@@ -19,6 +19,8 @@ const SHORT: Duration = Duration::from_secs(1);
 const HUNGRY: Duration = Duration::from_millis(500);
 /// Older news moves nothing: the share stands.
 const OLD: Duration = Duration::from_secs(4);
+/// After so many questions without an answer nothing is given away.
+const UNHEARD: u32 = 2;
 /// Figures that nobody waits for are stated no more often.
 const LAZY: Duration = Duration::from_secs(2);
 /// Between two writes.
@@ -48,8 +50,8 @@ pub(super) struct Holder {
     doubt: Option<(u64, u32)>,
     asked: Option<(Sent, Question)>,
     heard_at: Time,
-    /// The last question was not answered.
-    unheard: bool,
+    /// So many questions in a row were not answered.
+    unheard: u32,
     wrote_at: Time,
     /// Nothing is read or written before.
     wait: Time,
@@ -83,7 +85,7 @@ impl Holder {
             doubt: None,
             asked: None,
             heard_at: now,
-            unheard: false,
+            unheard: 0,
             wrote_at: Time::ZERO,
             wait: now,
             conflicts: 0,
@@ -276,7 +278,7 @@ impl Holder {
         };
         let stubborn = fault == Some(LedgerFault::KeepUnused);
         // Nobody could take what was given away now, and it would not come back.
-        if self.blind || stubborn || self.unheard || now.since(self.heard_at) >= OLD {
+        if self.blind || stubborn || self.unheard >= UNHEARD || now.since(self.heard_at) >= OLD {
             return self.most;
         }
         let mut kept = self.most;
@@ -312,7 +314,7 @@ impl Holder {
             return;
         };
         self.asked = None;
-        self.unheard = true;
+        self.unheard = self.unheard.saturating_add(1);
         self.wait = now.after(self.jitter(sent.at, LOST_PAUSE));
         if let Question::Write { version, claim, .. } = question
             && fault != Some(LedgerFault::TrustLost)
@@ -335,7 +337,7 @@ impl Holder {
         let (_, question) = self.asked.filter(|(sent, _)| sent.seq == seq)?;
         self.asked = None;
         self.heard_at = now;
-        self.unheard = false;
+        self.unheard = 0;
         Some(question)
     }
 

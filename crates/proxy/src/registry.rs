@@ -21,7 +21,7 @@ pub(crate) struct UpstreamCell {
     turns: AtomicUsize,
     pub(crate) pools: Mutex<Upstream>,
     /// What is told of the way to the ledger.
-    told: Mutex<crate::ledger::Told>,
+    pub(crate) told: Mutex<crate::ledger::Told>,
 }
 
 impl UpstreamCell {
@@ -31,10 +31,6 @@ impl UpstreamCell {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    pub(crate) fn ledger(&self) -> MutexGuard<'_, crate::ledger::Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_endpoint(&self, endpoint: Endpoint) {

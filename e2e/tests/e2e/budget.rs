@@ -189,7 +189,7 @@ fn a_pool_of_500_is_held_at_the_line_of_100_slots() {
 }
 
 /// Instances behind a load balancer that knows which are ready.
-pub(crate) struct Fleet<'a> {
+struct Fleet<'a> {
     pub(crate) targets: Vec<plimsoll_e2e::raw::Target>,
     pub(crate) ready: Vec<AtomicBool>,
     pub(crate) sessions: Vec<AtomicUsize>,

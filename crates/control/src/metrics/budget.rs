@@ -1,12 +1,12 @@
 //! The families that have one row per database server: the load line.
 
 use super::encode::{Encoder, Label, Unit, Value};
-use events::snapshot::BudgetRow;
+use events::snapshot::{BudgetRow, LedgerRow};
 
 /// A family with one figure per server: name, help, how it is read.
 type Figure = (&'static str, &'static str, fn(&BudgetRow) -> u32);
 
-const GAUGES: [Figure; 19] = [
+const GAUGES: [Figure; 20] = [
     (
         "plimsoll_budget_line_connections",
         "Most connections that this instance may open now.",
@@ -102,6 +102,11 @@ const GAUGES: [Figure; 19] = [
         "Connections that the peers lack beyond their shares.",
         |r| r.peers_want,
     ),
+    (
+        "plimsoll_budget_strangers",
+        "Sessions of the fleet that share the line otherwise than this instance: all must use one way.",
+        |r| r.strangers,
+    ),
 ];
 
 /// How well a line is known.
@@ -153,6 +158,62 @@ pub(super) fn families(e: &mut Encoder, rows: &[BudgetRow]) {
     );
     for row in rows {
         family.add(&[server(row)], row.evictions);
+    }
+    ledger(e, rows);
+}
+
+/// The states of an instance in a ledger.
+const LEDGER_STATES: [&str; 5] = ["joined", "joining", "failing", "away", "forgotten"];
+
+/// Where a ledger shares the line.
+fn ledger(e: &mut Encoder, rows: &[BudgetRow]) {
+    let each = || {
+        rows.iter()
+            .filter_map(|row| Some((row, row.ledger.as_ref()?)))
+    };
+    if each().next().is_none() {
+        return;
+    }
+    let mut family = e.gauges(
+        "plimsoll_ledger_state",
+        Unit::None,
+        "How this instance stands in the ledger: 1 for the state that holds.",
+    );
+    for (row, ledger) in each() {
+        for state in LEDGER_STATES {
+            let holds = u32::from(ledger.state == state);
+            family.add(&[server(row), ("state", state)], holds);
+        }
+    }
+    let mut family = e.gauges(
+        "plimsoll_ledger_keeper",
+        Unit::None,
+        "1 where this instance allots the line to all.",
+    );
+    for (row, ledger) in each() {
+        family.add(&[server(row)], u32::from(ledger.keeps));
+    }
+    type Count = (&'static str, &'static str, fn(&LedgerRow) -> u64);
+    const COUNTS: [Count; 3] = [
+        ("plimsoll_ledger_questions", "Questions to etcd.", |l| {
+            l.asked
+        }),
+        (
+            "plimsoll_ledger_failures",
+            "Questions to etcd without an answer.",
+            |l| l.failed,
+        ),
+        (
+            "plimsoll_ledger_forgotten",
+            "How often etcd was not what it had been, as after a backup was restored.",
+            |l| l.forgotten,
+        ),
+    ];
+    for (name, help, count) in COUNTS {
+        let mut family = e.counters(name, Unit::None, help);
+        for (row, ledger) in each() {
+            family.add(&[server(row)], count(ledger));
+        }
     }
 }
 

@@ -25,10 +25,15 @@ impl Snapshot {
             );
         }
         if let Some(ledger) = &row.ledger {
-            return (ledger.state != "joined")
-                .then_some("what others may open: the ledger does not answer, see the log");
+            if ledger.state != "joined" {
+                return Some("what others may open: the ledger does not answer, see the log");
+            }
+            // Who has no seat reads nothing, and need not.
+            if !ledger.sits {
+                return None;
+            }
         }
-        if row.is_crowded() {
+        if row.ledger.is_none() && row.is_crowded() {
             return Some(CROWDED);
         }
         if row.reading_age_us.is_none() {

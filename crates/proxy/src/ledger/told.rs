@@ -1,15 +1,24 @@
 //! What is told of the way to etcd: in the log when it changes, in figures always.
 
+use crate::registry::UpstreamCell;
 use events::Time;
 use events::snapshot::LedgerRow;
 use pool::LedgerFigures;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A way that fails for so long is told of, and again after as long.
 const PATIENCE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(60);
-/// Beside that, one that came back is told once it lasts.
+/// Longest reason that is kept.
 const REASON_MAX: usize = 300;
+
+impl UpstreamCell {
+    /// Its ledger's way, for a moment.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The way of one server's ledger. Touched by the ledger's thread, read by whoever
 /// looks on.

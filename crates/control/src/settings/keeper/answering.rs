@@ -12,6 +12,7 @@ use crate::settings::gate;
 use crate::settings::store::{NewVersion, VersionRow};
 use config::rollout::{Nature, Origin, State, Verdict, nature};
 use config::{Plan, SettingsSource};
+use events::snapshot::BudgetRow;
 use events::{Guard, GuardMode};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -401,6 +402,13 @@ impl Keeper {
                 .iter()
                 .map(|guard| guard.label().to_owned())
                 .collect(),
+            sharing: self
+                .data
+                .snapshot()
+                .budgets
+                .iter()
+                .filter_map(sharing)
+                .collect(),
         }
     }
 }
@@ -413,6 +421,28 @@ fn unknown(snapshot: &events::snapshot::Snapshot) -> Vec<String> {
         Some(format!("{}: {what}", server.upstream))
     };
     snapshot.budgets.iter().filter_map(lacking).collect()
+}
+
+/// How the line of one server is shared, where that is worth a line.
+fn sharing(row: &BudgetRow) -> Option<String> {
+    let mut text = format!("{}: ", row.upstream);
+    match &row.ledger {
+        None if row.strangers == 0 => return None,
+        None => text.push_str("by the view"),
+        Some(ledger) => {
+            text += &format!("by the ledger, {}, share {}", ledger.state, row.share);
+            if ledger.keeps {
+                text.push_str(", the keeper");
+            }
+            if !ledger.why.is_empty() {
+                text += &format!(" ({})", ledger.why);
+            }
+        }
+    }
+    if row.strangers > 0 {
+        text += &format!("; {} sessions of the fleet share otherwise", row.strangers);
+    }
+    Some(text)
 }
 
 fn unknown_version(id: u64) -> AskError {

@@ -147,6 +147,10 @@ pub struct Status {
     /// Guards that are new since an upgrade, and therefore only watch.
     #[serde(default)]
     pub new_guards: Vec<String>,
+    /// How the line of each server is shared, where there is something to tell: a
+    /// ledger, or a fleet that shares by two ways.
+    #[serde(default)]
+    pub sharing: Vec<String>,
 }
 
 /// One version in the history.

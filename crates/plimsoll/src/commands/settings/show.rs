@@ -257,5 +257,8 @@ pub fn status(status: &Status) -> String {
     for line in &status.without {
         let _ = writeln!(out, "Without    {}", clean(line));
     }
+    for line in &status.sharing {
+        let _ = writeln!(out, "Line       {}", clean(line));
+    }
     out
 }

@@ -536,3 +536,32 @@ fn where_addresses_do_not_tell_a_row_goes_after_long() {
     d.look();
     assert_eq!(d.shards[0].rows.len(), 0);
 }
+
+#[test]
+fn an_origin_is_the_same_for_all_who_compute_it() {
+    let of = |text: &str| Origin::of(text.parse().expect("an address"));
+    assert_eq!(of("10.0.0.7"), of("::ffff:10.0.0.7"));
+    assert_ne!(of("10.0.0.7"), of("10.0.0.8"));
+    assert_eq!(of("10.0.0.7"), Origin(11_385_695_722_689_385_540));
+}
+
+#[test]
+fn a_sitters_name_is_no_members() {
+    let sitter = Sitter {
+        instance: u32::MAX,
+        claim: u32::MAX,
+        held: u32::MAX,
+        ledger: u16::MAX,
+    };
+    let fleet = "a-fleet-of-20-letter";
+    let name = sitter.name(fleet);
+    assert!(name.len() <= 63, "{name}");
+    assert_eq!(crate::Member::parse(fleet, &name), None);
+    let reading = Reading {
+        names: vec![name.as_str().into(), "plimsoll/other/00000001/1/1/1".into()],
+        ..Reading::default()
+    };
+    let found = reading.sitters(fleet);
+    assert_eq!((found.len(), found[0].instance), (1, u32::MAX));
+    assert_eq!(found[0].ledger, u16::MAX);
+}

@@ -160,18 +160,19 @@ impl Member {
         let mut figure = || words.next()?.parse().ok().filter(|n| *n <= FIGURE_MAX);
         let (claim, held, wants) = (figure()?, figure()?, figure()?);
         let rejected = match words.next() {
-            None => None,
+            None | Some("") => None,
             Some(word) if word.len() == 6 => Some(u32::from_str_radix(word, 16).ok()?),
             Some(_) => return None,
         };
-        let member = Member {
+        // What a newer version says beyond this changes nothing of it: taken for a
+        // stranger, a peer would be charged twice.
+        Some(Member {
             instance,
             claim,
             held,
             wants,
             rejected,
-        };
-        words.next().is_none().then_some(member)
+        })
     }
 
     /// What it would use if the line did not matter, as far as it says.

@@ -107,6 +107,11 @@ fn a_name_says_what_was_put_in_and_nothing_else_is_read() {
     let name = stating.name("eu-west_1");
     assert_eq!(name, "plimsoll/eu-west_1/deadbeef/90/87/3/0abc12");
     assert_eq!(Member::parse("eu-west_1", &name), Some(stating));
+    // As a newer version may say more.
+    let more = format!("{name}/of-next-year/7");
+    assert_eq!(Member::parse("eu-west_1", &more), Some(stating));
+    let more = "plimsoll/eu-west_1/deadbeef/90/87/3//7";
+    assert_eq!(Member::parse("eu-west_1", more), Some(member));
     let full = peer(u32::MAX, 99_999, 99_999, 99_999);
     let full = Member {
         rejected: Some(u32::MAX),

@@ -3,7 +3,8 @@
 use crate::{Memory, Plan, Share, load};
 
 const DATABASE: &str = "[database.app]\nhost = \"10.0.0.9\"\n";
-const READS: &str = "[server]\nmonitor_user = \"watch\"\n[[user]]\nname = \"watch\"\npassword = \"p\"\n";
+const READS: &str =
+    "[server]\nmonitor_user = \"watch\"\n[[user]]\nname = \"watch\"\npassword = \"p\"\n";
 
 fn plan(text: &str) -> Result<Plan, String> {
     let files = Memory::default().file("p.toml", format!("{text}\n{DATABASE}"));

@@ -128,10 +128,8 @@ fn late_cancels_never_hit_another_client() {
                 scope.spawn(move || bystander(pooler, n, stop, served))
             })
             .collect();
-        let end = Instant::now() + time;
-        until("the end of the run", || {
-            (Instant::now() >= end || bystanders.iter().any(|b| b.is_finished())).then_some(())
-        });
+        let over = || bystanders.iter().any(|b| b.is_finished());
+        plimsoll_e2e::sandbox::until_deadline(time, &mut || over().then_some(()));
         stop.store(true, Ordering::Relaxed);
     });
     let (hits, served) = (hits.into_inner(), served.into_inner());

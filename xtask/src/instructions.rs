@@ -81,13 +81,14 @@ fn has_valgrind() -> bool {
 fn build(profile: &str) -> Outcome {
     // The whole workspace's tests, so that features are those of the tests' build.
     let args: &[&str] = if profile == PROFILE {
-        &["--workspace", "--examples"]
+        // The very build of the tests, examples and all: nothing is built again for it.
+        &["test", "--workspace", "--no-run"]
     } else {
-        &["-p", "plimsoll-relay", "--example", "replay"]
+        &["build", "-p", "plimsoll-relay", "--example", "replay"]
     };
     let status = Command::new("cargo")
-        .args(["build", "--quiet", "--profile", profile])
         .args(args)
+        .args(["--quiet", "--profile", profile])
         .current_dir(crate::repository())
         .status()
         .map_err(|error| format!("cargo: {error}"))?;

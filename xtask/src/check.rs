@@ -1,10 +1,10 @@
 //! `cargo xtask check`: what needs no test run: style, lints, docs, licences.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::steps::{self, Step};
 use crate::test::PROFILE;
-use crate::{Outcome, licences, no_arguments, tidy};
+use crate::{Outcome, cargo, licences, no_arguments, tidy};
 
 pub(crate) const SUMMARY: &str = "fmt, tidy, clippy, docs, licences and advisories";
 
@@ -67,7 +67,7 @@ pub(crate) const DENY_S: u64 = 30;
 /// Advisories come from a database on the network. Without it the rest is
 /// still checked, and the gap is printed where nobody can miss it.
 fn deny() -> Outcome {
-    let installed = Command::new("cargo")
+    let installed = cargo::command()
         .args(["deny", "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())

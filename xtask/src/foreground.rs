@@ -5,13 +5,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::Outcome;
+use crate::{Outcome, cargo};
 
 pub(crate) fn cargo(args: &[&str]) -> Outcome {
     println!("cargo {}", args.join(" "));
-    let status = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+    let status = cargo::command()
         .args(args)
-        .current_dir(crate::repository())
         .status()
         .map_err(|error| format!("could not run cargo: {error}"))?;
     if status.success() {

@@ -1,9 +1,8 @@
 //! `cargo xtask fuzz`: libFuzzer over the targets of `fuzz/targets`.
 
 use std::path::Path;
-use std::process::Command;
 
-use crate::Outcome;
+use crate::{Outcome, cargo};
 
 pub(crate) const SUMMARY: &str = "fuzz wire, SQL, settings, pool and relay for some minutes";
 
@@ -121,14 +120,13 @@ fn make(directory: &str) -> Outcome {
 }
 
 fn cargo_fuzz(action: &str, target: &str, corpora: &[&str], flags: &[String]) -> Outcome {
-    let status = Command::new("cargo")
+    let status = cargo::command()
         .args(["fuzz", action, "--fuzz-dir", "fuzz/targets"])
         .args(["--sanitizer", "none", target])
         .args(corpora)
         .arg("--")
         .args(flags)
         .env("RUSTC_BOOTSTRAP", "1")
-        .current_dir(crate::repository())
         .status()
         .map_err(|error| format!("cargo: {error}"))?;
     if status.success() {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::Outcome;
 use crate::test::PROFILE;
+use crate::{Outcome, cargo};
 
 pub(crate) const SUMMARY: &str = "count the instructions of a transaction, and compare";
 
@@ -86,10 +86,9 @@ fn build(profile: &str) -> Outcome {
     } else {
         &["build", "-p", "plimsoll-relay", "--example", "replay"]
     };
-    let status = Command::new("cargo")
+    let status = cargo::command()
         .args(args)
         .args(["--quiet", "--profile", profile])
-        .current_dir(crate::repository())
         .status()
         .map_err(|error| format!("cargo: {error}"))?;
     status

@@ -2,9 +2,10 @@
 //! their test targets.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
+
+use crate::cargo;
 
 /// A package, ours or another's.
 #[derive(Clone, Debug, Default)]
@@ -40,10 +41,8 @@ pub(crate) fn target_directory() -> Result<PathBuf, String> {
 }
 
 fn metadata(dependencies: bool) -> Result<Value, String> {
-    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    command
-        .args(["metadata", "--format-version", "1"])
-        .current_dir(crate::repository());
+    let mut command = cargo::command();
+    command.args(["metadata", "--format-version", "1"]);
     if !dependencies {
         command.arg("--no-deps");
     }

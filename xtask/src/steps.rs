@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use crate::cargo;
+
 /// One command and how long it may take.
 pub(crate) struct Step {
     pub(crate) name: String,
@@ -68,20 +70,11 @@ pub(crate) fn run(title: &str, steps: &[Step]) -> Result<Vec<String>, String> {
 }
 
 fn run_one(step: &Step) -> Result<Vec<String>, String> {
-    let program = if step.program == "cargo" {
-        std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+    let mut command = if step.program == "cargo" {
+        cargo::command()
     } else {
-        step.program.clone()
+        Command::new(&step.program)
     };
-    let mut command = Command::new(&program);
-    // What cargo told this task of its package: build scripts of others watch these names, and
-    // would run again, with all that depends on them, each time a person calls cargo without it.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&name);
-        }
-    }
     let mut child = command
         .args(&step.args)
         .envs(step.env.iter().copied())
@@ -91,7 +84,7 @@ fn run_one(step: &Step) -> Result<Vec<String>, String> {
         // A group of its own, so that what it started can be ended with it.
         .process_group(0)
         .spawn()
-        .map_err(|error| format!("could not run {program}: {error}"))?;
+        .map_err(|error| format!("could not run {}: {error}", step.program))?;
     let guard = Guard::over(child.id()).map_err(|error| format!("/bin/sh: {error}"))?;
     let lines = lines_of(&mut child);
     let mut closing = Vec::new();

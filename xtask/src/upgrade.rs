@@ -1,6 +1,6 @@
 //! `cargo xtask upgrade`: an older revision and this one, one after the other and side by side.
 
-use crate::{Outcome, foreground, metadata, repository};
+use crate::{Outcome, cargo, foreground, metadata, repository};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,9 +65,8 @@ fn older(place: &Path, commit: &str) -> Result<PathBuf, String> {
         return Ok(built);
     }
     let tree = Worktree::add(place.join("tree"), commit)?;
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     println!("cargo build -p plimsoll, in {}", tree.0.display());
-    let status = Command::new(cargo)
+    let status = cargo::command()
         .args(["build", "--profile", "test-fast", "-p", "plimsoll"])
         .current_dir(&tree.0)
         .env("CARGO_TARGET_DIR", place.join("build"))

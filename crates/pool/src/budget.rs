@@ -34,6 +34,7 @@
 //! of the fleet like any others: each has its monitor session and its claim, and
 //! both see each other in the one view.
 
+mod awaited;
 mod by_ledger;
 mod claim;
 pub mod ledger;
@@ -47,6 +48,7 @@ mod squeeze;
 #[cfg(test)]
 mod tests;
 
+use awaited::Awaited;
 pub use by_ledger::LedgerFigures;
 use events::Time;
 use ledger::Ledger;
@@ -192,6 +194,7 @@ pub(crate) struct Budget {
     parts: Parts,
     peers: Vec<Member>,
     ghosts: Ghosts,
+    awaited: Awaited,
     /// The claims of others come from a store, and the view is not for them.
     ledger: Option<Box<Ledger>>,
     /// With the view: sessions of the fleet that share by a ledger.
@@ -227,6 +230,7 @@ impl Budget {
             peers: Vec::new(),
             rejected: None,
             ghosts: Ghosts::default(),
+            awaited: Awaited::default(),
             ledger: None,
             sitters: 0,
             peaks: Peaks::default(),
@@ -388,6 +392,7 @@ impl Budget {
         let sure = strange.saturating_sub(claimed + usage.charged.max(held));
         let before = self.others.believed();
         self.ghosts.follow(now, rows, before, &self.peers, &peers);
+        self.awaited.follow(now, &peers, self.ghosts.members());
         let believed = match self.ghosts.any() {
             // Their rows are not others', and nobody can tell them apart.
             true => before,

@@ -59,10 +59,10 @@ impl Name {
     }
 }
 
-/// Two servers, the pooler before their name, and what its clients see.
+/// Two servers, the poolers before their name, and what their clients see.
 struct Stage {
     // Ended in this order.
-    pooler: Pooler,
+    poolers: Vec<Pooler>,
     standby: Server,
     primary: Server,
     name: Name,
@@ -70,7 +70,7 @@ struct Stage {
 
 impl Stage {
     /// `None`: not on this system, or not with this pooler.
-    fn set(test: &str, monitor: bool) -> Option<Stage> {
+    fn set(test: &str, instances: usize, monitor: bool) -> Option<Stage> {
         if Binary::find().is_pgbouncer {
             skip(test, "PgBouncer follows a name in its own way");
             return None;
@@ -88,19 +88,22 @@ impl Stage {
         let standby = primary.standby_at(NEW);
         let name = Name::leads_to(primary.dir(), OLD);
         let line = format!("* = host={NAME} port={}", primary.port());
-        let mut settings = Settings::for_server(&primary)
-            .databases(&[&line])
-            .set("default_pool_size", "8")
-            .set("server_login_retry", "30")
-            .set("query_wait_timeout", "60");
-        if monitor {
-            settings = settings.own("monitor_user", "watcher");
-            settings.userlist.push(user_line("watcher", PASSWORD));
-        }
-        settings.hosts = Some(name.file.clone());
-        let pooler = Pooler::start(settings);
+        let settings = || {
+            let mut settings = Settings::for_server(&primary)
+                .databases(&[&line])
+                .set("default_pool_size", "8")
+                .set("server_login_retry", "30")
+                .set("query_wait_timeout", "60");
+            if monitor {
+                settings = settings.own("monitor_user", "watcher");
+                settings.userlist.push(user_line("watcher", PASSWORD));
+            }
+            settings.hosts = Some(name.file.clone());
+            settings
+        };
+        let poolers: Vec<Pooler> = (0..instances).map(|_| Pooler::start(settings())).collect();
         Some(Stage {
-            pooler,
+            poolers,
             standby,
             primary,
             name,
@@ -108,11 +111,11 @@ impl Stage {
     }
 
     fn client(&self) -> Client {
-        let target = self
-            .pooler
+        let pooler = &self.poolers[0];
+        let target = pooler
             .target("app", "app")
             .patience(Duration::from_secs(60));
-        Client::login(&target).unwrap_or_else(|error| panic!("{error}\n{}", self.pooler.log()))
+        Client::login(&target).unwrap_or_else(|error| panic!("{error}\n{}", pooler.log()))
     }
 
     /// Runs one failover under load.
@@ -128,22 +131,23 @@ impl Stage {
                 .query("begin; insert into written values (-1, 1)")
                 .expect("an open transaction");
         }
-        let pooler = &self.pooler;
+        let poolers = &self.poolers[..];
         let servers = (&mut self.primary, &self.standby);
         let name = &self.name;
         let (accepts, known) = std::thread::scope(|scope| {
             let _end = StopAtEnd(&load.stop);
             for n in 0..WRITERS {
                 let load = &load;
-                scope.spawn(move || load.write(n, pooler));
+                scope.spawn(move || load.write(n, &poolers[n % poolers.len()]));
             }
             load.go_on(500);
-            let accepts = trouble(fate, &load, servers, name, pooler);
+            all_have_a_share(poolers);
+            let accepts = trouble(fate, &load, servers, name, poolers);
             let known = until("the move to be told", || {
-                says(pooler, "the database server has moved").then(|| load.number())
+                all_say(poolers, "the database server has moved").then(|| load.number())
             });
             let name_known = until("the name to be followed", || {
-                says(pooler, &format!("to=\"{NEW}\"")).then(|| load.number())
+                all_say(poolers, &format!("to=\"{NEW}\"")).then(|| load.number())
             });
             load.all_are_back(accepts);
             load.go_on(500);
@@ -201,19 +205,35 @@ impl Stage {
         assert!(there >= acknowledged, "{there} of {acknowledged} are there");
         assert!(known <= name_known);
         let closed = "plimsoll_connections_closed_total{reason=\"server_moved\"";
-        let metrics = get(&self.pooler, "/metrics").1;
-        let counted = metrics
-            .lines()
-            .find(|l| l.starts_with(closed))
-            .and_then(|l| l.rsplit(' ').next()?.parse::<u64>().ok());
-        if matches!(fate, Fate::Freezes | Fate::LivesOn) {
-            assert!(counted > Some(0), "{counted:?} closed as moved");
+        for pooler in &self.poolers {
+            let metrics = get(pooler, "/metrics").1;
+            let counted = metrics
+                .lines()
+                .find(|l| l.starts_with(closed))
+                .and_then(|l| l.rsplit(' ').next()?.parse::<u64>().ok());
+            if matches!(fate, Fate::Freezes | Fate::LivesOn) {
+                assert!(counted > Some(0), "{counted:?} closed as moved");
+            }
         }
     }
 }
 
-fn says(pooler: &Pooler, text: &str) -> bool {
-    pooler.log().contains(text)
+fn all_say(poolers: &[Pooler], text: &str) -> bool {
+    poolers.iter().all(|pooler| pooler.log().contains(text))
+}
+
+/// A newcomer of a fleet waits for its share; that is not what is measured.
+fn all_have_a_share(poolers: &[Pooler]) {
+    if poolers.len() < 2 {
+        return;
+    }
+    until("a share for each", || {
+        let shared = |pooler: &Pooler| {
+            let rows = pooler.console().rows("show budget").expect("a row");
+            rows[0][1] == "known" && rows[0][2].parse::<u32>().is_ok_and(|line| line >= 8)
+        };
+        poolers.iter().all(shared).then_some(())
+    });
 }
 
 /// The failover itself; when the new primary took writes.
@@ -222,7 +242,7 @@ fn trouble(
     load: &Load,
     (primary, standby): (&mut Server, &Server),
     name: &Name,
-    pooler: &Pooler,
+    poolers: &[Pooler],
 ) -> Instant {
     match fate {
         Fate::Stops => primary.stop("QUIT"),
@@ -230,7 +250,7 @@ fn trouble(
             primary.stop("INT");
             primary.start_again_as_standby();
             until("the standby to be noticed", || {
-                says(pooler, "a login found a standby").then_some(())
+                all_say(poolers, "a login found a standby").then_some(())
             });
         }
         Fate::Freezes => primary.freeze(),
@@ -368,20 +388,25 @@ impl Load {
 }
 
 fn rounds(fate: Fate, monitor: bool) {
-    let test = format!("a primary that {fate:?}");
+    rounds_of(1, fate, monitor);
+}
+
+fn rounds_of(instances: usize, fate: Fate, monitor: bool) {
+    let test = format!("a primary that {fate:?}, {instances} instances");
     for round in 1..=number("FAILOVER_ROUNDS", 1) {
-        let Some(mut stage) = Stage::set(&test, monitor) else {
+        let Some(mut stage) = Stage::set(&test, instances, monitor) else {
             return;
         };
         let seen = stage.fail_over(fate);
         eprintln!(
-            "failover: {fate:?}, monitor {monitor}, round {round}: first write after {} ms, all {WRITERS} after {} ms, {} errors {:?}",
+            "failover: {instances} instances, {fate:?}, monitor {monitor}, round {round}: first write after {} ms, all {WRITERS} after {} ms, {} errors {:?}",
             seen.first.as_millis(),
             seen.last.as_millis(),
             seen.errors,
             seen.kinds
         );
-        assert!(seen.last <= BACK_MAX, "{seen:?}\n{}", stage.pooler.log());
+        let logs: Vec<String> = stage.poolers.iter().map(Pooler::log).collect();
+        assert!(seen.last <= BACK_MAX, "{seen:?}\n{}", logs.join("\n"));
     }
 }
 
@@ -410,6 +435,17 @@ fn a_primary_that_freezes() {
     if full() {
         rounds(Fate::Freezes, true);
         rounds(Fate::Freezes, false);
+    }
+}
+
+/// Whoever reaches the new server first leaves the others their shares of it.
+#[test]
+fn three_instances_follow_alike() {
+    rounds_of(3, Fate::Stops, true);
+    if full() {
+        rounds_of(3, Fate::ComesBackReadOnly, true);
+        rounds_of(3, Fate::Freezes, true);
+        rounds_of(3, Fate::LivesOn, true);
     }
 }
 

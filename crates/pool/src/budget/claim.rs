@@ -24,14 +24,14 @@ impl Budget {
             true => usage.needed.min(self.demand_level(usage.needed)),
             false => usage
                 .needed
-                .max(self.parts.line / (self.peers.len() as u32 + 1)),
+                .max(self.parts.line / (self.members().count() as u32 + 1)),
         };
         goal.min(self.free()).min(self.most()).max(floor)
     }
 
     /// The level at which all demands together fit under the line.
     fn demand_level(&self, own: u32) -> u32 {
-        let mut demands: Vec<u32> = self.peers.iter().map(Member::demand).collect();
+        let mut demands: Vec<u32> = self.members().map(Member::demand).collect();
         demands.push(own);
         level(self.parts.line, &demands)
     }
@@ -45,10 +45,21 @@ impl Budget {
         }
     }
 
+    /// The others: those in the view, and those who are on their way into it.
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        let here = |one: &&Member| self.peers.iter().any(|peer| peer.instance == one.instance);
+        let coming = self.awaited.missing().iter();
+        self.peers.iter().chain(coming.filter(move |m| !here(m)))
+    }
+
+    /// What the others claim.
+    fn claimed(&self) -> u32 {
+        self.members().map(|member| member.claim).sum()
+    }
+
     /// What the claims of the others leave.
     pub(super) fn free(&self) -> u32 {
-        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        self.parts.line.saturating_sub(claimed)
+        self.parts.line.saturating_sub(self.claimed())
     }
 
     /// Rules 1 and 2 after a reading.
@@ -64,20 +75,19 @@ impl Budget {
             self.raise_at = now.after(pause);
         }
         self.claim = self.claim.min(self.most());
-        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        if claimed + self.published <= self.parts.line {
+        if self.claimed() + self.published <= self.parts.line {
             self.over_at = None;
             return;
         }
         let since = *self.over_at.get_or_insert(now);
-        if self.peers.is_empty() || now.since(since) >= OVER_MAX {
+        if self.members().next().is_none() || now.since(since) >= OVER_MAX {
             self.claim = self.fair_cut();
         }
     }
 
     /// What remains of the own claim under the line, when all cut theirs alike.
     pub(super) fn fair_cut(&self) -> u32 {
-        let mut claims: Vec<u32> = self.peers.iter().map(|peer| peer.claim).collect();
+        let mut claims: Vec<u32> = self.members().map(|member| member.claim).collect();
         claims.push(self.published.max(self.claim));
         self.claim.min(level(self.parts.line, &claims))
     }
@@ -86,8 +96,7 @@ impl Budget {
     /// fair share, goes back.
     pub(super) fn give_back(&mut self, usage: &Usage) {
         let wanted: u32 = self.peers.iter().map(|peer| peer.wants).sum();
-        let claimed: u32 = self.peers.iter().map(|peer| peer.claim).sum();
-        let missing = (claimed + self.claim + wanted).saturating_sub(self.parts.line);
+        let missing = (self.claimed() + self.claim + wanted).saturating_sub(self.parts.line);
         if wanted == 0 || missing == 0 {
             return;
         }

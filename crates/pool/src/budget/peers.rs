@@ -70,6 +70,10 @@ impl Ghosts {
         !self.members.is_empty()
     }
 
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
     /// It is not decided yet whether they live.
     pub(super) fn doubtful(&self) -> bool {
         !self.members.is_empty() && self.faint.is_some()

@@ -49,6 +49,7 @@ impl Budget {
         if self.sight == Sight::Resting {
             return self.blind(usage);
         }
+        self.awaited.remember(&self.peers);
         let pause = REOPEN_PAUSE.saturating_mul(1 << self.lost.min(16));
         self.reopen_at = now.after(pause.min(REOPEN_PAUSE_MAX));
         self.lost = self.lost.saturating_add(1);
@@ -75,6 +76,7 @@ impl Budget {
         (self.over_at, self.raise_at) = (None, Time::ZERO);
         self.others = Others::default();
         self.ghosts = Ghosts::default();
+        self.awaited.remember(&self.peers);
         self.peers.clear();
         self.sight = Sight::Asking(now);
     }
@@ -178,7 +180,10 @@ impl Budget {
         if self.read_at.is_some() && wish > self.published.max(self.claim) {
             return soon;
         }
-        let doubtful = self.over_at.is_some() || self.others.doubtful() || self.ghosts.doubtful();
+        let doubtful = self.over_at.is_some()
+            || self.others.doubtful()
+            || self.ghosts.doubtful()
+            || !self.awaited.missing().is_empty();
         let news = wish != self.published || (usage.usable, wants) != self.told;
         let wanted = wants > 0 || self.peers.iter().any(|peer| peer.wants > 0);
         if doubtful || self.squeeze.is_some() || (news || wanted) && !self.peers.is_empty() {

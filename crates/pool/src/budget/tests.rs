@@ -452,3 +452,54 @@ fn what_a_peer_opened_since_it_spoke_does_not_count_as_others() {
     s.settle(35, &[peer(2, 40, 30, 0)]);
     assert_eq!(s.budget.parts().line, before - 25);
 }
+
+#[test]
+fn whoever_reaches_a_moved_server_first_leaves_the_others_their_claims() {
+    for moved in [true, false] {
+        let mut s = Stage::new();
+        s.settle(0, &[peer(2, 45, 45, 3)]);
+        s.holds(40, 80);
+        s.after(ms(2000));
+        s.settle(0, &[peer(2, 45, 45, 3)]);
+        let claim = s.budget.claim();
+        assert_eq!(claim, 45, "what the other leaves");
+        s.holds(0, 80);
+        s.budget.session_lost(s.now, &s.usage);
+        if moved {
+            s.budget.moved(s.now);
+        }
+        s.after(ms(1500));
+        s.budget.connected();
+        // The server is empty, and it is the first.
+        let (open, _) = s.settle(0, &[]);
+        assert!((45..=46).contains(&open), "moved {moved}: {open}");
+        // The other comes: each has what it had.
+        s.holds(open, 80);
+        s.after(READ_PAUSE);
+        let (open, keep) = s.settle(0, &[peer(2, 45, 0, 3)]);
+        assert!((45..=46).contains(&open), "moved {moved}: {open}");
+        assert_eq!(open, keep, "nothing is to be cut");
+    }
+}
+
+#[test]
+fn a_claim_that_nobody_fetches_is_free_after_four_seconds() {
+    let mut s = Stage::new();
+    s.settle(0, &[peer(2, 45, 45, 0)]);
+    s.holds(0, 80);
+    s.budget.moved(s.now);
+    s.after(ms(2000));
+    s.budget.connected();
+    assert_eq!(s.settle(0, &[]).0, 45);
+    for _ in 0..19 {
+        s.after(READ_PAUSE);
+        assert_eq!(s.settle(0, &[]).0, 46);
+    }
+    // A view that is lost again meanwhile does not prolong it.
+    s.budget.session_lost(s.now, &s.usage);
+    s.after(READ_PAUSE);
+    s.budget.connected();
+    s.settle(0, &[]);
+    s.after(READ_PAUSE);
+    assert_eq!(s.settle(0, &[]).0, 91, "all there is");
+}

@@ -382,6 +382,8 @@ fn drain(handle: &Handle) {
             clients = handle.clients(),
             "drain_timeout: closing clients in their transactions"
         );
+    } else {
+        handle.take_leave();
     }
     handle.stop_now();
 }

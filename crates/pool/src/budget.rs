@@ -99,6 +99,9 @@ pub const READ_PAUSE: Duration = Duration::from_millis(200);
 /// What a reading shows of others, or shows no more of a peer, is believed when
 /// it lasts: meanwhile every peer has stated anew what it holds.
 const CONFIRM: Duration = Duration::from_millis(400);
+/// So long an instance that ends states that nothing is claimed any more. The others read the view
+/// within this time if they lack something. Who only vanished might be cut off, and come back.
+const FAREWELL: Duration = Duration::from_millis(300);
 /// Claims above the line for so long are cut. Two that raise at the same time
 /// are above it for a moment, and take it back themselves.
 const OVER_MAX: Duration = Duration::from_secs(1);
@@ -187,6 +190,8 @@ pub(crate) struct Budget {
     session: bool,
     /// It was not for a while: others may have taken the claim for free.
     unseen: bool,
+    /// The instance ends: its connections do, and then its session.
+    leaving: bool,
     /// No monitor session is opened before, and how often one was lost in a row.
     reopen_at: Time,
     lost: u32,
@@ -223,6 +228,7 @@ impl Budget {
             over_at: None,
             session: false,
             unseen: false,
+            leaving: false,
             reopen_at: Time::ZERO,
             lost: 0,
             others: Others::default(),

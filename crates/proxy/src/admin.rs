@@ -2,6 +2,7 @@
 
 mod acting;
 mod figures;
+mod leaving;
 mod measures;
 mod probes;
 mod reload;
@@ -27,7 +28,7 @@ pub use reload::{Keeper, NoFile, ReloadError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -432,43 +433,6 @@ impl Handle {
     /// There is no such database.
     pub fn resume(&self, database: Option<&str>, actor: &str) -> Result<(), String> {
         self.administer("RESUME", database, actor)
-    }
-
-    /// Closes the listeners and idle clients; the others end with their
-    /// transaction. New checkouts are still served for them.
-    pub fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Relaxed);
-        for mailbox in &self.inner.common.mailboxes {
-            mailbox.post(Mail::Drain);
-        }
-    }
-
-    /// Withdraws readiness before the listeners close.
-    pub fn announce_drain(&self) {
-        self.inner.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Closes everything and ends the workers.
-    pub fn stop_now(&self) {
-        self.inner.stopping.store(true, Ordering::Relaxed);
-        for mailbox in &self.inner.common.mailboxes {
-            mailbox.post(Mail::Stop);
-        }
-    }
-
-    /// Clients that are connected.
-    pub fn clients(&self) -> u32 {
-        self.inner
-            .common
-            .mailboxes
-            .iter()
-            .map(|m| m.clients.load(Ordering::Relaxed))
-            .sum()
-    }
-
-    /// Whether a stop was asked for.
-    pub fn is_stopping(&self) -> bool {
-        self.inner.stopping.load(Ordering::Relaxed)
     }
 
     /// States to the fleet's other instances, where a monitor session meets them,

@@ -1,8 +1,8 @@
 //! The monitor session: when it is opened, what it asks, and what its end means.
 
 use super::{
-    ANSWER_MAX, Asked, Budget, BudgetSettings, Ghosts, Member, MonitorStep, Others, READ_PAUSE,
-    Sight, Usage, peers,
+    ANSWER_MAX, Asked, Budget, BudgetSettings, FAREWELL, Ghosts, Member, MonitorStep, Others,
+    READ_PAUSE, Sight, Usage, peers,
 };
 use events::Time;
 use std::time::Duration;
@@ -135,16 +135,18 @@ impl Budget {
         }
         let idle = settings.idle_stop;
         let rests = idle.is_some_and(|limit| now.since(self.used_at) >= limit);
-        if rests {
+        if rests || self.leaving {
             self.claim = self.claim.min(usage.charged);
             if self.published <= self.claim.max(usage.charged) {
-                self.sight = Sight::Resting;
-                return MonitorStep::Close;
+                if let Some(step) = self.nothing_is_claimed(now, usage) {
+                    return step;
+                }
+            } else if rests || usage.charged == 0 {
+                // The others learn first that the claim is free.
+                self.again = true;
             }
-            // The others learn first that the claim is free.
-            self.again = true;
         }
-        let wish = match rests {
+        let wish = match rests || self.leaving {
             true => self.claim.max(usage.charged),
             false => self.wish(now, usage),
         };
@@ -169,6 +171,27 @@ impl Budget {
             rejected: self.rejected,
         };
         MonitorStep::Ask(own.name(&settings.fleet))
+    }
+
+    /// The instance ends: what its connections leave is given back.
+    pub(crate) fn leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// No more is stated than is held, because nobody needs it. `None`: go on stating.
+    fn nothing_is_claimed(&mut self, now: Time, usage: &Usage) -> Option<MonitorStep> {
+        if !self.leaving {
+            self.sight = Sight::Resting;
+            return Some(MonitorStep::Close);
+        }
+        if usage.charged > 0 {
+            return None;
+        }
+        let told = self.peers.is_empty() || now >= self.asked_at.after(FAREWELL);
+        Some(match told {
+            true => MonitorStep::Close,
+            false => MonitorStep::Rest,
+        })
     }
 
     /// When to ask next: after the interval, or soon where peers depend on it.

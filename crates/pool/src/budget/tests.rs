@@ -503,3 +503,46 @@ fn a_claim_that_nobody_fetches_is_free_after_four_seconds() {
     s.after(READ_PAUSE);
     assert_eq!(s.settle(0, &[]).0, 91, "all there is");
 }
+
+#[test]
+fn who_ends_says_that_nothing_is_claimed_any_more_and_then_goes() {
+    let mut s = Stage::new();
+    s.settle(0, &[peer(2, 30, 30, 0)]);
+    s.holds(10, 10);
+    s.after(READ_PAUSE);
+    s.settle(0, &[peer(2, 30, 30, 0)]);
+    assert!(s.budget.claim() > 10);
+    s.budget.leave();
+    // What is still held is claimed, and no more.
+    s.after(READ_PAUSE);
+    assert_eq!(s.settle(0, &[peer(2, 30, 30, 0)]), (10, 10));
+    assert_eq!(s.budget.published(), 10);
+    assert_eq!(s.step(), "rest", "until its connections have ended");
+    s.holds(0, 0);
+    assert_eq!(s.step(), "plimsoll/default/00000001/0/0/0", "at once");
+    assert_eq!(s.step(), "rest", "until it is answered");
+    let names = [
+        "plimsoll/default/00000001/0/0/0",
+        "plimsoll/default/00000002/30/30/0",
+    ];
+    s.budget.heard(s.now, &s.usage, &server(32, &names), true);
+    s.after(ms(200));
+    let mut said = s.step();
+    if said.starts_with("plimsoll") {
+        s.budget.heard(s.now, &s.usage, &server(32, &names), true);
+        said = s.step();
+    }
+    assert_eq!(said, "rest", "the others have time to read it");
+    s.after(ms(300));
+    assert_eq!(s.step(), "close");
+}
+
+#[test]
+fn who_ends_alone_tells_nobody() {
+    let mut s = Stage::new();
+    s.settle(0, &[]);
+    s.holds(0, 0);
+    s.budget.leave();
+    assert_eq!(s.settle(0, &[]).0, 0);
+    assert_eq!(s.step(), "close");
+}

@@ -209,9 +209,10 @@ impl Upstream {
     }
 
     /// Refuses all who wait and all who come; connections are closed as they
-    /// come back.
+    /// come back. The monitor session ends last, and tells the fleet's others.
     pub fn shutdown(&mut self, now: Time) {
         self.shutdown = true;
+        self.budget.leave();
         self.hungry.clear();
         for p in 0..self.pools.len() {
             if self.pools[p].is_some() {

@@ -62,7 +62,8 @@ impl Upstream {
     pub fn monitor_step(&mut self, now: Time) -> MonitorStep {
         let doomed = self.monitor.is_some_and(|p| {
             let mut conns = self.conns.iter();
-            let closes = self.at(p).mode != Mode::Open || self.shutdown;
+            let ends = self.shutdown && self.budget.by_ledger();
+            let closes = self.at(p).mode != Mode::Open || ends;
             let doomed = |conn: &Conn| conn.doom.is_some() && !conn.left;
             closes || conns.any(|(_, conn)| conn.pool as usize == p && doomed(conn))
         });

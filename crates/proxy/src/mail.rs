@@ -165,4 +165,9 @@ impl Mailbox {
     pub(crate) fn collect(&self, into: &mut Vec<Mail>) {
         self.letters.collect(into);
     }
+
+    /// The worker ends, and nobody must wait for an answer of its.
+    pub(crate) fn close(&self) {
+        self.letters.close();
+    }
 }

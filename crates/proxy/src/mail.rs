@@ -83,6 +83,10 @@ pub(crate) enum Mail {
     },
     /// Close clients of these console ids, or of a pool.
     Kill(Target),
+    /// A second hold on each listening socket.
+    Lend(Sender<std::io::Result<std::os::fd::OwnedFd>>),
+    /// Another process accepts clients from now on. Answered when none can follow.
+    Retire(Sender<()>),
     /// Finish transactions, then close.
     Drain,
     /// Close everything and end.

@@ -77,6 +77,15 @@ impl Worker {
             Mail::Act { client, act, to } => self.act(client, act, &to),
             Mail::Statements { clients, to } => self.statements(&clients, &to),
             Mail::Kill(target) => self.kill(target),
+            Mail::Lend(to) => {
+                for listener in &self.listeners {
+                    let _ = to.send(listener.lend());
+                }
+            }
+            Mail::Retire(to) => {
+                self.retire();
+                let _ = to.send(());
+            }
             Mail::Drain => {
                 self.draining = true;
                 self.listeners.clear();
@@ -87,6 +96,18 @@ impl Worker {
                 self.hub.close_all(self.now, &mut self.port, &mut self.out);
                 self.stopped = true;
             }
+        }
+    }
+
+    /// Closes the listening sockets here and leaves them open elsewhere.
+    fn retire(&mut self) {
+        for mut listener in std::mem::take(&mut self.listeners) {
+            // As long as another process has the socket, the system would go on
+            // telling this one of its clients.
+            if let Err(error) = self.poll.registry().deregister(&mut listener) {
+                tracing::warn!(%error, "the event loop still hears of a listening socket");
+            }
+            listener.leave();
         }
     }
 

@@ -231,7 +231,9 @@ fn no_query_fails_while_reloads_change_the_size_of_the_pool() {
         return;
     };
     let load = Load::new(server(), home.target());
-    let _serving = home.first();
+    // Half the size is what the guards are there to refuse: here they only watch.
+    let mut serving = home.start(0, &["--guards", "observe"]);
+    home.until_serving(0, &mut serving);
     load.during(|| {
         load.more(STEADY);
         load.phase();
@@ -302,7 +304,8 @@ fn a_process_that_cannot_start_leaves_the_old_one_serving() {
     // This one takes over, and then finds a port in use.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let other = taken.local_addr().expect("an address");
-    let more = good.replace("tcp = [", &format!("tcp = [\"{other}\", "));
+    let own = format!("\"127.0.0.1:{}\"", home.port);
+    let more = good.replacen(&own, &format!("{own}, \"{other}\""), 1);
     std::fs::write(&file, more).expect("written");
     let mut fails = home.start(2, &["--takeover"]);
     assert_eq!(fails.wait("an end").code(), Some(1), "{}", home.log(2));

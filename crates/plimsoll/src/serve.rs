@@ -39,7 +39,7 @@ pub struct Serve {
 pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
     let (metrics, pid_file) = (serve.plan.metrics_listen, serve.plan.pid_file.clone());
     // Before the first thread, so that none of them misses a signal.
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
+    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("cannot watch for signals")?;
     let taken = serve.taken.as_mut();
     let handed = taken.map_or_else(Vec::new, |taken| std::mem::take(&mut taken.sockets));
@@ -91,24 +91,30 @@ pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
             .context("the process that was to be taken over does not let go")?;
         tracing::info!("taken over from the process that served before");
     }
-    if let Some(place) = place {
+    let offered = place.map(|place| {
         let released = Arc::clone(&beside);
         let release = move || stop_beside(&released);
-        takeover::offer(place, handle.clone(), release, close_all);
-    }
-    let for_signals = handle.clone();
-    let closer = signals.handle();
-    let watcher = std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || watch(&for_signals, &mut signals))
-        .context("cannot start a thread")?;
-    proxy.join();
-    closer.close();
-    let _ = watcher.join();
+        takeover::offer(place, handle.clone(), release, close_all)
+    });
+    until_the_end(proxy, signals)?;
+    drop(offered);
     stop_beside(&beside);
     rotation.stop();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Watches for signals until the data plane has ended.
+fn until_the_end(proxy: Proxy, mut signals: Signals) -> anyhow::Result<()> {
+    let (handle, closer) = (proxy.handle(), signals.handle());
+    let watcher = std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || watch(&handle, &mut signals))
+        .context("cannot start a thread")?;
+    proxy.join();
+    closer.close();
+    let _ = watcher.join();
+    Ok(())
 }
 
 /// What stands beside the data plane, and of what one process at a time may have one.

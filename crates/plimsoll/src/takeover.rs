@@ -26,6 +26,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The first word of both sides. A change of what follows changes the number.
@@ -91,25 +92,52 @@ pub fn take(path: &Path, patience: Duration) -> io::Result<Option<Taken>> {
     stream.write_all(wish.as_bytes())?;
     let (told, sockets) = receive(&stream)?;
     match sockets.is_empty() {
+        true if told.is_empty() => Err(ErrorKind::UnexpectedEof.into()),
         true => Err(io::Error::other(told)),
         false => Ok(Some(Taken { stream, sockets })),
     }
 }
 
-/// The place where this process can be taken over. Dropping it removes the socket.
-pub struct Door {
-    path: PathBuf,
+/// The socket's path while it is this process' own: the thread that waits there and
+/// the end of the process remove it, whoever comes first.
+#[derive(Clone, Default)]
+struct Own(Arc<Mutex<Option<PathBuf>>>);
+
+impl Own {
+    fn path(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove(&self) {
+        if let Some(path) = self.path().take() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// That this process can be taken over. Dropping it removes the socket.
+pub struct Offered(Own);
+
+impl Drop for Offered {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
+}
+
+/// Where another process asks. Dropping it removes the socket.
+struct Door {
+    own: Own,
     listener: UnixListener,
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        self.own.remove();
     }
 }
 
 impl Door {
-    fn open(path: &Path) -> io::Result<Door> {
+    fn open(path: &Path, own: &Own) -> io::Result<Door> {
         match UnixStream::connect(path) {
             Ok(_) => return Err(io::Error::from(ErrorKind::AddrInUse)),
             // Left behind by a process that was killed.
@@ -117,10 +145,12 @@ impl Door {
             Err(_) => {}
         }
         let listener = UnixListener::bind(path)?;
+        *own.path() = Some(path.to_owned());
         // Who else comes in before this is refused by its user.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        let path = path.to_owned();
-        Ok(Door { path, listener })
+        tracing::info!(socket = %path.display(), "can be taken over");
+        let own = own.clone();
+        Ok(Door { own, listener })
     }
 }
 
@@ -131,12 +161,15 @@ pub fn offer(
     handle: Handle,
     release: impl Fn() + Send + 'static,
     over: impl Fn(&Handle) + Send + 'static,
-) {
-    let door = match Door::open(&path) {
+) -> Offered {
+    let own = Own::default();
+    let offered = Offered(own.clone());
+    let door = match Door::open(&path, &own) {
         Ok(door) => door,
         Err(error) => {
             let path = path.display();
-            return tracing::warn!(%error, %path, "this process cannot be taken over");
+            tracing::warn!(%error, %path, "this process cannot be taken over");
+            return offered;
         }
     };
     let waiting = move || {
@@ -159,7 +192,7 @@ pub fn offer(
                                 without API, metrics and history; take over again")
                         }
                     }
-                    let again = left.map_or_else(|| Door::open(&path), Ok);
+                    let again = left.map_or_else(|| Door::open(&path, &own), Ok);
                     match again {
                         Ok(again) => door = again,
                         Err(error) => return tracing::warn!(%error, "no takeover any more"),
@@ -172,6 +205,7 @@ pub fn offer(
     if let Err(error) = thread.spawn(waiting) {
         tracing::warn!(%error, "this process cannot be taken over");
     }
+    offered
 }
 
 /// A new process is there. How long clients may stay, or why it has not taken over;
@@ -227,7 +261,6 @@ fn handed(mut stream: UnixStream, sockets: &[OwnedFd]) -> io::Result<()> {
 /// Serves those who are left until they leave, or the patience is over.
 fn see_out(handle: &Handle, patience: Duration) {
     let end = Instant::now() + patience;
-    handle.make_room();
     let mut roomy = handle.clients();
     tracing::info!(
         clients = roomy,
@@ -237,7 +270,7 @@ fn see_out(handle: &Handle, patience: Duration) {
         // The fewer are left, the fewer connections they need.
         if handle.clients() <= roomy / 2 {
             roomy = handle.clients();
-            handle.make_room();
+            handle.close_idle_servers();
         }
         std::thread::sleep(LOOK);
     }

@@ -2,7 +2,10 @@
 
 use super::{Disk, Handle, Keeper, Proxy, StartError};
 use crate::mail::Mail;
+use crate::port::act;
+use crate::registry::Place;
 use config::Plan;
+use events::CloseReason;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::channel;
@@ -62,11 +65,17 @@ impl Handle {
         while answers.recv_timeout(left()).is_ok() {}
     }
 
-    /// Gives up connections to servers that clients here do not need at once: another
-    /// process opens its own before the same servers.
-    pub fn make_room(&self) {
-        // It names no database, so it cannot be a wrong one.
-        let _ = self.administer("RECONNECT", None, "");
+    /// Closes connections to servers that nobody holds: another process opens its own
+    /// before the same servers.
+    pub fn close_idle_servers(&self) {
+        let common = &self.inner.common;
+        let places: Vec<Place> = common.read().places().to_vec();
+        let now = common.clock.now();
+        for place in &places {
+            act(common, &place.upstream, |u| {
+                u.close_idle(now, place.pool, CloseReason::Shutdown);
+            });
+        }
     }
 }
 

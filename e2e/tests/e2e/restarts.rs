@@ -302,7 +302,7 @@ fn a_process_that_cannot_start_leaves_the_old_one_serving() {
     std::fs::write(&file, format!("{good}[nonsense]\n")).expect("written");
     let mut broken = home.start(1, &["--takeover"]);
     assert_eq!(broken.wait("an end").code(), Some(1));
-    assert!(!home.log(0).contains("taken over"), "{}", home.log(0));
+    assert!(!home.log(0).contains("taken over: "), "{}", home.log(0));
     // This one takes over, and then finds a port in use.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let other = taken.local_addr().expect("an address");

@@ -185,6 +185,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "file")]
     pub socket_dir: Option<PathBuf>,
 
+    /// Take over from the process that serves these settings: an online restart
+    ///
+    /// It hands over its listening sockets and its state directory, serves the clients
+    /// that it has until they leave, for at most TIME (30m), and ends. Where none serves, this is an ordinary start
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30m",
+          value_parser = words::measured, requires = "file")]
+    pub takeover: Option<std::time::Duration>,
+
     /// Log lines as text or as JSON
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

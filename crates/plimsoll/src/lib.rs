@@ -27,3 +27,4 @@ mod plane;
 pub mod sandbox;
 pub mod serve;
 mod stage;
+mod takeover;

@@ -4,6 +4,7 @@ use crate::api;
 use crate::api::Extras;
 use crate::measuring;
 use crate::plane::Plane;
+use crate::takeover::{self, Taken};
 use anyhow::Context;
 use config::Plan;
 use control::fleet::Fleet;
@@ -13,9 +14,9 @@ use events::snapshot::Snapshot;
 use proxy::{Handle, Keeper, Proxy};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a serving process needs.
@@ -28,17 +29,21 @@ pub struct Serve {
     pub disk: proxy::Disk,
     /// Keeps the settings, where they come from a file.
     pub prepared: Option<Prepared>,
+    /// What another process handed over.
+    pub taken: Option<Taken>,
     /// Called once when clients can connect, with the first address.
     pub started: Box<dyn FnOnce(&Handle)>,
 }
 
 /// Serves until a signal ends it.
-pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
+pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
     let (metrics, pid_file) = (serve.plan.metrics_listen, serve.plan.pid_file.clone());
     // Before the first thread, so that none of them misses a signal.
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
+    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("cannot watch for signals")?;
-    let proxy = Proxy::start_with(serve.plan, serve.keeper, serve.disk)?;
+    let taken = serve.taken.as_mut();
+    let handed = taken.map_or_else(Vec::new, |taken| std::mem::take(&mut taken.sockets));
+    let proxy = Proxy::start_handed(serve.plan, serve.keeper, serve.disk, handed)?;
     let handle = proxy.handle();
     // Before the first probe can ask.
     handle.hold_back(serve.prepared.as_ref().and_then(Prepared::held_back));
@@ -71,36 +76,91 @@ pub fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     });
     tell_addresses(&handle, control.as_ref());
     (serve.started)(&handle);
-    let for_signals = handle.clone();
-    let closer = signals.handle();
+    let place = place(&handle, state.as_deref());
+    let beside = Arc::new(Mutex::new(Some(AtTheSide {
+        channel,
+        api,
+        measured,
+        kept,
+        control,
+        pid_file,
+    })));
+    if let Some(taken) = serve.taken.take() {
+        taken
+            .serving()
+            .context("the process that was to be taken over does not let go")?;
+        tracing::info!("taken over from the process that served before");
+    }
+    let offered = place.map(|place| {
+        let released = Arc::clone(&beside);
+        let release = move || stop_beside(&released);
+        takeover::offer(place, handle.clone(), release, close_all)
+    });
+    until_the_end(proxy, signals)?;
+    drop(offered);
+    stop_beside(&beside);
+    rotation.stop();
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Watches for signals until the data plane has ended.
+fn until_the_end(proxy: Proxy, mut signals: Signals) -> anyhow::Result<()> {
+    let (handle, closer) = (proxy.handle(), signals.handle());
     let watcher = std::thread::Builder::new()
         .name("signals".into())
-        .spawn(move || watch(&for_signals, &mut signals))
+        .spawn(move || watch(&handle, &mut signals))
         .context("cannot start a thread")?;
     proxy.join();
     closer.close();
     let _ = watcher.join();
-    if let Some(channel) = channel {
+    Ok(())
+}
+
+/// What stands beside the data plane, and of what one process at a time may have one.
+struct AtTheSide {
+    channel: Option<control::fleet::Running>,
+    api: Option<control::api::Api>,
+    measured: Option<measuring::Measured>,
+    kept: Option<control::settings::keeper::Running>,
+    control: Option<Control>,
+    pid_file: Option<PathBuf>,
+}
+
+/// Ends it, where that was not done before. With the settings' keeper the lock of the
+/// state directory goes.
+fn stop_beside(beside: &Mutex<Option<AtTheSide>>) {
+    // Held until all has ended: who comes second finds it so.
+    let mut beside = beside.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(beside) = beside.take() else { return };
+    if let Some(channel) = beside.channel {
         channel.stop();
     }
-    if let Some(api) = api {
+    if let Some(api) = beside.api {
         api.stop();
     }
-    if let Some(measured) = measured {
+    if let Some(measured) = beside.measured {
         measured.stop();
     }
-    if let Some(running) = kept {
+    if let Some(running) = beside.kept {
         running.stop();
     }
-    rotation.stop();
-    if let Some(control) = control {
+    if let Some(control) = beside.control {
         control.stop();
     }
-    if let Some(path) = &pid_file {
+    if let Some(path) = &beside.pid_file {
         let _ = std::fs::remove_file(path);
     }
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Where another process can take over.
+fn place(handle: &Handle, state: Option<&Path>) -> Option<PathBuf> {
+    let plan = handle.plan();
+    takeover::place(
+        state,
+        plan.unix_socket_dir.as_deref(),
+        plan.unix_socket_port,
+    )
 }
 
 /// Begins to measure, and to talk to the other instances: what is told of alerts, and
@@ -366,12 +426,17 @@ fn watch(handle: &Handle, signals: &mut Signals) {
     }
 }
 
-/// Withdraws readiness, closes what is idle, waits for transactions within
-/// the limit, then closes the rest.
+/// Withdraws readiness, then closes all as it comes to rest.
 fn drain(handle: &Handle) {
     let plan = handle.plan();
     handle.announce_drain();
     std::thread::sleep(plan.drain.delay);
+    close_all(handle);
+}
+
+/// Closes what is idle, waits for transactions within the limit, then closes the rest.
+fn close_all(handle: &Handle) {
+    let plan = handle.plan();
     handle.drain();
     let end = Instant::now() + plan.drain.timeout;
     while handle.clients() > 0 && Instant::now() < end && !handle.is_stopping() {

@@ -2,6 +2,7 @@
 
 mod acting;
 mod figures;
+mod handover;
 mod leaving;
 mod measures;
 mod probes;
@@ -104,7 +105,7 @@ impl Proxy {
         keeper: Box<dyn Keeper>,
         disk: Disk,
     ) -> Result<Proxy, StartError> {
-        Proxy::start_all(plan, keeper, disk, None)
+        Proxy::start_all(plan, keeper, disk, None, Vec::new())
     }
 
     /// As [`Proxy::start`], with somebody who watches the clients.
@@ -113,7 +114,7 @@ impl Proxy {
     /// The same.
     pub fn start_observed(plan: Plan, observer: Arc<dyn Observer>) -> Result<Proxy, StartError> {
         let watch = Some(Watch::new(observer));
-        Proxy::start_all(plan, Box::new(NoFile), Disk::default(), watch)
+        Proxy::start_all(plan, Box::new(NoFile), Disk::default(), watch, Vec::new())
     }
 
     fn start_all(
@@ -121,10 +122,11 @@ impl Proxy {
         keeper: Box<dyn Keeper>,
         disk: Disk,
         watch: Option<Watch>,
+        handed: Vec<std::os::fd::OwnedFd>,
     ) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
-        let listeners = listen::open(&plan).map_err(StartError)?;
+        let listeners = listen::open(&plan, handed).map_err(StartError)?;
         let count = listen::count_workers(&plan);
         let tls = Material::read(&plan).map_err(StartError)?;
         tls.warn();

@@ -10,8 +10,8 @@ use pool::{Action, Upstream};
 
 /// Letters to one thread. Any thread may post; the owner collects.
 pub(crate) struct Letters<T> {
-    /// Locked for a push or a swap.
-    list: Mutex<Vec<T>>,
+    /// Locked for a push or a swap. `None`: the owner has ended.
+    list: Mutex<Option<Vec<T>>>,
     /// A wake-up is on its way: further letters need no other.
     awake: AtomicBool,
 }
@@ -19,17 +19,23 @@ pub(crate) struct Letters<T> {
 impl<T> Letters<T> {
     pub(crate) fn new() -> Letters<T> {
         Letters {
-            list: Mutex::new(Vec::new()),
+            list: Mutex::new(Some(Vec::new())),
             awake: AtomicBool::new(false),
         }
     }
 
     /// Adds a letter; `wake` must end the owner's sleep, or keep it from the next.
+    /// Once the owner has ended the letter is dropped: who waits for its answer
+    /// learns at once that none will come.
     pub(crate) fn post(&self, letter: T, wake: impl FnOnce()) {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(letter);
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(letters) = list.as_mut() else {
+            // What a letter holds may close sockets: not under the lock.
+            drop(list);
+            return drop(letter);
+        };
+        letters.push(letter);
+        drop(list);
         if !self.awake.swap(true, Ordering::AcqRel) {
             wake();
         }
@@ -41,10 +47,18 @@ impl<T> Letters<T> {
         // often, not once too little. A swap, not a store, because it also
         // orders: whoever found the flag still set has pushed before this.
         self.awake.swap(false, Ordering::AcqRel);
-        std::mem::swap(
-            &mut *self.list.lock().unwrap_or_else(PoisonError::into_inner),
-            into,
-        );
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(letters) = list.as_mut() {
+            std::mem::swap(letters, into);
+        }
+    }
+
+    /// The owner ends: what was not collected is dropped, and so is what follows.
+    pub(crate) fn close(&self) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = list.take();
+        drop(list);
+        drop(left);
     }
 }
 

@@ -5,11 +5,12 @@ use config::{Keepalive, Plan};
 use events::snapshot::Address;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A listening socket.
@@ -21,6 +22,8 @@ pub(crate) enum Listener {
     Unix {
         socket: mio::net::UnixListener,
         path: PathBuf,
+        /// Another process serves the path now: it is not ours to remove.
+        left: bool,
     },
 }
 
@@ -57,13 +60,31 @@ impl Source for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Listener::Unix { path, .. } = self {
+        if let Listener::Unix {
+            path, left: false, ..
+        } = self
+        {
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
 impl Listener {
+    /// A second hold on the socket, for another process.
+    pub(crate) fn lend(&self) -> io::Result<OwnedFd> {
+        match self {
+            Listener::Tcp { socket, .. } => socket.as_fd().try_clone_to_owned(),
+            Listener::Unix { socket, .. } => socket.as_fd().try_clone_to_owned(),
+        }
+    }
+
+    /// Another process has it: closing ours must not end it.
+    pub(crate) fn leave(&mut self) {
+        if let Listener::Unix { left, .. } = self {
+            *left = true;
+        }
+    }
+
     /// The next client: socket, its address, ours.
     pub(crate) fn accept(&self) -> io::Result<(Stream, Address, Address)> {
         match self {
@@ -84,13 +105,19 @@ impl Listener {
     }
 }
 
-/// Opens every socket that the plan names, or none.
-pub(crate) fn open(plan: &Plan) -> Result<Vec<Listener>, String> {
+/// Opens every socket that the plan names, or none; those that were handed over are
+/// taken as they are. Of these, the ones that the plan does not name are closed.
+pub(crate) fn open(plan: &Plan, handed: Vec<OwnedFd>) -> Result<Vec<Listener>, String> {
+    let mut handed: Vec<Socket> = handed.into_iter().map(Socket::from).collect();
     let mut listeners = Vec::new();
     for address in &plan.listen {
         for ip in addresses(&address.host)? {
             let target = SocketAddr::new(ip, address.port);
-            match tcp(target, plan) {
+            match tcp(
+                target,
+                plan,
+                take(&mut handed, |a| a.as_socket() == Some(target)),
+            ) {
                 Ok(listener) => listeners.push(listener),
                 // "*" on a machine without IPv6 means IPv4 alone.
                 Err(e) if address.host == "*" && ip.is_ipv6() => {
@@ -103,14 +130,25 @@ pub(crate) fn open(plan: &Plan) -> Result<Vec<Listener>, String> {
     if let Some(dir) = &plan.unix_socket_dir {
         let path = dir.join(format!(".s.PGSQL.{}", plan.unix_socket_port));
         listeners.push(
-            unix(path.clone(), plan)
-                .map_err(|e| format!("cannot listen on {}: {e}", path.display()))?,
+            unix(
+                path.clone(),
+                plan,
+                take(&mut handed, |a| a.as_pathname() == Some(&path)),
+            )
+            .map_err(|e| format!("cannot listen on {}: {e}", path.display()))?,
         );
     }
     if listeners.is_empty() {
         return Err("the settings name no address to listen on".into());
     }
     Ok(listeners)
+}
+
+/// The one of these that listens there.
+fn take(handed: &mut Vec<Socket>, is_it: impl Fn(&SockAddr) -> bool) -> Option<Socket> {
+    let there = |socket: &Socket| socket.local_addr().is_ok_and(|address| is_it(&address));
+    let at = handed.iter().position(there)?;
+    Some(handed.swap_remove(at))
 }
 
 /// What a person can do something about, without the system's number for it.
@@ -144,20 +182,26 @@ fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
     Ok(found.map(|a| a.ip()).collect())
 }
 
-fn tcp(target: SocketAddr, plan: &Plan) -> io::Result<Listener> {
-    let socket = Socket::new(
-        Domain::for_address(target),
-        Type::STREAM.nonblocking().cloexec(),
-        Some(Protocol::TCP),
-    )?;
-    if target.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
+fn tcp(target: SocketAddr, plan: &Plan, handed: Option<Socket>) -> io::Result<Listener> {
+    let bound = handed.is_some();
+    let socket = match handed {
+        Some(socket) => socket,
+        None => Socket::new(
+            Domain::for_address(target),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?,
+    };
     // Linux hands these on to accepted sockets: no system call per client.
     socket.set_tcp_nodelay(true)?;
     tune(&socket, &plan.tcp_keepalive, plan.tcp_user_timeout)?;
-    socket.bind(&target.into())?;
+    if !bound {
+        if target.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.bind(&target.into())?;
+    }
     socket.listen(i32::try_from(plan.listen_backlog).unwrap_or(i32::MAX))?;
     let socket = mio::net::TcpListener::from_std(socket.into());
     let local = socket.local_addr()?;
@@ -191,8 +235,22 @@ pub(crate) fn tune(
     Ok(())
 }
 
-fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
-    match std::os::unix::net::UnixStream::connect(&path) {
+fn unix(path: PathBuf, plan: &Plan, handed: Option<Socket>) -> io::Result<Listener> {
+    let socket = match handed {
+        Some(socket) => mio::net::UnixListener::from_std(socket.into()),
+        None => bind(&path)?,
+    };
+    let mode = std::fs::Permissions::from_mode(plan.unix_socket_mode);
+    std::fs::set_permissions(&path, mode)?;
+    Ok(Listener::Unix {
+        socket,
+        path,
+        left: false,
+    })
+}
+
+fn bind(path: &Path) -> io::Result<mio::net::UnixListener> {
+    match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -200,15 +258,10 @@ fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
             ));
         }
         // Left behind by a process that was killed.
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(&path)?,
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
         Err(_) => {}
     }
-    let socket = mio::net::UnixListener::bind(&path)?;
-    std::fs::set_permissions(
-        &path,
-        std::fs::Permissions::from_mode(plan.unix_socket_mode),
-    )?;
-    Ok(Listener::Unix { socket, path })
+    mio::net::UnixListener::bind(path)
 }
 
 /// Files for clients beyond `max_client_conn` that are being turned away.
@@ -309,7 +362,7 @@ mod tests {
         let local = taken.local_addr().expect("bound");
         let mut plan = config::from_url("postgres://anna:x@127.0.0.1/shop").expect("valid");
         plan.listen[0].port = local.port();
-        let error = open(&plan).err().expect("taken");
+        let error = open(&plan, Vec::new()).err().expect("taken");
         assert_eq!(
             error,
             format!(

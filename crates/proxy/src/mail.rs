@@ -83,6 +83,10 @@ pub(crate) enum Mail {
     },
     /// Close clients of these console ids, or of a pool.
     Kill(Target),
+    /// A second hold on each listening socket.
+    Lend(Sender<std::io::Result<std::os::fd::OwnedFd>>),
+    /// Another process accepts clients from now on. Answered when none can follow.
+    Retire(Sender<()>),
     /// Finish transactions, then close.
     Drain,
     /// Close everything and end.
@@ -164,5 +168,10 @@ impl Mailbox {
     /// Takes all letters. A letter posted after this wakes the worker again.
     pub(crate) fn collect(&self, into: &mut Vec<Mail>) {
         self.letters.collect(into);
+    }
+
+    /// The worker ends, and nobody must wait for an answer of its.
+    pub(crate) fn close(&self) {
+        self.letters.close();
     }
 }

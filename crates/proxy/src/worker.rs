@@ -210,6 +210,7 @@ impl Worker {
             }
             self.after_events();
         }
+        self.mailbox.close();
     }
 
     /// Until the next tick; longer when nothing can time out.

@@ -34,6 +34,7 @@ mod production;
 mod queue;
 mod rehearse;
 mod reload;
+mod restarts;
 mod rotation;
 mod shape;
 mod statements;

@@ -6,12 +6,14 @@ use crate::cli::{GuardWord, LogFormat, RunArgs};
 use crate::plane::ByKeeper;
 use crate::sandbox::{Options, Sandbox, percent};
 use crate::serve::{self, Serve};
+use crate::takeover::{self, Taken};
 use anyhow::Context;
 use config::{Overrides, Plan, UrlOptions};
 use control::settings::keeper::{self, BootError, Prepared, StateDirectory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The login of `--sandbox`: the server is private and soon gone.
 const SANDBOX: &str = "sandbox";
@@ -31,7 +33,15 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         ..Overrides::default()
     };
     let disk = proxy::Disk::default();
+    let mut taken = None;
     let (plan, prepared, sandbox) = if let Some(file) = &args.source.file {
+        if let Some(patience) = args.takeover {
+            // What has mistakes must not end what serves.
+            let Some(own) = explained(load(file, &overrides, &disk)) else {
+                return Ok(ExitCode::FAILURE);
+            };
+            taken = take_over(&own, &args, patience)?;
+        }
         let Some(prepared) = prepare(file, overrides, &disk, &args)? else {
             return Ok(ExitCode::FAILURE);
         };
@@ -50,6 +60,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         (plan, None, Some(sandbox))
     };
     let _log = start_log(&plan, &args)?;
+    if args.takeover.is_some() && taken.is_none() {
+        tracing::warn!("no process is there to take over from: an ordinary start");
+    }
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
@@ -73,6 +86,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         keeper,
         disk,
         prepared,
+        taken,
         started,
     });
     drop(sandbox);
@@ -82,6 +96,27 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 /// Where the history usually is.
 const STATE: &str = "/var/lib/plimsoll";
 
+/// The sockets of the process that serves these settings, where there is one.
+fn take_over(own: &Plan, args: &RunArgs, patience: Duration) -> anyhow::Result<Option<Taken>> {
+    let stated = args.state.clone().or_else(|| own.keeping.directory.clone());
+    let state = stated.or_else(usual_state);
+    let directory = own.unix_socket_dir.as_deref();
+    let place = takeover::place(state.as_deref(), directory, own.unix_socket_port);
+    let place = place.context("--takeover needs a unix socket or a state directory")?;
+    takeover::take(&place, patience)
+        .with_context(|| format!("cannot take over at {}", place.display()))
+}
+
+/// systemd names one or several, with colons between.
+fn usual_state() -> Option<PathBuf> {
+    let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
+    let given = given.split(':').next().filter(|dir| !dir.is_empty());
+    given.map(PathBuf::from).or_else(|| {
+        let usual = PathBuf::from(STATE);
+        usual.is_dir().then_some(usual)
+    })
+}
+
 /// Reads the settings and their history. `None`: they have mistakes, which were told.
 fn prepare(
     file: &Path,
@@ -89,13 +124,7 @@ fn prepare(
     disk: &proxy::Disk,
     args: &RunArgs,
 ) -> anyhow::Result<Option<Prepared>> {
-    // systemd names one or several, with colons between.
-    let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
-    let given = given.split(':').next().filter(|dir| !dir.is_empty());
-    let usual = given.map(PathBuf::from).or_else(|| {
-        let usual = PathBuf::from(STATE);
-        usual.is_dir().then_some(usual)
-    });
+    let usual = usual_state();
     let options = keeper::Options {
         path: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
         overrides,

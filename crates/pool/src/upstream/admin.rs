@@ -234,7 +234,11 @@ impl Upstream {
         }
     }
 
-    fn close_idle(&mut self, now: Time, pool: PoolId, reason: CloseReason) {
+    /// Closes what of the pool nobody holds; nothing where there is no such pool.
+    pub fn close_idle(&mut self, now: Time, pool: PoolId, reason: CloseReason) {
+        if self.pool(pool).is_none() {
+            return;
+        }
         while let Some((_, i)) = self.longest_idle(pool.0 as usize) {
             self.detach(now, i);
             self.close(now, i, reason);

@@ -2,8 +2,14 @@
 
 use super::Worker;
 use crate::mail::{Mail, Measured, Report, Target};
+use crate::registry::Reconfigured;
+use crate::secrets::ClientTls;
 use events::snapshot::WorkerRow;
 use events::{Acted, ClientAct, LeaseStatement};
+use relay::Directory;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 impl Worker {
@@ -62,21 +68,13 @@ impl Worker {
                 self.hub
                     .console_reply(self.now, client, &reply, &mut self.port, &mut self.out);
             }
-            Mail::Settings(directory, pools, tls) => {
-                self.hub.reconfigure(directory);
-                for info in &pools.changed {
-                    self.hub.pool_changed(info);
-                }
-                for (old, info) in &pools.moved {
-                    self.hub
-                        .pool_moved(self.now, *old, info, &mut self.port, &mut self.out);
-                }
-                self.client_tls = tls;
-            }
+            Mail::Settings(directory, pools, tls) => self.reconfigure(directory, &pools, tls),
             Mail::Report { detail, to } => self.report(detail, &to),
             Mail::Act { client, act, to } => self.act(client, act, &to),
             Mail::Statements { clients, to } => self.statements(&clients, &to),
             Mail::Kill(target) => self.kill(target),
+            Mail::Lend(to) => self.lend(&to),
+            Mail::Retire(to) => self.retire(&to),
             Mail::Drain => {
                 self.draining = true;
                 self.listeners.clear();
@@ -88,6 +86,42 @@ impl Worker {
                 self.stopped = true;
             }
         }
+    }
+
+    fn reconfigure(
+        &mut self,
+        directory: Arc<Directory>,
+        pools: &Reconfigured,
+        tls: Option<ClientTls>,
+    ) {
+        self.hub.reconfigure(directory);
+        for info in &pools.changed {
+            self.hub.pool_changed(info);
+        }
+        for (old, info) in &pools.moved {
+            let (port, out) = (&mut self.port, &mut self.out);
+            self.hub.pool_moved(self.now, *old, info, port, out);
+        }
+        self.client_tls = tls;
+    }
+
+    fn lend(&self, to: &Sender<io::Result<OwnedFd>>) {
+        for listener in &self.listeners {
+            let _ = to.send(listener.lend());
+        }
+    }
+
+    /// Closes the listening sockets here and leaves them open elsewhere.
+    fn retire(&mut self, to: &Sender<()>) {
+        for mut listener in std::mem::take(&mut self.listeners) {
+            // As long as another process has the socket, the system would go on
+            // telling this one of its clients.
+            if let Err(error) = self.poll.registry().deregister(&mut listener) {
+                tracing::warn!(%error, "the event loop still hears of a listening socket");
+            }
+            listener.leave();
+        }
+        let _ = to.send(());
     }
 
     fn act(&mut self, client: u64, act: ClientAct, to: &Sender<Acted>) {

@@ -158,12 +158,22 @@ impl Process {
     /// Starts `command` with standard output and error appended to `log`. When we die first, `SIGINT` and, should that
     /// not help, `SIGKILL` end it, and `remove` is deleted.
     pub fn start(command: &mut Command, log: &Path, remove: Option<&Path>) -> io::Result<Self> {
+        Process::start_reading(command, Stdio::null(), log, remove)
+    }
+
+    /// The same, with something at its standard input.
+    pub fn start_reading(
+        command: &mut Command,
+        input: Stdio,
+        log: &Path,
+        remove: Option<&Path>,
+    ) -> io::Result<Self> {
         let file = std::fs::File::options()
             .create(true)
             .append(true)
             .open(log)?;
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(file.try_clone()?)
             .stderr(file)
             .process_group(0)

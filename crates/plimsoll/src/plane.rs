@@ -2,6 +2,7 @@
 //! data plane.
 
 use crate::client::connect_server;
+use crate::systemd;
 use config::{Database, Plan, ServerUrl};
 use control::api::{Hands, Tapped};
 use control::predict::{Request, own_program};
@@ -201,6 +202,30 @@ fn is_plain(secret: &config::Secret) -> bool {
     let scram = secret.0.starts_with("SCRAM-SHA-256$");
     let md5 = secret.0.starts_with("md5") && secret.0.len() == 35;
     !scram && !md5
+}
+
+/// What else goes with a RELOAD or a SIGHUP: the log's file is opened anew, since whoever rotates logs sends
+/// the signal for that, and systemd hears of it.
+pub struct Rereading {
+    /// Reads the settings.
+    pub keeper: Box<dyn Keeper>,
+    /// The process' log.
+    pub log: Arc<control::log::Log>,
+}
+
+impl Keeper for Rereading {
+    fn reload(&self, handle: &Handle, actor: &str) -> Result<Vec<String>, ReloadError> {
+        systemd::reloading();
+        self.log.reopen();
+        let result = self.keeper.reload(handle, actor);
+        // Where nothing was taken over, the old settings serve.
+        systemd::ready();
+        result
+    }
+
+    fn was_set(&self, key: &str, value: &str, actor: &str) {
+        self.keeper.was_set(key, value, actor);
+    }
 }
 
 /// RELOAD and SET go to the keeper.

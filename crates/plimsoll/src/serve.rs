@@ -3,7 +3,9 @@
 use crate::api;
 use crate::api::Extras;
 use crate::measuring;
+use crate::pid_file::PidFile;
 use crate::plane::Plane;
+use crate::systemd;
 use crate::takeover::{self, Taken};
 use anyhow::Context;
 use config::Plan;
@@ -11,7 +13,7 @@ use control::fleet::Fleet;
 use control::settings::keeper::Prepared;
 use control::{Control, Health};
 use events::snapshot::Snapshot;
-use proxy::{Handle, Keeper, Proxy};
+use proxy::{Handle, Keeper, Proxy, Sockets};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
@@ -42,8 +44,11 @@ pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
     let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("cannot watch for signals")?;
     let taken = serve.taken.as_mut();
-    let handed = taken.map_or_else(Vec::new, |taken| std::mem::take(&mut taken.sockets));
-    let proxy = Proxy::start_handed(serve.plan, serve.keeper, serve.disk, handed)?;
+    let sockets = match taken {
+        Some(taken) => Sockets::Handed(std::mem::take(&mut taken.sockets)),
+        None => systemd::sockets(),
+    };
+    let proxy = Proxy::start_listening(serve.plan, serve.keeper, serve.disk, sockets)?;
     let handle = proxy.handle();
     // Before the first probe can ask.
     handle.hold_back(serve.prepared.as_ref().and_then(Prepared::held_back));
@@ -51,10 +56,8 @@ pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
     let control = start_control_with(metrics, Arc::clone(&source))?;
     let rotation = control::secrets::watch(Arc::new(Rotation(handle.clone())))
         .context("cannot start a thread")?;
-    if let Some(path) = &pid_file {
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .with_context(|| format!("cannot write the PID file {}", path.display()))?;
-    }
+    let pid_file = pid_file.map(|path| PidFile::write(&path, serve.taken.is_some()));
+    let pid_file = pid_file.transpose()?;
     let state = serve.prepared.as_ref();
     let state = state.and_then(|p| p.directory().map(Path::to_owned));
     let plane = Arc::new(Plane(handle.clone()));
@@ -91,6 +94,7 @@ pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
             .context("the process that was to be taken over does not let go")?;
         tracing::info!("taken over from the process that served before");
     }
+    systemd::ready();
     let offered = place.map(|place| {
         let released = Arc::clone(&beside);
         let release = move || stop_beside(&released);
@@ -124,7 +128,7 @@ struct AtTheSide {
     measured: Option<measuring::Measured>,
     kept: Option<control::settings::keeper::Running>,
     control: Option<Control>,
-    pid_file: Option<PathBuf>,
+    pid_file: Option<PidFile>,
 }
 
 /// Ends it, where that was not done before. With the settings' keeper the lock of the
@@ -148,9 +152,7 @@ fn stop_beside(beside: &Mutex<Option<AtTheSide>>) {
     if let Some(control) = beside.control {
         control.stop();
     }
-    if let Some(path) = &beside.pid_file {
-        let _ = std::fs::remove_file(path);
-    }
+    drop(beside.pid_file);
 }
 
 /// Where another process can take over.
@@ -406,12 +408,14 @@ fn watch(handle: &Handle, signals: &mut Signals) {
             SIGUSR1 => drop(handle.pause(None, "SIGUSR1")),
             SIGUSR2 => drop(handle.resume(None, "SIGUSR2")),
             SIGQUIT => {
+                systemd::stopping();
                 handle.note_action("SIGQUIT", "SHUTDOWN", "");
                 handle.stop_now();
             }
             _ if draining => handle.stop_now(),
             _ => {
                 draining = true;
+                systemd::stopping();
                 handle.note_action("a signal", "SHUTDOWN, draining", "");
                 tracing::info!("draining: transactions may end, idle clients are closed");
                 let handle = handle.clone();

@@ -13,7 +13,7 @@ use crate::compile;
 use crate::console;
 use crate::guards::Switch;
 use crate::helpers::{Clock, Helpers};
-use crate::listen::{self, Listener};
+use crate::listen::{self, Listener, Sockets};
 use crate::mail::{Mail, Mailbox, Target};
 use crate::observer::{Observer, Watch};
 use crate::port::{Common, ConsoleJob, act};
@@ -105,7 +105,7 @@ impl Proxy {
         keeper: Box<dyn Keeper>,
         disk: Disk,
     ) -> Result<Proxy, StartError> {
-        Proxy::start_all(plan, keeper, disk, None, Vec::new())
+        Proxy::start_all(plan, keeper, disk, None, Sockets::Own)
     }
 
     /// As [`Proxy::start`], with somebody who watches the clients.
@@ -114,7 +114,7 @@ impl Proxy {
     /// The same.
     pub fn start_observed(plan: Plan, observer: Arc<dyn Observer>) -> Result<Proxy, StartError> {
         let watch = Some(Watch::new(observer));
-        Proxy::start_all(plan, Box::new(NoFile), Disk::default(), watch, Vec::new())
+        Proxy::start_all(plan, Box::new(NoFile), Disk::default(), watch, Sockets::Own)
     }
 
     fn start_all(
@@ -122,11 +122,11 @@ impl Proxy {
         keeper: Box<dyn Keeper>,
         disk: Disk,
         watch: Option<Watch>,
-        handed: Vec<std::os::fd::OwnedFd>,
+        sockets: Sockets,
     ) -> Result<Proxy, StartError> {
         listen::open_files(&plan).map_err(StartError)?;
         let plan = Arc::new(plan);
-        let listeners = listen::open(&plan, handed).map_err(StartError)?;
+        let listeners = listen::open(&plan, sockets).map_err(StartError)?;
         let count = listen::count_workers(&plan);
         let tls = Material::read(&plan).map_err(StartError)?;
         tls.warn();

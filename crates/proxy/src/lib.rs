@@ -54,6 +54,7 @@ mod users;
 mod worker;
 
 pub use admin::{Handle, Keeper, NoFile, Proxy, ReloadError, StartError};
+pub use listen::Sockets;
 pub use observer::Observer;
 pub use secrets::{Disk, Refreshed};
 pub use tap::Tapping;

@@ -105,10 +105,29 @@ impl Listener {
     }
 }
 
-/// Opens every socket that the plan names, or none; those that were handed over are
-/// taken as they are. Of these, the ones that the plan does not name are closed.
-pub(crate) fn open(plan: &Plan, handed: Vec<OwnedFd>) -> Result<Vec<Listener>, String> {
-    let mut handed: Vec<Socket> = handed.into_iter().map(Socket::from).collect();
+/// Listening sockets from elsewhere.
+#[derive(Debug)]
+pub enum Sockets {
+    /// None: all that the plan names are opened.
+    Own,
+    /// Another process' own. They are taken where the plan names their address, and
+    /// closed where it does not; what else it names is opened.
+    Handed(Vec<OwnedFd>),
+    /// Of whoever supervises this process, in place of all that the plan names.
+    Given(Vec<OwnedFd>),
+}
+
+/// Opens every socket that the plan names, or none, with what there is already.
+pub(crate) fn open(plan: &Plan, sockets: Sockets) -> Result<Vec<Listener>, String> {
+    let mut handed: Vec<Socket> = match sockets {
+        Sockets::Own => Vec::new(),
+        Sockets::Handed(handed) => handed.into_iter().map(Socket::from).collect(),
+        Sockets::Given(given) => {
+            let given = given.into_iter().map(|fd| self::given(fd.into(), plan));
+            let given = given.collect::<io::Result<Vec<Listener>>>();
+            return given.map_err(|e| format!("cannot listen on a socket that was passed: {e}"));
+        }
+    };
     let mut listeners = Vec::new();
     for address in &plan.listen {
         for ip in addresses(&address.host)? {
@@ -151,6 +170,21 @@ fn take(handed: &mut Vec<Socket>, is_it: impl Fn(&SockAddr) -> bool) -> Option<S
     Some(handed.swap_remove(at))
 }
 
+/// A socket that listens already, and stays when this process ends.
+fn given(socket: Socket, plan: &Plan) -> io::Result<Listener> {
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    if address.as_socket().is_some() {
+        return listening(socket, plan);
+    }
+    let path = address.as_pathname().map(Path::to_owned);
+    Ok(Listener::Unix {
+        socket: mio::net::UnixListener::from_std(socket.into()),
+        path: path.unwrap_or_else(|| "a socket without a path".into()),
+        left: true,
+    })
+}
+
 /// What a person can do something about, without the system's number for it.
 fn said(error: &io::Error) -> String {
     match error.kind() {
@@ -183,25 +217,27 @@ fn addresses(host: &str) -> Result<Vec<IpAddr>, String> {
 }
 
 fn tcp(target: SocketAddr, plan: &Plan, handed: Option<Socket>) -> io::Result<Listener> {
-    let bound = handed.is_some();
-    let socket = match handed {
-        Some(socket) => socket,
-        None => Socket::new(
-            Domain::for_address(target),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?,
-    };
+    if let Some(socket) = handed {
+        return listening(socket, plan);
+    }
+    let socket = Socket::new(
+        Domain::for_address(target),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    if target.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&target.into())?;
+    listening(socket, plan)
+}
+
+/// A bound TCP socket listens, as the plan says.
+fn listening(socket: Socket, plan: &Plan) -> io::Result<Listener> {
     // Linux hands these on to accepted sockets: no system call per client.
     socket.set_tcp_nodelay(true)?;
     tune(&socket, &plan.tcp_keepalive, plan.tcp_user_timeout)?;
-    if !bound {
-        if target.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.bind(&target.into())?;
-    }
     socket.listen(i32::try_from(plan.listen_backlog).unwrap_or(i32::MAX))?;
     let socket = mio::net::TcpListener::from_std(socket.into());
     let local = socket.local_addr()?;
@@ -362,7 +398,7 @@ mod tests {
         let local = taken.local_addr().expect("bound");
         let mut plan = config::from_url("postgres://anna:x@127.0.0.1/shop").expect("valid");
         plan.listen[0].port = local.port();
-        let error = open(&plan, Vec::new()).err().expect("taken");
+        let error = open(&plan, Sockets::Own).err().expect("taken");
         assert_eq!(
             error,
             format!(

@@ -30,6 +30,7 @@ mod leases;
 mod ledger;
 mod limits;
 mod measures;
+mod process;
 mod production;
 mod queue;
 mod rehearse;

@@ -3,7 +3,7 @@
 use super::alone::warn_of_files_mounted_alone;
 use super::reach;
 use crate::cli::{GuardWord, LogFormat, RunArgs};
-use crate::plane::ByKeeper;
+use crate::plane::{ByKeeper, Rereading};
 use crate::sandbox::{Options, Sandbox, percent};
 use crate::serve::{self, Serve};
 use crate::takeover::{self, Taken};
@@ -59,7 +59,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         let plan = sandbox_plan(&sandbox, &args, overrides)?;
         (plan, None, Some(sandbox))
     };
-    let _log = start_log(&plan, &args)?;
+    let log = start_log(&plan, &args)?;
     if args.takeover.is_some() && taken.is_none() {
         tracing::warn!("no process is there to take over from: an ordinary start");
     }
@@ -75,6 +75,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Some(prepared) => Box::new(ByKeeper(prepared.commands())),
         None => Box::new(proxy::NoFile),
     };
+    let keeper = Box::new(Rereading {
+        keeper,
+        log: Arc::clone(&log),
+    });
     let started = Box::new(move |handle: &proxy::Handle| {
         if fixed {
             introduce(&introduced, handle, sandboxed);
@@ -90,6 +94,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         started,
     });
     drop(sandbox);
+    // Threads that are left may hold it too.
+    log.flush();
     served
 }
 

@@ -1,6 +1,7 @@
 //! An online restart: listening sockets from one process to the next.
 
 use super::{Disk, Handle, Keeper, Proxy, StartError};
+use crate::listen::Sockets;
 use crate::mail::Mail;
 use crate::port::act;
 use crate::registry::Place;
@@ -15,18 +16,17 @@ use std::time::{Duration, Instant};
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 impl Proxy {
-    /// As [`Proxy::start_with`]; listening sockets that another process handed over
-    /// are taken where the plan names their address, and closed where it does not.
+    /// As [`Proxy::start_with`], with listening sockets from elsewhere.
     ///
     /// # Errors
     /// The same.
-    pub fn start_handed(
+    pub fn start_listening(
         plan: Plan,
         keeper: Box<dyn Keeper>,
         disk: Disk,
-        handed: Vec<OwnedFd>,
+        sockets: Sockets,
     ) -> Result<Proxy, StartError> {
-        Proxy::start_all(plan, keeper, disk, None, handed)
+        Proxy::start_all(plan, keeper, disk, None, sockets)
     }
 }
 
@@ -147,7 +147,12 @@ mod tests {
         assert_eq!(sockets.len(), 2);
         let mut same = plan(&directory);
         same.listen[0].port = address.port();
-        let new = Proxy::start_handed(same, Box::new(NoFile), Disk::default(), sockets);
+        let new = Proxy::start_listening(
+            same,
+            Box::new(NoFile),
+            Disk::default(),
+            Sockets::Handed(sockets),
+        );
         let new = new.expect("starts beside the old one");
         assert_eq!(new.handle().addresses(), [address]);
         old.handle().retire();
@@ -174,7 +179,12 @@ mod tests {
         let old = Proxy::start(plan(&directory), Box::new(NoFile)).expect("starts");
         let address = old.handle().addresses()[0];
         let sockets = old.handle().lend_listeners().expect("sockets");
-        let new = Proxy::start_handed(plan(&directory), Box::new(NoFile), Disk::default(), sockets);
+        let new = Proxy::start_listening(
+            plan(&directory),
+            Box::new(NoFile),
+            Disk::default(),
+            Sockets::Handed(sockets),
+        );
         let new = new.expect("port 0 is never the same");
         assert_ne!(new.handle().addresses()[0], address);
         old.handle().retire();

@@ -256,9 +256,12 @@ impl Thread {
         match heard.answer {
             Ok(answer) => {
                 server.cell.ledger().answered(now, &label);
-                act(&self.common, &server.cell, |pools| {
-                    pools.ledger_heard(now, heard.seq, answer);
+                let erased = act(&self.common, &server.cell, |pools| {
+                    pools.ledger_heard(now, heard.seq, answer)
                 });
+                if let Some(what) = erased {
+                    server.cell.ledger().erased(&label, &what.to_string());
+                }
             }
             Err(fault) => {
                 server.cell.ledger().failed(now, &label, &fault.to_string());

@@ -78,6 +78,16 @@ impl Told {
         );
     }
 
+    /// Somebody has deleted keys of ours.
+    pub(super) fn erased(&mut self, server: &str, reason: &str) {
+        self.forgotten += 1;
+        tracing::error!(
+            server,
+            reason,
+            "keys of the ledger were deleted in etcd: the share stands and does not grow for ten seconds, and each instance writes its own anew"
+        );
+    }
+
     /// As people see it.
     pub(crate) fn row(&self, f: LedgerFigures) -> LedgerRow {
         let state = match f {

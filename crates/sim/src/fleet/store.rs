@@ -138,7 +138,7 @@ impl Store {
         }
         self.counts.busiest = self.counts.busiest.max(self.second.1);
         match op {
-            Op::Read { shard, known } => {
+            Op::Read { shard, known, .. } => {
                 self.counts.reads += 1;
                 let shard = self.shards[shard as usize].clone();
                 let same = Some((shard.quota.version, shard.version)) == known;
@@ -190,6 +190,9 @@ impl Store {
         match fits {
             true => {
                 self.revision += 1;
+                if shard.version == 0 {
+                    shard.born = self.revision;
+                }
                 shard.version = self.revision;
                 shard.rows = rows;
             }

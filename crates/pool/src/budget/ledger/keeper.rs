@@ -1,6 +1,6 @@
 //! The keeper: who reads the server, allots quotas and takes out who is gone.
 
-use super::rows::{Op, Origin, PUTS_MAX, Quota, Row, SHARDS, Sent, Shard, rank};
+use super::rows::{Erased, Op, Origin, PUTS_MAX, Quota, Row, SHARDS, Sent, Shard, rank};
 use super::{HOLD, LedgerFault, STORE_ANSWER_MAX};
 use crate::budget::Reading;
 use crate::budget::peers::trace;
@@ -180,6 +180,19 @@ impl Keeper {
                 self.risk[*shard as usize] = 0;
             }
         }
+    }
+
+    /// What somebody has deleted, by a look that is taken next. A claim stands on a
+    /// quota, so one without a quota has lost it; where that is known, `calm` is not.
+    pub(super) fn erased(&self, seq: u32, shards: &[(u32, Shard)], calm: bool) -> Option<Erased> {
+        self.asked.as_ref().filter(|(sent, _)| sent.seq == seq)?;
+        shards.iter().find_map(|(i, shard)| {
+            let known = self.shards.get(*i as usize)?;
+            let orphan = calm && shard.quota.version == 0 && shard.claimed() > 0;
+            known
+                .erased(shard, *i)
+                .or(orphan.then_some(Erased::Quota(*i)))
+        })
     }
 
     pub(super) fn swept(

@@ -1,5 +1,7 @@
 //! The ledger's two sides by themselves: short stories with a store's answers.
 
+mod erased;
+
 use super::*;
 
 const INSTANCE: u32 = 7;
@@ -47,6 +49,7 @@ impl Stage {
             shard: Shard {
                 quota,
                 version: 2,
+                born: 2,
                 rows: vec![other],
             },
             revision: 2,
@@ -79,6 +82,9 @@ impl Stage {
                 let fits = known == (self.shard.quota.version, self.shard.version);
                 if fits {
                     self.revision += 1;
+                    if self.shard.version == 0 {
+                        self.shard.born = self.revision;
+                    }
                     self.shard.version = self.revision;
                     self.shard.rows = rows;
                 }

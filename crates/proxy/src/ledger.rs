@@ -21,7 +21,7 @@ use config::Plan;
 use etcd::Client;
 use events::{Time, UpstreamId};
 use keys::Keys;
-use pool::ledger::{Answer, LedgerSettings, Origin, STORE_ANSWER_MAX};
+use pool::ledger::{Answer, LedgerSettings, News, Origin, STORE_ANSWER_MAX};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -256,11 +256,13 @@ impl Thread {
         match heard.answer {
             Ok(answer) => {
                 server.cell.ledger().answered(now, &label);
-                let erased = act(&self.common, &server.cell, |pools| {
+                let news = act(&self.common, &server.cell, |pools| {
                     pools.ledger_heard(now, heard.seq, answer)
                 });
-                if let Some(what) = erased {
-                    server.cell.ledger().erased(&label, &what.to_string());
+                match news {
+                    Some(News::Erased(what)) => server.cell.ledger().erased(&label, what),
+                    Some(News::TakenOut(rows)) => told::taken_out(&label, &rows),
+                    None => {}
                 }
             }
             Err(fault) => {

@@ -71,7 +71,10 @@ pub use fault::LedgerFault;
 use holder::Holder;
 use keeper::Keeper;
 use rows::Sent;
-pub use rows::{Answer, Ask, Erased, Op, Origin, Quota, ROWS_MAX, Row, SEATS, SHARDS, Seat, Shard};
+pub use rows::{
+    Answer, Ask, Erased, Gone, News, Op, Origin, Quota, ROWS_MAX, Row, SEATS, SHARDS, Seat, Shard,
+    TakenOut,
+};
 use seats::Seats;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -312,21 +315,26 @@ impl Ledger {
         }
     }
 
-    /// The store's answer to a question. `Some`: it shows that somebody has deleted
-    /// this, so the store has forgotten.
-    pub(crate) fn heard(&mut self, now: Time, seq: u32, answer: Answer) -> Option<Erased> {
-        let erased = self.take(now, seq, answer);
-        if erased.is_some() {
+    /// The store's answer to a question, and what of it is to be told.
+    pub(crate) fn heard(&mut self, now: Time, seq: u32, answer: Answer) -> Option<News> {
+        let news = self.take(now, seq, answer);
+        if let Some(News::Erased(_)) = news {
             self.forgotten(now);
         }
-        erased
+        news
     }
 
-    fn take(&mut self, now: Time, seq: u32, answer: Answer) -> Option<Erased> {
+    fn take(&mut self, now: Time, seq: u32, answer: Answer) -> Option<News> {
         match answer {
             Answer::Same => self.holder.same(now, seq),
-            Answer::Shard(shard) => return self.holder.shard(now, seq, shard),
-            Answer::Wrote(done, shard) => return self.holder.wrote(now, seq, done, shard),
+            Answer::Shard(shard) => {
+                let erased = self.holder.shard(now, seq, shard);
+                return erased.map(News::Erased);
+            }
+            Answer::Wrote(done, shard) => {
+                let erased = self.holder.wrote(now, seq, done, shard);
+                return erased.map(News::Erased);
+            }
             Answer::Renewed => self.holder.renewed(seq),
             Answer::Seats(seats) => {
                 self.seats.heard(now, seq, &seats);
@@ -347,12 +355,15 @@ impl Ledger {
                 let keeper = self.keeper.as_mut()?;
                 let erased = keeper.erased(seq, &shards, calm);
                 if erased.is_some() {
-                    return erased;
+                    return erased.map(News::Erased);
                 }
                 keeper.shown(&self.shown);
                 keeper.swept(now, seq, revision, shards, &gone, fault);
             }
-            Answer::Put(done) => self.keeper.as_mut()?.put(seq, &done),
+            Answer::Put(done) => {
+                let out = self.keeper.as_mut()?.put(seq, &done);
+                return (!out.is_empty()).then_some(News::TakenOut(out));
+            }
         }
         None
     }

@@ -1,7 +1,7 @@
 //! The share where a store says what the others have: questions out, answers in.
 
 use super::Upstream;
-use crate::budget::ledger::{Answer, Ask, Erased, LedgerSettings, Origin};
+use crate::budget::ledger::{Answer, Ask, LedgerSettings, News, Origin};
 use crate::budget::{LedgerFigures, Usage};
 use events::Time;
 
@@ -29,15 +29,14 @@ impl Upstream {
         ask
     }
 
-    /// The store answered. `Some`: it shows that somebody has deleted this; shares
-    /// stand, and are written anew.
-    pub fn ledger_heard(&mut self, now: Time, seq: u32, answer: Answer) -> Option<Erased> {
+    /// The store answered, and that shows something to tell.
+    pub fn ledger_heard(&mut self, now: Time, seq: u32, answer: Answer) -> Option<News> {
         let usage = self.usage();
         let reads = self.budget.session_at().is_some();
-        let erased = self.budget.ledger_heard(now, &usage, seq, answer);
+        let news = self.budget.ledger_heard(now, &usage, seq, answer);
         self.follow_seat(now, reads);
         self.rebudget(now);
-        erased
+        news
     }
 
     /// The server's rows, its own monitor sessions left out, by where they come

@@ -1,6 +1,8 @@
 //! The keeper: who reads the server, allots quotas and takes out who is gone.
 
-use super::rows::{Erased, Op, Origin, PUTS_MAX, Quota, Row, SHARDS, Sent, Shard, rank};
+use super::rows::{
+    Erased, Gone, Op, Origin, PUTS_MAX, Quota, Row, SHARDS, Sent, Shard, TakenOut, rank,
+};
 use super::{HOLD, LedgerFault, STORE_ANSWER_MAX};
 use crate::budget::Reading;
 use crate::budget::peers::trace;
@@ -69,8 +71,8 @@ impl Figures {
 #[derive(Clone, Copy, Debug)]
 struct Ghost {
     since: Time,
-    /// The server shows that it is gone, or the time is up.
-    over: bool,
+    /// It is gone, and how that is known.
+    over: Option<Gone>,
 }
 
 /// See the module.
@@ -119,7 +121,7 @@ impl Keeper {
 
     /// A reading would tell whether somebody lives.
     pub(super) fn doubtful(&self) -> bool {
-        self.figures.is_none() && self.ghosts.values().any(|ghost| !ghost.over)
+        self.figures.is_none() && self.ghosts.values().any(|ghost| ghost.over.is_none())
     }
 
     pub(super) fn shown(&mut self, origins: &BTreeSet<Origin>) {
@@ -169,16 +171,38 @@ impl Keeper {
         Some(op)
     }
 
-    /// Quotas or rows were set: which, the next look tells.
-    pub(super) fn put(&mut self, seq: u32, done: &[u32]) {
+    /// Quotas or rows were set: which, the next look tells. Who was taken out is the
+    /// answer.
+    pub(super) fn put(&mut self, seq: u32, done: &[u32]) -> Vec<TakenOut> {
         let Some((_, op)) = self.asked.take_if(|(sent, _)| sent.seq == seq) else {
-            return;
+            return Vec::new();
         };
-        if let Op::Allot { .. } = op {
-            // Nothing older can be done any more.
-            for shard in done {
-                self.risk[*shard as usize] = 0;
+        match op {
+            Op::Allot { .. } => {
+                // Nothing older can be done any more.
+                for shard in done {
+                    self.risk[*shard as usize] = 0;
+                }
+                Vec::new()
             }
+            Op::Reap { shards, .. } => {
+                let out = shards.iter().filter(|(shard, ..)| done.contains(shard));
+                let rows = out.flat_map(|(shard, _, gone)| {
+                    let rows = &self.shards[*shard as usize].rows;
+                    rows.iter().filter(|row| gone.contains(&row.instance))
+                });
+                let told = rows.filter_map(|row| {
+                    let why = self.ghosts.get(&row.instance)?.over?;
+                    let (instance, claim) = (row.instance, row.claim);
+                    Some(TakenOut {
+                        instance,
+                        claim,
+                        why,
+                    })
+                });
+                told.collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -217,13 +241,15 @@ impl Keeper {
             let known = self.ghosts.get(instance).copied();
             let fresh = Ghost {
                 since: now,
-                over: fault == Some(LedgerFault::ReapAlive),
+                over: (fault == Some(LedgerFault::ReapAlive)).then_some(Gone::Unseen),
             };
             (*instance, known.unwrap_or(fresh))
         });
         self.ghosts = ghosts.collect();
         for ghost in self.ghosts.values_mut() {
-            ghost.over |= now.since(ghost.since) >= HOLD;
+            if now.since(ghost.since) >= HOLD {
+                ghost.over.get_or_insert(Gone::Held);
+            }
         }
         if let Some(figures) = self.figures.take_if(|figures| figures.heard <= sent.at) {
             self.follow_server(&figures);
@@ -267,7 +293,7 @@ impl Keeper {
             if let Some(ghost) = self.ghosts.get_mut(&instance)
                 && figures.asked > ghost.since
             {
-                ghost.over = true;
+                ghost.over = Some(Gone::Unseen);
             }
         }
     }
@@ -303,8 +329,9 @@ impl Keeper {
 
     /// Rows of those that are surely gone.
     fn reaped(&self) -> Vec<(u32, u64, Vec<u32>)> {
-        let over = |row: &&Row| self.ghosts.get(&row.instance).is_some_and(|g| g.over);
-        if !self.ghosts.values().any(|ghost| ghost.over) {
+        let is_over = |ghost: &Ghost| ghost.over.is_some();
+        let over = |row: &&Row| self.ghosts.get(&row.instance).is_some_and(is_over);
+        if !self.ghosts.values().any(is_over) {
             return Vec::new();
         }
         let shards = self.shards.iter().enumerate().filter_map(|(i, shard)| {

@@ -229,6 +229,44 @@ pub enum Answer {
     Put(Vec<u32>),
 }
 
+/// What an answer has shown, for the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// Somebody has deleted this: shares stand, and are written anew.
+    Erased(Erased),
+    /// Told by the keeper: these rows were taken out, and their claims are free.
+    TakenOut(Vec<TakenOut>),
+}
+
+/// An instance that is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TakenOut {
+    /// Which one.
+    pub instance: u32,
+    /// What others may have now.
+    pub claim: u32,
+    /// How that it is gone was known.
+    pub why: Gone,
+}
+
+/// How it is known of an instance without a lease that it is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gone {
+    /// The server shows fewer than half of its connections.
+    Unseen,
+    /// The time is up in which its claim is kept.
+    Held,
+}
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Gone::Unseen => "its lease has ended and the server shows its connections no more",
+            Gone::Held => "its lease ended ten minutes ago",
+        })
+    }
+}
+
 /// The order in which members come to what a division leaves over: another one
 /// in each turn, the same for all who compute it.
 pub(super) fn rank(instance: u32, turn: u32) -> u32 {

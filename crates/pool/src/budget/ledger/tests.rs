@@ -304,6 +304,7 @@ struct Desk {
     shards: Vec<Shard>,
     revision: u64,
     gone: Vec<u32>,
+    told: Vec<TakenOut>,
     backends: u32,
 }
 
@@ -332,6 +333,7 @@ impl Desk {
             shards,
             revision: 1,
             gone: Vec::new(),
+            told: Vec::new(),
             backends: 0,
         }
     }
@@ -385,6 +387,7 @@ impl Desk {
                     self.keeper.put(seq, &done);
                 }
                 Op::Reap { shards, .. } => {
+                    let reaped: Vec<u32> = shards.iter().map(|(i, ..)| *i).collect();
                     for (i, version, gone) in shards {
                         let shard = &mut self.shards[i as usize];
                         assert_eq!(version, shard.version);
@@ -392,7 +395,8 @@ impl Desk {
                         self.revision += 1;
                         shard.version = self.revision;
                     }
-                    self.keeper.put(seq, &[]);
+                    let out = self.keeper.put(seq, &reaped);
+                    self.told.extend(out);
                 }
                 op => panic!("{op:?}"),
             }
@@ -522,6 +526,12 @@ fn a_row_goes_when_the_server_shows_that_its_instance_is_gone() {
     d.reads(30, &[(1, 4), (2, 4)]);
     d.look();
     assert_eq!(d.shards[0].rows.len(), 1);
+    let out = TakenOut {
+        instance: 0,
+        claim: 10,
+        why: Gone::Unseen,
+    };
+    assert_eq!(d.told, [out]);
     d.reads(30, &[(1, 4), (2, 4)]);
     d.look();
     assert_eq!(d.shards[0].quota.line, 26, "what it has left is others'");
@@ -541,6 +551,7 @@ fn where_addresses_do_not_tell_a_row_goes_after_long() {
     d.now = d.now.after(ms(2000));
     d.look();
     assert_eq!(d.shards[0].rows.len(), 0);
+    assert_eq!(d.told[0].why, Gone::Held);
 }
 
 #[test]

@@ -47,7 +47,10 @@ impl Stage {
             self.now = self.now.after(ms(100));
             for ask in self.asked() {
                 let answer = self.apply(ask.op);
-                told.extend(self.ledger.heard(self.now, ask.seq, answer));
+                match self.ledger.heard(self.now, ask.seq, answer) {
+                    Some(News::Erased(what)) => told.push(what),
+                    news => assert_eq!(news, None),
+                }
                 most = most.max(self.claim());
             }
         }

@@ -208,7 +208,7 @@ impl Door {
                         continue;
                     }
                     self.leave(line.endpoint);
-                    return Err(Error::Lost(error.into_error().to_string()));
+                    return Err(self.broken(line.endpoint, &error.into_error()));
                 }
             }
         }
@@ -219,7 +219,7 @@ impl Door {
             Ok(response) => Ok((line, response)),
             Err(error) => {
                 self.leave(line.endpoint);
-                Err(Error::Lost(error.to_string()))
+                Err(self.broken(line.endpoint, &error))
             }
         }
     }
@@ -284,6 +284,18 @@ impl Door {
             .map_err(|_| Error::Settings("an endpoint's name cannot be checked".into()))?;
         let stream = connector.connect(name, socket).await.map_err(failed)?;
         shake(at, stream).await
+    }
+
+    /// A connection that broke under a question. Where the other side turned down our
+    /// certificate it has not read the question: with TLS 1.3 it says so only then.
+    fn broken(&self, at: usize, error: &hyper::Error) -> Error {
+        let authority = &self.endpoints[at].authority;
+        match tls::turned_down(error) {
+            Some(alert) => Error::Unreachable(format!(
+                "{authority}: it turns down our certificate, or that there is none: {alert}"
+            )),
+            None => Error::Lost(format!("{authority}: {error}")),
+        }
     }
 
     /// One that can be asked at once.

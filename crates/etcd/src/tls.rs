@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, AlertDescription, ClientConfig, RootCertStore};
 
 /// Where systems keep their authorities; the first that is there is read.
 const BUNDLES: [&str; 5] = [
@@ -95,6 +95,36 @@ pub(crate) fn of(settings: &Settings) -> Result<TlsConnector, Error> {
         }
     };
     connector(&[&authorities], shown)
+}
+
+/// What the other side had against our certificate, if that is what this error says.
+pub(crate) fn turned_down(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut error = Some(error);
+    while let Some(now) = error {
+        let inner = now.downcast_ref::<std::io::Error>();
+        let inner = inner.and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(alert)) = inner {
+            return about_certificates(*alert).then(|| format!("{alert:?}"));
+        }
+        error = now.source();
+    }
+    None
+}
+
+/// Alerts that end a handshake, before anything of ours was read.
+fn about_certificates(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
 }
 
 /// A file of the settings; never a wait, never a flood.

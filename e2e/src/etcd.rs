@@ -1,6 +1,7 @@
 //! A private etcd: one member, own directory, own ports, loopback only.
 
 use crate::sandbox::{Dir, PATIENCE, Process, RunAs, free_port, until_deadline};
+use crate::server::Certificates;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -13,24 +14,42 @@ pub struct Etcd {
     process: Option<Process>,
     /// For clients, and for members of which there is only one.
     ports: (u16, u16),
+    /// Clients show a certificate of this authority. Whether it is well is told at the port
+    /// beside, without TLS.
+    tls: Option<(Certificates, u16)>,
     dir: Dir,
 }
 
 impl Etcd {
     /// Starts one, or says why there is none.
     pub fn start() -> Result<Etcd, String> {
+        Etcd::start_with(false)
+    }
+
+    /// One that takes TLS alone, and asks each client for its certificate.
+    pub fn start_with_tls() -> Result<Etcd, String> {
+        Etcd::start_with(true)
+    }
+
+    fn start_with(tls: bool) -> Result<Etcd, String> {
         let found = Command::new("etcd").arg("--version").output();
         if !found.is_ok_and(|out| out.status.success()) {
             return Err("etcd is not there; `cargo xtask deps` installs it".into());
         }
+        let dir = Dir::new("etcd", RunAs::myself());
+        let tls = tls.then(|| (Certificates::generate(&dir, RunAs::myself()), 0));
         let mut etcd = Etcd {
             process: None,
             ports: (0, 0),
-            dir: Dir::new("etcd", RunAs::myself()),
+            tls,
+            dir,
         };
         // The ports were free a moment ago; another may have been faster.
         for _ in 0..5 {
             etcd.ports = (free_port(), free_port());
+            if let Some((_, health)) = &mut etcd.tls {
+                *health = free_port();
+            }
             if etcd.boot(&etcd.dir.path().join("data")) {
                 return Ok(etcd);
             }
@@ -40,7 +59,13 @@ impl Etcd {
 
     /// Where clients ask.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.0)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.ports.0)
+    }
+
+    /// The files of one that was started with TLS.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.tls.as_ref().map(|(files, _)| files)
     }
 
     /// Ends it at once, as a crash does. What it has written stays.
@@ -118,6 +143,14 @@ impl Etcd {
             .arg(format!("--initial-advertise-peer-urls={peer}"))
             .arg(format!("--initial-cluster=one={peer}"))
             .current_dir(self.dir.path());
+        if let Some((files, health)) = &self.tls {
+            command
+                .arg(format!("--cert-file={}", files.cert.display()))
+                .arg(format!("--key-file={}", files.key.display()))
+                .arg(format!("--trusted-ca-file={}", files.ca.display()))
+                .arg("--client-cert-auth")
+                .arg(format!("--listen-metrics-urls=http://127.0.0.1:{health}"));
+        }
         let log = self.dir.path().join("etcd.log");
         let remove = Some(self.dir.path());
         let mut process = Process::start(&mut command, &log, remove).expect("start etcd");
@@ -130,7 +163,11 @@ impl Etcd {
     }
 
     fn is_healthy(&self) -> bool {
-        let Ok(mut socket) = TcpStream::connect(("127.0.0.1", self.ports.0)) else {
+        let port = self
+            .tls
+            .as_ref()
+            .map_or(self.ports.0, |(_, health)| *health);
+        let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) else {
             return false;
         };
         let _ = socket.set_read_timeout(Some(Duration::from_secs(2)));

@@ -283,7 +283,8 @@ impl Drop for Server {
 }
 
 impl Certificates {
-    fn generate(dir: &Dir, owner: RunAs) -> Self {
+    /// New ones, in this directory; keys are for `owner`, the client's for us.
+    pub fn generate(dir: &Dir, owner: RunAs) -> Self {
         let authority = |name: &str| {
             let mut params = CertificateParams::new(Vec::new()).expect("certificate");
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

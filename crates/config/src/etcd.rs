@@ -8,8 +8,8 @@ use crate::error::{Problem, quoted};
 use crate::keeping::SettingsSource;
 use crate::plan::Plan;
 
-/// Most endpoints.
-const ENDPOINTS_MAX: usize = 16;
+/// Most endpoints of etcd.
+pub const ENDPOINTS_MAX: usize = 16;
 /// Longest prefix of keys.
 const PREFIX_MAX: usize = 128;
 
@@ -40,6 +40,33 @@ pub struct Etcd {
     pub tls_cert: Option<PathBuf>,
     /// See `tls_cert`.
     pub tls_key: Option<PathBuf>,
+}
+
+impl Etcd {
+    /// The key that has the text of the settings.
+    pub fn settings_key(&self) -> String {
+        format!("{}/settings", self.prefix)
+    }
+
+    /// What the keys begin with by which a fleet's instances find each other. A fleet's
+    /// name has no `/`.
+    pub fn seats_prefix(&self, fleet: &str) -> String {
+        format!("{}/fleet/{fleet}/", self.prefix)
+    }
+
+    /// What the keys of one server's ledger begin with. `1` is the version of its layout:
+    /// a later one begins at another place. The server's label may be a path.
+    pub fn ledger_base(&self, fleet: &str, server: &str) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        let mut name = String::new();
+        for c in server.chars() {
+            match plain(c) {
+                true => name.push(c),
+                false => name.push_str(&format!("%{:02x}", u32::from(c))),
+            }
+        }
+        format!("{}/1/{fleet}/{name}", self.prefix)
+    }
 }
 
 /// Checks what is written of etcd, and that it is there where it is needed.
@@ -137,4 +164,22 @@ fn is_endpoint(text: &str) -> bool {
 fn is_prefix(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     !text.is_empty() && text.len() <= PREFIX_MAX && text.chars().all(plain) && !text.ends_with('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_our_keys_are() {
+        let at = Etcd {
+            prefix: "p".into(),
+            ..Etcd::default()
+        };
+        assert_eq!(at.settings_key(), "p/settings");
+        assert_eq!(at.seats_prefix("shop"), "p/fleet/shop/");
+        assert_eq!(at.ledger_base("shop", "db:5432"), "p/1/shop/db:5432");
+        let socket = at.ledger_base("f", "/run/.s.PGSQL.5432");
+        assert_eq!(socket, "p/1/f/%2frun%2f.s.PGSQL.5432");
+    }
 }

@@ -61,7 +61,7 @@ pub use diff::{Change, Direction, check_reload, diff, in_common, keep_fixed, tak
 pub use draft::{Dialect, Overrides};
 pub use effective::Effective;
 pub use error::{ERRORS_MAX, Error, Errors};
-pub use etcd::{Etcd, Share};
+pub use etcd::{ENDPOINTS_MAX as ETCD_ENDPOINTS_MAX, Etcd, Share};
 pub use fleet::{Discover, FleetChannel};
 pub use keeping::{Keeping, SettingsSource, state_directory};
 pub use plan::*;

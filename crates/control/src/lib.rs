@@ -35,7 +35,6 @@
 pub mod alerting;
 pub mod api;
 pub mod bundle;
-pub mod etcd;
 pub mod fleet;
 pub mod guard;
 pub mod incidents;

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 /// etcd's cluster. Clones share connections and bounds.
 #[derive(Clone)]
@@ -71,11 +72,6 @@ impl Client {
         Ok(read::header(&answer)?.revision)
     }
 
-    /// Deletes keys; the answer is how many.
-    pub async fn delete(&self, range: &Range) -> Result<u64, Error> {
-        read::deleted(&self.call("/v3/kv/deleterange", &range.json()).await?)
-    }
-
     /// All at once, or nothing.
     pub async fn txn(&self, txn: &Txn) -> Result<Done, Error> {
         read::done(&self.call("/v3/kv/txn", &txn.json()).await?)
@@ -111,40 +107,52 @@ impl Client {
     /// none of the questions under way.
     pub async fn watch(&self, watch: &Watch) -> Result<Watching, Error> {
         let body = Bytes::from(watch.json().to_string());
-        let mut question = self.question("/v3/watch", body).await?;
-        let mut opened = self.0.door.stream(&self.0.settings, &question).await;
+        let by = self.deadline();
+        let mut question = self.question("/v3/watch", body, by).await?;
+        let mut opened = self.0.door.stream(&self.0.settings, &question, by).await;
         if let Err(error) = &opened
             && self.turned_down(error)
         {
-            question.token = self.pass().await?;
-            opened = self.0.door.stream(&self.0.settings, &question).await;
+            question.token = self.pass(by).await?;
+            opened = self.0.door.stream(&self.0.settings, &question, by).await;
         }
         let (body, driven) = opened?;
         Ok(Watching::new(body, driven))
     }
 
     async fn call(&self, path: &'static str, body: &Value) -> Result<Value, Error> {
+        let by = self.deadline();
         let slot = self.0.slots.acquire();
         let late = |_| Error::Unreachable("too many questions are under way".into());
-        let slot = tokio::time::timeout(self.0.settings.answer_max, slot).await;
-        let _slot = slot.map_err(late)?;
-        let mut question = self.question(path, Bytes::from(body.to_string())).await?;
-        let mut answer = self.0.door.ask(&self.0.settings, &question).await;
+        let _slot = timeout_at(by, slot).await.map_err(late)?;
+        let body = Bytes::from(body.to_string());
+        let mut question = self.question(path, body, by).await?;
+        let mut answer = self.0.door.ask(&self.0.settings, &question, by).await;
         if let Err(error) = &answer
             && self.turned_down(error)
         {
             // It was refused before it was looked at, so it may be asked again.
-            question.token = self.pass().await?;
-            answer = self.0.door.ask(&self.0.settings, &question).await;
+            question.token = self.pass(by).await?;
+            answer = self.0.door.ask(&self.0.settings, &question, by).await;
         }
         read::json(&answer?)
     }
 
-    async fn question(&self, path: &'static str, body: Bytes) -> Result<Question, Error> {
+    /// When a call that begins now is given up.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.0.settings.answer_max
+    }
+
+    async fn question(
+        &self,
+        path: &'static str,
+        body: Bytes,
+        by: Instant,
+    ) -> Result<Question, Error> {
         Ok(Question {
             path,
             body,
-            token: self.pass().await?,
+            token: self.pass(by).await?,
         })
     }
 
@@ -170,7 +178,7 @@ impl Client {
     }
 
     /// The token, asked for with name and password when there is none.
-    async fn pass(&self) -> Result<Option<String>, Error> {
+    async fn pass(&self, by: Instant) -> Result<Option<String>, Error> {
         let known = self
             .0
             .pass
@@ -194,7 +202,7 @@ impl Client {
             body: Bytes::from(body.to_string()),
             token: None,
         };
-        match self.0.door.ask(settings, &question).await {
+        match self.0.door.ask(settings, &question, by).await {
             Ok(answer) => {
                 let token = read::token(&read::json(&answer)?)?;
                 self.set_pass(Pass::Token(token.clone()));

@@ -1,8 +1,9 @@
 //! Connections: some are kept for the next question, a broken one is never asked
 //! twice, and the endpoint that answered last is asked next.
 
-use crate::{ANSWER_BYTES_MAX, ENDPOINTS_MAX, Error, Settings, read, tls};
+use crate::{ANSWER_BYTES_MAX, Error, Settings, read, tls};
 use bytes::Bytes;
+use config::ETCD_ENDPOINTS_MAX;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Of an answer's head.
@@ -92,8 +94,8 @@ impl Door {
         let endpoints: Result<Vec<Endpoint>, Error> =
             settings.endpoints.iter().map(|e| endpoint(e)).collect();
         let endpoints = endpoints?;
-        if endpoints.is_empty() || endpoints.len() > ENDPOINTS_MAX {
-            let text = format!("between 1 and {ENDPOINTS_MAX} endpoints of etcd are needed");
+        if endpoints.is_empty() || endpoints.len() > ETCD_ENDPOINTS_MAX {
+            let text = format!("between 1 and {ETCD_ENDPOINTS_MAX} endpoints of etcd are needed");
             return Err(Error::Settings(text));
         }
         Ok(Door {
@@ -103,11 +105,16 @@ impl Door {
         })
     }
 
-    /// One question and its whole answer.
-    pub async fn ask(&self, settings: &Settings, question: &Question) -> Result<Bytes, Error> {
+    /// One question and its whole answer, until `by`.
+    pub async fn ask(
+        &self,
+        settings: &Settings,
+        question: &Question,
+        by: Instant,
+    ) -> Result<Bytes, Error> {
         let asked = Asked::new();
-        let exchange = self.exchange(settings, question, &asked);
-        match tokio::time::timeout(settings.answer_max, exchange).await {
+        let exchange = self.exchange(settings, question, by, &asked);
+        match timeout_at(by, exchange).await {
             Ok(answer) => answer,
             Err(_) => {
                 let text = format!("nothing came within {:?}", settings.answer_max);
@@ -126,9 +133,10 @@ impl Door {
         &self,
         settings: &Settings,
         question: &Question,
+        by: Instant,
         asked: &Asked,
     ) -> Result<Bytes, Error> {
-        let (line, response) = self.send(settings, question, asked).await?;
+        let (line, response) = self.send(settings, question, by, asked).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
         let body = match body.await {
@@ -160,19 +168,18 @@ impl Door {
         &self,
         settings: &Settings,
         question: &Question,
+        by: Instant,
     ) -> Result<(Incoming, Driven), Error> {
         let asked = Asked::new();
         let late = |_| Error::Unreachable(format!("nothing came within {:?}", settings.answer_max));
-        let sent = self.send(settings, question, &asked);
-        let (line, response) = tokio::time::timeout(settings.answer_max, sent)
-            .await
-            .map_err(late)??;
+        let sent = self.send(settings, question, by, &asked);
+        let (line, response) = timeout_at(by, sent).await.map_err(late)??;
         if response.status() == StatusCode::OK {
             return Ok((response.into_body(), line.driven));
         }
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
-        let body = tokio::time::timeout(settings.answer_max, body).await;
+        let body = timeout_at(by, body).await;
         let body = body
             .map_err(late)?
             .map(|b| b.to_bytes())
@@ -186,6 +193,7 @@ impl Door {
         &self,
         settings: &Settings,
         question: &Question,
+        by: Instant,
         asked: &Asked,
     ) -> Result<(Line, Response<Incoming>), Error> {
         while let Some(mut line) = self.waiting() {
@@ -200,18 +208,18 @@ impl Door {
                         continue;
                     }
                     self.leave(line.endpoint);
-                    return Err(Error::Lost(error.into_error().to_string()));
+                    return Err(self.broken(line.endpoint, &error.into_error()));
                 }
             }
         }
-        let mut line = self.connect_somewhere(settings).await?;
+        let mut line = self.connect_somewhere(settings, by).await?;
         let request = self.request(question, line.endpoint)?;
         asked.set(line.endpoint);
         match line.sender.send_request(request).await {
             Ok(response) => Ok((line, response)),
             Err(error) => {
                 self.leave(line.endpoint);
-                Err(Error::Lost(error.to_string()))
+                Err(self.broken(line.endpoint, &error))
             }
         }
     }
@@ -229,10 +237,11 @@ impl Door {
             .map_err(|_| Error::nonsense("a token that cannot be sent"))
     }
 
-    async fn connect_somewhere(&self, settings: &Settings) -> Result<Line, Error> {
+    async fn connect_somewhere(&self, settings: &Settings, by: Instant) -> Result<Line, Error> {
         let count = self.endpoints.len();
         // Each has its part of the time, so that one that is silent does not take it all.
-        let part = settings.answer_max / (count as u32 + 1);
+        let left = by.saturating_duration_since(Instant::now());
+        let part = left / (count as u32 + 1);
         let first = self.turn.load(Ordering::Relaxed);
         let mut last = Error::Unreachable("no endpoint".into());
         for step in 0..count {
@@ -270,11 +279,23 @@ impl Door {
         if !secure {
             return shake(at, socket).await;
         }
-        let connector = tls::connector(settings)?;
+        let connector = tls::of(settings)?;
         let name = ServerName::try_from(host.clone())
             .map_err(|_| Error::Settings("an endpoint's name cannot be checked".into()))?;
         let stream = connector.connect(name, socket).await.map_err(failed)?;
         shake(at, stream).await
+    }
+
+    /// A connection that broke under a question. Where the other side turned down our
+    /// certificate it has not read the question: with TLS 1.3 it says so only then.
+    fn broken(&self, at: usize, error: &hyper::Error) -> Error {
+        let authority = &self.endpoints[at].authority;
+        match tls::turned_down(error) {
+            Some(alert) => Error::Unreachable(format!(
+                "{authority}: it turns down our certificate, or that there is none: {alert}"
+            )),
+            None => Error::Lost(format!("{authority}: {error}")),
+        }
     }
 
     /// One that can be asked at once.

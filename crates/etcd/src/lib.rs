@@ -4,9 +4,9 @@
 //! It asks and hands back what was answered. It never tries again what may have
 //! been done, keeps nothing of what it read, and prints no secret.
 //!
-//! **The invariant:** each call ends within [`Settings::answer_max`], has read at
-//! most [`ANSWER_BYTES_MAX`], and says by [`Error::may_be_done`] whether what it
-//! asked for may still happen.
+//! **The invariant:** each call ends within [`Settings::answer_max`], all that it waits
+//! for included, has read at most [`ANSWER_BYTES_MAX`] an answer, and says by
+//! [`Error::may_be_done`] whether what it asked for may still happen.
 //!
 //! ```text
 //!   Txn, Range, …  ──messages──►  JSON  ──door──►  HTTP/1.1, TLS  ──►  etcd
@@ -15,6 +15,9 @@
 //!
 //! Several endpoints are members of one cluster: the one that answered last is
 //! asked next, and another one when it cannot be reached.
+//!
+//! Beside it stand two things that other shells need towards other places too: how TLS
+//! trusts ([`tls`]), and [`own_address`].
 //!
 //! ```no_run
 //! use etcd::{Client, Compare, Op, Put, Settings, Txn};
@@ -34,13 +37,17 @@
 //! # }
 //! ```
 
+// A shell: sockets, clocks and files live here.
+#![allow(clippy::disallowed_methods)]
+
 mod client;
 mod door;
 mod messages;
+mod own;
 mod read;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub mod tls;
 mod watch;
 
 pub use client::Client;
@@ -48,6 +55,7 @@ pub use messages::{
     Answer, Compare, Done, Event, Header, KeyValue, Lease, Op, Put, Range, Ranged, Txn, Watch,
     prefix_end,
 };
+pub use own::own_address;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,8 +63,6 @@ pub use watch::{News, Watching};
 
 /// Largest answer, and largest piece of a watch. 10,000 rows of a ledger are below one MiB.
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// Most endpoints of one client.
-pub const ENDPOINTS_MAX: usize = 16;
 
 /// Where etcd is, and who asks.
 #[derive(Clone, Debug)]
@@ -73,13 +79,27 @@ pub struct Settings {
     pub tls_cert: Option<PathBuf>,
     /// See `tls_cert`.
     pub tls_key: Option<PathBuf>,
-    /// A call that was not answered in so long is given up.
+    /// A call is given up after so long. That is the whole of it: the wait for a slot, a
+    /// token that is asked for before, a connection, and the second question where the
+    /// token was turned down.
     pub answer_max: Duration,
     /// Questions under way, of all who share the client; further ones wait.
     pub questions_max: usize,
 }
 
 impl Settings {
+    /// As the product's settings have it, with the bounds of [`Settings::at`].
+    pub fn of(at: &config::Etcd) -> Settings {
+        Settings {
+            user: at.user.clone(),
+            password_file: at.password_file.clone(),
+            tls_ca: at.tls_ca.clone(),
+            tls_cert: at.tls_cert.clone(),
+            tls_key: at.tls_key.clone(),
+            ..Settings::at(at.endpoints.clone())
+        }
+    }
+
     /// These endpoints, without user and certificate; two seconds, sixteen questions.
     pub fn at<S: Into<String>>(endpoints: impl IntoIterator<Item = S>) -> Settings {
         Settings {
@@ -119,12 +139,6 @@ impl Error {
     /// What was asked for may have happened, or may still.
     pub fn may_be_done(&self) -> bool {
         matches!(self, Error::Lost(_) | Error::Nonsense(_))
-    }
-
-    /// A watch asked for a revision that etcd has thrown away: read anew, then
-    /// watch from there.
-    pub fn is_compacted(&self) -> bool {
-        matches!(self, Error::Refused { code: 11, .. })
     }
 
     pub(crate) fn nonsense(what: impl Into<String>) -> Error {

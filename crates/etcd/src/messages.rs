@@ -154,8 +154,6 @@ impl Put {
 /// What must hold of a key. One that is not there has zero in all of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Compare {
-    /// So many changes since it was made.
-    Version(Vec<u8>, u64),
     /// Changed last at this revision.
     ModRevision(Vec<u8>, u64),
     /// Made at this revision.
@@ -163,11 +161,6 @@ pub enum Compare {
 }
 
 impl Compare {
-    /// See [`Compare::Version`].
-    pub fn version(key: impl Into<Vec<u8>>, version: u64) -> Compare {
-        Compare::Version(key.into(), version)
-    }
-
     /// See [`Compare::ModRevision`].
     pub fn changed_at(key: impl Into<Vec<u8>>, revision: u64) -> Compare {
         Compare::ModRevision(key.into(), revision)
@@ -180,7 +173,6 @@ impl Compare {
 
     fn json(&self) -> Value {
         let (key, target, field, value) = match self {
-            Compare::Version(key, value) => (key, "VERSION", "version", value),
             Compare::ModRevision(key, value) => (key, "MOD", "mod_revision", value),
             Compare::CreateRevision(key, value) => (key, "CREATE", "create_revision", value),
         };
@@ -195,8 +187,6 @@ pub enum Op {
     Range(Range),
     /// Sets.
     Put(Put),
-    /// Deletes these keys.
-    Delete(Range),
     /// Another one within; etcd takes 128 steps in each.
     Txn(Txn),
 }
@@ -206,7 +196,6 @@ impl Op {
         match self {
             Op::Range(range) => json!({ "request_range": range.json() }),
             Op::Put(put) => json!({ "request_put": put.json() }),
-            Op::Delete(range) => json!({ "request_delete_range": range.json() }),
             Op::Txn(txn) => json!({ "request_txn": txn.json() }),
         }
     }
@@ -251,8 +240,6 @@ pub enum Answer {
     Range(Ranged),
     /// To `Put`.
     Put,
-    /// To `Delete`: how many.
-    Delete(u64),
     /// To `Txn`.
     Txn(Done),
 }

@@ -124,10 +124,6 @@ pub(crate) fn ranged(value: &Value) -> Result<Ranged, Error> {
     })
 }
 
-pub(crate) fn deleted(value: &Value) -> Result<u64, Error> {
-    unsigned(value, "deleted")
-}
-
 pub(crate) fn done(value: &Value) -> Result<Done, Error> {
     Ok(Done {
         header: header(value)?,
@@ -146,9 +142,6 @@ fn answer(value: &Value) -> Result<Answer, Error> {
     }
     if let Some(inner) = of("response_txn") {
         return Ok(Answer::Txn(done(inner)?));
-    }
-    if let Some(inner) = of("response_delete_range") {
-        return Ok(Answer::Delete(deleted(inner)?));
     }
     match of("response_put") {
         Some(_) => Ok(Answer::Put),

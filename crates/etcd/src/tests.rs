@@ -65,7 +65,8 @@ fn a_refusal_says_whether_it_may_be_done() {
     assert!(late.may_be_done());
     assert!(refusal("<html>").may_be_done());
     let gone = json!({ "compact_revision": "9" });
-    assert!(read::news(&gone).unwrap_err().is_compacted());
+    let gone = read::news(&gone).unwrap_err();
+    assert!(matches!(gone, Error::Refused { code: 11, .. }), "{gone}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -100,6 +101,26 @@ fn the_next_endpoint_is_asked_when_one_cannot_be_reached_or_is_silent() {
         let first = client.put(&Put::new("k", "v")).await;
         assert!(first.as_ref().unwrap_err().may_be_done(), "{first:?}");
         assert_eq!(client.put(&Put::new("k", "v")).await, Ok(17));
+    });
+}
+
+/// A silent one, one slot, and two calls: the second has waited for the first, and that
+/// counts.
+#[test]
+fn the_wait_for_a_slot_is_a_part_of_the_time() {
+    runtime().block_on(async {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut settings = Settings::at([format!("http://{}", silent.local_addr().unwrap())]);
+        settings.answer_max = Duration::from_millis(500);
+        settings.questions_max = 1;
+        let client = Client::new(settings).unwrap();
+        let began = std::time::Instant::now();
+        let put = Put::new("k", "v");
+        let (first, second) = tokio::join!(client.put(&put), client.put(&put));
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(900), "{took:?}");
+        assert!(first.as_ref().unwrap_err().may_be_done(), "{first:?}");
+        assert!(!second.as_ref().unwrap_err().may_be_done(), "{second:?}");
     });
 }
 

@@ -21,9 +21,9 @@ use config::Plan;
 use etcd::Client;
 use events::{Time, UpstreamId};
 use keys::Keys;
-use pool::ledger::{Answer, LedgerSettings, Origin, STORE_ANSWER_MAX};
+use pool::ledger::{Answer, LedgerSettings, News, Origin, STORE_ANSWER_MAX};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver as Done, Sender as Finished};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,7 +54,7 @@ pub(crate) fn settings(plan: &Plan, server: &Endpoint, instance: u32) -> Option<
 }
 
 fn keys(plan: &Plan, server: &Endpoint) -> Keys {
-    Keys::new(&plan.etcd.prefix, &plan.monitor.fleet, &server.label())
+    Keys::new(plan.etcd.ledger_base(&plan.monitor.fleet, &server.label()))
 }
 
 /// The thread, for whoever ends the process.
@@ -71,14 +71,9 @@ impl Ledgers {
             return Ok(None);
         }
         let settings = etcd::Settings {
-            endpoints: plan.etcd.endpoints.clone(),
-            user: plan.etcd.user.clone(),
-            password_file: plan.etcd.password_file.clone(),
-            tls_ca: plan.etcd.tls_ca.clone(),
-            tls_cert: plan.etcd.tls_cert.clone(),
-            tls_key: plan.etcd.tls_key.clone(),
             answer_max: CALL_MAX,
             questions_max: QUESTIONS_MAX,
+            ..etcd::Settings::of(&plan.etcd)
         };
         let client = Client::new(settings).map_err(|error| error.to_string())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -256,9 +251,14 @@ impl Thread {
         match heard.answer {
             Ok(answer) => {
                 server.cell.ledger().answered(now, &label);
-                act(&self.common, &server.cell, |pools| {
-                    pools.ledger_heard(now, heard.seq, answer);
+                let news = act(&self.common, &server.cell, |pools| {
+                    pools.ledger_heard(now, heard.seq, answer)
                 });
+                match news {
+                    Some(News::Erased(what)) => server.cell.ledger().erased(&label, what),
+                    Some(News::TakenOut(rows)) => told::taken_out(&label, &rows),
+                    None => {}
+                }
             }
             Err(fault) => {
                 server.cell.ledger().failed(now, &label, &fault.to_string());
@@ -321,16 +321,5 @@ async fn origin(plan: &Plan, endpoint: &Endpoint) -> Option<Origin> {
         }
         (None, None) => return None,
     };
-    own_address(to).map(Origin::of)
-}
-
-/// Nothing is sent: the system only chooses a way.
-fn own_address(to: SocketAddr) -> Option<IpAddr> {
-    let any: SocketAddr = match to {
-        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-    };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(to).ok()?;
-    Some(socket.local_addr().ok()?.ip())
+    etcd::own_address(to).map(Origin::of)
 }

@@ -193,3 +193,80 @@ fn a_user_and_a_password() {
     });
     std::fs::remove_file(&file).expect("remove the password");
 }
+
+/// TLS with certificates on both sides: who has all of it is served, and each piece that
+/// is wrong or missing is told in words that help, without a secret.
+#[test]
+fn tls_with_certificates_on_both_sides() {
+    let started = Etcd::start_with_tls();
+    let Ok(etcd) = started.map_err(|why| skip("etcd with TLS", &why)) else {
+        return;
+    };
+    let files = etcd.certificates().expect("with TLS").clone();
+    let good = Settings {
+        tls_ca: Some(files.ca.clone()),
+        tls_cert: Some(files.client_cert.clone()),
+        tls_key: Some(files.client_key.clone()),
+        ..Settings::at([etcd.url()])
+    };
+    let put = Put::new("p/tls", "1");
+    let refused = |what: &str, settings: &Settings| {
+        let client = Client::new(settings.clone()).expect("settings");
+        let mut error = None;
+        run(async { error = client.put(&put).await.err() });
+        let error = error.unwrap_or_else(|| panic!("{what}: it was served"));
+        eprintln!("{what}: {error}");
+        assert!(!error.may_be_done(), "{what}: {error}");
+        let text = error.to_string();
+        let key = std::fs::read_to_string(&files.client_key).expect("the key");
+        let secret = |line: &str| line.len() > 20 && text.contains(line);
+        assert!(
+            !key.lines().any(secret) && !text.contains("PRIVATE"),
+            "{text}"
+        );
+        text
+    };
+    run(async {
+        let client = Client::new(good.clone()).expect("settings");
+        client.put(&put).await.expect("put over TLS");
+        let lease = client.grant(SIX).await.expect("grant");
+        assert!(client.keep_alive(lease.id).await.expect("renew").is_some());
+        let mut watch = client
+            .watch(&Watch::prefix("p/", 0))
+            .await
+            .expect("a watch over TLS");
+        assert!(watch.next().await.expect("it begins").created);
+    });
+
+    let foreign = Settings {
+        tls_ca: Some(files.foreign_ca.clone()),
+        ..good.clone()
+    };
+    let text = refused("a foreign authority", &foreign);
+    assert!(
+        text.contains("invalid peer certificate: UnknownIssuer"),
+        "{text}"
+    );
+    let nobody = Settings {
+        tls_cert: None,
+        tls_key: None,
+        ..good.clone()
+    };
+    let text = refused("no certificate", &nobody);
+    assert!(
+        text.contains("turns down our certificate, or that there is none"),
+        "{text}"
+    );
+    let swapped = Settings {
+        tls_key: Some(files.key.clone()),
+        ..good.clone()
+    };
+    let text = refused("another's key", &swapped);
+    assert!(text.contains("the certificate to show"), "{text}");
+    let missing = Settings {
+        tls_cert: Some("/nowhere/client.pem".into()),
+        ..good
+    };
+    let text = refused("a file that is not there", &missing);
+    assert_eq!(text, "cannot read /nowhere/client.pem: entity not found");
+}

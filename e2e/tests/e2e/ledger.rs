@@ -1,5 +1,9 @@
 //! A fleet that shares the line by a ledger in a real etcd.
 
+mod by_hand;
+mod killed;
+mod restricted;
+
 use crate::budget::{
     HEADROOM, Outcome, RESERVED, SLOTS, StopAtEnd, budget, figure, server, settings, stands_in,
 };
@@ -10,7 +14,7 @@ use plimsoll_e2e::raw::{Client, Target};
 use plimsoll_e2e::sandbox::{free_port, signal, until, until_deadline};
 use plimsoll_e2e::server::Server;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,11 +36,19 @@ fn started(test: &str) -> Option<Etcd> {
     Etcd::start().map_err(|why| skip(test, &why)).ok()
 }
 
-/// As a provider gives it: no superuser, and slots of its own.
-fn managed() -> Server {
+/// As a provider gives it: slots of its own, and no superuser for us. The monitor's role
+/// is that of the guide on managed databases, with the grants that stand there.
+fn managed(grants: &str) -> Server {
     let provider = format!("rds.rds_superuser_reserved_connections = {PROVIDER}");
-    server(&[&provider], "pg_read_all_stats")
+    let server = server(&[&provider], grants);
+    let role = "alter role watcher nosuperuser nocreatedb nocreaterole connection limit 20; \
+                grant connect on database app to watcher";
+    server.sql("postgres", role);
+    server
 }
+
+/// What the guide grants.
+const GRANTS: &str = "pg_read_all_stats";
 
 fn ledger(server: &Server, url: &str) -> Settings {
     settings(server)
@@ -77,7 +89,7 @@ fn a_share_from_etcd_stands_while_it_is_away() {
     let Some(mut etcd) = started("a_share_from_etcd") else {
         return;
     };
-    let server = managed();
+    let server = managed(GRANTS);
     let pooler = Pooler::start(ledger(&server, &etcd.url()));
     let target = pooler.target("app", "nobody_special");
     let mut client = Client::login(&target).expect("login");
@@ -111,21 +123,26 @@ fn a_share_from_etcd_stands_while_it_is_away() {
 
 /// A way to etcd that can be cut, as a network does it.
 struct Way {
-    port: u16,
+    from: SocketAddr,
     cut: Arc<AtomicBool>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Way {
     fn to(url: &str) -> Way {
+        Way::at("127.0.0.1", url)
+    }
+
+    /// It begins at another address of this machine.
+    fn at(host: &str, url: &str) -> Way {
         let to = url.trim_start_matches("http://").to_owned();
         let listener = loop {
-            if let Ok(listener) = TcpListener::bind(("127.0.0.1", free_port())) {
+            if let Ok(listener) = TcpListener::bind((host, free_port())) {
                 break listener;
             }
         };
         let way = Way {
-            port: listener.local_addr().expect("its port").port(),
+            from: listener.local_addr().expect("its address"),
             cut: Arc::default(),
             open: Arc::default(),
         };
@@ -153,7 +170,7 @@ impl Way {
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.from)
     }
 
     fn cut(&self) {
@@ -204,7 +221,7 @@ fn three_instances_by_a_ledger_through_all_that_happens() {
     let Some(mut etcd) = started(test) else {
         return;
     };
-    let server = managed();
+    let server = managed(GRANTS);
     let ways: Vec<Way> = (0..3).map(|_| Way::to(&etcd.url())).collect();
     let start = |i: usize| Pooler::start(ledger(&server, &ways[i].url()));
     let mut poolers: Vec<Pooler> = (0..3).map(start).collect();
@@ -392,7 +409,7 @@ fn a_fleet_that_shares_by_two_ways_says_so() {
     let Some(etcd) = started("a_fleet_that_shares_by_two_ways") else {
         return;
     };
-    let server = managed();
+    let server = managed(GRANTS);
     let by_view = Pooler::start(settings(&server));
     let outcome = Outcome::default();
     let most = AtomicUsize::new(0);
@@ -427,7 +444,7 @@ fn a_restored_etcd_is_noticed() {
     let Some(mut etcd) = started(test) else {
         return;
     };
-    let server = managed();
+    let server = managed(GRANTS);
     let poolers: Vec<Pooler> = (0..2)
         .map(|_| Pooler::start(ledger(&server, &etcd.url())))
         .collect();

@@ -6,6 +6,7 @@ mod common;
 
 mod oracle;
 
+mod apart;
 mod auth;
 mod budget;
 mod cancel;

@@ -81,7 +81,9 @@ fn a_rotated_log_goes_on_in_a_new_file() {
     let port = free_port();
     let mut process = home.start(&mut home.command(port));
     home.is_served(port);
-    until("a line", || home.read("log").contains("listening").then_some(()));
+    until("a line", || {
+        home.read("log").contains("listening").then_some(())
+    });
     std::fs::rename(home.at("log"), home.at("log.1")).expect("rotated");
     process.signal("HUP");
     until("a line in the new file", || {
@@ -145,7 +147,10 @@ fn systemd_hears_how_it_stands() {
     let mut process = home.start(&mut command);
     let ready = next();
     assert!(ready.contains("READY=1\n"), "{ready}");
-    assert!(ready.contains(&format!("MAINPID={}", process.pid())), "{ready}");
+    assert!(
+        ready.contains(&format!("MAINPID={}", process.pid())),
+        "{ready}"
+    );
     // Who is told so may connect at once.
     let target = Target::tcp("127.0.0.1", port, "app", "app");
     Client::login(&target).expect("served");

@@ -11,10 +11,10 @@ const PAGE: &str = "ARCHITECTURE.md";
 const EDGES: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("wire", &[]),
-    ("etcd", &[]),
     ("pool", &["events"]),
     ("fleet", &["events"]),
     ("config", &["events"]),
+    ("etcd", &["config"]),
     ("diagnose", &["events"]),
     ("check", &["events", "config"]),
     ("relay", &["events", "wire", "pool"]),

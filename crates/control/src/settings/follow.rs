@@ -54,7 +54,7 @@ impl Following {
 /// # Errors
 /// The system gives no thread.
 pub(super) fn start(at: &Etcd, keeper: SyncSender<Command>) -> io::Result<Following> {
-    let client = match crate::etcd::client(at) {
+    let client = match Client::new(etcd::Settings::of(at)) {
         Ok(client) => client,
         Err(error) => {
             let news = Followed::Silent(format!("{error}; a restart tries again"));
@@ -65,7 +65,7 @@ pub(super) fn start(at: &Etcd, keeper: SyncSender<Command>) -> io::Result<Follow
             });
         }
     };
-    let key = crate::etcd::settings_key(at);
+    let key = at.settings_key();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

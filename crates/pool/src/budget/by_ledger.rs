@@ -1,6 +1,6 @@
 //! The same claim, where a ledger and not the view says what the others have.
 
-use super::ledger::{Answer, Ask, Ledger, LedgerSettings, Origin};
+use super::ledger::{Answer, Ask, Ledger, LedgerSettings, News, Origin};
 use super::{Asked, Budget, BudgetSettings, MonitorStep, READ_PAUSE, Reading, Sight, Usage};
 use events::Time;
 
@@ -49,17 +49,22 @@ impl Budget {
         ask
     }
 
-    /// What the store answered.
-    pub(crate) fn ledger_heard(&mut self, now: Time, usage: &Usage, seq: u32, answer: Answer) {
-        let Some(ledger) = &mut self.ledger else {
-            return;
-        };
-        ledger.heard(now, seq, answer);
+    /// What the store answered, and what of it is to be told.
+    pub(crate) fn ledger_heard(
+        &mut self,
+        now: Time,
+        usage: &Usage,
+        seq: u32,
+        answer: Answer,
+    ) -> Option<News> {
+        let ledger = self.ledger.as_mut()?;
+        let news = ledger.heard(now, seq, answer);
         if ledger.joined() {
             self.read_at = Some(now);
             self.sight = Sight::Known;
         }
         self.follow_ledger(now, usage);
+        news
     }
 
     /// For whoever reads a failure.

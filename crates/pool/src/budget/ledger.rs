@@ -71,7 +71,10 @@ pub use fault::LedgerFault;
 use holder::Holder;
 use keeper::Keeper;
 use rows::Sent;
-pub use rows::{Answer, Ask, Op, Origin, Quota, ROWS_MAX, Row, SEATS, SHARDS, Seat, Shard};
+pub use rows::{
+    Answer, Ask, Erased, Gone, News, Op, Origin, Quota, ROWS_MAX, Row, SEATS, SHARDS, Seat, Shard,
+    TakenOut,
+};
 use seats::Seats;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -90,6 +93,8 @@ pub const HOLD: Duration = Duration::from_secs(600);
 const FORGOTTEN_WAIT: Duration = Duration::from_secs(10);
 /// The keeper divides so much earlier: what it allots is there when others may raise.
 const FORGOTTEN_LEAD: Duration = Duration::from_secs(4);
+/// So long after it claims without a quota are no news: quotas are being set again.
+const FORGOTTEN_CALM: Duration = Duration::from_secs(60);
 /// Origins that are remembered; with more all are learned anew.
 const ORIGINS_MAX: usize = 16_384;
 
@@ -264,8 +269,8 @@ impl Ledger {
         sitter.name(fleet)
     }
 
-    /// The store is not what it was: its revision went back, or it is another one.
-    /// What all act on still fits under the line, so each writes that down anew;
+    /// The store is not what it was: its revision went back, it is another one, or
+    /// somebody has deleted keys. What all act on still fits under the line, so each writes that down anew;
     /// nothing is raised until all must have noticed.
     pub(crate) fn forgotten(&mut self, now: Time) {
         self.thaws = now.after(FORGOTTEN_WAIT);
@@ -310,12 +315,26 @@ impl Ledger {
         }
     }
 
-    /// The store's answer to a question.
-    pub(crate) fn heard(&mut self, now: Time, seq: u32, answer: Answer) {
+    /// The store's answer to a question, and what of it is to be told.
+    pub(crate) fn heard(&mut self, now: Time, seq: u32, answer: Answer) -> Option<News> {
+        let news = self.take(now, seq, answer);
+        if let Some(News::Erased(_)) = news {
+            self.forgotten(now);
+        }
+        news
+    }
+
+    fn take(&mut self, now: Time, seq: u32, answer: Answer) -> Option<News> {
         match answer {
             Answer::Same => self.holder.same(now, seq),
-            Answer::Shard(shard) => self.holder.shard(now, seq, shard),
-            Answer::Wrote(done, shard) => self.holder.wrote(now, seq, done, shard),
+            Answer::Shard(shard) => {
+                let erased = self.holder.shard(now, seq, shard);
+                return erased.map(News::Erased);
+            }
+            Answer::Wrote(done, shard) => {
+                let erased = self.holder.wrote(now, seq, done, shard);
+                return erased.map(News::Erased);
+            }
             Answer::Renewed => self.holder.renewed(seq),
             Answer::Seats(seats) => {
                 self.seats.heard(now, seq, &seats);
@@ -332,17 +351,21 @@ impl Ledger {
                 gone,
             } => {
                 let fault = self.fault;
-                if let Some(keeper) = &mut self.keeper {
-                    keeper.shown(&self.shown);
-                    keeper.swept(now, seq, revision, shards, &gone, fault);
+                let calm = self.thaws == Time::ZERO || now >= self.thaws.after(FORGOTTEN_CALM);
+                let keeper = self.keeper.as_mut()?;
+                let erased = keeper.erased(seq, &shards, calm);
+                if erased.is_some() {
+                    return erased.map(News::Erased);
                 }
+                keeper.shown(&self.shown);
+                keeper.swept(now, seq, revision, shards, &gone, fault);
             }
             Answer::Put(done) => {
-                if let Some(keeper) = &mut self.keeper {
-                    keeper.put(seq, &done);
-                }
+                let out = self.keeper.as_mut()?.put(seq, &done);
+                return (!out.is_empty()).then_some(News::TakenOut(out));
             }
         }
+        None
     }
 
     // --- wishes ---

@@ -1,7 +1,7 @@
 //! The share where a store says what the others have: questions out, answers in.
 
 use super::Upstream;
-use crate::budget::ledger::{Answer, Ask, LedgerSettings, Origin};
+use crate::budget::ledger::{Answer, Ask, LedgerSettings, News, Origin};
 use crate::budget::{LedgerFigures, Usage};
 use events::Time;
 
@@ -29,13 +29,14 @@ impl Upstream {
         ask
     }
 
-    /// The store answered.
-    pub fn ledger_heard(&mut self, now: Time, seq: u32, answer: Answer) {
+    /// The store answered, and that shows something to tell.
+    pub fn ledger_heard(&mut self, now: Time, seq: u32, answer: Answer) -> Option<News> {
         let usage = self.usage();
         let reads = self.budget.session_at().is_some();
-        self.budget.ledger_heard(now, &usage, seq, answer);
+        let news = self.budget.ledger_heard(now, &usage, seq, answer);
         self.follow_seat(now, reads);
         self.rebudget(now);
+        news
     }
 
     /// The server's rows, its own monitor sessions left out, by where they come

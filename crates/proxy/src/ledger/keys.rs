@@ -7,8 +7,8 @@
 //!                       /alive/INSTANCE nonce
 //! ```
 //!
-//! Instances and origins are hexadecimal, figures decimal. `1` is the version of
-//! this layout: a later one begins at another place.
+//! Instances and origins are hexadecimal, figures decimal. What all begin with is
+//! [`config::Etcd::ledger_base`].
 
 use etcd::KeyValue;
 use pool::ledger::{Origin, Quota, ROWS_MAX, Row};
@@ -20,17 +20,8 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The fleet's name is plain; a server's label may be a path.
-    pub fn new(prefix: &str, fleet: &str, server: &str) -> Keys {
-        let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-        let mut name = String::new();
-        for c in server.chars() {
-            match plain(c) {
-                true => name.push(c),
-                false => name.push_str(&format!("%{:02x}", u32::from(c))),
-            }
-        }
-        let base = format!("{prefix}/1/{fleet}/{name}");
+    /// All that begin so: see [`config::Etcd::ledger_base`].
+    pub fn new(base: String) -> Keys {
         Keys { base }
     }
 
@@ -187,14 +178,10 @@ mod tests {
 
     #[test]
     fn a_ledger_is_one_servers_of_one_fleet() {
-        let keys = |fleet, server| Keys::new("p", fleet, server);
-        assert_eq!(keys("f", "db:5432").rows(7), "p/1/f/db:5432/rows/7");
-        let socket = keys("f", "/run/.s.PGSQL.5432");
-        assert_eq!(socket.base(), "p/1/f/%2frun%2f.s.PGSQL.5432");
-        assert_eq!(
-            socket.alive(10),
-            "p/1/f/%2frun%2f.s.PGSQL.5432/alive/0000000a"
-        );
-        assert_ne!(keys("f", "a:1").id(), keys("f", "b:1").id());
+        let keys = |base: &str| Keys::new(base.to_owned());
+        let one = keys("p/1/f/db:5432");
+        assert_eq!(one.rows(7), "p/1/f/db:5432/rows/7");
+        assert_eq!(one.alive(10), "p/1/f/db:5432/alive/0000000a");
+        assert_ne!(keys("p/1/f/a:1").id(), keys("p/1/f/b:1").id());
     }
 }

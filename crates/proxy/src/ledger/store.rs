@@ -2,7 +2,7 @@
 //! the few calls that they need.
 
 use super::keys::{self, Keys};
-use super::sweep::Sweep;
+use super::sweep::{Looked, Sweep};
 use etcd::{Answer as Said, Client, Compare, Done, Error, Header, KeyValue, Op as Step};
 use etcd::{Put, Range, Ranged, Txn};
 use pool::ledger::{Answer, LEASE, Op, Quota, Row, SEAT_LEASE, SEATS, Seat, Shard};
@@ -82,7 +82,7 @@ impl Store {
     /// Asks it. The caller bounds the time: what is dropped half-way may be done.
     pub async fn ask(&self, op: Op) -> Result<Answer, Fault> {
         match op {
-            Op::Read { shard, known } => self.read(shard, known).await,
+            Op::Read { shard, known, firm } => self.read(shard, known, firm).await,
             Op::Write { shard, known, rows } => self.write(shard, known, &rows).await,
             Op::Renew => self.renew().await,
             Op::Look => Ok(Answer::Seats(self.seats().await?.0)),
@@ -137,12 +137,21 @@ impl Store {
 
     // --- rows ---
 
-    /// Any member may answer, so a revision that is old says nothing.
-    async fn read(&self, shard: u32, known: Option<(u64, u64)>) -> Result<Answer, Fault> {
+    /// Any member may answer what is not asked firmly: then an old revision says nothing.
+    async fn read(
+        &self,
+        shard: u32,
+        known: Option<(u64, u64)>,
+        firm: bool,
+    ) -> Result<Answer, Fault> {
+        let before = self.newest();
         let (rows, quota) = (self.keys.rows(shard), self.keys.quota(shard));
         let both = || {
-            let range = |key: &String| Step::Range(Range::key(key.as_str()).serializable());
-            vec![range(&quota), range(&rows)]
+            let range = |key: &String| Range {
+                serializable: !firm,
+                ..Range::key(key.as_str())
+            };
+            vec![Step::Range(range(&quota)), Step::Range(range(&rows))]
         };
         let (compare, then, otherwise) = match known {
             Some(known) => (self.unchanged(shard, known), vec![], both()),
@@ -154,6 +163,9 @@ impl Store {
             otherwise,
         };
         let done = self.client.txn(&txn).await?;
+        if firm {
+            self.firm(before, done.header)?;
+        }
         match done.answers.is_empty() {
             true => Ok(Answer::Same),
             false => Ok(Answer::Shard(shard_in(&done.answers)?)),
@@ -276,7 +288,13 @@ impl Store {
         if let Some(lease) = known
             && self.client.keep_alive(lease).await?.is_some()
         {
-            return Ok(Answer::Seats(self.seats().await?.0));
+            let (seats, kvs) = self.seats().await?;
+            if self.lease_of(seat, &kvs) == Some(lease) {
+                return Ok(Answer::Seats(seats));
+            }
+            // Somebody has deleted the key, and the lease has nothing under it.
+            self.state().seats[seat] = None;
+            self.client.revoke(lease).await?;
         }
         let lease = self.client.grant(SEAT_LEASE).await?.id;
         let all = || Step::Range(Range::prefix(self.keys.all_seats()));
@@ -316,22 +334,30 @@ impl Store {
     // --- the keeper ---
 
     async fn sweep(&self, since: u64) -> Result<Answer, Fault> {
-        let before = self.newest();
         let since = self.state().sweep.since(since);
-        let done = self.client.txn(&Sweep::question(&self.keys, since)).await?;
-        self.firm(before, done.header)?;
-        let revision = done.header.revision;
-        let [rows, quotas, alive] = [0, 1, 2].map(|i| ranged(&done, i));
-        let (rows, quotas, alive) = (rows?, quotas?, alive?);
-        let told = self.state().sweep.take(revision, rows, quotas, alive)?;
-        if let Some(answer) = told {
+        let mut looked = self.look(since).await?;
+        if matches!(looked, Looked::Fewer) {
+            self.state().sweep.anew();
+            looked = self.look(0).await?;
+        }
+        if let Looked::All(answer) = looked {
             return Ok(answer);
         }
         // Somebody's lease has ended: whose, all of them tell.
+        let before = self.newest();
         let range = Range::prefix(self.keys.all_alive()).keys_only();
         let alive = self.client.range(&range).await?;
         self.firm(before, alive.header)?;
         Ok(self.state().sweep.with_all(&alive))
+    }
+
+    async fn look(&self, since: u64) -> Result<Looked, Fault> {
+        let before = self.newest();
+        let done = self.client.txn(&Sweep::question(&self.keys, since)).await?;
+        self.firm(before, done.header)?;
+        let [rows, quotas, alive] = [0, 1, 2].map(|i| ranged(&done, i));
+        let revision = done.header.revision;
+        self.state().sweep.take(revision, rows?, quotas?, alive?)
     }
 
     async fn allot(&self, fence: u64, quotas: Vec<(u32, Quota)>) -> Result<Answer, Fault> {
@@ -409,10 +435,12 @@ fn shard_in(answers: &[Said]) -> Result<Shard, Fault> {
 pub(super) fn shard_of(quota: Option<&KeyValue>, rows: Option<&KeyValue>) -> Result<Shard, Fault> {
     let quota = quota.map_or(Some(Quota::default()), keys::read_quota);
     let version = rows.map_or(0, |kv| kv.mod_revision);
+    let born = rows.map_or(0, |kv| kv.create_revision);
     let rows = rows.map_or(Some(Vec::new()), keys::read_rows);
     Ok(Shard {
         quota: quota.ok_or(Fault::Foreign("a quota"))?,
         version,
+        born,
         rows: rows.ok_or(Fault::Foreign("rows"))?,
     })
 }

@@ -7,6 +7,16 @@ use etcd::{KeyValue, Op as Step, Range, Ranged, Txn};
 use pool::ledger::{Answer, Row, SHARDS, Shard};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a look has brought.
+pub(super) enum Looked {
+    /// All that the keeper asks for.
+    All(Answer),
+    /// Some lease has ended: whose, all of them tell.
+    Ended,
+    /// Somebody has deleted rows or quotas: all of them are to be read.
+    Fewer,
+}
+
 /// All shards and leases as of one revision.
 #[derive(Default)]
 pub(super) struct Sweep {
@@ -27,7 +37,7 @@ impl Sweep {
         self.revision
     }
 
-    /// Rows, quotas and leases that are newer; etcd counts the leases all the same.
+    /// Rows, quotas and leases that are newer; etcd counts all of them all the same.
     pub fn question(keys: &Keys, since: u64) -> Txn {
         let newer = |prefix: String| Range {
             changed_since: if since == 0 { 0 } else { since + 1 },
@@ -51,14 +61,23 @@ impl Sweep {
         }
     }
 
-    /// The answer; `None`: some lease has ended, so all are to be read.
+    /// All is to be read anew. What is not there then is told as empty.
+    pub fn anew(&mut self) {
+        for (number, shard) in &mut self.shards {
+            *shard = Shard::default();
+            self.changed.insert(*number);
+        }
+        self.alive.clear();
+    }
+
+    /// What changed, and what is to be read beside it.
     pub fn take(
         &mut self,
         revision: u64,
         rows: &Ranged,
         quotas: &Ranged,
         alive: &Ranged,
-    ) -> Result<Option<Answer>, Fault> {
+    ) -> Result<Looked, Fault> {
         for kv in &quotas.kvs {
             if let Some(shard) = number(kv) {
                 let quota = shard_of(Some(kv), None)?.quota;
@@ -70,7 +89,8 @@ impl Sweep {
             if let Some(shard) = number(kv) {
                 let read = shard_of(None, Some(kv))?;
                 let known = self.shards.entry(shard).or_default();
-                (known.version, known.rows) = (read.version, read.rows);
+                (known.version, known.born) = (read.version, read.born);
+                known.rows = read.rows;
                 self.changed.insert(shard);
             }
         }
@@ -78,7 +98,15 @@ impl Sweep {
         let made: BTreeSet<u32> = alive.kvs.iter().filter_map(instance).collect();
         self.alive.extend(&made);
         // Those that were there before and those that came are all that are counted.
-        Ok((self.alive.len() as u64 == alive.count).then(|| self.answer()))
+        let known = |has: fn(&Shard) -> bool| self.shards.values().filter(|s| has(s)).count();
+        let (with_rows, with_quota) = (known(|s| s.version > 0), known(|s| s.quota.version > 0));
+        if rows.count < with_rows as u64 || quotas.count < with_quota as u64 {
+            return Ok(Looked::Fewer);
+        }
+        Ok(match self.alive.len() as u64 == alive.count {
+            true => Looked::All(self.answer()),
+            false => Looked::Ended,
+        })
     }
 
     /// All who have a lease, as of now or a little later: who has ended since the
@@ -115,4 +143,54 @@ fn number(kv: &KeyValue) -> Option<u32> {
 
 fn instance(kv: &KeyValue) -> Option<u32> {
     u32::from_str_radix(keys::last(&kv.key)?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(shard: u32, made: u64, changed: u64) -> KeyValue {
+        KeyValue {
+            key: format!("p/rows/{shard}").into_bytes(),
+            create_revision: made,
+            mod_revision: changed,
+            ..KeyValue::default()
+        }
+    }
+
+    fn ranged(kvs: Vec<KeyValue>, count: u64) -> Ranged {
+        Ranged {
+            kvs,
+            count,
+            ..Ranged::default()
+        }
+    }
+
+    fn swept(looked: Result<Looked, Fault>) -> Vec<(u32, Shard)> {
+        let Ok(Looked::All(Answer::Swept { shards, .. })) = looked else {
+            panic!("not all");
+        };
+        shards
+    }
+
+    #[test]
+    fn rows_that_were_deleted_are_told_as_empty() {
+        let none = ranged(vec![], 0);
+        let mut sweep = Sweep::default();
+        let both = ranged(vec![row(1, 2, 5), row(2, 3, 3)], 2);
+        assert_eq!(swept(sweep.take(5, &both, &none, &none)).len(), 2);
+        // Nothing changed, and there are fewer.
+        let one = ranged(vec![], 1);
+        let fewer = sweep.take(6, &one, &none, &none);
+        assert!(matches!(fewer, Ok(Looked::Fewer)));
+        sweep.anew();
+        let left = ranged(vec![row(2, 3, 3)], 1);
+        let told = swept(sweep.take(7, &left, &none, &none));
+        assert_eq!(told[0], (1, Shard::default()));
+        assert_eq!((told[1].0, told[1].1.version, told[1].1.born), (2, 3, 3));
+        // Deleted and made again between two looks: only the birth tells.
+        let again = ranged(vec![row(2, 8, 9)], 2);
+        let told = swept(sweep.take(9, &ranged(again.kvs, 1), &none, &none));
+        assert_eq!((told[0].1.version, told[0].1.born), (9, 8));
+    }
 }

@@ -4,6 +4,7 @@ use crate::registry::UpstreamCell;
 use events::Time;
 use events::snapshot::LedgerRow;
 use pool::LedgerFigures;
+use pool::ledger::{Erased, TakenOut};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,19 @@ impl UpstreamCell {
     /// Its ledger's way, for a moment.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keeper has given their shares to the others.
+pub(super) fn taken_out(server: &str, rows: &[TakenOut]) {
+    for row in rows {
+        tracing::warn!(
+            server,
+            instance = format!("{:08x}", row.instance),
+            share = row.claim,
+            reason = %row.why,
+            "an instance is gone without a word: its share is free for the others"
+        );
     }
 }
 
@@ -75,6 +89,16 @@ impl Told {
             server,
             reason = self.why,
             "etcd is not what it was: was a backup restored? Nothing grows for ten seconds, and each instance writes its share anew"
+        );
+    }
+
+    /// Somebody has deleted keys of ours.
+    pub(super) fn erased(&mut self, server: &str, reason: Erased) {
+        self.forgotten += 1;
+        tracing::error!(
+            server,
+            %reason,
+            "keys of the ledger were deleted in etcd: the share stands and does not grow for ten seconds, and each instance writes its own anew"
         );
     }
 

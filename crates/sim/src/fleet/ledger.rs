@@ -137,7 +137,7 @@ impl Fleet {
     /// Nobody acts on more than the ledger has of it. Who was taken out acts on
     /// what it holds, and the server shows that.
     pub(super) fn check_claims(&mut self) {
-        if matches!(self.s.way, Way::View) {
+        if matches!(self.s.way, Way::View) || self.is_erased() {
             return;
         }
         let mut rows: Vec<(u32, u32)> = Vec::new();

@@ -84,6 +84,27 @@ fn after_a_crash_shares_settle_too() {
     }
 }
 
+#[test]
+fn keys_that_somebody_deletes_let_nobody_cross_the_line() {
+    for seed in 0..30 {
+        let instances = [1, 3, 12, 40][seed as usize % 4];
+        let setup = Setup {
+            seconds: 60,
+            script: vec![
+                (6_000, Change::Loads(1_200)),
+                (15_000, Change::Erase(seed % 3 == 1)),
+                (16_000, Change::Loads(1_500)),
+                (40_000, Change::Loads(1_200)),
+            ],
+            ..few(instances)
+        };
+        // Nor does anybody lack something for long once the ten seconds are over.
+        let outcome = run(seed, &setup);
+        assert_eq!(outcome.broken, None, "seed {seed}: {setup:?}");
+        assert!(outcome.grants > 100, "seed {seed}: {outcome:?}");
+    }
+}
+
 /// More of them for one run: `PLIMSOLL_FLEET_SEEDS=1000`.
 #[test]
 #[allow(clippy::disallowed_methods)]

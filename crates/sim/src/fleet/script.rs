@@ -10,6 +10,10 @@ const AGAIN: u64 = 250_000;
 /// An instance serves so long after its start, µs: then the one that it replaces
 /// gets no more clients.
 const READY: u64 = 1_500_000;
+/// After keys were deleted shares stand for ten seconds, and move within some more; what
+/// instances act on is in the store again sooner, µs.
+const ERASED: u64 = 15_000_000;
+const WRITTEN_ANEW: u64 = 8_000_000;
 /// A replaced instance is gone after so long, whatever it still holds, µs.
 const DRAIN_MAX: u64 = 10_000_000;
 
@@ -36,6 +40,8 @@ pub enum Change {
     Crash(u64, Duration),
     /// Nobody reaches the store for so long.
     StoreAway(Duration),
+    /// Somebody deletes all keys of the store, or only rows, as `true` says.
+    Erase(bool),
     /// The server gives so many slots from now on.
     Slots(u32),
 }
@@ -54,6 +60,8 @@ pub(super) struct Play {
     pub(super) rolling: bool,
     /// Since when nobody reaches the store.
     pub(super) away_since: Option<u64>,
+    /// When keys were deleted last.
+    erased: Option<u64>,
 }
 
 impl Fleet {
@@ -95,6 +103,10 @@ impl Fleet {
                 self.traffic.store.away = true;
                 self.play.away_since = Some(self.now);
                 self.at(lasts.as_micros() as u64, Event::Heals(n));
+            }
+            Change::Erase(rows_only) => {
+                self.traffic.store.erase(rows_only);
+                self.play.erased = Some(self.now);
             }
             Change::Slots(slots) => {
                 self.server.slots_are(slots);
@@ -183,6 +195,17 @@ impl Fleet {
         let now = self.members[old].local(self.now);
         self.members[old].up.shutdown(now);
         self.drain(old);
+    }
+
+    /// Keys were deleted a short while ago: shares stand still.
+    pub(super) fn stands(&self) -> bool {
+        self.play.erased.is_some_and(|at| self.now < at + ERASED)
+    }
+
+    /// So short that what is acted on may not be in the store yet.
+    pub(super) fn is_erased(&self) -> bool {
+        let lasts = |at| self.now < at + WRITTEN_ANEW;
+        self.play.erased.is_some_and(lasts)
     }
 
     pub(super) fn is_draining(&self, i: usize) -> bool {

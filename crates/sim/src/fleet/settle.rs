@@ -207,7 +207,7 @@ impl Fleet {
     /// Units of the line: which have been unused for how long while somebody lacked
     /// something? What nobody claims counts as given first in, first out.
     fn check_units(&mut self, look: &Look) {
-        let prompt = self.is_prompt();
+        let prompt = self.is_prompt() && !self.stands();
         let shares = &mut self.shares;
         let free = look
             .line
@@ -275,7 +275,7 @@ impl Fleet {
             && met + loose >= needed.min(free)
             && self.total + self.orphans <= look.line;
         // Until the store is back nothing can settle.
-        let away = self.play.away_since.is_some();
+        let away = self.play.away_since.is_some() || self.stands();
         if settled || away {
             return;
         }

@@ -66,6 +66,8 @@ pub(super) struct Store {
     seats: [Option<(Seat, u64)>; SEATS],
     /// When the lease of each instance ends, µs.
     leases: BTreeMap<u32, u64>,
+    /// The revision at which keys were deleted.
+    erased: u64,
     /// Nobody reaches it.
     pub(super) away: bool,
     busy: u64,
@@ -80,6 +82,7 @@ impl Store {
             shards: vec![Shard::default(); SHARDS as usize],
             seats: [None; SEATS],
             leases: BTreeMap::new(),
+            erased: 0,
             away: false,
             busy: 0,
             second: (0, 0),
@@ -91,6 +94,23 @@ impl Store {
     pub(super) fn turn(&mut self, now: u64, rate: u64) -> u64 {
         self.busy = self.busy.max(now) + 1_000_000 / rate.max(1);
         self.busy
+    }
+
+    /// Somebody deletes what is there, or rows alone.
+    pub(super) fn erase(&mut self, rows_only: bool) {
+        self.revision += 1;
+        self.erased = self.revision;
+        for shard in &mut self.shards {
+            let quota = shard.quota;
+            *shard = Shard::default();
+            if rows_only {
+                shard.quota = quota;
+            }
+        }
+        if !rows_only {
+            self.seats = [None; SEATS];
+            self.leases.clear();
+        }
     }
 
     /// All that the ledger says of instances.
@@ -138,7 +158,7 @@ impl Store {
         }
         self.counts.busiest = self.counts.busiest.max(self.second.1);
         match op {
-            Op::Read { shard, known } => {
+            Op::Read { shard, known, .. } => {
                 self.counts.reads += 1;
                 let shard = self.shards[shard as usize].clone();
                 let same = Some((shard.quota.version, shard.version)) == known;
@@ -190,6 +210,9 @@ impl Store {
         match fits {
             true => {
                 self.revision += 1;
+                if shard.version == 0 {
+                    shard.born = self.revision;
+                }
                 shard.version = self.revision;
                 shard.rows = rows;
             }
@@ -239,7 +262,8 @@ impl Store {
 
     fn sweep(&mut self, now: u64, since: u64) -> Answer {
         self.counts.keeper += 1;
-        let changed = |shard: &Shard| shard.version.max(shard.quota.version) > since;
+        let changed =
+            |shard: &Shard| shard.version.max(shard.quota.version).max(self.erased) > since;
         let shards: Vec<(u32, Shard)> = (0u32..)
             .zip(&self.shards)
             .filter(|(_, shard)| changed(shard))

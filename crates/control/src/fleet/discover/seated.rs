@@ -5,7 +5,7 @@ use super::Discovery;
 use ::fleet::PEERS_MAX;
 use etcd::{Client, Error, Put, Range};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
@@ -40,10 +40,11 @@ impl Seated {
             .enable_io()
             .enable_time()
             .build();
-        let prefix = crate::etcd::seats_prefix(at, fleet);
+        let client = Client::new(etcd::Settings::of(at));
+        let prefix = at.seats_prefix(fleet);
         Ok(Seated {
             runtime: runtime.map_err(|error| error.to_string())?,
-            client: crate::etcd::client(at)?,
+            client: client.map_err(|error| error.to_string())?,
             endpoints: at.endpoints.clone(),
             key: format!("{prefix}{instance}"),
             prefix,
@@ -131,8 +132,8 @@ impl Drop for Seated {
     }
 }
 
-/// The address that packets to this endpoint leave from. Nothing is sent.
-fn way_to(endpoint: &str) -> Option<std::net::IpAddr> {
+/// The address that packets to this endpoint leave from.
+fn way_to(endpoint: &str) -> Option<IpAddr> {
     let (scheme, rest) = endpoint.split_once("://")?;
     let authority = rest.trim_end_matches('/');
     let port = match scheme {
@@ -143,16 +144,7 @@ fn way_to(endpoint: &str) -> Option<std::net::IpAddr> {
     let mut found = with_port
         .or_else(|_| (authority, port).to_socket_addrs())
         .ok()?;
-    found.find_map(|address| {
-        let from: SocketAddr = match address {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(from).ok()?;
-        socket.connect(address).ok()?;
-        let ip = socket.local_addr().ok()?.ip();
-        (!ip.is_unspecified()).then_some(ip)
-    })
+    found.find_map(etcd::own_address)
 }
 
 #[cfg(test)]

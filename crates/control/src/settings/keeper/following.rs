@@ -26,7 +26,7 @@ impl Remote {
     pub fn of(plan: &Plan) -> Option<Remote> {
         let follows = plan.keeping.source == SettingsSource::Etcd;
         follows.then(|| Remote {
-            key: crate::etcd::settings_key(&plan.etcd),
+            key: plan.etcd.settings_key(),
             ..Remote::default()
         })
     }

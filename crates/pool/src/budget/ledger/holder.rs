@@ -2,7 +2,7 @@
 
 mod asking;
 
-use super::rows::{Origin, Question, Quota, Row, SHARDS, Sent, Shard, rank};
+use super::rows::{Erased, Origin, Question, Quota, Row, SHARDS, Sent, Shard, rank};
 use super::{HOLD, LEASE, LedgerFault, LedgerSettings, STORE_ANSWER_MAX};
 use crate::budget::peaks::Peaks;
 use crate::budget::peers::trace;
@@ -67,6 +67,8 @@ pub(super) struct Holder {
     /// for the row, and until then nothing is raised.
     anew: bool,
     thaws: Time,
+    /// A replica shows nothing where something was: it lags, or that was deleted.
+    bare: bool,
     /// The most that was needed lately, and what settings allow.
     need: u32,
     most: u32,
@@ -97,6 +99,7 @@ impl Holder {
             peaks: Peaks::default(),
             anew: false,
             thaws: Time::ZERO,
+            bare: false,
             need: 0,
             most: u32::MAX,
         }
@@ -123,6 +126,7 @@ impl Holder {
         (self.renewing, self.over_at) = (None, None);
         self.renew_at = Time::ZERO;
         self.wait = Time::ZERO;
+        self.bare = false;
     }
 
     pub(super) fn published(&self) -> u32 {
@@ -177,9 +181,10 @@ impl Holder {
     }
 
     /// The shard's members claim more than its quota: the line fell, or moved away.
+    /// Where a quota was deleted they may keep what they have.
     fn over(&self) -> bool {
         let seen = self.seen.as_ref();
-        seen.is_some_and(|s| s.claimed() > s.quota.quota)
+        seen.is_some_and(|s| s.quota.version > 0 && s.claimed() > s.quota.quota)
     }
 
     /// Others want what this member does not use: in the fleet, or in its shard.
@@ -345,17 +350,25 @@ impl Holder {
         self.answered(now, seq);
     }
 
-    pub(super) fn shard(&mut self, now: Time, seq: u32, shard: Shard) {
-        if self.answered(now, seq).is_some() {
-            self.see(shard);
-        }
+    pub(super) fn shard(&mut self, now: Time, seq: u32, shard: Shard) -> Option<Erased> {
+        let question = self.answered(now, seq)?;
+        self.see(shard, matches!(question, Question::Read { firm: true }))
     }
 
-    pub(super) fn wrote(&mut self, now: Time, seq: u32, done: bool, shard: Shard) {
-        let Some(Question::Write { leased, .. }) = self.answered(now, seq) else {
-            return;
+    pub(super) fn wrote(
+        &mut self,
+        now: Time,
+        seq: u32,
+        done: bool,
+        shard: Shard,
+    ) -> Option<Erased> {
+        let Question::Write { leased, .. } = self.answered(now, seq)? else {
+            return None;
         };
-        self.see(shard);
+        let erased = self.see(shard, true);
+        if erased.is_some() {
+            return erased;
+        }
         self.wrote_at = now;
         let pause = match done {
             true => WRITE_PAUSE,
@@ -373,13 +386,19 @@ impl Holder {
         self.unsure &= !leased;
         self.joined |= done;
         self.anew &= !done;
+        None
     }
 
-    /// News of the shard; a replica's may be older than what is known.
-    fn see(&mut self, shard: Shard) {
+    /// News of the shard; a replica's may be older than what is known, if it is not
+    /// `firm`. The answer is what somebody has deleted of it: then nothing is taken.
+    fn see(&mut self, shard: Shard, firm: bool) -> Option<Erased> {
         let older = |s: &Shard| shard.version < s.version || shard.quota.version < s.quota.version;
-        if self.seen.as_ref().is_some_and(older) {
-            return;
+        if let Some(seen) = &self.seen {
+            let (older, erased) = (older(seen), seen.erased(&shard, self.shard));
+            self.bare = older && !firm && erased.is_some();
+            if older || erased.is_some() {
+                return erased.filter(|_| !self.bare);
+            }
         }
         if self.doubt.is_some_and(|(based, _)| shard.version > based) {
             self.doubt = None;
@@ -392,6 +411,7 @@ impl Holder {
         let claims: Vec<u32> = shard.rows.iter().map(|row| row.claim).collect();
         self.cut = level(shard.quota.quota, &claims);
         self.seen = Some(shard);
+        None
     }
 
     pub(super) fn renewed(&mut self, seq: u32) {

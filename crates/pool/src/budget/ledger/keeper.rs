@@ -1,19 +1,21 @@
 //! The keeper: who reads the server, allots quotas and takes out who is gone.
 
-use super::rows::{Op, Origin, PUTS_MAX, Quota, Row, SHARDS, Sent, Shard, rank};
+mod plan;
+
+use super::rows::{Erased, Gone, Op, Origin, PUTS_MAX, Quota, Row, SHARDS, Sent, Shard, TakenOut};
 use super::{HOLD, LedgerFault, STORE_ANSWER_MAX};
 use crate::budget::Reading;
 use crate::budget::peers::trace;
 use events::Time;
+use plan::Plan;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Between two looks at all shards.
 const SWEEP: Duration = Duration::from_millis(500);
-/// What a division leaves over goes to others after so long,
+/// What a division leaves over goes to others after so long, where it matters: see
+/// `plan.rs`.
 const TURN: Duration = Duration::from_secs(10);
-/// where it is a large part of what one has.
-const TURN_LEVEL_MAX: u32 = 4;
 
 /// What a reading shows beside the figures.
 #[derive(Clone, Debug)]
@@ -69,8 +71,8 @@ impl Figures {
 #[derive(Clone, Copy, Debug)]
 struct Ghost {
     since: Time,
-    /// The server shows that it is gone, or the time is up.
-    over: bool,
+    /// It is gone, and how that is known.
+    over: Option<Gone>,
 }
 
 /// See the module.
@@ -119,7 +121,7 @@ impl Keeper {
 
     /// A reading would tell whether somebody lives.
     pub(super) fn doubtful(&self) -> bool {
-        self.figures.is_none() && self.ghosts.values().any(|ghost| !ghost.over)
+        self.figures.is_none() && self.ghosts.values().any(|ghost| ghost.over.is_none())
     }
 
     pub(super) fn shown(&mut self, origins: &BTreeSet<Origin>) {
@@ -169,17 +171,52 @@ impl Keeper {
         Some(op)
     }
 
-    /// Quotas or rows were set: which, the next look tells.
-    pub(super) fn put(&mut self, seq: u32, done: &[u32]) {
+    /// Quotas or rows were set: which, the next look tells. Who was taken out is the
+    /// answer.
+    pub(super) fn put(&mut self, seq: u32, done: &[u32]) -> Vec<TakenOut> {
         let Some((_, op)) = self.asked.take_if(|(sent, _)| sent.seq == seq) else {
-            return;
+            return Vec::new();
         };
-        if let Op::Allot { .. } = op {
-            // Nothing older can be done any more.
-            for shard in done {
-                self.risk[*shard as usize] = 0;
+        match op {
+            Op::Allot { .. } => {
+                // Nothing older can be done any more.
+                for shard in done {
+                    self.risk[*shard as usize] = 0;
+                }
+                Vec::new()
             }
+            Op::Reap { shards, .. } => {
+                let out = shards.iter().filter(|(shard, ..)| done.contains(shard));
+                let rows = out.flat_map(|(shard, _, gone)| {
+                    let rows = &self.shards[*shard as usize].rows;
+                    rows.iter().filter(|row| gone.contains(&row.instance))
+                });
+                let told = rows.filter_map(|row| {
+                    let why = self.ghosts.get(&row.instance)?.over?;
+                    let (instance, claim) = (row.instance, row.claim);
+                    Some(TakenOut {
+                        instance,
+                        claim,
+                        why,
+                    })
+                });
+                told.collect()
+            }
+            _ => Vec::new(),
         }
+    }
+
+    /// What somebody has deleted, by a look that is taken next. A claim stands on a
+    /// quota, so one without a quota has lost it; where that is known, `calm` is not.
+    pub(super) fn erased(&self, seq: u32, shards: &[(u32, Shard)], calm: bool) -> Option<Erased> {
+        self.asked.as_ref().filter(|(sent, _)| sent.seq == seq)?;
+        shards.iter().find_map(|(i, shard)| {
+            let known = self.shards.get(*i as usize)?;
+            let orphan = calm && shard.quota.version == 0 && shard.claimed() > 0;
+            known
+                .erased(shard, *i)
+                .or(orphan.then_some(Erased::Quota(*i)))
+        })
     }
 
     pub(super) fn swept(
@@ -204,13 +241,15 @@ impl Keeper {
             let known = self.ghosts.get(instance).copied();
             let fresh = Ghost {
                 since: now,
-                over: fault == Some(LedgerFault::ReapAlive),
+                over: (fault == Some(LedgerFault::ReapAlive)).then_some(Gone::Unseen),
             };
             (*instance, known.unwrap_or(fresh))
         });
         self.ghosts = ghosts.collect();
         for ghost in self.ghosts.values_mut() {
-            ghost.over |= now.since(ghost.since) >= HOLD;
+            if now.since(ghost.since) >= HOLD {
+                ghost.over.get_or_insert(Gone::Held);
+            }
         }
         if let Some(figures) = self.figures.take_if(|figures| figures.heard <= sent.at) {
             self.follow_server(&figures);
@@ -254,7 +293,7 @@ impl Keeper {
             if let Some(ghost) = self.ghosts.get_mut(&instance)
                 && figures.asked > ghost.since
             {
-                ghost.over = true;
+                ghost.over = Some(Gone::Unseen);
             }
         }
     }
@@ -290,8 +329,9 @@ impl Keeper {
 
     /// Rows of those that are surely gone.
     fn reaped(&self) -> Vec<(u32, u64, Vec<u32>)> {
-        let over = |row: &&Row| self.ghosts.get(&row.instance).is_some_and(|g| g.over);
-        if !self.ghosts.values().any(|ghost| ghost.over) {
+        let is_over = |ghost: &Ghost| ghost.over.is_some();
+        let over = |row: &&Row| self.ghosts.get(&row.instance).is_some_and(is_over);
+        if !self.ghosts.values().any(is_over) {
             return Vec::new();
         }
         let shards = self.shards.iter().enumerate().filter_map(|(i, shard)| {
@@ -352,120 +392,4 @@ impl Keeper {
         puts.sort_by_key(|(i, quota)| quota.quota >= self.shards[*i as usize].quota.quota);
         puts
     }
-}
-
-/// How the line is divided.
-struct Plan {
-    line: u32,
-    level: u32,
-    extra: u32,
-    turn: u32,
-    members: u32,
-    /// By shard.
-    quotas: Vec<u32>,
-    /// By shard: what its members need of it.
-    needs: Vec<u32>,
-}
-
-impl Plan {
-    fn new(line: u32, turn: u32, shards: &[Shard], ghosts: &BTreeMap<u32, Ghost>) -> Plan {
-        let gone = |row: &Row| ghosts.contains_key(&row.instance);
-        let all = || shards.iter().flat_map(|shard| &shard.rows);
-        let kept: u32 = all().filter(|r| gone(r)).map(|r| r.claim).sum();
-        let live: Vec<Row> = all().filter(|row| !gone(row)).copied().collect();
-        let free = line.saturating_sub(kept);
-        let needed: u64 = live.iter().map(|row| u64::from(row.needs)).sum();
-        let (level, extra, turn) = match needed > u64::from(free) {
-            true => divide(free, turn, &live),
-            false => (u32::MAX, 0, 0),
-        };
-        let slack = u64::from(free).saturating_sub(needed) as u32;
-        let of = |row: &Row| match level {
-            u32::MAX => row.needs,
-            level => row
-                .needs
-                .min(level + u32::from(rank(row.instance, turn) <= extra)),
-        };
-        let needs = |shard: &Shard| -> u32 {
-            let rows = shard.rows.iter();
-            rows.map(|row| if gone(row) { row.claim } else { of(row) })
-                .sum()
-        };
-        let needs: Vec<u32> = shards.iter().map(needs).collect();
-        let members = live.len() as u32;
-        let mut before = 0u32;
-        let quotas = shards.iter().zip(&needs).map(|(shard, needs)| {
-            // Slack by heads, without losing one to rounding.
-            let from = share_of(slack, before, members);
-            before += shard.rows.iter().filter(|row| !gone(row)).count() as u32;
-            needs + (share_of(slack, before, members) - from)
-        });
-        let mut quotas: Vec<u32> = quotas.collect();
-        if level == u32::MAX {
-            keep(&mut quotas, &needs, shards, line);
-        }
-        Plan {
-            line,
-            level,
-            extra,
-            turn,
-            // Rounded, so that not every arrival rewrites all quotas.
-            members: members.next_power_of_two() / 2,
-            quotas,
-            needs,
-        }
-    }
-
-    /// There is enough, as before, and each shard has what it is to have.
-    fn is_met(&self, shards: &[Shard]) -> bool {
-        let alike = |q: &Quota| (q.line, q.level) == (self.line, u32::MAX);
-        self.level == u32::MAX
-            && shards.iter().zip(&self.quotas).all(|(shard, quota)| {
-                let stated = shard.quota.version == 0 || alike(&shard.quota);
-                stated && shard.quota.quota == *quota
-            })
-    }
-}
-
-/// Slack that lies where it lay before is not moved without need: a quota stays if it
-/// has at least half and at most twice its part of the slack, and all fit together.
-fn keep(quotas: &mut [u32], needs: &[u32], shards: &[Shard], line: u32) {
-    let even = quotas.to_vec();
-    for (i, quota) in quotas.iter_mut().enumerate() {
-        let slack = *quota - needs[i];
-        let (least, most) = (needs[i] + slack / 2, needs[i] + 2 * slack);
-        *quota = shards[i].quota.quota.clamp(least, most);
-    }
-    // Back to the even part, one after the other, as far as it must be.
-    let sum = |quotas: &[u32]| quotas.iter().sum::<u32>();
-    let mut over = sum(quotas).saturating_sub(line);
-    let mut left = line.saturating_sub(sum(quotas));
-    for (quota, even) in quotas.iter_mut().zip(even) {
-        let less = quota.saturating_sub(even).min(over);
-        let more = even.saturating_sub(*quota).min(left);
-        *quota = *quota - less + more;
-        over -= less;
-        left -= more;
-    }
-}
-
-/// The first `part` of `whole` heads get so much of `slack`.
-fn share_of(slack: u32, part: u32, whole: u32) -> u32 {
-    (u64::from(slack) * u64::from(part) / u64::from(whole.max(1))) as u32
-}
-
-/// Cuts needs above `free` at one level. What is left over goes one by one to those
-/// who come first in this turn: level, the last rank of these, and the turn.
-fn divide(free: u32, turn: u32, live: &[Row]) -> (u32, u32, u32) {
-    let needs: Vec<u32> = live.iter().map(|row| row.needs).collect();
-    let level = crate::budget::share::level(free, &needs);
-    let given: u32 = needs.iter().map(|needs| (*needs).min(level)).sum();
-    let turn = if level > TURN_LEVEL_MAX { 0 } else { turn };
-    let above = live.iter().filter(|row| row.needs > level);
-    let mut ranks: Vec<u32> = above.map(|row| rank(row.instance, turn)).collect();
-    ranks.sort_unstable();
-    let left = free.saturating_sub(given) as usize;
-    // A rank of zero would be one too many for nobody.
-    let extra = left.checked_sub(1).and_then(|last| ranks.get(last));
-    (level, extra.copied().unwrap_or(0), turn)
 }

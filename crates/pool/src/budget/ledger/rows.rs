@@ -80,6 +80,8 @@ pub struct Shard {
     pub quota: Quota,
     /// The store's number of the rows' last change; zero: never written.
     pub version: u64,
+    /// That of when they were made. Nobody of ours deletes them, so it stands still.
+    pub born: u64,
     /// Written by the members, each its own, and by the keeper for those that are gone.
     pub rows: Vec<Row>,
 }
@@ -92,6 +94,33 @@ impl Shard {
 
     pub(super) fn row(&self, instance: u32) -> Option<&Row> {
         self.rows.iter().find(|row| row.instance == instance)
+    }
+
+    /// What of this was deleted, if it is so `now`; `number` is the shard's.
+    pub(super) fn erased(&self, now: &Shard, number: u32) -> Option<Erased> {
+        if self.version > 0 && (now.version == 0 || now.born != self.born) {
+            return Some(Erased::Rows(number));
+        }
+        let quota = self.quota.version > 0 && now.quota.version == 0;
+        quota.then_some(Erased::Quota(number))
+    }
+}
+
+/// What somebody has deleted of a shard. No instance deletes these keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Erased {
+    /// Its rows, though they may be there anew.
+    Rows(u32),
+    /// Its quota.
+    Quota(u32),
+}
+
+impl std::fmt::Display for Erased {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Erased::Rows(shard) => write!(f, "the rows of shard {shard} were deleted"),
+            Erased::Quota(shard) => write!(f, "the quota of shard {shard} was deleted"),
+        }
     }
 }
 
@@ -116,12 +145,14 @@ pub struct Ask {
 /// Operations on the store; in etcd's words, one transaction each.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Op {
-    /// One shard, unless nothing changed since these versions. Any replica may answer.
+    /// One shard, unless nothing changed since these versions.
     Read {
         /// Which one.
         shard: u32,
         /// Versions of quota and rows that are known.
         known: Option<(u64, u64)>,
+        /// Not from a replica that lags; else any may answer.
+        firm: bool,
     },
     /// Sets the rows if quota and rows are still of these versions. Answered with
     /// the shard as it is then.
@@ -198,6 +229,44 @@ pub enum Answer {
     Put(Vec<u32>),
 }
 
+/// What an answer has shown, for the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// Somebody has deleted this: shares stand, and are written anew.
+    Erased(Erased),
+    /// Told by the keeper: these rows were taken out, and their claims are free.
+    TakenOut(Vec<TakenOut>),
+}
+
+/// An instance that is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TakenOut {
+    /// Which one.
+    pub instance: u32,
+    /// What others may have now.
+    pub claim: u32,
+    /// How that it is gone was known.
+    pub why: Gone,
+}
+
+/// How it is known of an instance without a lease that it is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gone {
+    /// The server shows fewer than half of its connections.
+    Unseen,
+    /// The time is up in which its claim is kept.
+    Held,
+}
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Gone::Unseen => "its lease has ended and the server shows its connections no more",
+            Gone::Held => "its lease ended ten minutes ago",
+        })
+    }
+}
+
 /// The order in which members come to what a division leaves over: another one
 /// in each turn, the same for all who compute it.
 pub(super) fn rank(instance: u32, turn: u32) -> u32 {
@@ -217,7 +286,9 @@ pub(super) struct Sent {
 /// What a member has asked of its shard.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Question {
-    Read,
+    Read {
+        firm: bool,
+    },
     Write {
         /// Of the rows that it is based on.
         version: u64,

@@ -1,5 +1,7 @@
 //! The ledger's two sides by themselves: short stories with a store's answers.
 
+mod erased;
+
 use super::*;
 
 const INSTANCE: u32 = 7;
@@ -47,6 +49,7 @@ impl Stage {
             shard: Shard {
                 quota,
                 version: 2,
+                born: 2,
                 rows: vec![other],
             },
             revision: 2,
@@ -79,6 +82,9 @@ impl Stage {
                 let fits = known == (self.shard.quota.version, self.shard.version);
                 if fits {
                     self.revision += 1;
+                    if self.shard.version == 0 {
+                        self.shard.born = self.revision;
+                    }
                     self.shard.version = self.revision;
                     self.shard.rows = rows;
                 }
@@ -298,6 +304,7 @@ struct Desk {
     shards: Vec<Shard>,
     revision: u64,
     gone: Vec<u32>,
+    told: Vec<TakenOut>,
     backends: u32,
 }
 
@@ -326,6 +333,7 @@ impl Desk {
             shards,
             revision: 1,
             gone: Vec::new(),
+            told: Vec::new(),
             backends: 0,
         }
     }
@@ -379,6 +387,7 @@ impl Desk {
                     self.keeper.put(seq, &done);
                 }
                 Op::Reap { shards, .. } => {
+                    let reaped: Vec<u32> = shards.iter().map(|(i, ..)| *i).collect();
                     for (i, version, gone) in shards {
                         let shard = &mut self.shards[i as usize];
                         assert_eq!(version, shard.version);
@@ -386,7 +395,8 @@ impl Desk {
                         self.revision += 1;
                         shard.version = self.revision;
                     }
-                    self.keeper.put(seq, &[]);
+                    let out = self.keeper.put(seq, &reaped);
+                    self.told.extend(out);
                 }
                 op => panic!("{op:?}"),
             }
@@ -516,6 +526,12 @@ fn a_row_goes_when_the_server_shows_that_its_instance_is_gone() {
     d.reads(30, &[(1, 4), (2, 4)]);
     d.look();
     assert_eq!(d.shards[0].rows.len(), 1);
+    let out = TakenOut {
+        instance: 0,
+        claim: 10,
+        why: Gone::Unseen,
+    };
+    assert_eq!(d.told, [out]);
     d.reads(30, &[(1, 4), (2, 4)]);
     d.look();
     assert_eq!(d.shards[0].quota.line, 26, "what it has left is others'");
@@ -535,6 +551,7 @@ fn where_addresses_do_not_tell_a_row_goes_after_long() {
     d.now = d.now.after(ms(2000));
     d.look();
     assert_eq!(d.shards[0].rows.len(), 0);
+    assert_eq!(d.told[0].why, Gone::Held);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Holder {
             return self.write(sent, row);
         }
         let pause = match () {
-            () if self.seen.is_none() => Duration::ZERO,
+            () if self.seen.is_none() || self.bare => Duration::ZERO,
             () if self.hungry() => HUNGRY,
             () if self.pressed() => SHORT,
             () => CALM,
@@ -40,11 +40,14 @@ impl Holder {
         if now < self.heard_at.after(pause) {
             return None;
         }
-        self.asked = Some((sent, Question::Read));
+        // What is written anew is based on how it is now.
+        let firm = self.bare || self.anew;
+        self.asked = Some((sent, Question::Read { firm }));
         let seen = self.seen.as_ref();
         Some(Op::Read {
             shard: self.shard,
             known: seen.map(|s| (s.quota.version, s.version)),
+            firm,
         })
     }
 

@@ -16,7 +16,7 @@ impl PidFile {
     /// Writes it.
     ///
     /// # Errors
-    /// It names another process of this program that lives, or cannot be written.
+    /// It names another pooler that lives, or cannot be written.
     pub fn write(path: &Path, takes_over: bool) -> anyhow::Result<PidFile> {
         if !takes_over && let Some(other) = holder(path) {
             bail!(
@@ -49,7 +49,7 @@ fn named(path: &Path) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Another living process of this program that the file names. A number outlives its process in a
+/// Another living pooler, of this program or PgBouncer, that the file names. A number outlives its process in a
 /// file, and in a container soon belongs to something else: that must not keep anybody from starting.
 fn holder(path: &Path) -> Option<u32> {
     let other = named(path).filter(|pid| *pid != std::process::id())?;
@@ -58,14 +58,14 @@ fn holder(path: &Path) -> Option<u32> {
         Ok(()) => true,
         Err(error) => error == rustix::io::Errno::PERM,
     };
-    (lives && same_program(other)).then_some(other)
+    (lives && is_a_pooler(other)).then_some(other)
 }
 
-/// Where the system tells what a process runs, it is what we run.
-fn same_program(other: u32) -> bool {
+/// Where the system tells what a process runs, it is what we run, or whose file ours may be.
+fn is_a_pooler(other: u32) -> bool {
     let name = |who: &str| std::fs::read_to_string(format!("/proc/{who}/comm")).ok();
     match (name("self"), name(&other.to_string())) {
-        (Some(own), Some(other)) => own == other,
+        (Some(own), Some(other)) => own == other || other.trim_end() == "pgbouncer",
         _ => true,
     }
 }

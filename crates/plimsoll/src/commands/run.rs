@@ -71,12 +71,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let introduced = plan.clone();
     let fixed = prepared.is_none();
     let sandboxed = sandbox.is_some();
-    let keeper: Box<dyn proxy::Keeper> = match &prepared {
-        Some(prepared) => Box::new(ByKeeper(prepared.commands())),
-        None => Box::new(proxy::NoFile),
-    };
     let keeper = Box::new(Rereading {
-        keeper,
+        keeper: keeper_of(prepared.as_ref()),
         log: Arc::clone(&log),
     });
     let started = Box::new(move |handle: &proxy::Handle| {
@@ -97,6 +93,14 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // Threads that are left may hold it too.
     log.flush();
     served
+}
+
+/// Who is asked to read the settings again.
+fn keeper_of(prepared: Option<&Prepared>) -> Box<dyn proxy::Keeper> {
+    match prepared {
+        Some(prepared) => Box::new(ByKeeper(prepared.commands())),
+        None => Box::new(proxy::NoFile),
+    }
 }
 
 /// Where the history usually is.

@@ -34,6 +34,8 @@ pub struct World {
     /// Below so many of the application's, a part of the line lies unused.
     enough: AtomicU64,
     unused_ms: AtomicU64,
+    /// The fewest of the application's, in the longest time with less than enough.
+    pub least: AtomicU64,
     errors: Mutex<Vec<String>>,
 }
 
@@ -67,6 +69,7 @@ impl World {
             connections_most: AtomicU64::new(0),
             enough: AtomicU64::new(0),
             unused_ms: AtomicU64::new(0),
+            least: AtomicU64::new(0),
             errors: Mutex::default(),
         }
     }
@@ -149,18 +152,22 @@ impl World {
         let sql = "select count(*), count(*) filter (where usename = 'app') \
                    from pg_stat_activity where usename in ('app', 'watcher')";
         let mut low_since: Option<Instant> = None;
+        let mut least = u64::MAX;
         while self.running() {
             let row = watch.rows(sql).expect("counts").remove(0);
             let figure = |column: usize| row[column].parse::<u64>().expect("a number");
             self.connections_most
                 .fetch_max(figure(0), Ordering::Relaxed);
             if figure(1) >= self.enough.load(Ordering::Relaxed) {
-                low_since = None;
+                (low_since, least) = (None, u64::MAX);
                 continue;
             }
             let low = low_since.get_or_insert_with(Instant::now).elapsed();
             let low = u64::try_from(low.as_millis()).unwrap_or(u64::MAX);
-            self.unused_ms.fetch_max(low, Ordering::Relaxed);
+            least = least.min(figure(1));
+            if low > self.unused_ms.fetch_max(low, Ordering::Relaxed) {
+                self.least.store(least, Ordering::Relaxed);
+            }
         }
     }
 

@@ -63,10 +63,11 @@ fn judge(world: &World, what: &str) {
     let most = world.connections_most.load(Ordering::Relaxed);
     eprintln!(
         "{what}: {} transactions, 0 cut, the longest {} ms; at most {most} connections of {LINE}; \
-         less than {USED} of the applications' for {} ms at most; {} idle connections closed with 57P01",
+         less than {USED} of the applications' for {} ms at most, {} then; {} idle connections closed with 57P01",
         world.committed.load(Ordering::Relaxed),
         longest.as_millis(),
         unused.as_millis(),
+        world.least.load(Ordering::Relaxed),
         world.idle_closed.load(Ordering::Relaxed),
     );
     assert!(most <= LINE, "{most} connections, the line is {LINE}");

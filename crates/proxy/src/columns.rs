@@ -362,8 +362,8 @@ pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
                     .unwrap_or(plan.max_client_conn),
             ),
             text(clients),
-            text(u8::from(of().any(|p| p.paused))),
-            text(u8::from(figures.disabled.contains(&d.name))),
+            text(u8::from(figures.held.is_paused(&d.name))),
+            text(u8::from(figures.held.is_disabled(&d.name))),
         ]);
     }
     table.finish("SHOW")

@@ -73,9 +73,12 @@ fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Vec<u8> {
         ] => {
             let verb = upper.first().copied().unwrap_or_default();
             let database = words.get(1).map(String::as_str);
+            let Some(verb) = crate::held::Verb::of(verb) else {
+                return out;
+            };
             match handle.administer(verb, database, &job.user) {
-                Ok(()) => wire::back::command_complete(&mut out, verb),
-                Err(error) => columns::error(&mut out, "08P01", &error),
+                Ok(()) => wire::back::command_complete(&mut out, verb.word()),
+                Err(error) => columns::error(&mut out, "08P01", &error.to_string()),
             }
         }
         ["KILL_CLIENT", id] => kill_client(handle, &job.user, id, &mut out),
@@ -307,8 +310,7 @@ fn shape(handle: &Handle) -> Vec<u8> {
 }
 
 fn state(figures: &Figures) -> Vec<u8> {
-    let paused =
-        !figures.snapshot.pools.is_empty() && figures.snapshot.pools.iter().all(|p| p.paused);
+    let paused = figures.held.all_paused();
     let mut table = Table::new(&[("key", 25), ("value", 25)]);
     for (key, value) in [
         ("active", !paused),

@@ -2,12 +2,13 @@
 
 use super::Handle;
 use super::measures::Measures;
+use crate::held::Held;
 use crate::mail::{Mail, Report};
 use crate::registry::Place;
 use crate::sizing;
 use events::snapshot::{PoolRow, Snapshot, Totals};
 use relay::PoolKey;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -28,7 +29,7 @@ pub(super) struct Period {
 pub(crate) struct Figures {
     pub(crate) snapshot: Snapshot,
     pub(crate) period: Duration,
-    pub(crate) disabled: BTreeSet<String>,
+    pub(crate) held: Held,
     before: BTreeMap<String, Totals>,
     /// Totals at the end of the last whole period; none in the first.
     at_period: Option<BTreeMap<String, Totals>>,
@@ -122,7 +123,7 @@ impl Handle {
             } else {
                 snapshot.at.since(events::Time::ZERO)
             },
-            disabled: self.inner.common.read().disabled.clone(),
+            held: self.inner.common.read().held.clone(),
             before: period.before.clone(),
             at_period: whole.then(|| period.now.clone()),
             snapshot,

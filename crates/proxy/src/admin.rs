@@ -24,6 +24,7 @@ use config::Plan;
 use events::{ClientId, Guard, GuardCounts, GuardMode, WorkerId};
 pub(crate) use figures::Figures;
 use figures::Period;
+pub use leaving::Leave;
 use relay::{Hub, Seeds};
 pub use reload::{Keeper, NoFile, ReloadError};
 use std::collections::BTreeMap;
@@ -68,6 +69,8 @@ struct Inner {
     stopping: AtomicBool,
     /// Held by whoever changes what is paused or disabled.
     holding: Mutex<()>,
+    /// An end that waits for others, once one was asked for.
+    leaving: Mutex<Option<Leave>>,
     /// Why the settings keep the instance from being ready. Set by whoever keeps
     /// the settings, read by probes.
     held_back: Mutex<Option<String>>,
@@ -143,6 +146,8 @@ impl Proxy {
             clock: Clock::start(),
             secrets: Secrets::new(disk, mock_seed, tls),
             console,
+            waits: crate::console::waiting::Waits::default(),
+            resolved: crate::names::Resolved::default(),
             watch,
             tap: crate::tap::Tap::default(),
             actions: crate::actions::Actions::default(),
@@ -161,6 +166,7 @@ impl Proxy {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             holding: Mutex::default(),
+            leaving: Mutex::default(),
             held_back: Mutex::default(),
             reloads: AtomicU32::new(0),
             decisions: Mutex::default(),

@@ -83,6 +83,8 @@ pub(crate) enum Mail {
     },
     /// Close clients of these console ids, or of a pool.
     Kill(Target),
+    /// Accept no further client; those that are here are served on.
+    Deafen,
     /// Finish transactions, then close.
     Drain,
     /// Close everything and end.

@@ -87,6 +87,8 @@ pub(crate) struct Registry {
     pub(crate) instance: u32,
 }
 
+/// Longest name of a database at a server.
+const NAME_MAX: usize = 63;
 /// Pools that may exist: databases × users of an any-database are chosen by clients.
 const POOLS_MAX: usize = 100_000;
 
@@ -159,6 +161,14 @@ impl Registry {
     /// The settings of a database by the name that clients use.
     pub(crate) fn database(&self, name: &str) -> Option<&Database> {
         self.plan.database(name)
+    }
+
+    /// Whether a command may name this database: it is in the settings, or it could be
+    /// one that the any-database leads to.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        let plain = (1..=NAME_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
+        let found = self.plan.database(name);
+        found.is_some_and(|database| database.name == *name || plain)
     }
 
     /// Where a login leads, when nothing has to be made or learned for it.

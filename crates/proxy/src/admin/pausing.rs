@@ -37,7 +37,7 @@ impl Handle {
                 if name == ADMIN_DATABASE {
                     return Err(NotHeld::AdminDatabase(verb));
                 }
-                if registry.database(name).is_none() {
+                if !registry.serves(name) {
                     return Err(NotHeld::NoDatabase(name.to_owned()));
                 }
             }

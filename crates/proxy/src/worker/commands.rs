@@ -17,6 +17,9 @@ impl Worker {
         match command {
             Command::CloseClient { slot, name, reason } => {
                 self.log_close(&name, reason);
+                if *name.database == *crate::held::ADMIN_DATABASE {
+                    self.common.waits.left(self.id, slot);
+                }
                 self.close_client(slot, reason);
             }
             Command::CloseServer {

@@ -77,6 +77,10 @@ impl Worker {
             Mail::Act { client, act, to } => self.act(client, act, &to),
             Mail::Statements { clients, to } => self.statements(&clients, &to),
             Mail::Kill(target) => self.kill(target),
+            Mail::Deafen => {
+                self.draining = true;
+                self.listeners.clear();
+            }
             Mail::Drain => {
                 self.draining = true;
                 self.listeners.clear();

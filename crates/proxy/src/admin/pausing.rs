@@ -89,13 +89,16 @@ impl Handle {
     /// Lends again, unless a pause of all, or one by its name, still holds.
     ///
     /// # Errors
-    /// There is no such database.
+    /// There is no such database, or only a pause of all holds it.
     pub fn resume(&self, database: Option<&str>, actor: &str) -> Result<(), String> {
         self.hold(Verb::Resume, database, actor)
     }
 
     fn hold(&self, verb: Verb, database: Option<&str>, actor: &str) -> Result<(), String> {
         match self.administer(verb, database, actor) {
+            Err(NotHeld::DatabaseNotPaused(_)) if self.common().read().held.all_paused() => {
+                Err("all databases are paused: resume all".to_owned())
+            }
             Err(why) if !why.is_so_already() => Err(why.to_string()),
             _ => Ok(()),
         }

@@ -49,7 +49,7 @@ pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
 
 /// The answer; `None`: it follows later, or was given.
 fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Option<Vec<u8>> {
-    let words = words(text);
+    let (words, whole) = words(text);
     let upper: Vec<String> = words.iter().map(|w| w.to_ascii_uppercase()).collect();
     let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
     let mut out = Vec::new();
@@ -69,7 +69,7 @@ fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Option<Vec<u8>> {
         _ if !job.admin => return Some(needs_admin(handle)),
         ["GUARDS", ..] => guards::command(handle, &job.actor, text, &mut out),
         [word] if Verb::of(word).is_some() => return hold(handle, job, word, None),
-        [word, _] if Verb::of(word).is_some() => {
+        [word, _] if whole && Verb::of(word).is_some() => {
             return hold(handle, job, word, words.get(1).map(String::as_str));
         }
         ["KILL_CLIENT"] => return Some(refusal(handle, "42601", "a client pointer is required")),
@@ -224,7 +224,7 @@ fn reload_apart(handle: &Handle, job: ConsoleJob) {
 }
 
 fn is_reload(job: &ConsoleJob) -> bool {
-    let words = words(&String::from_utf8_lossy(&job.text));
+    let (words, _) = words(&String::from_utf8_lossy(&job.text));
     job.admin && matches!(words.as_slice(), [word] if word.eq_ignore_ascii_case("RELOAD"))
 }
 

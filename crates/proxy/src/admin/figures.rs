@@ -71,7 +71,10 @@ impl Handle {
         }
         drop(to);
         let now = common.clock.now();
-        let places: Vec<Place> = common.read().places().to_vec();
+        let (places, held): (Vec<Place>, Held) = {
+            let registry = common.read();
+            (registry.places().to_vec(), registry.held.clone())
+        };
         let mut snapshot = Snapshot {
             version: self.inner.versions.fetch_add(1, Ordering::Relaxed) + 1,
             at: now,
@@ -83,6 +86,9 @@ impl Handle {
             ..Snapshot::default()
         };
         snapshot.pools = places.iter().map(|p| pool_row(p, now, detail)).collect();
+        for pool in &mut snapshot.pools {
+            pool.disabled |= held.is_disabled(&pool.database);
+        }
         let deadline = Instant::now() + REPORT_MAX;
         let mut found = Vec::new();
         while let Ok(report) =

@@ -64,11 +64,10 @@ impl Handle {
             Verb::Pause => u.pause(now, pool),
             Verb::Resume if still_paused => {}
             Verb::Resume => u.resume(now, pool),
-            Verb::Disable => u.disable(pool),
-            Verb::Enable => u.enable(pool),
             Verb::Reconnect => u.reconnect(now, pool, events::CloseReason::AdminKill),
             Verb::Kill => u.kill(now, pool),
-            Verb::WaitClose => {}
+            // Logins ask what is held; who is in is served on, as in PgBouncer.
+            Verb::Disable | Verb::Enable | Verb::WaitClose => {}
         });
         if verb == Verb::Kill {
             for mailbox in &common.mailboxes {

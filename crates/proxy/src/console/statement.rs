@@ -4,20 +4,22 @@
 const REPEATED_MAX: usize = 200;
 
 /// The words of a statement, without the semicolon at its end. A name in double
-/// quotes is one word, and its quotes are gone.
-pub(super) fn words(text: &str) -> Vec<String> {
+/// quotes is one word, and its quotes are gone. Where quotes are out of place, they are
+/// left, and the second value is `false`: no name is meant so.
+pub(super) fn words(text: &str) -> (Vec<String>, bool) {
     let mut rest = text.trim().trim_end_matches(';').trim_end();
-    let mut words = Vec::new();
+    let (mut words, mut whole) = (Vec::new(), true);
     while !rest.is_empty() {
         let (word, after) = quoted(rest).unwrap_or_else(|| {
             let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
+            whole &= !word.contains('"');
             (word.to_owned(), after)
         });
         words.push(word);
         rest = after.trim_start();
     }
-    words
+    (words, whole)
 }
 
 /// A quoted name at the beginning, and what follows it; `None`: there is none, or
@@ -92,7 +94,10 @@ mod tests {
             ("", &[]),
         ];
         for (text, expected) in table {
-            assert_eq!(words(text), expected, "{text}");
+            let (seen, whole) = words(text);
+            assert_eq!(seen, expected, "{text}");
+            let broken = ["\"open", "\"a\"b"];
+            assert_eq!(whole, !seen.iter().any(|w| broken.contains(&w.as_str())));
         }
     }
 

@@ -77,13 +77,9 @@ impl Worker {
             Mail::Act { client, act, to } => self.act(client, act, &to),
             Mail::Statements { clients, to } => self.statements(&clients, &to),
             Mail::Kill(target) => self.kill(target),
-            Mail::Deafen => {
-                self.draining = true;
-                self.listeners.clear();
-            }
+            Mail::Deafen => self.deafen(),
             Mail::Drain => {
-                self.draining = true;
-                self.listeners.clear();
+                self.deafen();
                 self.hub.drain(self.now, &mut self.port, &mut self.out);
             }
             Mail::Stop => {
@@ -92,6 +88,11 @@ impl Worker {
                 self.stopped = true;
             }
         }
+    }
+
+    fn deafen(&mut self) {
+        self.draining = true;
+        self.listeners.clear();
     }
 
     fn act(&mut self, client: u64, act: ClientAct, to: &Sender<Acted>) {

@@ -4,7 +4,7 @@ mod ending;
 mod tables;
 
 use crate::common::{database, pooler_with, server};
-use plimsoll_e2e::pooler::Pooler;
+use plimsoll_e2e::pooler::{Binary, Pooler};
 use plimsoll_e2e::raw::{Client, Target, cancel, message};
 use plimsoll_e2e::sandbox::until;
 use std::time::Duration;
@@ -171,6 +171,30 @@ fn pause_waits_for_the_last_transaction_and_for_nobody_else() {
     tag(&mut console, "resume");
     tag(&mut console, &format!("resume {name}"));
     is_served(&mut busy);
+}
+
+/// Nothing is connected in a pause of all, so that the server can be stopped or a template copied.
+#[test]
+fn a_pause_of_all_ends_the_monitor_session() {
+    let name = database("pause_monitor");
+    if Binary::find().is_pgbouncer {
+        return;
+    }
+    let pooler = pooler_with(|settings| settings.own("monitor_user", "app"));
+    let mut console = pooler.console();
+    let mut early = client(&pooler, &name);
+    assert_eq!(early.value("select 1").expect("served"), "1");
+    let both = |least: usize| {
+        until("the monitor session", || {
+            (server().connections(&name) >= least).then_some(())
+        });
+    };
+    both(2);
+    assert_eq!(tag(&mut console, "pause"), "PAUSE");
+    server().wait_for_connections(&name, 0);
+    assert_eq!(tag(&mut console, "resume"), "RESUME");
+    assert_eq!(early.value("select 1").expect("served"), "1");
+    both(2);
 }
 
 #[test]

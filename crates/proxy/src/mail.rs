@@ -83,12 +83,12 @@ pub(crate) enum Mail {
     },
     /// Close clients of these console ids, or of a pool.
     Kill(Target),
-    /// Accept no further client; those that are here are served on.
-    Deafen,
     /// Finish transactions, then close.
     Drain,
     /// Close everything and end.
     Stop,
+    /// Accept no further client; those that are here are served on.
+    Deafen,
 }
 
 /// Which clients are killed.

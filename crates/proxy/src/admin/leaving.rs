@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// An end that waits: for how long, others decide.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Leave {
+pub(crate) enum Leave {
     /// Until the last client has gone by itself. Those that are here are served on.
     ClientsGone,
     /// Until the last server connection has come back. Clients without one are closed.
@@ -37,7 +37,7 @@ impl Handle {
     }
 
     /// Accepts nobody any more, and ends the process as `leave` says. Returns at once.
-    pub fn leave(&self, leave: Leave) {
+    pub(crate) fn leave(&self, leave: Leave) {
         *self.lock(&self.inner.leaving) = Some(leave);
         match leave {
             Leave::ClientsGone => {

@@ -15,7 +15,7 @@ use relay::{ClientName, Command, Peer, PoolKey, Pools, Reclaim};
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::CloseClient { slot, name, reason } => self.let_go(slot, &name, reason),
+            Command::CloseClient { slot, name, reason } => self.client_closed(slot, &name, reason),
             Command::CloseServer {
                 slot,
                 conn,
@@ -80,7 +80,7 @@ impl Worker {
         }
     }
 
-    fn let_go(&mut self, slot: u32, name: &ClientName, reason: CloseReason) {
+    fn client_closed(&mut self, slot: u32, name: &ClientName, reason: CloseReason) {
         self.log_close(name, reason);
         if *name.database == *crate::held::ADMIN_DATABASE {
             self.common.waits.left(self.id, slot);

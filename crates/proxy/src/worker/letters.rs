@@ -77,9 +77,9 @@ impl Worker {
             Mail::Act { client, act, to } => self.act(client, act, &to),
             Mail::Statements { clients, to } => self.statements(&clients, &to),
             Mail::Kill(target) => self.kill(target),
-            Mail::Deafen => self.deafen(),
             Mail::Drain => {
-                self.deafen();
+                self.draining = true;
+                self.listeners.clear();
                 self.hub.drain(self.now, &mut self.port, &mut self.out);
             }
             Mail::Stop => {
@@ -87,12 +87,8 @@ impl Worker {
                 self.hub.close_all(self.now, &mut self.port, &mut self.out);
                 self.stopped = true;
             }
+            Mail::Deafen => self.deafen(),
         }
-    }
-
-    fn deafen(&mut self) {
-        self.draining = true;
-        self.listeners.clear();
     }
 
     fn act(&mut self, client: u64, act: ClientAct, to: &Sender<Acted>) {
@@ -113,6 +109,11 @@ impl Worker {
             Target::Failed(key) => self.hub.fail_pool(now, key, port, out),
             Target::Pool(key) => self.hub.kill_pool(now, key, port, out),
         }
+    }
+
+    fn deafen(&mut self) {
+        self.draining = true;
+        self.listeners.clear();
     }
 
     fn measured(&self) -> Measured {

@@ -392,7 +392,7 @@ impl control::secrets::Plane for Rotation {
     }
 }
 
-/// HUP reloads; TERM and INT drain, a second one stops; QUIT stops at once;
+/// HUP reloads; TERM and INT drain, and stop where an end was asked for already; QUIT stops at once;
 /// USR1 pauses, USR2 resumes.
 fn watch(handle: &Handle, signals: &mut Signals) {
     let mut draining = false;
@@ -412,7 +412,7 @@ fn watch(handle: &Handle, signals: &mut Signals) {
                 handle.note_action("SIGQUIT", "SHUTDOWN", "");
                 handle.stop_now();
             }
-            _ if draining => handle.stop_now(),
+            _ if draining || handle.is_leaving() => handle.stop_now(),
             _ => {
                 draining = true;
                 systemd::stopping();

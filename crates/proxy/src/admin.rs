@@ -5,6 +5,7 @@ mod figures;
 mod handover;
 mod leaving;
 mod measures;
+mod pausing;
 mod probes;
 mod reload;
 mod shape;
@@ -14,16 +15,17 @@ use crate::console;
 use crate::guards::Switch;
 use crate::helpers::{Clock, Helpers};
 use crate::listen::{self, Listener, Sockets};
-use crate::mail::{Mail, Mailbox, Target};
+use crate::mail::{Mail, Mailbox};
 use crate::observer::{Observer, Watch};
-use crate::port::{Common, ConsoleJob, act};
-use crate::registry::{Place, Registry, UpstreamCell};
+use crate::port::{Common, ConsoleJob};
+use crate::registry::{Registry, UpstreamCell};
 use crate::secrets::{Disk, Material, Secrets};
 use crate::worker::{Worker, waker_token};
 use config::Plan;
 use events::{ClientId, Guard, GuardCounts, GuardMode, WorkerId};
 pub(crate) use figures::Figures;
 use figures::Period;
+pub(crate) use leaving::Leave;
 use relay::{Hub, Seeds};
 pub use reload::{Keeper, NoFile, ReloadError};
 use std::collections::BTreeMap;
@@ -66,6 +68,10 @@ struct Inner {
     sockets: Vec<PathBuf>,
     draining: AtomicBool,
     stopping: AtomicBool,
+    /// Held by whoever changes what is paused or disabled.
+    holding: Mutex<()>,
+    /// An end that waits for others, once one was asked for.
+    leaving: Mutex<Option<Leave>>,
     /// Why the settings keep the instance from being ready. Set by whoever keeps
     /// the settings, read by probes.
     held_back: Mutex<Option<String>>,
@@ -142,6 +148,8 @@ impl Proxy {
             clock: Clock::start(),
             secrets: Secrets::new(disk, mock_seed, tls),
             console,
+            waits: crate::console::waiting::Waits::default(),
+            resolved: crate::names::Resolved::default(),
             watch,
             tap: crate::tap::Tap::default(),
             actions: crate::actions::Actions::default(),
@@ -159,6 +167,8 @@ impl Proxy {
             sockets: listeners.iter().filter_map(unix_path).collect(),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            holding: Mutex::default(),
+            leaving: Mutex::default(),
             held_back: Mutex::default(),
             reloads: AtomicU32::new(0),
             decisions: Mutex::default(),
@@ -355,86 +365,6 @@ impl Handle {
         self.inner
             .common
             .post(client.worker, Mail::Console { client, reply });
-    }
-
-    /// Closes the client with this id of SHOW CLIENTS; `false`: there is none.
-    pub fn kill_client(&self, id: u64, actor: &str) -> bool {
-        let clients = &self.figures(true).snapshot.clients;
-        let known = clients.iter().find(|c| c.id == id);
-        if let Some(client) = known {
-            let whose = format!("{}/{}", client.database, client.user);
-            self.note_action(actor, &format!("KILL_CLIENT {id}"), &whose);
-        }
-        for mailbox in &self.inner.common.mailboxes {
-            mailbox.post(Mail::Kill(Target::Client(id)));
-        }
-        known.is_some()
-    }
-
-    /// PAUSE, RESUME, DISABLE, ENABLE, RECONNECT or KILL of one database or all.
-    pub(crate) fn administer(
-        &self,
-        verb: &str,
-        database: Option<&str>,
-        actor: &str,
-    ) -> Result<(), String> {
-        let common = &self.inner.common;
-        if let Some(name) = database {
-            let mut registry = common.write();
-            if registry.database(name).is_none() {
-                return Err(format!("no such database: {name}"));
-            }
-            match verb {
-                "DISABLE" => drop(registry.disabled.insert(name.to_owned())),
-                "ENABLE" => drop(registry.disabled.remove(name)),
-                _ => {}
-            }
-        } else if matches!(verb, "DISABLE" | "ENABLE") {
-            return Err(format!("{verb} needs a database"));
-        }
-        if !actor.is_empty() {
-            self.note_action(actor, verb, database.unwrap_or_default());
-        }
-        let places: Vec<Place> = common.read().places().to_vec();
-        let now = common.clock.now();
-        for place in places
-            .iter()
-            .filter(|p| database.is_none_or(|d| *p.info.database == *d))
-        {
-            let pool = place.pool;
-            act(common, &place.upstream, |u| match verb {
-                "PAUSE" => u.pause(now, pool),
-                "RESUME" => u.resume(now, pool),
-                "DISABLE" => u.disable(pool),
-                "ENABLE" => u.enable(pool),
-                "RECONNECT" => u.reconnect(now, pool, events::CloseReason::AdminKill),
-                "KILL" => u.kill(now, pool),
-                _ => {}
-            });
-            if verb == "KILL" {
-                for mailbox in &common.mailboxes {
-                    mailbox.post(Mail::Kill(Target::Pool(place.info.key)));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lends no connection of this database (of all) until `resume`. With an empty
-    /// `actor` the caller notes it.
-    ///
-    /// # Errors
-    /// There is no such database.
-    pub fn pause(&self, database: Option<&str>, actor: &str) -> Result<(), String> {
-        self.administer("PAUSE", database, actor)
-    }
-
-    /// Lends again.
-    ///
-    /// # Errors
-    /// There is no such database.
-    pub fn resume(&self, database: Option<&str>, actor: &str) -> Result<(), String> {
-        self.administer("RESUME", database, actor)
     }
 
     /// States to the fleet's other instances, where a monitor session meets them,

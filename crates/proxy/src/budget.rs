@@ -21,6 +21,10 @@ impl Registry {
         monitor: bool,
     ) {
         self.by_pool.insert((upstream.id, pool.0), info.key);
+        if self.held.is_paused(&info.database) {
+            // Nothing of it is open yet, so no time is needed.
+            upstream.lock().pause(Time::ZERO, pool);
+        }
         self.places.push(Place {
             upstream,
             pool,

@@ -1,13 +1,15 @@
 //! Result sets of the console, column for column as PgBouncer's.
 
+pub(crate) mod databases;
+pub(crate) mod internal;
+pub(crate) mod sessions;
 pub(crate) mod stats;
 
 use crate::admin::Figures;
-use config::{Plan, PoolSize};
-use events::Time;
+use crate::held::ADMIN_DATABASE;
+use config::Plan;
 use events::sizing::AdviceRow;
-use events::snapshot::{Address, ClientRow, ServerRow};
-use std::time::{SystemTime, UNIX_EPOCH};
+use events::snapshot::Address;
 use wire::back::{self, ErrorReport};
 
 /// OIDs of the types that PgBouncer gives its columns.
@@ -110,7 +112,21 @@ pub(crate) fn pools(figures: &Figures) -> Vec<u8> {
             None,
         ]);
     }
+    // The console's own database, as PgBouncer lists it.
+    let mut own = vec![text(ADMIN_DATABASE), text(ADMIN_DATABASE)];
+    own.push(text(outside_pools(figures)));
+    own.extend(std::iter::repeat_n(0, 12).map(text));
+    own.extend([text("statement"), None]);
+    table.row(&own);
     table.finish("SHOW")
+}
+
+/// Clients in no pool: the console's, and those that are logging in.
+pub(crate) fn outside_pools(figures: &Figures) -> u32 {
+    let s = &figures.snapshot;
+    let all: u32 = s.workers.iter().map(|w| w.clients).sum();
+    let inside: u32 = s.pools.iter().map(|p| p.cl_active + p.cl_waiting).sum();
+    all.saturating_sub(inside)
 }
 
 /// SHOW ADVICE: what size would have served each pool in the last hour.
@@ -156,54 +172,11 @@ fn advice_words(size: u32, advice: &AdviceRow) -> String {
     }
 }
 
-/// Columns that SHOW CLIENTS and SHOW SERVERS share.
-const PEERS: [(&str, i32); 21] = [
-    ("type", TEXT),
-    ("user", TEXT),
-    ("database", TEXT),
-    ("replication", TEXT),
-    ("state", TEXT),
-    ("addr", TEXT),
-    ("port", INT4),
-    ("local_addr", TEXT),
-    ("local_port", INT4),
-    ("connect_time", TEXT),
-    ("request_time", TEXT),
-    ("wait", INT4),
-    ("wait_us", INT4),
-    ("close_needed", INT4),
-    ("ptr", TEXT),
-    ("link", TEXT),
-    ("remote_pid", INT4),
-    ("tls", TEXT),
-    ("application_name", TEXT),
-    ("prepared_statements", INT4),
-    ("id", INT8),
-];
-
 pub(crate) fn address(address: &Address) -> (Option<String>, Option<String>) {
     match address {
         Address::Tcp(a) => (text(a.ip()), text(a.port())),
         Address::Unix => (text("unix"), text(0)),
     }
-}
-
-fn pointer(id: u64) -> Option<String> {
-    Some(if id == 0 {
-        String::new()
-    } else {
-        format!("0x{id:x}")
-    })
-}
-
-/// UTC, as PgBouncer prints it.
-fn wall(figures: &Figures, at: Time) -> Option<String> {
-    let ago = figures.snapshot.at.since(at);
-    let when = SystemTime::now()
-        .checked_sub(ago)?
-        .duration_since(UNIX_EPOCH)
-        .ok()?;
-    Some(utc(when.as_secs()))
 }
 
 /// Seconds since 1970 as a date and time (the civil calendar's arithmetic).
@@ -226,147 +199,6 @@ pub(crate) fn utc(seconds: u64) -> String {
         rest / 60 % 60,
         rest % 60
     )
-}
-
-pub(crate) fn clients(figures: &Figures) -> Vec<u8> {
-    let mut table = Table::new(&PEERS);
-    for c in &figures.snapshot.clients {
-        table.row(&client(figures, c));
-    }
-    table.finish("SHOW")
-}
-
-fn client(figures: &Figures, c: &ClientRow) -> Vec<Option<String>> {
-    let ((addr, port), (local, local_port)) = (address(&c.addr), address(&c.local_addr));
-    vec![
-        text("C"),
-        text(&c.user),
-        text(&c.database),
-        text(if c.replication { "yes" } else { "none" }),
-        text(c.state),
-        addr,
-        port,
-        local,
-        local_port,
-        wall(figures, c.connected_at),
-        wall(figures, c.request_at),
-        text(c.wait_us / 1_000_000),
-        text(c.wait_us % 1_000_000),
-        text(0),
-        pointer(c.id),
-        pointer(c.link),
-        text(0),
-        text(&c.tls),
-        text(&c.application_name),
-        text(c.prepared_statements),
-        text(c.id),
-    ]
-}
-
-pub(crate) fn servers(figures: &Figures) -> Vec<u8> {
-    let mut table = Table::new(&PEERS);
-    for s in &figures.snapshot.servers {
-        table.row(&server(figures, s));
-    }
-    table.finish("SHOW")
-}
-
-fn server(figures: &Figures, s: &ServerRow) -> Vec<Option<String>> {
-    let ((addr, port), (local, local_port)) = (address(&s.addr), address(&s.local_addr));
-    vec![
-        text("S"),
-        text(&s.user),
-        text(&s.database),
-        text("none"),
-        text(s.state),
-        addr,
-        port,
-        local,
-        local_port,
-        wall(figures, s.connected_at),
-        wall(figures, s.request_at),
-        text(0),
-        text(0),
-        text(u8::from(s.close_needed)),
-        pointer(s.id),
-        pointer(s.link),
-        text(s.remote_pid),
-        text(&s.tls),
-        text(&s.application_name),
-        text(s.prepared_statements),
-        text(s.id),
-    ]
-}
-
-pub(crate) fn databases(figures: &Figures, plan: &Plan) -> Vec<u8> {
-    let mut table = Table::new(&[
-        ("name", TEXT),
-        ("host", TEXT),
-        ("port", INT4),
-        ("database", TEXT),
-        ("force_user", TEXT),
-        ("pool_size", INT4),
-        ("min_pool_size", INT4),
-        ("reserve_pool_size", INT4),
-        ("server_lifetime", INT4),
-        ("pool_mode", TEXT),
-        ("load_balance_hosts", TEXT),
-        ("max_connections", INT4),
-        ("current_connections", INT4),
-        ("max_client_connections", INT4),
-        ("current_client_connections", INT4),
-        ("paused", INT4),
-        ("disabled", INT4),
-    ]);
-    for d in &plan.databases {
-        let of = || {
-            figures
-                .snapshot
-                .pools
-                .iter()
-                .filter(|p| p.database == d.name)
-        };
-        let servers: u32 = of()
-            .map(|p| p.sv_active + p.sv_idle + p.sv_login + p.sv_tested)
-            .sum();
-        let clients: u32 = of().map(|p| p.cl_active + p.cl_waiting).sum();
-        table.row(&[
-            text(&d.name),
-            text(&d.host),
-            text(d.port),
-            text(d.dbname.as_deref().unwrap_or(&d.name)),
-            d.user.clone(),
-            text(match d.pool_size.unwrap_or(plan.default_pool_size) {
-                PoolSize::Fixed(n) => n,
-                // A number has to stand here: the size that holds now.
-                PoolSize::Auto => of().map(|p| p.size).max().unwrap_or(plan.auto.floor),
-            }),
-            text(d.min_pool_size.unwrap_or(plan.min_pool_size)),
-            text(d.reserve_pool_size.unwrap_or(plan.reserve_pool_size)),
-            text(
-                d.server_lifetime
-                    .unwrap_or(plan.server_lifetime)
-                    .map_or(0, |l| l.as_secs()),
-            ),
-            d.pool_mode.map(|m| format!("{m:?}").to_ascii_lowercase()),
-            None,
-            text(
-                d.max_db_connections
-                    .or(plan.max_db_connections)
-                    .unwrap_or(plan.line),
-            ),
-            text(servers),
-            text(
-                d.max_db_client_connections
-                    .or(plan.max_db_client_connections)
-                    .unwrap_or(plan.max_client_conn),
-            ),
-            text(clients),
-            text(u8::from(of().any(|p| p.paused))),
-            text(u8::from(figures.disabled.contains(&d.name))),
-        ]);
-    }
-    table.finish("SHOW")
 }
 
 pub(crate) fn settings(plan: &Plan) -> Vec<u8> {
@@ -403,39 +235,6 @@ pub(crate) fn peers(plan: &Plan) -> Vec<u8> {
         };
         let id = peer.id.map(|id| id.to_string());
         table.row(&[id, text(host), text(peer.port), text(0)]);
-    }
-    table.finish("SHOW")
-}
-
-pub(crate) fn lists(figures: &Figures, plan: &Plan) -> Vec<u8> {
-    let s = &figures.snapshot;
-    let idle: u32 = s.pools.iter().map(|p| p.sv_idle).sum();
-    let used: u32 = s
-        .pools
-        .iter()
-        .map(|p| p.sv_active + p.sv_tested + p.sv_being_canceled)
-        .sum();
-    let clients: u32 = s.workers.iter().map(|w| w.clients).sum();
-    let login = s.clients.iter().filter(|c| c.state == "login").count();
-    let rows: [(&str, usize); 14] = [
-        ("databases", plan.databases.len()),
-        ("users", plan.users.len()),
-        ("peers", plan.fleet.cancel.peers.len()),
-        ("pools", s.pools.len()),
-        ("peer_pools", 0),
-        ("free_clients", 0),
-        ("used_clients", clients as usize),
-        ("login_clients", login),
-        ("free_servers", idle as usize),
-        ("used_servers", used as usize),
-        ("dns_names", 0),
-        ("dns_zones", 0),
-        ("dns_queries", 0),
-        ("dns_pending", 0),
-    ];
-    let mut table = Table::new(&[("list", TEXT), ("items", INT4)]);
-    for (name, items) in rows {
-        table.row(&[text(name), text(items)]);
     }
     table.finish("SHOW")
 }

@@ -29,6 +29,7 @@ mod compile;
 mod console;
 mod following;
 mod guards;
+mod held;
 mod helpers;
 mod leases;
 mod ledger;

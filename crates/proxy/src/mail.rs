@@ -91,6 +91,8 @@ pub(crate) enum Mail {
     Drain,
     /// Close everything and end.
     Stop,
+    /// Accept no further client; those that are here are served on.
+    Deafen,
 }
 
 /// Which clients are killed.

@@ -12,8 +12,8 @@ use crate::registry::UpstreamCell;
 use events::WorkerId;
 use std::collections::BTreeMap;
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Names remembered: each is of a server in the settings, or was.
@@ -48,6 +48,45 @@ struct Known {
     failing: bool,
 }
 
+/// The answers as the console shows them. The thread that looks names up writes them
+/// here, so that nobody waits for a slow resolver.
+#[derive(Default)]
+pub(crate) struct Resolved(Mutex<BTreeMap<String, (Instant, Vec<String>)>>);
+
+impl Resolved {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Instant, Vec<String>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, name: &str, known: Option<&Known>) {
+        let Some(known) = known else { return };
+        let mut found: Vec<String> = addresses(&known.remotes)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        found.sort();
+        found.dedup();
+        let mut all = self.lock();
+        if all.len() >= NAMES_MAX && !all.contains_key(name) {
+            all.clear();
+        }
+        all.insert(name.to_owned(), (known.at, found));
+    }
+
+    /// Names, the age of their answers, and these.
+    pub(crate) fn rows(&self) -> Vec<(String, Duration, Vec<String>)> {
+        let all = self.lock();
+        let row = |(name, (at, found)): (&String, &(Instant, Vec<String>))| {
+            (name.clone(), at.elapsed(), found.clone())
+        };
+        all.iter().map(row).collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+}
+
 /// Answers questions until nobody can ask any more.
 pub(crate) fn run(common: &Common, questions: &Receiver<Question>) {
     let mut known = BTreeMap::new();
@@ -61,6 +100,7 @@ pub(crate) fn run(common: &Common, questions: &Receiver<Question>) {
             } => {
                 let longest = common.read().plan.monitor.dns_max_ttl.unwrap_or(age_max);
                 let result = answer(&mut known, &key, age_max.min(longest), &look_up);
+                common.resolved.note(&key.0, known.get(&key));
                 common.post(worker, Mail::Resolved { ticket, result });
             }
             Asks::Server(cell) => {
@@ -70,6 +110,7 @@ pub(crate) fn run(common: &Common, questions: &Receiver<Question>) {
                     let now = common.clock.now();
                     act(common, &cell, |u| u.named(now, &addresses(&remotes)));
                 }
+                common.resolved.note(&key.0, known.get(&key));
             }
         }
     }

@@ -31,6 +31,10 @@ pub(crate) struct Common {
     pub(crate) secrets: crate::secrets::Secrets,
     /// Statements for the console's thread.
     pub(crate) console: SyncSender<ConsoleJob>,
+    /// Console statements that have no answer yet.
+    pub(crate) waits: crate::console::waiting::Waits,
+    /// What the names of servers lead to, for the console.
+    pub(crate) resolved: crate::names::Resolved,
     /// Who watches what clients say and hear.
     pub(crate) watch: Option<Watch>,
     /// Whether an administrator captures what clients send.

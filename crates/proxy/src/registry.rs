@@ -4,6 +4,7 @@ mod secrets;
 
 use crate::address::Endpoint;
 use crate::compile;
+use crate::held::Held;
 use config::{Database, Plan};
 use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, FlowRules, PoolSettings, Upstream};
@@ -72,7 +73,8 @@ pub(crate) struct Registry {
     /// Clients per flow with the user whom they logged in as, who may be another
     /// one at the server. A lock of its own, so that a login only reads the registry.
     flows: Mutex<BTreeMap<(PoolKey, FlowId), FlowClients>>,
-    pub(crate) disabled: std::collections::BTreeSet<String>,
+    /// What is paused and disabled, also of pools that are not made yet.
+    pub(crate) held: Held,
     /// Weights and deadlines of flows, the same for every pool.
     rules: Arc<FlowRules>,
     /// The switch is thrown: guards only watch.
@@ -85,6 +87,8 @@ pub(crate) struct Registry {
     pub(crate) instance: u32,
 }
 
+/// Longest name of a database at a server.
+const NAME_MAX: usize = 63;
 /// Pools that may exist: databases × users of an any-database are chosen by clients.
 const POOLS_MAX: usize = 100_000;
 
@@ -111,7 +115,7 @@ impl Registry {
             database_caps: BTreeMap::new(),
             user_caps: BTreeMap::new(),
             flows: Mutex::default(),
-            disabled: std::collections::BTreeSet::new(),
+            held: Held::default(),
             workers,
             instance,
         }
@@ -159,6 +163,14 @@ impl Registry {
         self.plan.database(name)
     }
 
+    /// Whether a command may name this database: it is in the settings, or it could be
+    /// one that the any-database leads to.
+    pub(crate) fn serves(&self, name: &str) -> bool {
+        let plain = (1..=NAME_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
+        let found = self.plan.database(name);
+        found.is_some_and(|database| database.name == *name || plain)
+    }
+
     /// Where a login leads, when nothing has to be made or learned for it.
     /// The common case: it needs the registry for reading only.
     pub(crate) fn known_route(&self, target: &Target<'_>) -> Option<Route> {
@@ -189,7 +201,7 @@ impl Registry {
         let Some(database) = self.database(target.database) else {
             return Err(Route::NoDatabase);
         };
-        if self.disabled.contains(target.database) {
+        if self.held.is_disabled(target.database) {
             return Err(Route::Disabled);
         }
         match self.client_limit_reached(database, target) {
@@ -487,6 +499,7 @@ pub(crate) struct Reconfigured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::held::Verb;
     use std::path::Path;
 
     fn registry(extra: &str) -> Registry {
@@ -532,6 +545,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_that_is_made_later_is_held_as_well() {
+        let mut registry = registry("");
+        let mut paused = |verb, database, login: &str| {
+            registry.held.change(verb, database).expect("held");
+            let made = key(Some(registry.route(&target(login, "anna")))).expect("a pool");
+            let place = registry.place(made).expect("a place");
+            let upstream = place.upstream.lock();
+            upstream.figures(place.pool, Time::ZERO).paused
+        };
+        assert!(paused(Verb::Pause, Some("app"), "app"));
+        assert!(!paused(Verb::Pause, Some("app"), "another"));
+        assert!(paused(Verb::Kill, Some("third"), "third"));
+        assert!(paused(Verb::Pause, None, "fourth"));
+        assert!(!paused(Verb::Resume, None, "fifth"));
+    }
+
+    #[test]
     fn a_secret_that_the_pool_lacks_is_learned_by_writing() {
         let mut registry = registry("");
         registry.route(&target("app", "anna"));
@@ -560,7 +590,8 @@ mod tests {
             matches!(full, Some(Route::Full(_))),
             "of all users together"
         );
-        registry.disabled.insert("off".into());
+        let disabled = registry.held.change(Verb::Disable, Some("off"));
+        assert!(disabled.is_ok());
         let off = registry.known_route(&target("off", "anna"));
         assert!(matches!(off, Some(Route::Disabled)));
     }

@@ -73,11 +73,16 @@ impl Hub {
         out: &mut Outbox,
     ) -> CancelOutcome {
         let mut io = Io { now, pools, out };
-        let slot = (pid as u32 & SLOT_MASK).wrapping_sub(1);
+        let slot = Hub::slot_of(pid);
         if key.is_empty() || !same(&self.cancel_secret(slot), key) {
             return CancelOutcome::Unknown;
         }
         self.cancel_for(slot, &mut io)
+    }
+
+    /// The slot of the client that a process number names.
+    pub fn slot_of(pid: i32) -> u32 {
+        (pid as u32 & SLOT_MASK).wrapping_sub(1)
     }
 
     /// Whoever asks has the right to.

@@ -14,6 +14,7 @@ mod capture;
 mod ci_page;
 mod connections;
 mod console;
+mod console_commands;
 mod demo_page;
 mod drivers;
 mod etcd_client;

@@ -2,12 +2,13 @@
 
 use super::Handle;
 use super::measures::Measures;
+use crate::held::Held;
 use crate::mail::{Mail, Report};
 use crate::registry::Place;
 use crate::sizing;
 use events::snapshot::{PoolRow, Snapshot, Totals};
 use relay::PoolKey;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -28,7 +29,7 @@ pub(super) struct Period {
 pub(crate) struct Figures {
     pub(crate) snapshot: Snapshot,
     pub(crate) period: Duration,
-    pub(crate) disabled: BTreeSet<String>,
+    pub(crate) held: Held,
     before: BTreeMap<String, Totals>,
     /// Totals at the end of the last whole period; none in the first.
     at_period: Option<BTreeMap<String, Totals>>,
@@ -70,7 +71,10 @@ impl Handle {
         }
         drop(to);
         let now = common.clock.now();
-        let places: Vec<Place> = common.read().places().to_vec();
+        let (places, held): (Vec<Place>, Held) = {
+            let registry = common.read();
+            (registry.places().to_vec(), registry.held.clone())
+        };
         let mut snapshot = Snapshot {
             version: self.inner.versions.fetch_add(1, Ordering::Relaxed) + 1,
             at: now,
@@ -82,6 +86,9 @@ impl Handle {
             ..Snapshot::default()
         };
         snapshot.pools = places.iter().map(|p| pool_row(p, now, detail)).collect();
+        for pool in &mut snapshot.pools {
+            pool.disabled |= held.is_disabled(&pool.database);
+        }
         let deadline = Instant::now() + REPORT_MAX;
         let mut found = Vec::new();
         while let Ok(report) =
@@ -122,7 +129,7 @@ impl Handle {
             } else {
                 snapshot.at.since(events::Time::ZERO)
             },
-            disabled: self.inner.common.read().disabled.clone(),
+            held: self.inner.common.read().held.clone(),
             before: period.before.clone(),
             at_period: whole.then(|| period.now.clone()),
             snapshot,

@@ -3,7 +3,7 @@
 use super::Handle;
 use crate::mail::Mail;
 use crate::port::act;
-use crate::registry::UpstreamCell;
+use crate::registry::{Place, UpstreamCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,7 +13,93 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// Between two looks at whether they have.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// An end that waits: for how long, others decide.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Leave {
+    /// Until the last client has gone by itself. Those that are here are served on.
+    ClientsGone,
+    /// Until the last server connection has come back. Clients without one are closed.
+    ServersReleased,
+}
+
 impl Handle {
+    /// Whether this end was not asked for yet, nor one that waits for less.
+    pub(crate) fn may_leave(&self, leave: Leave) -> bool {
+        !self.is_stopping()
+            && self
+                .lock(&self.inner.leaving)
+                .is_none_or(|other| other < leave)
+    }
+
+    /// Whether an end that waits was asked for.
+    pub fn is_leaving(&self) -> bool {
+        self.lock(&self.inner.leaving).is_some()
+    }
+
+    /// Accepts nobody any more, and ends the process as `leave` says. Returns at once.
+    pub(crate) fn leave(&self, leave: Leave) {
+        *self.lock(&self.inner.leaving) = Some(leave);
+        match leave {
+            Leave::ClientsGone => {
+                self.announce_drain();
+                for mailbox in &self.inner.common.mailboxes {
+                    mailbox.post(Mail::Deafen);
+                }
+            }
+            Leave::ServersReleased => self.drain(),
+        }
+        tracing::info!(until = ?leave, "no further client is accepted; the process ends when the others are done");
+        let handle = self.clone();
+        let waits = move || {
+            while !handle.is_stopping() && !handle.may_end(leave) {
+                std::thread::sleep(LOOK);
+            }
+            if !handle.is_stopping() {
+                handle.take_leave();
+                handle.stop_now();
+            }
+        };
+        let begun = std::thread::Builder::new()
+            .name("leave".into())
+            .spawn(waits);
+        if begun.is_err() {
+            tracing::error!("the system gives no thread that waits for the end: SHUTDOWN again");
+        }
+    }
+
+    fn may_end(&self, leave: Leave) -> bool {
+        match leave {
+            Leave::ClientsGone => self.no_client_works(),
+            Leave::ServersReleased => self.only_the_paused_wait(),
+        }
+    }
+
+    /// Nobody is in a pool, and nobody is on the way to one. Consoles do not count.
+    fn no_client_works(&self) -> bool {
+        let in_pools = |place: &Place| place.clients.load(Ordering::Relaxed) > 0;
+        if self.inner.common.read().places().iter().any(in_pools) {
+            return false;
+        }
+        let clients = &self.figures(true).snapshot.clients;
+        !clients.iter().any(|client| client.state == "login")
+    }
+
+    /// Nobody is left but clients that a pause holds back: they would wait for ever.
+    fn only_the_paused_wait(&self) -> bool {
+        let now = self.inner.common.clock.now();
+        let mut waiting = 0;
+        for place in self.inner.common.read().places() {
+            let f = place.upstream.lock().figures(place.pool, now);
+            if !place.monitor && f.lent + f.moving > 0 {
+                return false;
+            }
+            if f.paused {
+                waiting += f.waiting;
+            }
+        }
+        self.clients() <= waiting
+    }
+
     /// Closes the listeners and idle clients; the others end with their
     /// transaction. New checkouts are still served for them.
     pub fn drain(&self) {

@@ -2,6 +2,7 @@
 
 use super::{NUMERIC, TEXT, Table, text};
 use crate::admin::Figures;
+use crate::held::ADMIN_DATABASE;
 use events::snapshot::Totals;
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ pub(crate) fn all(figures: &Figures) -> Vec<u8> {
         row.extend((0..COUNTERS.len()).map(|i| text(average(i, &now, &before, figures.period))));
         table.row(&row);
     }
+    table.row(&own_row(2 * COUNTERS.len()));
     table.finish("SHOW")
 }
 
@@ -96,7 +98,27 @@ pub(crate) fn part(figures: &Figures, averages: bool) -> Vec<u8> {
         }));
         table.row(&row);
     }
+    table.row(&own_row(COUNTERS.len()));
     table.finish("SHOW")
+}
+
+/// The name of a counter in SHOW TOTALS, where some have older names.
+fn total_name(name: &str) -> &str {
+    match name {
+        "received" => "client_bytes",
+        "sent" => "server_bytes",
+        "client_parse_count" => "ps_client_parse_count",
+        "server_parse_count" => "ps_server_parse_count",
+        "bind_count" => "ps_bind_count",
+        other => other,
+    }
+}
+
+/// The row of the console's own database, whose statements are not counted.
+fn own_row(columns: usize) -> Vec<Option<String>> {
+    let mut row = vec![text(ADMIN_DATABASE)];
+    row.extend(std::iter::repeat_n(0, columns).map(text));
+    row
 }
 
 pub(crate) fn totals(figures: &Figures) -> Vec<u8> {
@@ -107,10 +129,13 @@ pub(crate) fn totals(figures: &Figures) -> Vec<u8> {
         before.add(&b);
     }
     for (name, read) in COUNTERS {
-        table.row(&[text(format!("total_{name}")), text(read(&now))]);
+        let name = format!("total_{}", total_name(name));
+        table.row(&[text(name), text(read(&now))]);
     }
-    for (i, name) in columns(true).iter().skip(13).enumerate() {
-        table.row(&[text(name), text(average(i, &now, &before, figures.period))]);
+    for (i, (name, _)) in COUNTERS.iter().enumerate() {
+        let value = average(i, &now, &before, figures.period);
+        let name = format!("avg_{}", total_name(name));
+        table.row(&[text(name), text(value)]);
     }
     table.finish("SHOW")
 }

@@ -67,7 +67,12 @@ impl Worker {
                     .or_default()
                     .push(requester);
             }
-            CancelOutcome::Ignored | CancelOutcome::Waiter => self.cancel_done(requester),
+            CancelOutcome::Ignored => {
+                // The number and its secret are right: it may be a console's.
+                self.common.waits.cancel(self.id, Hub::slot_of(pid));
+                self.cancel_done(requester);
+            }
+            CancelOutcome::Waiter => self.cancel_done(requester),
             CancelOutcome::Unknown => self.stray(Stray {
                 requester,
                 pid,

@@ -15,10 +15,7 @@ use relay::{ClientName, Command, Peer, PoolKey, Pools, Reclaim};
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::CloseClient { slot, name, reason } => {
-                self.log_close(&name, reason);
-                self.close_client(slot, reason);
-            }
+            Command::CloseClient { slot, name, reason } => self.client_closed(slot, &name, reason),
             Command::CloseServer {
                 slot,
                 conn,
@@ -81,6 +78,14 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn client_closed(&mut self, slot: u32, name: &ClientName, reason: CloseReason) {
+        self.log_close(name, reason);
+        if *name.database == *crate::held::ADMIN_DATABASE {
+            self.common.waits.left(self.id, slot);
+        }
+        self.close_client(slot, reason);
     }
 
     fn console(&self, client: ClientId, text: Box<[u8]>) {

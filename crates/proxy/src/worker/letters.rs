@@ -85,6 +85,7 @@ impl Worker {
                 self.hub.close_all(self.now, &mut self.port, &mut self.out);
                 self.stopped = true;
             }
+            Mail::Deafen => self.deafen(),
         }
     }
 
@@ -142,6 +143,11 @@ impl Worker {
             Target::Failed(key) => self.hub.fail_pool(now, key, port, out),
             Target::Pool(key) => self.hub.kill_pool(now, key, port, out),
         }
+    }
+
+    fn deafen(&mut self) {
+        self.draining = true;
+        self.listeners.clear();
     }
 
     fn measured(&self) -> Measured {

@@ -95,10 +95,10 @@ macro_rules! access {
     (limit $($f:ident).+) => { access!(@ $($f).+, Limit, |v| v, |v| v) };
     (timeout $($f:ident).+) => { access!(@ $($f).+, Time, |v| v, |v| v) };
     (time $($f:ident).+) => {
-        Access {
-            get: |p| Value::Time(Some(p.$($f).+)),
+        $crate::table::Access {
+            get: |p| $crate::value::Value::Time(Some(p.$($f).+)),
             set: |p, v| {
-                if let Value::Time(Some(t)) = v {
+                if let $crate::value::Value::Time(Some(t)) = v {
                     p.$($f).+ = t;
                 }
             },
@@ -116,10 +116,10 @@ macro_rules! access {
     (own $access:ident) => { $access };
     (listen $($f:ident).+) => { access!(@ $($f).+, Listen, |v| v, |v| v) };
     (word $type:ident $($f:ident).+) => {
-        Access {
-            get: |p| Value::Text(p.$($f).+.word().to_owned()),
+        $crate::table::Access {
+            get: |p| $crate::value::Value::Text(p.$($f).+.word().to_owned()),
             set: |p, v| {
-                if let Value::Text(w) = v
+                if let $crate::value::Value::Text(w) = v
                     && let Some(found) = $type::from_word(&w)
                 {
                     p.$($f).+ = found;
@@ -128,10 +128,10 @@ macro_rules! access {
         }
     };
     (@ $($f:ident).+, $variant:ident, $get:expr, $set:expr) => {
-        Access {
-            get: |p| Value::$variant(($get)(p.$($f).+.clone())),
+        $crate::table::Access {
+            get: |p| $crate::value::Value::$variant(($get)(p.$($f).+.clone())),
             set: |p, v| {
-                if let Value::$variant(v) = v {
+                if let $crate::value::Value::$variant(v) = v {
                     p.$($f).+ = ($set)(v);
                 }
             },

@@ -250,7 +250,11 @@ impl Draft {
                 ) => {
                     by_clients.push(name);
                 }
-                (Value::Time(None), _) if setting.kind == Kind::Timeout => off.push(name),
+                (Value::Time(None), _)
+                    if matches!(setting.kind, Kind::Timeout | Kind::Lifetime) =>
+                {
+                    off.push(name);
+                }
                 _ => {}
             }
         }
@@ -357,6 +361,7 @@ fn blank() -> Plan {
         listen: Vec::new(),
         unix_socket_dir: None,
         unix_socket_mode: 0,
+        unix_socket_group: None,
         listen_backlog: 0,
         metrics_listen: None,
         api: crate::api::Api::default(),
@@ -405,6 +410,7 @@ fn blank() -> Plan {
         server_login_retry: ZERO,
         server_idle_timeout: None,
         server_lifetime: None,
+        server_round_robin: false,
         server_check_delay: None,
         server_check_query: String::new(),
         cancel_wait_timeout: ZERO,
@@ -415,6 +421,7 @@ fn blank() -> Plan {
         pin: Pin::On,
         pin_share_percent: 0,
         ignore_startup_parameters: Vec::new(),
+        track_extra_parameters: Vec::new(),
         strict_startup_parameters: false,
         application_name_add_host: false,
         leaks: Leaks::default(),
@@ -426,6 +433,7 @@ fn blank() -> Plan {
         pid_file: None,
         tcp_keepalive: Keepalive::default(),
         tcp_user_timeout: None,
+        tcp_socket_buffer: None,
         max_packet_size: 0,
         shown: Vec::new(),
         warnings: Vec::new(),

@@ -1,7 +1,7 @@
 //! Listening sockets, and limits of the process.
 
 use crate::socket::Stream;
-use config::{Keepalive, Plan};
+use config::Plan;
 use events::snapshot::Address;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -10,7 +10,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// A listening socket.
 pub(crate) enum Listener {
@@ -156,7 +155,7 @@ fn tcp(target: SocketAddr, plan: &Plan) -> io::Result<Listener> {
     socket.set_reuse_address(true)?;
     // Linux hands these on to accepted sockets: no system call per client.
     socket.set_tcp_nodelay(true)?;
-    tune(&socket, &plan.tcp_keepalive, plan.tcp_user_timeout)?;
+    tune(&socket, plan)?;
     socket.bind(&target.into())?;
     socket.listen(i32::try_from(plan.listen_backlog).unwrap_or(i32::MAX))?;
     let socket = mio::net::TcpListener::from_std(socket.into());
@@ -164,12 +163,13 @@ fn tcp(target: SocketAddr, plan: &Plan) -> io::Result<Listener> {
     Ok(Listener::Tcp { socket, local })
 }
 
-/// Keepalive and user timeout of a TCP socket.
-pub(crate) fn tune(
-    socket: &Socket,
-    keepalive: &Keepalive,
-    user_timeout: Option<Duration>,
-) -> io::Result<()> {
+/// Buffers, keepalive and user timeout of a TCP socket.
+pub(crate) fn tune(socket: &Socket, plan: &Plan) -> io::Result<()> {
+    if let Some(bytes) = plan.tcp_socket_buffer {
+        socket.set_send_buffer_size(bytes as usize)?;
+        socket.set_recv_buffer_size(bytes as usize)?;
+    }
+    let keepalive = &plan.tcp_keepalive;
     if keepalive.on {
         let mut settings = TcpKeepalive::new();
         if let Some(idle) = keepalive.idle {
@@ -185,8 +185,8 @@ pub(crate) fn tune(
         socket.set_tcp_keepalive(&settings)?;
     }
     #[cfg(target_os = "linux")]
-    if user_timeout.is_some() {
-        socket.set_tcp_user_timeout(user_timeout)?;
+    if plan.tcp_user_timeout.is_some() {
+        socket.set_tcp_user_timeout(plan.tcp_user_timeout)?;
     }
     Ok(())
 }
@@ -204,11 +204,31 @@ fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
         Err(_) => {}
     }
     let socket = mio::net::UnixListener::bind(&path)?;
+    if let Some(group) = &plan.unix_socket_group {
+        std::os::unix::fs::chown(&path, None, Some(group_number(group)?))?;
+    }
     std::fs::set_permissions(
         &path,
         std::fs::Permissions::from_mode(plan.unix_socket_mode),
     )?;
     Ok(Listener::Unix { socket, path })
+}
+
+/// The number of a group, as /etc/group has it.
+fn group_number(group: &str) -> io::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let text = std::fs::read_to_string("/etc/group")?;
+    let found = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok())?
+    });
+    found.ok_or_else(|| {
+        io::Error::other(format!(
+            "unix_socket_group: no group {group:?} in /etc/group"
+        ))
+    })
 }
 
 /// Files for clients beyond `max_client_conn` that are being turned away.

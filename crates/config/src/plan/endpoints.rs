@@ -21,11 +21,25 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// Versions of TLS that one side speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TlsVersions {
+    /// 1.2 and 1.3.
+    #[default]
+    Secure,
+    /// 1.2 alone.
+    Tls12,
+    /// 1.3 alone.
+    Tls13,
+}
+
 /// TLS of one side.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tls {
     /// The mode.
     pub mode: SslMode,
+    /// Versions of the protocol.
+    pub versions: TlsVersions,
     /// Own private key (PEM).
     pub key_file: Option<PathBuf>,
     /// Own certificate chain (PEM).

@@ -2,13 +2,13 @@
 
 use super::own::{CHECK_QUERY, PORT};
 use super::{CLIENTS, CONNECTIONS, bare, row};
-use crate::plan::{AuthType, PoolMode, SslMode};
+use crate::plan::{AuthType, PoolMode, SslMode, TlsVersions};
 use crate::table::Class::{self, Capacity, Identity, PerCheckout, RestartOnly};
 use crate::table::Support::{Honoured, NoEffect, NotYet, Refused};
-use crate::table::{AUTH_TYPES, POOL_MODES, SSL_MODES, Setting, access};
+use crate::table::{AUTH_TYPES, POOL_MODES, SSL_MODES, Setting, TLS_VERSIONS, access};
 use crate::value::Kind::{
-    self, Bounded, Choice, Count, Flag, Limit, List, Listen, Millis, Mode, Path, Period, PoolSize,
-    Seconds, Size, Text, Timeout,
+    self, Bounded, Choice, Count, Flag, Lifetime, Limit, List, Listen, Millis, Mode, Path, Period,
+    PoolSize, Seconds, Size, Text, Timeout,
 };
 
 const AUTH_QUERY: &str = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin";
@@ -98,13 +98,7 @@ pub(super) const ROWS: &[Setting] = &[
         "PgBouncer's curve of key exchange."
     ),
     row!("client_tls_key_file", "tls.client.key_file", Path, "", "", Identity, (path client_tls.key_file), "Private key of that certificate (PEM)."),
-    bare!(
-        "client_tls_protocols",
-        Text,
-        "secure",
-        NoEffect(RUSTLS),
-        "PgBouncer's TLS versions towards clients."
-    ),
+    row!("client_tls_protocols", "tls.client.protocols", Choice(TLS_VERSIONS), "secure", "secure", Identity, (word TlsVersions client_tls.versions), "Versions of TLS towards clients: secure is 1.2 and 1.3."),
     row!("client_tls_sslmode", "tls.client.mode", Choice(SSL_MODES), "disable", "disable", Identity, (word SslMode client_tls.mode), "TLS towards clients."),
     bare!(
         "conffile",
@@ -224,17 +218,11 @@ pub(super) const ROWS: &[Setting] = &[
         "PgBouncer's close without waiting for the session's end."
     ),
     row!("server_idle_timeout", "timeouts.server_idle", Timeout, "600", "10min", PerCheckout, (timeout server_idle_timeout), "Idle server connections are closed after this."),
-    row!("server_lifetime", "timeouts.server_lifetime", Timeout, "3600", "1h", PerCheckout, (timeout server_lifetime), "Age at which a server connection is replaced."),
+    row!("server_lifetime", "timeouts.server_lifetime", Lifetime, "3600", "1h", PerCheckout, (timeout server_lifetime), "Age at which a server connection is replaced; once: it is closed after its first use, as PgBouncer's 0 says."),
     row!("server_login_retry", "timeouts.server_login_retry", Period, "15", "15s", PerCheckout, (time server_login_retry), "Pause after a refused server login; how long clients wait for a server that is away."),
     row!("server_reset_query", "session.reset_query", Text, "DISCARD ALL", "DISCARD ALL", PerCheckout, (text server_reset_query), "Run on a server connection when a session ends."),
     row!("server_reset_query_always", "session.reset_always", Flag, "0", "false", PerCheckout, (flag server_reset_always), "Run it after each lease, in every pool mode."),
-    bare!(
-        "server_round_robin",
-        Flag,
-        "0",
-        NotYet("the connection used last is lent first"),
-        "PgBouncer's order of lending."
-    ),
+    row!("server_round_robin", "server.round_robin", Flag, "0", "false", PerCheckout, (flag server_round_robin), "Lend the connection that has been idle longest, and not the one used last."),
     bare!(
         "server_tls13_ciphers",
         Text,
@@ -252,13 +240,7 @@ pub(super) const ROWS: &[Setting] = &[
         "PgBouncer's TLS 1.2 ciphers towards servers."
     ),
     row!("server_tls_key_file", "tls.server.key_file", Path, "", "", Identity, (path server_tls.key_file), "Private key of that certificate (PEM)."),
-    bare!(
-        "server_tls_protocols",
-        Text,
-        "secure",
-        NoEffect(RUSTLS),
-        "PgBouncer's TLS versions towards servers."
-    ),
+    row!("server_tls_protocols", "tls.server.protocols", Choice(TLS_VERSIONS), "secure", "secure", Identity, (word TlsVersions server_tls.versions), "Versions of TLS towards servers: secure is 1.2 and 1.3."),
     row!("server_tls_sslmode", "tls.server.mode", Choice(SSL_MODES), "prefer", "prefer", Identity, (word SslMode server_tls.mode), "TLS towards servers."),
     bare!(
         "so_reuseport",
@@ -310,30 +292,12 @@ pub(super) const ROWS: &[Setting] = &[
     row!("tcp_keepcnt", "tcp.keepalive_count", Limit, "0", "", PerCheckout, (limit tcp_keepalive.count), "Probes without an answer before the end; unset: the system's."),
     row!("tcp_keepidle", "tcp.keepalive_idle", Seconds, "0", "off", PerCheckout, (timeout tcp_keepalive.idle), "Silence before the first probe."),
     row!("tcp_keepintvl", "tcp.keepalive_interval", Seconds, "0", "off", PerCheckout, (timeout tcp_keepalive.interval), "Time between probes."),
-    bare!(
-        "tcp_socket_buffer",
-        PACKETS,
-        "0",
-        NotYet("the system sizes socket buffers by itself"),
-        "PgBouncer's socket buffers."
-    ),
+    row!("tcp_socket_buffer", "tcp.socket_buffer", Limit, "0", "", PerCheckout, (limit tcp_socket_buffer), "Bytes of each of a TCP socket's two buffers; unset: the system sizes them."),
     row!("tcp_user_timeout", "tcp.user_timeout", Millis, "0", "off", PerCheckout, (timeout tcp_user_timeout), "TCP_USER_TIMEOUT: data unacknowledged this long ends the connection."),
-    bare!(
-        "track_extra_parameters",
-        List,
-        "IntervalStyle",
-        NoEffect("every parameter that a client sets follows it"),
-        "PgBouncer's further tracked parameters."
-    ),
+    row!("track_extra_parameters", "session.track_extra_parameters", List, "IntervalStyle", "IntervalStyle", PerCheckout, (list track_extra_parameters), "Start-up parameters that clients may send beside those that PgBouncer always tracks, where the others are refused."),
     row!("transaction_timeout", "timeouts.transaction", Timeout, "0", "off", PerCheckout, (timeout transaction_timeout), "Longest transaction."),
     row!("unix_socket_dir", "listen.unix", Path, "/tmp", "", RestartOnly, (path unix_socket_dir), "Directory of the unix socket; empty: none."),
-    bare!(
-        "unix_socket_group",
-        Text,
-        "",
-        NotYet("the socket keeps the group of the process"),
-        "PgBouncer's group of the unix socket."
-    ),
+    row!("unix_socket_group", "listen.unix_group", Text, "", "", RestartOnly, (name unix_socket_group), "Group of the unix socket, by name or number; empty: that of the process."),
     row!("unix_socket_mode", "listen.unix_mode", Mode, "0777", "0777", RestartOnly, (count unix_socket_mode), "Permission bits of the unix socket."),
     bare!(
         "user",

@@ -146,14 +146,28 @@ impl Worker {
 
     /// Sends a cancel request, at once or when others have ended.
     pub(super) fn begin_cancel(&mut self, cancel: Purpose) {
-        self.cancels.push_back(cancel);
+        let until = self.now.after(self.common.read().plan.cancel_wait_timeout);
+        self.cancels.push_back((until, cancel));
         self.next_cancels();
+    }
+
+    /// Gives up those that have waited too long for their turn.
+    pub(super) fn late_cancels(&mut self) {
+        while let Some((_, cancel)) = self.cancels.pop_front_if(|(until, _)| self.now > *until) {
+            if let Purpose::Cancel { server, conn, .. } = cancel {
+                tracing::warn!(
+                    reason = "cancel_wait_timeout",
+                    "a cancel request was given up"
+                );
+                self.cancel_ended(server, conn);
+            }
+        }
     }
 
     /// Cancel requests ended: others may begin.
     pub(super) fn next_cancels(&mut self) {
         while self.cancels_under_way() < CANCELS_AT_ONCE {
-            let Some(cancel) = self.cancels.pop_front() else {
+            let Some((_, cancel)) = self.cancels.pop_front() else {
                 return;
             };
             match cancel {

@@ -35,6 +35,7 @@ mod queue;
 mod rehearse;
 mod reload;
 mod rotation;
+mod settings;
 mod shape;
 mod statements;
 mod takeover;

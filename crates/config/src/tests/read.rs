@@ -4,7 +4,7 @@
 use crate::{Support, settings};
 use std::path::Path;
 
-/// The sources of this crate's users, without blanks, comments and tests; a file each.
+/// The sources of this crate's users, without comments and tests; a file each.
 fn sources() -> Vec<String> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
@@ -31,11 +31,9 @@ fn gather(dir: &Path, found: &mut Vec<String>) {
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let lines = text[..end].lines();
-    lines
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .flat_map(|line| line.chars().filter(|c| !c.is_whitespace()).chain([' ']))
-        .filter(|c| *c != ' ')
-        .collect()
+    let lines = lines.filter(|line| !line.trim_start().starts_with("//"));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    words.join(" ").replace(" .", ".")
 }
 
 /// `.name` stands there, and is no longer word.
@@ -46,15 +44,36 @@ fn has(text: &str, name: &str) -> bool {
         .any(|(at, _)| !text[at + dotted.len()..].starts_with(|c| word(c) || c == '('))
 }
 
+/// Settings that this crate itself turns into what others read; and that.
+const TURNED: [(&str, &str); 10] = [
+    ("alerts.wait_target", "alerts.target()"),
+    ("api.anonymous", "settings.anonymous"),
+    ("api.hosts", "settings.hosts"),
+    ("api.viewer.file", "settings.token(role).secret"),
+    ("api.viewer.env", "settings.token(role).secret"),
+    ("api.operator.file", "settings.token(role).secret"),
+    ("api.operator.env", "settings.token(role).secret"),
+    ("api.admin.file", "settings.token(role).secret"),
+    ("api.admin.env", "settings.token(role).secret"),
+    ("fleet.key_file", "plan.fleet.key.as_ref()"),
+];
+
 /// The field is read: as a whole, or by its last name where the group that it
 /// stands in is taken too.
 fn is_read(field: &str, sources: &[String]) -> bool {
     let field: String = field.chars().filter(|c| !c.is_whitespace()).collect();
+    if let Some((_, turned)) = TURNED.iter().find(|(name, _)| *name == field) {
+        return sources.iter().any(|text| text.contains(turned));
+    }
     sources.iter().any(|text| match field.rsplit_once('.') {
         None => has(text, &field),
         Some((group, last)) => {
             let group = group.rsplit('.').next().unwrap_or(group);
-            has(text, &format!("{group}.{last}")) || (has(text, group) && has(text, last))
+            // `client_tls` and `server_tls` are handed on as `tls`.
+            let short = group.rsplit('_').next().unwrap_or(group);
+            has(text, &format!("{group}.{last}"))
+                || text.contains(&format!("{short}.{last}"))
+                || (has(text, group) && has(text, last))
         }
     })
 }

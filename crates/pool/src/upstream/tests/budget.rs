@@ -378,7 +378,10 @@ fn a_lifetime_of_zero_is_one_lease() {
             ..plain(2)
         }],
     );
-    s.ready(A, 0, 1);
+    assert_eq!(s.ask(A, 0, 1), "queued");
+    assert_eq!(s.says(), "open s0 on w0");
+    s.up.cancel_wait(s.now, client(0, 1), A);
+    s.opened(0);
     // Nobody has used it: it does not age.
     s.at(60_000);
     assert_eq!(s.says(), "");

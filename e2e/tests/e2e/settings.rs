@@ -413,7 +413,7 @@ fn the_unix_socket_has_the_group_of_the_settings() {
     assert_eq!(Some(socket.gid().to_string().as_str()), daemon);
     let failure =
         Pooler::try_start(Settings::for_server(server()).set("unix_socket_group", "no_such_group"));
-    let failure = failure.err().expect("it does not start");
+    let failure = failure.expect_err("it does not start");
     assert!(failure.contains("no group \"no_such_group\""), "{failure}");
 }
 

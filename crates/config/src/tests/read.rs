@@ -36,16 +36,27 @@ fn code(text: &str) -> String {
     words.join(" ").replace(" .", ".")
 }
 
-/// `.name` stands there, and is no longer word.
-fn has(text: &str, name: &str) -> bool {
+/// `.name` stands there, and none of these nor a further letter follows.
+fn has_before(text: &str, name: &str, not: &[char]) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let dotted = format!(".{name}");
     text.match_indices(&dotted)
-        .any(|(at, _)| !text[at + dotted.len()..].starts_with(|c| word(c) || c == '('))
+        .any(|(at, _)| !text[at + dotted.len()..].starts_with(|c| word(c) || not.contains(&c)))
 }
 
-/// Settings that this crate itself turns into what others read; and that.
-const TURNED: [(&str, &str); 10] = [
+fn has(text: &str, name: &str) -> bool {
+    has_before(text, name, &['('])
+}
+
+/// A plan's group is taken as a whole, so that its fields are read without its name.
+fn has_whole(text: &str, group: &str) -> bool {
+    let marked = text.replace("plan.", ".plan.").replace("plan().", ".plan.");
+    has_before(&marked, &format!("plan.{group}"), &['(', '.'])
+}
+
+/// Settings that reach their readers under another name or by way of this crate; and what
+/// then stands there.
+const TURNED: [(&str, &str); 15] = [
     ("alerts.wait_target", "alerts.target()"),
     ("api.anonymous", "settings.anonymous"),
     ("api.hosts", "settings.hosts"),
@@ -56,10 +67,15 @@ const TURNED: [(&str, &str); 10] = [
     ("api.admin.file", "settings.token(role).secret"),
     ("api.admin.env", "settings.token(role).secret"),
     ("fleet.key_file", "plan.fleet.key.as_ref()"),
+    ("fleet.tls_cert", "plan.fleet.tls()"),
+    ("fleet.tls_key", "plan.fleet.tls()"),
+    ("fleet.tls_ca", "plan.fleet.tls()"),
+    ("fleet.cancel.own", "peering.own"),
+    ("fleet.peers", "channel.addresses()"),
 ];
 
 /// The field is read: as a whole, or by its last name where the group that it
-/// stands in is taken too.
+/// stands in is taken as a whole.
 fn is_read(field: &str, sources: &[String]) -> bool {
     let field: String = field.chars().filter(|c| !c.is_whitespace()).collect();
     if let Some((_, turned)) = TURNED.iter().find(|(name, _)| *name == field) {
@@ -72,8 +88,11 @@ fn is_read(field: &str, sources: &[String]) -> bool {
             // `client_tls` and `server_tls` are handed on as `tls`.
             let short = group.rsplit('_').next().unwrap_or(group);
             has(text, &format!("{group}.{last}"))
-                || text.contains(&format!("{short}.{last}"))
-                || (has(text, group) && has(text, last))
+                || has(
+                    &text.replace(short, &format!(".{short}")),
+                    &format!("{short}.{last}"),
+                )
+                || (has_whole(text, group) && has(text, last))
         }
     })
 }

@@ -153,12 +153,13 @@ impl Worker {
 
     /// Gives up those that have waited too long for their turn.
     pub(super) fn late_cancels(&mut self) {
-        while let Some((_, cancel)) = self.cancels.pop_front_if(|(until, _)| self.now > *until) {
+        while let Some((until, _)) = self.cancels.front()
+            && self.now > *until
+            && let Some((_, cancel)) = self.cancels.pop_front()
+        {
             if let Purpose::Cancel { server, conn, .. } = cancel {
-                tracing::warn!(
-                    reason = "cancel_wait_timeout",
-                    "a cancel request was given up"
-                );
+                let reason = "cancel_wait_timeout";
+                tracing::warn!(reason, "a cancel request was given up");
                 self.cancel_ended(server, conn);
             }
         }

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use endpoints::{
-    Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, SslMode, Tls, TlsVersions,
+    Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, Sockets, SslMode, StartUp, Tls,
+    TlsVersions,
 };
 pub use secrets::{Secret, SecretCommand, SecretRef};
 
@@ -267,8 +268,6 @@ pub struct Plan {
     pub unix_socket_dir: Option<PathBuf>,
     /// Permission bits of the unix socket.
     pub unix_socket_mode: u32,
-    /// Group of the unix socket, by name or number; `None`: that of the process.
-    pub unix_socket_group: Option<String>,
     /// Backlog of the listening sockets.
     pub listen_backlog: u32,
     /// Address of /metrics, /livez and /readyz; `None`: none.
@@ -390,14 +389,8 @@ pub struct Plan {
     pub pin: Pin,
     /// Percent of a pool that pins may take.
     pub pin_share_percent: u32,
-    /// Start-up parameters that are dropped.
-    pub ignore_startup_parameters: Vec<String>,
-    /// Start-up parameters that are tracked beside those that every PgBouncer tracks.
-    pub track_extra_parameters: Vec<String>,
-    /// Start-up parameters beyond the tracked ones: `false` follows the client, `true` refuses as PgBouncer does.
-    pub strict_startup_parameters: bool,
-    /// Add host and port to application_name.
-    pub application_name_add_host: bool,
+    /// What is done with the start-up parameters of clients.
+    pub start_up: StartUp,
 
     /// Leases and leaks.
     pub leaks: Leaks,
@@ -419,8 +412,8 @@ pub struct Plan {
     pub tcp_keepalive: Keepalive,
     /// TCP_USER_TIMEOUT; `None`: the system's.
     pub tcp_user_timeout: Option<Duration>,
-    /// Bytes of each buffer of a TCP socket; `None`: the system's choice.
-    pub tcp_socket_buffer: Option<u32>,
+    /// How sockets are made.
+    pub sockets: Sockets,
     /// Largest message of a client before it is authenticated, bytes.
     pub max_packet_size: u32,
 

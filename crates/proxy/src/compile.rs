@@ -70,14 +70,15 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
         pin: plan.pin == Pin::On,
         reset_query: plan.server_reset_query.as_str().into(),
         reset_always: plan.server_reset_always,
-        strict_startup: plan.strict_startup_parameters,
-        ignore_startup: names(&plan.ignore_startup_parameters),
+        strict_startup: plan.start_up.strict,
+        ignore_startup: names(&plan.start_up.ignore),
         track_startup: plan
-            .track_extra_parameters
+            .start_up
+            .track
             .iter()
             .map(|n| n.to_ascii_lowercase().into())
             .collect(),
-        add_host: plan.application_name_add_host,
+        add_host: plan.start_up.add_host,
         // Nobody is known yet who sends it: PostgreSQL's own limit holds too.
         startup_max: (plan.max_packet_size as usize).min(STARTUP_MAX),
         login_timeout: plan.client_login_timeout,

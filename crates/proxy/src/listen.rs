@@ -165,7 +165,7 @@ fn tcp(target: SocketAddr, plan: &Plan) -> io::Result<Listener> {
 
 /// Buffers, keepalive and user timeout of a TCP socket.
 pub(crate) fn tune(socket: &Socket, plan: &Plan) -> io::Result<()> {
-    if let Some(bytes) = plan.tcp_socket_buffer {
+    if let Some(bytes) = plan.sockets.buffer {
         socket.set_send_buffer_size(bytes as usize)?;
         socket.set_recv_buffer_size(bytes as usize)?;
     }
@@ -204,7 +204,7 @@ fn unix(path: PathBuf, plan: &Plan) -> io::Result<Listener> {
         Err(_) => {}
     }
     let socket = mio::net::UnixListener::bind(&path)?;
-    if let Some(group) = &plan.unix_socket_group {
+    if let Some(group) = &plan.sockets.unix_group {
         std::os::unix::fs::chown(&path, None, Some(group_number(group)?))?;
     }
     std::fs::set_permissions(
@@ -321,6 +321,20 @@ mod tests {
         plan.max_client_conn = u32::MAX;
         let error = open_files(&plan).expect_err("no system allows so many");
         assert!(error.contains("LimitNOFILE") && error.contains("max_client_conn"));
+    }
+
+    #[test]
+    fn the_buffers_of_a_socket_are_those_of_the_settings() {
+        let mut plan = config::from_url("postgres://anna:x@127.0.0.1/shop").expect("valid");
+        plan.sockets.buffer = Some(20_000);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        tune(&socket, &plan).expect("tuned");
+        // Linux doubles what it is told, for its own books.
+        let sizes = (socket.send_buffer_size(), socket.recv_buffer_size());
+        assert_eq!(
+            (sizes.0.expect("one"), sizes.1.expect("two")),
+            (40_000, 40_000)
+        );
     }
 
     #[test]

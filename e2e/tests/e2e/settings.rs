@@ -308,19 +308,18 @@ fn further_start_up_parameters_are_let_in_where_they_are_tracked() {
 
 #[test]
 fn the_log_has_statistics_and_the_poolers_errors() {
+    let line = format!("app = host=127.0.0.1 port={}", server().port());
     for (on, key) in [("1", true), ("0", false)] {
         let pooler = pooler_with(|settings| {
             settings
                 .set("log_stats", on)
                 .set("log_pooler_errors", on)
                 .set("stats_period", "1")
-                .set("max_user_client_connections", "1")
+                .databases(&[&line])
         });
         let mut client = login(&pooler, "app", "app");
-        assert!(
-            Client::login(&pooler.target("app", "app")).is_err(),
-            "a second one"
-        );
+        let missing = Client::login(&pooler.target("missing", "app"));
+        assert!(missing.is_err(), "there is no such database");
         // Two periods pass: the averages of the second are those of the first.
         let mut console = pooler.console();
         until("a transaction in the averages", || {
@@ -334,7 +333,7 @@ fn the_log_has_statistics_and_the_poolers_errors() {
             until("both lines", || {
                 let log = pooler.log();
                 let stats = log.contains("stats: ") && log.contains(" xacts/s, ");
-                (stats && log.contains("pooler error: client connections exceeded")).then_some(())
+                (stats && log.contains("pooler error: no such database: missing")).then_some(())
             });
         } else {
             let log = pooler.log();

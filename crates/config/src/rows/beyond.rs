@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Setting] = &[
     ours!("auth_query_ttl", "auth.query_ttl", Period, "30s", "30s", PerCheckout, (time auth_query_ttl), "How long an answer of auth_query is kept."),
     ours!("pin", "session.pin", Choice(PINS), "on", "on", PerCheckout, (word Pin pin), "Whether a client keeps its server connection while it holds state that cannot be replayed."),
     ours!("pin_share_percent", "session.pin_share_percent", Count { min: 0, max: 100 }, "25", "25", PerCheckout, (count pin_share_percent), "Percent of a pool that pins may take."),
-    ours!("strict_startup_parameters", "session.strict_startup_parameters", Flag, "true", "false", PerCheckout, (flag strict_startup_parameters), "Refuse start-up parameters beyond the tracked and the ignored ones, as PgBouncer does."),
+    ours!("strict_startup_parameters", "session.strict_startup_parameters", Flag, "true", "false", PerCheckout, (flag start_up.strict), "Refuse start-up parameters beyond the tracked and the ignored ones, as PgBouncer does."),
     ours!("error_style", "session.error_style", Choice(ERROR_STYLES), "pgbouncer", "plimsoll", PerCheckout, (word ErrorStyle error_style), "Texts and codes of the pooler's own errors."),
     ours!("error_detail", "session.error_detail", Choice(ERROR_DETAILS), "own", "own", PerCheckout, (word ErrorDetail error_detail), "Whom refusals name: the client's own pool, or also who holds most of its connections."),
     ours!("guard_reclaim", "guards.reclaim", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own RECLAIM), "Take connections back from leaks while others wait."),

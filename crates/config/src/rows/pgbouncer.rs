@@ -24,7 +24,7 @@ const PACKETS: Kind = Count {
 
 pub(super) const ROWS: &[Setting] = &[
     row!("admin_users", "auth.admin_users", List, "", "", PerCheckout, (list admin_users), "Users who may do all in the console."),
-    row!("application_name_add_host", "session.application_name_add_host", Flag, "0", "false", PerCheckout, (flag application_name_add_host), "Add the client's host and port to application_name at login."),
+    row!("application_name_add_host", "session.application_name_add_host", Flag, "0", "false", PerCheckout, (flag start_up.add_host), "Add the client's host and port to application_name at login."),
     bare!(
         "auth_dbname",
         Text,
@@ -131,7 +131,7 @@ pub(super) const ROWS: &[Setting] = &[
         "PgBouncer's watch on DNS zones."
     ),
     row!("idle_transaction_timeout", "timeouts.idle_transaction", Timeout, "0", "off", PerCheckout, (timeout idle_transaction_timeout), "A client silent this long inside a transaction is disconnected."),
-    row!("ignore_startup_parameters", "session.ignore_startup_parameters", List, "", "", PerCheckout, (list ignore_startup_parameters), "Start-up parameters of clients that are dropped."),
+    row!("ignore_startup_parameters", "session.ignore_startup_parameters", List, "", "", PerCheckout, (list start_up.ignore), "Start-up parameters of clients that are dropped."),
     bare!(
         "job_name",
         Text,
@@ -292,12 +292,12 @@ pub(super) const ROWS: &[Setting] = &[
     row!("tcp_keepcnt", "tcp.keepalive_count", Limit, "0", "", PerCheckout, (limit tcp_keepalive.count), "Probes without an answer before the end; unset: the system's."),
     row!("tcp_keepidle", "tcp.keepalive_idle", Seconds, "0", "off", PerCheckout, (timeout tcp_keepalive.idle), "Silence before the first probe."),
     row!("tcp_keepintvl", "tcp.keepalive_interval", Seconds, "0", "off", PerCheckout, (timeout tcp_keepalive.interval), "Time between probes."),
-    row!("tcp_socket_buffer", "tcp.socket_buffer", Limit, "0", "", PerCheckout, (limit tcp_socket_buffer), "Bytes of each of a TCP socket's two buffers; unset: the system sizes them."),
+    row!("tcp_socket_buffer", "tcp.socket_buffer", Limit, "0", "", PerCheckout, (limit sockets.buffer), "Bytes of each of a TCP socket's two buffers; unset: the system sizes them."),
     row!("tcp_user_timeout", "tcp.user_timeout", Millis, "0", "off", PerCheckout, (timeout tcp_user_timeout), "TCP_USER_TIMEOUT: data unacknowledged this long ends the connection."),
-    row!("track_extra_parameters", "session.track_extra_parameters", List, "IntervalStyle", "IntervalStyle", PerCheckout, (list track_extra_parameters), "Start-up parameters that clients may send beside those that PgBouncer always tracks, where the others are refused."),
+    row!("track_extra_parameters", "session.track_extra_parameters", List, "IntervalStyle", "IntervalStyle", PerCheckout, (list start_up.track), "Start-up parameters that clients may send beside those that PgBouncer always tracks, where the others are refused."),
     row!("transaction_timeout", "timeouts.transaction", Timeout, "0", "off", PerCheckout, (timeout transaction_timeout), "Longest transaction."),
     row!("unix_socket_dir", "listen.unix", Path, "/tmp", "", RestartOnly, (path unix_socket_dir), "Directory of the unix socket; empty: none."),
-    row!("unix_socket_group", "listen.unix_group", Text, "", "", RestartOnly, (name unix_socket_group), "Group of the unix socket, by name or number; empty: that of the process."),
+    row!("unix_socket_group", "listen.unix_group", Text, "", "", RestartOnly, (name sockets.unix_group), "Group of the unix socket, by name or number; empty: that of the process."),
     row!("unix_socket_mode", "listen.unix_mode", Mode, "0777", "0777", RestartOnly, (count unix_socket_mode), "Permission bits of the unix socket."),
     bare!(
         "user",

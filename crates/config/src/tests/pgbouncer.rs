@@ -20,7 +20,7 @@ fn defaults_are_pgbouncers() {
     assert_eq!(plan.query_wait_timeout, Some(Duration::from_secs(120)));
     assert_eq!(plan.auth_type, AuthType::Md5);
     assert_eq!(plan.error_style, ErrorStyle::Pgbouncer);
-    assert!(plan.strict_startup_parameters);
+    assert!(plan.start_up.strict);
     assert!(plan.listen.is_empty());
     assert_eq!(plan.unix_socket_dir.as_deref(), Some("/tmp".as_ref()));
     assert_eq!(

@@ -4,7 +4,7 @@ use crate::common::{database, pooler_with, server, skip};
 use plimsoll_e2e::pooler::{Pooler, Settings};
 use plimsoll_e2e::raw::{Backend, Client, Error, cancel, message, rows};
 use plimsoll_e2e::sandbox::until;
-use std::io::copy;
+use std::io::{Read as _, Write as _, copy};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
@@ -345,19 +345,25 @@ fn the_log_has_statistics_and_the_poolers_errors() {
     }
 }
 
-/// A way to the shared server that passes the first connection on and keeps the others waiting.
-fn first_only() -> u16 {
+/// A way to the shared server on which cancel requests are never answered.
+fn without_cancels() -> u16 {
+    const CANCEL: u32 = 80_877_102;
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = listener.local_addr().expect("address").port();
     std::thread::spawn(move || {
         let mut kept = Vec::new();
-        for (n, client) in listener.incoming().take(8).enumerate() {
-            let client = client.expect("accept");
-            if n > 0 {
+        for client in listener.incoming().take(16) {
+            let mut client = client.expect("accept");
+            let mut head = [0; 8];
+            if client.read_exact(&mut head).is_err() {
+                continue;
+            }
+            if head[4..] == CANCEL.to_be_bytes() {
                 kept.push(client);
                 continue;
             }
-            let server = TcpStream::connect(("127.0.0.1", server().port())).expect("connect");
+            let mut server = TcpStream::connect(("127.0.0.1", server().port())).expect("connect");
+            server.write_all(&head).expect("pass on");
             for (from, to) in [(&client, &server), (&server, &client)] {
                 let (mut from, mut to) = (from.try_clone().expect("a"), to.try_clone().expect("b"));
                 std::thread::spawn(move || copy(&mut from, &mut to));
@@ -369,7 +375,7 @@ fn first_only() -> u16 {
 
 #[test]
 fn a_cancel_request_that_nobody_takes_is_given_up() {
-    let line = format!("app = host=127.0.0.1 port={}", first_only());
+    let line = format!("app = host=127.0.0.1 port={}", without_cancels());
     let pooler = pooler_with(|settings| {
         settings
             .databases(&[&line])

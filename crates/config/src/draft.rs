@@ -250,7 +250,11 @@ impl Draft {
                 ) => {
                     by_clients.push(name);
                 }
-                (Value::Time(None), _) if setting.kind == Kind::Timeout => off.push(name),
+                (Value::Time(None), _)
+                    if matches!(setting.kind, Kind::Timeout | Kind::Lifetime) =>
+                {
+                    off.push(name);
+                }
                 _ => {}
             }
         }
@@ -405,6 +409,7 @@ fn blank() -> Plan {
         server_login_retry: ZERO,
         server_idle_timeout: None,
         server_lifetime: None,
+        server_round_robin: false,
         server_check_delay: None,
         server_check_query: String::new(),
         cancel_wait_timeout: ZERO,
@@ -414,9 +419,7 @@ fn blank() -> Plan {
         max_prepared_statements: 0,
         pin: Pin::On,
         pin_share_percent: 0,
-        ignore_startup_parameters: Vec::new(),
-        strict_startup_parameters: false,
-        application_name_add_host: false,
+        start_up: crate::plan::StartUp::default(),
         leaks: Leaks::default(),
         error_style: ErrorStyle::Plimsoll,
         error_detail: ErrorDetail::Own,
@@ -426,6 +429,7 @@ fn blank() -> Plan {
         pid_file: None,
         tcp_keepalive: Keepalive::default(),
         tcp_user_timeout: None,
+        sockets: crate::plan::Sockets::default(),
         max_packet_size: 0,
         shown: Vec::new(),
         warnings: Vec::new(),

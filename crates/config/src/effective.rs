@@ -22,7 +22,7 @@ pub struct Effective {
     pub queue_max: u32,
     /// Idle connections are closed after this; `None`: off.
     pub idle_timeout: Option<Duration>,
-    /// Age limit of connections; `None`: off.
+    /// Age limit of connections; `None`: off; zero: each is used once.
     pub lifetime: Option<Duration>,
     /// Most connections of the database over all users; `None`: the line alone.
     pub database_max: Option<u32>,

@@ -1,11 +1,12 @@
 //! The keys of one database and of one user, in both dialects.
 
-use std::path::PathBuf;
+mod hosts;
 
-use crate::error::{Problem, quoted};
+use crate::error::Problem;
 use crate::plan::{Application, Database, Host, PoolMode, Secret, User};
 use crate::table::{Class, POOL_MODES, Support};
 use crate::value::{Kind, Value};
+pub(crate) use hosts::{host, host_words};
 
 /// One key of a database or a user.
 pub(crate) struct EntryKey<T: 'static> {
@@ -29,8 +30,14 @@ const SIZE_OR_NONE: Kind = Kind::Count {
     min: 0,
     max: 1_000_000,
 };
+/// Keys of a user where PgBouncer's 0 leaves the general setting as it is.
+pub(crate) const ZERO_IS_UNSET: [&str; 4] = [
+    "query_timeout",
+    "idle_transaction_timeout",
+    "transaction_timeout",
+    "client_idle_timeout",
+];
 const WEIGHT: Kind = Kind::Count { min: 1, max: 100 };
-const USER_TIMEOUT: Support = Support::NotYet("the general timeout holds for this user too");
 
 macro_rules! entry {
     ($ini:expr, $toml:literal, $kind:expr, $class:ident, $variant:ident, $f:ident, $meaning:literal) => {
@@ -57,6 +64,20 @@ macro_rules! entry {
     (@in Time $v:ident) => { Some($v) };
     (@out Limit $v:ident) => { Some($v) };
     (@out $variant:ident $v:ident) => { $v };
+}
+
+macro_rules! user_timeout {
+    ($name:literal, $f:ident, $meaning:literal) => {
+        entry!(
+            [$name],
+            $name,
+            Kind::Timeout,
+            PerCheckout,
+            Time,
+            $f,
+            $meaning
+        )
+    };
 }
 
 macro_rules! parameter {
@@ -258,7 +279,7 @@ pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
     entry!(
         ["server_lifetime"],
         "server_lifetime",
-        Kind::Timeout,
+        Kind::Lifetime,
         PerCheckout,
         Time,
         server_lifetime,
@@ -364,10 +385,26 @@ pub(crate) static USER_KEYS: &[EntryKey<User>] = &[
         weight,
         "This user's share of a pool against others that wait; unset: 1."
     ),
-    ignored!("query_timeout", Kind::Timeout, USER_TIMEOUT),
-    ignored!("idle_transaction_timeout", Kind::Timeout, USER_TIMEOUT),
-    ignored!("transaction_timeout", Kind::Timeout, USER_TIMEOUT),
-    ignored!("client_idle_timeout", Kind::Timeout, USER_TIMEOUT),
+    user_timeout!(
+        "query_timeout",
+        query_timeout,
+        "Longest query of this user's clients."
+    ),
+    user_timeout!(
+        "idle_transaction_timeout",
+        idle_transaction_timeout,
+        "Longest silence of this user's clients inside a transaction."
+    ),
+    user_timeout!(
+        "transaction_timeout",
+        transaction_timeout,
+        "Longest transaction of this user's clients."
+    ),
+    user_timeout!(
+        "client_idle_timeout",
+        client_idle_timeout,
+        "Longest silence of this user's clients outside a transaction."
+    ),
 ];
 
 pub(crate) static APPLICATION_KEYS: &[EntryKey<Application>] = &[
@@ -416,46 +453,4 @@ pub(crate) fn database(name: &str, host: Host) -> Database {
         connect_query: None,
         parameters: std::collections::BTreeMap::new(),
     }
-}
-
-/// Most hosts of one database.
-const HOSTS_MAX: usize = 64;
-
-/// The host of a database, or several with commas between.
-pub(crate) fn host(text: &str) -> Result<Host, Problem> {
-    if !text.contains(',') {
-        return one_host(text);
-    }
-    let hosts: Vec<&str> = text.split(',').map(str::trim).collect();
-    if hosts.len() > HOSTS_MAX {
-        return Err(Problem::new(format!("more than {HOSTS_MAX} hosts"))
-            .help("write a name that a load balancer answers"));
-    }
-    let hosts: Result<Vec<Host>, Problem> = hosts.into_iter().map(one_host).collect();
-    hosts.map(Host::List)
-}
-
-/// A name, an address or a directory.
-pub(crate) fn one_host(text: &str) -> Result<Host, Problem> {
-    if text.starts_with('/') {
-        return Ok(Host::UnixDir(PathBuf::from(text)));
-    }
-    if text.starts_with('@') {
-        return Err(Problem::new("abstract unix sockets are not supported yet")
-            .help("write the directory of the server's socket, or its host name"));
-    }
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|t| t.strip_suffix(']'))
-        .unwrap_or(text);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:%".contains(c);
-    if bare.is_empty() || bare.len() > 255 || !bare.chars().all(plain) {
-        return Err(Problem::new(format!("{} is no host", quoted(text)))
-            .help("write a host name, an address, or the directory of a unix socket"));
-    }
-    Ok(Host::Tcp(bare.to_owned()))
-}
-
-pub(crate) fn host_words(host: &Host) -> String {
-    host.to_string()
 }

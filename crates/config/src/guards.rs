@@ -11,6 +11,7 @@ pub(crate) const GUARD_MODES: &[&str] = &["off", "observe", "enforce"];
 macro_rules! guard {
     ($name:ident, $guard:ident) => {
         pub(crate) const $name: Access = Access {
+            field: "guards",
             get: |plan| get(plan, Guard::$guard),
             set: |plan, value| set(plan, Guard::$guard, value),
         };

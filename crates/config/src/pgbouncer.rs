@@ -1,28 +1,25 @@
 //! pgbouncer.ini: what its keys mean. Each is honoured, named in a warning, or refused.
 
 mod peers;
+mod tls;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::connstr;
 use crate::draft::{Dialect, Draft, ENTRIES_MAX, Overrides, put_database};
-use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, database};
+use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS, ZERO_IS_UNSET, database};
 use crate::error::{Errors, Place, Problem, nearest, quoted};
 use crate::ini::{Item, Line, lines};
 use crate::plan::{Host, Plan, PoolSize, User};
 use crate::secrets;
 use crate::source::Source;
 use crate::table::{Setting, Support, settings};
-use crate::value::{Kind, Value, from_ini, ini_integer, words};
+use crate::value::{Kind, Value, from_ini, ini_integer, seconds, words};
 
 const SECTIONS: [&str; 5] = ["pgbouncer", "databases", "users", "peers", "plimsoll"];
 /// Values of auth_type that PgBouncer knows and that are missing here.
 const AUTH_REFUSED: [&str; 4] = ["hba", "pam", "ldap", "gss"];
-/// Values of `*_tls_protocols` that ask for no less than what is always on.
-const TLS_WORDS: [&str; 8] = [
-    "secure", "all", "legacy", "tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3", "default",
-];
 
 pub(crate) fn load(
     path: &Path,
@@ -229,7 +226,14 @@ impl Reader {
             );
         }
         if key.ends_with("_tls_protocols") {
-            tls_versions(text)?;
+            let (word, old) = tls::versions(text)?;
+            if old {
+                self.draft.warn(format!(
+                    "{}: {key} = {text}: TLS 1.0 and 1.1 are not spoken here",
+                    at(line)
+                ));
+            }
+            return Ok(Value::Text(word.word().to_owned()));
         }
         if key == "default_pool_size" && ini_integer(text) == Some(0) {
             let bound = self.draft.plan.line;
@@ -369,6 +373,9 @@ impl Reader {
         if counts && text == "-1" && name != "port" {
             return Ok(());
         }
+        if ZERO_IS_UNSET.contains(&name) && seconds(text).is_ok_and(|t| t.is_zero()) {
+            return Ok(());
+        }
         let digits = text.trim_start_matches('0');
         let text = match counts && !digits.is_empty() {
             true => digits,
@@ -473,27 +480,4 @@ fn is_octal(kind: Kind, text: &str) -> bool {
             | Kind::Millis
     );
     number && text.len() > 1 && text.starts_with('0') && !text.starts_with("0x")
-}
-
-/// Refuses what asks for less than TLS 1.2 and 1.3 together.
-fn tls_versions(text: &str) -> Result<(), Problem> {
-    let versions: Vec<String> = text
-        .split([',', ':', ' '])
-        .filter(|v| !v.is_empty())
-        .map(str::to_ascii_lowercase)
-        .collect();
-    if let Some(wrong) = versions.iter().find(|v| !TLS_WORDS.contains(&v.as_str())) {
-        return Err(Problem::new(format!("{} is no TLS version", quoted(wrong)))
-            .help("write secure, or a list of tlsv1.2 and tlsv1.3"));
-    }
-    let both = |v: &String| ["secure", "all", "legacy", "default"].contains(&v.as_str());
-    let has = |name: &str| versions.iter().any(|v| v == name);
-    if versions.is_empty() || versions.iter().any(both) || (has("tlsv1.2") && has("tlsv1.3")) {
-        return Ok(());
-    }
-    Err(
-        Problem::new("a choice between TLS 1.2 and 1.3 is not supported yet")
-            .why("both would be spoken, though only one is asked for")
-            .help("write `secure`, which is both"),
-    )
 }

@@ -13,7 +13,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use endpoints::{Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, SslMode, Tls};
+pub use endpoints::{
+    Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, Sockets, SslMode, StartUp, Tls,
+    TlsVersions,
+};
 pub use secrets::{Secret, SecretCommand, SecretRef};
 
 /// How long a client keeps a server connection.
@@ -94,7 +97,7 @@ pub struct Database {
     pub max_db_client_connections: Option<u32>,
     /// Overrides the general longest wait for a connection.
     pub wait_timeout: Option<Option<Duration>>,
-    /// Overrides the general lifetime.
+    /// Overrides the general lifetime; zero: as there.
     pub server_lifetime: Option<Option<Duration>>,
     /// Set on connect: a query run once on each new server connection.
     pub connect_query: Option<String>,
@@ -121,6 +124,14 @@ pub struct User {
     pub max_user_client_connections: Option<u32>,
     /// Overrides the longest wait for a connection.
     pub wait_timeout: Option<Option<Duration>>,
+    /// Overrides the longest query.
+    pub query_timeout: Option<Option<Duration>>,
+    /// Overrides the longest transaction.
+    pub transaction_timeout: Option<Option<Duration>>,
+    /// Overrides the longest silence in a transaction.
+    pub idle_transaction_timeout: Option<Option<Duration>>,
+    /// Overrides the longest silence outside a transaction.
+    pub client_idle_timeout: Option<Option<Duration>>,
     /// Its share of a pool against others that wait; unset: 1.
     pub weight: Option<u32>,
 }
@@ -355,8 +366,10 @@ pub struct Plan {
     pub server_login_retry: Duration,
     /// Idle server connections are closed after this; `None`: off.
     pub server_idle_timeout: Option<Duration>,
-    /// Age limit of server connections; `None`: off.
+    /// Age limit of server connections; `None`: off; zero: each is used once.
     pub server_lifetime: Option<Duration>,
+    /// The connection that has been idle longest is lent first, and not the one used last.
+    pub server_round_robin: bool,
     /// An idle server connection is checked with a query before it is lent, if unused this long; `None`: off.
     pub server_check_delay: Option<Duration>,
     /// The query for that.
@@ -376,12 +389,8 @@ pub struct Plan {
     pub pin: Pin,
     /// Percent of a pool that pins may take.
     pub pin_share_percent: u32,
-    /// Start-up parameters that are dropped.
-    pub ignore_startup_parameters: Vec<String>,
-    /// Start-up parameters beyond the tracked ones: `false` follows the client, `true` refuses as PgBouncer does.
-    pub strict_startup_parameters: bool,
-    /// Add host and port to application_name.
-    pub application_name_add_host: bool,
+    /// What is done with the start-up parameters of clients.
+    pub start_up: StartUp,
 
     /// Leases and leaks.
     pub leaks: Leaks,
@@ -403,6 +412,8 @@ pub struct Plan {
     pub tcp_keepalive: Keepalive,
     /// TCP_USER_TIMEOUT; `None`: the system's.
     pub tcp_user_timeout: Option<Duration>,
+    /// How sockets are made.
+    pub sockets: Sockets,
     /// Largest message of a client before it is authenticated, bytes.
     pub max_packet_size: u32,
 

@@ -9,7 +9,7 @@ use crate::fleet::Discover;
 use crate::keeping::SettingsSource;
 use crate::plan::{
     AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementCapture,
-    StatementText,
+    StatementText, TlsVersions,
 };
 use crate::value::{Kind, Value};
 
@@ -79,6 +79,9 @@ pub struct Setting {
 /// How a setting's value gets into the plan and out of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Access {
+    /// Where it stands in the plan, such as `log.errors`.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub field: &'static str,
     pub get: fn(&Plan) -> Value,
     pub set: fn(&mut Plan, Value),
 }
@@ -95,10 +98,11 @@ macro_rules! access {
     (limit $($f:ident).+) => { access!(@ $($f).+, Limit, |v| v, |v| v) };
     (timeout $($f:ident).+) => { access!(@ $($f).+, Time, |v| v, |v| v) };
     (time $($f:ident).+) => {
-        Access {
-            get: |p| Value::Time(Some(p.$($f).+)),
+        $crate::table::Access {
+            field: stringify!($($f).+),
+            get: |p| $crate::value::Value::Time(Some(p.$($f).+)),
             set: |p, v| {
-                if let Value::Time(Some(t)) = v {
+                if let $crate::value::Value::Time(Some(t)) = v {
                     p.$($f).+ = t;
                 }
             },
@@ -116,10 +120,11 @@ macro_rules! access {
     (own $access:ident) => { $access };
     (listen $($f:ident).+) => { access!(@ $($f).+, Listen, |v| v, |v| v) };
     (word $type:ident $($f:ident).+) => {
-        Access {
-            get: |p| Value::Text(p.$($f).+.word().to_owned()),
+        $crate::table::Access {
+            field: stringify!($($f).+),
+            get: |p| $crate::value::Value::Text(p.$($f).+.word().to_owned()),
             set: |p, v| {
-                if let Value::Text(w) = v
+                if let $crate::value::Value::Text(w) = v
                     && let Some(found) = $type::from_word(&w)
                 {
                     p.$($f).+ = found;
@@ -128,10 +133,11 @@ macro_rules! access {
         }
     };
     (@ $($f:ident).+, $variant:ident, $get:expr, $set:expr) => {
-        Access {
-            get: |p| Value::$variant(($get)(p.$($f).+.clone())),
+        $crate::table::Access {
+            field: stringify!($($f).+),
+            get: |p| $crate::value::Value::$variant(($get)(p.$($f).+.clone())),
             set: |p, v| {
-                if let Value::$variant(v) = v {
+                if let $crate::value::Value::$variant(v) = v {
                     p.$($f).+ = ($set)(v);
                 }
             },
@@ -169,6 +175,7 @@ macro_rules! words {
 words!(PoolMode, POOL_MODES: Session "session", Transaction "transaction", Statement "statement");
 words!(SslMode, SSL_MODES: Disable "disable", Allow "allow", Prefer "prefer", Require "require",
     VerifyCa "verify-ca", VerifyFull "verify-full");
+words!(TlsVersions, TLS_VERSIONS: Secure "secure", Tls12 "tlsv1.2", Tls13 "tlsv1.3");
 words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Trust "trust",
     Any "any", Cert "cert");
 words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store", Etcd "etcd");

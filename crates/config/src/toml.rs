@@ -427,7 +427,12 @@ fn written(kind: Kind, item: &Item) -> Result<Value, Problem> {
             })
         }
         (
-            Kind::Timeout | Kind::Bounded | Kind::Period | Kind::Millis | Kind::Seconds,
+            Kind::Timeout
+            | Kind::Lifetime
+            | Kind::Bounded
+            | Kind::Period
+            | Kind::Millis
+            | Kind::Seconds,
             Written::Integer(n),
         ) => from_words(kind, &n.value().to_string()),
         (Kind::List | Kind::Listen, Written::Array(array)) => {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use crate::error::{Problem, nearest, quoted};
 use crate::plan::{ListenAddress, PoolSize};
 
+/// A server connection that is closed after its first use.
+const ONCE: &str = "once";
 /// Most elements of a list.
 const LIST_MAX: usize = 1000;
 
@@ -33,6 +35,8 @@ pub enum Kind {
     Limit,
     /// A duration; 0 (`"off"`) turns it off.
     Timeout,
+    /// As `Timeout`; `once` (PgBouncer's 0) ends it with its first use, which is a time of zero.
+    Lifetime,
     /// A duration that cannot be off.
     Bounded,
     /// A duration for which 0 has its own meaning.
@@ -81,6 +85,7 @@ impl Kind {
             Kind::PoolSize => "number above 0 or \"auto\"",
             Kind::Limit => "number above 0",
             Kind::Timeout | Kind::Millis => "duration or \"off\"",
+            Kind::Lifetime => "duration, \"off\" or \"once\"",
             Kind::Seconds => "duration; \"off\": the system's",
             Kind::Bounded => "duration above 0",
             Kind::Period => "duration",
@@ -112,8 +117,11 @@ pub(crate) fn from_words(kind: Kind, text: &str) -> Result<Value, Problem> {
         Kind::Limit => whole(text, 10)
             .ok_or_else(|| expected("a whole number", text))
             .and_then(limit),
-        Kind::Timeout | Kind::Millis | Kind::Seconds if text == "off" => Ok(Value::Time(None)),
-        Kind::Timeout | Kind::Millis | Kind::Seconds => {
+        Kind::Lifetime if text == ONCE => Ok(Value::Time(Some(Duration::ZERO))),
+        Kind::Timeout | Kind::Lifetime | Kind::Millis | Kind::Seconds if text == "off" => {
+            Ok(Value::Time(None))
+        }
+        Kind::Timeout | Kind::Lifetime | Kind::Millis | Kind::Seconds => {
             let time = duration(text)?;
             if time.is_zero() {
                 return Err(Problem::new("a timeout of 0 would end everything at once")
@@ -171,7 +179,9 @@ pub(crate) fn from_ini(kind: Kind, text: &str) -> Result<Value, Problem> {
             n => limit(n),
         },
         Kind::Timeout => seconds(text).map(|t| Value::Time((!t.is_zero()).then_some(t))),
-        Kind::Bounded | Kind::Period => seconds(text).map(|t| Value::Time(Some(t))),
+        Kind::Bounded | Kind::Period | Kind::Lifetime => {
+            seconds(text).map(|t| Value::Time(Some(t)))
+        }
         Kind::Millis | Kind::Seconds => {
             let n = u64::try_from(number()?).map_err(|_| negative(text))?;
             let time = match kind {
@@ -234,6 +244,7 @@ pub(crate) fn words(kind: Kind, value: &Value) -> String {
         Value::Limit(Some(n)) => n.to_string(),
         Value::Limit(None) => String::from("none"),
         Value::Time(None) => String::from("off"),
+        Value::Time(Some(Duration::ZERO)) if kind == Kind::Lifetime => String::from(ONCE),
         Value::Time(Some(t)) => duration_words(*t),
         Value::Text(text) => text.clone(),
         Value::List(items) => items.join(","),

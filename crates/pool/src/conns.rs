@@ -47,6 +47,8 @@ pub(crate) struct Conn {
     /// To be closed as soon as it is not lent any more.
     pub doom: Option<CloseReason>,
     pub used: bool,
+    /// It was lent before, or is now.
+    pub lent: bool,
     /// The address of its server, once it has logged in.
     pub at: Place,
     /// The name has left that address: it counts against nothing here.
@@ -75,6 +77,7 @@ impl Conns {
             since: now,
             doom: None,
             used: true,
+            lent: false,
             at: None,
             left: false,
             mark: Mark::NONE,

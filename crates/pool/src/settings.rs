@@ -43,8 +43,10 @@ pub struct PoolSettings {
     pub idle_timeout: Option<Duration>,
     /// Server connections are closed, once returned, after this age. Spread
     /// over up to 6 % less, so that connections opened together do not all
-    /// end together.
+    /// end together. Zero: each is closed when its first lease ends.
     pub lifetime: Option<Duration>,
+    /// The connection idle longest is lent first, and not the one used last.
+    pub round_robin: bool,
     /// The shared limits that this pool counts against.
     pub caps: Vec<CapId>,
     /// What the pool may do by itself.
@@ -68,6 +70,7 @@ impl Default for PoolSettings {
             queue_max: 10_000,
             idle_timeout: Some(Duration::from_secs(600)),
             lifetime: Some(Duration::from_secs(3600)),
+            round_robin: false,
             caps: Vec::new(),
             guards: Guards::default(),
             leaks: LeakSettings::default(),

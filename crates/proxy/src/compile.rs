@@ -6,8 +6,9 @@ use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
 use pool::{BudgetSettings, FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
     Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
-    Settings, Stored, Target,
+    Settings, Stored, Target, UserLimits,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::sql::Value;
 
@@ -69,8 +70,15 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
         pin: plan.pin == Pin::On,
         reset_query: plan.server_reset_query.as_str().into(),
         reset_always: plan.server_reset_always,
-        strict_startup: plan.strict_startup_parameters,
-        ignore_startup: names(&plan.ignore_startup_parameters),
+        strict_startup: plan.start_up.strict,
+        ignore_startup: names(&plan.start_up.ignore),
+        track_startup: plan
+            .start_up
+            .track
+            .iter()
+            .map(|n| n.to_ascii_lowercase().into())
+            .collect(),
+        add_host: plan.start_up.add_host,
         // Nobody is known yet who sends it: PostgreSQL's own limit holds too.
         startup_max: (plan.max_packet_size as usize).min(STARTUP_MAX),
         login_timeout: plan.client_login_timeout,
@@ -79,6 +87,8 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
         transaction_timeout: plan.transaction_timeout,
         idle_transaction_timeout: plan.idle_transaction_timeout,
         client_idle_timeout: plan.client_idle_timeout,
+        user_limits: user_limits(plan),
+        log_errors: plan.log.errors,
         check_delay: plan.server_check_delay,
         check_query: plan.server_check_query.as_str().into(),
         wait_notify: plan.query_wait_notify,
@@ -92,6 +102,22 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
         admin_users: names(&plan.admin_users),
         stats_users: names(&plan.stats_users),
     }
+}
+
+/// What holds for single users, where the settings say so.
+fn user_limits(plan: &Plan) -> BTreeMap<Box<str>, UserLimits> {
+    let limits = plan.users.iter().map(|(name, user)| {
+        let limits = UserLimits {
+            query: user.query_timeout,
+            transaction: user.transaction_timeout,
+            idle_transaction: user.idle_transaction_timeout,
+            client_idle: user.client_idle_timeout,
+        };
+        (name.as_str().into(), limits)
+    });
+    limits
+        .filter(|(_, limits)| *limits != UserLimits::default())
+        .collect()
 }
 
 pub(crate) fn endpoint(plan: &Plan, database: &Database) -> Endpoint {
@@ -173,6 +199,7 @@ pub(crate) fn pool_settings(plan: &Plan, database: &Database, user: &str) -> Poo
         queue_max: effective.queue_max,
         idle_timeout: effective.idle_timeout,
         lifetime: effective.lifetime,
+        round_robin: plan.server_round_robin,
         caps: Vec::new(),
         guards: plan.guards,
         rules: Arc::default(),

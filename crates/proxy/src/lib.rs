@@ -46,6 +46,7 @@ mod registry;
 mod secrets;
 mod sizing;
 mod socket;
+mod statistics;
 mod sync;
 mod sys;
 mod tap;

@@ -1,7 +1,7 @@
 //! Listening sockets, and limits of the process.
 
 use crate::socket::Stream;
-use config::{Keepalive, Plan};
+use config::Plan;
 use events::snapshot::Address;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -11,7 +11,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A listening socket.
 pub(crate) enum Listener {
@@ -237,19 +236,20 @@ fn tcp(target: SocketAddr, plan: &Plan, handed: Option<Socket>) -> io::Result<Li
 fn listening(socket: Socket, plan: &Plan) -> io::Result<Listener> {
     // Linux hands these on to accepted sockets: no system call per client.
     socket.set_tcp_nodelay(true)?;
-    tune(&socket, &plan.tcp_keepalive, plan.tcp_user_timeout)?;
+    tune(&socket, plan)?;
     socket.listen(i32::try_from(plan.listen_backlog).unwrap_or(i32::MAX))?;
     let socket = mio::net::TcpListener::from_std(socket.into());
     let local = socket.local_addr()?;
     Ok(Listener::Tcp { socket, local })
 }
 
-/// Keepalive and user timeout of a TCP socket.
-pub(crate) fn tune(
-    socket: &Socket,
-    keepalive: &Keepalive,
-    user_timeout: Option<Duration>,
-) -> io::Result<()> {
+/// Buffers, keepalive and user timeout of a TCP socket.
+pub(crate) fn tune(socket: &Socket, plan: &Plan) -> io::Result<()> {
+    if let Some(bytes) = plan.sockets.buffer {
+        socket.set_send_buffer_size(bytes as usize)?;
+        socket.set_recv_buffer_size(bytes as usize)?;
+    }
+    let keepalive = &plan.tcp_keepalive;
     if keepalive.on {
         let mut settings = TcpKeepalive::new();
         if let Some(idle) = keepalive.idle {
@@ -265,8 +265,8 @@ pub(crate) fn tune(
         socket.set_tcp_keepalive(&settings)?;
     }
     #[cfg(target_os = "linux")]
-    if user_timeout.is_some() {
-        socket.set_tcp_user_timeout(user_timeout)?;
+    if plan.tcp_user_timeout.is_some() {
+        socket.set_tcp_user_timeout(plan.tcp_user_timeout)?;
     }
     Ok(())
 }
@@ -276,6 +276,9 @@ fn unix(path: PathBuf, plan: &Plan, handed: Option<Socket>) -> io::Result<Listen
         Some(socket) => mio::net::UnixListener::from_std(socket.into()),
         None => bind(&path)?,
     };
+    if let Some(group) = &plan.sockets.unix_group {
+        std::os::unix::fs::chown(&path, None, Some(group_number(group)?))?;
+    }
     let mode = std::fs::Permissions::from_mode(plan.unix_socket_mode);
     std::fs::set_permissions(&path, mode)?;
     Ok(Listener::Unix {
@@ -298,6 +301,23 @@ fn bind(path: &Path) -> io::Result<mio::net::UnixListener> {
         Err(_) => {}
     }
     mio::net::UnixListener::bind(path)
+}
+
+/// The number of a group, as /etc/group has it.
+fn group_number(group: &str) -> io::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let text = std::fs::read_to_string("/etc/group")?;
+    let found = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok())?
+    });
+    found.ok_or_else(|| {
+        io::Error::other(format!(
+            "unix_socket_group: no group {group:?} in /etc/group"
+        ))
+    })
 }
 
 /// Files for clients beyond `max_client_conn` that are being turned away.
@@ -390,6 +410,20 @@ mod tests {
         plan.max_client_conn = u32::MAX;
         let error = open_files(&plan).expect_err("no system allows so many");
         assert!(error.contains("LimitNOFILE") && error.contains("max_client_conn"));
+    }
+
+    #[test]
+    fn the_buffers_of_a_socket_are_those_of_the_settings() {
+        let mut plan = config::from_url("postgres://anna:x@127.0.0.1/shop").expect("valid");
+        plan.sockets.buffer = Some(20_000);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        tune(&socket, &plan).expect("tuned");
+        // Linux doubles what it is told, for its own books.
+        let sizes = (socket.send_buffer_size(), socket.recv_buffer_size());
+        assert_eq!(
+            (sizes.0.expect("one"), sizes.1.expect("two")),
+            (40_000, 40_000)
+        );
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Addr
             let plan = Arc::clone(&common.read().plan);
             let socket = socket2::SockRef::from(&stream);
             // `SockRef` borrows the socket; the options are the listener's.
-            crate::listen::tune(&socket, &plan.tcp_keepalive, plan.tcp_user_timeout)?;
+            crate::listen::tune(&socket, &plan)?;
             Ok((Stream::Tcp(stream), Address::Tcp(*address)))
         }
         Remote::Unix(path) => Ok((

@@ -20,7 +20,7 @@ mod verify;
 pub use binding::end_point_binding;
 pub use stream::{Session, TlsStream, UNSENT_BYTES_MAX};
 
-use config::{SslMode, Tls};
+use config::{SslMode, Tls, TlsVersions};
 use der::Certificate;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
@@ -38,7 +38,18 @@ use verify::{ClientCheck, Roots, ServerCheck};
 
 /// The application protocol that PostgreSQL 17 registered.
 pub const ALPN: &[u8] = b"postgresql";
-const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+const TLS12_ALONE: &[&SupportedProtocolVersion] = &[&TLS12];
+const TLS13_ALONE: &[&SupportedProtocolVersion] = &[&TLS13];
+
+fn versions(tls: &Tls) -> &'static [&'static SupportedProtocolVersion] {
+    match tls.versions {
+        TlsVersions::Secure => BOTH,
+        TlsVersions::Tls12 => TLS12_ALONE,
+        TlsVersions::Tls13 => TLS13_ALONE,
+    }
+}
 
 /// Reads a file whole; the settings' shell brings it, tests bring a table.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -123,7 +134,7 @@ pub fn server_config(tls: &Tls, read: ReadFile<'_>) -> Result<Arc<ServerConfig>,
     let provider = Arc::new(ring::default_provider());
     let own = own_certificate(tls, read, &provider)?.ok_or(TlsError::Missing("cert_file"))?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(VERSIONS)
+        .with_protocol_versions(versions(tls))
         .map_err(|error| TlsError::Setup(error.to_string()))?;
     let demanded = tls.mode >= SslMode::VerifyCa;
     let builder = match roots(tls, read)? {
@@ -164,14 +175,6 @@ pub fn server_config(tls: &Tls, read: ReadFile<'_>) -> Result<Arc<ServerConfig>,
 /// | verify-ca | signed by an authority of `ca_file`, or itself in it | any |
 /// | verify-full | the same | must match, by common name too where it has no alternative names |
 pub fn client_config(tls: &Tls, read: ReadFile<'_>) -> Result<Arc<ClientConfig>, TlsError> {
-    client_config_of(tls, read, VERSIONS)
-}
-
-fn client_config_of(
-    tls: &Tls,
-    read: ReadFile<'_>,
-    versions: &[&'static SupportedProtocolVersion],
-) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let roots = match tls.mode {
         SslMode::Disable => return Err(TlsError::Disabled),
@@ -189,7 +192,7 @@ fn client_config_of(
     };
     let own = own_certificate(tls, read, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
+        .with_protocol_versions(versions(tls))
         .map_err(|error| TlsError::Setup(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(check));

@@ -69,13 +69,15 @@ pub(crate) struct Worker {
     clients: Vec<Option<Box<Conn>>>,
     servers: Vec<Option<Box<Conn>>>,
     outgoing: Slab<Outgoing>,
-    /// Cancel requests that wait for others to end.
-    cancels: VecDeque<Purpose>,
+    /// Cancel requests that wait for others to end, and until when.
+    cancels: VecDeque<(Time, Purpose)>,
     /// Cancel requests for other instances' clients: who asked, and how many instances were not
     /// told yet; and how many were passed on and dropped so far.
     forwards: Vec<(ClientId, usize)>,
     forwards_counted: [u64; 2],
     lingering: Slab<Lingering>,
+    /// Errors of ours in the log: the end of the second, lines in it, and how many were left out.
+    told: (Time, u32, u64),
     /// Connections to look at again in this turn.
     again: VecDeque<Peer>,
     client_tls: Option<crate::secrets::ClientTls>,
@@ -147,6 +149,7 @@ impl Worker {
             forwards: Vec::new(),
             forwards_counted: [0; 2],
             lingering: Slab::new(),
+            told: (Time::ZERO, 0, 0),
             again: VecDeque::new(),
             client_tls,
             buffer: vec![0; READ_BYTES],

@@ -51,6 +51,7 @@ impl Hub {
             return Whose::default();
         };
         let given = client.params.plain("application_name").unwrap_or_default();
+        let given = client.without_origin(&given);
         let lent = self.servers.get(client.link);
         let lent = lent.filter(|server| self.is_lent_to(server, slot));
         Whose {

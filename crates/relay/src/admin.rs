@@ -122,6 +122,7 @@ impl Hub {
             }
             pools.leave(old, client.flow);
             let application = client.params.text("application_name").unwrap_or_default();
+            let application = client.without_origin(application);
             let flow = match lookup {
                 Some(true) => "auth_query".to_owned(),
                 _ => format!("{}\0{application}", client.user),

@@ -8,7 +8,7 @@ use crate::client::Phase;
 use crate::errors::Trouble;
 use crate::expect::Expect;
 use crate::hub::Hub;
-use crate::outbox::{Command, Outbox, Peer};
+use crate::outbox::{Command, Outbox};
 use crate::pools::Pools;
 use crate::requests::Io;
 use crate::server::ServerPhase;
@@ -97,7 +97,7 @@ impl Hub {
                     io.pools.cancel_wait(now, info.key, id);
                 }
                 let report = self.report(&Trouble::Cancelled);
-                io.out.write(Peer::Client(slot), |v| report.write(v));
+                self.tell(slot, &report, io.out);
                 if let Some(client) = self.clients.get_mut(slot) {
                     client.phase = Phase::Ready;
                     client.refused = true;

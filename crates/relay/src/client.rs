@@ -76,6 +76,8 @@ pub(crate) struct Client {
     pub(crate) source: u16,
     /// Its application_name may have changed since.
     pub(crate) renamed: bool,
+    /// Where it comes from was added to its application_name at login.
+    pub(crate) host_added: bool,
     /// What it wants set.
     pub(crate) params: Arc<ParamSet>,
     /// What it gave at login, which RESET goes back to.
@@ -155,6 +157,22 @@ impl Client {
             id: self.id,
             user: Arc::clone(&self.user),
             database: Arc::clone(&self.database),
+        }
+    }
+
+    /// What `application_name_add_host` adds.
+    pub(crate) fn origin(&self) -> String {
+        match &self.peer.addr {
+            Address::Tcp(addr) => format!(" - {}:{}", addr.ip(), addr.port()),
+            Address::Unix => " - unix".to_owned(),
+        }
+    }
+
+    /// The name that it gave, which all processes of its application share.
+    pub(crate) fn without_origin<'a>(&self, name: &'a str) -> &'a str {
+        match self.host_added {
+            true => name.strip_suffix(&*self.origin()).unwrap_or(name),
+            false => name,
         }
     }
 

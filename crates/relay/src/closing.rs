@@ -36,9 +36,26 @@ impl Hub {
             return;
         }
         if !self.mid_message(slot) {
-            io.out.write(Peer::Client(slot), |v| report.write(v));
+            self.tell(slot, report, io.out);
         }
         self.client_left(slot, reason, io);
+    }
+
+    /// Writes an error of ours to a client.
+    pub(crate) fn tell(&self, slot: u32, report: &Report, out: &mut Outbox) {
+        out.write(Peer::Client(slot), |v| report.write(v));
+        self.note_told(slot, report, out);
+    }
+
+    /// The same for one that reaches the client another way: only the log is told.
+    pub(crate) fn note_told(&self, slot: u32, report: &Report, out: &mut Outbox) {
+        if let (true, Some(client)) = (self.directory.settings.log_errors, self.clients.get(slot)) {
+            out.command(Command::Told {
+                name: client.name(),
+                code: report.code,
+                text: report.message.as_str().into(),
+            });
+        }
     }
 
     /// The client has got only a part of a server's message: whatever is

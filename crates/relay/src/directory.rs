@@ -184,6 +184,28 @@ pub struct Target<'a> {
     pub keys: Option<&'a scram::Keys>,
 }
 
+/// Timeouts of one user; `None`: the general one holds, `Some(None)`: none does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UserLimits {
+    /// Longest query.
+    pub query: Option<Option<Duration>>,
+    /// Longest transaction.
+    pub transaction: Option<Option<Duration>>,
+    /// Longest silence in a transaction.
+    pub idle_transaction: Option<Option<Duration>>,
+    /// Longest silence outside one.
+    pub client_idle: Option<Option<Duration>>,
+}
+
+/// The timeouts that hold for one client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Limits {
+    pub(crate) query: Option<Duration>,
+    pub(crate) transaction: Option<Duration>,
+    pub(crate) idle_transaction: Option<Duration>,
+    pub(crate) client_idle: Option<Duration>,
+}
+
 /// Settings that the hub reads.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -215,6 +237,10 @@ pub struct Settings {
     pub strict_startup: bool,
     /// Start-up parameters that are dropped.
     pub ignore_startup: BTreeSet<Box<str>>,
+    /// Start-up parameters, in lower case, that are tracked beside PgBouncer's own.
+    pub track_startup: BTreeSet<Box<str>>,
+    /// The client's host and port are added to its application_name at login.
+    pub add_host: bool,
     /// Largest start-up packet, bytes.
     pub startup_max: usize,
     /// Longest login of a client.
@@ -229,6 +255,10 @@ pub struct Settings {
     pub idle_transaction_timeout: Option<Duration>,
     /// Longest silence outside one.
     pub client_idle_timeout: Option<Duration>,
+    /// What holds for single users in place of these four.
+    pub user_limits: BTreeMap<Box<str>, UserLimits>,
+    /// The shell is told what errors of ours clients get, for the log.
+    pub log_errors: bool,
     /// A server connection unused for this long is checked before it is lent.
     pub check_delay: Option<Duration>,
     /// The statement for that.
@@ -243,6 +273,22 @@ pub struct Settings {
     pub admin_users: BTreeSet<Box<str>>,
     /// Users who may read in the console.
     pub stats_users: BTreeSet<Box<str>>,
+}
+
+impl Settings {
+    /// The timeouts of a client that logged in as `user`.
+    pub(crate) fn limits(&self, user: &str) -> Limits {
+        let of = match self.user_limits.is_empty() {
+            true => UserLimits::default(),
+            false => self.user_limits.get(user).copied().unwrap_or_default(),
+        };
+        Limits {
+            query: of.query.unwrap_or(self.query_timeout),
+            transaction: of.transaction.unwrap_or(self.transaction_timeout),
+            idle_transaction: of.idle_transaction.unwrap_or(self.idle_transaction_timeout),
+            client_idle: of.client_idle.unwrap_or(self.client_idle_timeout),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -262,6 +308,8 @@ impl Default for Settings {
             reset_always: false,
             strict_startup: false,
             ignore_startup: BTreeSet::new(),
+            track_startup: BTreeSet::from(["intervalstyle".into()]),
+            add_host: false,
             startup_max: 10_000,
             login_timeout: Duration::from_secs(60),
             server_connect_timeout: Duration::from_secs(15),
@@ -269,6 +317,8 @@ impl Default for Settings {
             transaction_timeout: None,
             idle_transaction_timeout: None,
             client_idle_timeout: None,
+            user_limits: BTreeMap::new(),
+            log_errors: false,
             check_delay: Some(Duration::from_secs(30)),
             check_query: "select 1".into(),
             wait_notify: None,

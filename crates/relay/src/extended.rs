@@ -429,6 +429,7 @@ impl Hub {
             return;
         };
         out.write(Peer::Server(link), message);
+        self.note_told(slot, report, out);
         let instead = report.bytes();
         let refusal = Refusal {
             code,

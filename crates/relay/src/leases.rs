@@ -135,7 +135,10 @@ impl Hub {
         let list = &self.directory.settings.reclaim_exempt;
         let listed = |name: &str| !list.is_empty() && list.contains(name);
         let name = || client.params.plain("application_name").unwrap_or_default();
-        if listed(&known.class.kind) || listed(&client.user) || listed(&name()) {
+        if listed(&known.class.kind)
+            || listed(&client.user)
+            || listed(client.without_origin(&name()))
+        {
             return Some(ExemptReason::Settings);
         }
         known.exempt
@@ -341,6 +344,7 @@ fn state(server: &Server, client: &Client) -> LeaseState {
 /// Its name, and the name that all processes of the application share.
 fn application(client: &Client, tags: &wire::sql::Tags) -> (String, String) {
     let given = client.params.plain("application_name").unwrap_or_default();
+    let given = client.without_origin(&given);
     let name = match given.trim().is_empty() {
         true => tags.value("application").unwrap_or_default().to_owned(),
         false => given.chars().filter(|c| !c.is_control()).collect(),

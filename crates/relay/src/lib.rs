@@ -73,7 +73,7 @@ pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
 pub use directory::{
     Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth,
-    Settings, Stored, Target,
+    Settings, Stored, Target, UserLimits,
 };
 pub use expect::KINDS as REPLY_KINDS;
 pub use hub::Hub;

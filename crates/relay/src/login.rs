@@ -31,14 +31,13 @@ const PROOF_MAX: usize = 8 * 1024;
 /// Requests for encryption that are answered with no: one for TLS, one for GSSAPI.
 const ASKED_MAX: u8 = 2;
 
-/// Start-up parameters that PgBouncer follows.
-const FOLLOWED: [&str; 6] = [
+/// Start-up parameters that PgBouncer always follows.
+const FOLLOWED: [&str; 5] = [
     "client_encoding",
     "datestyle",
     "timezone",
     "standard_conforming_strings",
     "application_name",
-    "intervalstyle",
 ];
 
 impl Hub {
@@ -59,6 +58,7 @@ impl Hub {
             application: NOWHERE,
             source: self.traffic.accepted(&peer.addr),
             renamed: false,
+            host_added: false,
             params: Arc::default(),
             startup: Arc::default(),
             held: Vec::new(),
@@ -287,6 +287,9 @@ impl Hub {
                 back::negotiate_version(v, spoken, unknown.iter().copied())
             });
         }
+        if settings.add_host && database != CONSOLE {
+            add_host(&mut set, self.clients.get_mut(slot));
+        }
         let set = self.interner.intern(set);
         if let Some(client) = self.clients.get_mut(slot) {
             client.user = user.into();
@@ -301,6 +304,15 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// Says in the application's name where it comes from, as PgBouncer writes it.
+fn add_host(set: &mut ParamSet, client: Option<&mut Client>) {
+    let Some(client) = client else { return };
+    client.host_added = true;
+    let given = set.text("application_name").unwrap_or("app");
+    let name = format!("{given}{}", client.origin());
+    set.set("application_name", Some(Value::Guc(name.into())));
 }
 
 /// What is wrong with a start-up packet.
@@ -355,7 +367,8 @@ fn follow(
     if settings.ignore_startup.contains(name) || settings.ignore_startup.contains(&*folded) {
         return Ok(());
     }
-    if settings.strict_startup && !FOLLOWED.contains(&&*folded) {
+    let followed = FOLLOWED.contains(&&*folded) || settings.track_startup.contains(&*folded);
+    if settings.strict_startup && !followed {
         return Err(StartTrouble::Unsupported {
             name: name.to_owned(),
             in_options,

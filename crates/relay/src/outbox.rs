@@ -126,6 +126,15 @@ pub enum Command {
         /// The pool whose database changed.
         pool: PoolKey,
     },
+    /// A client got an error of ours; for the log.
+    Told {
+        /// Who it is.
+        name: ClientName,
+        /// The code.
+        code: &'static str,
+        /// What it says.
+        text: Box<str>,
+    },
     /// A client finished its login; for the log.
     LoggedIn {
         /// Who it is.

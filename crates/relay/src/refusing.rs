@@ -231,7 +231,7 @@ impl Hub {
             fatal: false,
             ..self.report(&trouble)
         };
-        io.out.write(Peer::Client(slot), |v| report.write(v));
+        self.tell(slot, &report, io.out);
         if self.draining {
             // Each further request that it sent ahead would wait as long again.
             self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);

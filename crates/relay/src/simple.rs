@@ -169,9 +169,11 @@ impl Hub {
     /// What fails in its stead is a Query too: a batch before it that failed, of
     /// which nobody knows yet, takes it along, as it would the client's own.
     pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
+        let report = self.pin_report(slot, what);
+        self.note_told(slot, &report, io.out);
         let refusal = Refusal {
             code: "42703",
-            instead: self.pin_report(slot, what).bytes(),
+            instead: report.bytes(),
             query: true,
         };
         let entry = Expect::Fails(Box::new(refusal));

@@ -57,7 +57,9 @@ impl Hub {
         let mut taken = Taken {
             database: client.database.to_string(),
             user: client.user.to_string(),
-            application: (client.params.plain("application_name")).unwrap_or_default(),
+            application: client
+                .without_origin(&client.params.plain("application_name").unwrap_or_default())
+                .to_owned(),
             new: client.connected_at >= since,
             ..Taken::default()
         };

@@ -16,6 +16,7 @@ mod parameters;
 mod refusals;
 mod schemas;
 mod sessions;
+mod settings;
 mod tapping;
 mod traffic;
 
@@ -144,6 +145,8 @@ struct Stage {
     /// Texts by the pooler's names for them.
     names: BTreeMap<Vec<u8>, String>,
     closed: Vec<String>,
+    /// Errors that the log is told of.
+    told: Vec<String>,
 }
 
 impl Stage {
@@ -183,6 +186,7 @@ impl Stage {
             at_server: BTreeMap::new(),
             names: BTreeMap::new(),
             closed: Vec::new(),
+            told: Vec::new(),
         };
         (0..servers).for_each(|n| stage.open(n));
         stage
@@ -277,6 +281,7 @@ impl Stage {
                 Command::CloseServer { slot, reason, .. } => {
                     self.closed.push(format!("s{slot} {}", reason.label()));
                 }
+                Command::Told { code, text, .. } => self.told.push(format!("{code} {text}")),
                 _ => {}
             }
         }

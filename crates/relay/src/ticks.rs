@@ -36,7 +36,10 @@ impl Hub {
         self.monitors_tick(&mut io);
         self.tell_leases(&mut io);
         let settings = &self.directory.settings;
-        if settings.client_idle_timeout.is_some() || settings.wait_notify.is_some() {
+        if settings.client_idle_timeout.is_some()
+            || settings.wait_notify.is_some()
+            || !settings.user_limits.is_empty()
+        {
             for slot in self.clients_due() {
                 self.client_tick(slot, &mut io);
             }
@@ -106,10 +109,9 @@ impl Hub {
             ServerPhase::Lent => {
                 let link = server.link;
                 let busy = !server.expected.is_empty();
-                let preparing = self
-                    .clients
-                    .get(link)
-                    .is_some_and(|c| matches!(c.phase, Phase::Preparing));
+                let client = self.clients.get(link);
+                let preparing = client.is_some_and(|c| matches!(c.phase, Phase::Preparing));
+                let limits = settings.limits(client.map_or("", |c| &c.user));
                 let trouble = if preparing {
                     if over(server.query_at, Some(settings.server_connect_timeout)) {
                         // The client gets another connection.
@@ -117,18 +119,18 @@ impl Hub {
                         return self.lost_while_preparing(slot, reason, io);
                     }
                     return;
-                } else if busy && over(server.query_at, settings.query_timeout) {
+                } else if busy && over(server.query_at, limits.query) {
                     (Trouble::QueryTimeout, CloseReason::QueryTimeout)
                 } else if !busy
                     && server.status != Status::Idle
-                    && over(server.used_at, settings.idle_transaction_timeout)
+                    && over(server.used_at, limits.idle_transaction)
                 {
                     (
                         Trouble::IdleTransaction,
                         CloseReason::IdleTransactionTimeout,
                     )
                 } else if (busy || server.status != Status::Idle)
-                    && over(server.xact_at, settings.transaction_timeout)
+                    && over(server.xact_at, limits.transaction)
                 {
                     (Trouble::TransactionTimeout, CloseReason::TransactionTimeout)
                 } else {
@@ -142,10 +144,13 @@ impl Hub {
 
     fn client_tick(&mut self, slot: u32, io: &mut Io<'_>) {
         let settings = &self.directory.settings;
-        let (idle, notify) = (settings.client_idle_timeout, settings.wait_notify);
         let Some(client) = self.clients.get_mut(slot) else {
             return;
         };
+        let (idle, notify) = (
+            settings.limits(&client.user).client_idle,
+            settings.wait_notify,
+        );
         let since = io.now.since(client.request_at);
         match &mut client.phase {
             Phase::Ready if client.link == NONE && idle.is_some_and(|l| since > l) => {

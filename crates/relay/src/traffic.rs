@@ -206,7 +206,7 @@ impl Hub {
         let key = Application {
             database: info.database.clone(),
             user: info.user.clone(),
-            kind: names::kind(&name).into(),
+            kind: names::kind(client.without_origin(&name)).into(),
         };
         let all = &mut self.traffic.applications;
         all.leave(client.application);

@@ -183,6 +183,21 @@ impl World {
         self.enough.store(connections, Ordering::Relaxed);
     }
 
+    /// Waits until so many instances, and no more, each hold all that they claim, and about as much as each other.
+    pub fn wait_for_even_shares(&self, instances: usize) {
+        let sql = "select split_part(application_name, '/', 4)::int, split_part(application_name, '/', 5)::int \
+                   from pg_stat_activity where usename = 'watcher' and application_name like 'plimsoll/%'";
+        until("even shares", || {
+            let rows = self.server.sql("postgres", sql);
+            let figure = |row: &[String], i: usize| row[i].parse::<u32>().expect("a number");
+            let holds = |row: &Vec<String>| figure(row, 0) == figure(row, 1);
+            let most = rows.iter().map(|row| figure(row, 0)).max()?;
+            let least = rows.iter().map(|row| figure(row, 0)).min()?;
+            let even = rows.len() == instances && most - least <= 2;
+            (even && rows.iter().all(holds)).then_some(())
+        });
+    }
+
     /// The longest time that was measured since, and the longest transaction.
     pub fn longest(&self) -> (Duration, Duration) {
         let of = |what: &AtomicU64| Duration::from_millis(what.load(Ordering::Relaxed));

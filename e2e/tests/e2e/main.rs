@@ -39,6 +39,7 @@ mod rehearse;
 mod reload;
 mod restarts;
 mod rotation;
+mod settings;
 mod shape;
 mod statements;
 mod takeover;

@@ -50,6 +50,8 @@ fn under_load(world: &World, mut pods: Vec<Pod>, trouble: impl FnOnce(&mut Vec<P
             scope.spawn(move || world.application(who));
         }
         world.wait_for_more(1_000);
+        // What is frozen keeps what it has: all of the line, a moment after the start.
+        world.wait_for_even_shares(pods.len());
         world.expect_use_of(USED);
         trouble(&mut pods);
         world.wait_for_more(1_000);

@@ -21,11 +21,25 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// Versions of TLS that one side speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TlsVersions {
+    /// 1.2 and 1.3.
+    #[default]
+    Secure,
+    /// 1.2 alone.
+    Tls12,
+    /// 1.3 alone.
+    Tls13,
+}
+
 /// TLS of one side.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tls {
     /// The mode.
     pub mode: SslMode,
+    /// Versions of the protocol.
+    pub versions: TlsVersions,
     /// Own private key (PEM).
     pub key_file: Option<PathBuf>,
     /// Own certificate chain (PEM).
@@ -118,4 +132,26 @@ pub struct Keepalive {
     pub interval: Option<Duration>,
     /// Probes without an answer before the end; `None`: the system's.
     pub count: Option<u32>,
+}
+
+/// How sockets are made, beside what keeps them alive.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sockets {
+    /// Group of the unix socket, by name or number; `None`: that of the process.
+    pub unix_group: Option<String>,
+    /// Bytes of each buffer of a TCP socket; `None`: the system's choice.
+    pub buffer: Option<u32>,
+}
+
+/// What is done with the start-up parameters of clients.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StartUp {
+    /// Those that are dropped.
+    pub ignore: Vec<String>,
+    /// Those that are tracked beside the ones that every PgBouncer tracks.
+    pub track: Vec<String>,
+    /// Beyond the tracked ones: `false` follows the client, `true` refuses as PgBouncer does.
+    pub strict: bool,
+    /// Add host and port to application_name.
+    pub add_host: bool,
 }

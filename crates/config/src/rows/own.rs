@@ -6,6 +6,7 @@ use crate::value::Value;
 
 /// The key that the two dialects share in spirit only: see `finish`.
 pub(super) const PORT: Access = Access {
+    field: "unix_socket_port",
     get: |p| Value::Count(u32::from(p.unix_socket_port)),
     set: |p, v| {
         if let Value::Count(n) = v {
@@ -15,6 +16,7 @@ pub(super) const PORT: Access = Access {
 };
 
 pub(super) const PEERS: Access = Access {
+    field: "fleet.cancel.peers",
     get: |p| {
         let addresses = p.fleet.cancel.peers.iter().map(|peer| ListenAddress {
             host: crate::entries::host_words(&peer.host),
@@ -35,6 +37,7 @@ pub(super) const PEERS: Access = Access {
 };
 
 pub(super) const CHECK_QUERY: Access = Access {
+    field: "server_check_query",
     get: |p| {
         Value::Text(
             match (&p.server_check_delay, p.server_check_query.as_str()) {
@@ -56,6 +59,7 @@ pub(super) const CHECK_QUERY: Access = Access {
 };
 
 pub(super) const METRICS: Access = Access {
+    field: "metrics_listen",
     get: |p| Value::Text(p.metrics_listen.map(|a| a.to_string()).unwrap_or_default()),
     set: |p, v| {
         if let Value::Text(text) = v {
@@ -65,6 +69,7 @@ pub(super) const METRICS: Access = Access {
 };
 
 pub(super) const API_LISTEN: Access = Access {
+    field: "api.listen",
     get: |p| Value::Text(p.api.listen.map(|a| a.to_string()).unwrap_or_default()),
     set: |p, v| {
         if let Value::Text(text) = v {
@@ -74,6 +79,7 @@ pub(super) const API_LISTEN: Access = Access {
 };
 
 pub(super) const FLEET_LISTEN: Access = Access {
+    field: "fleet.listen",
     get: |p| Value::Text(p.fleet.listen.map(|a| a.to_string()).unwrap_or_default()),
     set: |p, v| {
         if let Value::Text(text) = v {
@@ -83,6 +89,7 @@ pub(super) const FLEET_LISTEN: Access = Access {
 };
 
 pub(super) const WORKERS: Access = Access {
+    field: "workers",
     get: |p| Value::Limit(p.workers.map(u32::from)),
     set: |p, v| {
         if let Value::Limit(n) = v {

@@ -20,7 +20,7 @@ fn defaults_are_pgbouncers() {
     assert_eq!(plan.query_wait_timeout, Some(Duration::from_secs(120)));
     assert_eq!(plan.auth_type, AuthType::Md5);
     assert_eq!(plan.error_style, ErrorStyle::Pgbouncer);
-    assert!(plan.strict_startup_parameters);
+    assert!(plan.start_up.strict);
     assert!(plan.listen.is_empty());
     assert_eq!(plan.unix_socket_dir.as_deref(), Some("/tmp".as_ref()));
     assert_eq!(
@@ -116,7 +116,8 @@ fn databases_and_users() {
     assert_eq!(app.auth_dbname.as_deref(), Some("postgres"));
     assert_eq!(plan.databases[1].host, Host::UnixDir("/run".into()));
     assert_eq!(plan.users["ann"].max_user_connections, Some(5));
-    assert!(warned(&plan, "p.ini:6: query_timeout is not supported yet"));
+    let limit = plan.users["ann"].query_timeout;
+    assert_eq!(limit, Some(Some(Duration::from_secs(9))));
 }
 
 #[test]
@@ -179,11 +180,11 @@ fn unlimited_is_bounded_and_said() {
 
 #[test]
 fn what_pgbouncer_has_and_this_lacks_is_named() {
-    let plan = with("pkt_buf = 8192\nserver_round_robin = 1\ndns_max_ttl = 15\nmax_client_conn = 5\nmax_client_conn = 010").unwrap();
+    let plan = with("pkt_buf = 8192\nserver_fast_close = 1\ndns_max_ttl = 15\nmax_client_conn = 5\nmax_client_conn = 010").unwrap();
     assert!(warned(&plan, "p.ini:4: pkt_buf has no effect here: "));
     assert!(warned(
         &plan,
-        "p.ini:5: server_round_robin is not supported yet: "
+        "p.ini:5: server_fast_close is not supported yet: "
     ));
     assert!(!warned(&plan, "dns_max_ttl"));
     assert!(warned(&plan, "p.ini:8: max_client_conn is set twice"));
@@ -200,7 +201,8 @@ fn what_is_unsafe_to_ignore_is_refused() {
         "disable_pqexec = 1",
         "auth_type = hba",
         "auth_type = pam",
-        "client_tls_protocols = tlsv1.3",
+        "client_tls_protocols = tlsv1.1",
+        "client_tls_protocols = tlsv1.4",
         "auth_type = any",
         "client_tls_sslmode = require",
         "auth_type = cert",

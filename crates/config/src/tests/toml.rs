@@ -36,7 +36,7 @@ fn defaults_of_a_new_file() {
         (plan.pool_mode, plan.auth_type),
         (PoolMode::Transaction, AuthType::Scram)
     );
-    assert!(!plan.strict_startup_parameters && plan.queue_max == 5000);
+    assert!(!plan.start_up.strict && plan.queue_max == 5000);
     assert!(warned(&plan, "line unknown: 90"));
     assert!(!warned(
         &with("[server]\nline = 90").unwrap(),

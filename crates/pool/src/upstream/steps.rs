@@ -9,6 +9,7 @@ use crate::one_pool::{Mode, Pool};
 use crate::queue::{Pick, Waiter};
 use events::shape::End;
 use events::{CloseReason, PoolId, RefuseReason, Time, WorkerId};
+use std::time::Duration;
 
 impl Upstream {
     /// Takes a waiter out; a connection on its way to it loses its target.
@@ -90,7 +91,11 @@ impl Upstream {
             if pool.idle.len() <= worker {
                 pool.idle.resize(worker + 1, List::EMPTY);
             }
-            pool.idle[worker].push_front(&mut conns.idle_links, i);
+            // What is lent next stands in front.
+            match pool.settings.round_robin {
+                true => pool.idle[worker].push_back(&mut conns.idle_links, i),
+                false => pool.idle[worker].push_front(&mut conns.idle_links, i),
+            }
         }
     }
 
@@ -210,6 +215,7 @@ impl Upstream {
         let (old, new) = (conn.state.kind(), state.kind());
         conn.state = state;
         conn.since = now;
+        conn.lent |= new == ConnState::Lent;
         let p = conn.pool as usize;
         let pool = self.at_mut(p);
         *pool.count_mut(old) -= 1;
@@ -358,6 +364,8 @@ impl Upstream {
 /// 6 % by their slot, so that those opened together do not end together.
 pub(super) fn old_at(pool: &Pool, conn: &Conn, i: u32) -> Time {
     match pool.settings.lifetime {
+        // One use: what nobody has used yet does not age.
+        Some(Duration::ZERO) if !conn.lent => Time::FAR,
         Some(lifetime) => conn.opened_at.after(lifetime - lifetime / 256 * (i & 15)),
         None => Time::FAR,
     }

@@ -147,6 +147,12 @@ impl Handle {
         period.before = std::mem::take(&mut period.now);
         period.now = totals(&snapshot);
         period.span = span;
+        if self.plan().log.stats {
+            tracing::info!(
+                "{}",
+                crate::statistics::line(&period.before, &period.now, span)
+            );
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! TLS on both sides with certificates made for the test.
 
 use super::*;
+use config::TlsVersions::{Secure, Tls12, Tls13};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
@@ -125,11 +126,17 @@ fn tls(mode: SslMode, own: &str, ca: &str) -> Tls {
         |name: &str, end: &str| (!name.is_empty()).then(|| PathBuf::from(format!("{name}{end}")));
     Tls {
         mode,
+        versions: TlsVersions::Secure,
         key_file: file(own, ".key"),
         cert_file: file(own, ".crt"),
         ca_file: file(ca, ".crt"),
         direct: false,
     }
+}
+
+/// The same, speaking this version alone.
+fn only(versions: TlsVersions, tls: Tls) -> Tls {
+    Tls { versions, ..tls }
 }
 
 // ---- a wire in memory ---------------------------------------------------
@@ -297,8 +304,8 @@ fn modes_mean_what_they_mean_to_libpq() {
         (VerifyFull, "v1root", "v1", "other.example", false),
         (VerifyFull, "root", "stranger", "db.example", false),
     ] {
-        for (version, name) in [(&TLS12, "TLSv1.2"), (&TLS13, "TLSv1.3")] {
-            let client = client_config_of(&tls(mode, "", ca), &read, &[version]).unwrap();
+        for (version, name) in [(Tls12, "TLSv1.2"), (Tls13, "TLSv1.3")] {
+            let client = client_config(&only(version, tls(mode, "", ca)), &read).unwrap();
             let server = server_config(&tls(Prefer, certificate, ""), &read).unwrap();
             let mut pair = Pair::new(client, server, host, 1 << 20);
             let result = pair.shake();
@@ -339,9 +346,9 @@ fn a_client_certificate_is_asked_for_checked_and_named() {
         (VerifyFull, "v1root", "v1client", Ok(Some("alice"))),
         (VerifyFull, "root", "v1client", Err(())),
     ] {
-        for version in [&TLS12, &TLS13] {
+        for version in [Tls12, Tls13] {
             let read = |path: &Path| files.read(path);
-            let client = client_config_of(&tls(Require, own, ""), &read, &[version]).unwrap();
+            let client = client_config(&only(version, tls(Require, own, "")), &read).unwrap();
             let mut pair = Pair::new(
                 client,
                 server_config(&tls(mode, "dns", ca), &read).unwrap(),
@@ -443,6 +450,34 @@ fn both_sides_compute_the_same_binding() {
 // ---- settings -----------------------------------------------------------
 
 #[test]
+fn the_versions_of_the_settings_are_spoken_and_no_others() {
+    let files = files();
+    let read = |path: &Path| files.read(path);
+    for (at_client, at_server, spoken) in [
+        (Secure, Secure, Some("TLSv1.3")),
+        (Tls12, Secure, Some("TLSv1.2")),
+        (Secure, Tls12, Some("TLSv1.2")),
+        (Tls13, Secure, Some("TLSv1.3")),
+        (Secure, Tls13, Some("TLSv1.3")),
+        (Tls12, Tls13, None),
+        (Tls13, Tls12, None),
+    ] {
+        let client = only(at_client, tls(SslMode::Require, "", ""));
+        let server = only(at_server, tls(SslMode::Require, "dns", ""));
+        let client = client_config(&client, &read).unwrap();
+        let server = server_config(&server, &read).unwrap();
+        let mut pair = Pair::new(client, server, "h", 1 << 20);
+        let result = pair.shake();
+        let case = format!("{at_client:?} to {at_server:?}: {result:?}");
+        assert_eq!(result.is_ok(), spoken.is_some(), "{case}");
+        if let Some(version) = spoken {
+            let described = describe(pair.client.connection());
+            assert!(described.starts_with(version), "{case}: {described}");
+        }
+    }
+}
+
+#[test]
 fn errors_name_the_file_and_never_the_key() {
     let mut files = files();
     let secret = "MIGHSECRETSECRETSECRET";
@@ -461,6 +496,7 @@ fn errors_name_the_file_and_never_the_key() {
         let mode = SslMode::VerifyFull;
         Tls {
             mode,
+            versions: TlsVersions::Secure,
             cert_file: path(cert),
             key_file: path(key),
             ca_file: path(ca),

@@ -151,14 +151,29 @@ impl Worker {
 
     /// Sends a cancel request, at once or when others have ended.
     pub(super) fn begin_cancel(&mut self, cancel: Purpose) {
-        self.cancels.push_back(cancel);
+        let until = self.now.after(self.common.read().plan.cancel_wait_timeout);
+        self.cancels.push_back((until, cancel));
         self.next_cancels();
+    }
+
+    /// Gives up those that have waited too long for their turn.
+    pub(super) fn late_cancels(&mut self) {
+        while let Some((until, _)) = self.cancels.front()
+            && self.now > *until
+            && let Some((_, cancel)) = self.cancels.pop_front()
+        {
+            if let Purpose::Cancel { server, conn, .. } = cancel {
+                let reason = "cancel_wait_timeout";
+                tracing::warn!(reason, "a cancel request was given up");
+                self.cancel_ended(server, conn);
+            }
+        }
     }
 
     /// Cancel requests ended: others may begin.
     pub(super) fn next_cancels(&mut self) {
         while self.cancels_under_way() < CANCELS_AT_ONCE {
-            let Some(cancel) = self.cancels.pop_front() else {
+            let Some((_, cancel)) = self.cancels.pop_front() else {
                 return;
             };
             match cancel {

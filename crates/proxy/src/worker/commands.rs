@@ -11,6 +11,10 @@ use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
 use relay::{ClientName, Command, Peer, PoolKey, Pools, Reclaim};
+use std::time::Duration;
+
+/// Lines about errors of ours that one worker writes in a second.
+const TOLD_MAX: u32 = 100;
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
@@ -66,6 +70,7 @@ impl Worker {
                     }
                 }
             }
+            Command::Told { name, code, text } => self.log_told(&name, code, &text),
             Command::LoggedIn { name } => {
                 if self.common.read().plan.log.connections {
                     tracing::info!(
@@ -109,6 +114,34 @@ impl Worker {
                 "client closed"
             );
         }
+    }
+
+    /// The line of an error of ours. Of many in one second the first are written.
+    fn log_told(&mut self, name: &ClientName, code: &str, text: &str) {
+        let (until, written, left_out) = &mut self.told;
+        if self.now >= *until {
+            if *left_out > 0 {
+                tracing::warn!(
+                    errors = *left_out,
+                    worker = self.id.0,
+                    "further pooler errors were not logged"
+                );
+            }
+            (*until, *written, *left_out) = (self.now.after(Duration::from_secs(1)), 0, 0);
+        }
+        if *written >= TOLD_MAX {
+            *left_out += 1;
+            return;
+        }
+        *written += 1;
+        tracing::warn!(
+            client = name.id,
+            database = %name.database,
+            user = %name.user,
+            worker = self.id.0,
+            code,
+            "pooler error: {text}"
+        );
     }
 
     fn log_server_failure(&self, pool: PoolKey, reason: CloseReason, text: &str) {

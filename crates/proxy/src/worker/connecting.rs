@@ -10,10 +10,6 @@ use events::Time;
 use events::snapshot::Address;
 use mio::Interest;
 use std::io;
-use std::time::Duration;
-
-/// A cancel request that takes longer is given up.
-const CANCEL_MAX: Duration = Duration::from_secs(10);
 
 /// What one step came to.
 enum Step {
@@ -55,7 +51,9 @@ impl Worker {
         let patience = match purpose {
             // The hub's own timeout ends the last try.
             Purpose::Server { .. } => self.common.read().plan.server_connect_timeout / tries,
-            Purpose::Cancel { .. } | Purpose::Forward { .. } => CANCEL_MAX,
+            Purpose::Cancel { .. } | Purpose::Forward { .. } => {
+                self.common.read().plan.cancel_wait_timeout
+            }
         };
         let slot = self.outgoing.insert(Outgoing {
             purpose,

@@ -21,6 +21,7 @@ impl Worker {
         self.tick_refusals();
         self.tick_tcp();
         self.tick_outgoing();
+        self.late_cancels();
         self.next_cancels();
         self.tick_lingering();
         if self.accept_pause.is_some_and(|t| self.now >= t) {

@@ -56,6 +56,7 @@ impl Hub {
             return;
         };
         let application = client.params.text("application_name").unwrap_or_default();
+        let application = client.without_origin(application);
         client.flow = io
             .pools
             .join(info.key, &format!("{}\0{application}", client.user));

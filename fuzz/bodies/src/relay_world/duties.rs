@@ -37,7 +37,7 @@ impl World {
                     client.paused = false;
                 }
             }
-            Command::Resume(Peer::Server(_)) | Command::LoggedIn { .. } => {}
+            Command::Resume(Peer::Server(_)) | Command::LoggedIn { .. } | Command::Told { .. } => {}
             Command::Derive {
                 peer,
                 generation,

@@ -370,6 +370,29 @@ fn old_connections_end_when_idle_or_returned() {
 }
 
 #[test]
+fn a_lifetime_of_zero_is_one_lease() {
+    let mut s = Stage::new(
+        10,
+        &[PoolSettings {
+            lifetime: Some(Duration::ZERO),
+            ..plain(2)
+        }],
+    );
+    assert_eq!(s.ask(A, 0, 1), "queued");
+    assert_eq!(s.says(), "open s0 on w0");
+    s.up.cancel_wait(s.now, client(0, 1), A);
+    s.opened(0);
+    // Nobody has used it: it does not age.
+    s.at(60_000);
+    assert_eq!(s.says(), "");
+    assert_eq!(s.ask(A, 0, 1), "s0");
+    assert_eq!(s.ask(A, 0, 2), "queued");
+    assert_eq!(s.says(), "open s1 on w0");
+    // The waiter gets a new one, and never a used one.
+    assert_eq!(s.back(0), "close server_lifetime");
+}
+
+#[test]
 fn a_busy_pool_gives_up_its_last_connection_but_not_its_minimum() {
     for (min, said) in [(0, "close evicted"), (1, "kept")] {
         let mut s = Stage::new(1, &[plain(2), plain(2)]);

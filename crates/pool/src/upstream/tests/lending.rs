@@ -35,6 +35,27 @@ fn the_clients_own_worker_comes_before_another() {
 }
 
 #[test]
+fn the_connection_used_last_is_lent_first_or_the_one_idle_longest() {
+    for (round_robin, order) in [(false, ["s1", "s1", "s1"]), (true, ["s0", "s1", "s0"])] {
+        let mut s = Stage::new(
+            10,
+            &[PoolSettings {
+                round_robin,
+                ..plain(5)
+            }],
+        );
+        s.ready(A, 0, 2);
+        let lent = [1, 2, 3].map(|client| {
+            let lent = s.ask(A, 0, client);
+            let n = lent[1..].parse().expect("a connection");
+            assert_eq!(s.back(n), "kept");
+            lent
+        });
+        assert_eq!(lent, order, "round robin: {round_robin}");
+    }
+}
+
+#[test]
 fn an_idle_connection_elsewhere_is_moved_rather_than_one_opened() {
     let mut s = Stage::new(
         10,

@@ -28,7 +28,7 @@ pub(crate) fn check_steps() -> Vec<Step> {
         // The tests' profile, so that build scripts and macros are built once.
         Step::cargo(
             "clippy",
-            147,
+            190,
             &[
                 "clippy",
                 "--workspace",

@@ -8,7 +8,7 @@ use std::path::Path;
 fn sources() -> Vec<String> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
-    for name in ["control", "diagnose", "fleet", "plimsoll", "proxy"] {
+    for name in ["control", "diagnose", "etcd", "fleet", "plimsoll", "proxy"] {
         gather(&crates.join(name).join("src"), &mut found);
     }
     // What holds for one pool is resolved here, and only that is read elsewhere.
@@ -56,7 +56,7 @@ fn has_whole(text: &str, group: &str) -> bool {
 
 /// Settings that reach their readers under another name or by way of this crate; and what
 /// then stands there.
-const TURNED: [(&str, &str); 15] = [
+const TURNED: [(&str, &str); 22] = [
     ("alerts.wait_target", "alerts.target()"),
     ("api.anonymous", "settings.anonymous"),
     ("api.hosts", "settings.hosts"),
@@ -66,6 +66,13 @@ const TURNED: [(&str, &str); 15] = [
     ("api.operator.env", "settings.token(role).secret"),
     ("api.admin.file", "settings.token(role).secret"),
     ("api.admin.env", "settings.token(role).secret"),
+    ("etcd.endpoints", "at.endpoints.clone()"),
+    ("etcd.prefix", "plan.etcd.ledger_base("),
+    ("etcd.user", "at.user.clone()"),
+    ("etcd.password_file", "at.password_file.clone()"),
+    ("etcd.tls_ca", "at.tls_ca.clone()"),
+    ("etcd.tls_cert", "at.tls_cert.clone()"),
+    ("etcd.tls_key", "at.tls_key.clone()"),
     ("fleet.key_file", "plan.fleet.key.as_ref()"),
     ("fleet.tls_cert", "plan.fleet.tls()"),
     ("fleet.tls_key", "plan.fleet.tls()"),

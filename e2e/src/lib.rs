@@ -41,3 +41,12 @@ pub mod raw;
 
 pub mod sandbox;
 pub mod toolchain;
+
+/// The duration that so many of a hundred of these (in microseconds) stay below, in milliseconds. 0 of none.
+pub fn percentile_ms(micros: &[u32], percent: usize) -> f64 {
+    let mut all = micros.to_vec();
+    all.sort_unstable();
+    let at = (all.len() * percent / 100).min(all.len().saturating_sub(1));
+    all.get(at)
+        .map_or(0.0, |micros| f64::from(*micros) / 1_000.0)
+}

@@ -45,11 +45,7 @@ pub struct Figures {
 impl Figures {
     /// Of all requests, the duration that so many of a hundred stay below, in milliseconds.
     pub fn percentile(&self, percent: usize) -> f64 {
-        let mut all = self.micros.clone();
-        all.sort_unstable();
-        let at = (all.len() * percent / 100).min(all.len().saturating_sub(1));
-        all.get(at)
-            .map_or(0.0, |micros| f64::from(*micros) / 1_000.0)
+        plimsoll_e2e::percentile_ms(&self.micros, percent)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Runs a list of commands, each with a budget of time. A step over its budget
 //! is ended and fails: a hang must not look like a slow day.
 
+mod unsteady;
+
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,6 +18,8 @@ pub(crate) struct Step {
     pub(crate) program: String,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(&'static str, &'static str)>,
+    /// A few tests of it that fail are tried again: see `unsteady`.
+    pub(crate) tries_again: bool,
 }
 
 impl Step {
@@ -26,6 +30,7 @@ impl Step {
             program: program.to_owned(),
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             env: Vec::new(),
+            tries_again: false,
         }
     }
 
@@ -37,6 +42,12 @@ impl Step {
     /// Sets an environment variable for the step.
     pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Step {
         self.env.push((name, value));
+        self
+    }
+
+    /// Says that its tests may be tried again, as few as `unsteady` allows.
+    pub(crate) fn tries_again(mut self) -> Step {
+        self.tries_again = true;
         self
     }
 }
@@ -56,8 +67,9 @@ pub(crate) fn run(title: &str, steps: &[Step]) -> Result<Vec<String>, String> {
         );
         println!("\n{place} (budget {limit}): {shown}");
         let began = Instant::now();
+        let heard = run_one(step).or_else(|failed| unsteady::tried_again(step, failed));
         closing.extend(
-            run_one(step).map_err(|text| format!("step `{}` {text}\n  {shown}", step.name))?,
+            heard.map_err(|failed| format!("step `{}` {}\n  {shown}", step.name, failed.text))?,
         );
         println!("{place}: {} of {limit}", time(began.elapsed()));
     }
@@ -69,7 +81,26 @@ pub(crate) fn run(title: &str, steps: &[Step]) -> Result<Vec<String>, String> {
     Ok(closing)
 }
 
-fn run_one(step: &Step) -> Result<Vec<String>, String> {
+/// What a step said that failed.
+#[derive(Debug)]
+struct Failed {
+    text: String,
+    /// The tests that failed, and the closing lines of the runners; none when something else did.
+    tests: Vec<String>,
+    closing: Vec<String>,
+}
+
+impl Failed {
+    fn because(text: String) -> Failed {
+        Failed {
+            text,
+            tests: Vec::new(),
+            closing: Vec::new(),
+        }
+    }
+}
+
+fn run_one(step: &Step) -> Result<Vec<String>, Failed> {
     let mut command = if step.program == "cargo" {
         cargo::command()
     } else {
@@ -84,23 +115,51 @@ fn run_one(step: &Step) -> Result<Vec<String>, String> {
         // A group of its own, so that what it started can be ended with it.
         .process_group(0)
         .spawn()
-        .map_err(|error| format!("could not run {}: {error}", step.program))?;
-    let guard = Guard::over(child.id()).map_err(|error| format!("/bin/sh: {error}"))?;
+        .map_err(|error| Failed::because(format!("could not run {}: {error}", step.program)))?;
+    let guard =
+        Guard::over(child.id()).map_err(|error| Failed::because(format!("/bin/sh: {error}")))?;
     let lines = lines_of(&mut child);
-    let mut closing = Vec::new();
-    match follow(&mut child, &lines, step.budget, &mut closing) {
+    let mut heard = Heard::default();
+    match follow(&mut child, &lines, step.budget, &mut heard) {
         Some(status) if status.success() => {
             guard.dismiss();
-            Ok(closing)
+            Ok(heard.closing)
         }
-        Some(status) => Err(format!("failed: {status}")),
+        Some(status) => Err(Failed {
+            text: format!("failed: {status}"),
+            tests: heard.failed,
+            closing: heard.closing,
+        }),
         None => {
             drop(guard);
             child.wait().ok();
-            Err(format!(
-                "took longer than its budget of {} and was ended",
-                time(step.budget)
-            ))
+            let limit = time(step.budget);
+            let text = format!("took longer than its budget of {limit} and was ended");
+            Err(Failed::because(text))
+        }
+    }
+}
+
+/// What test runners say on the way.
+#[derive(Default)]
+struct Heard {
+    /// Their last lines.
+    closing: Vec<String>,
+    /// The tests that failed.
+    failed: Vec<String>,
+}
+
+impl Heard {
+    fn line(&mut self, line: &str) {
+        if line.starts_with("test result: ") {
+            if !line.contains(" 0 passed; 0 failed; 0 ignored") {
+                self.closing.push(line.to_owned());
+            }
+        } else if let Some(name) = (line.strip_prefix("test "))
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+            .map(|name| name.trim_end_matches(" - should panic"))
+        {
+            self.failed.push(name.to_owned());
         }
     }
 }
@@ -110,7 +169,7 @@ fn follow(
     child: &mut Child,
     lines: &Receiver<String>,
     budget: Duration,
-    closing: &mut Vec<String>,
+    heard: &mut Heard,
 ) -> Option<ExitStatus> {
     let deadline = Instant::now() + budget;
     let mut ended = None;
@@ -118,11 +177,7 @@ fn follow(
         match lines.recv_timeout(LOOK_EVERY) {
             Ok(line) => {
                 println!("{line}");
-                if line.starts_with("test result: ")
-                    && !line.contains(" 0 passed; 0 failed; 0 ignored")
-                {
-                    closing.push(line);
-                }
+                heard.line(&line);
                 continue;
             }
             // Ended and silent: what a grandchild may still print is not waited for.

@@ -9,7 +9,8 @@ pub(crate) const SUMMARY: &str = "build once, then unit, simulator and end-to-en
 pub(crate) const HELP: &str = "\
 Builds all tests in one profile (test-fast) and runs them in steps, each with a
 budget of time. Every step is a plain `cargo test` command, printed so that you
-can run it alone. Which step a test target belongs to:
+can run it alone. Up to three tests that fail are tried again, alone: they must
+pass twice, and are named at the end. Which step a test target belongs to:
 
   instructions     `cargo xtask instructions`: what a transaction costs, in instructions
   end-to-end       targets of the packages `plimsoll` and `plimsoll-e2e`
@@ -86,14 +87,26 @@ pub(crate) fn test_steps(packages: &[Package]) -> Result<Vec<Step>, String> {
             .collect()
     };
     let cargo = |name: &str, budget_s: u64, args: &[&str]| {
-        let all = [&["test", "--workspace", "--profile", PROFILE], args].concat();
+        let all = [
+            &[
+                "test",
+                "--workspace",
+                "--profile",
+                PROFILE,
+                "--no-fail-fast",
+            ],
+            args,
+        ]
+        .concat();
         Step::cargo(name, budget_s, &all)
     };
     let unit = [vec!["--lib", "--bins"], of(Kind::Unit)].concat();
     let mut steps = vec![
         cargo("build", BUILD_S, &["--no-run"]),
         // Many of them wait for a bound to pass: more at a time than there are cores.
-        cargo("unit and golden", UNIT_S, &unit).env("RUST_TEST_THREADS", "12"),
+        cargo("unit and golden", UNIT_S, &unit)
+            .env("RUST_TEST_THREADS", "12")
+            .tries_again(),
         cargo("doc examples", DOC_EXAMPLES_S, &["--doc"]),
         Step::cargo("instructions", INSTRUCTIONS_S, &["xtask", "instructions"]),
     ];
@@ -105,7 +118,11 @@ pub(crate) fn test_steps(packages: &[Package]) -> Result<Vec<Step>, String> {
         if !selected.is_empty() {
             // More at a time than cores, since they wait for each other's processes; not many
             // more, since some judge what a busy machine does to figures.
-            steps.push(cargo(name, budget_s, &selected).env("RUST_TEST_THREADS", "3"));
+            steps.push(
+                cargo(name, budget_s, &selected)
+                    .env("RUST_TEST_THREADS", "3")
+                    .tries_again(),
+            );
         }
     }
     Ok(steps)
@@ -143,7 +160,7 @@ mod tests {
         steps
             .iter()
             .filter(|step| step.args[0] == "test")
-            .map(|step| format!("{}: {}", step.name, step.args[4..].join(" ")))
+            .map(|step| format!("{}: {}", step.name, step.args[5..].join(" ")))
             .collect()
     }
 

@@ -3,7 +3,7 @@
 mod hosts;
 
 use crate::error::Problem;
-use crate::plan::{Application, Database, Host, PoolMode, Secret, User};
+use crate::plan::{Application, Database, Host, PoolMode, Secret, SessionAttrs, User};
 use crate::table::{Class, POOL_MODES, Support};
 use crate::value::{Kind, Value};
 pub(crate) use hosts::{host, host_words};
@@ -96,21 +96,6 @@ macro_rules! parameter {
                 Ok(())
             },
             get: |d| d.parameters.get($name).cloned().map(Value::Text),
-        }
-    };
-}
-
-macro_rules! ignored {
-    ($ini:literal, $kind:expr, $support:expr) => {
-        EntryKey {
-            ini: &[$ini],
-            toml: "",
-            kind: $kind,
-            class: Class::PerCheckout,
-            support: $support,
-            meaning: "",
-            set: |_, _| Ok(()),
-            get: |_| None,
         }
     };
 }
@@ -313,11 +298,24 @@ pub(crate) static DATABASE_KEYS: &[EntryKey<Database>] = &[
         },
         get: |d| d.hosts_in_order.then(|| Value::Text("disable".to_owned())),
     },
-    ignored!(
-        "target_session_attrs",
-        Kind::Choice(&["any", "read-write", "read-only", "primary", "standby"]),
-        Support::Refused("writes could reach a standby, or reads a primary")
-    ),
+    EntryKey {
+        ini: &["target_session_attrs"],
+        toml: "target_session_attrs",
+        kind: Kind::Choice(&["any", "read-write", "read-only", "primary", "standby"]),
+        class: Class::PerCheckout,
+        support: Support::Honoured,
+        meaning: "Which of several hosts may serve: asked at each login, of PostgreSQL 14 and later.",
+        set: |d, v| {
+            if let Value::Text(v) = v {
+                d.session_attrs = SessionAttrs::from_word(&v).unwrap_or_default();
+            }
+            Ok(())
+        },
+        get: |d| {
+            let said = d.session_attrs != SessionAttrs::Any;
+            said.then(|| Value::Text(d.session_attrs.word().to_owned()))
+        },
+    },
     entry!(
         ["query_wait_timeout"],
         "wait_timeout",
@@ -434,6 +432,7 @@ pub(crate) fn database(name: &str, host: Host) -> Database {
         name: name.to_owned(),
         host,
         hosts_in_order: false,
+        session_attrs: SessionAttrs::Any,
         port: 5432,
         dbname: None,
         user: None,

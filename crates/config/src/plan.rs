@@ -58,6 +58,45 @@ pub enum AuthType {
     Cert,
 }
 
+/// What a server must be to serve a database (`target_session_attrs`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionAttrs {
+    /// Any server.
+    #[default]
+    Any,
+    /// A primary whose transactions may write.
+    ReadWrite,
+    /// A standby, or a server whose transactions are read-only by default.
+    ReadOnly,
+    /// Not in recovery.
+    Primary,
+    /// In recovery.
+    Standby,
+}
+
+impl SessionAttrs {
+    /// Each with its word in the settings.
+    pub const WORDS: [(&'static str, SessionAttrs); 5] = [
+        ("any", SessionAttrs::Any),
+        ("read-write", SessionAttrs::ReadWrite),
+        ("read-only", SessionAttrs::ReadOnly),
+        ("primary", SessionAttrs::Primary),
+        ("standby", SessionAttrs::Standby),
+    ];
+
+    /// What a word means.
+    pub fn from_word(word: &str) -> Option<SessionAttrs> {
+        let found = SessionAttrs::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, attrs)| *attrs)
+    }
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        let found = SessionAttrs::WORDS.iter().find(|(_, attrs)| *attrs == self);
+        found.map_or("any", |(word, _)| *word)
+    }
+}
+
 /// One database that clients may name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Database {
@@ -67,6 +106,8 @@ pub struct Database {
     pub host: Host,
     /// Of several hosts the first that answers is taken, instead of each in its turn.
     pub hosts_in_order: bool,
+    /// Which of them may serve.
+    pub session_attrs: SessionAttrs,
     /// The server's port.
     pub port: u16,
     /// The name at the server; `None`: the client's.

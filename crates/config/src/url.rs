@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::draft::{Dialect, Draft, Overrides};
 use crate::entries::{database, host};
 use crate::error::{Error, Errors, Place, Problem, nearest, quoted};
-use crate::plan::{Database, Host, ListenAddress, Plan, Secret, SslMode, User};
+use crate::plan::{Database, Host, ListenAddress, Plan, Secret, SessionAttrs, SslMode, User};
 use crate::table::SSL_MODES;
 
 /// What the command line says beside the URL.
@@ -205,6 +205,7 @@ struct Target {
     password: Option<String>,
     dbname: Option<String>,
     parameters: Vec<(String, String)>,
+    session_attrs: SessionAttrs,
 }
 
 impl Target {
@@ -247,6 +248,7 @@ impl Target {
         database.user = Some(user.clone());
         database.password = Some(Secret(password.clone()));
         database.parameters.extend(self.parameters);
+        database.session_attrs = self.session_attrs;
         Ok((user, Secret(password), database))
     }
 }
@@ -408,8 +410,11 @@ fn parameter(
             }
             None => return bad("a number of seconds"),
         },
-        "target_session_attrs" if value == "any" => {}
-        "target_session_attrs" => return Err(unsupported(key)),
+        "target_session_attrs" => match SessionAttrs::from_word(&value) {
+            Some(attrs) => target.session_attrs = attrs,
+            None if value == "prefer-standby" => return Err(unsupported(key)),
+            None => return bad("any, read-write, read-only, primary or standby"),
+        },
         _ => return other(key, draft),
     }
     Ok(())

@@ -91,6 +91,8 @@ reasons! {
         ServerUnresponsive "server_unresponsive" Server,
         /// The server has moved: its name leads elsewhere, or it is a standby now.
         ServerMoved "server_moved" Server,
+        /// The server is not what `target_session_attrs` asks for.
+        ServerUnfit "server_unfit" Server,
         /// The server connection was idle for too long.
         ServerIdleTimeout "server_idle_timeout" Operator,
         /// The server connection reached its age limit.

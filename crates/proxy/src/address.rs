@@ -1,6 +1,7 @@
 //! Where a database server listens, and how people write it.
 
 use config::{Host, Tls};
+use relay::SessionAttrs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 pub(crate) struct Endpoint {
     pub(crate) host: Host,
     pub(crate) port: u16,
+    /// Which of several hosts may serve.
+    pub(crate) attrs: SessionAttrs,
     pub(crate) tls: Tls,
 }
 
@@ -37,9 +40,18 @@ impl Endpoint {
             Host::UnixDir(dir) => self.socket_path(dir).display().to_string(),
             Host::List(_) => {
                 let labels: Vec<String> = self.singles().iter().map(Endpoint::label).collect();
-                labels.join(",")
+                match self.attrs {
+                    // Two servers for the same hosts, told apart.
+                    SessionAttrs::Any => labels.join(","),
+                    attrs => format!("{} ({})", labels.join(","), attrs.label()),
+                }
             }
         }
+    }
+
+    /// What makes it another server than one that differs in this.
+    pub(crate) fn place(&self) -> (&Host, u16, SessionAttrs) {
+        (&self.host, self.port, self.attrs)
     }
 
     /// Each of its hosts by itself.

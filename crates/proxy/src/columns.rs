@@ -71,7 +71,7 @@ pub(crate) fn text(value: impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 
-pub(crate) fn pools(figures: &Figures) -> Vec<u8> {
+pub(crate) fn pools(figures: &Figures, plan: &Plan) -> Vec<u8> {
     let mut table = Table::new(&[
         ("database", TEXT),
         ("user", TEXT),
@@ -109,7 +109,7 @@ pub(crate) fn pools(figures: &Figures) -> Vec<u8> {
             text(p.maxwait_us / 1_000_000),
             text(p.maxwait_us % 1_000_000),
             text(p.mode),
-            None,
+            plan.database(&p.database).and_then(databases::turns),
         ]);
     }
     // The console's own database, as PgBouncer lists it.

@@ -6,7 +6,7 @@ use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
 use pool::{BudgetSettings, FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
     Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
-    Settings, Stored, Target, UserLimits,
+    SessionAttrs, Settings, Stored, Target, UserLimits,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,7 +124,18 @@ pub(crate) fn endpoint(plan: &Plan, database: &Database) -> Endpoint {
     Endpoint {
         host: database.host.clone(),
         port: database.port,
+        attrs: session_attrs(database),
         tls: plan.server_tls.clone(),
+    }
+}
+
+fn session_attrs(database: &Database) -> SessionAttrs {
+    match database.session_attrs {
+        config::SessionAttrs::Any => SessionAttrs::Any,
+        config::SessionAttrs::ReadWrite => SessionAttrs::ReadWrite,
+        config::SessionAttrs::ReadOnly => SessionAttrs::ReadOnly,
+        config::SessionAttrs::Primary => SessionAttrs::Primary,
+        config::SessionAttrs::Standby => SessionAttrs::Standby,
     }
 }
 
@@ -177,6 +188,7 @@ pub(crate) fn monitor_info(
         parameters: ParamSet::default(),
         mode: PoolMode::Session,
         connect_query: None,
+        session_attrs: session_attrs(database),
         size: 1,
         pins_max: 1,
         greeting: Arc::default(),
@@ -302,6 +314,7 @@ pub(crate) fn pool_info(
             config::PoolMode::Statement => PoolMode::Statement,
         },
         connect_query: database.connect_query.as_deref().map(Into::into),
+        session_attrs: session_attrs(database),
         size,
         // A pool may be as large as the server allows; its pins may not.
         pins_max: (size.min(plan.line) * plan.pin_share_percent / 100).max(1),
@@ -323,6 +336,7 @@ pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
         parameters: info.parameters.clone(),
         mode: info.mode,
         connect_query: info.connect_query.clone(),
+        session_attrs: info.session_attrs,
         size: info.size,
         pins_max: info.pins_max,
         greeting: Arc::clone(&info.greeting),

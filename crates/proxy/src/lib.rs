@@ -31,6 +31,7 @@ mod following;
 mod guards;
 mod held;
 mod helpers;
+mod hosts;
 mod leases;
 mod ledger;
 mod letters;

@@ -132,6 +132,14 @@ pub(crate) struct OtherWay {
     pub(crate) way: Way,
 }
 
+/// The hosts that are left to try, should the one that is logged in to not do.
+pub(crate) struct MoreHosts {
+    pub(crate) conn: ConnId,
+    /// The next one last.
+    pub(crate) others: Vec<Endpoint>,
+    pub(crate) patience: Duration,
+}
+
 /// Opens a socket towards `remote`; it may still be connecting.
 pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Address)> {
     match remote {

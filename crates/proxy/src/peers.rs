@@ -26,6 +26,7 @@ impl Registry {
         let endpoint = |(host, port)| Endpoint {
             host,
             port,
+            attrs: relay::SessionAttrs::Any,
             tls: config::Tls::default(),
         };
         places.into_iter().map(endpoint).collect()

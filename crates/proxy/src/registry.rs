@@ -5,21 +5,22 @@ mod secrets;
 use crate::address::Endpoint;
 use crate::compile;
 use crate::held::Held;
+use crate::hosts::Hosts;
 use config::{Database, Plan};
 use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, FlowRules, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One database server: its pools behind one short lock.
 pub(crate) struct UpstreamCell {
     pub(crate) id: UpstreamId,
     endpoint: Mutex<Endpoint>,
-    /// Connections begun: whose turn it is among several hosts.
-    turns: AtomicUsize,
+    /// Which of several hosts is tried first.
+    pub(crate) hosts: Hosts,
     pub(crate) pools: Mutex<Upstream>,
     /// What is told of the way to the ledger.
     pub(crate) told: Mutex<crate::ledger::Told>,
@@ -139,18 +140,17 @@ impl Registry {
     }
 
     /// The hosts that a new connection of this pool tries, in their order.
-    pub(crate) fn hosts(&self, key: PoolKey) -> Vec<Endpoint> {
+    pub(crate) fn hosts(&self, key: PoolKey, now: Time) -> Vec<Endpoint> {
         let Some(place) = self.place(key) else {
             return Vec::new();
         };
-        let mut hosts = place.upstream.endpoint().singles();
-        let in_order = |d: &Database| d.hosts_in_order;
-        if hosts.len() > 1 && !self.database(&place.info.database).is_some_and(in_order) {
-            let turn = place.upstream.turns.fetch_add(1, Ordering::Relaxed);
-            let first = turn % hosts.len();
-            hosts.rotate_left(first);
-        }
-        hosts
+        let stay = |d: &Database| d.hosts_in_order;
+        place.upstream.hosts.order(
+            place.upstream.endpoint().singles(),
+            self.database(&place.info.database).is_some_and(stay),
+            now,
+            self.plan.server_login_retry,
+        )
     }
 
     /// The pool of an upstream's own id.
@@ -320,6 +320,10 @@ impl Registry {
         self.watch(&upstream, name, database);
         let settings = self.pool_settings(&upstream, name, user, database);
         let pool = upstream.lock().add_pool(settings.clone());
+        if upstream.endpoint().attrs.writes() {
+            // Known before the first write: a primary that becomes a standby is left at once.
+            upstream.lock().wrote(pool);
+        }
         let key = PoolKey(self.places.len() as u32);
         let auth = compile::server_auth(&plan, database, user, target);
         let info = Arc::new(compile::pool_info(
@@ -340,7 +344,7 @@ impl Registry {
     fn upstream_for(&mut self, endpoint: &Endpoint) -> Arc<UpstreamCell> {
         let same = |u: &&Arc<UpstreamCell>| {
             let known = u.endpoint();
-            known.host == endpoint.host && known.port == endpoint.port
+            known.place() == endpoint.place()
         };
         if let Some(known) = self.upstreams.iter().find(same) {
             return Arc::clone(known);
@@ -351,7 +355,7 @@ impl Registry {
         let cell = Arc::new(UpstreamCell {
             id,
             endpoint: Mutex::new(endpoint.clone()),
-            turns: AtomicUsize::new(0),
+            hosts: Hosts::default(),
             pools: Mutex::new(pools),
             told: Mutex::default(),
         });
@@ -415,7 +419,7 @@ impl Registry {
             };
             let endpoint = compile::endpoint(&plan, &database);
             let old = place.upstream.endpoint();
-            if (&endpoint.host, endpoint.port) != (&old.host, old.port) {
+            if endpoint.place() != old.place() {
                 // Another server: clients go to a new pool. The old one is
                 // retired once no worker asks it for connections any more.
                 self.by_name.remove(&names);

@@ -124,6 +124,8 @@ pub(crate) struct Conn {
     pub(crate) binding: Option<std::sync::Arc<[u8]>>,
     /// Towards a server: how to connect if it refuses the login.
     pub(crate) other_way: Option<Box<crate::outgoing::OtherWay>>,
+    /// Towards a server: where to connect if it must not serve.
+    pub(crate) more_hosts: Option<Box<crate::outgoing::MoreHosts>>,
     /// It stands in the worker's list of connections to look at again.
     pub(crate) queued: bool,
     /// A client's: what the observer calls it.
@@ -163,6 +165,7 @@ impl Conn {
             logging_in: false,
             binding: None,
             other_way: None,
+            more_hosts: None,
             queued: false,
             watched_as: crate::observer::UNWATCHED,
             tapped: Tapped::default(),

@@ -128,6 +128,7 @@ impl Bench {
             parameters: ParamSet::default(),
             mode: PoolMode::Transaction,
             connect_query: None,
+            session_attrs: relay::SessionAttrs::Any,
             size: 20,
             pins_max: 5,
             pins: Arc::new(AtomicU32::new(0)),

@@ -3,6 +3,7 @@
 //! The shell compiles this from the checked plan and swaps it whole.
 
 use crate::params::ParamSet;
+use crate::session_attrs::SessionAttrs;
 use crate::trail::StatementText;
 use events::UpstreamId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,6 +116,8 @@ pub struct PoolInfo {
     pub mode: PoolMode,
     /// Run once on each new server connection.
     pub connect_query: Option<Box<str>>,
+    /// What a server must be to serve it.
+    pub session_attrs: SessionAttrs,
     /// Most connections of the pool, for error texts.
     pub size: u32,
     /// Pins that may exist at once.

@@ -12,14 +12,14 @@
 
 use crate::directory::PoolKey;
 use crate::hub::Hub;
-use crate::outbox::{Command, Outbox};
+use crate::outbox::Outbox;
 use crate::params::ParamSet;
 use crate::pools::Pools;
 use crate::requests::Io;
 use crate::server::ServerPhase;
 use events::snapshot::Address;
 use events::{CloseReason, ConnId, Time};
-use pool::{Role, Unwanted};
+use pool::Role;
 use std::net::IpAddr;
 use std::time::Duration;
 use wire::sql::Value;
@@ -32,37 +32,6 @@ const SILENT_READER: Duration = Duration::from_secs(30);
 pub(crate) const READ_ONLY: &str = "25006";
 
 impl Hub {
-    /// A login is done but for its place in the pool. False: it leads to where
-    /// nobody wants to be served, and has ended.
-    pub(crate) fn server_wanted(&mut self, slot: u32, role: Role, io: &mut Io<'_>) -> bool {
-        let Some(server) = self.servers.get(slot) else {
-            return false;
-        };
-        let at = match &server.addr.0 {
-            Address::Tcp(address) => Some(address.ip().to_canonical()),
-            Address::Unix => None,
-        };
-        let (key, conn) = (server.pool.key, server.conn);
-        let Some(unwanted) = io.pools.located(io.now, key, conn, at, role) else {
-            return true;
-        };
-        let reason = CloseReason::ServerMoved;
-        let code = (unwanted == Unwanted::Standby).then_some(*b"25006");
-        self.servers.remove(slot);
-        self.stats.closes[reason as usize] += 1;
-        self.local(key).stats.health.not_up(io.now, reason, code);
-        io.out.command(Command::ServerFailed {
-            slot,
-            conn,
-            pool: key,
-            reason,
-            text: unwanted.text().into(),
-        });
-        let text = unwanted.text().into();
-        io.pools.open_failed(io.now, key, conn, text, false);
-        false
-    }
-
     /// Ends a lent connection to the old server, as far as the table says so;
     /// `since` is when another one was known to serve.
     pub fn oust(

@@ -9,6 +9,7 @@ use crate::statements::{Prepared, Statement};
 use crate::trail::Trail;
 use events::snapshot::Address;
 use events::{ConnId, Time};
+use std::net::IpAddr;
 use std::sync::Arc;
 use wire::back::Status;
 
@@ -221,6 +222,14 @@ impl Server {
 
     pub(crate) fn is_linked(&self) -> bool {
         self.link != NONE
+    }
+
+    /// The address that it leads to; `None`: a unix socket.
+    pub(crate) fn place(&self) -> Option<IpAddr> {
+        match &self.addr.0 {
+            Address::Tcp(address) => Some(address.ip().to_canonical()),
+            Address::Unix => None,
+        }
     }
 
     /// It leads over loopback, a unix socket, or to an address of this machine.

@@ -2,6 +2,7 @@
 
 mod doubted;
 pub use doubted::Doubt;
+mod fit;
 mod other_way;
 mod scram;
 
@@ -49,6 +50,8 @@ pub(crate) struct ServerLogin {
     other_way: bool,
     /// The server had no slot left: whether the role's or the database's own.
     full: Option<bool>,
+    /// The shell has another host to try.
+    more_hosts: bool,
     /// What the server said to the first way, once it refused that.
     refusal: Option<Box<str>>,
     /// The shell can read the secret again, and how often it was asked to.
@@ -79,6 +82,8 @@ pub(crate) enum Stage {
     Refused,
     /// Refused: the shell is to read the secret again.
     Doubted,
+    /// It must not serve, for this reason: the shell is to try the next host.
+    Unfit(Box<str>),
 }
 
 impl std::fmt::Debug for ServerLogin {
@@ -103,6 +108,7 @@ impl Hub {
             error: None,
             other_way: false,
             full: None,
+            more_hosts: false,
             refusal: None,
             rereadable: false,
             doubts: 0,
@@ -389,8 +395,7 @@ impl Hub {
             login.stage = Stage::Query;
             return;
         }
-        let role = crate::moved::role(&login.params);
-        if !self.server_wanted(slot, role, io) {
+        if !self.server_fits(slot, io) {
             return;
         }
         let Some(server) = self.servers.get_mut(slot) else {

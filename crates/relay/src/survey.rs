@@ -59,6 +59,7 @@ impl ServerLogin {
             Stage::Query => "login: connect_query",
             Stage::Refused => "login: refused, the other way next",
             Stage::Doubted => "login: refused, the secret is read again",
+            Stage::Unfit(_) => "login: the server must not serve, the next host next",
         }
     }
 }

@@ -406,6 +406,7 @@ pub(crate) fn pool_info(mode: PoolMode) -> PoolInfo {
         parameters: ParamSet::default(),
         mode,
         connect_query: None,
+        session_attrs: crate::SessionAttrs::Any,
         size: 9,
         pins_max: 9,
         greeting: Arc::default(),

@@ -24,6 +24,7 @@ mod fleet;
 mod guarded;
 mod guards;
 mod hostile;
+mod hosts;
 mod http;
 mod instances;
 mod kubernetes;

@@ -225,7 +225,7 @@ fn what_is_unsafe_to_ignore_is_refused() {
         "port=0",
         "pool_size=abc",
         "pool_size=5x",
-        "target_session_attrs=primary",
+        "target_session_attrs=prefer-standby",
         "pool_mode=x",
         "hots=a",
         "host",

@@ -3,7 +3,7 @@
 use super::{INT4, TEXT, Table, outside_pools, text};
 use crate::admin::Figures;
 use crate::held::ADMIN_DATABASE;
-use config::{Database, Plan, PoolSize};
+use config::{Database, Host, Plan, PoolSize};
 use std::collections::BTreeSet;
 
 /// The settings' databases by name; those that only the any-database serves, once they
@@ -62,6 +62,15 @@ fn own(figures: &Figures, plan: &Plan) -> Vec<Option<String>> {
     row
 }
 
+/// How several hosts share new connections; nothing where there is one.
+pub(super) fn turns(database: &Database) -> Option<String> {
+    let word = match database.hosts_in_order {
+        true => "disable",
+        false => "round-robin",
+    };
+    matches!(database.host, Host::List(_)).then(|| word.to_owned())
+}
+
 fn row(figures: &Figures, plan: &Plan, name: &str, d: &Database) -> Vec<Option<String>> {
     let of = || figures.snapshot.pools.iter().filter(|p| p.database == name);
     let servers: u32 = of()
@@ -87,7 +96,7 @@ fn row(figures: &Figures, plan: &Plan, name: &str, d: &Database) -> Vec<Option<S
                 .map_or(0, |l| l.as_secs()),
         ),
         d.pool_mode.map(|m| format!("{m:?}").to_ascii_lowercase()),
-        None,
+        turns(d),
         text(
             d.max_db_connections
                 .or(plan.max_db_connections)

@@ -34,7 +34,7 @@ pub(super) fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["ACTIVITY"] => measures::activity(&figures().snapshot),
         ["ERRORS"] => measures::errors(&figures().snapshot),
         ["WAITS"] => measures::waits(&figures().snapshot),
-        ["POOLS"] => columns::pools(&figures()),
+        ["POOLS"] => columns::pools(&figures(), &plan),
         ["STATS"] => columns::stats::all(&figures()),
         ["STATS_TOTALS"] => columns::stats::part(&figures(), false),
         ["STATS_AVERAGES"] => columns::stats::part(&figures(), true),

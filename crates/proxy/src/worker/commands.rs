@@ -34,6 +34,10 @@ impl Worker {
                 ..
             } => {
                 self.log_server_failure(pool, reason, &text);
+                let conn = self.servers.get(slot as usize).and_then(Option::as_ref);
+                if let Some((endpoint, _)) = conn.and_then(|conn| conn.dialled.as_deref()) {
+                    self.host_failed(pool, &endpoint.host);
+                }
                 self.abandon(slot);
             }
             Command::StartTls { slot } => self.start_tls(slot),

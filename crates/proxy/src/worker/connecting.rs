@@ -2,7 +2,7 @@
 
 use super::{Kind, Worker, token};
 use crate::address::{Endpoint, Remote};
-use crate::outgoing::{self, OtherWay, Outgoing, Purpose, Stage, Way};
+use crate::outgoing::{self, MoreHosts, OtherWay, Outgoing, Purpose, Stage, Way};
 use crate::socket::{Conn, Got};
 use crate::tls;
 use config::SslMode;
@@ -10,6 +10,7 @@ use events::Time;
 use events::snapshot::Address;
 use mio::Interest;
 use std::io;
+use std::time::Duration;
 
 /// What one step came to.
 enum Step {
@@ -28,7 +29,7 @@ impl Worker {
     pub(super) fn connect(&mut self, purpose: Purpose) {
         let hosts = match &purpose {
             Purpose::Server { slot, conn } => match self.hub.server_pool(*slot, *conn) {
-                Some(key) => self.common.read().hosts(key),
+                Some(key) => self.common.read().hosts(key, self.now),
                 None => return,
             },
             Purpose::Cancel { server, pool, .. } => {
@@ -36,7 +37,7 @@ impl Worker {
                 if let Some(dialled) = known.and_then(|c| c.dialled.clone()) {
                     return self.connect_to(purpose, vec![dialled.0], vec![dialled.1]);
                 }
-                self.common.read().hosts(*pool)
+                self.common.read().hosts(*pool, self.now)
             }
             Purpose::Forward { peer, .. } => vec![peer.clone()],
         };
@@ -47,7 +48,6 @@ impl Worker {
     fn connect_to(&mut self, purpose: Purpose, mut hosts: Vec<Endpoint>, remotes: Vec<Remote>) {
         hosts.reverse();
         let tries = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
-        let Some(endpoint) = hosts.pop() else { return };
         let patience = match purpose {
             // The hub's own timeout ends the last try.
             Purpose::Server { .. } => self.common.read().plan.server_connect_timeout / tries,
@@ -55,6 +55,18 @@ impl Worker {
                 self.common.read().plan.cancel_wait_timeout
             }
         };
+        self.connect_on(purpose, hosts, patience, remotes);
+    }
+
+    /// Goes on with the last of `hosts`.
+    pub(super) fn connect_on(
+        &mut self,
+        purpose: Purpose,
+        mut hosts: Vec<Endpoint>,
+        patience: Duration,
+        remotes: Vec<Remote>,
+    ) {
+        let Some(endpoint) = hosts.pop() else { return };
         let slot = self.outgoing.insert(Outgoing {
             purpose,
             stage: Stage::Connecting,
@@ -218,6 +230,14 @@ impl Worker {
             }));
             self.hub.has_other_way(slot);
         }
+        if !outgoing.others.is_empty() {
+            conn.more_hosts = Some(Box::new(MoreHosts {
+                conn: id,
+                others: outgoing.others,
+                patience: outgoing.patience,
+            }));
+            self.hub.has_more_hosts(slot);
+        }
         if self
             .common
             .read()
@@ -281,6 +301,15 @@ impl Worker {
             .take()
             .map(|first| format!("{first}; and without TLS: {text}"));
         let text = both.as_deref().unwrap_or(text);
+        if let Purpose::Server { slot, conn } = outgoing.purpose
+            && let Some(key) = self.hub.server_pool(slot, conn)
+        {
+            let host = outgoing.endpoint.host.clone();
+            self.host_failed(key, &host);
+        }
+        let Some(outgoing) = self.outgoing.get_mut(slot) else {
+            return;
+        };
         if let Some(next) = outgoing.others.pop() {
             tracing::warn!(host = %outgoing.endpoint.label(), error = text, "the next host is tried");
             outgoing.endpoint = next;

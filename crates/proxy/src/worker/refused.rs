@@ -1,10 +1,13 @@
 //! Logins that a server refused: tried another way, or with another secret.
 
 use super::Worker;
+use crate::hosts::Hosts;
 use crate::outgoing::{OtherWay, Outgoing, Purpose, Stage};
 use crate::secrets::{Doubted, Verdict};
+use config::Host;
 use events::snapshot::Address;
 use events::{ConnId, Time};
+use relay::PoolKey;
 use std::time::Duration;
 
 impl Worker {
@@ -12,6 +15,10 @@ impl Worker {
     pub(super) fn login_read(&mut self, slot: u32) -> bool {
         if let Some(said) = self.hub.wants_other_way(slot) {
             self.connect_other_way(slot, &said);
+            return false;
+        }
+        if let Some(said) = self.hub.wants_next_host(slot) {
+            self.connect_next_host(slot, &said);
             return false;
         }
         if let Some(doubt) = self.hub.wants_secret(slot) {
@@ -22,9 +29,36 @@ impl Worker {
             && let Some(conn) = self.conn(relay::Peer::Server(slot))
         {
             conn.other_way = None;
+            conn.more_hosts = None;
             conn.logging_in = false;
+            self.host_serves(slot);
         }
         true
+    }
+
+    /// Where there are several hosts, this one is the one to stay with.
+    fn host_serves(&mut self, slot: u32) {
+        let Some(key) = self.hub.pool_of(slot) else {
+            return;
+        };
+        let conn = self.servers.get(slot as usize).and_then(Option::as_ref);
+        if let Some((endpoint, _)) = conn.and_then(|conn| conn.dialled.as_deref()) {
+            self.with_several_hosts(key, |hosts| hosts.served(&endpoint.host));
+        }
+    }
+
+    /// A connection of this pool could not be had from that host.
+    pub(super) fn host_failed(&self, key: PoolKey, host: &Host) {
+        self.with_several_hosts(key, |hosts| hosts.failed(host, self.now));
+    }
+
+    fn with_several_hosts(&self, key: PoolKey, act: impl Fn(&Hosts)) {
+        let registry = self.common.read();
+        if let Some(place) = registry.place(key)
+            && matches!(place.upstream.endpoint().host, Host::List(_))
+        {
+            act(&place.upstream.hosts);
+        }
     }
 
     /// The server refused the proof: another thread reads the secret again.
@@ -68,6 +102,30 @@ impl Worker {
         }
     }
 
+    /// The server must not serve, and there is another host.
+    fn connect_next_host(&mut self, slot: u32, said: &str) {
+        let conn = self.servers.get_mut(slot as usize).and_then(Option::take);
+        let Some(mut conn) = conn else { return };
+        let mut bye = Vec::new();
+        wire::front::terminate(&mut bye);
+        // It is a courtesy: without it the server notes a lost connection.
+        let _ = conn.write(&bye);
+        let _ = self.poll.registry().deregister(&mut conn.stream);
+        let (Some(more), Some(dialled)) = (conn.more_hosts.take(), conn.dialled.take()) else {
+            return;
+        };
+        drop(conn);
+        tracing::info!(host = %dialled.0.label(), reason = said, "the next host is tried");
+        let purpose = Purpose::Server {
+            slot,
+            conn: more.conn,
+        };
+        if let Some(key) = self.hub.pool_of(slot) {
+            self.host_failed(key, &dialled.0.host);
+        }
+        self.connect_on(purpose, more.others, more.patience, Vec::new());
+    }
+
     /// The server refused a login, and `sslmode` has another way: the same
     /// address once more, with TLS instead of plain or the other way round.
     fn connect_other_way(&mut self, slot: u32, said: &str) {
@@ -76,6 +134,10 @@ impl Worker {
         let _ = self.poll.registry().deregister(&mut conn.stream);
         let Some(other) = conn.other_way.take() else {
             return;
+        };
+        let (others, patience) = match conn.more_hosts.take() {
+            Some(more) => (more.others, more.patience),
+            None => (Vec::new(), Duration::ZERO),
         };
         drop(conn);
         let OtherWay {
@@ -94,8 +156,8 @@ impl Worker {
             purpose: Purpose::Server { slot, conn },
             stage: Stage::Connecting,
             endpoint,
-            others: Vec::new(),
-            patience: Duration::ZERO,
+            others,
+            patience,
             remotes: vec![remote],
             conn: None,
             address: Address::Unix,

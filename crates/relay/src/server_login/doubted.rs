@@ -34,7 +34,10 @@ impl ServerLogin {
 
     /// The server has said its last word on this attempt.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Refused | Stage::Doubted)
+        matches!(
+            self.stage,
+            Stage::Refused | Stage::Doubted | Stage::Unfit(_)
+        )
     }
 }
 

@@ -159,6 +159,7 @@ impl Shop {
             parameters: ParamSet::default(),
             mode: spec.mode,
             connect_query: spec.connect_query.then(|| "SELECT 'hello'".into()),
+            session_attrs: relay::SessionAttrs::Any,
             size: spec.size,
             pins_max: spec.pins_max,
             pins: Arc::new(AtomicU32::new(0)),

@@ -21,6 +21,7 @@ mod instructions;
 mod leaks_corpus;
 mod licences;
 mod metadata;
+mod package;
 mod page_shots;
 mod scale;
 mod sim;
@@ -111,6 +112,18 @@ const TASKS: &[Task] = &[
         summary: scale::SUMMARY,
         help: scale::HELP,
         run: scale::run,
+    },
+    Task {
+        name: "deb",
+        summary: package::DEB_SUMMARY,
+        help: package::DEB_HELP,
+        run: package::deb,
+    },
+    Task {
+        name: "static",
+        summary: package::STATIC_SUMMARY,
+        help: package::STATIC_HELP,
+        run: package::statically,
     },
     Task {
         name: "bench",

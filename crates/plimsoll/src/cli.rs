@@ -10,6 +10,7 @@ mod guard;
 mod incident;
 mod lab;
 mod leaks;
+mod man;
 mod rehearse;
 mod settings;
 mod size;
@@ -36,6 +37,7 @@ pub use incident::{
 };
 pub use lab::LabArgs;
 pub use leaks::{LeaksArgs, LeaksFormat};
+pub use man::ManArgs;
 pub use rehearse::{ProtocolWord, RehearseArgs, Report, ReportKind, Where};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 pub use size::{SizeArgs, TemplateArgs};
@@ -117,6 +119,8 @@ pub enum Command {
     Drill(DrillArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
     /// Answer one question about other settings, for the pooler itself
     #[command(hide = true)]
     PredictWorker,

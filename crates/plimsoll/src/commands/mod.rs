@@ -16,6 +16,7 @@ mod guards;
 mod incident;
 mod lab;
 mod leaks;
+mod man;
 mod notify;
 mod playbook;
 mod predict_worker;
@@ -65,6 +66,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(&args),
         Command::PredictWorker => predict_worker::run(),
     }
 }

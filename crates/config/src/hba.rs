@@ -111,7 +111,8 @@ impl Hba {
         self.rules.is_empty()
     }
 
-    pub(crate) fn uses(&self, method: Method) -> bool {
+    /// Some rule has this method.
+    pub fn uses(&self, method: Method) -> bool {
         self.rules.iter().any(|rule| rule.method == method)
     }
 

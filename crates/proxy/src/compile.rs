@@ -2,11 +2,12 @@
 
 use crate::address::Endpoint;
 use crate::registry::UpstreamCell;
+use crate::rules::Rules;
 use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
 use pool::{BudgetSettings, FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
-    Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
-    Settings, Stored, Target, UserLimits,
+    Auth, AuthQuery, Directory, ErrorStyle, HostRules, ParamSet, PoolInfo, PoolKey, PoolMode,
+    ServerAuth, Settings, Stored, Target, UserLimits,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,7 +57,13 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
             AuthType::Trust => Auth::Trust,
             AuthType::Any => Auth::Any,
             AuthType::Cert => Auth::Cert,
+            // Nobody is let in by the rules' absence.
+            AuthType::Hba => Auth::Reject,
         },
+        rules: plan.hba.as_ref().map(|hba| {
+            let rules: Arc<dyn HostRules> = Arc::new(Rules::new(hba));
+            rules
+        }),
         auth_query,
         auth_query_ttl: plan.auth_query_ttl,
         client_tls: plan.client_tls.mode != SslMode::Disable,

@@ -2,6 +2,7 @@
 //!
 //! The shell compiles this from the checked plan and swaps it whole.
 
+use crate::admission::HostRules;
 use crate::params::ParamSet;
 use crate::trail::StatementText;
 use events::UpstreamId;
@@ -62,8 +63,12 @@ pub enum Auth {
     Trust,
     /// No proof, any name.
     Any,
-    /// A TLS client certificate whose common name is the user.
+    /// A TLS client certificate with the user's name.
     Cert,
+    /// The other side of the unix socket is a process of that user.
+    Peer,
+    /// None: it is refused.
+    Reject,
 }
 
 /// A query that finds a user's secret.
@@ -211,6 +216,8 @@ pub(crate) struct Limits {
 pub struct Settings {
     /// How clients prove who they are.
     pub auth: Auth,
+    /// Says it for each login, in place of `auth`.
+    pub rules: Option<Arc<dyn HostRules>>,
     /// Finds users that are not in the directory.
     pub auth_query: Option<AuthQuery>,
     /// How long its answers are kept.
@@ -295,6 +302,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             auth: Auth::Scram,
+            rules: None,
             auth_query: None,
             auth_query_ttl: Duration::from_secs(30),
             client_tls: false,

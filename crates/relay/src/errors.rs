@@ -3,6 +3,7 @@
 //! PgBouncer's texts and its 08P01 are kept for files that were written for
 //! it; our own style says who is over which limit and what to do.
 
+use crate::admission::NotAdmitted;
 use crate::directory::ErrorStyle;
 use crate::refusing::{Scarcity, scarce};
 use events::RefuseReason;
@@ -89,6 +90,7 @@ pub(crate) enum Trouble<'a> {
     SaslFailed {
         user: &'a str,
     },
+    NotAdmitted(NotAdmitted),
     TlsRequired,
     TooManyClients {
         limit: &'static str,
@@ -173,6 +175,7 @@ fn pgbouncer(trouble: &Trouble<'_>) -> Option<Report> {
         Trouble::SaslFailed { .. } => {
             return Some(Report::fatal("28P01", "SASL authentication failed"));
         }
+        Trouble::NotAdmitted(why) => why.pgbouncer().into(),
         Trouble::TlsRequired => "SSL required".into(),
         Trouble::TooManyClients {
             limit: "max_client_conn",
@@ -220,6 +223,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
             "28P01",
             format!("password authentication failed for user \"{user}\""),
         ),
+        Trouble::NotAdmitted(why) => why.report(),
         Trouble::TlsRequired => Report::fatal("28000", "the pooler accepts only TLS connections")
             .hint("Connect with sslmode=require or stricter."),
         Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")

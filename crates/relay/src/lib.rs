@@ -22,6 +22,7 @@
 
 mod acting;
 mod admin;
+mod admission;
 mod asking;
 mod auth;
 mod cancel;
@@ -69,6 +70,7 @@ pub mod ticks;
 mod traffic;
 mod trail;
 
+pub use admission::{Caller, CertificateNames, HostRules, Ruling};
 pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
 pub use directory::{

@@ -10,6 +10,7 @@ mod welcome;
 use reported::as_reported;
 pub(crate) use reported::reported_name;
 
+use crate::admission::CertificateNames;
 use crate::auth::{Login, Stage};
 use crate::client::{Client, NONE, PeerInfo, Phase};
 use crate::errors::Trouble;
@@ -80,11 +81,16 @@ impl Hub {
     }
 
     /// TLS with a client is up.
-    pub fn tls_established(&mut self, slot: u32, description: &str, common_name: Option<&str>) {
+    pub fn tls_established(
+        &mut self,
+        slot: u32,
+        description: &str,
+        certificate: Option<CertificateNames>,
+    ) {
         let binding = self.directory.settings.channel_binding.clone();
         if let Some(login) = self.login_mut(slot) {
             login.tls = Some(description.into());
-            login.common_name = common_name.map(Into::into);
+            login.certificate = certificate.map(Box::new);
             login.binding = binding;
             login.stage = Stage::Startup;
         }
@@ -103,6 +109,13 @@ impl Hub {
     pub fn same_owner(&mut self, slot: u32) {
         if let Some(login) = self.login_mut(slot) {
             login.owner = true;
+        }
+    }
+
+    /// A new client came over our unix socket from a process of this user of the system.
+    pub fn peer_user(&mut self, slot: u32, uid: u32) {
+        if let Some(login) = self.login_mut(slot) {
+            login.uid = Some(uid);
         }
     }
 

@@ -7,7 +7,7 @@ use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
 use pool::{BudgetSettings, FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
     Auth, AuthQuery, Directory, ErrorStyle, HostRules, ParamSet, PoolInfo, PoolKey, PoolMode,
-    ServerAuth, Settings, Stored, Target, UserLimits,
+    Replication, ServerAuth, Settings, Stored, Target, UserLimits,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -183,6 +183,7 @@ pub(crate) fn monitor_info(
         },
         parameters: ParamSet::default(),
         mode: PoolMode::Session,
+        replication: Replication::None,
         connect_query: None,
         size: 1,
         pins_max: 1,
@@ -308,12 +309,33 @@ pub(crate) fn pool_info(
             config::PoolMode::Transaction => PoolMode::Transaction,
             config::PoolMode::Statement => PoolMode::Statement,
         },
+        replication: Replication::None,
         connect_query: database.connect_query.as_deref().map(Into::into),
         size,
         // A pool may be as large as the server allows; its pins may not.
         pins_max: (size.min(plan.line) * plan.pin_share_percent / 100).max(1),
         greeting: Arc::default(),
         pins: Arc::default(),
+    }
+}
+
+/// The pool of one replication client: what it asked for stands in the start-up
+/// packet of its connection, and nothing is said there before it.
+pub(crate) fn replicating(
+    info: PoolInfo,
+    replication: Replication,
+    startup: &ParamSet,
+) -> PoolInfo {
+    let mut parameters = info.parameters;
+    for (name, value) in startup.iter() {
+        parameters.set(name, Some(value.clone()));
+    }
+    PoolInfo {
+        parameters,
+        mode: PoolMode::Session,
+        replication,
+        connect_query: None,
+        ..info
     }
 }
 
@@ -329,6 +351,7 @@ pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
         auth,
         parameters: info.parameters.clone(),
         mode: info.mode,
+        replication: info.replication,
         connect_query: info.connect_query.clone(),
         size: info.size,
         pins_max: info.pins_max,

@@ -27,6 +27,7 @@ mod budget;
 mod columns;
 mod compile;
 mod console;
+mod folding;
 mod following;
 mod guards;
 mod held;

@@ -127,6 +127,7 @@ impl Bench {
             },
             parameters: ParamSet::default(),
             mode: PoolMode::Transaction,
+            replication: relay::Replication::None,
             connect_query: None,
             size: 20,
             pins_max: 5,

@@ -1,7 +1,7 @@
 //! Proof of who a client is: the stages of a login, and what is remembered of secrets.
 
 use crate::admission::{CertificateNames, NotAdmitted, Ruling};
-use crate::directory::{Auth, PoolKey, Stored};
+use crate::directory::{Auth, PoolKey, Replication, Stored};
 use events::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Login {
     pub(crate) keys: Option<scram::Keys>,
     /// The pool's flow counts this client.
     pub(crate) joined: bool,
-    pub(crate) replication: bool,
+    pub(crate) replication: Replication,
 }
 
 /// Where a login stands.
@@ -93,7 +93,7 @@ impl Login {
             secret: None,
             keys: None,
             joined: false,
-            replication: false,
+            replication: Replication::None,
         }
     }
 

@@ -135,7 +135,6 @@ pub(crate) enum Trouble<'a> {
     },
     StatementModeTransaction,
     Cancelled,
-    ReplicationMode,
     Panic,
     Killed,
     ConsoleExtended,
@@ -256,7 +255,10 @@ fn own(trouble: &Trouble<'_>) -> Report {
         .detail((*text).to_owned()),
         Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
         Trouble::PinShare { .. } => pin_share(trouble),
-        Trouble::StatementModeTransaction | Trouble::ReplicationMode => by_mode(trouble),
+        Trouble::StatementModeTransaction => Report::fatal(
+            "0A000",
+            "transaction blocks not allowed in statement pooling mode",
+        ),
         Trouble::Panic => Report::fatal(
             "XX000",
             "internal error in the pooler; the connection is closed",
@@ -348,17 +350,6 @@ fn pin_share(trouble: &Trouble<'_>) -> Report {
         "Pool \"{database}\", user \"{user}\": all {max} connections that may be kept so are in use."
     ))
     .hint("Use session pooling for such clients, or raise pin_share_percent.")
-}
-
-/// Errors that say that the pool's mode does not allow it.
-fn by_mode(trouble: &Trouble<'_>) -> Report {
-    let text = match trouble {
-        Trouble::ReplicationMode => {
-            "replication connections need a database with pool_mode = session"
-        }
-        _ => "transaction blocks not allowed in statement pooling mode",
-    };
-    Report::fatal("0A000", text)
 }
 
 /// Errors whose cause is the server.

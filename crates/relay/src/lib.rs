@@ -74,8 +74,8 @@ pub use admission::{Caller, CertificateNames, HostRules, Ruling};
 pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
 pub use directory::{
-    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth,
-    Settings, Stored, Target, UserLimits,
+    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Replication, Route,
+    ServerAuth, Settings, Stored, Target, UserLimits,
 };
 pub use expect::KINDS as REPLY_KINDS;
 pub use hub::Hub;

@@ -405,6 +405,7 @@ pub(crate) fn pool_info(mode: PoolMode) -> PoolInfo {
         auth: ServerAuth::default(),
         parameters: ParamSet::default(),
         mode,
+        replication: crate::Replication::None,
         connect_query: None,
         size: 9,
         pins_max: 9,

@@ -3,7 +3,7 @@
 use crate::admission::{Caller, NotAdmitted, Ruling};
 use crate::auth::{self, Stage};
 use crate::client::Phase;
-use crate::directory::{Auth, PoolKey, Stored};
+use crate::directory::{Auth, PoolKey, Replication, Stored};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::Hub;
@@ -82,7 +82,7 @@ impl Hub {
                         Address::Unix => None,
                     },
                     tls: login.tls.is_some(),
-                    physical: login.replication,
+                    physical: login.replication == Replication::Physical,
                     database,
                     user,
                 })
@@ -153,6 +153,9 @@ impl Hub {
         let lookup = self
             .login_mut(slot)
             .is_some_and(|l| matches!(l.stage, Stage::Lookup));
+        if !lookup && self.begin_replication(slot, server_slot, io) {
+            return;
+        }
         if !lookup {
             self.give_back(io.now, server_slot, key, None, io.pools, io.out);
             return self.welcome(slot, io);

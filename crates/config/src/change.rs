@@ -36,7 +36,10 @@ pub fn with_key(plan: &Plan, key: &str, value: &str) -> Result<(Plan, Vec<String
             "write it to the file",
         );
     }
-    if matches!(key, "auth_file" | "conffile") {
+    if matches!(
+        key,
+        "auth_file" | "auth_hba_file" | "auth_ident_file" | "conffile"
+    ) {
         return refused(
             format!("{key} is read with the file"),
             "write it there, then RELOAD",

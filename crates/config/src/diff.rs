@@ -76,6 +76,11 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
             },
         );
     }
+    let rules = |plan: &Plan| plan.hba.as_ref().map(|h| h.words()).unwrap_or_default();
+    if old.hba != new.hba {
+        let key = "auth.hba_rules".to_owned();
+        push(&mut changes, aside(key, &rules(old), &rules(new)));
+    }
     databases(&mut changes, old, new);
     users(&mut changes, old, new);
     applications(&mut changes, old, new);

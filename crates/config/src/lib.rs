@@ -1,7 +1,7 @@
 //! Settings: text in, a checked [`Plan`] out, or an error that names file,
 //! line, column and what to write instead.
 //!
-//! It reads plimsoll.toml, pgbouncer.ini with its user file, and `postgres://`
+//! It reads plimsoll.toml, pgbouncer.ini, their user files and host-based rules, and `postgres://`
 //! URLs. It never opens a file or a socket (the caller's [`Source`] does), never
 //! puts a default in place of a mistake, and never shows a secret.
 //! The one invariant: a plan in hand has passed every check, as a whole.
@@ -33,6 +33,8 @@ mod error;
 mod etcd;
 mod fleet;
 mod guards;
+mod hba;
+mod ident;
 mod ini;
 mod keeping;
 mod lines;
@@ -63,14 +65,15 @@ pub use effective::Effective;
 pub use error::{ERRORS_MAX, Error, Errors};
 pub use etcd::{ENDPOINTS_MAX as ETCD_ENDPOINTS_MAX, Etcd, Share};
 pub use fleet::{Discover, FleetChannel};
+pub use hba::{Caller, Hba, Method, Rule};
 pub use keeping::{Keeping, SettingsSource, state_directory};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};
 pub use renamed::{Outdated, RENAMED, Renamed};
 pub use rows::LINE_MAX;
 pub use secrets::{
-    MASKED, Refused, Reread, SecretFault, freshen, masked, renew, reread, secret_files,
-    with_secrets_of,
+    MASKED, Refused, Reread, SecretFault, freshen, masked, masked_rules, renew, reread,
+    secret_files, with_secrets_of,
 };
 pub use source::{Memory, Source};
 pub use table::{Class, Setting, Support, settings};

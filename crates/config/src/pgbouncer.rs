@@ -19,7 +19,7 @@ use crate::value::{Kind, Value, from_ini, ini_integer, seconds, words};
 
 const SECTIONS: [&str; 5] = ["pgbouncer", "databases", "users", "peers", "plimsoll"];
 /// Values of auth_type that PgBouncer knows and that are missing here.
-const AUTH_REFUSED: [&str; 4] = ["hba", "pam", "ldap", "gss"];
+const AUTH_REFUSED: [&str; 3] = ["pam", "ldap", "gss"];
 
 pub(crate) fn load(
     path: &Path,
@@ -222,7 +222,7 @@ impl Reader {
             return Err(
                 Problem::new(format!("auth_type {text} is not supported yet"))
                     .why("any other way to log in would let in whom your rules keep out")
-                    .help("use scram-sha-256, md5, plain, cert, trust or any"),
+                    .help("use scram-sha-256, md5, plain, cert, hba, trust or any"),
             );
         }
         if key.ends_with("_tls_protocols") {
@@ -419,7 +419,8 @@ impl Reader {
                 database.auth_dbname = auth_dbname.cloned();
             }
         }
-        let Some(file) = plan.auth_file.clone() else {
+        crate::hba::take(&mut self.draft, source);
+        let Some(file) = self.draft.plan.auth_file.clone() else {
             return;
         };
         let place = self.draft.places.get("auth_file").cloned();

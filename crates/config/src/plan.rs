@@ -11,6 +11,7 @@ use events::Guards;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use endpoints::{
@@ -54,8 +55,10 @@ pub enum AuthType {
     Trust,
     /// No proof, any user name; databases must force a user (PgBouncer's `any`).
     Any,
-    /// A TLS client certificate whose common name is the user.
+    /// A TLS client certificate with the user's name.
     Cert,
+    /// As the first fitting line of the host-based rules says.
+    Hba,
 }
 
 /// What a server must be to serve a database (`target_session_attrs`).
@@ -338,6 +341,12 @@ pub struct Plan {
     pub auth_type: AuthType,
     /// The user file, watched.
     pub auth_file: Option<PathBuf>,
+    /// The file of host-based rules.
+    pub auth_hba_file: Option<PathBuf>,
+    /// The file of the ident maps that they name.
+    pub auth_ident_file: Option<PathBuf>,
+    /// What these say; `None` with every other [`AuthType`] than `Hba`.
+    pub hba: Option<Arc<crate::Hba>>,
     /// User that runs `auth_query`.
     pub auth_user: Option<String>,
     /// The query for users that the file does not name: `$1` is the user.

@@ -17,7 +17,7 @@ use crate::source::Source;
 use crate::text::{SECRET_BYTES_MAX, USERS_BYTES_MAX, read_secret};
 use crate::userlist::parse_user_file;
 
-pub use mask::{MASKED, masked};
+pub use mask::{MASKED, masked, masked_rules};
 pub use reread::{Refused, Reread, SecretFault, reread};
 
 /// All files of a plan that hold secrets or certificates: the user file,

@@ -21,6 +21,16 @@ pub trait Source {
         self.read(path)
     }
 
+    /// The whole content of a file of host-based rules, of ident maps, or of
+    /// names that they list. It is read with the settings and has versions with
+    /// them; a caller that only asks what the settings say may leave it out.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn read_rules(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read(path)
+    }
+
     /// What a `password_command` prints. It may take its time: never call it
     /// where something waits.
     ///

@@ -177,7 +177,7 @@ words!(SslMode, SSL_MODES: Disable "disable", Allow "allow", Prefer "prefer", Re
     VerifyCa "verify-ca", VerifyFull "verify-full");
 words!(TlsVersions, TLS_VERSIONS: Secure "secure", Tls12 "tlsv1.2", Tls13 "tlsv1.3");
 words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Trust "trust",
-    Any "any", Cert "cert");
+    Any "any", Cert "cert", Hba "hba");
 words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store", Etcd "etcd");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");

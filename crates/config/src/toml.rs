@@ -48,6 +48,7 @@ pub(crate) fn load_into(draft: Draft, source: &dyn Source) -> Result<Plan, Error
     };
     reader.section("", document.as_table());
     reader.user_file();
+    crate::hba::take(&mut reader.draft, source);
     crate::api::read(&mut reader.draft, source);
     crate::fleet::read(&mut reader.draft, source);
     crate::etcd::check(&mut reader.draft);

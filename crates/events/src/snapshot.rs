@@ -370,8 +370,8 @@ pub struct ClientRow {
     pub application_name: String,
     /// Prepared statements it has.
     pub prepared_statements: u32,
-    /// It asked for replication.
-    pub replication: bool,
+    /// "none", "physical" or "logical": the replication that it asked for.
+    pub replication: &'static str,
 }
 
 /// One server connection.
@@ -405,6 +405,8 @@ pub struct ServerRow {
     pub application_name: String,
     /// Prepared statements on it.
     pub prepared_statements: u32,
+    /// "none", "physical" or "logical".
+    pub replication: &'static str,
 }
 
 /// One event loop.

@@ -31,6 +31,7 @@ impl Registry {
             info: Arc::clone(info),
             clients: Arc::default(),
             monitor,
+            taken: None,
         });
     }
 
@@ -108,26 +109,9 @@ impl Registry {
         changed
     }
 
-    /// One row per server, and none for the pools of monitor sessions.
+    /// One row per server; pools without a row of their own have none.
     pub(crate) fn budgets(&self, now: Time, snapshot: &mut Snapshot) {
-        let places = self.places();
-        let mut each = places.iter();
-        snapshot
-            .pools
-            .retain(|_| each.next().is_none_or(|place| !place.monitor));
-        // Leases name their pool by its row.
-        snapshot.leases.retain_mut(|lease| {
-            let at = lease.pool as usize;
-            let before = places.get(..at).unwrap_or_default();
-            lease.pool -= before.iter().filter(|place| place.monitor).count() as u32;
-            !places.get(at).is_some_and(|place| place.monitor)
-        });
-        snapshot.waits.retain_mut(|wait| {
-            let at = wait.pool as usize;
-            let before = places.get(..at).unwrap_or_default();
-            wait.pool -= before.iter().filter(|place| place.monitor).count() as u32;
-            at < places.len()
-        });
+        crate::folding::fold(self.places(), snapshot);
         snapshot.budgets = self.upstreams().iter().map(|u| row(u, now)).collect();
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::address::Endpoint;
 use crate::registry::UpstreamCell;
+use crate::rules::Rules;
 use config::{AuthType, Database, ErrorDetail, Pin, Plan, SslMode};
 use pool::{BudgetSettings, FlowRule, FlowRules, LeakSettings, PoolSettings, UpstreamSettings};
 use relay::{
-    Auth, AuthQuery, Directory, ErrorStyle, ParamSet, PoolInfo, PoolKey, PoolMode, ServerAuth,
-    SessionAttrs, Settings, Stored, Target, UserLimits,
+    Auth, AuthQuery, Directory, ErrorStyle, HostRules, ParamSet, PoolInfo, PoolKey, PoolMode,
+    Replication, ServerAuth, SessionAttrs, Settings, Stored, Target, UserLimits,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,7 +57,13 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
             AuthType::Trust => Auth::Trust,
             AuthType::Any => Auth::Any,
             AuthType::Cert => Auth::Cert,
+            // Nobody is let in by the rules' absence.
+            AuthType::Hba => Auth::Reject,
         },
+        rules: plan.hba.as_ref().map(|hba| {
+            let rules: Arc<dyn HostRules> = Arc::new(Rules::new(hba));
+            rules
+        }),
         auth_query,
         auth_query_ttl: plan.auth_query_ttl,
         client_tls: plan.client_tls.mode != SslMode::Disable,
@@ -187,6 +194,7 @@ pub(crate) fn monitor_info(
         },
         parameters: ParamSet::default(),
         mode: PoolMode::Session,
+        replication: Replication::None,
         connect_query: None,
         session_attrs: session_attrs(database),
         size: 1,
@@ -313,6 +321,7 @@ pub(crate) fn pool_info(
             config::PoolMode::Transaction => PoolMode::Transaction,
             config::PoolMode::Statement => PoolMode::Statement,
         },
+        replication: Replication::None,
         connect_query: database.connect_query.as_deref().map(Into::into),
         session_attrs: session_attrs(database),
         size,
@@ -320,6 +329,26 @@ pub(crate) fn pool_info(
         pins_max: (size.min(plan.line) * plan.pin_share_percent / 100).max(1),
         greeting: Arc::default(),
         pins: Arc::default(),
+    }
+}
+
+/// The pool of one replication client: what it asked for stands in the start-up
+/// packet of its connection, and nothing is said there before it.
+pub(crate) fn replicating(
+    info: PoolInfo,
+    replication: Replication,
+    startup: &ParamSet,
+) -> PoolInfo {
+    let mut parameters = info.parameters;
+    for (name, value) in startup.iter() {
+        parameters.set(name, Some(value.clone()));
+    }
+    PoolInfo {
+        parameters,
+        mode: PoolMode::Session,
+        replication,
+        connect_query: None,
+        ..info
     }
 }
 
@@ -335,6 +364,7 @@ pub(crate) fn with_auth(info: &PoolInfo, auth: ServerAuth) -> PoolInfo {
         auth,
         parameters: info.parameters.clone(),
         mode: info.mode,
+        replication: info.replication,
         connect_query: info.connect_query.clone(),
         session_attrs: info.session_attrs,
         size: info.size,

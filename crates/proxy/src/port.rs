@@ -18,7 +18,7 @@ use pool::{
 use relay::{PoolInfo, PoolKey, Pools, Route, Target};
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -118,6 +118,7 @@ struct Known {
     pool: PoolId,
     clients: Arc<AtomicU32>,
     monitor: bool,
+    taken: Option<Arc<AtomicBool>>,
 }
 
 /// A worker's own view: places by pool, so that the registry is asked once
@@ -156,6 +157,7 @@ impl Port {
                 pool: place.pool,
                 clients: place.clients,
                 monitor: place.monitor,
+                taken: place.taken,
             });
         }
         self.places.get(index)?.as_ref()
@@ -298,6 +300,13 @@ impl Pools for Port {
         }
         self.common.read().leave(key, flow);
         self.with(key, |u, pool| u.drop_flow(pool, flow));
+        if let Some(taken) = self.known(key).and_then(|known| known.taken.clone()) {
+            // Its connection is nobody else's, whether it is open already or will be.
+            let now = self.common.clock.now();
+            let reason = CloseReason::ServerLifetime;
+            self.with(key, |u, pool| u.reconnect(now, pool, reason));
+            taken.store(false, Ordering::Release);
+        }
     }
 
     fn checkout(&mut self, now: Time, key: PoolKey, client: ClientId, flow: FlowId) -> Checkout {

@@ -1,5 +1,6 @@
 //! Upstreams and pools of the process: who is where, created as logins ask.
 
+mod replicas;
 mod secrets;
 
 use crate::address::Endpoint;
@@ -12,7 +13,7 @@ use pool::{CapId, FlowRules, PoolSettings, Upstream};
 use relay::{PoolInfo, PoolKey, Route, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One database server: its pools behind one short lock.
@@ -54,6 +55,9 @@ pub(crate) struct Place {
     pub(crate) clients: Arc<AtomicU32>,
     /// The pool of a monitor session, which has no clients.
     pub(crate) monitor: bool,
+    /// A pool of one replication client at a time: whether it has one. Set under the
+    /// registry's lock, taken back by the client's worker. `None`: an ordinary pool.
+    pub(crate) taken: Option<Arc<AtomicBool>>,
 }
 
 /// The user of a flow, and its clients.
@@ -68,6 +72,8 @@ pub(crate) struct Registry {
     upstreams: Vec<Arc<UpstreamCell>>,
     pub(crate) places: Vec<Place>,
     by_name: BTreeMap<(String, String), PoolKey>,
+    /// Pools of replication clients.
+    replicas: replicas::Replicas,
     pub(crate) by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
     database_caps: BTreeMap<(UpstreamId, String), CapId>,
     user_caps: BTreeMap<(UpstreamId, String), CapId>,
@@ -112,6 +118,7 @@ impl Registry {
             upstreams: Vec::new(),
             places: Vec::new(),
             by_name: BTreeMap::new(),
+            replicas: replicas::Replicas::default(),
             by_pool: BTreeMap::new(),
             database_caps: BTreeMap::new(),
             user_caps: BTreeMap::new(),
@@ -175,6 +182,7 @@ impl Registry {
     /// The common case: it needs the registry for reading only.
     pub(crate) fn known_route(&self, target: &Target<'_>) -> Option<Route> {
         match self.look_up(target) {
+            Ok(_) if target.replication.is_some() => None,
             Ok((database, user)) => {
                 let info = self.known_pool(target.database, user_of(database, user))?;
                 let learns = self.learns(database, info, Some(target));
@@ -190,7 +198,11 @@ impl Registry {
             Ok((database, user)) => (database.clone(), user_of(database, user).to_owned()),
             Err(route) => return route,
         };
-        match self.pool(target.database, &user, &database, Some(target)) {
+        let found = match target.replication {
+            Some(wish) => self.replica(target, wish, &user, &database),
+            None => self.pool(target.database, &user, &database, Some(target)),
+        };
+        match found {
             Some(info) => Route::Pool(info),
             None => Route::Full("pools"),
         }
@@ -409,6 +421,10 @@ impl Registry {
         let mut result = Reconfigured::default();
         for index in 0..self.places.len() {
             let place = self.places[index].clone();
+            if place.taken.is_some() {
+                self.reconfigure_replica(now, &place);
+                continue;
+            }
             let names = (place.info.database.to_string(), place.info.user.to_string());
             if self.by_name.get(&names) != Some(&place.info.key) {
                 continue; // Retired by an earlier reload.
@@ -506,7 +522,7 @@ mod tests {
     use crate::held::Verb;
     use std::path::Path;
 
-    fn registry(extra: &str) -> Registry {
+    pub(super) fn registry(extra: &str) -> Registry {
         let text = format!(
             "[databases]\n* = host=127.0.0.1\nown = host=127.0.0.1 user=boss\n\
              [pgbouncer]\nauth_type = trust\n{extra}\n"
@@ -517,12 +533,13 @@ mod tests {
         Registry::new(Arc::new(plan), None, 1, 0)
     }
 
-    fn target<'a>(database: &'a str, user: &'a str) -> Target<'a> {
+    pub(super) fn target<'a>(database: &'a str, user: &'a str) -> Target<'a> {
         Target {
             database,
             user,
             secret: None,
             keys: None,
+            replication: None,
         }
     }
 

@@ -86,13 +86,20 @@ impl Stream {
     /// A unix socket whose other end is a process of the user that we run as.
     /// Only Linux is asked; elsewhere nobody is.
     pub(crate) fn peer_is_owner(&self) -> bool {
+        self.peer_uid() == Some(rustix::process::geteuid().as_raw())
+    }
+
+    /// The user of the process at the other side of a unix socket.
+    pub(crate) fn peer_uid(&self) -> Option<u32> {
         match self {
-            Stream::Tcp(_) => false,
+            Stream::Tcp(_) => None,
             #[cfg(target_os = "linux")]
-            Stream::Unix(s) => rustix::net::sockopt::socket_peercred(s)
-                .is_ok_and(|peer| peer.uid == rustix::process::geteuid()),
+            Stream::Unix(s) => {
+                let peer = rustix::net::sockopt::socket_peercred(s).ok()?;
+                Some(peer.uid.as_raw())
+            }
             #[cfg(not(target_os = "linux"))]
-            Stream::Unix(_) => false,
+            Stream::Unix(_) => None,
         }
     }
 

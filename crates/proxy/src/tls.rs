@@ -22,6 +22,7 @@ pub use stream::{Session, TlsStream, UNSENT_BYTES_MAX};
 
 use config::{SslMode, Tls, TlsVersions};
 use der::Certificate;
+use relay::CertificateNames;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -232,10 +233,16 @@ pub fn peer_binding(facts: &CommonState) -> Option<Vec<u8>> {
     end_point_binding(facts.peer_certificates()?.first()?)
 }
 
-/// The common name of the peer's certificate, for `cert` authentication. Only
-/// a verified certificate gets this far when serving.
-pub fn peer_common_name(facts: &CommonState) -> Option<String> {
-    Certificate::parse(facts.peer_certificates()?.first()?)?.common_name()
+/// The names of the peer's certificate, for `cert` authentication. Only a
+/// verified certificate gets this far when serving. `None`: it showed none.
+pub fn peer_names(facts: &CommonState) -> Option<CertificateNames> {
+    let certificate = Certificate::parse(facts.peer_certificates()?.first()?)?;
+    let (dns, addresses) = certificate.named();
+    Some(CertificateNames {
+        common: certificate.common_name(),
+        dns,
+        addresses,
+    })
 }
 
 /// Version and cipher suite for people, as "TLSv1.3/TLS_AES_256_GCM_SHA384"; empty before they are agreed.

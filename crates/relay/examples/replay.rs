@@ -127,6 +127,7 @@ impl Bench {
             },
             parameters: ParamSet::default(),
             mode: PoolMode::Transaction,
+            replication: relay::Replication::None,
             connect_query: None,
             session_attrs: relay::SessionAttrs::Any,
             size: 20,

@@ -1,6 +1,7 @@
 //! Proof of who a client is: the stages of a login, and what is remembered of secrets.
 
-use crate::directory::{Auth, PoolKey, Stored};
+use crate::admission::{CertificateNames, NotAdmitted, Ruling};
+use crate::directory::{Auth, PoolKey, Replication, Stored};
 use events::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +21,14 @@ pub(crate) struct Login {
     pub(crate) owner: bool,
     /// TLS is on; version and cipher.
     pub(crate) tls: Option<Box<str>>,
-    /// Common name of the client's certificate.
-    pub(crate) common_name: Option<Box<str>>,
+    /// Names of the client's certificate; `None`: it showed none.
+    pub(crate) certificate: Option<Box<CertificateNames>>,
+    /// Number of the system's user at the other side of the unix socket.
+    pub(crate) uid: Option<u32>,
+    /// Its name, where a rule asks for it.
+    pub(crate) peer: Option<Box<str>>,
+    /// How this client proves who it is, once it said who.
+    pub(crate) ruling: Ruling,
     /// Channel binding of the certificate that this client was shown; it may
     /// be another one for the next client.
     pub(crate) binding: Option<Arc<[u8]>>,
@@ -31,7 +38,7 @@ pub(crate) struct Login {
     pub(crate) keys: Option<scram::Keys>,
     /// The pool's flow counts this client.
     pub(crate) joined: bool,
-    pub(crate) replication: bool,
+    pub(crate) replication: Replication,
 }
 
 /// Where a login stands.
@@ -75,12 +82,18 @@ impl Login {
             over: false,
             owner: false,
             tls: None,
-            common_name: None,
+            certificate: None,
+            uid: None,
+            peer: None,
+            ruling: Ruling {
+                method: Auth::Reject,
+                names: None,
+            },
             binding: None,
             secret: None,
             keys: None,
             joined: false,
-            replication: false,
+            replication: Replication::None,
         }
     }
 
@@ -227,26 +240,44 @@ pub(crate) enum Demand {
     /// SCRAM, against a verifier still to be derived from this password.
     ScramFrom(Box<str>),
     /// The login fails without a question.
-    Fail,
+    Fail(NotAdmitted),
+}
+
+/// What a client shows of itself without being asked.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Shown<'a> {
+    pub(crate) certificate: Option<&'a CertificateNames>,
+    /// The system's user.
+    pub(crate) peer: Option<&'a str>,
 }
 
 /// Decides how a user proves itself. An unknown user is asked the same as a
 /// known one, and fails.
 pub(crate) fn demand(
-    auth: Auth,
+    ruling: &Ruling,
     user: &str,
     stored: Option<&Stored>,
-    common_name: Option<&str>,
+    shown: Shown<'_>,
     mock_seed: &[u8; 32],
 ) -> Demand {
     let secret = stored.and_then(|s| s.0.as_deref());
     let mock = || Demand::Scram(Verifier::mock(user, mock_seed));
-    match auth {
+    // Its own name, or one that a map lets be this user.
+    let named = |has: &dyn Fn(&str) -> bool| match &ruling.names {
+        None => has(user),
+        Some(names) => names.iter().any(|name| has(name)),
+    };
+    let by_certificate = || named(&|name| shown.certificate.is_some_and(|c| c.has(name)));
+    let by_peer = || named(&|name| shown.peer == Some(name));
+    match ruling.method {
         Auth::Any => Demand::Nothing,
+        Auth::Reject => Demand::Fail(NotAdmitted::Rejected),
         Auth::Trust if stored.is_some() => Demand::Nothing,
-        Auth::Trust => Demand::Fail,
-        Auth::Cert if stored.is_some() && common_name == Some(user) => Demand::Nothing,
-        Auth::Cert => Demand::Fail,
+        Auth::Trust => Demand::Fail(NotAdmitted::Trust),
+        Auth::Cert if stored.is_some() && by_certificate() => Demand::Nothing,
+        Auth::Cert => Demand::Fail(NotAdmitted::Certificate),
+        Auth::Peer if stored.is_some() && by_peer() => Demand::Nothing,
+        Auth::Peer => Demand::Fail(NotAdmitted::Peer),
         Auth::Plain => Demand::Plain,
         Auth::Md5 => match secret {
             Some(s) if is_scram(s) => s.parse().map_or_else(|_| mock(), Demand::Scram),
@@ -339,32 +370,77 @@ mod tests {
 
     #[test]
     fn unknown_users_are_asked_like_known_ones() {
-        let seed = [1; 32];
         let plain = Stored(Some("secret".into()));
+        let asked = |method, stored| {
+            let ruling = Ruling {
+                method,
+                names: None,
+            };
+            demand(&ruling, "u", stored, Shown::default(), &[1; 32])
+        };
         assert!(matches!(
-            demand(Auth::Scram, "u", Some(&plain), None, &seed),
+            asked(Auth::Scram, Some(&plain)),
             Demand::ScramFrom(_)
         ));
+        assert!(matches!(asked(Auth::Scram, None), Demand::Scram(_)));
+        assert!(matches!(asked(Auth::Md5, None), Demand::Md5));
         assert!(matches!(
-            demand(Auth::Scram, "u", None, None, &seed),
-            Demand::Scram(_)
+            asked(Auth::Trust, None),
+            Demand::Fail(NotAdmitted::Trust)
         ));
         assert!(matches!(
-            demand(Auth::Md5, "u", None, None, &seed),
-            Demand::Md5
+            asked(Auth::Reject, Some(&plain)),
+            Demand::Fail(NotAdmitted::Rejected)
         ));
-        assert!(matches!(
-            demand(Auth::Trust, "u", None, None, &seed),
-            Demand::Fail
-        ));
-        assert!(matches!(
-            demand(Auth::Cert, "u", Some(&plain), Some("v"), &seed),
-            Demand::Fail
-        ));
-        assert!(matches!(
-            demand(Auth::Cert, "u", Some(&plain), Some("u"), &seed),
-            Demand::Nothing
-        ));
+    }
+
+    #[test]
+    fn names_of_certificates_and_of_the_system_let_in_as_they_are_mapped() {
+        let certificate = CertificateNames {
+            common: Some("u".into()),
+            ..CertificateNames::default()
+        };
+        let known = Stored(None);
+        // Method, the certificate's common name and the system's user, the map, known: let in?
+        let rows: &[(Auth, &str, Option<&[&str]>, bool, bool)] = &[
+            (Auth::Cert, "u", None, true, true),
+            (Auth::Cert, "u", None, false, false),
+            (Auth::Cert, "v", None, true, false),
+            (Auth::Cert, "v", Some(&["w", "v"]), true, true),
+            (Auth::Cert, "u", Some(&["w"]), true, false),
+            (Auth::Cert, "u", Some(&[]), true, false),
+            (Auth::Peer, "u", None, true, true),
+            (Auth::Peer, "u", None, false, false),
+            (Auth::Peer, "U", None, true, false),
+            (Auth::Peer, "root", Some(&["root"]), true, true),
+            (Auth::Peer, "u", Some(&["root"]), true, false),
+        ];
+        for (method, name, map, is_known, serves) in rows {
+            let certificate = CertificateNames {
+                common: Some((*name).into()),
+                ..certificate.clone()
+            };
+            let shown = Shown {
+                certificate: Some(&certificate),
+                peer: Some(name),
+            };
+            let ruling = Ruling {
+                method: *method,
+                names: map.map(|map| map.iter().map(|n| (*n).into()).collect()),
+            };
+            let stored = is_known.then_some(&known);
+            let got = demand(&ruling, "u", stored, shown, &[1; 32]);
+            let got = matches!(got, Demand::Nothing);
+            assert_eq!(got, *serves, "{method:?} {name} {map:?}");
+        }
+        for method in [Auth::Cert, Auth::Peer] {
+            let ruling = Ruling {
+                method,
+                names: None,
+            };
+            let got = demand(&ruling, "u", Some(&known), Shown::default(), &[1; 32]);
+            assert!(matches!(got, Demand::Fail(_)), "{method:?} shows nothing");
+        }
     }
 
     #[test]

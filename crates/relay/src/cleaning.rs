@@ -26,6 +26,10 @@ impl Hub {
         if std::mem::take(&mut server.paused) {
             io.out.command(Command::Resume(Peer::Server(slot)));
         }
+        if server.pool.replication.is_on() {
+            // Nobody else can use it, and a stream cannot be called back.
+            return self.drop_server(slot, CloseReason::ServerLifetime, io);
+        }
         if server.half_sent || server.doomed.is_some() {
             // Half a message stands at the server: nothing can follow it.
             return self.drop_server(slot, CloseReason::ClientLeftTransaction, io);

@@ -1,7 +1,7 @@
 //! A client's session.
 
 use crate::auth::Login;
-use crate::directory::PoolInfo;
+use crate::directory::{PoolInfo, Replication};
 use crate::expect::ClientParse;
 use crate::outbox::ClientName;
 use crate::params::{ParamSet, Tracker};
@@ -121,8 +121,8 @@ pub(crate) struct Extra {
     pub(crate) pinned: Option<Arc<PoolInfo>>,
     /// TLS version and cipher.
     pub(crate) tls: Box<str>,
-    /// It asked for replication.
-    pub(crate) replication: bool,
+    /// The replication that it asked for.
+    pub(crate) replication: Replication,
 }
 
 impl Extra {

@@ -2,6 +2,7 @@
 //!
 //! The shell compiles this from the checked plan and swaps it whole.
 
+use crate::admission::HostRules;
 use crate::params::ParamSet;
 use crate::session_attrs::SessionAttrs;
 use crate::trail::StatementText;
@@ -39,6 +40,53 @@ impl PoolMode {
     }
 }
 
+/// What of a server's log a client follows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Replication {
+    /// Nothing: it is an ordinary client.
+    #[default]
+    None,
+    /// The whole log, of no database.
+    Physical,
+    /// The changes of one database.
+    Logical,
+}
+
+impl Replication {
+    /// As the console writes it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Replication::None => "none",
+            Replication::Physical => "physical",
+            Replication::Logical => "logical",
+        }
+    }
+
+    /// It is some.
+    pub const fn is_on(self) -> bool {
+        !matches!(self, Replication::None)
+    }
+
+    /// The start-up parameter's value towards a server; `None`: it is not sent.
+    pub(crate) const fn word(self) -> Option<&'static str> {
+        match self {
+            Replication::None => None,
+            Replication::Physical => Some("true"),
+            Replication::Logical => Some("database"),
+        }
+    }
+
+    /// From that value; PostgreSQL takes any spelling of a truth value.
+    pub(crate) fn read(value: &str) -> Option<Replication> {
+        match value.to_ascii_lowercase().as_str() {
+            "database" => Some(Replication::Logical),
+            "true" | "on" | "yes" | "1" => Some(Replication::Physical),
+            "false" | "off" | "no" | "0" => Some(Replication::None),
+            _ => None,
+        }
+    }
+}
+
 /// Which texts and codes clients see for errors of ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ErrorStyle {
@@ -63,8 +111,12 @@ pub enum Auth {
     Trust,
     /// No proof, any name.
     Any,
-    /// A TLS client certificate whose common name is the user.
+    /// A TLS client certificate with the user's name.
     Cert,
+    /// The other side of the unix socket is a process of that user.
+    Peer,
+    /// None: it is refused.
+    Reject,
 }
 
 /// A query that finds a user's secret.
@@ -114,6 +166,9 @@ pub struct PoolInfo {
     pub parameters: ParamSet,
     /// How long clients keep connections.
     pub mode: PoolMode,
+    /// Its connections are for replication: each is opened for one client, with
+    /// that client's start-up parameters, and never used again.
+    pub replication: Replication,
     /// Run once on each new server connection.
     pub connect_query: Option<Box<str>>,
     /// What a server must be to serve it.
@@ -185,6 +240,9 @@ pub struct Target<'a> {
     pub secret: Option<&'a str>,
     /// SCRAM keys that its login revealed, for the same.
     pub keys: Option<&'a scram::Keys>,
+    /// The replication that it asks for, with its start-up parameters: a pool
+    /// for it alone.
+    pub replication: Option<(Replication, &'a ParamSet)>,
 }
 
 /// Timeouts of one user; `None`: the general one holds, `Some(None)`: none does.
@@ -214,6 +272,8 @@ pub(crate) struct Limits {
 pub struct Settings {
     /// How clients prove who they are.
     pub auth: Auth,
+    /// Says it for each login, in place of `auth`.
+    pub rules: Option<Arc<dyn HostRules>>,
     /// Finds users that are not in the directory.
     pub auth_query: Option<AuthQuery>,
     /// How long its answers are kept.
@@ -298,6 +358,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             auth: Auth::Scram,
+            rules: None,
             auth_query: None,
             auth_query_ttl: Duration::from_secs(30),
             client_tls: false,

@@ -3,6 +3,7 @@
 //! PgBouncer's texts and its 08P01 are kept for files that were written for
 //! it; our own style says who is over which limit and what to do.
 
+use crate::admission::NotAdmitted;
 use crate::directory::ErrorStyle;
 use crate::refusing::{Scarcity, scarce};
 use events::RefuseReason;
@@ -89,6 +90,7 @@ pub(crate) enum Trouble<'a> {
     SaslFailed {
         user: &'a str,
     },
+    NotAdmitted(NotAdmitted),
     TlsRequired,
     TooManyClients {
         limit: &'static str,
@@ -133,7 +135,6 @@ pub(crate) enum Trouble<'a> {
     },
     StatementModeTransaction,
     Cancelled,
-    ReplicationMode,
     Panic,
     Killed,
     ConsoleExtended,
@@ -173,6 +174,7 @@ fn pgbouncer(trouble: &Trouble<'_>) -> Option<Report> {
         Trouble::SaslFailed { .. } => {
             return Some(Report::fatal("28P01", "SASL authentication failed"));
         }
+        Trouble::NotAdmitted(why) => why.pgbouncer().into(),
         Trouble::TlsRequired => "SSL required".into(),
         Trouble::TooManyClients {
             limit: "max_client_conn",
@@ -220,6 +222,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
             "28P01",
             format!("password authentication failed for user \"{user}\""),
         ),
+        Trouble::NotAdmitted(why) => why.report(),
         Trouble::TlsRequired => Report::fatal("28000", "the pooler accepts only TLS connections")
             .hint("Connect with sslmode=require or stricter."),
         Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")
@@ -252,7 +255,10 @@ fn own(trouble: &Trouble<'_>) -> Report {
         .detail((*text).to_owned()),
         Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
         Trouble::PinShare { .. } => pin_share(trouble),
-        Trouble::StatementModeTransaction | Trouble::ReplicationMode => by_mode(trouble),
+        Trouble::StatementModeTransaction => Report::fatal(
+            "0A000",
+            "transaction blocks not allowed in statement pooling mode",
+        ),
         Trouble::Panic => Report::fatal(
             "XX000",
             "internal error in the pooler; the connection is closed",
@@ -344,17 +350,6 @@ fn pin_share(trouble: &Trouble<'_>) -> Report {
         "Pool \"{database}\", user \"{user}\": all {max} connections that may be kept so are in use."
     ))
     .hint("Use session pooling for such clients, or raise pin_share_percent.")
-}
-
-/// Errors that say that the pool's mode does not allow it.
-fn by_mode(trouble: &Trouble<'_>) -> Report {
-    let text = match trouble {
-        Trouble::ReplicationMode => {
-            "replication connections need a database with pool_mode = session"
-        }
-        _ => "transaction blocks not allowed in statement pooling mode",
-    };
-    Report::fatal("0A000", text)
 }
 
 /// Errors whose cause is the server.

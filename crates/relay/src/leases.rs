@@ -119,7 +119,7 @@ impl Hub {
     /// What keeps a lease from being taken back by default.
     fn exempt(&self, server: &Server, client: &Client) -> Option<ExemptReason> {
         let ext = client.ext.as_deref();
-        if ext.is_some_and(|e| e.replication) {
+        if ext.is_some_and(|e| e.replication.is_on()) {
             return Some(ExemptReason::Replication);
         }
         if let Some(reason) = ext.and_then(|e| e.pins.exempt()) {

@@ -22,6 +22,7 @@
 
 mod acting;
 mod admin;
+mod admission;
 mod asking;
 mod auth;
 mod cancel;
@@ -70,11 +71,12 @@ pub mod ticks;
 mod traffic;
 mod trail;
 
+pub use admission::{Caller, CertificateNames, HostRules, Ruling};
 pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
 pub use directory::{
-    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Route, ServerAuth,
-    Settings, Stored, Target, UserLimits,
+    Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Replication, Route,
+    ServerAuth, Settings, Stored, Target, UserLimits,
 };
 pub use expect::KINDS as REPLY_KINDS;
 pub use hub::Hub;

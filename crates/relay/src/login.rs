@@ -4,14 +4,17 @@
 
 mod lookup;
 mod proof;
+mod replicating;
 mod reported;
 mod welcome;
 
 use reported::as_reported;
 pub(crate) use reported::reported_name;
 
+use crate::admission::CertificateNames;
 use crate::auth::{Login, Stage};
 use crate::client::{Client, NONE, PeerInfo, Phase};
+use crate::directory::Replication;
 use crate::errors::Trouble;
 use crate::hub::Hub;
 use crate::outbox::{Command, Outbox, Peer};
@@ -80,11 +83,16 @@ impl Hub {
     }
 
     /// TLS with a client is up.
-    pub fn tls_established(&mut self, slot: u32, description: &str, common_name: Option<&str>) {
+    pub fn tls_established(
+        &mut self,
+        slot: u32,
+        description: &str,
+        certificate: Option<CertificateNames>,
+    ) {
         let binding = self.directory.settings.channel_binding.clone();
         if let Some(login) = self.login_mut(slot) {
             login.tls = Some(description.into());
-            login.common_name = common_name.map(Into::into);
+            login.certificate = certificate.map(Box::new);
             login.binding = binding;
             login.stage = Stage::Startup;
         }
@@ -103,6 +111,13 @@ impl Hub {
     pub fn same_owner(&mut self, slot: u32) {
         if let Some(login) = self.login_mut(slot) {
             login.owner = true;
+        }
+    }
+
+    /// A new client came over our unix socket from a process of this user of the system.
+    pub fn peer_user(&mut self, slot: u32, uid: u32) {
+        if let Some(login) = self.login_mut(slot) {
+            login.uid = Some(uid);
         }
     }
 
@@ -265,18 +280,27 @@ impl Hub {
         if settings.client_tls_required && !tls_on {
             return Err(StartTrouble::Tls);
         }
-        let (mut user, mut database, mut replication) = (None, None, false);
+        let (mut user, mut database) = (None, None);
+        let asked = params.iter().find(|(name, _)| *name == "replication");
+        let replication = match asked {
+            None => Replication::None,
+            Some((_, value)) => Replication::read(value).ok_or_else(|| {
+                let text = "invalid value for parameter \"replication\"";
+                StartTrouble::Packet(text.to_owned())
+            })?,
+        };
+        // Its own connection is opened with all that it asks for.
+        let open = replication.is_on();
         let (mut set, mut unknown) = (ParamSet::default(), Vec::new());
         // As in a server, what a parameter says outdoes the options, wherever they stand.
-        follow_options(&mut set, settings, params)?;
+        follow_options(&mut set, settings, params, open)?;
         for (name, value) in params.iter() {
             match name {
                 "user" => user = Some(value),
                 "database" => database = Some(value),
-                "replication" => replication = !matches!(value, "false" | "off" | "no" | "0"),
-                "options" => {}
+                "replication" | "options" => {}
                 n if n.starts_with(startup::PROTOCOL_OPTION_PREFIX) => unknown.push(n),
-                _ => follow(&mut set, settings, name, value, false)?,
+                _ => follow(&mut set, settings, (name, value), false, open)?,
             }
         }
         let user = user.filter(|u| !u.is_empty()).ok_or(StartTrouble::NoUser)?;
@@ -342,32 +366,35 @@ fn follow_options(
     set: &mut ParamSet,
     settings: &crate::directory::Settings,
     params: startup::Params<'_>,
+    open: bool,
 ) -> Result<(), StartTrouble> {
-    if settings.ignore_startup.contains("options") {
+    if settings.ignore_startup.contains("options") && !open {
         return Ok(());
     }
     for (_, value) in params.iter().filter(|(name, _)| *name == "options") {
         for option in startup::options(value) {
             let (name, value) = option.map_err(|e| StartTrouble::Packet(e.to_string()))?;
-            follow(set, settings, &name, &value, true)?;
+            follow(set, settings, (&name, &value), true, open)?;
         }
     }
     Ok(())
 }
 
-/// Takes one start-up parameter.
+/// Takes one start-up parameter; `open`: whatever it is.
 fn follow(
     set: &mut ParamSet,
     settings: &crate::directory::Settings,
-    name: &str,
-    value: &str,
+    (name, value): (&str, &str),
     in_options: bool,
+    open: bool,
 ) -> Result<(), StartTrouble> {
     let folded = name.to_ascii_lowercase();
-    if settings.ignore_startup.contains(name) || settings.ignore_startup.contains(&*folded) {
+    let ignored = |name| settings.ignore_startup.contains(name);
+    if !open && (ignored(name) || ignored(&folded)) {
         return Ok(());
     }
-    let followed = FOLLOWED.contains(&&*folded) || settings.track_startup.contains(&*folded);
+    let followed =
+        open || FOLLOWED.contains(&&*folded) || settings.track_startup.contains(&*folded);
     if settings.strict_startup && !followed {
         return Err(StartTrouble::Unsupported {
             name: name.to_owned(),

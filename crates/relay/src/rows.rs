@@ -113,7 +113,10 @@ impl Hub {
                     .unwrap_or_default()
                     .to_owned(),
                 prepared_statements: client.ext.as_ref().map_or(0, |e| e.prepared.len() as u32),
-                replication: client.ext.as_ref().is_some_and(|e| e.replication),
+                replication: client
+                    .ext
+                    .as_ref()
+                    .map_or("none", |e| e.replication.label()),
             });
         }
     }
@@ -147,6 +150,7 @@ impl Hub {
                     .unwrap_or_default()
                     .to_owned(),
                 prepared_statements: server.prepared.len() as u32,
+                replication: server.pool.replication.label(),
             });
         }
     }

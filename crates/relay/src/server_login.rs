@@ -185,6 +185,9 @@ impl Hub {
         let near = server.is_near();
         self.local(info.key).stats.health.near = near;
         let own = [("user", &*info.user), ("database", &*info.server_database)];
+        let own = own
+            .into_iter()
+            .chain(info.replication.word().map(|word| ("replication", word)));
         let more = info
             .parameters
             .iter()
@@ -193,7 +196,7 @@ impl Hub {
                 Value::Fragment(_) => None,
             });
         out.write(Peer::Server(slot), |v| {
-            front::startup(v, 0, own.into_iter().chain(more))
+            front::startup(v, 0, own.chain(more))
         });
     }
 

@@ -44,7 +44,7 @@ impl Hub {
             }
         }
         let ext = client.ext.as_deref();
-        if ext.is_some_and(|ext| ext.replication) {
+        if ext.is_some_and(|ext| ext.replication.is_on()) {
             return Tappable::Never;
         }
         let server = self.servers.get(client.link);

@@ -405,6 +405,7 @@ pub(crate) fn pool_info(mode: PoolMode) -> PoolInfo {
         auth: ServerAuth::default(),
         parameters: ParamSet::default(),
         mode,
+        replication: crate::Replication::None,
         connect_query: None,
         session_attrs: crate::SessionAttrs::Any,
         size: 9,

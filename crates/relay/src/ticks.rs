@@ -106,6 +106,8 @@ impl Hub {
             ServerPhase::Cleaning(c) if now > c.deadline => {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io);
             }
+            // A stream is one statement that lasts as long as its client.
+            ServerPhase::Lent if server.pool.replication.is_on() => {}
             ServerPhase::Lent => {
                 let link = server.link;
                 let busy = !server.expected.is_empty();

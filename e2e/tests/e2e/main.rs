@@ -23,6 +23,7 @@ mod faults;
 mod fleet;
 mod guarded;
 mod guards;
+mod hba;
 mod hostile;
 mod hosts;
 mod http;

@@ -24,6 +24,7 @@ mod pool_ops;
 mod relay_bytes;
 mod relay_ops;
 mod relay_world;
+mod rules_text;
 mod settings;
 mod shape_text;
 mod sql_text;
@@ -34,6 +35,7 @@ pub use fleet_messages::fleet;
 pub use pool_ops::pool_ops;
 pub use relay_bytes::relay_bytes;
 pub use relay_ops::relay_ops;
+pub use rules_text::hba;
 pub use settings::config;
 pub use shape_text::shape;
 pub use sql_text::sql;
@@ -44,7 +46,7 @@ pub use wire_bytes::wire;
 pub type Body = fn(&[u8]);
 
 /// All targets by name, as `fuzz/targets` and `fuzz/corpus` name them.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("wire", wire),
     ("sql", sql),
     ("config", config),
@@ -54,4 +56,5 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("shape", shape),
     ("statements", statements),
     ("fleet", fleet),
+    ("hba", hba),
 ];

@@ -2,6 +2,7 @@
 
 use super::{Draft, some_of};
 use crate::error::Problem;
+use crate::hba::Method;
 use crate::plan::{AuthType, SslMode};
 
 impl Draft {
@@ -54,6 +55,15 @@ impl Draft {
                     "set TLS towards clients to verify-full, with key, certificate and authorities",
                 );
             self.error("auth_type", problem);
+        }
+        let plan = &self.plan;
+        let by_rule = plan.hba.as_ref().is_some_and(|h| h.uses(Method::Cert));
+        let tls = &plan.client_tls;
+        if by_rule && (tls.mode == SslMode::Disable || tls.ca_file.is_none()) {
+            let problem = Problem::new("rules with `cert` need client certificates")
+                .why("no client is asked for its certificate, so that these rules let nobody in")
+                .help("turn TLS towards clients on, with key, certificate and authorities");
+            self.error("auth_hba_file", problem);
         }
         let unforced: Vec<String> = self
             .plan

@@ -14,7 +14,6 @@ use crate::value::Kind::{
 const AUTH_QUERY: &str = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin";
 const RUSTLS: &str =
     "the TLS library offers TLS 1.2 and 1.3 with forward-secret authenticated ciphers only";
-const HBA: &str = "PgBouncer reads it with `auth_type = hba` only, which is refused here";
 const DNS: &str = "names are looked up again at each new connection";
 const SYSLOG: &str = "logs go to standard error or to `logfile`";
 const PACKETS: Kind = Count {
@@ -33,20 +32,8 @@ pub(super) const ROWS: &[Setting] = &[
         "Database that auth_query runs in, where the database line names none."
     ),
     row!("auth_file", "auth.user_file", Path, "", "", Identity, (path auth_file), "File of users and their secrets, in PgBouncer's format."),
-    bare!(
-        "auth_hba_file",
-        Path,
-        "",
-        NoEffect(HBA),
-        "PgBouncer's host-based rules."
-    ),
-    bare!(
-        "auth_ident_file",
-        Path,
-        "",
-        NoEffect(HBA),
-        "PgBouncer's ident map."
-    ),
+    row!("auth_hba_file", "auth.hba_file", Path, "", "", Identity, (path auth_hba_file), "File of host-based rules, in the form of pg_hba.conf; read with `auth_type = hba`."),
+    row!("auth_ident_file", "auth.ident_file", Path, "", "", Identity, (path auth_ident_file), "File of the ident maps that host-based rules name."),
     bare!(
         "auth_ldap_options",
         Text,

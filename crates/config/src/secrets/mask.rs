@@ -36,6 +36,23 @@ pub fn masked(path: &Path, text: &str) -> String {
     replaced(text, hidden)
 }
 
+/// `text` of a file of host-based rules or ident maps, without the passwords that a
+/// comment in it keeps. A rule has none: one with such an option is refused.
+///
+/// ```
+/// let text = "local all all peer map=m # password=x\n";
+/// assert_eq!(config::masked_rules(text), "local all all peer map=m # password=(secret)\n");
+/// ```
+pub fn masked_rules(text: &str) -> String {
+    let comments = lines_of(text).filter_map(|(at, line)| {
+        let hash = line.find('#')?;
+        Some(at + hash..at + line.len())
+    });
+    let mut hidden: Vec<_> = comments.flat_map(|range| assigned(text, range)).collect();
+    hidden.extend(url_passwords(text));
+    replaced(text, hidden)
+}
+
 /// A query of the settings without the passwords in it.
 pub(super) fn query(text: &str) -> String {
     let mut hidden = url_passwords(text);

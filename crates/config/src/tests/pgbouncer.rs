@@ -249,7 +249,7 @@ fn all_errors_of_a_file_are_reported_at_once() {
         default_pool_szie = 20\n\
         query_timeout = 30s\n\
         max_client_conn 100\n\
-        auth_type = hba\n\
+        auth_type = pam\n\
         [pgbounecr]\n";
     let expected = "\
 error: expected `=` after `max_client_conn`
@@ -284,13 +284,13 @@ error: expected a number of seconds, found `30s`
   |                 ^^^
   = help: write `30`: pgbouncer.ini has no units
 
-error: auth_type hba is not supported yet
+error: auth_type pam is not supported yet
   --> p.ini:8:13
   |
-8 | auth_type = hba
+8 | auth_type = pam
   |             ^^^
   = why: any other way to log in would let in whom your rules keep out
-  = help: use scram-sha-256, md5, plain, cert, trust or any
+  = help: use scram-sha-256, md5, plain, cert, hba, trust or any
 
 error: unknown section `pgbounecr`
   --> p.ini:9:1

@@ -56,7 +56,7 @@ fn has_whole(text: &str, group: &str) -> bool {
 
 /// Settings that reach their readers under another name or by way of this crate; and what
 /// then stands there.
-const TURNED: [(&str, &str); 22] = [
+const TURNED: [(&str, &str); 24] = [
     ("alerts.wait_target", "alerts.target()"),
     ("api.anonymous", "settings.anonymous"),
     ("api.hosts", "settings.hosts"),
@@ -66,6 +66,8 @@ const TURNED: [(&str, &str); 22] = [
     ("api.operator.env", "settings.token(role).secret"),
     ("api.admin.file", "settings.token(role).secret"),
     ("api.admin.env", "settings.token(role).secret"),
+    ("auth_hba_file", "plan.hba"),
+    ("auth_ident_file", "plan.hba"),
     ("etcd.endpoints", "at.endpoints.clone()"),
     ("etcd.prefix", "plan.etcd.ledger_base("),
     ("etcd.user", "at.user.clone()"),

@@ -31,20 +31,31 @@ pub struct Content {
 struct Reader<'a> {
     secrets: &'a Secrets,
     given: &'a [(PathBuf, String)],
-    /// What was read as settings, in this order.
+    /// What was read as settings, in this order, without secrets.
     read: RefCell<Vec<(PathBuf, String)>>,
 }
 
-impl Source for Reader<'_> {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+impl Reader<'_> {
+    /// Reads a file, and keeps its text as `masked` leaves it.
+    fn kept(&self, path: &Path, masked: impl Fn(&str) -> String) -> io::Result<Vec<u8>> {
         let given = self.given.iter().find(|(known, _)| known == path);
         let bytes = match given {
             Some((_, text)) => text.clone().into_bytes(),
             None => read_bounded(path, BYTES_MAX)?,
         };
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let text = masked(&String::from_utf8_lossy(&bytes));
         self.read.borrow_mut().push((path.to_owned(), text));
         Ok(bytes)
+    }
+}
+
+impl Source for Reader<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.kept(path, |text| config::masked(path, text))
+    }
+
+    fn read_rules(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.kept(path, config::masked_rules)
     }
 
     fn read_secret(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -90,8 +101,7 @@ impl Content {
         for (path, text) in reader.read.into_inner() {
             // A name without an extension is looked into before it is read.
             if !files.iter().any(|(known, _)| *known == path) {
-                let masked = config::masked(&path, &text);
-                files.push((path, masked));
+                files.push((path, text));
             }
         }
         Ok(Content {

@@ -3,6 +3,8 @@
 //! All of it comes from a stranger. Nothing is indexed; whatever does not fit
 //! gives `None`. Lengths beyond four bytes do not occur in certificates.
 
+use std::net::IpAddr;
+
 pub(super) const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const BOOLEAN: u8 = 0x01;
@@ -16,6 +18,9 @@ const TELETEX_STRING: u8 = 0x14;
 const IA5_STRING: u8 = 0x16;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+// Kinds of alternative names.
+const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
 
 const OID_COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const OID_KEY_USAGE: &[u8] = &[0x55, 29, 15];
@@ -230,7 +235,31 @@ impl<'a> Certificate<'a> {
             .extension(OID_SUBJECT_ALT_NAME)
             .and_then(|value| Reader(value).tagged(SEQUENCE));
         let has = |tag| list.is_some_and(|list| Reader(list.value).any(|name| name.tag == tag));
-        (has(0x82), has(0x87))
+        (has(DNS_NAME), has(IP_ADDRESS))
+    }
+
+    /// Its alternative names that are names of hosts and addresses; what is
+    /// neither, or is malformed, is left out.
+    pub(super) fn named(&self) -> (Vec<String>, Vec<IpAddr>) {
+        let list = self
+            .extension(OID_SUBJECT_ALT_NAME)
+            .and_then(|value| Reader(value).tagged(SEQUENCE));
+        let (mut names, mut addresses) = (Vec::new(), Vec::new());
+        for name in list.iter().flat_map(|list| Reader(list.value)) {
+            match name.tag {
+                DNS_NAME => names.extend(text(Tlv {
+                    tag: IA5_STRING,
+                    ..name
+                })),
+                IP_ADDRESS => {
+                    let v4 = <[u8; 4]>::try_from(name.value).map(IpAddr::from);
+                    let v6 = <[u8; 16]>::try_from(name.value).map(IpAddr::from);
+                    addresses.extend(v4.or(v6));
+                }
+                _ => {}
+            }
+        }
+        (names, addresses)
     }
 
     /// The subject's first common name; `None` too when it is not plain text.
@@ -396,6 +425,7 @@ mod tests {
                 if let Some(certificate) = Certificate::parse(&bent) {
                     certificate.common_name();
                     certificate.alternative_names();
+                    certificate.named();
                     certificate.fit_for(Purpose::Server);
                     certificate.is_authority();
                     certificate.public_key();

@@ -357,7 +357,7 @@ fn a_client_certificate_is_asked_for_checked_and_named() {
             );
             let got = pair
                 .shake()
-                .map(|()| peer_common_name(pair.server.connection()))
+                .map(|()| peer_names(pair.server.connection()).and_then(|names| names.common))
                 .map_err(|_| ());
             assert_eq!(
                 got.as_ref().map(Option::as_deref),
@@ -366,6 +366,19 @@ fn a_client_certificate_is_asked_for_checked_and_named() {
             );
         }
     }
+}
+
+#[test]
+fn a_certificate_tells_all_its_names() {
+    let names = ["app.acme.org", "*.acme.org", "10.0.0.7", "fe80::1"];
+    let key = KeyPair::generate().unwrap();
+    let der = params("ann", &names).self_signed(&key).unwrap();
+    let certificate = Certificate::parse(der.der()).unwrap();
+    let (dns, addresses) = certificate.named();
+    assert_eq!(dns, ["app.acme.org", "*.acme.org"]);
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["10.0.0.7", "fe80::1"]);
+    assert_eq!(certificate.common_name().as_deref(), Some("ann"));
 }
 
 #[test]

@@ -121,6 +121,9 @@ impl Worker {
         if stream.peer_is_owner() {
             self.hub.same_owner(slot);
         }
+        if let Some(uid) = stream.peer_uid() {
+            self.hub.peer_user(slot, uid);
+        }
         let mut conn = Box::new(Conn::new(stream));
         conn.watched_as = watched_as.unwrap_or(UNWATCHED);
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -367,10 +370,9 @@ impl Worker {
         conn.fresh = false;
         conn.readable = true;
         let session = tls_stream.connection();
-        let (description, name) = (tls::describe(session), tls::peer_common_name(session));
+        let (description, names) = (tls::describe(session), tls::peer_names(session));
         let binding = conn.binding.take();
-        self.hub
-            .tls_established(slot, &description, name.as_deref());
+        self.hub.tls_established(slot, &description, names);
         self.hub.bind_channel(slot, binding);
         self.look_again(peer);
     }

@@ -1,7 +1,9 @@
 //! Finding a login's secret: in the directory, or by `auth_query` at a server.
 
+use crate::admission::{Caller, NotAdmitted, Ruling};
 use crate::auth::{self, Stage};
-use crate::directory::{PoolKey, Stored};
+use crate::client::Phase;
+use crate::directory::{Auth, PoolKey, Replication, Stored};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::Hub;
@@ -9,6 +11,7 @@ use crate::outbox::Peer;
 use crate::params::{self, ParamSet};
 use crate::requests::{Io, Step};
 use crate::server::{Capture, ServerPhase};
+use events::snapshot::Address;
 use events::{ClientId, CloseReason};
 use pool::Checkout;
 use std::sync::Arc;
@@ -27,6 +30,9 @@ impl Hub {
             .map_or((false, false), |l| (l.console, l.owner));
         if console && owner && *user == *super::CONSOLE {
             return self.console_welcome(slot, &user, true, io);
+        }
+        if !self.rule(slot, &user, &database, io) {
+            return;
         }
         let known = self.directory.users.get(&*user).cloned();
         if known.is_some() || console || self.directory.settings.auth_query.is_none() {
@@ -49,6 +55,49 @@ impl Hub {
             login.joined = true;
         }
         self.login_checkout(slot, Stage::Lookup, io);
+    }
+
+    /// How this login proves who it is, by the settings or by the first rule that
+    /// fits. False: it was refused. A rule that rejects spares the server the look-up.
+    fn rule(&mut self, slot: u32, user: &str, database: &str, io: &mut Io<'_>) -> bool {
+        let settings = &self.directory.settings;
+        let (method, rules) = (settings.auth, settings.rules.clone());
+        let Some(client) = self.clients.get_mut(slot) else {
+            return false;
+        };
+        let Phase::Login(login) = &mut client.phase else {
+            return false;
+        };
+        let ruling = match rules {
+            None => Some(Ruling {
+                method,
+                names: None,
+            }),
+            Some(rules) => {
+                let name = login.uid.and_then(|uid| rules.system_user(uid));
+                login.peer = name.map(Into::into);
+                rules.ruling(&Caller {
+                    address: match &client.peer.addr {
+                        Address::Tcp(address) => Some(address.ip()),
+                        Address::Unix => None,
+                    },
+                    tls: login.tls.is_some(),
+                    physical: login.replication == Replication::Physical,
+                    database,
+                    user,
+                })
+            }
+        };
+        let why = match ruling {
+            None => NotAdmitted::NoRule,
+            Some(ruling) if ruling.method == Auth::Reject => NotAdmitted::Rejected,
+            Some(ruling) => {
+                login.ruling = ruling;
+                return true;
+            }
+        };
+        self.not_admitted(slot, why, io);
+        false
     }
 
     /// Asks the pool for a server connection on behalf of a login.
@@ -104,6 +153,9 @@ impl Hub {
         let lookup = self
             .login_mut(slot)
             .is_some_and(|l| matches!(l.stage, Stage::Lookup));
+        if !lookup && self.begin_replication(slot, server_slot, io) {
+            return;
+        }
         if !lookup {
             self.give_back(io.now, server_slot, key, None, io.pools, io.out);
             return self.welcome(slot, io);

@@ -1,6 +1,7 @@
 //! The proof of who a client is: cleartext, md5 or SCRAM.
 
 use super::PROOF_MAX;
+use crate::admission::NotAdmitted;
 use crate::auth::{self, Demand, Stage};
 use crate::directory::Stored;
 use crate::errors::Trouble;
@@ -28,18 +29,16 @@ impl Hub {
         let Some(login) = self.login_mut(slot) else {
             return;
         };
-        let common_name = login.common_name.clone();
         login.secret = stored.clone();
-        let demand = auth::demand(
-            directory.settings.auth,
-            &user,
-            stored.as_ref(),
-            common_name.as_deref(),
-            &directory.mock_seed,
-        );
+        let shown = auth::Shown {
+            certificate: login.certificate.as_deref(),
+            peer: login.peer.as_deref(),
+        };
+        let seed = &directory.mock_seed;
+        let demand = auth::demand(&login.ruling, &user, stored.as_ref(), shown, seed);
         match demand {
             Demand::Nothing => self.proven(slot, io),
-            Demand::Fail => self.wrong_password(slot, io),
+            Demand::Fail(why) => self.not_admitted(slot, why, io),
             Demand::Plain => {
                 self.login_stage(slot, Stage::Plain);
                 io.out.write(Peer::Client(slot), back::auth_cleartext);
@@ -275,6 +274,13 @@ impl Hub {
                 io,
             ),
         }
+    }
+
+    /// The login ends without a proof.
+    pub(super) fn not_admitted(&mut self, slot: u32, why: NotAdmitted, io: &mut Io<'_>) {
+        self.look_up_again(slot);
+        let trouble = Trouble::NotAdmitted(why);
+        self.fail_client(slot, &trouble, CloseReason::ClientAuthentication, io);
     }
 
     fn sasl_failed(&mut self, slot: u32, user: &str, io: &mut Io<'_>) {

@@ -20,20 +20,14 @@ impl Hub {
             return;
         };
         let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
+        let startup = Arc::clone(&client.startup);
         let Some(login) = self.login_mut(slot) else {
             return;
         };
         if login.console {
             return self.console_welcome(slot, &user, false, io);
         }
-        if login.replication {
-            return self.fail_client(
-                slot,
-                &Trouble::ReplicationMode,
-                CloseReason::ClientRefused,
-                io,
-            );
-        }
+        let replication = login.replication;
         let secret = login.secret.as_ref().and_then(|s| s.0.clone());
         let keys = login.keys.clone();
         let target = Target {
@@ -41,6 +35,7 @@ impl Hub {
             user: &user,
             secret: secret.as_deref(),
             keys: keys.as_ref(),
+            replication: replication.is_on().then_some((replication, &*startup)),
         };
         let trouble = match io.pools.route(io.now, target) {
             Route::Pool(info) => return self.enter(slot, info, io),
@@ -78,7 +73,9 @@ impl Hub {
         for (slot, generation) in self.logins.clone() {
             let waits = self.clients.get(slot).is_some_and(|c| {
                 c.generation == generation
-                    && c.pool.as_ref().is_some_and(|p| p.key == key)
+                    && c.pool
+                        .as_ref()
+                        .is_some_and(|p| p.key == key && !p.replication.is_on())
                     && matches!(&c.phase, Phase::Login(l) if matches!(l.stage, Stage::Greeting))
             });
             if waits && let Some(id) = self.client_id(slot) {
@@ -104,8 +101,11 @@ impl Hub {
         let Phase::Login(login) = &mut client.phase else {
             return;
         };
-        let tls = login.tls.take();
+        let (tls, replication) = (login.tls.take(), login.replication);
         client.phase = Phase::Ready;
+        if replication.is_on() {
+            client.extra().replication = replication;
+        }
         client.request_at = io.now;
         if let Some(tls) = tls {
             client.extra().tls = tls;

@@ -158,6 +158,7 @@ impl Shop {
             },
             parameters: ParamSet::default(),
             mode: spec.mode,
+            replication: relay::Replication::None,
             connect_query: spec.connect_query.then(|| "SELECT 'hello'".into()),
             session_attrs: relay::SessionAttrs::Any,
             size: spec.size,

@@ -28,6 +28,11 @@ impl Source for Unread {
         Ok(b"\"unread\" \"unread\"".to_vec())
     }
 
+    fn read_rules(&self, _: &Path) -> io::Result<Vec<u8>> {
+        // They are often for the pooler's own user alone.
+        Ok(Vec::new())
+    }
+
     fn run(&self, _: &config::SecretCommand) -> io::Result<Vec<u8>> {
         Ok(b"unread".to_vec())
     }

@@ -319,7 +319,7 @@ fn add_host(set: &mut ParamSet, client: Option<&mut Client>) {
 enum StartTrouble {
     Tls,
     NoUser,
-    Packet(String),
+    Options(String),
     Unsupported { name: String, in_options: bool },
 }
 
@@ -327,8 +327,8 @@ impl StartTrouble {
     fn as_trouble(&self) -> Trouble<'_> {
         match self {
             StartTrouble::Tls => Trouble::TlsRequired,
-            StartTrouble::NoUser => Trouble::BadPacket("no user name in the start-up packet"),
-            StartTrouble::Packet(text) => Trouble::BadPacket(text),
+            StartTrouble::NoUser => Trouble::NoUser,
+            StartTrouble::Options(text) => Trouble::BadOptions(text),
             StartTrouble::Unsupported { name, in_options } => Trouble::UnsupportedStartup {
                 name,
                 in_options: *in_options,
@@ -348,7 +348,7 @@ fn follow_options(
     }
     for (_, value) in params.iter().filter(|(name, _)| *name == "options") {
         for option in startup::options(value) {
-            let (name, value) = option.map_err(|e| StartTrouble::Packet(e.to_string()))?;
+            let (name, value) = option.map_err(|e| StartTrouble::Options(e.to_string()))?;
             follow(set, settings, &name, &value, true)?;
         }
     }

@@ -302,7 +302,7 @@ fn sigterm_lets_transactions_end() {
             .iter()
             .map(|m| m.fields().code().to_owned())
             .collect();
-        assert_eq!(codes, ["57P01"]);
+        assert_eq!(codes, ["08P01"]);
         assert_eq!(
             busy.value("select 'still here'")
                 .expect("the transaction goes on"),
@@ -315,7 +315,7 @@ fn sigterm_lets_transactions_end() {
                 .last()
                 .map(|m| m.fields().code().to_owned())
                 .as_deref(),
-            Some("57P01")
+            Some("08P01")
         );
     }
     let end = pooler.wait();

@@ -417,6 +417,7 @@ fn blank() -> Plan {
         server_check_query: String::new(),
         cancel_wait_timeout: ZERO,
         drain: crate::plan::Drain::default(),
+        process: crate::plan::Process::default(),
         server_reset_query: String::new(),
         server_reset_always: false,
         max_prepared_statements: 0,

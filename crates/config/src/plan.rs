@@ -3,6 +3,7 @@
 //! A plan in hand is valid; the only way to one is through this crate's readers.
 
 mod endpoints;
+mod process;
 mod secrets;
 
 use crate::alerting::Alerting;
@@ -18,6 +19,7 @@ pub use endpoints::{
     Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, Sockets, SslMode, StartUp, Tls,
     TlsVersions,
 };
+pub use process::{OnSignal, Process};
 pub use secrets::{Secret, SecretCommand, SecretRef};
 
 /// How long a client keeps a server connection.
@@ -428,6 +430,8 @@ pub struct Plan {
     pub cancel_wait_timeout: Duration,
     /// How long a shutdown takes.
     pub drain: Drain,
+    /// How the process itself behaves.
+    pub process: Process,
 
     /// Run at the end of a session (session mode), or of every lease with `server_reset_always`.
     pub server_reset_query: String,

@@ -8,7 +8,7 @@ use crate::etcd::Share;
 use crate::fleet::Discover;
 use crate::keeping::SettingsSource;
 use crate::plan::{
-    AuthType, ErrorDetail, ErrorStyle, Pin, Plan, PoolMode, SslMode, StatementCapture,
+    AuthType, ErrorDetail, ErrorStyle, OnSignal, Pin, Plan, PoolMode, SslMode, StatementCapture,
     StatementText, TlsVersions,
 };
 use crate::value::{Kind, Value};
@@ -179,6 +179,7 @@ words!(TlsVersions, TLS_VERSIONS: Secure "secure", Tls12 "tlsv1.2", Tls13 "tlsv1
 words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Trust "trust",
     Any "any", Cert "cert", Hba "hba");
 words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store", Etcd "etcd");
+words!(OnSignal, SIGNALS: Drain "drain", Wait "wait");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
 words!(StatementCapture, STATEMENT_CAPTURES: Off "off", Allow "allow");

@@ -136,7 +136,7 @@ pub enum Command {
     plimsoll run /etc/pgbouncer/pgbouncer.ini\n  \
     plimsoll run --database postgres://anna:PASSWORD@db.internal/shop\n  \
     plimsoll run --sandbox\n\n\
-    Signals: HUP reads the settings again (all or nothing), TERM and INT drain and stop.")]
+    Signals: HUP reads the settings again (all or nothing), TERM and INT end as process.signals says.")]
 pub struct RunArgs {
     /// Exactly one of these.
     #[command(flatten)]

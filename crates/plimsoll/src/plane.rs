@@ -226,6 +226,11 @@ impl Keeper for Rereading {
     fn was_set(&self, key: &str, value: &str, actor: &str) {
         self.keeper.was_set(key, value, actor);
     }
+
+    fn ending(&self) {
+        systemd::stopping();
+        self.keeper.ending();
+    }
 }
 
 /// RELOAD and SET go to the keeper.

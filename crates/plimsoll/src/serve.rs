@@ -8,12 +8,12 @@ use crate::plane::Plane;
 use crate::systemd;
 use crate::takeover::{self, Taken};
 use anyhow::Context;
-use config::Plan;
+use config::{OnSignal, Plan};
 use control::fleet::Fleet;
 use control::settings::keeper::Prepared;
 use control::{Control, Health};
 use events::snapshot::Snapshot;
-use proxy::{Handle, Keeper, Proxy, Sockets};
+use proxy::{Handle, Keeper, Leave, Proxy, Sockets};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
@@ -392,8 +392,8 @@ impl control::secrets::Plane for Rotation {
     }
 }
 
-/// HUP reloads; TERM and INT drain, and stop where an end was asked for already; QUIT stops at once;
-/// USR1 pauses, USR2 resumes.
+/// HUP reloads; TERM and INT end as the settings say, and at once where an end was asked for already; QUIT stops
+/// at once; USR1 pauses, USR2 resumes.
 fn watch(handle: &Handle, signals: &mut Signals) {
     let mut draining = false;
     for signal in signals.forever() {
@@ -408,11 +408,21 @@ fn watch(handle: &Handle, signals: &mut Signals) {
             SIGUSR1 => drop(handle.pause(None, "SIGUSR1")),
             SIGUSR2 => drop(handle.resume(None, "SIGUSR2")),
             SIGQUIT => {
-                systemd::stopping();
                 handle.note_action("SIGQUIT", "SHUTDOWN", "");
+                handle.end_now();
+            }
+            _ if draining || handle.is_leaving() => {
+                tracing::info!("a second signal: ending at once");
                 handle.stop_now();
             }
-            _ if draining || handle.is_leaving() => handle.stop_now(),
+            _ if handle.plan().process.signals == OnSignal::Wait => {
+                let (leave, said) = match signal {
+                    SIGINT => (Leave::ServersReleased, "SHUTDOWN WAIT_FOR_SERVERS"),
+                    _ => (Leave::ClientsGone, "SHUTDOWN WAIT_FOR_CLIENTS"),
+                };
+                handle.note_action("a signal", said, "");
+                handle.leave(leave);
+            }
             _ => {
                 draining = true;
                 systemd::stopping();

@@ -25,7 +25,7 @@ use config::Plan;
 use events::{ClientId, Guard, GuardCounts, GuardMode, WorkerId};
 pub(crate) use figures::Figures;
 use figures::Period;
-pub(crate) use leaving::Leave;
+pub use leaving::Leave;
 use relay::{Hub, Seeds};
 pub use reload::{Keeper, NoFile, ReloadError};
 use std::collections::BTreeMap;

@@ -178,7 +178,7 @@ fn shutdown(handle: &Handle, job: &ConsoleJob, how: &[&str], text: &str) -> Opti
     wire::back::command_complete(&mut out, "SHUTDOWN");
     handle.console_reply(job.client, out);
     match leave {
-        None => handle.stop_now(),
+        None => handle.end_now(),
         Some(leave) => handle.leave(leave),
     }
     None

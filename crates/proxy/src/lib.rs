@@ -59,7 +59,7 @@ pub mod tls;
 mod users;
 mod worker;
 
-pub use admin::{Handle, Keeper, NoFile, Proxy, ReloadError, StartError};
+pub use admin::{Handle, Keeper, Leave, NoFile, Proxy, ReloadError, StartError};
 pub use listen::Sockets;
 pub use observer::Observer;
 pub use secrets::{Disk, Refreshed};

@@ -55,7 +55,7 @@ impl Hub {
     /// Closes every client and server connection of a pool.
     pub fn kill_pool(&mut self, now: Time, key: PoolKey, pools: &mut dyn Pools, out: &mut Outbox) {
         let mut io = Io { now, pools, out };
-        self.end_pool(key, &Trouble::Killed, CloseReason::AdminKill, &mut io);
+        self.end_pool(key, &Trouble::PoolKilled, CloseReason::AdminKill, &mut io);
     }
 
     /// After a contained panic, here or on another worker: ends the pool.

@@ -337,7 +337,7 @@ impl Hub {
             // of them is the login's own.
             if now.since(client.connected_at) > self.directory.settings.login_timeout {
                 let reason = CloseReason::ClientLoginTimeout;
-                return self.fail_client(slot, &Trouble::LoginTimeout, reason, &mut io);
+                return self.fail_client(slot, &Trouble::LoginTimeoutServer, reason, &mut io);
             }
             return self.login_again(slot, lookup, &mut io);
         }

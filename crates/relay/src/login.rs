@@ -344,6 +344,7 @@ enum StartTrouble {
     Tls,
     NoUser,
     Packet(String),
+    Options(String),
     Unsupported { name: String, in_options: bool },
 }
 
@@ -351,8 +352,9 @@ impl StartTrouble {
     fn as_trouble(&self) -> Trouble<'_> {
         match self {
             StartTrouble::Tls => Trouble::TlsRequired,
-            StartTrouble::NoUser => Trouble::BadPacket("no user name in the start-up packet"),
+            StartTrouble::NoUser => Trouble::NoUser,
             StartTrouble::Packet(text) => Trouble::BadPacket(text),
+            StartTrouble::Options(text) => Trouble::BadOptions(text),
             StartTrouble::Unsupported { name, in_options } => Trouble::UnsupportedStartup {
                 name,
                 in_options: *in_options,
@@ -373,7 +375,7 @@ fn follow_options(
     }
     for (_, value) in params.iter().filter(|(name, _)| *name == "options") {
         for option in startup::options(value) {
-            let (name, value) = option.map_err(|e| StartTrouble::Packet(e.to_string()))?;
+            let (name, value) = option.map_err(|e| StartTrouble::Options(e.to_string()))?;
             follow(set, settings, (&name, &value), true, open)?;
         }
     }

@@ -40,7 +40,7 @@ fn each_refusal_has_its_code_a_detail_and_a_hint_and_keeps_the_session_where_it_
         (R::Shed, "53300", "53300", true, true),
         (R::ServerDown, "08006", "08P01", true, false),
         (R::Disabled, "57P03", "08P01", true, false),
-        (R::Shutdown, "57P01", "57P01", false, false),
+        (R::Shutdown, "57P01", "08P01", false, false),
         (R::PinShare, "53300", "53300", true, true),
         (R::TooManyClients, "53300", "08P01", false, false),
         (R::Panic, "XX000", "XX000", false, false),

@@ -1,6 +1,7 @@
 //! Timeouts. Nothing is armed per message: a tick looks at what has a start time.
 
 use crate::client::{NONE, Phase};
+use crate::directory::ErrorStyle;
 use crate::errors::Trouble;
 use crate::hub::Hub;
 use crate::outbox::Outbox;
@@ -38,6 +39,7 @@ impl Hub {
         let settings = &self.directory.settings;
         if settings.client_idle_timeout.is_some()
             || settings.wait_notify.is_some()
+            || settings.query_timeout.is_some()
             || !settings.user_limits.is_empty()
         {
             for slot in self.clients_due() {
@@ -149,10 +151,13 @@ impl Hub {
         let Some(client) = self.clients.get_mut(slot) else {
             return;
         };
-        let (idle, notify) = (
-            settings.limits(&client.user).client_idle,
-            settings.wait_notify,
-        );
+        let limits = settings.limits(&client.user);
+        let (idle, notify) = (limits.client_idle, settings.wait_notify);
+        // With PgBouncer a query's time runs while it waits for a server, too.
+        let query = match settings.error_style {
+            ErrorStyle::Pgbouncer => limits.query,
+            ErrorStyle::Plimsoll => None,
+        };
         let since = io.now.since(client.request_at);
         match &mut client.phase {
             Phase::Ready if client.link == NONE && idle.is_some_and(|l| since > l) => {
@@ -162,6 +167,10 @@ impl Hub {
                     CloseReason::ClientIdleTimeout,
                     io,
                 );
+            }
+            Phase::Waiting { .. } if query.is_some_and(|l| since > l) => {
+                let trouble = Trouble::QueryTimeoutWaiting;
+                self.fail_client(slot, &trouble, CloseReason::QueryTimeout, io);
             }
             Phase::Waiting { notified } if !*notified && notify.is_some_and(|n| since > n) => {
                 *notified = true;

@@ -1,7 +1,7 @@
 //! Killed backends, restarted servers, a pooler that is told to go.
 
 use crate::common::{pooler_with, server};
-use plimsoll_e2e::pooler::{Pooler, Settings};
+use plimsoll_e2e::pooler::{Binary, Pooler, Settings};
 use plimsoll_e2e::raw::{Client, Error, message, rows};
 use plimsoll_e2e::sandbox::until;
 use plimsoll_e2e::server::Server;
@@ -277,9 +277,17 @@ fn a_short_restart_is_waited_out() {
     );
 }
 
+/// TERM as our own settings have it; what PgBouncer does is in `console_commands`.
+fn draining(settings: Settings) -> Settings {
+    match Binary::find().is_pgbouncer {
+        true => settings,
+        false => settings.own("signals", "drain"),
+    }
+}
+
 #[test]
 fn sigterm_lets_transactions_end() {
-    let mut pooler = pooler_with(|settings| settings);
+    let mut pooler = pooler_with(draining);
     if pooler.is_pgbouncer() {
         // Older ones exit at once on TERM and end gracefully on INT.
         pooler.signal("INT");
@@ -294,7 +302,7 @@ fn sigterm_lets_transactions_end() {
             .iter()
             .map(|m| m.fields().code().to_owned())
             .collect();
-        assert_eq!(codes, ["57P01"]);
+        assert_eq!(codes, ["08P01"]);
         assert_eq!(
             busy.value("select 'still here'")
                 .expect("the transaction goes on"),
@@ -307,7 +315,7 @@ fn sigterm_lets_transactions_end() {
                 .last()
                 .map(|m| m.fields().code().to_owned())
                 .as_deref(),
-            Some("57P01")
+            Some("08P01")
         );
     }
     let end = pooler.wait();
@@ -316,7 +324,7 @@ fn sigterm_lets_transactions_end() {
 
 #[test]
 fn sigterm_while_a_statement_runs() {
-    let mut pooler = pooler_with(|settings| settings);
+    let mut pooler = pooler_with(draining);
     if pooler.is_pgbouncer() {
         crate::common::skip(
             "sigterm_while_a_statement_runs",

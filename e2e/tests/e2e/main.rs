@@ -17,6 +17,7 @@ mod console;
 mod console_commands;
 mod demo_page;
 mod drivers;
+mod error_texts;
 mod etcd_client;
 mod failover;
 mod faults;

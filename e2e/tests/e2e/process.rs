@@ -39,7 +39,7 @@ impl Home {
         let file = self.at(&format!("{port}.ini"));
         let text = format!(
             "[databases]\napp = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {users}\n\
+             listen_port = {port}\nunix_socket_dir =\nadmin_users = app\nauth_type = trust\nauth_file = {users}\n\
              logfile = {log}\npidfile = {pid}\n",
             server = server().port(),
             users = self.at("users").display(),
@@ -163,6 +163,19 @@ fn systemd_hears_how_it_stands() {
     assert!(next().contains("READY=1\n"));
     process.signal("TERM");
     assert!(next().contains("STOPPING=1\n"));
+    process.wait("its end");
+    // The console's ways to end it are told too, while it still waits.
+    let mut command = home.command(port);
+    command.env("NOTIFY_SOCKET", home.at("notify"));
+    let mut process = home.start(&mut command);
+    assert!(next().contains("READY=1\n"));
+    let mut stays = Client::login(&target).expect("served");
+    let mut console = Client::login(&Target::tcp("127.0.0.1", port, "pgbouncer", "app"));
+    let console = console.as_mut().expect("a console");
+    console.query("shutdown wait_for_clients").expect("begins");
+    assert!(next().contains("STOPPING=1\n"));
+    assert_eq!(stays.value("select 1").expect("served on"), "1");
+    stays.terminate();
     process.wait("its end");
 }
 

@@ -8,11 +8,11 @@ use crate::etcd::Share;
 use crate::fleet::Discover;
 use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, RECLAIM, SHED};
 use crate::keeping::SettingsSource;
-use crate::plan::{ErrorDetail, ErrorStyle, Pin, StatementCapture, StatementText};
+use crate::plan::{ErrorDetail, ErrorStyle, OnSignal, Pin, StatementCapture, StatementText};
 use crate::table::Class::{Capacity, Identity, PerCheckout, RestartOnly};
 use crate::table::Support::Honoured;
 use crate::table::{
-    ANONYMOUS, DISCOVERS, ERROR_DETAILS, ERROR_STYLES, PINS, SETTINGS_SOURCES, SHARES,
+    ANONYMOUS, DISCOVERS, ERROR_DETAILS, ERROR_STYLES, PINS, SETTINGS_SOURCES, SHARES, SIGNALS,
     STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, access,
 };
 use crate::value::Kind::{
@@ -47,6 +47,7 @@ pub(super) const ROWS: &[Setting] = &[
     ours!("server_tls_direct", "tls.server.direct", Flag, "false", "false", Identity, (flag server_tls.direct), "Start TLS towards servers at once, as sslnegotiation=direct."),
     ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time drain.delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
     ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time drain.timeout), "Shutdown: what is left after this is closed."),
+    ours!("signals", "process.signals", Choice(SIGNALS), "wait", "drain", PerCheckout, (word OnSignal process.signals), "TERM and INT. drain: idle clients are closed, and what is left after the drain's time. wait: as PgBouncer, TERM waits for all clients and INT for all servers, without a limit. A second one ends at once."),
     ours!("statement_text", "leaks.statement_text", Choice(STATEMENT_TEXTS), "normalized", "normalized", PerCheckout, (word StatementText leaks.statement_text), "How much of a lease's last statement is shown: its text without literals, a fingerprint, or nothing."),
     ours!("reclaim_after", "leaks.reclaim_after", Bounded, "5s", "5s", PerCheckout, (time leaks.after), "Several leases of one application and statement, silent in a transaction for this long, are a leak when nothing else is known of them; of a known kind, two fifths of it or twice its longest silence."),
     ours!("reclaim_single_after", "leaks.reclaim_single_after", Bounded, "300s", "300s", PerCheckout, (time leaks.single_after), "The same of a single lease of a known kind."),

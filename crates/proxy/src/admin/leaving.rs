@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 const LEAVE_MAX: Duration = Duration::from_secs(1);
 /// Between two looks at whether they have.
 const LOOK: Duration = Duration::from_millis(20);
+/// The same where every session has to be looked at: logins end within seconds, not milliseconds.
+const SLOW_LOOK: Duration = Duration::from_millis(200);
 
 /// An end that waits: for how long, others decide.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Leave {
+pub enum Leave {
     /// Until the last client has gone by itself. Those that are here are served on.
     ClientsGone,
     /// Until the last server connection has come back. Clients without one are closed.
@@ -37,8 +39,9 @@ impl Handle {
     }
 
     /// Accepts nobody any more, and ends the process as `leave` says. Returns at once.
-    pub(crate) fn leave(&self, leave: Leave) {
+    pub fn leave(&self, leave: Leave) {
         *self.lock(&self.inner.leaving) = Some(leave);
+        self.inner.keeper.ending();
         match leave {
             Leave::ClientsGone => {
                 self.announce_drain();
@@ -51,7 +54,8 @@ impl Handle {
         tracing::info!(until = ?leave, "no further client is accepted; the process ends when the others are done");
         let handle = self.clone();
         let waits = move || {
-            while !handle.is_stopping() && !handle.may_end(leave) {
+            let mut next_survey = Instant::now();
+            while !handle.is_stopping() && !handle.may_end(leave, &mut next_survey) {
                 std::thread::sleep(LOOK);
             }
             if !handle.is_stopping() {
@@ -67,19 +71,24 @@ impl Handle {
         }
     }
 
-    fn may_end(&self, leave: Leave) -> bool {
+    fn may_end(&self, leave: Leave, next_survey: &mut Instant) -> bool {
         match leave {
-            Leave::ClientsGone => self.no_client_works(),
+            Leave::ClientsGone => self.no_client_works(next_survey),
             Leave::ServersReleased => self.only_the_paused_wait(),
         }
     }
 
-    /// Nobody is in a pool, and nobody is on the way to one. Consoles do not count.
-    fn no_client_works(&self) -> bool {
+    /// Nobody is in a pool, and nobody is on the way to one. Consoles do not count, so who is left
+    /// is asked for what it does, from `next_survey` on.
+    fn no_client_works(&self, next_survey: &mut Instant) -> bool {
+        if self.clients() == 0 {
+            return true;
+        }
         let in_pools = |place: &Place| place.clients.load(Ordering::Relaxed) > 0;
-        if self.inner.common.read().places().iter().any(in_pools) {
+        if self.inner.common.read().places().iter().any(in_pools) || Instant::now() < *next_survey {
             return false;
         }
+        *next_survey = Instant::now() + SLOW_LOOK;
         let clients = &self.figures(true).snapshot.clients;
         !clients.iter().any(|client| client.state == "login")
     }
@@ -131,6 +140,12 @@ impl Handle {
         while upstreams.iter().any(stays) && Instant::now() < end && !self.is_stopping() {
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// As [`Handle::stop_now`], and whoever supervises the process hears of it.
+    pub fn end_now(&self) {
+        self.inner.keeper.ending();
+        self.stop_now();
     }
 
     /// Closes everything and ends the workers.

@@ -20,6 +20,9 @@ pub trait Keeper: Send + Sync {
     fn was_set(&self, key: &str, value: &str, actor: &str) {
         let _ = (key, value, actor);
     }
+
+    /// The process was told to end, by the console or by a signal; it may take its time.
+    fn ending(&self) {}
 }
 
 /// Settings that came from no file.

@@ -263,10 +263,7 @@ impl Hub {
         if failed.is_some() {
             return self.fail_client(
                 slot,
-                &Trouble::ServerDown {
-                    text: "auth_query failed",
-                    outage: None,
-                },
+                &Trouble::LookUpFailed,
                 CloseReason::ClientAuthentication,
                 io,
             );

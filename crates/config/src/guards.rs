@@ -23,6 +23,7 @@ guard!(SHED, Shed);
 guard!(AUTO_SIZE, AutoSize);
 guard!(AUTO_REVERT, AutoRevert);
 guard!(DRIFT, Drift);
+guard!(PIN, Pin);
 
 fn get(plan: &Plan, guard: Guard) -> Value {
     Value::Text(plan.guards.mode(guard).label().to_owned())

@@ -16,16 +16,19 @@ pub enum Guard {
     AutoRevert,
     /// Holds changes of settings files that nobody applied.
     Drift,
+    /// Refuses statements that would pin beyond a pool's share for pins.
+    Pin,
 }
 
 impl Guard {
     /// Every guard, in the order of the counters.
-    pub const ALL: [Guard; 5] = [
+    pub const ALL: [Guard; 6] = [
         Guard::Reclaim,
         Guard::Shed,
         Guard::AutoSize,
         Guard::AutoRevert,
         Guard::Drift,
+        Guard::Pin,
     ];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -38,6 +41,7 @@ impl Guard {
             Guard::AutoSize => "auto_size",
             Guard::AutoRevert => "auto_revert",
             Guard::Drift => "drift",
+            Guard::Pin => "pin",
         }
     }
 }

@@ -7,7 +7,7 @@
 //! [`OTHER`] falls when one of its parts gets a row of its own. Who takes
 //! differences takes a fall for zero.
 
-use crate::{Histogram, Time};
+use crate::{Histogram, PinCounts, Time};
 use std::sync::Arc;
 
 /// Most rows of applications, beside the one of the others.
@@ -52,6 +52,8 @@ pub struct ApplicationRow {
     pub wait_us: u64,
     /// How long its oldest lease lasts, microseconds; 0 without one.
     pub oldest_hold_us: u64,
+    /// Its statements that asked to keep the connection for their session state.
+    pub pins: PinCounts,
 }
 
 /// What came from one client address.

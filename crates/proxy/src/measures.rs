@@ -45,6 +45,33 @@ pub(crate) fn applications(snapshot: &Snapshot) -> Vec<u8> {
     table.finish("SHOW")
 }
 
+/// Who asks to keep a server connection for what state, and what became of it.
+pub(crate) fn pins(snapshot: &Snapshot) -> Vec<u8> {
+    let mut table = Table::new(&[
+        ("database", TEXT),
+        ("user", TEXT),
+        ("application", TEXT),
+        ("state", TEXT),
+        ("kept", INT8),
+        ("unkept", INT8),
+        ("refused", INT8),
+    ]);
+    for r in &snapshot.applications {
+        for (kind, [kept, unkept, refused]) in r.pins.rows() {
+            table.row(&[
+                text(&r.database),
+                text(&r.user),
+                text(&r.kind),
+                text(kind.label()),
+                text(kept),
+                text(unkept),
+                text(refused),
+            ]);
+        }
+    }
+    table.finish("SHOW")
+}
+
 /// What comes from which address.
 pub(crate) fn sources(snapshot: &Snapshot) -> Vec<u8> {
     let mut table = Table::new(&[

@@ -10,7 +10,9 @@ use crate::mail::Mailbox;
 use crate::observer::Watch;
 use crate::registry::{Shared, UpstreamCell};
 use crate::tap::Tap;
-use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
+use events::{
+    ClientId, CloseReason, ConnId, FlowId, GuardMode, PoolId, Time, UpstreamId, WorkerId,
+};
 use pool::{
     Action, Checkin, Checkout, Lesson, MonitorStep, Place, Purpose, Reading, Role, SilentLease,
     Unwanted, Upstream,
@@ -326,6 +328,11 @@ impl Pools for Port {
 
     fn plight(&mut self, key: PoolKey, flow: FlowId, holders: bool) -> pool::Plight {
         self.with(key, |u, pool| u.plight(pool, flow, holders))
+            .unwrap_or_default()
+    }
+
+    fn beyond_pins(&mut self, key: PoolKey) -> GuardMode {
+        self.with(key, |u, pool| u.beyond_pins(pool))
             .unwrap_or_default()
     }
 

@@ -119,6 +119,9 @@ pub(crate) struct Extra {
     pub(crate) own_schema: u64,
     /// The pool whose pin count includes this client; it may have moved since.
     pub(crate) pinned: Option<Arc<PoolInfo>>,
+    /// Its state stays with the connection when the lease ends: it got no pin, and
+    /// the guard only watches.
+    pub(crate) unkept: bool,
     /// TLS version and cipher.
     pub(crate) tls: Box<str>,
     /// The replication that it asked for.

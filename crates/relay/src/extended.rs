@@ -328,7 +328,7 @@ impl Hub {
                 .flat_map(|s| &s.effects)
                 .find_map(|e| Pins::wants(&e.change));
             if let Some(what) = wants
-                && !self.take_pin(slot)
+                && !self.take_pin(slot, what, io)
             {
                 let report = self.pin_report(slot, what);
                 self.refuse_at_server(slot, &report, io.out);

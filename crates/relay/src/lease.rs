@@ -11,7 +11,7 @@ use crate::pools::Pools;
 use crate::requests::{Io, Step};
 use crate::server::ServerPhase;
 use crate::traffic::WAIT_US;
-use events::{ClientId, CloseReason, RefuseReason, Time};
+use events::{ClientId, CloseReason, GuardMode, PinFate, PinKind, RefuseReason, Time};
 use pool::Checkout;
 use std::sync::Arc;
 use std::time::Duration;
@@ -319,8 +319,9 @@ impl Hub {
         Some(slot)
     }
 
-    /// Takes a pin for a client that wants one; false when the share is used up.
-    pub(crate) fn take_pin(&mut self, slot: u32) -> bool {
+    /// A client is about to make state that pins: it gets a pin, or the state stays
+    /// with the connection. False: the share is used up, and the statement is refused.
+    pub(crate) fn take_pin(&mut self, slot: u32, kind: PinKind, io: &mut Io<'_>) -> bool {
         let pin = self.directory.settings.pin;
         let Some(client) = self.clients.get_mut(slot) else {
             return false;
@@ -328,28 +329,49 @@ impl Hub {
         let Some(info) = client.pool.clone() else {
             return false;
         };
-        if !pin {
-            self.local(info.key).stats.unpinned += 1;
+        if info.mode == PoolMode::Session {
             return true;
         }
-        if info.mode == PoolMode::Session || client.ext.as_ref().is_some_and(|e| e.pinned.is_some())
-        {
-            return true;
+        let has_one = client.ext.as_ref().is_some_and(|e| e.pinned.is_some());
+        let fate = match pin {
+            false => PinFate::Unkept,
+            true if has_one || info.take_pin() => PinFate::Kept,
+            true => match io.pools.beyond_pins(info.key) {
+                GuardMode::Enforce => PinFate::Refused,
+                GuardMode::Observe | GuardMode::Off => PinFate::Unkept,
+            },
+        };
+        self.traffic.asked_to_pin(client.application, kind, fate);
+        match fate {
+            PinFate::Kept if has_one => {}
+            PinFate::Kept => {
+                let ext = client.extra();
+                ext.pinned = Some(info);
+                ext.unkept = false;
+            }
+            PinFate::Unkept => {
+                client.extra().unkept = true;
+                // Another client must not act in its role.
+                if pin
+                    && kind == PinKind::Setting
+                    && let Some(server) = self.servers.get_mut(client.link)
+                {
+                    server.dirty = true;
+                }
+            }
+            PinFate::Refused => {
+                self.stats.refusals[RefuseReason::PinShare as usize] += 1;
+                self.local(info.key).stats.refused += 1;
+            }
         }
-        if !info.take_pin() {
-            self.stats.refusals[RefuseReason::PinShare as usize] += 1;
-            self.local(info.key).stats.refused += 1;
-            return false;
-        }
-        client.extra().pinned = Some(info);
-        true
+        fate != PinFate::Refused
     }
 
-    pub(crate) fn pin_report(&self, slot: u32, what: &str) -> Report {
+    pub(crate) fn pin_report(&self, slot: u32, what: PinKind) -> Report {
         let client = self.clients.get(slot);
         let info = client.and_then(|c| c.pool.as_ref());
         self.report(&Trouble::PinShare {
-            what,
+            what: what.words(),
             database: client.map_or("", |c| &c.database),
             user: info.map_or("", |p| &p.user),
             max: info.map_or(0, |p| p.pins_max),

@@ -3,7 +3,7 @@
 //! While a client has any, it keeps its connection ("pinned"). Bounded: what
 //! goes beyond the bound counts as state that only DISCARD ALL ends.
 
-use events::ExemptReason;
+use events::{ExemptReason, PinKind};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::sql::Change;
 
@@ -54,17 +54,17 @@ impl Pins {
         !self.temporary.is_empty()
     }
 
-    /// What would pin, in words for an error; `None` for all other changes.
-    pub(crate) fn wants(change: &Change) -> Option<&'static str> {
+    /// What would pin; `None` for all other changes.
+    pub(crate) fn wants(change: &Change) -> Option<PinKind> {
         match change {
-            Change::Listen { .. } => Some("LISTEN"),
-            Change::CreateTemp { .. } => Some("a temporary table"),
-            Change::Prepare { .. } => Some("PREPARE"),
-            Change::DeclareHold { .. } => Some("a cursor WITH HOLD"),
-            Change::AdvisoryLock { .. } => Some("a session advisory lock"),
-            Change::Load => Some("LOAD"),
+            Change::Listen { .. } => Some(PinKind::Listen),
+            Change::CreateTemp { .. } => Some(PinKind::Temporary),
+            Change::Prepare { .. } => Some(PinKind::Prepare),
+            Change::DeclareHold { .. } => Some(PinKind::Cursor),
+            Change::AdvisoryLock { .. } => Some(PinKind::Lock),
+            Change::Load => Some(PinKind::Load),
             Change::SetOpaque { name, local: false } if !can_be_asked(name) => {
-                Some("a setting that cannot be replayed")
+                Some(PinKind::Setting)
             }
             _ => None,
         }
@@ -138,6 +138,15 @@ impl Pins {
     /// Their values are known: they pin no more.
     pub(crate) fn take_settings(&mut self) -> BTreeSet<Box<str>> {
         std::mem::take(&mut self.settings)
+    }
+
+    /// The connection goes back with all that is there, but for the settings, which
+    /// can still be asked for.
+    pub(crate) fn leave_behind(&mut self) {
+        *self = Pins {
+            settings: std::mem::take(&mut self.settings),
+            ..Pins::default()
+        };
     }
 
     /// Something is there that only DISCARD ALL ends.

@@ -1,7 +1,7 @@
 //! What the hub asks of the pools.
 
 use crate::directory::{PoolInfo, PoolKey, Route, Target};
-use events::{ClientId, CloseReason, ConnId, FlowId, Time};
+use events::{ClientId, CloseReason, ConnId, FlowId, GuardMode, Time};
 use pool::{
     Checkin, Checkout, Lesson, MonitorStep, Place, Purpose, Reading, Role, SilentLease, Unwanted,
 };
@@ -37,6 +37,11 @@ pub trait Pools {
     /// holds most.
     fn plight(&mut self, _pool: PoolKey, _flow: FlowId, _holders: bool) -> pool::Plight {
         pool::Plight::default()
+    }
+    /// A client asks for a pin beyond the pool's share: how far the guard goes.
+    /// Counted.
+    fn beyond_pins(&mut self, _pool: PoolKey) -> GuardMode {
+        GuardMode::Enforce
     }
     /// Gives one back.
     fn checkin(

@@ -65,6 +65,12 @@ impl Hub {
         if server.pool.mode == PoolMode::Session && !self.draining {
             return;
         }
+        if pin
+            && let Some(ext) = client.ext.as_mut()
+            && std::mem::take(&mut ext.unkept)
+        {
+            ext.pins.leave_behind();
+        }
         if pin && client.has_pins() {
             return self.ask_settings(slot, io);
         }

@@ -9,7 +9,7 @@ use crate::outbox::{Feed, Peer};
 use crate::pins::Pins;
 use crate::requests::{Io, Step};
 use crate::trail;
-use events::{CloseReason, Time};
+use events::{CloseReason, PinKind, Time};
 use wire::back::{self, Status};
 use wire::frame::{self, Frame};
 use wire::{front, sql};
@@ -64,7 +64,7 @@ impl Hub {
                     return step;
                 }
                 if let Some(what) = script.effects.iter().find_map(|e| Pins::wants(&e.change))
-                    && !self.take_pin(slot)
+                    && !self.take_pin(slot, what, io)
                 {
                     self.refuse_pin_query(slot, what, io);
                     return self.drop_frame(slot, frame, feed, at);
@@ -168,7 +168,7 @@ impl Hub {
     /// A simple query that would pin beyond the share: refused before it is sent.
     /// What fails in its stead is a Query too: a batch before it that failed, of
     /// which nobody knows yet, takes it along, as it would the client's own.
-    pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: &str, io: &mut Io<'_>) {
+    pub(crate) fn refuse_pin_query(&mut self, slot: u32, what: PinKind, io: &mut Io<'_>) {
         let report = self.pin_report(slot, what);
         self.note_told(slot, &report, io.out);
         let refusal = Refusal {

@@ -13,8 +13,6 @@ pub struct PoolStats {
     pub service: Histogram,
     /// Queries that ended in vain: cancelled, timed out, lost to others.
     pub in_vain: u64,
-    /// Session state that would have pinned but for `pin = off`.
-    pub unpinned: u64,
     /// Texts too long to be read for their effects on the session.
     pub unread: u64,
     /// Requests refused, at once or after a wait.

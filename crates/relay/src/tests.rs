@@ -13,6 +13,7 @@ mod batches;
 mod doubts;
 mod leases;
 mod parameters;
+mod pins;
 mod refusals;
 mod schemas;
 mod sessions;
@@ -23,7 +24,7 @@ mod traffic;
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};
 use crate::{Command, Pools, Route, Seeds, ServerAuth, Settings, Stored, Target};
 use events::snapshot::Address;
-use events::{ClientId, CloseReason, ConnId, FlowId, Time, UpstreamId, WorkerId};
+use events::{ClientId, CloseReason, ConnId, FlowId, GuardMode, Time, UpstreamId, WorkerId};
 use pool::{Checkin, Checkout, Lesson, SilentLease};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ struct Ports {
     reclaims: Vec<bool>,
     /// Every request for a connection is refused with this.
     refuse: Option<events::RefuseReason>,
+    /// How far the guard over pins goes.
+    pins: GuardMode,
     /// Where failed logins are expected: what was said, and whether for good.
     failed: Option<Vec<(String, bool)>>,
 }
@@ -54,6 +57,9 @@ impl Pools for Ports {
     }
     fn reclaimed(&mut self, _: Time, _: PoolKey, _: ConnId, _: ClientId, _: bool, done: bool) {
         self.reclaims.push(done);
+    }
+    fn beyond_pins(&mut self, _: PoolKey) -> GuardMode {
+        self.pins
     }
     fn route(&mut self, _: Time, _: Target<'_>) -> Route {
         Route::Pool(Arc::clone(&self.info))
@@ -179,6 +185,7 @@ impl Stage {
                 silent: Vec::new(),
                 reclaims: Vec::new(),
                 refuse: None,
+                pins: GuardMode::Enforce,
                 failed: None,
             },
             now: Time::from_micros(1_000_000),

@@ -10,7 +10,9 @@ use crate::server::ServerPhase;
 use crate::tally::{Counts, NOWHERE, Tally};
 use events::snapshot::Address;
 use events::traffic::{OTHER, WAITS_MAX, WAITS_PER_POOL_MAX};
-use events::{ApplicationRow, CloseReason, SourceRow, Time, WaitExemplar};
+use events::{
+    ApplicationRow, CloseReason, PinCounts, PinFate, PinKind, SourceRow, Time, WaitExemplar,
+};
 use pool::names;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ pub(crate) struct ApplicationCounts {
     checkouts: u64,
     hold_us: u64,
     wait_us: u64,
+    pins: PinCounts,
 }
 
 impl Counts for ApplicationCounts {
@@ -48,6 +51,7 @@ impl Counts for ApplicationCounts {
         self.checkouts += other.checkouts;
         self.hold_us += other.hold_us;
         self.wait_us += other.wait_us;
+        self.pins.add(&other.pins);
     }
     fn weight(&self) -> u64 {
         self.checkouts
@@ -104,6 +108,13 @@ impl Traffic {
     pub(crate) fn waited(&mut self, application: u16, waited_us: u64) {
         if let Some(counts) = self.applications.at(application) {
             counts.wait_us += waited_us;
+        }
+    }
+
+    /// A statement asked for a pin.
+    pub(crate) fn asked_to_pin(&mut self, application: u16, kind: PinKind, fate: PinFate) {
+        if let Some(counts) = self.applications.at(application) {
+            counts.pins.note(kind, fate);
         }
     }
 
@@ -284,6 +295,7 @@ impl Hub {
                 checkouts: place.counts.checkouts,
                 hold_us: place.counts.hold_us,
                 wait_us: place.counts.wait_us,
+                pins: place.counts.pins,
                 ..ApplicationRow::default()
             })
             .collect();

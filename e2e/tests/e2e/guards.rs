@@ -184,3 +184,73 @@ fn an_imported_file_only_watches() {
         assert_eq!(row[1..3], ["observe", "observe"], "{row:?}");
     }
 }
+
+/// The file of somebody who tries it: transaction pools of three connections.
+fn trial() -> Settings {
+    Settings::for_server(server())
+        .set("pool_mode", "transaction")
+        .set("default_pool_size", "3")
+}
+
+#[test]
+fn a_trial_refuses_nobody_for_session_state_and_says_who_asked() {
+    if Binary::find().is_pgbouncer {
+        return;
+    }
+    let pooler = Pooler::start(trial());
+    let mut clients: Vec<Client> = (0..6)
+        .map(|_| Client::login(&pooler.target("app", "app")).expect("login"))
+        .collect();
+    for client in &mut clients {
+        client.query("listen news").expect("as PgBouncer takes it");
+    }
+    // Nobody is starved: one connection is kept, the others serve on.
+    for client in &mut clients {
+        client.value("select 1").expect("served");
+    }
+    let mut console = pooler.console();
+    let row = |rows: Vec<Vec<String>>, guard: &str| {
+        let row = rows.into_iter().find(|row| row[0] == guard);
+        row.unwrap_or_else(|| panic!("no row of {guard}"))
+    };
+    let guard = row(console.rows("show guards").expect("rows"), "pin");
+    assert_eq!(guard[1..5], ["observe", "observe", "0", "5"]);
+    let pins = console.rows("show pins").expect("rows");
+    assert_eq!(pins.len(), 1, "{pins:?}");
+    assert_eq!(pins[0][..2], ["app", "app"]);
+    assert_eq!(pins[0][3..], ["listen", "1", "5", "0"]);
+    let (_, text) = get(&pooler, "/metrics");
+    let counted = text.lines().find(|l| {
+        l.starts_with("plimsoll_application_pins_total")
+            && l.contains("result=\"unkept\"")
+            && l.contains("state=\"listen\"")
+    });
+    assert!(counted.is_some_and(|l| l.ends_with(" 5")), "{counted:?}");
+    assert!(
+        text.contains("plimsoll_guard_actions_total{guard=\"pin\",result=\"would\"} 5"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_guard_over_pins_refuses_and_the_switch_stops_it() {
+    if Binary::find().is_pgbouncer {
+        return;
+    }
+    let pooler = Pooler::start(trial().own("guard_pin", "enforce"));
+    let mut first = Client::login(&pooler.target("app", "app")).expect("login");
+    let mut second = Client::login(&pooler.target("app", "app")).expect("login");
+    first.query("listen news").expect("within the share");
+    let refused = second
+        .query("listen news")
+        .and_then(plimsoll_e2e::raw::rows)
+        .expect_err("beyond the share");
+    assert!(refused.to_string().contains("LISTEN"), "{refused}");
+    second.value("select 1").expect("the session goes on");
+    pooler
+        .console()
+        .query("GUARDS OFF FOR '1min' REASON 'a look'")
+        .expect("off");
+    let listened = second.query("listen news").expect("sent");
+    plimsoll_e2e::raw::rows(listened).expect("the guard only watches");
+}

@@ -6,7 +6,7 @@ use crate::alerting::TARGETS;
 use crate::api::Anonymous;
 use crate::etcd::Share;
 use crate::fleet::Discover;
-use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, RECLAIM, SHED};
+use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, PIN, RECLAIM, SHED};
 use crate::keeping::SettingsSource;
 use crate::plan::{ErrorDetail, ErrorStyle, OnSignal, Pin, StatementCapture, StatementText};
 use crate::table::Class::{Capacity, Identity, PerCheckout, RestartOnly};
@@ -44,6 +44,7 @@ pub(super) const ROWS: &[Setting] = &[
     ours!("guard_auto_size", "guards.auto_size", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_SIZE), "Move the size of pools with `size = \"auto\"`, and of those whose stated size is at least twice what the server can give."),
     ours!("guard_auto_revert", "guards.auto_revert", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own AUTO_REVERT), "Take back a change of settings that hurts."),
     ours!("guard_drift", "guards.drift", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own DRIFT), "Watch the settings files: a change goes through the gate, or is held where `settings.source` is store. Observe: it is only told, and RELOAD takes it."),
+    ours!("guard_pin", "guards.pin", Choice(GUARD_MODES), "observe", "enforce", PerCheckout, (own PIN), "Refuse statements that would pin beyond `session.pin_share_percent`. Observe: they are served as PgBouncer serves them, their state stays with the connection and not with the client, and each is counted."),
     ours!("server_tls_direct", "tls.server.direct", Flag, "false", "false", Identity, (flag server_tls.direct), "Start TLS towards servers at once, as sslnegotiation=direct."),
     ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time drain.delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
     ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time drain.timeout), "Shutdown: what is left after this is closed."),

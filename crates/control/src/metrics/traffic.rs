@@ -13,11 +13,35 @@ type Figure<R> = (&'static str, Unit, &'static str, fn(&R) -> Value);
 
 pub(super) fn families(e: &mut Encoder, snapshot: &Snapshot) {
     applications(e, &snapshot.applications);
+    pins(e, &snapshot.applications);
     sources(e, &snapshot.sources);
     servers(e, &snapshot.upstreams);
     errors(e, &snapshot.upstreams);
     tcp(e, snapshot);
     activity(e, &snapshot.upstreams);
+}
+
+/// Only what anybody asked for has a row.
+fn pins(e: &mut Encoder, rows: &[ApplicationRow]) {
+    let mut family = e.counters(
+        "plimsoll_application_pins",
+        Unit::None,
+        "Statements that asked to keep the connection for session state, and what became of them.",
+    );
+    for row in rows {
+        for (kind, counts) in row.pins.rows() {
+            for (result, count) in ["kept", "unkept", "refused"].into_iter().zip(counts) {
+                let labels = [
+                    ("database", row.database.as_str()),
+                    ("user", row.user.as_str()),
+                    ("application", &*row.kind),
+                    ("state", kind.label()),
+                    ("result", result),
+                ];
+                family.add(&labels, count);
+            }
+        }
+    }
 }
 
 fn applications(e: &mut Encoder, rows: &[ApplicationRow]) {

@@ -62,6 +62,16 @@ impl Upstream {
         }
     }
 
+    /// A client asks to keep its connection beyond the pool's share of such: how far
+    /// the guard goes. It counts what it decides.
+    pub fn beyond_pins(&mut self, pool: PoolId) -> GuardMode {
+        let mode = self
+            .pool(pool)
+            .map_or(GuardMode::Enforce, |p| p.settings.guards.mode(Guard::Pin));
+        self.counters.guards.decided(Guard::Pin, mode);
+        mode
+    }
+
     /// How full the pool is for a client of `flow`; with `holders`, who holds most.
     pub fn plight(&self, pool: PoolId, flow: FlowId, holders: bool) -> Plight {
         let Some(pool) = self.pool(pool) else {

@@ -131,6 +131,7 @@ fn top_applications(rows: Vec<ApplicationRow>) -> Vec<ApplicationRow> {
             sum.checkouts += r.checkouts;
             sum.hold_us += r.hold_us;
             sum.wait_us += r.wait_us;
+            sum.pins.add(&r.pins);
             sum.oldest_hold_us = sum.oldest_hold_us.max(r.oldest_hold_us);
         },
         |r| r.database.is_empty() && &*r.kind == OTHER,

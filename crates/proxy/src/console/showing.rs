@@ -54,6 +54,7 @@ pub(super) fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["USERS"] => users::table(&figures(), &plan),
         ["CONFIG"] => columns::settings(&plan),
         ["GUARDS"] => guards::table(&handle.guards_row(), handle.clock_now()),
+        ["PINS"] => measures::pins(&figures().snapshot),
         ["SHAPE"] => shape(handle),
         ["LISTS"] => databases::lists(&figures(), &plan, handle.common().resolved.count()),
         ["PEERS"] => columns::peers(&plan),
@@ -107,7 +108,7 @@ fn help() -> Vec<u8> {
                  \tSHOW SOCKETS|ACTIVE_SOCKETS|FDS|MEM|PEER_POOLS|DNS_HOSTS|DNS_ZONES\n\
                  \tSHOW BUDGET|ADVICE|SHAPE\n\
                  \tSHOW APPLICATIONS|SOURCES|UPSTREAMS|ACTIVITY|ERRORS|WAITS\n\
-                 \tSHOW GUARDS\n\
+                 \tSHOW GUARDS|PINS\n\
                  \tRELOAD\n\
                  \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\
                  \tSET key = arg\n\

@@ -1,7 +1,9 @@
 //! The pools behind the hubs: one upstream, and the checks of who holds what.
 
 use crate::scenario::{Plant, Scenario};
-use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
+use events::{
+    ClientId, CloseReason, ConnId, FlowId, GuardMode, PoolId, Time, UpstreamId, WorkerId,
+};
 use pool::{CapId, Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
 use relay::{ParamSet, PoolInfo, PoolKey, Pools, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
@@ -291,6 +293,10 @@ impl Pools for Shop {
 
     fn plight(&mut self, pool: PoolKey, flow: FlowId, holders: bool) -> pool::Plight {
         self.up.plight(PoolId(pool.0), flow, holders)
+    }
+
+    fn beyond_pins(&mut self, pool: PoolKey) -> GuardMode {
+        self.up.beyond_pins(PoolId(pool.0))
     }
 
     fn checkin(

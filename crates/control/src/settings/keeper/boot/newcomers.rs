@@ -20,7 +20,11 @@ pub(super) fn new_guards(store: &Store) -> Result<[bool; Guard::COUNT], StoreErr
         (None, Some(_)) => FIRST.map(str::to_owned).to_vec(),
         (None, None) => return Ok([false; Guard::COUNT]),
     };
-    Ok(Guard::ALL.map(|guard| !known.iter().any(|label| label == guard.label())))
+    let is_new = |guard: Guard| {
+        // Pins were always refused beyond their share: only the word for it is new.
+        guard != Guard::Pin && !known.iter().any(|label| label == guard.label())
+    };
+    Ok(Guard::ALL.map(is_new))
 }
 
 /// The new guards that only watch because they are new, of what serves first; and

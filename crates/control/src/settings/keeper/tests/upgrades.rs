@@ -133,7 +133,7 @@ fn known(state: &Path) -> String {
 fn a_guard_that_an_upgrade_brings_only_watches_until_a_person_lets_it_act() {
     let dir = Dir::new("guards");
     let state = dir.0.join("state");
-    let all = "reclaim shed auto_size auto_revert drift";
+    let all = "reclaim shed auto_size auto_revert drift pin";
     dir.write(&text(20, QUICK));
     // Where nothing served before, none is new.
     let first = prepared(&dir);
@@ -166,7 +166,7 @@ fn a_guard_that_an_upgrade_brings_only_watches_until_a_person_lets_it_act() {
     drop(prepared(&dir));
     assert_eq!(
         known(&state),
-        "reclaim auto_size auto_revert drift of_next_year shed"
+        "reclaim auto_size auto_revert drift of_next_year pin shed"
     );
 }
 

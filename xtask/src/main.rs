@@ -25,6 +25,7 @@ mod page_shots;
 mod scale;
 mod sim;
 mod steps;
+mod suites;
 mod test;
 mod tidy;
 mod upgrade;
@@ -141,6 +142,12 @@ const TASKS: &[Task] = &[
         summary: upgrade::SUMMARY,
         help: upgrade::HELP,
         run: upgrade::run,
+    },
+    Task {
+        name: "regress",
+        summary: suites::REGRESS_SUMMARY,
+        help: suites::REGRESS_HELP,
+        run: suites::regress,
     },
 ];
 

@@ -22,10 +22,12 @@ mod leaks_corpus;
 mod licences;
 mod metadata;
 mod page_shots;
+mod pg_matrix;
 mod scale;
 mod sim;
 mod steps;
 mod suites;
+mod table;
 mod test;
 mod tidy;
 mod upgrade;
@@ -148,6 +150,12 @@ const TASKS: &[Task] = &[
         summary: suites::REGRESS_SUMMARY,
         help: suites::REGRESS_HELP,
         run: suites::regress,
+    },
+    Task {
+        name: "pg-matrix",
+        summary: pg_matrix::SUMMARY,
+        help: pg_matrix::HELP,
+        run: pg_matrix::run,
     },
 ];
 

@@ -24,6 +24,7 @@
 //! | `PLIMSOLL_E2E_POOL_MODE` | overrides the pool mode of the oracle and the drivers |
 //! | `PLIMSOLL_E2E_SEEDS`, `PLIMSOLL_E2E_SEED` | how many random scripts; one seed alone |
 //! | `PLIMSOLL_E2E_KEEP` | keep directories of passed tests too |
+//! | `PGBIN` | directory of the PostgreSQL that is started; `cargo xtask pg-matrix` sets it |
 //! | `E2E_FULL` | the long runs |
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![allow(clippy::print_stderr)] // What tests say goes to standard error.

@@ -318,8 +318,13 @@ impl Certificates {
     }
 }
 
-/// A PostgreSQL program: newest version in the usual places, else from `PATH`.
+/// A PostgreSQL program: from the directory that `PGBIN` names, if it is there (packages with nothing but a server exist);
+/// else the newest version in the usual places, else from `PATH`.
 pub fn program(name: &str) -> PathBuf {
+    let chosen = std::env::var_os("PGBIN").map(|dir| Path::new(&dir).join(name));
+    if let Some(chosen) = chosen.filter(|path| path.exists()) {
+        return chosen;
+    }
     let mut found: Vec<(u32, PathBuf)> = BINARY_DIRS
         .iter()
         .filter_map(|dir| std::fs::read_dir(dir).ok())

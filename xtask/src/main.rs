@@ -23,9 +23,12 @@ mod licences;
 mod metadata;
 mod package;
 mod page_shots;
+mod pg_matrix;
 mod scale;
 mod sim;
 mod steps;
+mod suites;
+mod table;
 mod test;
 mod tidy;
 mod upgrade;
@@ -154,6 +157,18 @@ const TASKS: &[Task] = &[
         summary: upgrade::SUMMARY,
         help: upgrade::HELP,
         run: upgrade::run,
+    },
+    Task {
+        name: "regress",
+        summary: suites::REGRESS_SUMMARY,
+        help: suites::REGRESS_HELP,
+        run: suites::regress,
+    },
+    Task {
+        name: "pg-matrix",
+        summary: pg_matrix::SUMMARY,
+        help: pg_matrix::HELP,
+        run: pg_matrix::run,
     },
 ];
 

@@ -57,6 +57,18 @@ impl Script {
         effects.any(|e| e.statement == self.done && locks(&e.change))
     }
 
+    /// The statement that runs sets this parameter back to its default.
+    pub(crate) fn is_resetting(&self, parameter: &str) -> bool {
+        let mut effects = self.effects().iter();
+        effects.any(|e| {
+            e.statement == self.done
+                && match &e.change {
+                    Change::Reset { name } => name.eq_ignore_ascii_case(parameter),
+                    change => matches!(change, Change::ResetAll | Change::Discard(Discard::All)),
+                }
+        })
+    }
+
     /// What depends on its end, for a client with this login.
     pub(crate) fn notes(&self, startup: &ParamSet) -> ScriptNotes {
         ScriptNotes {

@@ -205,6 +205,15 @@ impl Server {
             && self.backlog == 0
     }
 
+    /// A Query ends the batch before it. Without a Sync between them the server of PostgreSQL 18 fails the first statement
+    /// after the next Sync, though it says that it is idle: that must not be another client's.
+    pub(crate) fn end_batch_unsynced(&mut self) {
+        if std::mem::take(&mut self.unsynced) {
+            self.doomed
+                .get_or_insert(events::CloseReason::ClientProtocol);
+        }
+    }
+
     /// A statement of the pooler's may run before the client's next: the last
     /// ones are answered, and it would not be refused with the transaction.
     pub(crate) fn between_statements(&self) -> bool {

@@ -101,7 +101,7 @@ impl Hub {
             script.mark(&mut server.trail);
         }
         server.unnamed = None;
-        server.unsynced = false;
+        server.end_batch_unsynced();
         server.dirty |= !whole;
         server.batch += 1;
         server.expected.push(entry);
@@ -130,7 +130,7 @@ impl Hub {
         let number = feed.bytes.get(at + frame::HEADER..at + frame::HEADER + 4);
         if let Some(server) = self.linked_server(slot) {
             server.batch += 1;
-            server.unsynced = false;
+            server.end_batch_unsynced();
             server.dirty |= !is_large_object_function(number);
             server.trail.call();
             server.expected.push(Expect::Function);

@@ -35,6 +35,32 @@ fn a_running_statement_is_cancelled() {
     assert_eq!(a.value("select 1").expect("usable"), "1");
 }
 
+/// PostgreSQL 18 gives such keys itself; before it, only the pooler does.
+#[test]
+fn the_long_key_of_protocol_3_2_cancels_straight_and_pooled() {
+    let pooler = pooler_with(|settings| settings);
+    let straight = server().target("app", "app");
+    let newest = server().sql(
+        "app",
+        "select current_setting('server_version_num')::int >= 180000",
+    );
+    let ways = [
+        (straight, newest[0][0] == "t"),
+        (pooler.target("app", "app"), true),
+    ];
+    for (target, _) in ways.into_iter().filter(|(_, long)| *long) {
+        let target = target.version(3, 2);
+        let mut a = Client::login(&target).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(a.key.as_ref().map(|(_, secret)| secret.len()), Some(32));
+        a.send(&message::query("select pg_sleep(60) /* long_key */"))
+            .expect("send");
+        wait_until_running("long_key");
+        cancel(&target, &a.cancel_request()).expect("cancel");
+        let answer = plimsoll_e2e::raw::rows(a.read_to_ready().expect("answer"));
+        assert_eq!(answer.expect_err("cancelled").code(), "57014");
+    }
+}
+
 #[test]
 fn a_wrong_key_does_nothing() {
     let pooler = pooler_with(|settings| settings);

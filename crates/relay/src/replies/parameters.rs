@@ -27,7 +27,7 @@ impl Turn<'_> {
         };
         let value = Value::Guc(value.into());
         let at_login = self.server.greeting.value(&name) == Some(&value);
-        if at_login && !own && self.gone_back(m, &name) {
+        if at_login && !own && (self.gone_back(m, &name) || self.going_back(m, &name)) {
             change(&mut self.server.params, &name, None);
             return self.deliver(m, true);
         }
@@ -70,6 +70,27 @@ impl Turn<'_> {
             return false;
         }
         let login = login.clone();
+        self.say(m.start, |v| {
+            back::parameter_status(v, reported_name(name), &*login)
+        });
+        true
+    }
+
+    /// The same before the end of the RESET: servers before 14 report at once.
+    fn going_back(&mut self, m: Message, name: &str) -> bool {
+        let resets = match self.server.expected.front() {
+            Some(Expect::Query(Some(script)) | Expect::Execute(Some(script))) => {
+                script.is_resetting(name)
+            }
+            _ => false,
+        };
+        let Some(client) = self.client.as_deref_mut().filter(|_| resets) else {
+            return false;
+        };
+        let Some(Value::Guc(login)) = client.startup.value(name).cloned() else {
+            return false;
+        };
+        effects::track(client, self.server);
         self.say(m.start, |v| {
             back::parameter_status(v, reported_name(name), &*login)
         });

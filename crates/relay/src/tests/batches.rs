@@ -231,6 +231,25 @@ fn a_deallocate_without_a_sync_before_it_ends_the_batch() {
     assert_eq!(s.ports.idle.len(), 1);
 }
 
+/// PostgreSQL 18 leaves the batch's transaction open then, says 'I' at the Sync, and fails the next statement: that must
+/// not be another client's.
+#[test]
+fn a_query_in_a_batch_without_its_sync_ends_the_connection_with_its_lease() {
+    for (messages, kept) in [
+        ("P a=one / B a / E / Q two / S", 0),
+        ("P a=one / B a / E / S / Q two / S", 1),
+    ] {
+        let (mut s, c) = known();
+        s.send(c, messages);
+        let batch = "2 / C X";
+        match kept {
+            0 => s.answer(0, &format!("{batch} / C SELECT 1 / Z T / Z I")),
+            _ => s.answer(0, &format!("{batch} / Z I / C SELECT 1 / Z I / Z I")),
+        }
+        assert_eq!(s.ports.idle.len(), kept, "{messages}");
+    }
+}
+
 /// Errors of ours, where the server has others to say: those come first, as
 /// in PostgreSQL.
 #[test]

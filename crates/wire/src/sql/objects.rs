@@ -41,7 +41,11 @@ pub(super) fn create(mut at: Cursor<'_>, sink: &mut Sink) {
         "aggregate",
         "type",
         "domain",
+        "statistics",
+        "collation",
+        "conversion",
     ];
+    at.eat("foreign");
     if !at.eat_any(&named) {
         return sink.push(Change::Ddl);
     }

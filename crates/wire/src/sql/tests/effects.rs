@@ -271,6 +271,16 @@ fn objects() {
         ("CREATE TEMP SEQUENCE s", "CreateTemp name: s"),
         ("CREATE TABLE pg_temp.\"T\" (a int)", "CreateTemp name: T"),
         (
+            "CREATE STATISTICS IF NOT EXISTS pg_temp.s ON a, b FROM t",
+            "CreateTemp name: s",
+        ),
+        ("CREATE STATISTICS public.s ON a, b FROM t", "Ddl"),
+        (
+            "CREATE FOREIGN TABLE pg_temp.f (a int) SERVER s",
+            "CreateTemp name: f",
+        ),
+        ("CREATE FOREIGN DATA WRAPPER w", "Ddl"),
+        (
             "CREATE FUNCTION pg_temp.f() RETURNS int AS 'x' LANGUAGE sql",
             "CreateTemp name: f",
         ),

@@ -34,11 +34,7 @@ impl Worker {
                 ..
             } => {
                 self.log_server_failure(pool, reason, &text);
-                let conn = self.servers.get(slot as usize).and_then(Option::as_ref);
-                if let Some((endpoint, _)) = conn.and_then(|conn| conn.dialled.as_deref()) {
-                    self.host_failed(pool, &endpoint.host);
-                }
-                self.abandon(slot);
+                self.abandon(slot, pool);
             }
             Command::StartTls { slot } => self.start_tls(slot),
             Command::Resume(peer) => self.look_again(peer),
@@ -177,9 +173,12 @@ impl Worker {
     }
 
     /// Drops the socket of a connection that never was.
-    fn abandon(&mut self, slot: u32) {
+    fn abandon(&mut self, slot: u32, pool: PoolKey) {
         self.drop_outgoing(slot);
         if let Some(mut conn) = self.servers.get_mut(slot as usize).and_then(Option::take) {
+            if let Some((endpoint, _)) = conn.dialled.as_deref() {
+                self.host_failed(pool, &endpoint.host);
+            }
             let _ = self.poll.registry().deregister(&mut conn.stream);
         }
     }

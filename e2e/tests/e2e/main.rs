@@ -38,6 +38,7 @@ mod production;
 mod queue;
 mod rehearse;
 mod reload;
+mod replication;
 mod restarts;
 mod rotation;
 mod settings;

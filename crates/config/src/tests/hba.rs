@@ -310,7 +310,7 @@ fn changed_rules_are_a_change_and_moved_lines_are_none() {
     assert_eq!(changes.len(), 1);
     assert_eq!(
         (changes[0].key.as_str(), changes[0].class),
-        ("auth.hba_rules", Class::Identity)
+        ("auth.hba_rules", Class::PerCheckout)
     );
     assert!(changes[0].new.starts_with("2 rules ("), "{changes:?}");
 }

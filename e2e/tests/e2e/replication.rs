@@ -67,8 +67,8 @@ fn a_session_begins_with_what_its_client_asked_for() {
         ("database", "show application_name", Ok("abc")),
         ("database", "show enable_seqscan", Ok("off")),
         ("database", "select current_database()", Ok("repl_begin")),
-        ("yes", "show application_name", Ok("abc")),
-        ("1", "show enable_seqscan", Ok("off")),
+        ("yes", "SHOW application_name", Ok("abc")),
+        ("1", "SHOW enable_seqscan", Ok("off")),
         (
             "true",
             "select 1",

@@ -76,8 +76,14 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
             },
         );
     }
-    let rules = |plan: &Plan| plan.hba.as_ref().map(|h| h.words()).unwrap_or_default();
-    if old.hba != new.hba {
+    let rules = |plan: &Plan| {
+        plan.hba
+            .rules
+            .as_ref()
+            .map(|h| h.words())
+            .unwrap_or_default()
+    };
+    if old.hba.rules != new.hba.rules {
         let key = "auth.hba_rules".to_owned();
         let change = aside(key, &rules(old), &rules(new));
         // No server has a part in them: none is probed.

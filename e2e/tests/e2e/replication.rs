@@ -218,7 +218,9 @@ fn as_many_as_the_pool_has_connections_and_none_is_used_again() {
     let before = pid(&mut first);
     assert_ne!(before, pid(&mut second));
     assert_eq!((senders("first"), senders("second")), (1, 1));
-    let error = login("third").expect_err("two are the pool's size");
+    let error = login("third")
+        .map(drop)
+        .expect_err("two are the pool's size");
     assert!(error.to_string().contains("query_wait_timeout"), "{error}");
     first.terminate();
     let mut third = login("third").unwrap_or_else(|e| panic!("{e}\n{}", pooler.log()));
@@ -236,6 +238,7 @@ fn as_many_as_the_pool_has_connections_and_none_is_used_again() {
         .target(&name, "app")
         .parameter("replication", "database");
     let error = Client::login(&unfit)
+        .map(drop)
         .expect_err("it may not replicate")
         .to_string();
     assert!(error.contains("replication role"), "{error}");

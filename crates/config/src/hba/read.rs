@@ -87,18 +87,18 @@ fn read(
 pub(crate) fn take(draft: &mut Draft, source: &dyn Source) {
     let plan = &draft.plan;
     if plan.auth_type != AuthType::Hba {
-        if plan.auth_hba_file.is_some() {
+        if plan.hba.file.is_some() {
             draft.warn("auth_hba_file is read with auth_type hba only".to_owned());
         }
         return;
     }
-    let Some(file) = plan.auth_hba_file.clone() else {
+    let Some(file) = plan.hba.file.clone() else {
         let problem = Problem::new("auth_type hba needs a file of rules")
             .help("name it: auth_hba_file in pgbouncer.ini, `hba_file` in [auth]");
         return draft.error("auth_type", problem);
     };
     let place = |key| draft.places.get(key).cloned();
-    let ident = match &plan.auth_ident_file {
+    let ident = match &plan.hba.ident_file {
         None => Ok(Ident::default()),
         Some(file) => crate::ident::read(file, source, place("auth_ident_file")),
     };
@@ -110,7 +110,7 @@ pub(crate) fn take(draft: &mut Draft, source: &dyn Source) {
                 let file = file.display();
                 draft.warn(format!("{file} has no rule: nobody can log in"));
             }
-            draft.plan.hba = Some(Arc::new(rules));
+            draft.plan.hba.rules = Some(Arc::new(rules));
         }
         // Rules that name maps of an unreadable file are not at fault.
         (Err(errors), _) | (_, Err(errors)) => draft.errors.append(errors),

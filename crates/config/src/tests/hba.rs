@@ -29,7 +29,7 @@ fn plan(rules: &str) -> Result<Plan, Errors> {
 
 fn hba(rules: &str) -> Hba {
     let plan = plan(rules).unwrap_or_else(|e| panic!("{e}"));
-    plan.hba.as_deref().cloned().expect("rules")
+    plan.hba.rules.as_deref().cloned().expect("rules")
 }
 
 /// `database user address [tls] [replication]`, and the method that decides.
@@ -267,7 +267,7 @@ fn the_settings_around_the_rules() {
         "{told}"
     );
     let other = read(&INI.replace("auth_type = hba", "auth_type = md5")).unwrap();
-    assert!(other.hba.is_none());
+    assert!(other.hba.rules.is_none());
     assert!(super::warned(
         &other,
         "auth_hba_file is read with auth_type hba only"
@@ -293,7 +293,7 @@ fn plimsoll_toml_names_them_beside_itself() {
     );
     let plan = plan.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(
-        (plan.auth_type, plan.hba.map(|h| h.len())),
+        (plan.auth_type, plan.hba.rules.map(|h| h.len())),
         (AuthType::Hba, Some(1))
     );
 }
@@ -303,7 +303,7 @@ fn changed_rules_are_a_change_and_moved_lines_are_none() {
     let first = plan("local all all trust\nlocal a a md5\n").unwrap();
     let moved = plan("# new\n\nlocal all all trust\nlocal a a md5\n").unwrap();
     let other = plan("local all all reject\nlocal a a md5\n").unwrap();
-    let words = |plan: &Plan| plan.hba.as_ref().map(|h| h.words());
+    let words = |plan: &Plan| plan.hba.rules.as_ref().map(|h| h.words());
     assert_eq!(words(&first), words(&moved));
     assert!(diff(&first, &moved).is_empty());
     let changes = diff(&first, &other);

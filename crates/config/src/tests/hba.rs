@@ -249,6 +249,19 @@ fn wrong_maps_are_errors_with_their_places() {
 }
 
 #[test]
+fn mistakes_of_both_files_are_told_and_no_more() {
+    let rules = "local all all peer map=m\nlocal all all\n";
+    let files = files(rules).file("etc/ident", "m a\n");
+    let errors = load("p.ini".as_ref(), &files).unwrap_err();
+    let places: Vec<_> = errors
+        .list()
+        .iter()
+        .map(|e| (e.file.clone(), e.line))
+        .collect();
+    assert_eq!(places, [("etc/ident".into(), 1), ("etc/hba".into(), 2)]);
+}
+
+#[test]
 fn the_settings_around_the_rules() {
     let read = |text: &str| {
         load(

@@ -76,10 +76,19 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Change> {
             },
         );
     }
-    let rules = |plan: &Plan| plan.hba.as_ref().map(|h| h.words()).unwrap_or_default();
-    if old.hba != new.hba {
+    let rules = |plan: &Plan| {
+        plan.hba
+            .rules
+            .as_ref()
+            .map(|h| h.words())
+            .unwrap_or_default()
+    };
+    if old.hba.rules != new.hba.rules {
         let key = "auth.hba_rules".to_owned();
-        push(&mut changes, aside(key, &rules(old), &rules(new)));
+        let change = aside(key, &rules(old), &rules(new));
+        // No server has a part in them: none is probed.
+        let class = Class::PerCheckout;
+        push(&mut changes, Change { class, ..change });
     }
     databases(&mut changes, old, new);
     users(&mut changes, old, new);

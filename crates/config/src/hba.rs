@@ -11,7 +11,7 @@
 //! let files = Memory::default()
 //!     .file("p.ini", "[databases]\n* = host=h\n[pgbouncer]\nlisten_addr = *\nauth_type = hba\nauth_hba_file = hba\n")
 //!     .file("hba", "host all root all reject\nhost all all 10.0.0.0/8 scram-sha-256\n");
-//! let rules = load("p.ini".as_ref(), &files).unwrap().hba.unwrap();
+//! let rules = load("p.ini".as_ref(), &files).unwrap().hba.rules.unwrap();
 //! let caller = |user| Caller { address: "10.1.2.3".parse().ok(), tls: false, physical: false, database: "app", user };
 //! assert_eq!(rules.first(&caller("ann")).map(|r| r.method()), Some(Method::Scram));
 //! assert_eq!(rules.first(&caller("root")).map(|r| r.method()), Some(Method::Reject));

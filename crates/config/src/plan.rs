@@ -65,6 +65,17 @@ pub enum AuthType {
     Hba,
 }
 
+/// Host-based rules, and where they are.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HostRules {
+    /// Their file.
+    pub file: Option<PathBuf>,
+    /// The file of the ident maps that they name.
+    pub ident_file: Option<PathBuf>,
+    /// What these say; `None` with every other [`AuthType`] than `Hba`.
+    pub rules: Option<Arc<crate::Hba>>,
+}
+
 /// One database that clients may name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Database {
@@ -306,12 +317,8 @@ pub struct Plan {
     pub auth_type: AuthType,
     /// The user file, watched.
     pub auth_file: Option<PathBuf>,
-    /// The file of host-based rules.
-    pub auth_hba_file: Option<PathBuf>,
-    /// The file of the ident maps that they name.
-    pub auth_ident_file: Option<PathBuf>,
-    /// What these say; `None` with every other [`AuthType`] than `Hba`.
-    pub hba: Option<Arc<crate::Hba>>,
+    /// Host-based rules.
+    pub hba: HostRules,
     /// User that runs `auth_query`.
     pub auth_user: Option<String>,
     /// The query for users that the file does not name: `$1` is the user.

@@ -50,17 +50,8 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
     });
     let names = |list: &[String]| list.iter().map(|n| n.as_str().into()).collect();
     Settings {
-        auth: match plan.auth_type {
-            AuthType::Scram => Auth::Scram,
-            AuthType::Md5 => Auth::Md5,
-            AuthType::Plain => Auth::Plain,
-            AuthType::Trust => Auth::Trust,
-            AuthType::Any => Auth::Any,
-            AuthType::Cert => Auth::Cert,
-            // Nobody is let in by the rules' absence.
-            AuthType::Hba => Auth::Reject,
-        },
-        rules: plan.hba.as_ref().map(|hba| {
+        auth: auth(plan.auth_type),
+        rules: plan.hba.rules.as_ref().map(|hba| {
             let rules: Arc<dyn HostRules> = Arc::new(Rules::new(hba));
             rules
         }),
@@ -108,6 +99,19 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
         reclaim_exempt: names(&plan.leaks.exempt),
         admin_users: names(&plan.admin_users),
         stats_users: names(&plan.stats_users),
+    }
+}
+
+fn auth(kind: AuthType) -> Auth {
+    match kind {
+        AuthType::Scram => Auth::Scram,
+        AuthType::Md5 => Auth::Md5,
+        AuthType::Plain => Auth::Plain,
+        AuthType::Trust => Auth::Trust,
+        AuthType::Any => Auth::Any,
+        AuthType::Cert => Auth::Cert,
+        // Nobody is let in by the rules' absence.
+        AuthType::Hba => Auth::Reject,
     }
 }
 

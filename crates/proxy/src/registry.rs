@@ -1,5 +1,6 @@
 //! Upstreams and pools of the process: who is where, created as logins ask.
 
+mod flows;
 mod replicas;
 mod secrets;
 
@@ -268,13 +269,6 @@ impl Registry {
         self.known_pool(&name, &user).map(Arc::clone)
     }
 
-    /// Clients that logged in as `user`.
-    fn clients_of(&self, user: &str) -> u32 {
-        let flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = flows.values().filter(|(name, _)| **name == *user);
-        of.map(|(_, n)| n).sum()
-    }
-
     /// The pool that runs `auth_query` for logins to `database`.
     pub(crate) fn auth_pool(&mut self, database: &str) -> Option<Arc<PoolInfo>> {
         let (user, name) = self.auth_names(database)?;
@@ -288,28 +282,6 @@ impl Registry {
         let user = asked.auth_user.as_ref().or(self.plan.auth_user.as_ref())?;
         let name = asked.auth_dbname.as_deref().unwrap_or(database);
         Some((user.clone(), name.to_owned()))
-    }
-
-    /// A client of the flow named `name` begins to use a pool.
-    pub(crate) fn join(&self, key: PoolKey, flow: FlowId, name: &str) {
-        // The pooler's own look-ups have no user; the shared flow has many.
-        if let Some((user, _)) = name.split_once('\0')
-            && flow != FlowId(0)
-        {
-            let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = flows.entry((key, flow));
-            entry.or_insert_with(|| (user.into(), 0)).1 += 1;
-        }
-    }
-
-    pub(crate) fn leave(&self, key: PoolKey, flow: FlowId) {
-        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, n)) = flows.get_mut(&(key, flow)) {
-            *n = n.saturating_sub(1);
-            if *n == 0 {
-                flows.remove(&(key, flow));
-            }
-        }
     }
 
     /// Finds a pool, or makes it.

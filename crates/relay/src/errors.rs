@@ -234,10 +234,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
         .detail((*text).to_owned()),
         Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
         Trouble::PinShare { .. } => pin_share(trouble),
-        Trouble::StatementModeTransaction => Report::fatal(
-            "0A000",
-            "transaction blocks not allowed in statement pooling mode",
-        ),
+        Trouble::StatementModeTransaction => statement_mode(),
         Trouble::Panic => Report::fatal(
             "XX000",
             "internal error in the pooler; the connection is closed",
@@ -329,6 +326,13 @@ fn pin_share(trouble: &Trouble<'_>) -> Report {
         "Pool \"{database}\", user \"{user}\": all {max} connections that may be kept so are in use."
     ))
     .hint("Use session pooling for such clients, or raise pin_share_percent.")
+}
+
+fn statement_mode() -> Report {
+    Report::fatal(
+        "0A000",
+        "transaction blocks not allowed in statement pooling mode",
+    )
 }
 
 /// Errors whose cause is the server.

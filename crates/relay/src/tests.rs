@@ -15,6 +15,7 @@ mod leases;
 mod parameters;
 mod pins;
 mod refusals;
+mod replicating;
 mod schemas;
 mod sessions;
 mod settings;
@@ -479,6 +480,7 @@ fn server_message(out: &mut Vec<u8>, message: &str) {
         }
         "G" => back::copy_in_response(out, false, 1),
         "H" => back::copy_out_response(out, false, 1),
+        "W" => out.extend_from_slice(b"W\0\0\0\x07\0\0\0"),
         "d" => back::copy_data(out, b"x"),
         "c" => back::copy_done(out),
         "s" => back::portal_suspended(out),

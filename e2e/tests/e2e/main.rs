@@ -40,6 +40,7 @@ mod production;
 mod queue;
 mod rehearse;
 mod reload;
+mod replication;
 mod restarts;
 mod rotation;
 mod settings;

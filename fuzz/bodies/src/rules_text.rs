@@ -65,7 +65,8 @@ fn decided(rules: &str, ident: &str, names: &str) {
     };
     assert!(diff(&plan, &plan).is_empty(), "a plan differs from itself");
     let more = read(&format!("{rules}\nhost all all all reject\n"), ident, names);
-    let (Some(hba), Some(more)) = (plan.hba, more.ok().and_then(|plan| plan.hba)) else {
+    let (Some(hba), Some(more)) = (plan.hba.rules, more.ok().and_then(|plan| plan.hba.rules))
+    else {
         panic!("a rule more makes good rules bad");
     };
     assert_eq!(more.len(), hba.len() + 1);

@@ -57,7 +57,11 @@ impl Draft {
             self.error("auth_type", problem);
         }
         let plan = &self.plan;
-        let by_rule = plan.hba.as_ref().is_some_and(|h| h.uses(Method::Cert));
+        let by_rule = plan
+            .hba
+            .rules
+            .as_ref()
+            .is_some_and(|h| h.uses(Method::Cert));
         let tls = &plan.client_tls;
         if by_rule && (tls.mode == SslMode::Disable || tls.ca_file.is_none()) {
             let problem = Problem::new("rules with `cert` need client certificates")
@@ -83,7 +87,13 @@ impl Draft {
         let plan = &self.plan;
         let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
         let nobody = !asks && plan.users.values().all(|u| u.secret.is_none());
-        let needs_users = !matches!(plan.auth_type, AuthType::Any | AuthType::Cert);
+        let without = [Method::Trust, Method::Peer, Method::Cert];
+        let by_rule = plan
+            .hba
+            .rules
+            .as_ref()
+            .is_some_and(|h| without.iter().any(|m| h.uses(*m)));
+        let needs_users = !matches!(plan.auth_type, AuthType::Any | AuthType::Cert) && !by_rule;
         if nobody && needs_users {
             self.warn("no user has a secret and no auth_user is set: nobody can log in".to_owned());
         }

@@ -15,6 +15,8 @@ use crate::plan::AuthType;
 use crate::source::Source;
 use crate::text;
 
+/// How the error of a rule begins whose map is nowhere.
+const NO_MAP: &str = "there is no map";
 /// Largest rules file: far above any real one.
 const BYTES_MAX: usize = 1 << 20;
 /// Most rules: each login tries them one by one.
@@ -87,33 +89,42 @@ fn read(
 pub(crate) fn take(draft: &mut Draft, source: &dyn Source) {
     let plan = &draft.plan;
     if plan.auth_type != AuthType::Hba {
-        if plan.auth_hba_file.is_some() {
+        if plan.hba.file.is_some() {
             draft.warn("auth_hba_file is read with auth_type hba only".to_owned());
         }
         return;
     }
-    let Some(file) = plan.auth_hba_file.clone() else {
+    let Some(file) = plan.hba.file.clone() else {
         let problem = Problem::new("auth_type hba needs a file of rules")
             .help("name it: auth_hba_file in pgbouncer.ini, `hba_file` in [auth]");
         return draft.error("auth_type", problem);
     };
     let place = |key| draft.places.get(key).cloned();
-    let ident = match &plan.auth_ident_file {
+    let ident = match &plan.hba.ident_file {
         None => Ok(Ident::default()),
         Some(file) => crate::ident::read(file, source, place("auth_ident_file")),
     };
-    let known = ident.as_ref().map(Ident::clone).unwrap_or_default();
-    let rules = read(&file, &known, source, place("auth_hba_file"));
+    let nothing = Ident::default();
+    let known = ident.as_ref().unwrap_or(&nothing);
+    let rules = read(&file, known, source, place("auth_hba_file"));
     match (ident, rules) {
         (Ok(_), Ok(rules)) => {
             if rules.is_empty() {
                 let file = file.display();
                 draft.warn(format!("{file} has no rule: nobody can log in"));
             }
-            draft.plan.hba = Some(Arc::new(rules));
+            draft.plan.hba.rules = Some(Arc::new(rules));
         }
-        // Rules that name maps of an unreadable file are not at fault.
-        (Err(errors), _) | (_, Err(errors)) => draft.errors.append(errors),
+        (Ok(_), Err(errors)) => draft.errors.append(errors),
+        (Err(errors), rules) => {
+            draft.errors.append(errors);
+            for error in rules.err().iter().flat_map(Errors::list) {
+                // Rules that name maps of an unreadable file are not at fault.
+                if !error.message.starts_with(NO_MAP) {
+                    draft.errors.push(error.clone());
+                }
+            }
+        }
     }
 }
 
@@ -214,7 +225,7 @@ impl Line<'_> {
         match self.ident.map(name) {
             Some(map) => Ok(map),
             None => {
-                let problem = Problem::new(format!("there is no map {}", quoted(name)))
+                let problem = Problem::new(format!("{NO_MAP} {}", quoted(name)))
                     .why("nobody could log in by this line");
                 fault(problem.help("write its lines into the file that auth_ident_file names"))
             }

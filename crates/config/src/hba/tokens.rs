@@ -82,7 +82,7 @@ pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, Fault> {
 /// be passwords (of LDAP, of RADIUS).
 pub(super) fn hidden(line: &str) -> Vec<Range<usize>> {
     let comment = line.find('#').unwrap_or(line.len());
-    let mut found = vec![comment..line.len()];
+    let mut found: Vec<_> = std::iter::once(comment..line.len()).collect();
     let shown = line.get(..comment).unwrap_or_default();
     for (at, _) in shown.match_indices('=') {
         let before = shown.get(..at).unwrap_or_default();

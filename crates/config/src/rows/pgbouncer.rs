@@ -32,8 +32,8 @@ pub(super) const ROWS: &[Setting] = &[
         "Database that auth_query runs in, where the database line names none."
     ),
     row!("auth_file", "auth.user_file", Path, "", "", Identity, (path auth_file), "File of users and their secrets, in PgBouncer's format."),
-    row!("auth_hba_file", "auth.hba_file", Path, "", "", Identity, (path auth_hba_file), "File of host-based rules, in the form of pg_hba.conf; read with `auth_type = hba`."),
-    row!("auth_ident_file", "auth.ident_file", Path, "", "", Identity, (path auth_ident_file), "File of the ident maps that host-based rules name."),
+    row!("auth_hba_file", "auth.hba_file", Path, "", "", PerCheckout, (path hba.file), "File of host-based rules, in the form of pg_hba.conf; read with `auth_type = hba`."),
+    row!("auth_ident_file", "auth.ident_file", Path, "", "", PerCheckout, (path hba.ident_file), "File of the ident maps that host-based rules name."),
     bare!(
         "auth_ldap_options",
         Text,

@@ -29,7 +29,7 @@ fn plan(rules: &str) -> Result<Plan, Errors> {
 
 fn hba(rules: &str) -> Hba {
     let plan = plan(rules).unwrap_or_else(|e| panic!("{e}"));
-    plan.hba.as_deref().cloned().expect("rules")
+    plan.hba.rules.as_deref().cloned().expect("rules")
 }
 
 /// `database user address [tls] [replication]`, and the method that decides.
@@ -249,6 +249,19 @@ fn wrong_maps_are_errors_with_their_places() {
 }
 
 #[test]
+fn mistakes_of_both_files_are_told_and_no_more() {
+    let rules = "local all all peer map=m\nlocal all all\n";
+    let files = files(rules).file("etc/ident", "m a\n");
+    let errors = load("p.ini".as_ref(), &files).unwrap_err();
+    let places: Vec<_> = errors
+        .list()
+        .iter()
+        .map(|e| (e.file.clone(), e.line))
+        .collect();
+    assert_eq!(places, [("etc/ident".into(), 1), ("etc/hba".into(), 2)]);
+}
+
+#[test]
 fn the_settings_around_the_rules() {
     let read = |text: &str| {
         load(
@@ -267,7 +280,7 @@ fn the_settings_around_the_rules() {
         "{told}"
     );
     let other = read(&INI.replace("auth_type = hba", "auth_type = md5")).unwrap();
-    assert!(other.hba.is_none());
+    assert!(other.hba.rules.is_none());
     assert!(super::warned(
         &other,
         "auth_hba_file is read with auth_type hba only"
@@ -293,7 +306,7 @@ fn plimsoll_toml_names_them_beside_itself() {
     );
     let plan = plan.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(
-        (plan.auth_type, plan.hba.map(|h| h.len())),
+        (plan.auth_type, plan.hba.rules.map(|h| h.len())),
         (AuthType::Hba, Some(1))
     );
 }
@@ -303,14 +316,14 @@ fn changed_rules_are_a_change_and_moved_lines_are_none() {
     let first = plan("local all all trust\nlocal a a md5\n").unwrap();
     let moved = plan("# new\n\nlocal all all trust\nlocal a a md5\n").unwrap();
     let other = plan("local all all reject\nlocal a a md5\n").unwrap();
-    let words = |plan: &Plan| plan.hba.as_ref().map(|h| h.words());
+    let words = |plan: &Plan| plan.hba.rules.as_ref().map(|h| h.words());
     assert_eq!(words(&first), words(&moved));
     assert!(diff(&first, &moved).is_empty());
     let changes = diff(&first, &other);
     assert_eq!(changes.len(), 1);
     assert_eq!(
         (changes[0].key.as_str(), changes[0].class),
-        ("auth.hba_rules", Class::Identity)
+        ("auth.hba_rules", Class::PerCheckout)
     );
     assert!(changes[0].new.starts_with("2 rules ("), "{changes:?}");
 }

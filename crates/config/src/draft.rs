@@ -390,6 +390,7 @@ fn blank() -> Plan {
         reserve_pool_timeout: ZERO,
         max_db_connections: None,
         max_user_connections: None,
+        extended_only: false,
         max_client_conn: 0,
         max_user_client_connections: None,
         max_db_client_connections: None,

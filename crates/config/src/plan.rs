@@ -18,7 +18,7 @@ pub use endpoints::{
     Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, Sockets, SslMode, StartUp, Tls,
     TlsVersions,
 };
-pub use process::{OnSignal, Process};
+pub use process::{FACILITIES, OnSignal, Process};
 pub use secrets::{Secret, SecretCommand, SecretRef};
 
 /// How long a client keeps a server connection.
@@ -331,6 +331,8 @@ pub struct Plan {
     pub max_db_connections: Option<u32>,
     /// Most server connections per user; `None`: the line alone.
     pub max_user_connections: Option<u32>,
+    /// Clients that send simple queries are disconnected.
+    pub extended_only: bool,
     /// Most clients.
     pub max_client_conn: u32,
     /// Most clients per user; `None`: `max_client_conn` alone.

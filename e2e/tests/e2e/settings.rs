@@ -197,6 +197,25 @@ fn limits_over_all_users_and_over_all_databases() {
 }
 
 #[test]
+fn simple_queries_can_be_forbidden() {
+    let pooler = pooler_with(|settings| settings.set("disable_pqexec", "1"));
+    let mut client = login(&pooler, "app", "app");
+    let mut batch = message::parse("", "select 1", &[]);
+    batch.extend(message::bind("", "", &[], &[], &[]));
+    batch.extend(message::execute("", 0));
+    batch.extend(message::empty(b'S'));
+    client.send(&batch).expect("send");
+    client.read_to_ready().expect("served");
+    assert_eq!(
+        refusal(client.query("select 1; drop table users")),
+        "08P01 PQexec disallowed"
+    );
+    if !pooler.is_pgbouncer() {
+        assert!(pooler.console().rows("show version").is_ok());
+    }
+}
+
+#[test]
 fn who_waits_is_told_once() {
     let pooler = pooler_with(|settings| {
         settings

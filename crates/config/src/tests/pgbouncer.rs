@@ -198,7 +198,6 @@ fn what_pgbouncer_has_and_this_lacks_is_named() {
 #[test]
 fn what_is_unsafe_to_ignore_is_refused() {
     for line in [
-        "disable_pqexec = 1",
         "auth_type = hba",
         "auth_type = pam",
         "client_tls_protocols = tlsv1.1",

@@ -17,6 +17,7 @@ mod incident;
 mod lab;
 mod leaks;
 mod notify;
+mod pgbouncer;
 mod playbook;
 mod predict_worker;
 mod reach;
@@ -64,6 +65,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Drill(args) => drill::run(&args),
+        Command::Pgbouncer(args) => pgbouncer::run(args),
         Command::Completions(args) => completions::run(args),
         Command::PredictWorker => predict_worker::run(),
     }

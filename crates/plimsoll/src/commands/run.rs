@@ -2,6 +2,7 @@
 
 use super::alone::warn_of_files_mounted_alone;
 use super::reach;
+use crate::account;
 use crate::cli::{GuardWord, LogFormat, RunArgs};
 use crate::plane::{ByKeeper, Rereading};
 use crate::sandbox::{Options, Sandbox, percent};
@@ -35,6 +36,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let disk = proxy::Disk::default();
     let mut taken = None;
     let (plan, prepared, sandbox) = if let Some(file) = &args.source.file {
+        // Before anything is opened, in root's name.
+        if args.user.is_some() || rustix::process::geteuid().is_root() {
+            let Some(own) = explained(load(file, &overrides, &disk)) else {
+                return Ok(ExitCode::FAILURE);
+            };
+            become_its_user(&own, &args)?;
+        }
         if let Some(patience) = args.takeover {
             // What has mistakes must not end what serves.
             let Some(own) = explained(load(file, &overrides, &disk)) else {
@@ -59,6 +67,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         let plan = sandbox_plan(&sandbox, &args, overrides)?;
         (plan, None, Some(sandbox))
     };
+    become_its_user(&plan, &args)?;
     let log = start_log(&plan, &args)?;
     if args.takeover.is_some() && taken.is_none() {
         tracing::warn!("no process is there to take over from: an ordinary start");
@@ -101,6 +110,12 @@ fn keeper_of(prepared: Option<&Prepared>) -> Box<dyn proxy::Keeper> {
         Some(prepared) => Box::new(ByKeeper(prepared.commands())),
         None => Box::new(proxy::NoFile),
     }
+}
+
+/// Goes on as the user that the command line names, or else the settings.
+fn become_its_user(plan: &Plan, args: &RunArgs) -> anyhow::Result<()> {
+    let user = args.user.as_deref().or(plan.process.user.as_deref());
+    user.map_or(Ok(()), account::become_user)
 }
 
 /// Where the history usually is.
@@ -203,7 +218,7 @@ fn explain(errors: &config::Errors, note: Option<&str>) {
     }
 }
 
-fn explained(result: Result<Plan, config::Errors>) -> Option<Plan> {
+pub(super) fn explained(result: Result<Plan, config::Errors>) -> Option<Plan> {
     result.map_err(|errors| explain(&errors, None)).ok()
 }
 
@@ -247,10 +262,33 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
             LogFormat::Json => control::log::LogFormat::Json,
         },
         file: plan.log_file.clone(),
-        level: args.log_level.parse().unwrap_or(tracing::Level::INFO),
+        level: level(&args.log_level, plan.process.verbose),
         color: control::log::Color::Auto,
+        syslog: syslog(&plan.process),
+        quiet: args.quiet,
     };
     control::log::init(options)
         .map(Arc::new)
         .context("cannot open the log")
 }
+
+/// The more talkative of what the command line and the settings ask for.
+fn level(word: &str, verbose: u32) -> tracing::Level {
+    let asked = word.parse().unwrap_or(tracing::Level::INFO);
+    asked.max(match verbose {
+        0 => asked,
+        1 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    })
+}
+
+fn syslog(process: &config::Process) -> Option<control::log::SyslogOptions> {
+    process.syslog.then(|| control::log::SyslogOptions {
+        ident: process.syslog_ident.clone(),
+        facility: control::log::facility(&process.syslog_facility).unwrap_or(DAEMON),
+        place: None,
+    })
+}
+
+/// The facility of programs in the background, in syslog.h.
+const DAEMON: u8 = 3;

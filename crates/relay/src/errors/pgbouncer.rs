@@ -41,6 +41,7 @@ fn fixed(trouble: &Trouble<'_>) -> Option<&'static str> {
         Trouble::SaslFailed { .. } => "SASL authentication failed",
         Trouble::TlsRequired => "SSL required",
         Trouble::NoUser => "no username supplied",
+        Trouble::SimpleQuery => "PQexec disallowed",
         // Before 1.20: "only '-c config=val' is allowed".
         Trouble::BadOptions(_) => {
             "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed"
@@ -129,6 +130,7 @@ mod tests {
             ),
             (Trouble::TlsRequired, "SSL required"),
             (Trouble::NoUser, "no username supplied"),
+            (Trouble::SimpleQuery, "PQexec disallowed"),
             (
                 Trouble::BadOptions("x"),
                 "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",

@@ -411,6 +411,7 @@ fn blank() -> Plan {
         server_idle_timeout: None,
         server_lifetime: None,
         server_round_robin: false,
+        server_fast_close: false,
         server_check_delay: None,
         server_check_query: String::new(),
         cancel_wait_timeout: ZERO,

@@ -374,6 +374,8 @@ pub struct Plan {
     pub server_lifetime: Option<Duration>,
     /// The connection that has been idle longest is lent first, and not the one used last.
     pub server_round_robin: bool,
+    /// Sessions end with their transaction where their server connection is to be replaced.
+    pub server_fast_close: bool,
     /// An idle server connection is checked with a query before it is lent, if unused this long; `None`: off.
     pub server_check_delay: Option<Duration>,
     /// The query for that.

@@ -1,7 +1,7 @@
 //! Timeouts. Nothing is armed per message: a tick looks at what has a start time.
 
 use crate::client::{NONE, Phase};
-use crate::directory::ErrorStyle;
+use crate::directory::{ErrorStyle, PoolMode};
 use crate::errors::Trouble;
 use crate::hub::Hub;
 use crate::outbox::Outbox;
@@ -107,6 +107,17 @@ impl Hub {
             }
             ServerPhase::Cleaning(c) if now > c.deadline => {
                 self.drop_server(slot, CloseReason::ServerUnresponsive, io);
+            }
+            ServerPhase::Lent
+                if settings.fast_close
+                    && server.pool.mode == PoolMode::Session
+                    && server.at_rest() =>
+            {
+                let (link, key, conn) = (server.link, server.pool.key, server.conn);
+                if io.pools.is_to_close(key, conn) {
+                    let reason = CloseReason::SettingsChanged;
+                    self.fail_client(link, &Trouble::ServerMoved, reason, io);
+                }
             }
             ServerPhase::Lent => {
                 let link = server.link;

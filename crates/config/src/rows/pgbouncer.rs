@@ -203,13 +203,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("server_check_delay", "server.check_delay", Period, "30", "30s", PerCheckout, (timeout server_check_delay), "A server connection idle this long is checked before it is lent; 0: always."),
     row!("server_check_query", "server.check_query", Text, "<empty>", "<empty>", PerCheckout, (own CHECK_QUERY), "The query for that; `<empty>` is an empty query, empty text turns the check off."),
     row!("server_connect_timeout", "timeouts.server_connect", Bounded, "15", "15s", PerCheckout, (time server_connect_timeout), "Longest wait for a server's socket and login."),
-    bare!(
-        "server_fast_close",
-        Flag,
-        "0",
-        NotYet("after a change old connections end with their transaction"),
-        "PgBouncer's close without waiting for the session's end."
-    ),
+    row!("server_fast_close", "server.fast_close", Flag, "0", "false", PerCheckout, (flag server_fast_close), "In session mode, after RECONNECT or a change of where a database is: close the old connection and its client at the end of the transaction, not of the session."),
     row!("server_idle_timeout", "timeouts.server_idle", Timeout, "600", "10min", PerCheckout, (timeout server_idle_timeout), "Idle server connections are closed after this."),
     row!("server_lifetime", "timeouts.server_lifetime", Lifetime, "3600", "1h", PerCheckout, (timeout server_lifetime), "Age at which a server connection is replaced; once: it is closed after its first use, as PgBouncer's 0 says."),
     row!("server_login_retry", "timeouts.server_login_retry", Period, "15", "15s", PerCheckout, (time server_login_retry), "Pause after a refused server login; how long clients wait for a server that is away."),

@@ -36,13 +36,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let disk = proxy::Disk::default();
     let mut taken = None;
     let (plan, prepared, sandbox) = if let Some(file) = &args.source.file {
-        // Before anything is opened, in root's name.
-        if args.user.is_some() || rustix::process::geteuid().is_root() {
-            let Some(own) = explained(load(file, &overrides, &disk)) else {
-                return Ok(ExitCode::FAILURE);
-            };
-            become_its_user(&own, &args)?;
-        }
+        become_its_user(file, &overrides, &disk, &args)?;
         if let Some(patience) = args.takeover {
             // What has mistakes must not end what serves.
             let Some(own) = explained(load(file, &overrides, &disk)) else {
@@ -67,7 +61,6 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         let plan = sandbox_plan(&sandbox, &args, overrides)?;
         (plan, None, Some(sandbox))
     };
-    become_its_user(&plan, &args)?;
     let log = start_log(&plan, &args)?;
     if args.takeover.is_some() && taken.is_none() {
         tracing::warn!("no process is there to take over from: an ordinary start");
@@ -112,10 +105,20 @@ fn keeper_of(prepared: Option<&Prepared>) -> Box<dyn proxy::Keeper> {
     }
 }
 
-/// Goes on as the user that the command line names, or else the settings.
-fn become_its_user(plan: &Plan, args: &RunArgs) -> anyhow::Result<()> {
-    let user = args.user.as_deref().or(plan.process.user.as_deref());
-    user.map_or(Ok(()), account::become_user)
+/// Goes on as the user that the command line names, or else the settings: before anything is opened.
+fn become_its_user(
+    file: &Path,
+    overrides: &Overrides,
+    disk: &proxy::Disk,
+    args: &RunArgs,
+) -> anyhow::Result<()> {
+    if let Some(user) = &args.user {
+        return account::become_user(user);
+    }
+    // What has mistakes is told by who reads it next, or the history serves in its place.
+    let own = load(file, overrides, disk).ok();
+    let user = own.and_then(|plan| plan.process.user);
+    user.map_or(Ok(()), |user| account::become_user(&user))
 }
 
 /// Where the history usually is.

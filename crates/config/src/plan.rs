@@ -20,7 +20,7 @@ pub use endpoints::{
     Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, Sockets, SslMode, StartUp, Tls,
     TlsVersions,
 };
-pub use process::{OnSignal, Process};
+pub use process::{FACILITIES, OnSignal, Process};
 pub use secrets::{Secret, SecretCommand, SecretRef};
 pub use session_attrs::SessionAttrs;
 
@@ -351,6 +351,8 @@ pub struct Plan {
     pub max_db_connections: Option<u32>,
     /// Most server connections per user; `None`: the line alone.
     pub max_user_connections: Option<u32>,
+    /// Clients that send simple queries are disconnected.
+    pub extended_only: bool,
     /// Most clients.
     pub max_client_conn: u32,
     /// Most clients per user; `None`: `max_client_conn` alone.
@@ -392,6 +394,8 @@ pub struct Plan {
     pub server_lifetime: Option<Duration>,
     /// The connection that has been idle longest is lent first, and not the one used last.
     pub server_round_robin: bool,
+    /// Sessions end with their transaction where their server connection is to be replaced.
+    pub server_fast_close: bool,
     /// An idle server connection is checked with a query before it is lent, if unused this long; `None`: off.
     pub server_check_delay: Option<Duration>,
     /// The query for that.

@@ -4,6 +4,8 @@
 //! them. When the disk is full or the reader of standard error sleeps, lines
 //! are dropped and counted, and the count is logged once there is room again.
 
+mod syslog;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -11,9 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
+use syslog::Syslog;
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 
+pub use syslog::{SyslogOptions, facility};
 pub use tracing::Level;
 
 /// Lines that wait to be written.
@@ -60,6 +64,10 @@ pub struct LogOptions {
     pub level: Level,
     /// Colours; files and JSON never have them.
     pub color: Color,
+    /// Lines go to the system's log as well.
+    pub syslog: Option<SyslogOptions>,
+    /// Nothing is written to standard error.
+    pub quiet: bool,
 }
 
 impl Default for LogOptions {
@@ -69,6 +77,8 @@ impl Default for LogOptions {
             file: None,
             level: Level::INFO,
             color: Color::Auto,
+            syslog: None,
+            quiet: false,
         }
     }
 }
@@ -128,9 +138,11 @@ pub fn init(options: LogOptions) -> io::Result<Log> {
     };
     let sink = match options.file.clone() {
         Some(path) => Sink::file(path)?,
+        None if options.quiet => Sink::Stream(Box::new(io::sink())),
         None => Sink::Stream(Box::new(io::stderr())),
     };
-    let queue = Queue::start(sink, options.format)?;
+    let syslog = options.syslog.clone().map(Syslog::new);
+    let queue = Queue::start_with(sink, syslog, options.format)?;
     tracing::dispatcher::set_global_default(dispatch(&options, color, queue.clone())).map_err(
         |_| {
             io::Error::new(
@@ -167,12 +179,18 @@ struct Queue {
 
 #[derive(Debug)]
 enum Item {
-    Line(Vec<u8>),
+    /// With its importance to the system's log.
+    Line(Vec<u8>, u8),
     Flush(SyncSender<()>),
 }
 
 impl Queue {
+    #[cfg(test)]
     fn start(sink: Sink, format: LogFormat) -> io::Result<Queue> {
+        Queue::start_with(sink, None, format)
+    }
+
+    fn start_with(sink: Sink, syslog: Option<Syslog>, format: LogFormat) -> io::Result<Queue> {
         let (sender, receiver) = sync_channel(LINES_MAX);
         let reopen = Arc::new(AtomicBool::new(false));
         let queue = Queue {
@@ -182,7 +200,7 @@ impl Queue {
         };
         std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write_lines(&receiver, sink, &reopen))?;
+            .spawn(move || write_lines(&receiver, sink, syslog, &reopen))?;
         Ok(queue)
     }
 }
@@ -194,7 +212,14 @@ impl<'a> MakeWriter<'a> for Queue {
         Line {
             queue: self,
             text: Vec::new(),
+            severity: syslog::severity(Level::INFO),
         }
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Line<'a> {
+        let mut line = self.make_writer();
+        line.severity = syslog::severity(*meta.level());
+        line
     }
 }
 
@@ -202,6 +227,7 @@ impl<'a> MakeWriter<'a> for Queue {
 struct Line<'a> {
     queue: &'a Queue,
     text: Vec<u8>,
+    severity: u8,
 }
 
 impl Write for Line<'_> {
@@ -221,11 +247,17 @@ impl Drop for Line<'_> {
         if text.is_empty() {
             return;
         }
-        let queued = one_line(text, self.queue.format)
-            .is_some_and(|line| self.queue.sender.try_send(Item::Line(line)).is_ok());
+        let queued = one_line(text, self.queue.format).is_some_and(|line| self.send(line));
         if !queued {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Line<'_> {
+    fn send(&self, line: Vec<u8>) -> bool {
+        let item = Item::Line(line, self.severity);
+        self.queue.sender.try_send(item).is_ok()
     }
 }
 
@@ -297,7 +329,12 @@ fn append(path: &PathBuf) -> io::Result<File> {
 const BATCH_BYTES: usize = 64 << 10;
 
 /// The writing thread: ends when the last [`Queue`] is gone.
-fn write_lines(receiver: &Receiver<Item>, mut sink: Sink, reopen: &AtomicBool) {
+fn write_lines(
+    receiver: &Receiver<Item>,
+    mut sink: Sink,
+    mut syslog: Option<Syslog>,
+    reopen: &AtomicBool,
+) {
     let mut reported = dropped();
     let mut batch = Vec::new();
     while let Ok(first) = receiver.recv() {
@@ -306,8 +343,13 @@ fn write_lines(receiver: &Receiver<Item>, mut sink: Sink, reopen: &AtomicBool) {
         let mut next = Some(first);
         while let Some(item) = next {
             match item {
-                Item::Line(line) => {
+                Item::Line(line, severity) => {
                     lines += 1;
+                    if let Some(syslog) = &mut syslog
+                        && syslog.send(severity, &line).is_err()
+                    {
+                        DROPPED.fetch_add(1, Ordering::Relaxed);
+                    }
                     batch.extend_from_slice(&line);
                 }
                 Item::Flush(done) => waiting.push(done),

@@ -11,6 +11,7 @@ mod incident;
 mod lab;
 mod leaks;
 mod man;
+mod pgbouncer;
 mod rehearse;
 mod settings;
 mod size;
@@ -38,6 +39,7 @@ pub use incident::{
 pub use lab::LabArgs;
 pub use leaks::{LeaksArgs, LeaksFormat};
 pub use man::ManArgs;
+pub use pgbouncer::{PgbouncerArgs, is_pgbouncers, words};
 pub use rehearse::{ProtocolWord, RehearseArgs, Report, ReportKind, Where};
 pub use settings::{ApplyArgs, HistoryArgs, PlanArgs, PoolerArgs, RollbackArgs, StatusArgs};
 pub use size::{SizeArgs, TemplateArgs};
@@ -121,6 +123,8 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command
     Man(ManArgs),
+    /// Be called as PgBouncer is: -d -R -q -v -u USER FILE
+    Pgbouncer(PgbouncerArgs),
     /// Answer one question about other settings, for the pooler itself
     #[command(hide = true)]
     PredictWorker,
@@ -204,6 +208,14 @@ pub struct RunArgs {
     /// Least important lines that are logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub log_level: String,
+
+    /// Log nothing to standard error
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Become this user before anything is opened, where root starts it
+    #[arg(long, value_name = "USER", requires = "file")]
+    pub user: Option<String>,
 }
 
 /// Where the settings come from.

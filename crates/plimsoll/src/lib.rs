@@ -17,10 +17,12 @@
 // A shell: clocks, threads and the environment live here and only here.
 #![allow(clippy::disallowed_methods)]
 
+mod account;
 mod api;
 pub mod cli;
 mod client;
 pub mod commands;
+mod daemon;
 mod fetch;
 mod measuring;
 mod pid_file;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use plimsoll::cli::Cli;
+use plimsoll::cli::{Cli, is_pgbouncers, words};
 use plimsoll::commands;
 
 #[expect(
@@ -13,13 +13,15 @@ use plimsoll::commands;
     reason = "the one place where a failed command tells the person"
 )]
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let words = words(std::env::args_os());
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
             let asked = std::env::args().any(|word| word == "--detailed-exitcode");
             let _ = error.print();
-            // With that option 2 means that there are differences.
-            let code = if asked && error.exit_code() == 2 {
+            // With that option 2 means that there are differences; PgBouncer knows 1 alone.
+            let with_one = asked || is_pgbouncers(&words);
+            let code = if with_one && error.exit_code() == 2 {
                 1
             } else {
                 error.exit_code()

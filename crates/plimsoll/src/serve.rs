@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::api::Extras;
+use crate::daemon;
 use crate::measuring;
 use crate::pid_file::PidFile;
 use crate::plane::Plane;
@@ -95,6 +96,7 @@ pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
         tracing::info!("taken over from the process that served before");
     }
     systemd::ready();
+    daemon::serving();
     let offered = place.map(|place| {
         let released = Arc::clone(&beside);
         let release = move || stop_beside(&released);

@@ -59,6 +59,14 @@ pub mod tls;
 mod users;
 mod worker;
 
+/// What SHOW VERSION says where settings of PgBouncer are served: the version whose console and settings are copied,
+/// and what copies them.
+pub const PGBOUNCER_VERSION: &str = concat!(
+    "PgBouncer 1.25.2 (Plimsoll ",
+    env!("CARGO_PKG_VERSION"),
+    ")"
+);
+
 pub use admin::{Handle, Keeper, Leave, NoFile, Proxy, ReloadError, StartError};
 pub use listen::Sockets;
 pub use observer::Observer;

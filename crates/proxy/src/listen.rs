@@ -228,6 +228,8 @@ fn tcp(target: SocketAddr, plan: &Plan, handed: Option<Socket>) -> io::Result<Li
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(plan.sockets.reuse_port)?;
     socket.bind(&target.into())?;
     listening(socket, plan)
 }

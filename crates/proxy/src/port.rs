@@ -387,6 +387,10 @@ impl Pools for Port {
         });
     }
 
+    fn is_to_close(&mut self, key: PoolKey, conn: ConnId) -> bool {
+        self.with(key, |u, _| u.is_to_close(conn)) == Some(true)
+    }
+
     fn open_failed(&mut self, now: Time, key: PoolKey, conn: ConnId, text: Arc<str>, login: bool) {
         self.with(key, |u, _| u.open_failed(now, conn, login, text));
     }

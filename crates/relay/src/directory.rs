@@ -284,6 +284,10 @@ pub struct Settings {
     pub client_tls_required: bool,
     /// tls-server-end-point data of our own certificate, for SCRAM-SHA-256-PLUS.
     pub channel_binding: Option<Arc<[u8]>>,
+    /// A client that sends a simple query is disconnected.
+    pub extended_only: bool,
+    /// A session ends with its transaction where its server connection is to be replaced.
+    pub fast_close: bool,
     /// Texts and codes of our errors.
     pub error_style: ErrorStyle,
     /// They name others who hold connections of the client's pool.
@@ -364,6 +368,8 @@ impl Default for Settings {
             client_tls: false,
             client_tls_required: false,
             channel_binding: None,
+            extended_only: false,
+            fast_close: false,
             error_style: ErrorStyle::Plimsoll,
             error_detail_full: false,
             prepared_max: 200,

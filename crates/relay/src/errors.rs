@@ -103,6 +103,8 @@ pub(crate) enum Trouble<'a> {
     },
     BadPacket(&'a str),
     NoUser,
+    /// Only the extended protocol is allowed.
+    SimpleQuery,
     BadOptions(&'a str),
     LoginTimeout,
     /// The same, while a connection to the server was waited for.
@@ -205,6 +207,9 @@ fn own(trouble: &Trouble<'_>) -> Report {
             Report::fatal("08P01", format!("unsupported startup parameter: {name}"))
                 .hint("Add it to ignore_startup_parameters to drop it.")
         }
+        Trouble::SimpleQuery => Report::fatal("0A000", "simple queries are not allowed")
+            .detail("clients.extended_only is set: one text could hold several statements.")
+            .hint("Use the extended protocol: prepared or parameterised statements."),
         Trouble::NoUser => own(&Trouble::BadPacket("no user name in the start-up packet")),
         Trouble::BadPacket(what) | Trouble::BadOptions(what) => {
             Report::fatal("08P01", format!("protocol violation: {what}"))

@@ -51,6 +51,10 @@ pub trait Pools {
         conn: ConnId,
         close: Option<CloseReason>,
     ) -> Checkin;
+    /// Whether a lent connection is closed when it comes back.
+    fn is_to_close(&mut self, _pool: PoolKey, _conn: ConnId) -> bool {
+        false
+    }
     /// A waiter is gone.
     fn cancel_wait(&mut self, now: Time, pool: PoolKey, client: ClientId);
     /// A connection is open and logged in.

@@ -23,6 +23,11 @@ impl Hub {
         at: usize,
         io: &mut Io<'_>,
     ) -> Step {
+        if self.directory.settings.extended_only {
+            let trouble = Trouble::SimpleQuery;
+            self.fail_client(slot, &trouble, CloseReason::ClientProtocol, io);
+            return Step::Closed;
+        }
         let end = at + frame.len.min(feed.bytes.len() - at);
         let whole = feed.bytes.len() - at >= frame.len;
         let Some(text) = query_text(&feed.bytes[at + frame::HEADER..end], whole) else {

@@ -1,7 +1,7 @@
 //! Timeouts. Nothing is armed per message: a tick looks at what has a start time.
 
 use crate::client::{NONE, Phase};
-use crate::directory::ErrorStyle;
+use crate::directory::{ErrorStyle, PoolMode};
 use crate::errors::Trouble;
 use crate::hub::Hub;
 use crate::outbox::Outbox;
@@ -110,6 +110,17 @@ impl Hub {
             }
             // A stream is one statement that lasts as long as its client.
             ServerPhase::Lent if server.pool.replication.is_on() => {}
+            ServerPhase::Lent
+                if settings.fast_close
+                    && server.pool.mode == PoolMode::Session
+                    && server.at_rest() =>
+            {
+                let (link, key, conn) = (server.link, server.pool.key, server.conn);
+                if io.pools.is_to_close(key, conn) {
+                    let reason = CloseReason::SettingsChanged;
+                    self.fail_client(link, &Trouble::ServerMoved, reason, io);
+                }
+            }
             ServerPhase::Lent => {
                 let link = server.link;
                 let busy = !server.expected.is_empty();

@@ -1,5 +1,7 @@
 //! The process among its neighbours: systemd, a rotation of logs, another one with the same PID file.
 
+mod pgbouncer;
+
 use crate::common::{server, skip};
 use plimsoll_e2e::pooler::Binary;
 use plimsoll_e2e::raw::{Client, Target};
@@ -48,6 +50,16 @@ impl Home {
         );
         std::fs::write(self.at("users"), "\"app\" \"\"\n").expect("written");
         std::fs::write(&file, text).expect("written");
+        file
+    }
+
+    /// The same with a further line, which comes before an earlier one of its key.
+    fn with(&self, port: u16, more: &str) -> PathBuf {
+        let file = self.settings(port);
+        let text = std::fs::read_to_string(&file).expect("written");
+        let key = more.split(' ').next().unwrap_or_default();
+        let kept: Vec<&str> = text.lines().filter(|l| !l.starts_with(key)).collect();
+        std::fs::write(&file, format!("{}\n{more}\n", kept.join("\n"))).expect("written");
         file
     }
 

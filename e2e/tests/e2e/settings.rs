@@ -197,6 +197,48 @@ fn limits_over_all_users_and_over_all_databases() {
 }
 
 #[test]
+fn a_session_may_end_with_its_transaction_where_its_server_is_to_be_replaced() {
+    for fast in [true, false] {
+        let pooler = pooler_with(|settings| {
+            settings
+                .set("pool_mode", "session")
+                .set("server_fast_close", if fast { "1" } else { "0" })
+        });
+        let mut client = login(&pooler, "app", "app");
+        client.query("begin").expect("served");
+        pooler.console().query("reconnect").expect("an answer");
+        assert_eq!(client.value("select 1").expect("goes on"), "1");
+        client.query("commit").expect("commit");
+        if fast {
+            assert_eq!(end_of(&mut client), "08P01 database configuration changed");
+        } else {
+            let quiet = client.read_within(Duration::from_millis(1500));
+            assert!(quiet.expect("no end").is_none());
+            assert_eq!(client.value("select 2").expect("stays"), "2");
+        }
+    }
+}
+
+#[test]
+fn simple_queries_can_be_forbidden() {
+    let pooler = pooler_with(|settings| settings.set("disable_pqexec", "1"));
+    let mut client = login(&pooler, "app", "app");
+    let mut batch = message::parse("", "select 1", &[]);
+    batch.extend(message::bind("", "", &[], &[], &[]));
+    batch.extend(message::execute("", 0));
+    batch.extend(message::empty(b'S'));
+    client.send(&batch).expect("send");
+    client.read_to_ready().expect("served");
+    assert_eq!(
+        refusal(client.query("select 1; drop table users")),
+        "08P01 PQexec disallowed"
+    );
+    if !pooler.is_pgbouncer() {
+        assert!(pooler.console().rows("show version").is_ok());
+    }
+}
+
+#[test]
 fn who_waits_is_told_once() {
     let pooler = pooler_with(|settings| {
         settings

@@ -141,6 +141,8 @@ pub struct Sockets {
     pub unix_group: Option<String>,
     /// Bytes of each buffer of a TCP socket; `None`: the system's choice.
     pub buffer: Option<u32>,
+    /// Other processes may listen at the same TCP address.
+    pub reuse_port: bool,
 }
 
 /// What is done with the start-up parameters of clients.

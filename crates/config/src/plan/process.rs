@@ -10,9 +10,25 @@ pub enum OnSignal {
     Wait,
 }
 
+/// What `syslog_facility` may be.
+pub const FACILITIES: &[&str] = &[
+    "daemon", "user", "auth", "authpriv", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7", "mail", "cron", "ftp", "kern", "lpr", "news", "uucp",
+];
+
 /// The process.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Process {
     /// What TERM and INT ask for.
     pub signals: OnSignal,
+    /// The user that it becomes when root starts it; `None`: it stays who it is.
+    pub user: Option<String>,
+    /// Log to the system's log as well.
+    pub syslog: bool,
+    /// The name of its lines there.
+    pub syslog_ident: String,
+    /// Their facility, one of [`FACILITIES`].
+    pub syslog_facility: String,
+    /// How much more is logged than usual: 1 debug, 2 trace.
+    pub verbose: u32,
 }

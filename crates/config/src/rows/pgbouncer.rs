@@ -2,9 +2,9 @@
 
 use super::own::{CHECK_QUERY, PORT};
 use super::{CLIENTS, CONNECTIONS, bare, row};
-use crate::plan::{AuthType, PoolMode, SslMode, TlsVersions};
+use crate::plan::{AuthType, FACILITIES, PoolMode, SslMode, TlsVersions};
 use crate::table::Class::{self, Capacity, Identity, PerCheckout, RestartOnly};
-use crate::table::Support::{Honoured, NoEffect, NotYet, Refused};
+use crate::table::Support::{Honoured, NoEffect, NotYet};
 use crate::table::{AUTH_TYPES, POOL_MODES, SSL_MODES, Setting, TLS_VERSIONS, access};
 use crate::value::Kind::{
     self, Bounded, Choice, Count, Flag, Lifetime, Limit, List, Listen, Millis, Mode, Path, Period,
@@ -15,7 +15,6 @@ const AUTH_QUERY: &str = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN N
 const RUSTLS: &str =
     "the TLS library offers TLS 1.2 and 1.3 with forward-secret authenticated ciphers only";
 const DNS: &str = "names are looked up again at each new connection";
-const SYSLOG: &str = "logs go to standard error or to `logfile`";
 const PACKETS: Kind = Count {
     min: 0,
     max: i32::MAX as u32,
@@ -95,13 +94,7 @@ pub(super) const ROWS: &[Setting] = &[
         "The settings file."
     ),
     row!("default_pool_size", "pool.size", PoolSize, "20", "20", Capacity, (size default_pool_size), "Most server connections per database and user; auto: it finds the size."),
-    bare!(
-        "disable_pqexec",
-        Flag,
-        "0",
-        Refused("clients could still send several statements in one simple query"),
-        "PgBouncer's ban on simple queries."
-    ),
+    row!("disable_pqexec", "clients.extended_only", Flag, "0", "false", PerCheckout, (flag extended_only), "A client that sends a simple query is disconnected: one text can hold several statements, which helps injected SQL. Consoles are exempt."),
     row!("dns_max_ttl", "server.dns_max_ttl", Timeout, "15", "15s", PerCheckout, (timeout monitor.dns_max_ttl), "Longest use of a host name's address for new connections; off: names of servers in use are not looked up again."),
     bare!(
         "dns_nxdomain_ttl",
@@ -197,13 +190,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("server_check_delay", "server.check_delay", Period, "30", "30s", PerCheckout, (timeout server_check_delay), "A server connection idle this long is checked before it is lent; 0: always."),
     row!("server_check_query", "server.check_query", Text, "<empty>", "<empty>", PerCheckout, (own CHECK_QUERY), "The query for that; `<empty>` is an empty query, empty text turns the check off."),
     row!("server_connect_timeout", "timeouts.server_connect", Bounded, "15", "15s", PerCheckout, (time server_connect_timeout), "Longest wait for a server's socket and login."),
-    bare!(
-        "server_fast_close",
-        Flag,
-        "0",
-        NotYet("after a change old connections end with their transaction"),
-        "PgBouncer's close without waiting for the session's end."
-    ),
+    row!("server_fast_close", "server.fast_close", Flag, "0", "false", PerCheckout, (flag server_fast_close), "In session mode, after RECONNECT or a change of where a database is: close the old connection and its client at the end of the transaction, not of the session."),
     row!("server_idle_timeout", "timeouts.server_idle", Timeout, "600", "10min", PerCheckout, (timeout server_idle_timeout), "Idle server connections are closed after this."),
     row!("server_lifetime", "timeouts.server_lifetime", Lifetime, "3600", "1h", PerCheckout, (timeout server_lifetime), "Age at which a server connection is replaced; once: it is closed after its first use, as PgBouncer's 0 says."),
     row!("server_login_retry", "timeouts.server_login_retry", Period, "15", "15s", PerCheckout, (time server_login_retry), "Pause after a refused server login; how long clients wait for a server that is away."),
@@ -229,15 +216,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("server_tls_key_file", "tls.server.key_file", Path, "", "", Identity, (path server_tls.key_file), "Private key of that certificate (PEM)."),
     row!("server_tls_protocols", "tls.server.protocols", Choice(TLS_VERSIONS), "secure", "secure", Identity, (word TlsVersions server_tls.versions), "Versions of TLS towards servers: secure is 1.2 and 1.3."),
     row!("server_tls_sslmode", "tls.server.mode", Choice(SSL_MODES), "prefer", "prefer", Identity, (word SslMode server_tls.mode), "TLS towards servers."),
-    bare!(
-        "so_reuseport",
-        Flag,
-        "0",
-        NotYet(
-            "one process uses all cores with its own workers; a second one on the same port fails to start"
-        ),
-        "PgBouncer's several processes on one port."
-    ),
+    row!("so_reuseport", "listen.reuse_port", Flag, "0", "false", RestartOnly, (flag sockets.reuse_port), "Several processes may listen at the same TCP address, and the system spreads clients over them; one process uses all cores by itself. Each needs a unix socket of its own, and [peers] for cancel requests."),
     row!("stats_period", "log.stats_period", Bounded, "60", "60s", PerCheckout, (time log.stats_period), "Period of averages and of the statistics line."),
     row!("stats_users", "auth.stats_users", List, "", "", PerCheckout, (list stats_users), "Users who may SHOW in the console."),
     bare!(
@@ -247,27 +226,9 @@ pub(super) const ROWS: &[Setting] = &[
         NotYet("the console has no SUSPEND yet"),
         "PgBouncer's limit of SUSPEND."
     ),
-    bare!(
-        "syslog",
-        Flag,
-        "0",
-        NotYet(SYSLOG),
-        "PgBouncer's log to syslog."
-    ),
-    bare!(
-        "syslog_facility",
-        Text,
-        "daemon",
-        NotYet(SYSLOG),
-        "PgBouncer's syslog facility."
-    ),
-    bare!(
-        "syslog_ident",
-        Text,
-        "pgbouncer",
-        NotYet(SYSLOG),
-        "PgBouncer's syslog name."
-    ),
+    row!("syslog", "log.syslog", Flag, "0", "false", RestartOnly, (flag process.syslog), "Log to the system's log as well."),
+    row!("syslog_facility", "log.syslog_facility", Choice(FACILITIES), "daemon", "daemon", RestartOnly, (text process.syslog_facility), "The facility of those lines."),
+    row!("syslog_ident", "log.syslog_ident", Text, "pgbouncer", "plimsoll", RestartOnly, (text process.syslog_ident), "The name that they begin with."),
     bare!(
         "tcp_defer_accept",
         PACKETS,
@@ -286,20 +247,8 @@ pub(super) const ROWS: &[Setting] = &[
     row!("unix_socket_dir", "listen.unix", Path, "/tmp", "", RestartOnly, (path unix_socket_dir), "Directory of the unix socket; empty: none."),
     row!("unix_socket_group", "listen.unix_group", Text, "", "", RestartOnly, (name sockets.unix_group), "Group of the unix socket, by name or number; empty: that of the process."),
     row!("unix_socket_mode", "listen.unix_mode", Mode, "0777", "0777", RestartOnly, (count unix_socket_mode), "Permission bits of the unix socket."),
-    bare!(
-        "user",
-        Text,
-        "",
-        NotYet("start the process as that user"),
-        "PgBouncer's change of user after the start."
-    ),
-    bare!(
-        "verbose",
-        PACKETS,
-        "0",
-        NoEffect("the command line sets how much is logged"),
-        "PgBouncer's verbosity."
-    ),
+    row!("user", "process.user", Text, "", "", RestartOnly, (name process.user), "User that the process becomes when root starts it, before it opens anything; who else starts it must be that user."),
+    row!("verbose", "", PACKETS, "0", "0", RestartOnly, (count process.verbose), "How much more is logged: 1 is --log-level debug, 2 is trace."),
     // From here on: what PgBouncer lacks.
 ];
 

@@ -180,11 +180,11 @@ fn unlimited_is_bounded_and_said() {
 
 #[test]
 fn what_pgbouncer_has_and_this_lacks_is_named() {
-    let plan = with("pkt_buf = 8192\nserver_fast_close = 1\ndns_max_ttl = 15\nmax_client_conn = 5\nmax_client_conn = 010").unwrap();
+    let plan = with("pkt_buf = 8192\nscram_iterations = 5000\ndns_max_ttl = 15\nmax_client_conn = 5\nmax_client_conn = 010").unwrap();
     assert!(warned(&plan, "p.ini:4: pkt_buf has no effect here: "));
     assert!(warned(
         &plan,
-        "p.ini:5: server_fast_close is not supported yet: "
+        "p.ini:5: scram_iterations is not supported yet: "
     ));
     assert!(!warned(&plan, "dns_max_ttl"));
     assert!(warned(&plan, "p.ini:8: max_client_conn is set twice"));
@@ -198,7 +198,6 @@ fn what_pgbouncer_has_and_this_lacks_is_named() {
 #[test]
 fn what_is_unsafe_to_ignore_is_refused() {
     for line in [
-        "disable_pqexec = 1",
         "auth_type = hba",
         "auth_type = pam",
         "client_tls_protocols = tlsv1.1",
@@ -414,7 +413,7 @@ fn one_key_can_be_changed_in_a_running_plan() {
             .iter()
             .any(|s| s.key == "query_timeout" && s.value == "4")
     );
-    let (_, said) = with_key(&old, "verbose", "3").unwrap();
+    let (_, said) = with_key(&old, "sbuf_loopcnt", "3").unwrap();
     assert!(said[0].contains("has no effect"), "{said:?}");
     for (key, value, expected) in [
         ("query_timout", "4", "did you mean `query_timeout`?"),

@@ -18,6 +18,7 @@ mod lab;
 mod leaks;
 mod man;
 mod notify;
+mod pgbouncer;
 mod playbook;
 mod predict_worker;
 mod reach;
@@ -65,6 +66,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Drill(args) => drill::run(&args),
+        Command::Pgbouncer(args) => pgbouncer::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(&args),
         Command::PredictWorker => predict_worker::run(),

@@ -2,6 +2,7 @@
 
 use super::alone::warn_of_files_mounted_alone;
 use super::reach;
+use crate::account;
 use crate::cli::{GuardWord, LogFormat, RunArgs};
 use crate::plane::{ByKeeper, Rereading};
 use crate::sandbox::{Options, Sandbox, percent};
@@ -35,6 +36,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let disk = proxy::Disk::default();
     let mut taken = None;
     let (plan, prepared, sandbox) = if let Some(file) = &args.source.file {
+        become_its_user(file, &overrides, &disk, &args)?;
         if let Some(patience) = args.takeover {
             // What has mistakes must not end what serves.
             let Some(own) = explained(load(file, &overrides, &disk)) else {
@@ -101,6 +103,22 @@ fn keeper_of(prepared: Option<&Prepared>) -> Box<dyn proxy::Keeper> {
         Some(prepared) => Box::new(ByKeeper(prepared.commands())),
         None => Box::new(proxy::NoFile),
     }
+}
+
+/// Goes on as the user that the command line names, or else the settings: before anything is opened.
+fn become_its_user(
+    file: &Path,
+    overrides: &Overrides,
+    disk: &proxy::Disk,
+    args: &RunArgs,
+) -> anyhow::Result<()> {
+    if let Some(user) = &args.user {
+        return account::become_user(user);
+    }
+    // What has mistakes is told by who reads it next, or the history serves in its place.
+    let own = load(file, overrides, disk).ok();
+    let user = own.and_then(|plan| plan.process.user);
+    user.map_or(Ok(()), |user| account::become_user(&user))
 }
 
 /// Where the history usually is.
@@ -203,7 +221,7 @@ fn explain(errors: &config::Errors, note: Option<&str>) {
     }
 }
 
-fn explained(result: Result<Plan, config::Errors>) -> Option<Plan> {
+pub(super) fn explained(result: Result<Plan, config::Errors>) -> Option<Plan> {
     result.map_err(|errors| explain(&errors, None)).ok()
 }
 
@@ -247,10 +265,33 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
             LogFormat::Json => control::log::LogFormat::Json,
         },
         file: plan.log_file.clone(),
-        level: args.log_level.parse().unwrap_or(tracing::Level::INFO),
+        level: level(&args.log_level, plan.process.verbose),
         color: control::log::Color::Auto,
+        syslog: syslog(&plan.process),
+        quiet: args.quiet,
     };
     control::log::init(options)
         .map(Arc::new)
         .context("cannot open the log")
 }
+
+/// The more talkative of what the command line and the settings ask for.
+fn level(word: &str, verbose: u32) -> tracing::Level {
+    let asked = word.parse().unwrap_or(tracing::Level::INFO);
+    asked.max(match verbose {
+        0 => asked,
+        1 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    })
+}
+
+fn syslog(process: &config::Process) -> Option<control::log::SyslogOptions> {
+    process.syslog.then(|| control::log::SyslogOptions {
+        ident: process.syslog_ident.clone(),
+        facility: control::log::facility(&process.syslog_facility).unwrap_or(DAEMON),
+        place: None,
+    })
+}
+
+/// The facility of programs in the background, in syslog.h.
+const DAEMON: u8 = 3;

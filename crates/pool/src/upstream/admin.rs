@@ -245,6 +245,12 @@ impl Upstream {
         }
     }
 
+    /// Whether a connection is closed when it comes back.
+    pub fn is_to_close(&self, conn: ConnId) -> bool {
+        let found = self.conns.find(conn);
+        found.is_some_and(|i| self.conns.get(i).doom.is_some())
+    }
+
     fn doom(&mut self, now: Time, pool: PoolId, reason: CloseReason) {
         for i in 0..self.conns.end() {
             let conn = self.conns.get_mut(i);

@@ -58,7 +58,7 @@ pub(super) fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["SHAPE"] => shape(handle),
         ["LISTS"] => databases::lists(&figures(), &plan, handle.common().resolved.count()),
         ["PEERS"] => columns::peers(&plan),
-        ["VERSION"] => columns::cell("version", concat!("Plimsoll ", env!("CARGO_PKG_VERSION"))),
+        ["VERSION"] => columns::cell("version", version(super::in_compatibility(handle))),
         ["STATE"] => state(&figures()),
         ["CLIENT_ENCODING"] => columns::cell("client_encoding", "UTF8"),
         ["DEFAULT_TRANSACTION_ISOLATION"] => {
@@ -69,6 +69,15 @@ pub(super) fn show(handle: &Handle, what: &[&str], text: &str) -> Vec<u8> {
         ["TIMEZONE"] | ["TIME", "ZONE"] => columns::cell("timezone", "GMT"),
         ["HELP"] | [] => help(),
         _ => invalid(handle, text),
+    }
+}
+
+/// Agents look for the first number of three parts, and decide by it which columns to expect
+/// (docs/decisions/show-version.md).
+fn version(compatible: bool) -> &'static str {
+    match compatible {
+        true => crate::PGBOUNCER_VERSION,
+        false => concat!("Plimsoll ", env!("CARGO_PKG_VERSION")),
     }
 }
 

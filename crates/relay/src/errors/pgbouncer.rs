@@ -42,6 +42,7 @@ fn fixed(trouble: &Trouble<'_>) -> Option<&'static str> {
         Trouble::NotAdmitted(why) => why.pgbouncer(),
         Trouble::TlsRequired => "SSL required",
         Trouble::NoUser => "no username supplied",
+        Trouble::SimpleQuery => "PQexec disallowed",
         // Before 1.20: "only '-c config=val' is allowed".
         Trouble::BadOptions(_) => {
             "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed"
@@ -135,6 +136,7 @@ mod tests {
             ),
             (Trouble::TlsRequired, "SSL required"),
             (Trouble::NoUser, "no username supplied"),
+            (Trouble::SimpleQuery, "PQexec disallowed"),
             (
                 Trouble::BadOptions("x"),
                 "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",

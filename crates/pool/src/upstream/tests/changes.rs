@@ -73,6 +73,7 @@ fn reconnect_replaces_every_connection() {
     assert!(s.arrived(0, 1, 2));
     s.opened(2);
     assert_eq!(s.says(), "close s2 admin_kill, open s3 on w0");
+    assert!(s.up.is_to_close(s.conn(0)) && !s.up.is_to_close(s.conn(3)));
     assert_eq!(s.back(0), "close admin_kill");
     assert_eq!(s.back(1), "close admin_kill");
     s.opened(3);

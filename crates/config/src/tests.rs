@@ -5,6 +5,7 @@ mod bad_input;
 mod etcd;
 mod fleet;
 mod guards;
+mod import;
 mod meanings;
 mod passwords;
 mod pgbouncer;

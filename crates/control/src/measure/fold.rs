@@ -1,6 +1,7 @@
 //! Two snapshots become one second: counters by difference, histograms by what
 //! came in between, rows bounded to the busiest.
 
+mod guarding;
 mod rows;
 
 use super::host::Host;
@@ -78,6 +79,8 @@ impl Fold {
                 RefuseReason::ALL.get(at).map(|r| r.label())
             }),
             waits: self.waits(&before, &now),
+            guards: self.guards(&before, &now),
+            guarded: self.guarded(&before, &now),
             host,
             pools: self.busiest_pools(pools),
         })
@@ -287,6 +290,11 @@ impl Fold {
             let mut sample = server(earlier, row.unwrap_or(&none), now.at);
             sample.upstream = self.name(&budget.upstream);
             sample.line = self.line(budget);
+            let waits = |p: &PoolRow| p.upstream == budget.upstream && p.cl_waiting > 0;
+            if budget.used >= budget.line && now.pools.iter().any(waits) {
+                let span = now.at.since(before.at).as_millis();
+                sample.line.held_ms = u32::try_from(span).unwrap_or(u32::MAX);
+            }
             if let Some(row) = row {
                 let seen = |code: &str| {
                     let found = earlier.errors.iter().find(|(c, _)| c == code);
@@ -315,6 +323,8 @@ impl Fold {
             state: self.name(budget.state),
             line: budget.line,
             used: budget.used,
+            used_most: budget.used,
+            held_ms: 0,
             max_connections: budget.max_connections,
             reserved: budget.superuser_reserved + budget.reserved + budget.provider_reserved,
             others: (budget.max_connections > 0).then_some(budget.others),

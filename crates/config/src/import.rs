@@ -11,7 +11,7 @@ use crate::draft::{Dialect, Overrides};
 use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::error::Errors;
 use crate::ini;
-use crate::plan::{Database, Host, Plan, Secret, User};
+use crate::plan::{Database, Host, Peer, Plan, Secret, User};
 use crate::secrets::masked_query;
 use crate::source::Source;
 use crate::table::{Setting, settings};
@@ -173,7 +173,7 @@ impl Writer<'_> {
                 self.plan.server_check_delay.is_some()
                     && (explicit.is_some() || default.as_ref() != Some(&value))
             }
-            "cancel_peers" => !self.plan.fleet.cancel.peers.is_empty(),
+            "cancel_peers" => self.plan.fleet.cancel.peers.iter().any(has_address),
             key if observed && self.options.observe => {
                 key != "error_style" || default.as_ref() != Some(&value)
             }
@@ -185,6 +185,10 @@ impl Writer<'_> {
         let value = match (setting.kind, value) {
             (Kind::Path, Value::Text(path)) if !path.is_empty() => {
                 Value::Text(self.options.base.join(path).to_string_lossy().into_owned())
+            }
+            (_, Value::Listen(mut all)) if setting.key == "cancel_peers" => {
+                all.retain(|peer| !peer.host.starts_with('/'));
+                Value::Listen(all)
             }
             (_, value) => value,
         };
@@ -331,11 +335,12 @@ pub(crate) fn acts(plan: &Plan) -> bool {
         .any(|guard| plan.guards.mode(guard) == GuardMode::Enforce)
 }
 
-/// Peers that plimsoll.toml can name: by address, not by socket.
+/// What plimsoll.toml can name: a peer by its address, not by its socket.
+fn has_address(peer: &Peer) -> bool {
+    matches!(peer.host, Host::Tcp(_))
+}
+
+/// It can name all of them.
 pub(crate) fn named_peers(plan: &Plan) -> bool {
-    plan.fleet
-        .cancel
-        .peers
-        .iter()
-        .all(|peer| matches!(peer.host, Host::Tcp(_)))
+    plan.fleet.cancel.peers.iter().all(has_address)
 }

@@ -61,7 +61,6 @@ impl Originals {
 
 /// What a section was, and what differs.
 pub(super) fn of_section(section: &str, plan: &Plan, observe: bool) -> Vec<String> {
-    let say = |text: &str| vec![text.to_owned()];
     match section {
         "listen" => say(
             "As listen_addr, listen_port and unix_socket_dir. Each address has its own port here.",
@@ -86,36 +85,9 @@ pub(super) fn of_section(section: &str, plan: &Plan, observe: bool) -> Vec<Strin
         "clients" => {
             say("As max_client_conn and its like. max_packet_size holds before the login alone.")
         }
-        "server" => {
-            let mut lines = say(
-                "Towards the database server. PgBouncer has no word for the line: the most connections of \
-                 all pools together at one server.",
-            );
-            if !plan.line_stated && plan.monitor.user.is_none() {
-                lines.push(format!(
-                    "Nobody stated it: {} is assumed. State `line = N`, or name a `monitor_user` that reads it \
-                     from the server (docs/budget.md has the GRANT).",
-                    plan.line
-                ));
-            }
-            lines
-        }
-        "timeouts" => say(
-            "As the timeouts, with units; \"off\" was 0. TERM and INT end within `drain`, where PgBouncer \
-             waits without a limit.",
-        ),
-        "session" => {
-            let mut lines =
-                say("As server_reset_query, max_prepared_statements and the start-up parameters.");
-            if observe {
-                lines.push(
-                    "error_style: texts and codes of errors are PgBouncer's. Without the line a client is \
-                     told 53300 with figures and keeps its session."
-                        .to_owned(),
-                );
-            }
-            lines
-        }
+        "server" => server(plan),
+        "timeouts" => say("As the timeouts, with units; \"off\" was 0."),
+        "session" => session(observe),
         "guards" => match acts(plan) {
             false => say(
                 "PgBouncer has none. Observe: each is counted and logged, and nothing is done. The budget \
@@ -123,22 +95,56 @@ pub(super) fn of_section(section: &str, plan: &Plan, observe: bool) -> Vec<Strin
             ),
             true => say("PgBouncer has none. As [plimsoll] of the ini says."),
         },
-        "fleet" => {
-            let mut lines = say(
-                "As [peers]. Without numbers: a cancel request that reaches the wrong instance is passed on \
-                 to all of them, and peer_id is not needed.",
-            );
-            if !named_peers(plan) {
-                lines.push("A peer behind a unix socket cannot be named here.".to_owned());
-            }
-            lines
-        }
+        "fleet" => fleet(plan),
         "tls.client" => say("As client_tls_*: TLS towards clients, with libpq's modes."),
         "tls.server" => say("As server_tls_*: TLS towards servers, with libpq's modes."),
         "log" => say("As log_* and logfile. HUP and RELOAD open the file anew."),
         "tcp" => say("As tcp_*."),
         _ => Vec::new(),
     }
+}
+
+fn say(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
+}
+
+fn server(plan: &Plan) -> Vec<String> {
+    let mut lines = say(
+        "Towards the database server. PgBouncer has no word for the line: the most connections of \
+                 all pools together at one server.",
+    );
+    if !plan.line_stated && plan.monitor.user.is_none() {
+        lines.push(format!(
+                    "Nobody stated it: {} is assumed. State `line = N`, or name a `monitor_user` that reads it \
+                     from the server (docs/budget.md has the GRANT).",
+                    plan.line
+                ));
+    }
+    lines
+}
+
+fn session(observe: bool) -> Vec<String> {
+    let mut lines =
+        say("As server_reset_query, max_prepared_statements and the start-up parameters.");
+    if observe {
+        lines.push(
+            "error_style: texts and codes of errors are PgBouncer's. Without the line a client is \
+                     told 53300 with figures and keeps its session."
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+fn fleet(plan: &Plan) -> Vec<String> {
+    let mut lines = say(
+        "As [peers]. Without numbers: a cancel request that reaches the wrong instance is passed on \
+                 to all of them, and peer_id is not needed.",
+    );
+    if !named_peers(plan) {
+        lines.push("A peer behind a unix socket cannot be named here.".to_owned());
+    }
+    lines
 }
 
 /// Keys that the ini sets and that do nothing here, with the reason.

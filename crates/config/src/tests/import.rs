@@ -227,6 +227,18 @@ fn keys_of_databases_and_users_survive() {
 }
 
 #[test]
+fn a_peer_behind_a_socket_is_said_to_be_missing() {
+    let text = format!("{MINIMAL}peer_id = 1\n[peers]\n2 = host=/run/other\n3 = host=third\n");
+    let (_, toml, imported) = both(&text, &Memory::default(), true).expect("readable");
+    assert_eq!(toml.fleet.cancel.peers.len(), 1);
+    assert!(
+        imported.text.contains("behind a unix socket"),
+        "{}",
+        imported.text
+    );
+}
+
+#[test]
 fn no_password_is_written_and_each_has_a_file() {
     let text = "[databases]\n\
         shop = host=h user=u password='s3cr3t one'\n\

@@ -31,6 +31,8 @@ const NAMES_MAX: usize = 8_192;
 /// Makes samples of snapshots. It remembers the last one.
 pub struct Fold {
     last: Option<Arc<Snapshot>>,
+    /// What guards did before the first look: counters begin with the process.
+    early: Option<Sample>,
     names: BTreeSet<Name>,
     pools: Ranks<(Name, Name)>,
     applications: Ranks<(Name, Name, Name)>,
@@ -44,6 +46,7 @@ impl Fold {
     pub fn new(objective: Duration) -> Fold {
         Fold {
             last: None,
+            early: None,
             names: BTreeSet::new(),
             pools: Ranks::new(POOLS_MAX),
             applications: Ranks::new(APPLICATIONS_MAX),
@@ -61,10 +64,18 @@ impl Fold {
     pub fn next(&mut self, now: Arc<Snapshot>, at_ms: i64) -> Option<Sample> {
         let before = self.last.replace(Arc::clone(&now));
         let host = self.host.read(&now);
-        let before = before?;
+        let Some(before) = before else {
+            let nothing = Snapshot::default();
+            self.early = Some(Sample {
+                guards: self.guards(&nothing, &now),
+                guarded: self.guarded(&nothing, &now),
+                ..Sample::default()
+            });
+            return None;
+        };
         let span_ms = u32::try_from(now.at.since(before.at).as_millis()).unwrap_or(u32::MAX);
         let pools = self.pool_rows(&before, &now);
-        Some(Sample {
+        let second = Sample {
             at_ms,
             span_ms,
             version: now.version,
@@ -83,6 +94,13 @@ impl Fold {
             guarded: self.guarded(&before, &now),
             host,
             pools: self.busiest_pools(pools),
+        };
+        Some(match self.early.take() {
+            Some(mut early) => {
+                early.merge(&second);
+                early
+            }
+            None => second,
         })
     }
 

@@ -1,3 +1,5 @@
+//! Verdicts, worst moments, and a history that is read beside who writes it.
+
 use super::*;
 use events::sample::{GuardSample, ServerSample};
 

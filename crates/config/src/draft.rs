@@ -282,7 +282,7 @@ impl Draft {
         }
         if !self.line_known && self.plan.monitor.user.is_none() {
             let how = match self.dialect {
-                Dialect::Ini => "state it with --line",
+                Dialect::Ini => "state it with --line, or as `;plimsoll: line = N` in the file",
                 Dialect::Toml => "state it as `line` in [server], or with --line",
             };
             self.warn(format!(

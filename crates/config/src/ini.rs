@@ -13,11 +13,21 @@ const DEPTH_MAX: usize = 10;
 /// Most files of one reading; without it ten files that include each other twice make a thousand.
 const FILES_MAX: usize = 200;
 
+/// A comment that begins so is a setting of ours, wherever it stands.
+const OWN: &str = "plimsoll:";
+
 /// One meaningful line.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     Section(String),
     Pair {
+        key: String,
+        value: String,
+        value_at: usize,
+    },
+    /// A setting that PgBouncer lacks, in a line that it takes for a comment:
+    /// `;plimsoll: key = value`.
+    Own {
         key: String,
         value: String,
         value_at: usize,
@@ -96,12 +106,46 @@ impl Reader<'_> {
         Some(problem.at(place))
     }
 
+    fn own(&mut self, path: &Path, number: usize, line: &str, at: usize) {
+        match pair(line, at) {
+            Ok((
+                key_at,
+                Item::Pair {
+                    key,
+                    value,
+                    value_at,
+                },
+            )) => self.lines.push(Line {
+                file: path.to_owned(),
+                number,
+                text: line.trim_end().to_owned(),
+                key: key_at,
+                item: Item::Own {
+                    key,
+                    value,
+                    value_at,
+                },
+            }),
+            Ok(_) => {}
+            Err(_) => {
+                let problem = Problem::new("a comment that begins with `plimsoll:` is a setting")
+                    .help("write `;plimsoll: key = value`, or begin the comment with another word");
+                let column = line.get(..at).unwrap_or(line).chars().count() + 1;
+                self.errors
+                    .push(problem.at(Place::unseen(path, number, column)));
+            }
+        }
+    }
+
     fn line(&mut self, path: &Path, number: usize, line: &str, stack: &mut Vec<PathBuf>) {
         let mut at = 0;
         loop {
             let rest = &line[at..];
             at += rest.len() - rest.trim_start().len();
             let rest = line[at..].trim_end();
+            if let Some(own) = own_start(line, at) {
+                return self.own(path, number, line, own);
+            }
             if rest.is_empty() || rest.starts_with(['#', ';']) {
                 return;
             }
@@ -150,6 +194,14 @@ impl Reader<'_> {
             at = end;
         }
     }
+}
+
+/// Where the setting begins in a comment that is meant for us. `plimsoll: allow(RULE)`
+/// is for `plimsoll check`.
+pub(crate) fn own_start(line: &str, at: usize) -> Option<usize> {
+    let comment = line.get(at..)?.strip_prefix([';', '#'])?;
+    let own = comment.trim_start().strip_prefix(OWN)?.trim_start();
+    (!own.starts_with("allow(")).then(|| line.len() - own.len())
 }
 
 type Pair = (std::ops::Range<usize>, Item);

@@ -43,7 +43,16 @@ pub struct Keeping {
 pub fn state_directory(path: &Path, text: &str) -> Option<PathBuf> {
     let mut section = "";
     let mut found = None;
+    // In a pgbouncer.ini a comment may be meant for us.
+    let own = path.extension().is_none_or(|e| e != "toml");
     for line in text.lines().map(str::trim) {
+        if let Some(at) = crate::ini::own_start(line, 0).filter(|_| own) {
+            let named = line.get(at..).and_then(|own| own.split_once('='));
+            if let Some(("state_directory", value)) = named.map(|(k, v)| (k.trim(), v.trim())) {
+                found = Some(value).filter(|dir| !dir.is_empty()).or(found);
+            }
+            continue;
+        }
         if let Some(name) = line.strip_prefix('[') {
             section = name.split(']').next().unwrap_or_default().trim();
         }

@@ -69,6 +69,11 @@ impl Reader {
     fn line(&mut self, line: &Line) {
         match &line.item {
             Item::Section(name) => self.start(name, line),
+            Item::Own {
+                key,
+                value,
+                value_at,
+            } => self.own(key, value, *value_at, line),
             Item::Pair {
                 key,
                 value,

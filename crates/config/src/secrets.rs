@@ -17,6 +17,7 @@ use crate::source::Source;
 use crate::text::{SECRET_BYTES_MAX, USERS_BYTES_MAX, read_secret};
 use crate::userlist::parse_user_file;
 
+pub(crate) use mask::query as masked_query;
 pub use mask::{MASKED, masked, masked_rules};
 pub use reread::{Refused, Reread, SecretFault, reread};
 

@@ -6,6 +6,7 @@ mod etcd;
 mod fleet;
 mod guards;
 mod hba;
+mod import;
 mod meanings;
 mod passwords;
 mod pgbouncer;

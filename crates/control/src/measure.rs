@@ -14,12 +14,14 @@ mod noticing;
 mod ranks;
 mod series;
 mod store;
+mod trial;
 
 pub use crate::settings::store::now_ms;
 pub use fold::Fold;
 pub use series::{MARKERS_MAX, MINUTES_MAX, SECONDS_MAX, Series};
 pub(crate) use store::KEPT_FILE;
 pub use store::MeasureStore;
+pub use trial::{GuardTrial, ServerTrial, Trial, Worst, shown, trial};
 
 use crate::Source;
 use events::sample::{Marker, MarkerKind, Name, Record, Sample};

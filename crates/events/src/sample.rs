@@ -25,6 +25,7 @@
 //! assert_eq!(minute.pools[0].used.mean(), 6.0);
 //! ```
 
+mod guarded;
 mod marker;
 mod merge;
 mod parts;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use guarded::{GUARDED_MAX, GuardSample, GuardedSample, add_guarded};
 pub use marker::{Marker, MarkerKind};
 pub use parts::{
     ApplicationSample, Blocker, ClientsSample, Gauge, HostSample, LineSample, PoolSample,
@@ -74,6 +76,10 @@ pub struct Sample {
     pub host: HostSample,
     /// The worst waits, with who held the connection.
     pub waits: Vec<WaitSample>,
+    /// What each guard did, or would have done.
+    pub guards: Vec<GuardSample>,
+    /// Whom they met, and why; bounded, the rest summed as [`OTHER`].
+    pub guarded: Vec<GuardedSample>,
 }
 
 impl Sample {

@@ -184,6 +184,9 @@ pub struct PoolRow {
     pub create: Histogram,
     /// Leaks, and what was done about them.
     pub leaks: LeakFigures,
+    /// Waiters that were refused for their predicted wait, and those that would have
+    /// been, by application; the last may be `other`.
+    pub shed: Vec<(std::sync::Arc<str>, u64, u64)>,
     /// How it sizes itself; `None`: its size is fixed.
     pub sizing: Option<SizingRow>,
     /// What size would have served the last hour; only where asked for.

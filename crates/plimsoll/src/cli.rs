@@ -7,6 +7,7 @@ mod diagnosis;
 mod drill;
 mod export;
 mod guard;
+mod import;
 mod incident;
 mod lab;
 mod leaks;
@@ -32,6 +33,7 @@ pub use guard::{
     GuardAcceptArgs, GuardAction, GuardArgs, GuardDiffArgs, GuardHistoryArgs, GuardRestoreArgs,
     GuardState,
 };
+pub use import::{ImportArgs, WatchedArgs};
 pub use incident::{
     IncidentAction, IncidentArgs, IncidentCloseArgs, IncidentListArgs, IncidentNoteArgs,
     IncidentReportArgs, IncidentShowArgs, PlaybookArgs,
@@ -72,6 +74,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Show what a running pooler may do by itself, or switch it to watching
     Guards(GuardsArgs),
+    /// A pgbouncer.ini as plimsoll.toml, with comments
+    Import(ImportArgs),
     /// Say whether settings would take the site down, before they do
     Check(CheckArgs),
     /// How many connections: from rates and times, with the reasoning
@@ -309,6 +313,7 @@ impl GuardWord {
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:\n  \
     plimsoll guards\n  \
+    plimsoll guards --since 7d --state /var/lib/plimsoll\n  \
     plimsoll guards off --for 30m --reason 'the fix of ticket 7'\n  \
     plimsoll guards on /etc/plimsoll/plimsoll.toml\n  \
     plimsoll guards --socket /run/plimsoll --format json\n\n\
@@ -320,6 +325,9 @@ pub struct GuardsArgs {
     /// What to do; without it: show.
     #[command(subcommand)]
     pub action: Option<GuardsAction>,
+    /// What they came to.
+    #[command(flatten)]
+    pub watched: WatchedArgs,
     /// Which pooler.
     #[command(flatten)]
     pub reach: ReachArgs,

@@ -74,6 +74,8 @@ pub(crate) struct Pool {
     pub grants: u64,
     pub handovers: u64,
     pub leaks: Leaks,
+    /// Waiters that were refused as hopeless, or would have been, by application.
+    pub shed: Vec<(Arc<str>, u64, u64)>,
     /// The size as the settings state it.
     pub asked: u32,
     /// That size is far beyond what the server has; and what the log was told.
@@ -117,6 +119,7 @@ impl Pool {
             grants: 0,
             handovers: 0,
             leaks: Leaks::default(),
+            shed: Vec::new(),
             sizer: None,
             sized: false,
             meter: Meter::default(),

@@ -54,7 +54,7 @@ pub fn masked_rules(text: &str) -> String {
 }
 
 /// A query of the settings without the passwords in it.
-pub(super) fn query(text: &str) -> String {
+pub(crate) fn query(text: &str) -> String {
     let mut hidden = url_passwords(text);
     hidden.extend(assigned(text, 0..text.len()));
     replaced(text, hidden)
@@ -285,6 +285,15 @@ fn of_ini(path: &Path, text: &str) -> Vec<Range<usize>> {
         let bare = line.trim_start();
         if bare.starts_with([';', '#']) {
             hidden.extend(assigned(text, start..start + line.len()));
+            // A comment for us is a setting, as one of [plimsoll].
+            if let Some(item) = next.next_if(|l| l.number == index + 1)
+                && let IniItem::Own { key, value_at, .. } = &item.item
+            {
+                let value = line.get(*value_at..).unwrap_or_default();
+                let ranges = of_pair(Some("plimsoll"), key, value);
+                let shift = start + value_at;
+                hidden.extend(ranges.into_iter().map(|r| r.start + shift..r.end + shift));
+            }
             continue;
         }
         let mut whole = bare.is_empty() || bare.starts_with("%include");
@@ -294,6 +303,7 @@ fn of_ini(path: &Path, text: &str) -> Vec<Range<usize>> {
                     section = Some(name.clone());
                     whole = item.key.end >= line.len();
                 }
+                IniItem::Own { .. } => whole = true,
                 IniItem::Pair { key, value_at, .. } => {
                     let value = line.get(*value_at..).unwrap_or_default();
                     let ranges = of_pair(section.as_deref(), key, value);

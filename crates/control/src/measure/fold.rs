@@ -1,6 +1,7 @@
 //! Two snapshots become one second: counters by difference, histograms by what
 //! came in between, rows bounded to the busiest.
 
+mod guarding;
 mod rows;
 
 use super::host::Host;
@@ -30,6 +31,8 @@ const NAMES_MAX: usize = 8_192;
 /// Makes samples of snapshots. It remembers the last one.
 pub struct Fold {
     last: Option<Arc<Snapshot>>,
+    /// What guards did before the first look: counters begin with the process.
+    early: Option<Sample>,
     names: BTreeSet<Name>,
     pools: Ranks<(Name, Name)>,
     applications: Ranks<(Name, Name, Name)>,
@@ -43,6 +46,7 @@ impl Fold {
     pub fn new(objective: Duration) -> Fold {
         Fold {
             last: None,
+            early: None,
             names: BTreeSet::new(),
             pools: Ranks::new(POOLS_MAX),
             applications: Ranks::new(APPLICATIONS_MAX),
@@ -60,10 +64,18 @@ impl Fold {
     pub fn next(&mut self, now: Arc<Snapshot>, at_ms: i64) -> Option<Sample> {
         let before = self.last.replace(Arc::clone(&now));
         let host = self.host.read(&now);
-        let before = before?;
+        let Some(before) = before else {
+            let nothing = Snapshot::default();
+            self.early = Some(Sample {
+                guards: self.guards(&nothing, &now),
+                guarded: self.guarded(&nothing, &now),
+                ..Sample::default()
+            });
+            return None;
+        };
         let span_ms = u32::try_from(now.at.since(before.at).as_millis()).unwrap_or(u32::MAX);
         let pools = self.pool_rows(&before, &now);
-        Some(Sample {
+        let second = Sample {
             at_ms,
             span_ms,
             version: now.version,
@@ -78,8 +90,17 @@ impl Fold {
                 RefuseReason::ALL.get(at).map(|r| r.label())
             }),
             waits: self.waits(&before, &now),
+            guards: self.guards(&before, &now),
+            guarded: self.guarded(&before, &now),
             host,
             pools: self.busiest_pools(pools),
+        };
+        Some(match self.early.take() {
+            Some(mut early) => {
+                early.merge(&second);
+                early
+            }
+            None => second,
         })
     }
 
@@ -287,6 +308,11 @@ impl Fold {
             let mut sample = server(earlier, row.unwrap_or(&none), now.at);
             sample.upstream = self.name(&budget.upstream);
             sample.line = self.line(budget);
+            let waits = |p: &PoolRow| p.upstream == budget.upstream && p.cl_waiting > 0;
+            if budget.used >= budget.line && now.pools.iter().any(waits) {
+                let span = now.at.since(before.at).as_millis();
+                sample.line.held_ms = u32::try_from(span).unwrap_or(u32::MAX);
+            }
             if let Some(row) = row {
                 let seen = |code: &str| {
                     let found = earlier.errors.iter().find(|(c, _)| c == code);
@@ -315,6 +341,8 @@ impl Fold {
             state: self.name(budget.state),
             line: budget.line,
             used: budget.used,
+            used_most: budget.used,
+            held_ms: 0,
             max_connections: budget.max_connections,
             reserved: budget.superuser_reserved + budget.reserved + budget.provider_reserved,
             others: (budget.max_connections > 0).then_some(budget.others),

@@ -4,7 +4,7 @@ use super::parts::{
     ApplicationSample, ClientsSample, Gauge, HostSample, PoolSample, ServerActivity, ServerSample,
     SourceSample, TcpSample, Times, WaitSample,
 };
-use super::{Name, Sample};
+use super::{Name, Sample, guarded};
 
 /// Worst waits kept in a span of any length.
 const WAITS_MAX: usize = 16;
@@ -31,6 +31,8 @@ pub(super) fn samples(sum: &mut Sample, later: &Sample) {
     counts(&mut sum.refusals, &later.refusals);
     host(&mut sum.host, &later.host);
     waits(&mut sum.waits, &later.waits);
+    guarded::guards(&mut sum.guards, &later.guards);
+    guarded::add_guarded(&mut sum.guarded, &later.guarded);
 }
 
 fn rows<T: Clone>(
@@ -114,7 +116,9 @@ fn clients(sum: &mut ClientsSample, later: &ClientsSample) {
 }
 
 fn server(sum: &mut ServerSample, later: &ServerSample) {
-    sum.line = later.line.clone();
+    let before = std::mem::replace(&mut sum.line, later.line.clone());
+    sum.line.used_most = before.used_most.max(later.line.used_most);
+    sum.line.held_ms = before.held_ms.saturating_add(later.line.held_ms);
     sum.opened += later.opened;
     sum.connect_failed += later.connect_failed;
     sum.login_failed += later.login_failed;

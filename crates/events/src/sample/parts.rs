@@ -257,6 +257,10 @@ pub struct LineSample {
     pub peers: u32,
     /// What it lacks beyond its share.
     pub wants: u32,
+    /// The most that was charged to it in the span.
+    pub used_most: u32,
+    /// How long clients waited while all of the line was in use, milliseconds.
+    pub held_ms: u32,
 }
 
 /// What the server's activity view says; sampled every few seconds.

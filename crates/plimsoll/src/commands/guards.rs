@@ -3,6 +3,8 @@
 //! It asks the pooler's own console, so it needs no state and no token: over
 //! the unix socket the user that the pooler runs as, over TCP an admin user.
 
+mod since;
+
 use super::run::load;
 use crate::cli::{GuardsAction, GuardsArgs, GuardsOffArgs, LogFormat, ReachArgs};
 use crate::client::{Address, Client, ClientError, TargetOf};
@@ -21,6 +23,9 @@ const SOCKETS: [&str; 2] = ["/run/plimsoll", "/tmp"];
 
 /// Shows the guards, or throws the switch.
 pub fn run(args: GuardsArgs) -> anyhow::Result<ExitCode> {
+    if let (Some(span), None) = (args.watched.since, &args.action) {
+        return since::run(&args, span);
+    }
     let (reach, statement) = match args.action {
         None => (args.reach, None),
         Some(GuardsAction::Show(reach)) => (reach, None),

@@ -13,6 +13,7 @@ mod drill;
 mod export;
 mod guard;
 mod guards;
+mod import;
 mod incident;
 mod lab;
 mod leaks;
@@ -43,6 +44,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Guards(args) => guards::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Template(args) => template::run(&args),

@@ -136,7 +136,7 @@ fn take_over(own: &Plan, args: &RunArgs, patience: Duration) -> anyhow::Result<O
 }
 
 /// systemd names one or several, with colons between.
-fn usual_state() -> Option<PathBuf> {
+pub(super) fn usual_state() -> Option<PathBuf> {
     let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
     let given = given.split(':').next().filter(|dir| !dir.is_empty());
     given.map(PathBuf::from).or_else(|| {

@@ -2,14 +2,18 @@
 
 use super::Upstream;
 use crate::figures::{ConnState, Plight};
+use crate::names;
 use crate::one_pool::Mode;
 use crate::predict;
 use crate::queue::Waiter;
 use events::{FlowId, Guard, GuardMode, PoolId, Time};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Holders named to a refused client, at most.
 const HOLDERS_MAX: usize = 3;
+/// Applications counted apart per pool, of those that wait in vain.
+const SHED_NAMES_MAX: usize = 32;
 
 /// What a client that is about to wait has to expect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,10 +50,42 @@ impl Upstream {
             return Outlook::Wait;
         };
         pool.queue.flows.get_mut(flow).foreseen = predicted;
+        self.count_shed(p, flow, mode == GuardMode::Enforce);
         match self.counters.guards.decided(Guard::Shed, mode) {
             true => Outlook::Shed,
             false => Outlook::WouldShed,
         }
+    }
+
+    fn count_shed(&mut self, p: usize, flow: u32, enforced: bool) {
+        let pool = self.at_mut(p);
+        let key = pool.queue.flows.key(flow).unwrap_or("other");
+        // By user and application; the user is the pool's.
+        let name = key
+            .split_once('\0')
+            .map_or(key, |(_, application)| application);
+        let kind = names::kind(name);
+        let rows = &mut pool.shed;
+        let known = rows.iter().any(|(row, ..)| **row == *kind);
+        let name = match known || rows.len() < SHED_NAMES_MAX {
+            true => &*kind,
+            false => "other",
+        };
+        let at = rows.iter().position(|(row, ..)| **row == *name);
+        let at = at.unwrap_or_else(|| {
+            rows.push((name.into(), 0, 0));
+            rows.len() - 1
+        });
+        if let Some((_, done, would)) = rows.get_mut(at) {
+            *done += u64::from(enforced);
+            *would += u64::from(!enforced);
+        }
+    }
+
+    /// Waiters of a pool that were refused as hopeless, and those that would have
+    /// been, by application.
+    pub fn shed(&self, pool: PoolId) -> &[(Arc<str>, u64, u64)] {
+        self.pool(pool).map_or(&[], |pool| pool.shed.as_slice())
     }
 
     /// A waiter of pool `p` gets its connection. Would it have been refused,

@@ -204,6 +204,7 @@ fn pool_row(place: &Place, now: events::Time, detail: bool) -> PoolRow {
         hold: upstream.holds(place.pool).cloned().unwrap_or_default(),
         create: upstream.creates(place.pool).cloned().unwrap_or_default(),
         leaks: upstream.leaks(place.pool).unwrap_or_default(),
+        shed: upstream.shed(place.pool).to_vec(),
         paused: f.paused,
         disabled: f.disabled,
         ..PoolRow::default()

@@ -127,4 +127,53 @@ mod tests {
             assert_eq!(read, expected, "{text}");
         }
     }
+
+    /// Any pieces in any order: nothing panics, what is taken apart is whole.
+    #[test]
+    fn hostile_texts_are_taken_apart_without_a_panic() {
+        let pieces = [
+            "SET",
+            "set ",
+            "é",
+            "=",
+            "'",
+            "''",
+            "\"",
+            "\"\"",
+            " ",
+            "\t",
+            ";",
+            "to",
+            " TO ",
+            "a",
+            "\u{a0}",
+            "\u{feff}",
+            "\0",
+            "e\u{301}",
+            "\u{1f4a3}",
+            "--",
+            "1",
+            "-1",
+        ];
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut read = 0;
+        for _ in 0..200_000 {
+            let mut text = String::new();
+            for _ in 0..seed % 9 {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                text.push_str(pieces[(seed >> 20) as usize % pieces.len()]);
+            }
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (words, _) = words(&text);
+            assert!(words.iter().all(|w| w.len() <= text.len()), "{text:?}");
+            assert!(shown(&text).chars().all(|c| !c.is_control()), "{text:?}");
+            if let Some((key, value)) = assignment(&text) {
+                assert!(!key.contains('=') && value.len() <= text.len(), "{text:?}");
+                read += 1;
+            }
+        }
+        assert!(read > 100, "{read} assignments");
+    }
 }

@@ -184,29 +184,14 @@ pub(crate) fn report(style: ErrorStyle, trouble: &Trouble<'_>) -> Report {
 
 fn own(trouble: &Trouble<'_>) -> Report {
     match trouble {
-        Trouble::NoSuchDatabase(name) => {
-            Report::fatal("3D000", format!("database \"{name}\" does not exist"))
-                .detail("The pooler's settings name no such database.")
-        }
-        Trouble::DatabaseDisabled(name) => {
-            Report::fatal("57P03", format!("database \"{name}\" is disabled"))
-                .detail("An administrator disabled it, or the settings no longer name it.")
-                .hint("An administrator can allow it again with ENABLE in the console.")
-        }
-        Trouble::SaslFailed { user } | Trouble::WrongPassword { user } => Report::fatal(
-            "28P01",
-            format!("password authentication failed for user \"{user}\""),
-        ),
-        Trouble::NotAdmitted(why) => why.report(),
-        Trouble::TlsRequired => Report::fatal("28000", "the pooler accepts only TLS connections")
-            .hint("Connect with sslmode=require or stricter."),
-        Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")
-            .detail(format!("{limit} is reached."))
-            .hint("Close connections that are not needed, or raise the limit."),
-        Trouble::UnsupportedStartup { name, .. } => {
-            Report::fatal("08P01", format!("unsupported startup parameter: {name}"))
-                .hint("Add it to ignore_startup_parameters to drop it.")
-        }
+        Trouble::NoSuchDatabase(_)
+        | Trouble::DatabaseDisabled(_)
+        | Trouble::SaslFailed { .. }
+        | Trouble::WrongPassword { .. }
+        | Trouble::NotAdmitted(_)
+        | Trouble::TlsRequired
+        | Trouble::TooManyClients { .. }
+        | Trouble::UnsupportedStartup { .. } => not_let_in(trouble),
         Trouble::SimpleQuery => Report::fatal("0A000", "simple queries are not allowed")
             .detail("clients.extended_only is set: one text could hold several statements.")
             .hint("Use the extended protocol: prepared or parameterised statements."),
@@ -258,6 +243,36 @@ fn own(trouble: &Trouble<'_>) -> Report {
             "54000",
             format!("{what} is larger than the pooler takes ({max} bytes)"),
         ),
+    }
+}
+
+/// Why a login came to nothing.
+fn not_let_in(trouble: &Trouble<'_>) -> Report {
+    match trouble {
+        Trouble::NoSuchDatabase(name) => {
+            Report::fatal("3D000", format!("database \"{name}\" does not exist"))
+                .detail("The pooler's settings name no such database.")
+        }
+        Trouble::DatabaseDisabled(name) => {
+            Report::fatal("57P03", format!("database \"{name}\" is disabled"))
+                .detail("An administrator disabled it, or the settings no longer name it.")
+                .hint("An administrator can allow it again with ENABLE in the console.")
+        }
+        Trouble::SaslFailed { user } | Trouble::WrongPassword { user } => Report::fatal(
+            "28P01",
+            format!("password authentication failed for user \"{user}\""),
+        ),
+        Trouble::NotAdmitted(why) => why.report(),
+        Trouble::TlsRequired => Report::fatal("28000", "the pooler accepts only TLS connections")
+            .hint("Connect with sslmode=require or stricter."),
+        Trouble::TooManyClients { limit } => Report::fatal("53300", "too many client connections")
+            .detail(format!("{limit} is reached."))
+            .hint("Close connections that are not needed, or raise the limit."),
+        Trouble::UnsupportedStartup { name, .. } => {
+            Report::fatal("08P01", format!("unsupported startup parameter: {name}"))
+                .hint("Add it to ignore_startup_parameters to drop it.")
+        }
+        _ => Report::fatal("28000", "the login was refused"),
     }
 }
 

@@ -72,11 +72,11 @@ fn a_time_of_watching_names_who_leaks_and_who_pins_and_survives_a_kill() {
     }
     let database = database("trial_week");
     let state = Dir::new("trial", RunAs::myself());
-    let mut first = Pooler::start(settings(state.path()));
-    let listeners = listen(&first, &database);
+    let mut pooler = Pooler::start(settings(state.path()));
+    let listeners = listen(&pooler, &database);
     let mut leakers: Vec<Client> = (0..6)
         .map(|_| {
-            let mut leaker = client(&first, &database, "leaky-web/2.0.1");
+            let mut leaker = client(&pooler, &database, "leaky-web/2.0.1");
             leaker.query("begin").expect("begun");
             leaker.query("select 1").expect("lent");
             leaker
@@ -84,13 +84,13 @@ fn a_time_of_watching_names_who_leaks_and_who_pins_and_survives_a_kill() {
         .collect();
     let mut waiting: Vec<Client> = (0..6)
         .map(|_| {
-            let mut waiter = client(&first, &database, "waiter");
+            let mut waiter = client(&pooler, &database, "waiter");
             waiter.send(&message::query("select 1")).expect("sent");
             waiter
         })
         .collect();
     until("the leak and the line are in the summary", || {
-        let seen = summary(&first);
+        let seen = summary(&pooler);
         let leaked = of(&seen, "reclaim")["would"].as_u64() >= Some(5);
         let held = seen["servers"][0]["held_ms"].as_u64() > Some(0);
         (leaked && held).then_some(())
@@ -103,13 +103,12 @@ fn a_time_of_watching_names_who_leaks_and_who_pins_and_survives_a_kill() {
         waiter.read_to_ready().expect("served at last");
     }
     drop(listeners);
-    first.signal("KILL");
-    first.wait();
-
-    let second = Pooler::start(settings(state.path()));
-    let _listeners = listen(&second, &database);
+    pooler.signal("KILL");
+    pooler.wait();
+    pooler.restart();
+    let _listeners = listen(&pooler, &database);
     let seen = until("both processes are in the summary", || {
-        let seen = summary(&second);
+        let seen = summary(&pooler);
         let both = of(&seen, "pin")["would"] == 4 && seen["starts"] == 2;
         both.then_some(seen)
     });

@@ -293,6 +293,19 @@ impl Pooler {
         Target::unix(self.socket_path(), database, user)
     }
 
+    /// Starts it again, with the same file and ports, after its end.
+    pub fn restart(&mut self) {
+        let file = self.settings_path();
+        let (how, ports) = (
+            (self.run_as, self.metrics_port),
+            [self.port, self.metrics_port],
+        );
+        self.process = launch(&self.binary, &self.settings, &file, &self.dir, how);
+        if let Some(failure) = wait_for_listeners(&mut self.process, ports) {
+            panic!("{failure}\n{}", self.log());
+        }
+    }
+
     /// The unix socket.
     pub fn socket_path(&self) -> PathBuf {
         self.dir.path().join(format!(".s.PGSQL.{}", self.port))

@@ -91,6 +91,7 @@ fn info(i: usize, size: u32, connect_query: &str) -> PoolInfo {
         },
         parameters: ParamSet::default(),
         mode,
+        replication: relay::Replication::None,
         connect_query: (i == 2).then(|| connect_query.into()),
         size,
         pins_max: 1,

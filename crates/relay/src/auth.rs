@@ -401,8 +401,9 @@ mod tests {
             ..CertificateNames::default()
         };
         let known = Stored(None);
+        type Map = Option<&'static [&'static str]>;
         // Method, the certificate's common name and the system's user, the map, known: let in?
-        let rows: &[(Auth, &str, Option<&[&str]>, bool, bool)] = &[
+        let rows: &[(Auth, &str, Map, bool, bool)] = &[
             (Auth::Cert, "u", None, true, true),
             (Auth::Cert, "u", None, false, false),
             (Auth::Cert, "v", None, true, false),

@@ -235,7 +235,7 @@ fn as_many_as_the_pool_has_connections_and_none_is_used_again() {
         (senders("second") + senders("third") == 0).then_some(())
     });
     let unfit = pooler
-        .target(&name, "app")
+        .target(&name, "nobody_special")
         .parameter("replication", "database");
     let error = Client::login(&unfit)
         .map(drop)
@@ -243,7 +243,7 @@ fn as_many_as_the_pool_has_connections_and_none_is_used_again() {
         .to_string();
     assert!(error.contains("replication role"), "{error}");
     assert!(
-        Client::login(&pooler.target(&name, "app")).is_ok(),
+        Client::login(&pooler.target(&name, "nobody_special")).is_ok(),
         "it may query"
     );
 }

@@ -226,6 +226,8 @@ pub struct Monitor {
     /// Longest use of a host name's address; `None`: names of servers in use are
     /// not looked up again.
     pub dns_max_ttl: Option<Duration>,
+    /// Sessions end with their transaction where their server connection is to be replaced.
+    pub fast_close: bool,
 }
 
 /// Bounds of automatic sizes, and where they start.
@@ -351,8 +353,6 @@ pub struct Plan {
     pub max_db_connections: Option<u32>,
     /// Most server connections per user; `None`: the line alone.
     pub max_user_connections: Option<u32>,
-    /// Clients that send simple queries are disconnected.
-    pub extended_only: bool,
     /// Most clients.
     pub max_client_conn: u32,
     /// Most clients per user; `None`: `max_client_conn` alone.
@@ -394,16 +394,12 @@ pub struct Plan {
     pub server_lifetime: Option<Duration>,
     /// The connection that has been idle longest is lent first, and not the one used last.
     pub server_round_robin: bool,
-    /// Sessions end with their transaction where their server connection is to be replaced.
-    pub server_fast_close: bool,
     /// An idle server connection is checked with a query before it is lent, if unused this long; `None`: off.
     pub server_check_delay: Option<Duration>,
     /// The query for that.
     pub server_check_query: String,
     /// Longest wait for a cancel request's turn.
     pub cancel_wait_timeout: Duration,
-    /// How long a shutdown takes.
-    pub drain: Drain,
     /// How the process itself behaves.
     pub process: Process,
 

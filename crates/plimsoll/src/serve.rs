@@ -446,7 +446,7 @@ fn watch(handle: &Handle, signals: &mut Signals) {
 fn drain(handle: &Handle) {
     let plan = handle.plan();
     handle.announce_drain();
-    std::thread::sleep(plan.drain.delay);
+    std::thread::sleep(plan.process.drain.delay);
     close_all(handle);
 }
 
@@ -454,7 +454,7 @@ fn drain(handle: &Handle) {
 fn close_all(handle: &Handle) {
     let plan = handle.plan();
     handle.drain();
-    let end = Instant::now() + plan.drain.timeout;
+    let end = Instant::now() + plan.process.drain.timeout;
     while handle.clients() > 0 && Instant::now() < end && !handle.is_stopping() {
         std::thread::sleep(Duration::from_millis(20));
     }

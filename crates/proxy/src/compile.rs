@@ -60,8 +60,8 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
         client_tls: plan.client_tls.mode != SslMode::Disable,
         client_tls_required: plan.client_tls.mode >= SslMode::Require,
         channel_binding,
-        extended_only: plan.extended_only,
-        fast_close: plan.server_fast_close,
+        extended_only: plan.start_up.extended_only,
+        fast_close: plan.monitor.fast_close,
         error_style: match plan.error_style {
             config::ErrorStyle::Plimsoll => ErrorStyle::Plimsoll,
             config::ErrorStyle::Pgbouncer => ErrorStyle::Pgbouncer,

@@ -192,12 +192,8 @@ fn own(trouble: &Trouble<'_>) -> Report {
         | Trouble::TlsRequired
         | Trouble::TooManyClients { .. }
         | Trouble::UnsupportedStartup { .. } => not_let_in(trouble),
-        Trouble::SimpleQuery => Report::fatal("0A000", "simple queries are not allowed")
-            .detail("clients.extended_only is set: one text could hold several statements.")
-            .hint("Use the extended protocol: prepared or parameterised statements."),
-        Trouble::NoUser => own(&Trouble::BadPacket("no user name in the start-up packet")),
-        Trouble::BadPacket(what) | Trouble::BadOptions(what) => {
-            Report::fatal("08P01", format!("protocol violation: {what}"))
+        Trouble::SimpleQuery | Trouble::NoUser | Trouble::BadPacket(_) | Trouble::BadOptions(_) => {
+            sent(trouble)
         }
         Trouble::LoginTimeout
         | Trouble::LoginTimeoutServer
@@ -225,12 +221,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::Cancelled => Report::error("57014", "canceling statement due to user request"),
         Trouble::PinShare { .. } => pin_share(trouble),
         Trouble::StatementModeTransaction => statement_mode(),
-        Trouble::Panic => Report::fatal(
-            "XX000",
-            "internal error in the pooler; the connection is closed",
-        )
-        .detail("The pool starts afresh; what its clients had under way is lost.")
-        .hint("Connect again. The pooler's log has the reason."),
+        Trouble::Panic => panicked(),
         Trouble::Killed | Trouble::PoolKilled => killed(),
         Trouble::ConsoleExtended => Report::error(
             "08P01",
@@ -274,6 +265,29 @@ fn not_let_in(trouble: &Trouble<'_>) -> Report {
         }
         _ => Report::fatal("28000", "the login was refused"),
     }
+}
+
+/// What a client sent is wrong, or not wanted.
+fn sent(trouble: &Trouble<'_>) -> Report {
+    let what = match trouble {
+        Trouble::SimpleQuery => {
+            return Report::fatal("0A000", "simple queries are not allowed")
+                .detail("clients.extended_only is set: one text could hold several statements.")
+                .hint("Use the extended protocol: prepared or parameterised statements.");
+        }
+        Trouble::BadPacket(what) | Trouble::BadOptions(what) => what,
+        _ => "no user name in the start-up packet",
+    };
+    Report::fatal("08P01", format!("protocol violation: {what}"))
+}
+
+fn panicked() -> Report {
+    Report::fatal(
+        "XX000",
+        "internal error in the pooler; the connection is closed",
+    )
+    .detail("The pool starts afresh; what its clients had under way is lost.")
+    .hint("Connect again. The pooler's log has the reason.")
 }
 
 fn killed() -> Report {

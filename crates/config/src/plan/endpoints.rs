@@ -145,7 +145,7 @@ pub struct Sockets {
     pub reuse_port: bool,
 }
 
-/// What is done with the start-up parameters of clients.
+/// What is done with the start-up parameters of clients, and what they may send later.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct StartUp {
     /// Those that are dropped.
@@ -156,4 +156,6 @@ pub struct StartUp {
     pub strict: bool,
     /// Add host and port to application_name.
     pub add_host: bool,
+    /// Clients that send simple queries are disconnected.
+    pub extended_only: bool,
 }

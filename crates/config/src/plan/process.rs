@@ -21,6 +21,8 @@ pub const FACILITIES: &[&str] = &[
 pub struct Process {
     /// What TERM and INT ask for.
     pub signals: OnSignal,
+    /// How long a shutdown takes.
+    pub drain: super::Drain,
     /// The user that it becomes when root starts it; `None`: it stays who it is.
     pub user: Option<String>,
     /// Log to the system's log as well.

@@ -94,7 +94,7 @@ pub(super) const ROWS: &[Setting] = &[
         "The settings file."
     ),
     row!("default_pool_size", "pool.size", PoolSize, "20", "20", Capacity, (size default_pool_size), "Most server connections per database and user; auto: it finds the size."),
-    row!("disable_pqexec", "clients.extended_only", Flag, "0", "false", PerCheckout, (flag extended_only), "A client that sends a simple query is disconnected: one text can hold several statements, which helps injected SQL. Consoles are exempt."),
+    row!("disable_pqexec", "clients.extended_only", Flag, "0", "false", PerCheckout, (flag start_up.extended_only), "A client that sends a simple query is disconnected: one text can hold several statements, which helps injected SQL. Consoles are exempt."),
     row!("dns_max_ttl", "server.dns_max_ttl", Timeout, "15", "15s", PerCheckout, (timeout monitor.dns_max_ttl), "Longest use of a host name's address for new connections; off: names of servers in use are not looked up again."),
     bare!(
         "dns_nxdomain_ttl",
@@ -190,7 +190,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("server_check_delay", "server.check_delay", Period, "30", "30s", PerCheckout, (timeout server_check_delay), "A server connection idle this long is checked before it is lent; 0: always."),
     row!("server_check_query", "server.check_query", Text, "<empty>", "<empty>", PerCheckout, (own CHECK_QUERY), "The query for that; `<empty>` is an empty query, empty text turns the check off."),
     row!("server_connect_timeout", "timeouts.server_connect", Bounded, "15", "15s", PerCheckout, (time server_connect_timeout), "Longest wait for a server's socket and login."),
-    row!("server_fast_close", "server.fast_close", Flag, "0", "false", PerCheckout, (flag server_fast_close), "In session mode, after RECONNECT or a change of where a database is: close the old connection and its client at the end of the transaction, not of the session."),
+    row!("server_fast_close", "server.fast_close", Flag, "0", "false", PerCheckout, (flag monitor.fast_close), "In session mode, after RECONNECT or a change of where a database is: close the old connection and its client at the end of the transaction, not of the session."),
     row!("server_idle_timeout", "timeouts.server_idle", Timeout, "600", "10min", PerCheckout, (timeout server_idle_timeout), "Idle server connections are closed after this."),
     row!("server_lifetime", "timeouts.server_lifetime", Lifetime, "3600", "1h", PerCheckout, (timeout server_lifetime), "Age at which a server connection is replaced; once: it is closed after its first use, as PgBouncer's 0 says."),
     row!("server_login_retry", "timeouts.server_login_retry", Period, "15", "15s", PerCheckout, (time server_login_retry), "Pause after a refused server login; how long clients wait for a server that is away."),

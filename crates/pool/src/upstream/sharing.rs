@@ -5,6 +5,11 @@
 //! where nothing is idle, one that is returned to a pool that has many. A pool
 //! that has connections, but too few, waits for one that nobody needs, and while
 //! others starve it has a share of the slots that come free.
+//!
+//! Minimums are kept against all but a pool that has nothing: where they add up to
+//! more than the line, some pool would else never be served. And nobody's minimum
+//! takes the last connection of another pool, so that the two do not take it from
+//! each other for ever.
 
 use super::Upstream;
 use super::opening::Room;
@@ -134,11 +139,10 @@ impl Upstream {
     /// that is returned, and at each further tick in vain also those with half
     /// as many. In the end any will do: long transactions hold nobody up.
     fn ask_for_returned(&mut self) {
-        let pools = self.pools.iter().flatten();
-        let most = pools
-            .filter(|pool| pool.live() > pool.min())
-            .map(Pool::live)
-            .max();
+        let pools = || self.pools.iter().flatten();
+        let above = pools().filter(|pool| pool.live() > pool.min());
+        let most = above.map(Pool::live).max();
+        let most = most.or_else(|| pools().map(Pool::live).max());
         self.giving = most.unwrap_or(1).min(self.giving / 2).max(1);
     }
 
@@ -152,7 +156,7 @@ impl Upstream {
         }
         let q = self.conns.get(i).pool as usize;
         let giver = self.at(q);
-        if giver.live() < self.giving || giver.live() <= giver.min() || giver.caught_up_at > now {
+        if giver.live() < self.giving || giver.caught_up_at > now {
             return None;
         }
         let mut hungry = self.hungry.iter();
@@ -165,8 +169,7 @@ impl Upstream {
     }
 
     /// Closes the connection idle for longest of another pool, so that `p` may
-    /// open one. Not below that pool's minimum, not before `p`'s patience ends,
-    /// and not faster than [`EVICT_PAUSE`].
+    /// open one. Not before `p`'s patience ends, and not faster than [`EVICT_PAUSE`].
     pub(super) fn evict_for(&mut self, now: Time, p: usize) {
         // What is being closed already will do.
         if now < self.next_evict
@@ -207,15 +210,22 @@ impl Upstream {
         }
     }
 
-    /// Whether a connection less in pool `q` gives `p` what it lacks: `q` is
-    /// above its minimum and shares every full cap of `p`.
+    /// Whether a connection less in pool `q` gives `p` what it lacks: `q` can spare
+    /// it and shares every full cap of `p`.
     fn helps(&self, q: usize, p: usize) -> bool {
         let Some(Some(giver)) = self.pools.get(q) else {
             return false;
         };
+        let taker = self.at(p);
+        let keeps = match (taker.charged(), taker.queue.queued()) {
+            (0, 1..) => 0,
+            (_, 1..) => giver.min(),
+            // Only its minimum wants it.
+            (_, 0) => giver.min().max(1),
+        };
         !self.is_monitor(q)
-            && giver.live() > giver.min()
-            && self.at(p).settings.caps.iter().all(|cap| {
+            && giver.live() > keeps
+            && taker.settings.caps.iter().all(|cap| {
                 let full = self
                     .caps
                     .get(cap.0 as usize)

@@ -7,6 +7,7 @@ mod following;
 mod leaking;
 mod lending;
 mod many;
+mod minimums;
 mod monitor;
 mod shedding;
 mod sizing;

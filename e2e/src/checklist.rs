@@ -79,3 +79,24 @@ fn build_rust() -> Result<PathBuf, String> {
         .env("CARGO_PROFILE_DEV_DEBUG", "0"))?;
     Ok(program)
 }
+
+/// Debian's exporter, unpacked, and what it imports: a Python, and the path for it; or why there is none.
+pub fn debian_exporter() -> Result<(PathBuf, std::ffi::OsString), String> {
+    if std::env::var_os(BUILD_ALL).is_none() {
+        return Err("`cargo xtask drivers` runs it".to_owned());
+    }
+    const FETCH: &str = "apt-get -q download prometheus-pgbouncer-exporter && dpkg -x *.deb . && rm *.deb && \
+        \"$1\" -m pip install --quiet --disable-pip-version-check --target modules 'prometheus-client<1'";
+    let python = crate::toolchain::python()?;
+    let place = place("exporter");
+    let package = place.join("usr/lib/python3/dist-packages");
+    let modules = place.join("modules");
+    if !modules.exists() {
+        run(Command::new("sh")
+            .args(["-ec", FETCH, "sh"])
+            .arg(&python)
+            .current_dir(&place))?;
+    }
+    let path = std::env::join_paths([package, modules]).map_err(|error| error.to_string())?;
+    Ok((python, path))
+}

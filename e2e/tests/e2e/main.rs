@@ -18,6 +18,7 @@ mod console_commands;
 mod demo_page;
 mod drivers;
 mod etcd_client;
+mod exporters;
 mod failover;
 mod faults;
 mod fleet;

@@ -25,6 +25,7 @@
 //! | `PLIMSOLL_E2E_SEEDS`, `PLIMSOLL_E2E_SEED` | how many random scripts; one seed alone |
 //! | `PLIMSOLL_E2E_KEEP` | keep directories of passed tests too |
 //! | `PGBIN` | directory of the PostgreSQL that is started; `cargo xtask pg-matrix` sets it |
+//! | `PLIMSOLL_E2E_DRIVERS` | drivers that take minutes to build are built; `cargo xtask drivers` sets it |
 //! | `E2E_FULL` | the long runs |
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![allow(clippy::print_stderr)] // What tests say goes to standard error.
@@ -40,6 +41,7 @@ pub mod script;
 
 pub mod raw;
 
+pub mod checklist;
 pub mod sandbox;
 pub mod toolchain;
 

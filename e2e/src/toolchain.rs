@@ -237,7 +237,7 @@ pub fn active_record() -> Result<(), String> {
 }
 
 /// Runs an installation step; its error when it fails or takes too long.
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let name = format!("{:?}", command.get_program());
     let mut child = command
         .stdin(Stdio::null())

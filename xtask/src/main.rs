@@ -170,6 +170,18 @@ const TASKS: &[Task] = &[
         help: pg_matrix::HELP,
         run: pg_matrix::run,
     },
+    Task {
+        name: "django",
+        summary: suites::DJANGO_SUMMARY,
+        help: suites::DJANGO_HELP,
+        run: suites::django,
+    },
+    Task {
+        name: "drivers",
+        summary: suites::DRIVERS_SUMMARY,
+        help: suites::DRIVERS_HELP,
+        run: suites::drivers,
+    },
 ];
 
 fn main() -> ExitCode {

@@ -1,6 +1,8 @@
-//! `cargo xtask regress`, `pg-matrix`, `django` and `drivers`: suites of others, straight and through the pooler.
+//! `cargo xtask regress`, `django` and `drivers`: suites of others, straight and through the pooler.
 
-use crate::{Outcome, foreground, repository};
+use std::process::{Command, Stdio};
+
+use crate::{Outcome, cargo, foreground, no_arguments, repository};
 
 pub(crate) const REGRESS_SUMMARY: &str =
     "PostgreSQL's own regression suite through the pooler; every difference has its reason";
@@ -18,6 +20,93 @@ It needs apt-get and cc, and takes two minutes; three in transaction mode.";
 
 pub(crate) fn regress(args: &[String]) -> Outcome {
     suite("regress", args)
+}
+
+pub(crate) const DJANGO_SUMMARY: &str =
+    "Django's own tests for PostgreSQL through the pooler in transaction mode";
+
+pub(crate) const DJANGO_HELP: &str = "\
+Fetches Django's source package, which has its tests (once, to
+target/e2e-drivers/django), and runs those that touch transactions, cursors, locks
+and what only PostgreSQL has: straight, and through the pooler in transaction mode
+with eight connections. A test that fails only pooled and is not a row of
+docs/compatibility.md fails the task.
+
+  --only LABEL...   some of Django's directories of tests
+
+It needs python3 with venv and pip, and takes four minutes.";
+
+pub(crate) fn django(args: &[String]) -> Outcome {
+    suite("django", args)
+}
+
+pub(crate) const DRIVERS_SUMMARY: &str =
+    "every driver there is, also those that `make test` skips: installed, built and run";
+
+pub(crate) const DRIVERS_HELP: &str = "\
+Installs with apt-get what the drivers need that are tested where they are found
+(PHP, Ruby with ActiveRecord, Go with lib/pq and pgx, libpq's headers), builds the
+program with sqlx and diesel (a crate of its own below target/e2e-drivers), and
+runs all end-to-end tests of drivers and exporters. None may be skipped.
+
+It needs apt-get as root, npm, pip and cargo, and takes some minutes at first.";
+
+/// What Debian calls them.
+const PACKAGES: [&str; 8] = [
+    "golang-go",
+    "golang-github-jackc-pgx-v4-dev",
+    "golang-github-lib-pq-dev",
+    "libpq-dev",
+    "php-cli",
+    "php-pgsql",
+    "ruby-activerecord",
+    "ruby-pg",
+];
+
+pub(crate) fn drivers(args: &[String]) -> Outcome {
+    no_arguments(args)?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "-y", "-q", "--no-install-recommends"]);
+    let installed = apt.args(PACKAGES).stdout(Stdio::null()).status();
+    if !installed.is_ok_and(|status| status.success()) {
+        return Err("apt-get could not install the packages; see above".to_owned());
+    }
+    foreground::cargo(&["build", "--profile", "test-fast", "-p", "plimsoll"])?;
+    let tests = [
+        "test",
+        "--profile",
+        "test-fast",
+        "-p",
+        "plimsoll-e2e",
+        "--test",
+        "e2e",
+        "--",
+        "drivers::",
+        "exporters::",
+    ];
+    println!("PLIMSOLL_E2E_DRIVERS=all cargo {}", tests.join(" "));
+    let out = cargo::command()
+        .args(tests)
+        .env("PLIMSOLL_E2E_DRIVERS", "all")
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .map_err(|error| format!("could not run cargo: {error}"))?;
+    let errors = String::from_utf8_lossy(&out.stderr);
+    eprint!("{errors}");
+    let skipped: Vec<&str> = errors
+        .lines()
+        .filter(|line| line.starts_with("SKIPPED"))
+        .collect();
+    match out.status.success() && skipped.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{}; {} skipped\n{}",
+            out.status,
+            skipped.len(),
+            skipped.join("\n")
+        )),
+    }
 }
 
 /// Builds the pooler and the program that runs the suites, and runs one.

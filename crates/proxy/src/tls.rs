@@ -40,6 +40,11 @@ use verify::{ClientCheck, Roots, ServerCheck};
 /// The application protocol that PostgreSQL 17 registered.
 pub const ALPN: &[u8] = b"postgresql";
 
+/// Largest TLS record towards clients: 8 KiB of plain text and 5 of its header. PostgreSQL sends none that are larger, and a
+/// libpq that reads from an event loop counts on it: of a larger one it leaves a part inside its TLS library, then waits at
+/// the socket for what it has already.
+const RECORD_BYTES_MAX: usize = 8192 + 5;
+
 const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 const TLS12_ALONE: &[&SupportedProtocolVersion] = &[&TLS12];
 const TLS13_ALONE: &[&SupportedProtocolVersion] = &[&TLS13];
@@ -164,6 +169,7 @@ pub fn server_config(tls: &Tls, read: ReadFile<'_>) -> Result<Arc<ServerConfig>,
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    config.max_fragment_size = Some(RECORD_BYTES_MAX);
     Ok(Arc::new(config))
 }
 

@@ -1,4 +1,4 @@
-//! Other people's suites, straight and through the pooler: `-- regress|pg-matrix|django|drivers PAGE [ARGUMENTS]`.
+//! Other people's suites, straight and through the pooler: `-- regress|django PAGE [ARGUMENTS]`.
 //! PAGE holds the tables of what differs and why; `cargo xtask regress --help` and its neighbours say the rest.
 
 // A tool for people: it prints, waits for the clock, and reads the environment.
@@ -9,6 +9,7 @@
     clippy::print_stderr
 )]
 
+mod django;
 mod fetch;
 mod regress;
 // The tasks read such tables, too.
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let page = Path::new(page);
     let outcome = match suite.as_str() {
         "regress" => regress::run(page, rest),
+        "django" => django::run(page, rest),
         other => Err(format!("no suite `{other}`")),
     };
     match outcome {

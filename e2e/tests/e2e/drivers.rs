@@ -1,5 +1,7 @@
 //! Real drivers and a real application, straight and through the pooler: the same output.
 
+mod checklist;
+
 use crate::common::{database, full, pool_mode, pooler_with, server, skip};
 use plimsoll_e2e::pooler::Pooler;
 use plimsoll_e2e::raw::Target;

@@ -20,6 +20,7 @@ mod drivers;
 mod error_texts;
 mod etcd_client;
 mod fail_unsafe;
+mod exporters;
 mod failover;
 mod faults;
 mod fleet;

@@ -23,10 +23,11 @@ toolchain is needed. All code here is safe Rust, so no sanitizer is used. What i
 needed: `cargo install cargo-fuzz --locked`, and a C++ compiler.";
 
 /// The longest input of each target, bytes. Small inputs run often.
-const TARGETS: [(&str, u32); 9] = [
+const TARGETS: [(&str, u32); 10] = [
     ("wire", 1_000),
     ("sql", 1_500),
     ("config", 2_000),
+    ("hba", 2_000),
     ("pool_ops", 2_000),
     ("relay_bytes", 2_000),
     ("relay_ops", 1_500),

@@ -7,6 +7,7 @@
 
 mod admin;
 mod budgeting;
+mod cap;
 mod check;
 mod fault;
 mod following;
@@ -46,21 +47,12 @@ use crate::moves::{Move, Moves, PROMOTION_PAUSE};
 use crate::one_pool::{Failure, Mode, Pool};
 use crate::settings::UpstreamSettings;
 use crate::tape::{Mark, Tape};
+use cap::Cap;
 use events::shape::End;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, RefuseReason, Time, WorkerId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A limit shared by several pools.
-#[derive(Clone, Copy, Debug)]
-struct Cap {
-    limit: u32,
-    /// Connections charged to it.
-    charged: u32,
-    /// Of these, the ones that are not being closed.
-    live: u32,
-}
 
 /// One database server: its budget, and all pools on it.
 #[derive(Clone, Debug)]
@@ -105,6 +97,8 @@ pub struct Upstream {
     /// Hungry pools without any connection whose clients' patience has ended,
     /// as of the last tick.
     starving: u32,
+    /// Minimums leave nothing for the first of them, and give way.
+    undercuts: bool,
     /// A pool with so many connections gives up the next that is returned to it;
     /// [`u32::MAX`]: none does.
     giving: u32,
@@ -160,6 +154,7 @@ impl Upstream {
             hungry: VecDeque::new(),
             next_evict: Time::ZERO,
             starving: 0,
+            undercuts: false,
             giving: u32::MAX,
             turns: 0,
             next_look: Time::ZERO,

@@ -289,6 +289,10 @@ const UNREACHED: &[(&str, &str)] = &[
         "hosts have no names here; the pool's random operations and the end-to-end tests move servers",
     ),
     (
+        "closed: server_unfit",
+        "there is one server here; the end-to-end tests have several hosts",
+    ),
+    (
         "refused: shutdown",
         "the proxy ends pools with their clients instead",
     ),

@@ -157,6 +157,9 @@ pub(super) fn left_out(originals: &Originals) -> Vec<String> {
         let why = match setting.support {
             Support::NoEffect(why) | Support::NotYet(why) | Support::Refused(why) => why,
             Support::Honoured if setting.key == "peer_id" => "[fleet] has no numbers",
+            Support::Honoured if setting.key == "verbose" => {
+                "the command line sets how much is logged (--log-level)"
+            }
             Support::Honoured => continue,
         };
         lines.push(format!("{} ({place}): {why}", setting.key));

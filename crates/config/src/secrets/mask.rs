@@ -166,13 +166,24 @@ fn of_toml(text: &str) -> Vec<Range<usize>> {
     };
     walk.table(document.as_table());
     let Walk {
-        mut hidden, texts, ..
+        mut hidden,
+        mut texts,
+        ..
     } = walk;
+    texts.sort_unstable_by_key(|range| range.start);
+    let in_text = |at: usize| {
+        let after = texts.partition_point(|range| range.start <= at);
+        let before = after.checked_sub(1).and_then(|i| texts.get(i));
+        before.is_some_and(|range| range.contains(&at))
+    };
+    // A comment is looked at once, however many `#` it has.
+    let mut looked_at = 0;
     for (at, _) in text.match_indices('#') {
-        if !texts.iter().any(|r| r.contains(&at)) {
+        if at >= looked_at && !in_text(at) {
             let rest = text.get(at..).unwrap_or_default();
             let end = at + rest.find('\n').unwrap_or(rest.len());
             hidden.extend(assigned(text, at..end));
+            looked_at = end;
         }
     }
     hidden

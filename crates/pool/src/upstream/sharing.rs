@@ -6,14 +6,15 @@
 //! that has connections, but too few, waits for one that nobody needs, and while
 //! others starve it has a share of the slots that come free.
 //!
-//! Minimums are kept against all but a pool that has nothing: where they add up to
-//! more than the line, some pool would else never be served. And nobody's minimum
-//! takes the last connection of another pool, so that the two do not take it from
-//! each other for ever.
+//! Minimums are kept while they leave room beside them. Where they fill the line,
+//! or a cap, a pool that has nothing takes one all the same: it would else never be
+//! served. And nobody's minimum takes the last connection of another pool, so that
+//! the two do not take it from each other for ever.
 
 use super::Upstream;
 use super::opening::Room;
 use crate::one_pool::Pool;
+use crate::settings::CapId;
 use events::{CloseReason, Time};
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ impl Upstream {
         if self.starving <= self.closing_here() {
             self.giving = u32::MAX;
         }
+        let first = self.hungry.iter().find(|p| self.starves(now, **p));
+        self.undercuts = first.is_some_and(|p| self.minimums_fill(*p as usize));
         if self.hungry.is_empty() {
             return;
         }
@@ -140,9 +143,8 @@ impl Upstream {
     /// as many. In the end any will do: long transactions hold nobody up.
     fn ask_for_returned(&mut self) {
         let pools = || self.pools.iter().flatten();
-        let above = pools().filter(|pool| pool.live() > pool.min());
-        let most = above.map(Pool::live).max();
-        let most = most.or_else(|| pools().map(Pool::live).max());
+        let gives = |pool: &&Pool| self.undercuts || pool.live() > pool.min();
+        let most = pools().filter(gives).map(Pool::live).max();
         self.giving = most.unwrap_or(1).min(self.giving / 2).max(1);
     }
 
@@ -210,6 +212,20 @@ impl Upstream {
         }
     }
 
+    /// Whether the minimums of all leave nothing of the line, or of a full cap of
+    /// `p`, for who has no connection.
+    fn minimums_fill(&self, p: usize) -> bool {
+        let pools = || self.pools.iter().flatten();
+        let of_cap = |cap: &CapId| {
+            let shares = pools().filter(|pool| pool.settings.caps.contains(cap));
+            let sum: u64 = shares.map(|pool| u64::from(pool.min())).sum();
+            let limit = self.caps.get(cap.0 as usize).map(|cap| cap.limit);
+            limit.is_some_and(|limit| sum >= u64::from(limit))
+        };
+        let sum: u64 = pools().map(|pool| u64::from(pool.min())).sum();
+        sum >= u64::from(self.line) || self.at(p).settings.caps.iter().any(of_cap)
+    }
+
     /// Whether a connection less in pool `q` gives `p` what it lacks: `q` can spare
     /// it and shares every full cap of `p`.
     fn helps(&self, q: usize, p: usize) -> bool {
@@ -218,7 +234,7 @@ impl Upstream {
         };
         let taker = self.at(p);
         let keeps = match (taker.charged(), taker.queue.queued()) {
-            (0, 1..) => 0,
+            (0, 1..) if self.undercuts => 0,
             (_, 1..) => giver.min(),
             // Only its minimum wants it.
             (_, 0) => giver.min().max(1),

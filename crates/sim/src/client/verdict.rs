@@ -97,7 +97,7 @@ impl Client {
             "XX000" => g.panicked,
             "57P03" | "3D000" => g.closed_until > 0,
             // The look-up of its password went with the database.
-            "28P01" => g.closed_until > 0 && self.looked_up,
+            "28P01" | "28000" => g.closed_until > 0 && self.looked_up,
             _ => false,
         };
         self.ended_by_office += u64::from(ended);

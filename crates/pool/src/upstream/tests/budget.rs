@@ -394,14 +394,16 @@ fn a_lifetime_of_zero_is_one_lease() {
 
 #[test]
 fn a_busy_pool_gives_up_its_last_connection_but_not_its_minimum() {
+    const C: PoolId = PoolId(2);
     for (min, said) in [(0, "close evicted"), (1, "kept")] {
-        let mut s = Stage::new(1, &[plain(2), plain(2)]);
+        let mut s = Stage::new(2, &[plain(2), plain(2), plain(2)]);
         s.busy(A, 0, 1);
+        s.busy(C, 1, 1);
         s.up.configure_pool(s.now, A, PoolSettings { min, ..plain(2) });
         s.ask(A, 0, 1);
         s.ask(B, 0, 2);
         s.at(3000);
-        assert_eq!(s.back(0), said);
+        assert_eq!(s.back(0), said, "minimum {min}");
     }
 }
 

@@ -71,8 +71,9 @@ mod tests {
     #[test]
     fn servers_fit_by_what_they_say_of_themselves() {
         use SessionAttrs::*;
+        type Told = Option<(&'static str, &'static str)>;
         // What the server says of recovery and of read-only transactions, and whom it suits.
-        let table: [(Option<(&str, &str)>, &[SessionAttrs]); 5] = [
+        let table: [(Told, &[SessionAttrs]); 5] = [
             (Some(("off", "off")), &[Any, ReadWrite, Primary]),
             (Some(("off", "on")), &[Any, ReadOnly, Primary]),
             (Some(("on", "off")), &[Any, ReadOnly, Standby]),

@@ -234,3 +234,48 @@ fn hostile_arguments_are_refused_and_the_console_lives_on() {
     let started = pooler.settings().keys.get("default_pool_size");
     assert_eq!(Some(&size), started);
 }
+
+#[test]
+fn minimums_above_the_line_neither_starve_nor_set_off_a_war() {
+    if !ours("min_pool_size above the limit") {
+        return;
+    }
+    let database = database("unsafe_minimum");
+    let names = ["first", "second", "third"];
+    let port = server().port();
+    let lines = names.map(|name| format!("{name} = host=127.0.0.1 port={port} dbname={database}"));
+    let pooler = pooler_with(|settings| {
+        settings
+            .databases(&lines.each_ref().map(String::as_str))
+            .set("pool_mode", "transaction")
+            .set("default_pool_size", "20")
+            .set("min_pool_size", "500")
+            .own("line", "4")
+    });
+    let mut clients = Vec::new();
+    for name in names {
+        let mut client = Client::login(&pooler.target(name, "app")).expect(name);
+        assert_eq!(client.value("select 1").expect(name), "1");
+        clients.push(client);
+        // The first one's minimum takes all that there is.
+        until("the line to be full", || {
+            (server().connections(&database) == 4).then_some(())
+        });
+    }
+    // Each is served from now on, and nobody's connections are closed for another's minimum.
+    let before = backends(&database);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        for client in &mut clients {
+            assert_eq!(client.value("select 1").expect("served"), "1");
+        }
+    }
+    assert_eq!(backends(&database), before, "{}", pooler.log());
+}
+
+/// The processes of the server's connections to a database.
+fn backends(database: &str) -> Vec<String> {
+    let sql = format!("select pid from pg_stat_activity where datname = '{database}' order by pid");
+    let rows = server().sql("postgres", &sql);
+    rows.into_iter().flatten().collect()
+}

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// Every key is translated, with its file and line beside it; what is not taken over
 /// is listed with the reason. Nothing is started, and the ini stays as it is. Passwords
-/// of [databases] are never printed: they go to files that the text names.
+/// of `[databases]` are never printed: they go to files that the text names.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     plimsoll import /etc/pgbouncer/pgbouncer.ini --observe\n  \
@@ -29,7 +29,7 @@ pub struct ImportArgs {
     /// Write the settings there instead of printing them
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Write each password of a [databases] line into a file of this directory (mode 0600)
+    /// Write each password of a `[databases]` line into a file of this directory (mode 0600)
     ///
     /// Without it the text names files in `secrets` beside itself, for you to write
     #[arg(long, value_name = "DIR")]

@@ -29,7 +29,7 @@ const DOC_EXAMPLES_S: u64 = 21;
 const INSTRUCTIONS_S: u64 = 20;
 /// The simulator's own tests are library tests today: this is for targets named sim_*.
 const SIMULATOR_S: u64 = 10;
-const END_TO_END_S: u64 = 500;
+const END_TO_END_S: u64 = 535;
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     no_arguments(args)?;

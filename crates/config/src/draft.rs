@@ -119,6 +119,7 @@ impl Draft {
             self.plan.databases.push(database);
         }
         self.plan.keeps_fixed = self.dialect == Dialect::Ini;
+        self.plan.drop_in = self.dialect == Dialect::Ini;
         self.show();
         self.errors.or(self.plan)
     }
@@ -377,6 +378,8 @@ fn blank() -> Plan {
         auth_file: None,
         hba: crate::plan::HostRules::default(),
         auth_user: None,
+        auth_dbname: None,
+        drop_in: false,
         auth_query: None,
         auth_query_ttl: ZERO,
         admin_users: Vec::new(),

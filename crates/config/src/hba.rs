@@ -116,6 +116,13 @@ impl Hba {
         self.rules.iter().any(|rule| rule.method == method)
     }
 
+    /// Lines whose network has bits beyond its mask: PostgreSQL would take the network, and
+    /// PgBouncer, and [`first`](Hba::first), never find an address in it.
+    pub(crate) fn never_fit(&self) -> impl Iterator<Item = usize> + '_ {
+        let odd = self.rules.iter().filter(|rule| !rule.net.is_whole());
+        odd.map(|rule| rule.line)
+    }
+
     /// How many there are, and a number that differs when they do: for
     /// differences of plans, which have no room for the rules themselves.
     pub(crate) fn words(&self) -> String {

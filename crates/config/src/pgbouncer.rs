@@ -408,20 +408,16 @@ impl Reader {
         (key.set)(into, value)
     }
 
-    /// What needs all lines: the socket directory, auth_dbname, the user file.
+    /// What needs all lines: the socket directory, the user file.
     fn after(&mut self, source: &dyn Source) {
         let plan = &mut self.draft.plan;
         let socket_dir = plan
             .unix_socket_dir
             .clone()
             .unwrap_or_else(|| PathBuf::from("/tmp"));
-        let auth_dbname = self.draft.raw.get("auth_dbname").filter(|t| !t.is_empty());
         for database in &mut plan.databases {
             if self.hosts_unset.contains(&database.name) {
                 database.host = Host::UnixDir(socket_dir.clone());
-            }
-            if database.auth_dbname.is_none() {
-                database.auth_dbname = auth_dbname.cloned();
             }
         }
         crate::hba::take(&mut self.draft, source);

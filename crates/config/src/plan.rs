@@ -323,6 +323,12 @@ pub struct Plan {
     pub hba: HostRules,
     /// User that runs `auth_query`.
     pub auth_user: Option<String>,
+    /// Database that `auth_query` runs in, where a database names none of its own.
+    pub auth_dbname: Option<String>,
+    /// The settings are a pgbouncer.ini, so where habits differ PgBouncer's hold: its `[users]` only say what holds for
+    /// those whom `auth_file` or `auth_query` knows; clients wait for a server that was not there yet; databases with a
+    /// minimum and a user of their own have connections before the first client.
+    pub drop_in: bool,
     /// The query for users that the file does not name: `$1` is the user.
     pub auth_query: Option<String>,
     /// How long its answer is kept.

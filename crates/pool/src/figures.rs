@@ -247,4 +247,6 @@ pub struct Outage {
     pub last: Time,
     /// The server can be reached, and refuses the login.
     pub login: bool,
+    /// With this SQLSTATE.
+    pub code: Option<[u8; 5]>,
 }

@@ -29,6 +29,8 @@ pub(crate) struct Failure {
     pub text: Arc<str>,
     /// The server refused the login for good; waiting does not help.
     pub fatal: bool,
+    /// The server's SQLSTATE, where it refused the login.
+    pub code: Option<[u8; 5]>,
     /// Failures in a row.
     pub count: u32,
     /// The first of them.
@@ -208,11 +210,11 @@ impl Pool {
         self.live() - self.count(ConnState::Opening)
     }
 
-    /// Nobody can be served, and waiting is not expected to help: the server
+    /// Waiting for a new connection is not expected to help: the server
     /// refused the login for good, or has been away for longer than `grace`.
-    pub fn is_down(&self, now: Time, grace: Duration) -> bool {
+    pub fn has_given_up(&self, now: Time, grace: Duration) -> bool {
         let given_up = |failure: &Failure| failure.fatal || now >= failure.since.after(grace);
-        self.usable() == 0 && self.failure.as_ref().is_some_and(given_up)
+        self.failure.as_ref().is_some_and(given_up)
     }
 
     /// An attempt has failed, and it is too early for the next.

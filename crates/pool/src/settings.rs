@@ -91,6 +91,9 @@ pub struct UpstreamSettings {
     /// [`RETRY_DELAY_MAX`](crate::RETRY_DELAY_MAX). For a server that is away:
     /// the longest pause, and the time after which its clients are told.
     pub login_retry: Duration,
+    /// Clients wait that long also for a server that never was there yet, as PgBouncer's do: it may be starting
+    /// beside the pooler. Otherwise they are told at once, since a wrong address is the likelier cause.
+    pub patient: bool,
 }
 
 impl Default for UpstreamSettings {
@@ -99,6 +102,7 @@ impl Default for UpstreamSettings {
             line: 50,
             connects_max: 10,
             login_retry: Duration::from_secs(1),
+            patient: false,
         }
     }
 }

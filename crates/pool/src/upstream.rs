@@ -244,14 +244,13 @@ impl Upstream {
     }
 
     fn enqueue(&mut self, now: Time, p: usize, client: ClientId, flow: FlowId) -> Checkout {
-        let grace = self.grace();
-        let pool = self.at_mut(p);
-        if pool.queue.find(client).is_some() {
+        if self.at_mut(p).queue.find(client).is_some() {
             return Checkout::Queued;
         }
-        if pool.is_down(now, grace) && pool.is_pausing(now) {
+        if self.at(p).is_pausing(now) && self.is_down(now, p) {
             return self.turned_away(now, p, client, flow.0, RefuseReason::ServerDown);
         }
+        let pool = self.at_mut(p);
         let at_once =
             pool.mode == Mode::Open && pool.queue.queued() == 0 && pool.count(ConnState::Idle) > 0;
         if !at_once && pool.queue.len() >= pool.settings.queue_max {
@@ -349,6 +348,22 @@ impl Upstream {
     /// the next try: at once after a refused login and when the server was never
     /// reached, else after [`UpstreamSettings::login_retry`] of failures.
     pub fn open_failed(&mut self, now: Time, conn: ConnId, fatal_login: bool, text: Arc<str>) {
+        self.open_failed_with(now, conn, fatal_login, text, None);
+    }
+
+    /// The server refused the login for good, with this SQLSTATE.
+    pub fn open_refused(&mut self, now: Time, conn: ConnId, text: Arc<str>, code: [u8; 5]) {
+        self.open_failed_with(now, conn, true, text, Some(code));
+    }
+
+    fn open_failed_with(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        fatal_login: bool,
+        text: Arc<str>,
+        code: Option<[u8; 5]>,
+    ) {
         let Some(i) = self.conns.find(conn) else {
             return;
         };
@@ -385,13 +400,14 @@ impl Upstream {
         pool.failure = Some(Failure {
             text,
             fatal: fatal_login,
+            code,
             count,
             since,
             at: now,
             retry_at,
         });
         self.wake_at(since.after(grace).max(now));
-        if self.at(p).is_down(now, grace) {
+        if self.is_down(now, p) {
             self.refuse_queue(now, p, RefuseReason::ServerDown);
         }
         self.monitor_lost(now, p);

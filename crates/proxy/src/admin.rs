@@ -148,6 +148,7 @@ impl Proxy {
             clock: Clock::start(),
             secrets: Secrets::new(disk, mock_seed, tls),
             console,
+            console_statements: AtomicU64::new(0),
             waits: crate::console::waiting::Waits::default(),
             resolved: crate::names::Resolved::default(),
             watch,
@@ -226,6 +227,7 @@ fn start_workers(
     listeners: Vec<Listener>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let (hash, key) = (u64::from_le_bytes(random()), random());
+    let ids = Arc::new(AtomicU64::new(0));
     let mut listeners = Some(listeners);
     let mut threads = Vec::new();
     for (i, poll) in polls.into_iter().enumerate() {
@@ -235,7 +237,7 @@ fn start_workers(
             key,
             nonce: random(),
         };
-        let hub = Hub::new(id, Arc::clone(&parts.directory), seeds);
+        let hub = Hub::new(id, Arc::clone(&parts.directory), seeds).number_with(Arc::clone(&ids));
         let mine = listeners.take().unwrap_or_default();
         let worker = Worker::new(
             id,

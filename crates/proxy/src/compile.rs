@@ -22,9 +22,13 @@ pub(crate) fn directory(
     mock_seed: [u8; 32],
     channel_binding: Option<Arc<[u8]>>,
 ) -> Directory {
+    let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+    // Who has no secret here is looked up where somebody looks.
+    let secrets_only = plan.drop_in || asks;
     let users = plan
         .users
         .iter()
+        .filter(|(_, user)| user.secret.is_some() || !secrets_only)
         .map(|(name, user)| {
             (
                 name.as_str().into(),
@@ -157,6 +161,7 @@ pub(crate) fn upstream_settings(plan: &Plan) -> UpstreamSettings {
         line: plan.line.max(1),
         connects_max: plan.connects_max.max(1),
         login_retry: plan.server_login_retry,
+        patient: plan.drop_in,
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) enum NotHeld {
     NotPaused,
     DatabaseNotPaused(String),
     TooMany,
+    /// The process ends: there is nothing to be resumed for.
+    ShuttingDown,
 }
 
 impl NotHeld {
@@ -68,6 +70,7 @@ impl NotHeld {
             NotHeld::NeedsDatabase => "42601",
             NotHeld::AdminDatabase(_) => "42501",
             NotHeld::TooMany => "54000",
+            NotHeld::ShuttingDown => "57P01",
             NotHeld::AlreadyPaused | NotHeld::NotPaused | NotHeld::DatabaseNotPaused(_) => "55000",
         }
     }
@@ -84,6 +87,7 @@ impl NotHeld {
 impl std::fmt::Display for NotHeld {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            NotHeld::ShuttingDown => f.write_str("pooler is shutting down"),
             NotHeld::NoDatabase(name) => write!(f, "no such database: {name}"),
             NotHeld::AdminDatabase(verb) => {
                 let what = match verb {

@@ -84,6 +84,10 @@ impl Listener {
         }
     }
 
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self, Listener::Unix { .. })
+    }
+
     /// The next client: socket, its address, ours.
     pub(crate) fn accept(&self) -> io::Result<(Stream, Address, Address)> {
         match self {

@@ -1,5 +1,6 @@
 //! What threads tell each other.
 
+use crate::Leave;
 use crate::address::Remote;
 use crate::letters::Letters;
 use crate::socket::{Conn, Stream};
@@ -91,8 +92,9 @@ pub(crate) enum Mail {
     Drain,
     /// Close everything and end.
     Stop,
-    /// Accept no further client; those that are here are served on.
-    Deafen,
+    /// Accept no further client but in the console; those that are here are served on, or sent home as they come to
+    /// rest.
+    Deafen(Leave),
 }
 
 /// Which clients are killed.

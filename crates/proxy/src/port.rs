@@ -17,10 +17,10 @@ use pool::{
     Action, Checkin, Checkout, Lesson, MonitorStep, Place, Purpose, Reading, Role, SilentLease,
     Unwanted, Upstream,
 };
-use relay::{PoolInfo, PoolKey, Pools, Route, Target};
+use relay::{NoLookUp, PoolInfo, PoolKey, Pools, Route, Target};
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(crate) struct Common {
     pub(crate) secrets: crate::secrets::Secrets,
     /// Statements for the console's thread.
     pub(crate) console: SyncSender<ConsoleJob>,
+    /// Statements that came to the console so far; PgBouncer counts them as those of a database.
+    pub(crate) console_statements: AtomicU64,
     /// Console statements that have no answer yet.
     pub(crate) waits: crate::console::waiting::Waits,
     /// What the names of servers lead to, for the console.
@@ -63,6 +65,7 @@ impl Common {
     /// Hands a statement to the console's thread.
     pub(crate) fn console(&self, job: ConsoleJob) {
         let client = job.client;
+        self.console_statements.fetch_add(1, Ordering::Relaxed);
         if self.console.try_send(job).is_err() {
             let mut reply = Vec::new();
             crate::columns::error(&mut reply, "53300", "the console is busy");
@@ -274,9 +277,11 @@ impl Pools for Port {
         known.unwrap_or_else(|| self.common.write().route(&target))
     }
 
-    fn auth_pool(&mut self, _now: Time, database: &str) -> Option<Arc<PoolInfo>> {
-        let known = self.common.read().known_auth_pool(database);
-        known.or_else(|| self.common.write().auth_pool(database))
+    fn auth_pool(&mut self, _now: Time, database: &str) -> Result<Arc<PoolInfo>, NoLookUp> {
+        if let Some(known) = self.common.read().known_auth_pool(database)? {
+            return Ok(known);
+        }
+        self.common.write().auth_pool(database)
     }
 
     fn auth_query(&self, database: &str) -> Option<Box<str>> {
@@ -309,6 +314,14 @@ impl Pools for Port {
             self.with(key, |u, pool| u.reconnect(now, pool, reason));
             taken.store(false, Ordering::Release);
         }
+    }
+
+    fn console_in(&mut self, user: &str, admin: bool) -> Result<(), &'static str> {
+        self.common.read().console_in(user, admin)
+    }
+
+    fn console_out(&mut self, user: &str) {
+        self.common.read().console_out(user);
     }
 
     fn checkout(&mut self, now: Time, key: PoolKey, client: ClientId, flow: FlowId) -> Checkout {
@@ -393,6 +406,17 @@ impl Pools for Port {
 
     fn open_failed(&mut self, now: Time, key: PoolKey, conn: ConnId, text: Arc<str>, login: bool) {
         self.with(key, |u, _| u.open_failed(now, conn, login, text));
+    }
+
+    fn open_refused(
+        &mut self,
+        now: Time,
+        key: PoolKey,
+        conn: ConnId,
+        text: Arc<str>,
+        code: [u8; 5],
+    ) {
+        self.with(key, |u, _| u.open_refused(now, conn, text, code));
     }
 
     fn open_full(&mut self, now: Time, key: PoolKey, conn: ConnId, _: Arc<str>, own_limit: bool) {

@@ -6,12 +6,12 @@ mod secrets;
 
 use crate::address::Endpoint;
 use crate::compile;
-use crate::held::Held;
+use crate::held::{ADMIN_DATABASE, Held};
 use crate::hosts::Hosts;
 use config::{Database, Plan};
 use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, FlowRules, PoolSettings, Upstream};
-use relay::{PoolInfo, PoolKey, Route, Target};
+use relay::{NoLookUp, PoolInfo, PoolKey, Route, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -81,6 +81,8 @@ pub(crate) struct Registry {
     /// Clients per flow with the user whom they logged in as, who may be another
     /// one at the server. A lock of its own, so that a login only reads the registry.
     flows: Mutex<BTreeMap<(PoolKey, FlowId), FlowClients>>,
+    /// Clients in the console, by user. A lock of its own, as above.
+    consoles: Mutex<BTreeMap<Box<str>, u32>>,
     /// What is paused and disabled, also of pools that are not made yet.
     pub(crate) held: Held,
     /// Weights and deadlines of flows, the same for every pool.
@@ -124,6 +126,7 @@ impl Registry {
             database_caps: BTreeMap::new(),
             user_caps: BTreeMap::new(),
             flows: Mutex::default(),
+            consoles: Mutex::default(),
             held: Held::default(),
             workers,
             instance,
@@ -244,11 +247,7 @@ impl Registry {
         {
             return Some("max_db_client_connections");
         }
-        let of_user = plan
-            .users
-            .get(target.user)
-            .and_then(|u| u.max_user_client_connections)
-            .or(plan.max_user_client_connections);
+        let of_user = self.user_client_limit(target.user);
         if of_user.is_some_and(|l| self.clients_of(target.user) >= l) {
             return Some("max_user_client_connections");
         }
@@ -264,24 +263,43 @@ impl Registry {
     }
 
     /// The pool that runs `auth_query` for logins to `database`, if it is there already.
-    pub(crate) fn known_auth_pool(&self, database: &str) -> Option<Arc<PoolInfo>> {
+    pub(crate) fn known_auth_pool(
+        &self,
+        database: &str,
+    ) -> Result<Option<Arc<PoolInfo>>, NoLookUp> {
         let (user, name) = self.auth_names(database)?;
-        self.known_pool(&name, &user).map(Arc::clone)
+        Ok(self.known_pool(&name, &user).map(Arc::clone))
     }
 
     /// The pool that runs `auth_query` for logins to `database`.
-    pub(crate) fn auth_pool(&mut self, database: &str) -> Option<Arc<PoolInfo>> {
+    pub(crate) fn auth_pool(&mut self, database: &str) -> Result<Arc<PoolInfo>, NoLookUp> {
         let (user, name) = self.auth_names(database)?;
-        let settings = self.database(&name)?.clone();
-        self.pool(&name, &user, &settings, None)
+        let found = self.database(&name).cloned();
+        let settings = found.ok_or_else(|| NoLookUp::NotConfigured(name.as_str().into()))?;
+        let pool = self.pool(&name, &user, &settings, None);
+        pool.ok_or(NoLookUp::Unasked)
     }
 
-    /// User and database of the look-up for logins to `database`.
-    fn auth_names(&self, database: &str) -> Option<(String, String)> {
-        let asked = self.database(database)?;
-        let user = asked.auth_user.as_ref().or(self.plan.auth_user.as_ref())?;
-        let name = asked.auth_dbname.as_deref().unwrap_or(database);
-        Some((user.clone(), name.to_owned()))
+    /// User and database of the look-up for logins to `database`, which may be the console.
+    fn auth_names(&self, database: &str) -> Result<(String, String), NoLookUp> {
+        let plan = &self.plan;
+        let console = database == ADMIN_DATABASE;
+        let asked = self.database(database).filter(|_| !console);
+        if asked.is_none() && !console {
+            return Err(NoLookUp::Unasked);
+        }
+        let user = asked.and_then(|d| d.auth_user.as_ref());
+        let user = user.or(plan.auth_user.as_ref());
+        let user = user.ok_or(NoLookUp::Unasked)?;
+        let name = asked.and_then(|d| d.auth_dbname.as_deref());
+        let name = name.or(plan.auth_dbname.as_deref()).unwrap_or(database);
+        if name == ADMIN_DATABASE {
+            return Err(NoLookUp::Reserved);
+        }
+        if self.held.is_disabled(name) {
+            return Err(NoLookUp::Disabled(name.into()));
+        }
+        Ok((user.clone(), name.to_owned()))
     }
 
     /// Finds a pool, or makes it.

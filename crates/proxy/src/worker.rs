@@ -65,7 +65,8 @@ pub(crate) struct Worker {
     hub: Hub,
     port: Port,
     out: Outbox,
-    listeners: Vec<Listener>,
+    /// By their tokens; `None`: closed.
+    listeners: Vec<Option<Listener>>,
     clients: Vec<Option<Box<Conn>>>,
     servers: Vec<Option<Box<Conn>>>,
     outgoing: Slab<Outgoing>,
@@ -141,7 +142,7 @@ impl Worker {
             hub,
             port,
             out: Outbox::new(),
-            listeners,
+            listeners: listeners.into_iter().map(Some).collect(),
             clients: Vec::new(),
             servers: Vec::new(),
             outgoing: Slab::new(),
@@ -183,6 +184,7 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         for (i, listener) in self.listeners.iter_mut().enumerate() {
+            let Some(listener) = listener else { continue };
             if let Err(error) = self.poll.registry().register(
                 listener,
                 token(Kind::Listener, i),

@@ -13,6 +13,7 @@ use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{Action, Checkin, Checkout, PoolSettings, Purpose, Upstream, UpstreamSettings};
 use relay::{
+    NoLookUp,
     Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode, Pools,
     Route, Seeds, ServerAuth, Settings, Stored, Target,
 };
@@ -36,8 +37,8 @@ impl Pools for OnePool {
     fn route(&mut self, _: Time, _: Target<'_>) -> Route {
         Route::Pool(Arc::clone(&self.info))
     }
-    fn auth_pool(&mut self, _: Time, _: &str) -> Option<Arc<PoolInfo>> {
-        None
+    fn auth_pool(&mut self, _: Time, _: &str) -> Result<Arc<PoolInfo>, NoLookUp> {
+        Err(NoLookUp::Unasked)
     }
     fn join(&mut self, _: PoolKey, key: &str) -> FlowId {
         self.upstream.flow(self.pool, key)

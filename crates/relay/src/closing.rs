@@ -83,6 +83,9 @@ impl Hub {
         let name = client.name();
         io.out.command(Command::CloseClient { slot, name, reason });
         self.logins.retain(|(s, _)| *s != slot);
+        if matches!(client.phase, Phase::Console { .. }) {
+            io.pools.console_out(&client.user);
+        }
         let held = std::mem::take(&mut client.held);
         self.recycle(held);
         let pins = client.has_pins();

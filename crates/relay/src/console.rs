@@ -42,6 +42,11 @@ impl Hub {
                 io,
             );
         }
+        if let Err(limit) = io.pools.console_in(user, admin) {
+            self.stats.refusals[events::RefuseReason::TooManyClients as usize] += 1;
+            let trouble = Trouble::TooManyClients { limit };
+            return self.fail_client(slot, &trouble, CloseReason::ClientRefused, io);
+        }
         self.stats.logins += 1;
         let Some(client) = self.clients.get_mut(slot) else {
             return;

@@ -7,6 +7,8 @@ mod pgbouncer;
 
 use crate::admission::NotAdmitted;
 use crate::directory::ErrorStyle;
+use crate::health::Code;
+use crate::pools::NoLookUp;
 use crate::refusing::{Scarcity, scarce};
 use events::RefuseReason;
 use std::time::Duration;
@@ -129,13 +131,21 @@ pub(crate) enum Trouble<'a> {
         /// The last attempt's error, in the server's or the system's words.
         text: &'a str,
         outage: Option<Outage>,
+        /// It refused the login with this SQLSTATE while the client waited for it.
+        refused: Option<Code>,
     },
     /// The look-up of a user's secret at the server failed.
     LookUpFailed,
+    /// There is no database that could be asked for it.
+    NoLookUp(&'a NoLookUp),
+    /// `auth_query` knows no such user; said in PgBouncer's style only.
+    NoSuchUser,
     ServerGone,
     ServerMoved,
     ServerNonsense,
     Shutdown,
+    /// The same, in an end that waits for the server connections.
+    ServerShutdown,
     ParametersRefused {
         text: &'a str,
     },
@@ -188,6 +198,7 @@ fn own(trouble: &Trouble<'_>) -> Report {
         | Trouble::DatabaseDisabled(_)
         | Trouble::SaslFailed { .. }
         | Trouble::WrongPassword { .. }
+        | Trouble::NoSuchUser
         | Trouble::NotAdmitted(_)
         | Trouble::TlsRequired
         | Trouble::TooManyClients { .. }
@@ -207,12 +218,12 @@ fn own(trouble: &Trouble<'_>) -> Report {
         Trouble::WaitTimeout(s) => scarce(RefuseReason::WaitTimeout, s),
         Trouble::QueueFull(s) => scarce(RefuseReason::QueueFull, s),
         Trouble::Shed(s) => scarce(RefuseReason::Shed, s),
-        Trouble::LookUpFailed => server_down("auth_query failed", None),
+        Trouble::LookUpFailed | Trouble::NoLookUp(_) => server_down("auth_query failed", None),
         Trouble::ServerDown { .. }
         | Trouble::ServerGone
         | Trouble::ServerMoved
         | Trouble::ServerNonsense => server_side(trouble),
-        Trouble::Shutdown => shutdown(),
+        Trouble::Shutdown | Trouble::ServerShutdown => shutdown(),
         Trouble::ParametersRefused { text } => Report::fatal(
             "08P01",
             "the session's parameters could not be set on a server connection",
@@ -372,7 +383,7 @@ fn statement_mode() -> Report {
 /// Errors whose cause is the server.
 fn server_side(trouble: &Trouble<'_>) -> Report {
     match trouble {
-        Trouble::ServerDown { text, outage } => server_down(text, *outage),
+        Trouble::ServerDown { text, outage, .. } => server_down(text, *outage),
         Trouble::ServerGone => Report::fatal("08006", "the database server closed the connection"),
         Trouble::ServerMoved => Report::fatal(
             "08006",
@@ -443,6 +454,7 @@ mod tests {
             let trouble = Trouble::ServerDown {
                 text: "10.0.0.1:5432: Connection refused",
                 outage,
+                refused: None,
             };
             let r = report(ErrorStyle::Plimsoll, &trouble);
             assert_eq!(r.code, "08006");

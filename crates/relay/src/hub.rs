@@ -21,6 +21,7 @@ use crate::traffic::Traffic;
 use events::{ClientId, CloseReason, ConnId, RefuseReason, Time, WorkerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a worker keeps per pool.
@@ -53,7 +54,8 @@ pub struct Hub {
     pub(crate) seeds: Seeds,
     pub(crate) nonces: u64,
     pub(crate) generations: u32,
-    pub(crate) ids: u64,
+    /// The last number given to a connection: [`Hub::number_with`].
+    pub(crate) ids: Arc<AtomicU64>,
     /// Schemas that only one client sees, counted.
     pub(crate) own_schemas: u64,
     /// Leases so far.
@@ -68,6 +70,10 @@ pub struct Hub {
     pub(crate) monitors: Vec<Monitor>,
     pub(crate) watched: BTreeMap<PoolKey, Watched>,
     pub(crate) draining: bool,
+    /// Nobody is let in any more but to the console: the process ends when those who are here are done.
+    pub(crate) closed_to_new: bool,
+    /// The process ends when all server connections are back, and so does everybody's turn.
+    pub(crate) releasing: bool,
     /// Clients below this slot were looked at in this second.
     pub(crate) ticked: u32,
     pub(crate) watch: Watch,
@@ -97,7 +103,7 @@ impl Hub {
             seeds,
             nonces: 0,
             generations: 0,
-            ids: 0,
+            ids: Arc::default(),
             own_schemas: 0,
             leases: 0,
             logins: Vec::new(),
@@ -106,6 +112,8 @@ impl Hub {
             monitors: Vec::new(),
             watched: BTreeMap::new(),
             draining: false,
+            closed_to_new: false,
+            releasing: false,
             ticked: 0,
             watch: Watch::default(),
             shown: Shown::default(),
@@ -269,9 +277,16 @@ impl Hub {
         self.generations
     }
 
-    pub(crate) fn next_id(&mut self) -> u64 {
-        self.ids += 1;
-        (self.ids << 8) | u64::from(self.worker.0 & 0xff)
+    /// Where a connection's number in the console comes from: one counter for clients and servers of all workers,
+    /// as in PgBouncer, so that a larger number is the later connection.
+    pub fn number_with(mut self, ids: Arc<AtomicU64>) -> Hub {
+        self.ids = ids;
+        self
+    }
+
+    /// Touched once per connection; the order among other memory does not matter.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A waiting client got `conn`, which lives here at `slot`.

@@ -84,7 +84,7 @@ pub use leases::Reclaim;
 pub use monitor::Watched;
 pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
 pub use params::ParamSet;
-pub use pools::Pools;
+pub use pools::{NoLookUp, Pools};
 pub use seeds::Seeds;
 pub use server::Transfer;
 pub use server_login::Doubt;

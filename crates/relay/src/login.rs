@@ -21,6 +21,7 @@ use crate::outbox::{Command, Outbox, Peer};
 use crate::params::ParamSet;
 use crate::requests::Io;
 use crate::tally::NOWHERE;
+use events::snapshot::Address;
 use events::{CloseReason, FlowId, Time};
 use std::sync::Arc;
 use wire::back;
@@ -260,6 +261,10 @@ impl Hub {
                     self.fail_client(slot, &trouble, CloseReason::ClientRefused, io);
                     return held.len();
                 }
+                if self.closed_to_new && self.login_mut(slot).is_some_and(|l| !l.console) {
+                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
+                    return held.len();
+                }
                 self.identify(slot, io);
             }
         }
@@ -277,7 +282,12 @@ impl Hub {
         let settings = Arc::clone(&self.directory);
         let settings = &settings.settings;
         let tls_on = self.login_mut(slot).is_some_and(|l| l.tls.is_some());
-        if settings.client_tls_required && !tls_on {
+        // A unix socket leaves the machine for nobody, and PostgreSQL and PgBouncer speak no TLS on it.
+        let local = self
+            .clients
+            .get(slot)
+            .is_some_and(|c| matches!(c.peer.addr, Address::Unix));
+        if settings.client_tls_required && !tls_on && !local {
             return Err(StartTrouble::Tls);
         }
         let (mut user, mut database) = (None, None);

@@ -135,6 +135,13 @@ pub enum Command {
         /// What it says.
         text: Box<str>,
     },
+    /// A login cannot go on because of the settings; for the log.
+    Misconfigured {
+        /// Whose login it is.
+        name: ClientName,
+        /// What is wrong.
+        text: Box<str>,
+    },
     /// A client finished its login; for the log.
     LoggedIn {
         /// Who it is.

@@ -7,6 +7,35 @@ use pool::{
 };
 use std::sync::Arc;
 
+/// Why `auth_query` cannot be asked for a login.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoLookUp {
+    /// The settings name no user that asks: nobody is looked up.
+    Unasked,
+    /// The database that it is to run in is not in the settings.
+    NotConfigured(Box<str>),
+    /// An administrator disabled that database.
+    Disabled(Box<str>),
+    /// It is the console, which runs no queries.
+    Reserved,
+}
+
+impl NoLookUp {
+    /// For the log, in PgBouncer's words.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            NoLookUp::Unasked => "no user is named that runs auth_query".to_owned(),
+            NoLookUp::NotConfigured(name) => {
+                format!("authentication database \"{name}\" is not configured.")
+            }
+            NoLookUp::Disabled(name) => format!("authentication database \"{name}\" is disabled"),
+            NoLookUp::Reserved => {
+                "cannot use the reserved \"pgbouncer\" database as an auth_dbname".to_owned()
+            }
+        }
+    }
+}
+
 /// The pools, as the hub sees them. The proxy puts a lock behind it, the
 /// simulator does not. What the pool wants done next comes to the hub as
 /// calls of `granted`, `refused`, `open`, `detach` and `evict`, after the
@@ -15,7 +44,7 @@ pub trait Pools {
     /// Where a login leads; creates the pool when it is the first.
     fn route(&mut self, now: Time, target: Target<'_>) -> Route;
     /// The pool in which `auth_query` runs for logins to `database`.
-    fn auth_pool(&mut self, now: Time, database: &str) -> Option<Arc<PoolInfo>>;
+    fn auth_pool(&mut self, now: Time, database: &str) -> Result<Arc<PoolInfo>, NoLookUp>;
     /// The query for logins to `database`, where it has one of its own.
     fn auth_query(&self, database: &str) -> Option<Box<str>> {
         let _ = database;
@@ -25,6 +54,16 @@ pub trait Pools {
     fn join(&mut self, pool: PoolKey, key: &str) -> FlowId;
     /// It stops using it.
     fn leave(&mut self, pool: PoolKey, flow: FlowId);
+    /// A client enters the console; counted until `console_out`. Errors: the limit on clients that keeps it out, which
+    /// is never asked of an administrator.
+    fn console_in(&mut self, user: &str, admin: bool) -> Result<(), &'static str> {
+        let _ = (user, admin);
+        Ok(())
+    }
+    /// It left.
+    fn console_out(&mut self, user: &str) {
+        let _ = user;
+    }
     /// Asks for a server connection.
     fn checkout(&mut self, now: Time, pool: PoolKey, client: ClientId, flow: FlowId) -> Checkout;
     /// What a `Refused(ServerDown)` rests on.
@@ -61,6 +100,18 @@ pub trait Pools {
     fn opened(&mut self, now: Time, pool: PoolKey, conn: ConnId, slot: u32);
     /// It could not be opened. `login`: the server refused the login.
     fn open_failed(&mut self, now: Time, pool: PoolKey, conn: ConnId, text: Arc<str>, login: bool);
+    /// The server refused the login for good, with this SQLSTATE.
+    fn open_refused(
+        &mut self,
+        now: Time,
+        pool: PoolKey,
+        conn: ConnId,
+        text: Arc<str>,
+        code: [u8; 5],
+    ) {
+        let _ = code;
+        self.open_failed(now, pool, conn, text, true);
+    }
     /// The server had no slot for it (53300), so that waiting helps. `own_limit`:
     /// it is the limit of its role or database.
     fn open_full(

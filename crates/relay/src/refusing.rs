@@ -8,6 +8,7 @@
 use crate::client::Phase;
 use crate::directory::{ErrorStyle, PoolInfo};
 use crate::errors::{Outage, Report, Trouble};
+use crate::health::Code;
 use crate::hub::Hub;
 use crate::outbox::Peer;
 use crate::requests::{Io, Step};
@@ -117,6 +118,8 @@ pub(crate) struct Grounds<'a> {
     /// Why no connection could be opened, where that is why it waited.
     pub(crate) failure: Option<&'a str>,
     pub(crate) outage: Option<Outage>,
+    /// The SQLSTATE with which the server refused the login.
+    pub(crate) refused: Option<Code>,
 }
 
 impl<'a> Grounds<'a> {
@@ -136,6 +139,7 @@ impl<'a> Grounds<'a> {
                 Trouble::ServerDown {
                     text: failure.unwrap_or("no connection could be opened"),
                     outage: self.outage,
+                    refused: self.refused.filter(|_| !self.waited.is_zero()),
                 }
             }
             (RefuseReason::Disabled, _) => Trouble::DatabaseDisabled(self.database),
@@ -209,6 +213,7 @@ impl Hub {
         let settings = &self.directory.settings;
         let (style, others) = (settings.error_style, settings.error_detail_full);
         let plight = (!login).then(|| io.pools.plight(info.key, flow, others));
+        let outage = io.pools.outage(info.key);
         let grounds = Grounds {
             reason,
             info: &info,
@@ -216,13 +221,17 @@ impl Hub {
             waited,
             plight: plight.as_ref(),
             failure,
-            outage: io.pools.outage(info.key).map(|o| Outage {
+            outage: outage.map(|o| Outage {
                 lasts: io.now.since(o.since),
                 ago: io.now.since(o.last),
                 login: o.login,
             }),
+            refused: outage.and_then(|o| o.code),
         };
-        let trouble = grounds.trouble();
+        let trouble = match reason {
+            RefuseReason::Shutdown => self.parting(),
+            _ => grounds.trouble(),
+        };
         if login || !keeps_session(style, reason) {
             self.fail_client(slot, &trouble, close_reason(reason), io);
             return Step::Closed;
@@ -234,7 +243,7 @@ impl Hub {
         self.tell(slot, &report, io.out);
         if self.draining {
             // Each further request that it sent ahead would wait as long again.
-            self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
+            self.fail_client(slot, &self.parting(), CloseReason::Shutdown, io);
             return Step::Closed;
         }
         if let Some(client) = self.clients.get_mut(slot) {

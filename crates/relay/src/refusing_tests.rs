@@ -24,6 +24,7 @@ fn said(reason: RefuseReason, style: ErrorStyle, plight: Option<&Plight>) -> Rep
         database: "shop",
         waited: Duration::from_millis(1_500),
         plight,
+        refused: None,
         failure: (reason == RefuseReason::ServerDown).then_some("10.0.0.1:5432: refused"),
         outage: None,
     };

@@ -95,7 +95,7 @@ impl Hub {
             self.give_back(io.now, slot, key, None, io.pools, io.out);
         }
         if self.draining {
-            self.fail_client(link, &Trouble::Shutdown, CloseReason::Shutdown, io);
+            self.fail_client(link, &self.parting(), CloseReason::Shutdown, io);
         }
     }
 

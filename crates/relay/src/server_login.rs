@@ -6,6 +6,7 @@ mod fit;
 mod other_way;
 mod scram;
 
+use crate::auth::is_scram;
 use crate::client::NONE;
 use crate::directory::PoolInfo;
 use crate::expect::Expected;
@@ -327,12 +328,7 @@ impl Hub {
         let ServerPhase::Login(login) = &mut server.phase else {
             return Ok(());
         };
-        let missing = || {
-            (
-                format!("no password is known for user \"{}\"", info.user),
-                true,
-            )
-        };
+        let missing = || (scram::unusable(&info), true);
         let to = Peer::Server(slot);
         let stage = std::mem::replace(&mut login.stage, Stage::Asked);
         match (auth, stage) {
@@ -345,13 +341,14 @@ impl Hub {
                     .auth
                     .password
                     .as_deref()
-                    .filter(|p| !md5::is_stored(p))
+                    .filter(|p| !md5::is_stored(p) && !is_scram(p))
                     .ok_or_else(missing)?;
                 io.out
                     .write(to, |v| front::password(v, password.as_bytes()));
             }
             (Authentication::Md5(salt), _) => {
-                let password = info.auth.password.as_deref().ok_or_else(missing)?;
+                let password = info.auth.password.as_deref();
+                let password = password.filter(|p| !is_scram(p)).ok_or_else(missing)?;
                 let answer = match md5::response_from_stored(password, salt) {
                     Some(answer) if md5::is_stored(password) => answer,
                     _ => md5::response(&info.user, password, salt),
@@ -480,14 +477,11 @@ impl Hub {
             reason,
             text: text.into(),
         });
-        match full {
-            Some(own) => {
-                io.pools
-                    .open_full(io.now, key, server.conn, text.into(), own);
-            }
-            None => io
-                .pools
-                .open_failed(io.now, key, server.conn, text.into(), for_good),
+        let (now, conn, text) = (io.now, server.conn, text.into());
+        match (full, code.filter(|_| for_good)) {
+            (Some(own), _) => io.pools.open_full(now, key, conn, text, own),
+            (None, Some(code)) => io.pools.open_refused(now, key, conn, text, code),
+            (None, None) => io.pools.open_failed(now, key, conn, text, for_good),
         }
     }
 }

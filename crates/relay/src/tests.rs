@@ -23,7 +23,7 @@ mod tapping;
 mod traffic;
 
 use crate::{Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode};
-use crate::{Command, Pools, Route, Seeds, ServerAuth, Settings, Stored, Target};
+use crate::{Command, NoLookUp, Pools, Route, Seeds, ServerAuth, Settings, Stored, Target};
 use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, FlowId, GuardMode, Time, UpstreamId, WorkerId};
 use pool::{Checkin, Checkout, Lesson, SilentLease};
@@ -65,8 +65,8 @@ impl Pools for Ports {
     fn route(&mut self, _: Time, _: Target<'_>) -> Route {
         Route::Pool(Arc::clone(&self.info))
     }
-    fn auth_pool(&mut self, _: Time, _: &str) -> Option<Arc<PoolInfo>> {
-        None
+    fn auth_pool(&mut self, _: Time, _: &str) -> Result<Arc<PoolInfo>, NoLookUp> {
+        Err(NoLookUp::Unasked)
     }
     fn join(&mut self, _: PoolKey, _: &str) -> FlowId {
         FlowId(0)

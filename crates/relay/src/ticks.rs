@@ -198,6 +198,26 @@ impl Hub {
         self.send_home(&mut Io { now, pools, out });
     }
 
+    /// The process ends once its clients have left: those who come now are refused, but for the console.
+    pub fn close_to_new(&mut self) {
+        self.closed_to_new = true;
+    }
+
+    /// The process ends once its server connections are back: as `drain`, but the console stays to the end.
+    pub fn release_all(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
+        self.closed_to_new = true;
+        self.releasing = true;
+        self.drain(now, pools, out);
+    }
+
+    /// What is said to a client that goes because the process does.
+    pub(crate) fn parting(&self) -> Trouble<'static> {
+        match self.releasing {
+            true => Trouble::ServerShutdown,
+            false => Trouble::Shutdown,
+        }
+    }
+
     fn send_home(&mut self, io: &mut Io<'_>) {
         for slot in self.clients.slots() {
             let Some(client) = self.clients.get(slot) else {
@@ -205,13 +225,13 @@ impl Hub {
             };
             match &client.phase {
                 Phase::Ready if !client.is_linked() && client.held.is_empty() => {
-                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
+                    self.fail_client(slot, &self.parting(), CloseReason::Shutdown, io);
                 }
                 Phase::Ready if client.is_linked() => {
                     let link = client.link;
                     self.maybe_release(io.now, link, io.pools, io.out);
                 }
-                Phase::Console { .. } | Phase::Login(_) => {
+                Phase::Console { .. } | Phase::Login(_) if !self.releasing => {
                     self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
                 }
                 _ => {}
@@ -222,8 +242,13 @@ impl Hub {
     /// Closes every client now.
     pub fn close_all(&mut self, now: Time, pools: &mut dyn Pools, out: &mut Outbox) {
         let mut io = Io { now, pools, out };
+        // PgBouncer says nothing at its end, and drivers know a connection that just closes better than its 08P01.
+        let silent = self.directory.settings.error_style == ErrorStyle::Pgbouncer;
         for slot in self.clients.slots() {
-            self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io);
+            match silent {
+                true => self.client_left(slot, CloseReason::Shutdown, &mut io),
+                false => self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, &mut io),
+            }
         }
         for slot in self.servers.slots() {
             self.drop_server(slot, CloseReason::Shutdown, &mut io);

@@ -1,9 +1,12 @@
 //! The checks of TLS and of logins over the whole.
 
-use super::{Draft, some_of};
+use super::{Dialect, Draft, some_of};
 use crate::error::Problem;
 use crate::hba::Method;
 use crate::plan::{AuthType, SslMode};
+
+/// The console, which is no database.
+const CONSOLE: &str = "pgbouncer";
 
 impl Draft {
     pub(super) fn tls(&mut self) {
@@ -64,10 +67,18 @@ impl Draft {
             .is_some_and(|h| h.uses(Method::Cert));
         let tls = &plan.client_tls;
         if by_rule && (tls.mode == SslMode::Disable || tls.ca_file.is_none()) {
-            let problem = Problem::new("rules with `cert` need client certificates")
-                .why("no client is asked for its certificate, so that these rules let nobody in")
-                .help("turn TLS towards clients on, with key, certificate and authorities");
-            self.error("auth_hba_file", problem);
+            let (what, why) = (
+                "rules with `cert` need client certificates",
+                "no client is asked for its certificate, so that these rules let nobody in",
+            );
+            match self.dialect {
+                // PgBouncer serves such a file, and as nobody gets in by these rules there is nothing unsafe in it.
+                Dialect::Ini => self.warn(format!("auth_hba_file: {what}: {why}")),
+                Dialect::Toml => {
+                    let help = "turn TLS towards clients on, with key, certificate and authorities";
+                    self.error("auth_hba_file", Problem::new(what).why(why).help(help));
+                }
+            }
         }
         let unforced: Vec<String> = self
             .plan
@@ -96,6 +107,52 @@ impl Draft {
         let needs_users = !matches!(plan.auth_type, AuthType::Any | AuthType::Cert) && !by_rule;
         if nobody && needs_users {
             self.warn("no user has a secret and no auth_user is set: nobody can log in".to_owned());
+        }
+        self.look_ups();
+    }
+
+    /// Databases named for `auth_query` that cannot run it: who is looked up there is refused.
+    fn look_ups(&mut self) {
+        let plan = &self.plan;
+        let named = plan.databases.iter().filter_map(|d| d.auth_dbname.as_ref());
+        let mut missing: Vec<&str> = named
+            .chain(&plan.auth_dbname)
+            .map(String::as_str)
+            .filter(|name| *name != CONSOLE && plan.database(name).is_none())
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let reserved = plan
+            .databases
+            .iter()
+            .filter(|d| d.auth_dbname.as_deref() == Some(CONSOLE));
+        let reserved: Vec<String> = reserved.map(|d| d.name.clone()).collect();
+        let mut warnings: Vec<String> = missing
+            .iter()
+            .map(|name| {
+                format!(
+                    "auth_dbname names the database `{name}`, which is not there: \
+                     users that only auth_query knows cannot log in"
+                )
+            })
+            .collect();
+        if !reserved.is_empty() {
+            warnings.push(format!(
+                "auth_dbname of {} is the console `{CONSOLE}`, which runs no auth_query: \
+                 users that only auth_query knows cannot log in there",
+                some_of(&reserved)
+            ));
+        }
+        for warning in warnings {
+            self.warn(warning);
+        }
+        if self.plan.auth_dbname.as_deref() == Some(CONSOLE) {
+            let problem = Problem::new(format!(
+                "cannot use the reserved \"{CONSOLE}\" database as an auth_dbname"
+            ))
+            .why("it is the console, which runs no auth_query")
+            .help("name a database whose server knows the users' secrets");
+            self.error("auth_dbname", problem);
         }
     }
 }

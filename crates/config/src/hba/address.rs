@@ -63,18 +63,10 @@ impl Net {
                     }
                 },
             };
-        match net.is_whole() {
-            true => Ok(net),
-            false => Err(Problem::new(format!("{address} has bits beyond its mask"))
-                .why("PostgreSQL would take the network, and PgBouncer never match the line")
-                .help(format!(
-                    "write the network's first address, or `{address}/{}`",
-                    width(ip)
-                ))),
-        }
+        Ok(net)
     }
 
-    fn is_whole(self) -> bool {
+    pub fn is_whole(self) -> bool {
         match self {
             Net::All => true,
             Net::V4(net, mask) => net & !mask == 0,

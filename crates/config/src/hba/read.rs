@@ -8,7 +8,7 @@ use super::address::Net;
 use super::names::{Field, Names, Reader, RulesOf};
 use super::tokens::{Fault, Token, hidden, tokens};
 use super::{Hba, Method, Rule, Via};
-use crate::draft::Draft;
+use crate::draft::{Dialect, Draft};
 use crate::error::{Errors, Place, Problem, nearest, quoted};
 use crate::ident::Ident;
 use crate::plan::AuthType;
@@ -112,6 +112,21 @@ pub(crate) fn take(draft: &mut Draft, source: &dyn Source) {
             if rules.is_empty() {
                 let file = file.display();
                 draft.warn(format!("{file} has no rule: nobody can log in"));
+            }
+            for line in rules.never_fit() {
+                let file = file.display();
+                let text = format!(
+                    "{file}:{line}: the address has bits beyond its mask, and fits no client: \
+                     PostgreSQL would take the network, and PgBouncer never match the line"
+                );
+                match draft.dialect {
+                    // As PgBouncer serves such a file.
+                    Dialect::Ini => draft.warn(text),
+                    Dialect::Toml => {
+                        let help = "write the network's first address, or its own bits";
+                        draft.error("auth_hba_file", Problem::new(text).help(help));
+                    }
+                }
             }
             draft.plan.hba.rules = Some(Arc::new(rules));
         }

@@ -23,13 +23,7 @@ const PACKETS: Kind = Count {
 pub(super) const ROWS: &[Setting] = &[
     row!("admin_users", "auth.admin_users", List, "", "", PerCheckout, (list admin_users), "Users who may do all in the console."),
     row!("application_name_add_host", "session.application_name_add_host", Flag, "0", "false", PerCheckout, (flag start_up.add_host), "Add the client's host and port to application_name at login."),
-    bare!(
-        "auth_dbname",
-        Text,
-        "",
-        Honoured,
-        "Database that auth_query runs in, where the database line names none."
-    ),
+    row!("auth_dbname", "auth.query_database", Text, "", "", Identity, (name auth_dbname), "Database that auth_query runs in, where the database itself names none; without one it is the client's own."),
     row!("auth_file", "auth.user_file", Path, "", "", Identity, (path auth_file), "File of users and their secrets, in PgBouncer's format."),
     row!("auth_hba_file", "auth.hba_file", Path, "", "", PerCheckout, (path hba.file), "File of host-based rules, in the form of pg_hba.conf; read with `auth_type = hba`."),
     row!("auth_ident_file", "auth.ident_file", Path, "", "", PerCheckout, (path hba.ident_file), "File of the ident maps that host-based rules name."),

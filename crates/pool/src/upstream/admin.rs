@@ -329,6 +329,7 @@ impl Upstream {
             since: failure.since,
             last: failure.at,
             login: failure.fatal,
+            code: failure.code,
         })
     }
 

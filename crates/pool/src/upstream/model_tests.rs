@@ -150,6 +150,7 @@ impl World {
             line,
             connects_max: 2,
             login_retry: Duration::from_millis(500),
+            patient: false,
         });
         up.fault = fault;
         up.set_workers(workers as u16);

@@ -76,10 +76,25 @@ impl Upstream {
 
     /// How long a server may be away before its clients are told.
     pub(super) fn grace(&self) -> Duration {
-        match self.reached {
+        match self.reached || self.settings.patient {
             true => self.settings.login_retry,
             false => Duration::ZERO,
         }
+    }
+
+    /// Nobody who waits in pool `p` can be served: no new connection is expected, and none is there that serves
+    /// again. One that closes at its return is of no use to who waits.
+    pub(super) fn is_down(&self, now: Time, p: usize) -> bool {
+        let pool = self.at(p);
+        if !pool.has_given_up(now, self.grace()) {
+            return false;
+        }
+        let doomed = (0..self.conns.end())
+            .map(|i| self.conns.get(i))
+            .filter(|c| c.used && !c.left && c.pool as usize == p && c.doom.is_some())
+            .filter(|c| !matches!(c.state.kind(), ConnState::Opening | ConnState::Closing))
+            .count() as u32;
+        pool.usable() <= doomed
     }
 
     /// After anything that may help pool `p`: idle connections go to waiters,

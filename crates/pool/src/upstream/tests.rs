@@ -52,6 +52,7 @@ impl Stage {
             line,
             connects_max: 100,
             login_retry: ms(1000),
+            patient: false,
         });
         for settings in pools {
             up.add_pool(settings.clone());

@@ -93,7 +93,7 @@ impl Upstream {
         if !pool.is_pausing(now) || pool.count(ConnState::Opening) > 0 {
             return;
         }
-        if pool.is_down(now, grace) {
+        if self.is_down(now, p) {
             self.refuse_queue(now, p, RefuseReason::ServerDown);
         } else if let Some(failure) = &pool.failure {
             let told_at = failure.since.after(grace);

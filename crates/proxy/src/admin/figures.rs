@@ -30,6 +30,8 @@ pub(crate) struct Figures {
     pub(crate) snapshot: Snapshot,
     pub(crate) period: Duration,
     pub(crate) held: Held,
+    /// The console's own.
+    pub(crate) console: Totals,
     before: BTreeMap<String, Totals>,
     /// Totals at the end of the last whole period; none in the first.
     at_period: Option<BTreeMap<String, Totals>>,
@@ -130,9 +132,21 @@ impl Handle {
                 snapshot.at.since(events::Time::ZERO)
             },
             held: self.inner.common.read().held.clone(),
+            console: self.console_totals(),
             before: period.before.clone(),
             at_period: whole.then(|| period.now.clone()),
             snapshot,
+        }
+    }
+
+    /// Each statement of the console is a transaction and a query, as in PgBouncer; nothing else of it is measured.
+    fn console_totals(&self) -> Totals {
+        let statements = &self.inner.common.console_statements;
+        let statements = statements.load(Ordering::Relaxed);
+        Totals {
+            xacts: statements,
+            queries: statements,
+            ..Totals::default()
         }
     }
 

@@ -42,14 +42,12 @@ impl Handle {
     pub fn leave(&self, leave: Leave) {
         *self.lock(&self.inner.leaving) = Some(leave);
         self.inner.keeper.ending();
-        match leave {
-            Leave::ClientsGone => {
-                self.announce_drain();
-                for mailbox in &self.inner.common.mailboxes {
-                    mailbox.post(Mail::Deafen);
-                }
-            }
-            Leave::ServersReleased => self.drain(),
+        self.announce_drain();
+        for mailbox in &self.inner.common.mailboxes {
+            mailbox.post(Mail::Deafen(leave));
+        }
+        if leave == Leave::ServersReleased {
+            self.lend_no_more();
         }
         tracing::info!(until = ?leave, "no further client is accepted; the process ends when the others are done");
         let handle = self.clone();
@@ -74,7 +72,7 @@ impl Handle {
     fn may_end(&self, leave: Leave, next_survey: &mut Instant) -> bool {
         match leave {
             Leave::ClientsGone => self.no_client_works(next_survey),
-            Leave::ServersReleased => self.only_the_paused_wait(),
+            Leave::ServersReleased => self.no_connection_is_lent(),
         }
     }
 
@@ -93,20 +91,24 @@ impl Handle {
         !clients.iter().any(|client| client.state == "login")
     }
 
-    /// Nobody is left but clients that a pause holds back: they would wait for ever.
-    fn only_the_paused_wait(&self) -> bool {
+    /// Every server connection is back. Who is still here holds none, and gets none any more.
+    fn no_connection_is_lent(&self) -> bool {
         let now = self.inner.common.clock.now();
-        let mut waiting = 0;
-        for place in self.inner.common.read().places() {
+        let registry = self.inner.common.read();
+        let mut pools = registry.places().iter().filter(|place| !place.monitor);
+        pools.all(|place| {
             let f = place.upstream.lock().figures(place.pool, now);
-            if !place.monitor && f.lent + f.moving > 0 {
-                return false;
-            }
-            if f.paused {
-                waiting += f.waiting;
-            }
+            f.lent + f.moving == 0
+        })
+    }
+
+    /// Refuses all who wait and all who come; connections close as they come back.
+    fn lend_no_more(&self) {
+        let common = &self.inner.common;
+        for upstream in self.upstreams() {
+            let now = common.clock.now();
+            act(common, &upstream, |pools| pools.shutdown(now));
         }
-        self.clients() <= waiting
     }
 
     /// Closes the listeners and idle clients; the others end with their
@@ -126,12 +128,8 @@ impl Handle {
     /// The last client is gone: the server connections are closed, and the fleet's others hear from the monitor session
     /// that nothing is claimed any more, so that they need not find out. Waits for that within a short time.
     pub fn take_leave(&self) {
-        let common = &self.inner.common;
+        self.lend_no_more();
         let upstreams = self.upstreams();
-        for upstream in &upstreams {
-            let now = common.clock.now();
-            act(common, upstream, |pools| pools.shutdown(now));
-        }
         let end = Instant::now() + LEAVE_MAX;
         let stays = |upstream: &Arc<UpstreamCell>| {
             let pools = upstream.lock();

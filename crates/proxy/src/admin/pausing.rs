@@ -29,6 +29,9 @@ impl Handle {
         actor: &str,
     ) -> Result<(), NotHeld> {
         let common = &self.inner.common;
+        if verb == Verb::Resume && (self.is_leaving() || self.is_stopping()) {
+            return Err(NotHeld::ShuttingDown);
+        }
         // Two commands at a time would leave pools as neither of them says.
         let _one_at_a_time = self.lock(&self.inner.holding);
         let places = {

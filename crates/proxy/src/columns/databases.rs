@@ -58,7 +58,9 @@ fn own(figures: &Figures, plan: &Plan) -> Vec<Option<String>> {
     row.extend([text(ADMIN_DATABASE), text(ADMIN_DATABASE)]);
     row.extend([2, 0, 0, 0].map(text));
     row.extend([text("statement"), None]);
-    row.extend([0, 0, 0, outside_pools(figures), 0, 0].map(text));
+    let clients_max = plan.max_db_client_connections;
+    let clients_max = clients_max.unwrap_or(plan.max_client_conn);
+    row.extend([0, 0, clients_max, outside_pools(figures), 0, 0].map(text));
     row
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn all(figures: &Figures) -> Vec<u8> {
         row.extend((0..COUNTERS.len()).map(|i| text(average(i, &now, &before, figures.period))));
         table.row(&row);
     }
-    table.row(&own_row(2 * COUNTERS.len()));
+    table.row(&own_row(figures, true, true));
     table.finish("SHOW")
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn part(figures: &Figures, averages: bool) -> Vec<u8> {
         }));
         table.row(&row);
     }
-    table.row(&own_row(COUNTERS.len()));
+    table.row(&own_row(figures, !averages, averages));
     table.finish("SHOW")
 }
 
@@ -114,16 +114,21 @@ fn total_name(name: &str) -> &str {
     }
 }
 
-/// The row of the console's own database, whose statements are not counted.
-fn own_row(columns: usize) -> Vec<Option<String>> {
+/// The row of the console's own database: its statements are counted, and have no averages.
+fn own_row(figures: &Figures, counts: bool, averages: bool) -> Vec<Option<String>> {
     let mut row = vec![text(ADMIN_DATABASE)];
-    row.extend(std::iter::repeat_n(0, columns).map(text));
+    if counts {
+        row.extend(COUNTERS.iter().map(|(_, read)| text(read(&figures.console))));
+    }
+    if averages {
+        row.extend(COUNTERS.iter().map(|_| text(0)));
+    }
     row
 }
 
 pub(crate) fn totals(figures: &Figures) -> Vec<u8> {
     let mut table = Table::new(&[("name", TEXT), ("value", NUMERIC)]);
-    let (mut now, mut before) = (Totals::default(), Totals::default());
+    let (mut now, mut before) = (figures.console, figures.console);
     for (_, n, b) in figures.by_database() {
         now.add(&n);
         before.add(&b);

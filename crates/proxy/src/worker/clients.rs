@@ -33,7 +33,7 @@ impl Worker {
             return;
         }
         for _ in 0..ACCEPTS_MAX {
-            let Some(found) = self.listeners.get(listener) else {
+            let Some(Some(found)) = self.listeners.get(listener) else {
                 return;
             };
             match found.accept() {

@@ -71,6 +71,13 @@ impl Worker {
                 }
             }
             Command::Told { name, code, text } => self.log_told(&name, code, &text),
+            Command::Misconfigured { name, text } => tracing::error!(
+                client = name.id,
+                database = %name.database,
+                user = %name.user,
+                worker = self.id.0,
+                "{text}"
+            ),
             Command::LoggedIn { name } => {
                 if self.common.read().plan.log.connections {
                     tracing::info!(

@@ -1,6 +1,7 @@
 //! What other threads ask of the worker.
 
 use super::Worker;
+use crate::Leave;
 use crate::mail::{Mail, Measured, Report, Target};
 use crate::registry::Reconfigured;
 use crate::secrets::ClientTls;
@@ -85,7 +86,7 @@ impl Worker {
                 self.hub.close_all(self.now, &mut self.port, &mut self.out);
                 self.stopped = true;
             }
-            Mail::Deafen => self.deafen(),
+            Mail::Deafen(leave) => self.deafen(leave),
         }
     }
 
@@ -107,14 +108,14 @@ impl Worker {
     }
 
     fn lend(&self, to: &Sender<io::Result<OwnedFd>>) {
-        for listener in &self.listeners {
+        for listener in self.listeners.iter().flatten() {
             let _ = to.send(listener.lend());
         }
     }
 
     /// Closes the listening sockets here and leaves them open elsewhere.
     fn retire(&mut self, to: &Sender<()>) {
-        for mut listener in std::mem::take(&mut self.listeners) {
+        for mut listener in std::mem::take(&mut self.listeners).into_iter().flatten() {
             // As long as another process has the socket, the system would go on
             // telling this one of its clients.
             if let Err(error) = self.poll.registry().deregister(&mut listener) {
@@ -145,9 +146,19 @@ impl Worker {
         }
     }
 
-    fn deafen(&mut self) {
-        self.draining = true;
-        self.listeners.clear();
+    /// The process is to end, when its clients have left or its server connections are back. The console stays to be
+    /// reached by the unix socket, as in PgBouncer: who waits for the end wants to see what it waits for.
+    fn deafen(&mut self, leave: Leave) {
+        for place in &mut self.listeners {
+            if place.as_ref().is_some_and(|listener| !listener.is_unix()) {
+                *place = None;
+            }
+        }
+        self.hub.close_to_new();
+        if leave == Leave::ServersReleased {
+            let (port, out) = (&mut self.port, &mut self.out);
+            self.hub.release_all(self.now, port, out);
+        }
     }
 
     fn measured(&self) -> Measured {

@@ -4,11 +4,26 @@
 //! PgBouncer 1.25; what is older is said where it differs.
 
 use super::{Report, Trouble};
+use crate::pools::NoLookUp;
 
 /// `None`: PgBouncer has no words for it.
 pub(super) fn report(trouble: &Trouble<'_>) -> Option<Report> {
+    if let Trouble::ServerDown {
+        text,
+        refused: Some(code),
+        ..
+    } = trouble
+    {
+        // Who waits when the server refuses the login is told what the server said, as by the server.
+        let known = REFUSALS.iter().find(|known| known.as_bytes() == code);
+        return Some(Report::fatal(known.copied().unwrap_or("08P01"), *text));
+    }
     text(trouble).map(|text| Report::fatal("08P01", text))
 }
+
+/// Codes with which PostgreSQL refuses a login for good: authentication, no such database, no right to connect or to
+/// replicate.
+const REFUSALS: [&str; 5] = ["28P01", "28000", "3D000", "42501", "0A000"];
 
 fn text(trouble: &Trouble<'_>) -> Option<String> {
     let text = match trouble {
@@ -28,6 +43,9 @@ fn text(trouble: &Trouble<'_>) -> Option<String> {
         } => format!("unsupported startup parameter in options: {name}"),
         Trouble::ServerDown { text, .. } => {
             format!("server login has been failing, cached error: {text} (server_login_retry)")
+        }
+        Trouble::NoLookUp(NoLookUp::Disabled(name)) => {
+            format!("authentication database \"{name}\" is disabled")
         }
         _ => return fixed(trouble).map(str::to_owned),
     };
@@ -55,10 +73,12 @@ fn fixed(trouble: &Trouble<'_>) -> Option<&'static str> {
         Trouble::IdleTransaction => "idle transaction timeout",
         Trouble::TransactionTimeout => "transaction timeout",
         Trouble::WaitTimeout(_) => "query_wait_timeout",
-        Trouble::LookUpFailed => "bouncer config error",
+        Trouble::LookUpFailed | Trouble::NoLookUp(_) => "bouncer config error",
+        Trouble::NoSuchUser => "no such user",
         Trouble::ServerGone => "server conn crashed?",
         Trouble::ServerMoved => "database configuration changed",
         Trouble::Shutdown => "pooler is shutting down",
+        Trouble::ServerShutdown => "server shutting down",
         Trouble::Killed => "admin forced disconnect",
         Trouble::PoolKilled => "database removed",
         Trouble::StatementModeTransaction => {
@@ -92,6 +112,7 @@ mod tests {
         let down = Trouble::ServerDown {
             text: "connect failed",
             outage: None,
+            refused: None,
         };
         vec![
             (
@@ -154,9 +175,15 @@ mod tests {
                 "server login has been failing, cached error: connect failed (server_login_retry)",
             ),
             (Trouble::LookUpFailed, "bouncer config error"),
+            (
+                Trouble::NoLookUp(&crate::NoLookUp::Reserved),
+                "bouncer config error",
+            ),
+            (Trouble::NoSuchUser, "no such user"),
             (Trouble::ServerGone, "server conn crashed?"),
             (Trouble::ServerMoved, "database configuration changed"),
             (Trouble::Shutdown, "pooler is shutting down"),
+            (Trouble::ServerShutdown, "server shutting down"),
             (Trouble::Killed, "admin forced disconnect"),
             (Trouble::PoolKilled, "database removed"),
             (
@@ -174,6 +201,21 @@ mod tests {
             let seen = (r.message.as_str(), r.code, r.fatal);
             assert_eq!(seen, (text, "08P01", true), "{trouble:?}");
         }
+    }
+
+    #[test]
+    fn who_waits_for_a_refused_login_is_told_what_the_server_said() {
+        let said = |code: &[u8; 5]| {
+            let trouble = Trouble::ServerDown {
+                text: "password authentication failed for user \"anna\"",
+                outage: None,
+                refused: Some(*code),
+            };
+            let r = report(ErrorStyle::Pgbouncer, &trouble);
+            assert_eq!(r.message, "password authentication failed for user \"anna\"");
+            r.code
+        };
+        assert_eq!((said(b"28P01"), said(b"XX123")), ("28P01", "08P01"));
     }
 
     #[test]

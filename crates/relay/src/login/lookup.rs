@@ -3,12 +3,13 @@
 use crate::admission::{Caller, NotAdmitted, Ruling};
 use crate::auth::{self, Stage};
 use crate::client::Phase;
-use crate::directory::{Auth, PoolKey, Replication, Stored};
+use crate::directory::{Auth, ErrorStyle, PoolKey, Replication, Stored};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::Hub;
-use crate::outbox::Peer;
+use crate::outbox::{Command, Outbox, Peer};
 use crate::params::{self, ParamSet};
+use crate::pools::NoLookUp;
 use crate::requests::{Io, Step};
 use crate::server::{Capture, ServerPhase};
 use events::snapshot::Address;
@@ -35,16 +36,23 @@ impl Hub {
             return;
         }
         let known = self.directory.users.get(&*user).cloned();
-        if known.is_some() || console || self.directory.settings.auth_query.is_none() {
+        if known.is_some() || self.directory.settings.auth_query.is_none() {
             return self.challenge(slot, known, io);
         }
         let ttl = self.directory.settings.auth_query_ttl;
         let asked = auth::lookup_key(&database, &user);
         if let Some(answer) = self.cache.looked_up(&asked, io.now, ttl) {
-            return self.challenge(slot, answer, io);
+            return self.looked_up(slot, answer, io);
         }
-        let Some(info) = io.pools.auth_pool(io.now, &database) else {
-            return self.challenge(slot, None, io);
+        let pgbouncer = self.directory.settings.error_style == ErrorStyle::Pgbouncer;
+        let info = match io.pools.auth_pool(io.now, &database) {
+            Ok(info) => info,
+            Err(NoLookUp::Unasked) => return self.challenge(slot, None, io),
+            // Nothing is wrong with settings that look nobody up for the console; PgBouncer says that there is.
+            Err(NoLookUp::Reserved) if console && !pgbouncer => {
+                return self.challenge(slot, None, io);
+            }
+            Err(why) => return self.no_look_up(slot, &why, io),
         };
         let flow = io.pools.join(info.key, "auth_query");
         if let Some(client) = self.clients.get_mut(slot) {
@@ -55,6 +63,34 @@ impl Hub {
             login.joined = true;
         }
         self.login_checkout(slot, Stage::Lookup, io);
+    }
+
+    /// The database that would know the user cannot be asked.
+    fn no_look_up(&mut self, slot: u32, why: &NoLookUp, io: &mut Io<'_>) {
+        self.note_login(slot, why.text(), io.out);
+        let trouble = Trouble::NoLookUp(why);
+        self.fail_client(slot, &trouble, CloseReason::ClientAuthentication, io);
+    }
+
+    /// What only the log is told of a login that cannot go on.
+    fn note_login(&self, slot: u32, text: String, out: &mut Outbox) {
+        let Some(client) = self.clients.get(slot) else {
+            return;
+        };
+        out.command(Command::Misconfigured {
+            name: client.name(),
+            text: text.into(),
+        });
+    }
+
+    /// What `auth_query` said, now or lately. Nobody of that name: PgBouncer says so, and programs know its words;
+    /// our own style goes on as with a wrong password, so that nobody learns which users there are.
+    fn looked_up(&mut self, slot: u32, answer: Option<Stored>, io: &mut Io<'_>) {
+        if answer.is_none() && self.directory.settings.error_style == ErrorStyle::Pgbouncer {
+            let reason = CloseReason::ClientAuthentication;
+            return self.fail_client(slot, &Trouble::NoSuchUser, reason, io);
+        }
+        self.challenge(slot, answer, io);
     }
 
     /// How this login proves who it is, by the settings or by the first rule that
@@ -260,7 +296,8 @@ impl Hub {
         };
         let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
         self.lookup_over(slot, key, io);
-        if failed.is_some() {
+        if let Some(text) = failed {
+            self.note_login(slot, format!("auth_query failed: {text}"), io.out);
             return self.fail_client(
                 slot,
                 &Trouble::LookUpFailed,
@@ -289,7 +326,7 @@ impl Hub {
 
     /// The answer of a look-up is there: the login goes on.
     pub(super) fn identified(&mut self, slot: u32, answer: Option<Stored>, io: &mut Io<'_>) {
-        self.challenge(slot, answer, io);
+        self.looked_up(slot, answer, io);
         self.login_go_on(slot, io);
         self.resume_client(slot, io.out);
     }

@@ -3,7 +3,7 @@
 use super::{After, Message, Turn};
 use crate::client::Client;
 use crate::errors::Report;
-use crate::expect::Expect;
+use crate::expect::{Expect, Purpose};
 use crate::health;
 use crate::moved::READ_ONLY;
 use crate::server::Server;
@@ -34,9 +34,16 @@ impl Turn<'_> {
         match self.server.expected.front() {
             Some(Expect::OwnQuery(_) | Expect::OwnSync) => {
                 let text = fields.as_ref().map(|f| f.message()).unwrap_or_default();
-                self.server
-                    .own_error
-                    .get_or_insert_with(|| text.as_ref().into());
+                let asks = matches!(
+                    self.server.expected.front(),
+                    Some(Expect::OwnQuery(Purpose::AuthQuery))
+                );
+                // What a function of the operator's own says may tell of secrets, and this goes to the log.
+                let text = match asks && !names_objects(code) {
+                    true => format!("SQLSTATE {code}").into(),
+                    false => text.as_ref().into(),
+                };
+                self.server.own_error.get_or_insert(text);
                 self.deliver(m, true);
                 return After::Nothing;
             }
@@ -115,6 +122,12 @@ impl Turn<'_> {
             take_back(entry, self.client.as_deref_mut(), self.server);
         }
     }
+}
+
+/// Errors whose text names nothing but objects of the database: undefined, not allowed, misspelt; and the server's own
+/// state.
+fn names_objects(code: &str) -> bool {
+    ["42", "3D", "3F", "53", "57"].iter().any(|class| code.starts_with(class))
 }
 
 /// What a server says to a Bind of a statement whose results have another

@@ -1,6 +1,7 @@
 //! Our proof to a server that asks for SCRAM.
 
 use super::{Outcome, Stage};
+use crate::auth::is_scram;
 use crate::directory::PoolInfo;
 use crate::hub::Hub;
 use crate::outbox::{Command, DeriveJob, Outbox, Peer};
@@ -32,7 +33,7 @@ impl Hub {
             .auth
             .password
             .as_deref()
-            .filter(|p| !md5::is_stored(p) && !crate::auth::is_scram(p));
+            .filter(|p| !md5::is_stored(p) && !is_scram(p));
         if let Some(keys) = known.or_else(|| {
             if plain.is_none() {
                 info.auth.keys.clone()
@@ -48,10 +49,7 @@ impl Hub {
             return Ok(());
         }
         let Some(password) = plain else {
-            return Err((
-                format!("no password is known for user \"{}\"", info.user),
-                true,
-            ));
+            return Err((unusable(info), true));
         };
         let job = DeriveJob {
             password: password.into(),
@@ -118,4 +116,20 @@ pub(super) fn begin_scram(
         front::sasl_initial(v, mechanism, first.message().as_bytes())
     });
     Ok(Stage::First(first))
+}
+
+/// Why the secret that is at hand does not prove who we are.
+pub(super) fn unusable(info: &PoolInfo) -> String {
+    let user = &info.user;
+    match info.auth.password.as_deref() {
+        None => format!("no password is known for user \"{user}\""),
+        // PgBouncer's words first: programs look for them.
+        Some(secret) if is_scram(secret) => format!(
+            "server login failed: wrong password type: only a SCRAM secret is known for user \"{user}\", and its keys \
+             are learned when a client of that name logs in with SCRAM"
+        ),
+        Some(_) => format!(
+            "server login failed: wrong password type: what is known for user \"{user}\" is no plain password"
+        ),
+    }
 }

@@ -55,6 +55,7 @@ pub(super) fn fresh(s: &Setup, i: usize, inc: u32) -> MemberState {
         line: s.slots - s.reserved - s.headroom,
         connects_max: 10,
         login_retry: Duration::from_secs(1),
+        patient: false,
     });
     let pool = up.add_pool(PoolSettings {
         size: 500,

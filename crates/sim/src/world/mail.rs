@@ -57,7 +57,7 @@ impl World {
                 }
             }
             Command::LoggedIn { .. } => self.hit(Hit::Logins),
-            Command::StartTls { .. } | Command::Console { .. } | Command::Told { .. } => {}
+            Command::StartTls { .. } | Command::Console { .. } | Command::Told { .. } | Command::Misconfigured { .. } => {}
         }
     }
 

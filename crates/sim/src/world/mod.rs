@@ -33,6 +33,7 @@ use relay::{Command, Hub, Outbox, PoolKey, Seeds, Transfer};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use wire::scram::{Keys, Verifier};
 
 /// Something that happens at a time.
@@ -250,6 +251,7 @@ impl World {
     pub fn new(seed: u64, s: Scenario) -> World {
         let verifier = Verifier::from_password(PASSWORD.as_bytes(), b"salt", 1);
         let directory = Arc::new(settings::directory(&s, &verifier));
+        let ids = Arc::new(AtomicU64::new(0));
         let hubs = (0..s.workers)
             .map(|w| {
                 let seeds = Seeds {
@@ -257,7 +259,7 @@ impl World {
                     key: [9; 32],
                     nonce: [w as u8; 32],
                 };
-                Hub::new(WorkerId(w as u16), Arc::clone(&directory), seeds)
+                Hub::new(WorkerId(w as u16), Arc::clone(&directory), seeds).number_with(Arc::clone(&ids))
             })
             .collect();
         let mut world = World {

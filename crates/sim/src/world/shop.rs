@@ -5,7 +5,7 @@ use events::{
     ClientId, CloseReason, ConnId, FlowId, GuardMode, PoolId, Time, UpstreamId, WorkerId,
 };
 use pool::{CapId, Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
-use relay::{ParamSet, PoolInfo, PoolKey, Pools, Route, ServerAuth, Target};
+use relay::{NoLookUp, ParamSet, PoolInfo, PoolKey, Pools, Route, ServerAuth, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -53,6 +53,7 @@ pub(crate) fn upstream(line: u32) -> UpstreamSettings {
         line,
         connects_max: 4,
         login_retry: std::time::Duration::from_millis(50),
+        patient: false,
     }
 }
 
@@ -266,9 +267,10 @@ impl Pools for Shop {
         }
     }
 
-    fn auth_pool(&mut self, _: Time, database: &str) -> Option<Arc<PoolInfo>> {
-        let key = self.pool_for(database, "auth")?;
-        Some(Arc::clone(&self.infos[key.0 as usize]))
+    fn auth_pool(&mut self, _: Time, database: &str) -> Result<Arc<PoolInfo>, NoLookUp> {
+        let key = self.pool_for(database, "auth");
+        let key = key.ok_or(NoLookUp::Unasked)?;
+        Ok(Arc::clone(&self.infos[key.0 as usize]))
     }
 
     fn join(&mut self, pool: PoolKey, key: &str) -> FlowId {

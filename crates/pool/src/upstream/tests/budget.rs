@@ -45,6 +45,7 @@ fn connects_under_way_are_bounded() {
             line: 100,
             connects_max: 2,
             login_retry: ms(1000),
+            patient: false,
         },
     );
     for slot in 0..5 {
@@ -264,6 +265,7 @@ fn a_lower_line_closes_idle_connections_now_and_lent_ones_at_their_return() {
             line: 2,
             connects_max: 9,
             login_retry: ms(1),
+            patient: false,
         },
     );
     assert_eq!(s.says(), "close s0 settings_changed");
@@ -276,6 +278,7 @@ fn a_lower_line_closes_idle_connections_now_and_lent_ones_at_their_return() {
             line: 0,
             connects_max: 9,
             login_retry: ms(1),
+            patient: false,
         },
     );
     assert_eq!(

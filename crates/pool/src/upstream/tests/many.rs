@@ -99,6 +99,7 @@ impl Run {
             line: load.line,
             connects_max: 10,
             login_retry: ms(1000),
+            patient: false,
         });
         let mut sums = Vec::new();
         let mut sum = 0;

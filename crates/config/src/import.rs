@@ -11,7 +11,7 @@ use crate::draft::{Dialect, Overrides};
 use crate::entries::{DATABASE_KEYS, EntryKey, USER_KEYS};
 use crate::error::Errors;
 use crate::ini;
-use crate::plan::{Database, Host, Peer, Plan, Secret, User};
+use crate::plan::{AuthType, Database, Host, Peer, Plan, Secret, User};
 use crate::secrets::masked_query;
 use crate::source::Source;
 use crate::table::{Setting, settings};
@@ -294,12 +294,29 @@ impl Writer<'_> {
             if let Some(place) = self.originals.of_user(name) {
                 self.paper.say(&place);
             }
+            if user.secret.is_none() && self.lets_in_by_name() {
+                self.paper.say(
+                    "It is not in the user file, so PgBouncer lets nobody in by this name. Here a user of the settings \
+                     needs no secret where none is asked for.",
+                );
+                self.to_do.push(format!(
+                    "user {name}: it is not in the user file, and without a proof (trust, cert, peer) it may log in \
+                     from now on; take it out, or refuse it by a rule, if that is not wanted"
+                ));
+            }
             self.paper.line("[[user]]");
             self.paper.line(&format!("name = {}", text(name)));
             for (_, line) in entry_rows(USER_KEYS, user) {
                 self.paper.line(&line);
             }
         }
+    }
+
+    /// Some client may log in without a secret, and nobody looks users up.
+    fn lets_in_by_name(&self) -> bool {
+        let plan = self.plan;
+        let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+        !asks && matches!(plan.auth_type, AuthType::Trust | AuthType::Cert | AuthType::Hba)
     }
 
     /// What the ini says and nothing here does.

@@ -377,10 +377,6 @@ fn parameter(
                 None => return bad(&format!("one of {}", SSL_MODES.join(", "))),
             }
         }
-        "sslrootcert" if value == "system" => {
-            return Err(Problem::new("sslrootcert=system is not supported yet")
-                .help("name the file of the authorities, for example /etc/ssl/certs/ca-certificates.crt"));
-        }
         "sslrootcert" => plan.server_tls.ca_file = Some(PathBuf::from(value)),
         "sslcert" => plan.server_tls.cert_file = Some(PathBuf::from(value)),
         "sslkey" => plan.server_tls.key_file = Some(PathBuf::from(value)),

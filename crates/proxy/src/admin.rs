@@ -141,7 +141,8 @@ impl Proxy {
         let mock_seed = random();
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
         let instance = u32::from_le_bytes(random());
-        let registry = Registry::new(Arc::clone(&plan), server_tls, count, instance);
+        let mut registry = Registry::new(Arc::clone(&plan), server_tls, count, instance);
+        registry.warm();
         let common = Arc::new(Common {
             registry: RwLock::new(registry),
             mailboxes,

@@ -185,12 +185,22 @@ fn shutdown(handle: &Handle, job: &ConsoleJob, how: &[&str], text: &str) -> Opti
 }
 
 /// The first mistake is the message; all of them, a line each, are the detail.
-fn reload_failed(out: &mut Vec<u8>, error: &ReloadError) {
+/// PgBouncer's words for it say nothing, and there all of them are the detail.
+fn reload_failed(out: &mut Vec<u8>, style: config::ErrorStyle, error: &ReloadError) {
     let first = error.lines.first().map(String::as_str).unwrap_or_default();
-    let all = (error.lines.len() > 1).then(|| error.lines.join("\n"));
+    let (message, all) = match style {
+        config::ErrorStyle::Pgbouncer => (
+            "RELOAD failed, see logs for additional details".to_owned(),
+            Some(error.lines.join("\n")),
+        ),
+        config::ErrorStyle::Plimsoll => (
+            format!("RELOAD failed: {first}"),
+            (error.lines.len() > 1).then(|| error.lines.join("\n")),
+        ),
+    };
     columns::error_with(
         out,
-        ("F0000", &format!("RELOAD failed: {first}")),
+        ("F0000", &message),
         all.as_deref(),
         Some("Nothing was changed: the old settings still serve."),
     );
@@ -236,7 +246,7 @@ fn reload(handle: &Handle, actor: &str, out: &mut Vec<u8>) {
             }
             wire::back::command_complete(out, "RELOAD");
         }
-        Err(error) => reload_failed(out, &error),
+        Err(error) => reload_failed(out, handle.plan().error_style, &error),
     }
 }
 

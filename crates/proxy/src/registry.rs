@@ -343,6 +343,20 @@ impl Registry {
         Some(info)
     }
 
+    /// Pools that keep a minimum are there before their first client, where the settings say whose they are. As in
+    /// PgBouncer.
+    pub(crate) fn warm(&mut self) {
+        let plan = Arc::clone(&self.plan);
+        let named = plan.databases.iter().filter(|d| d.name != "*");
+        for database in named {
+            if let Some(user) = &database.user
+                && plan.effective(database, user).min > 0
+            {
+                self.pool(&database.name, user, database, None);
+            }
+        }
+    }
+
     fn upstream_for(&mut self, endpoint: &Endpoint) -> Arc<UpstreamCell> {
         let same = |u: &&Arc<UpstreamCell>| {
             let known = u.endpoint();
@@ -437,9 +451,12 @@ impl Registry {
             place.upstream.set_endpoint(endpoint.clone());
             let info = self.reconfigure_pool(now, &place, &database, endpoint != old);
             self.places[index].info = Arc::clone(&info);
+            // What the server refused may be mended: the next client finds out.
+            place.upstream.lock().forget_failure(place.pool);
             result.changed.push(info);
         }
         result.changed.extend(self.watch_anew(now));
+        self.warm();
         result
     }
 

@@ -80,7 +80,7 @@ pub enum TlsError {
         /// The certificate's file.
         certificate: PathBuf,
     },
-    /// `ca_file = "system"`.
+    /// The system's bundle is at none of the usual places.
     SystemRoots,
     /// Not a host name or address that a certificate could be for.
     HostName(String),
@@ -107,8 +107,8 @@ impl fmt::Display for TlsError {
                 )
             }
             TlsError::SystemRoots => f.write_str(
-                "ca_file \"system\" is not supported; name the system's bundle, \
-                 for example /etc/ssl/certs/ca-certificates.crt",
+                "the system's certificate authorities are at none of the usual places; name the bundle's file as \
+                 ca_file, or install the package ca-certificates",
             ),
             TlsError::HostName(host) => {
                 write!(f, "{host:?} is no host name or address that TLS can check")
@@ -180,16 +180,19 @@ pub fn server_config(tls: &Tls, read: ReadFile<'_>) -> Result<Arc<ServerConfig>,
 /// | allow, prefer | any | any |
 /// | require | any; with `ca_file` as verify-ca | any |
 /// | verify-ca | signed by an authority of `ca_file`, or itself in it | any |
-/// | verify-full | the same | must match, by common name too where it has no alternative names |
+/// | verify-full | the same, without `ca_file` the system's authorities | must match, by common name too where it has no alternative names |
 pub fn client_config(tls: &Tls, read: ReadFile<'_>) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let roots = match tls.mode {
         SslMode::Disable => return Err(TlsError::Disabled),
         SslMode::Allow | SslMode::Prefer => None,
         SslMode::Require => roots(tls, read)?,
-        SslMode::VerifyCa | SslMode::VerifyFull => {
-            Some(roots(tls, read)?.ok_or(TlsError::Missing("ca_file"))?)
-        }
+        SslMode::VerifyCa => Some(roots(tls, read)?.ok_or(TlsError::Missing("ca_file"))?),
+        // As PgBouncer does. Without the check of names anybody's certificate would do, so not there.
+        SslMode::VerifyFull => Some(match roots(tls, read)? {
+            Some(named) => named,
+            None => system_roots(read)?,
+        }),
     };
     let algorithms = provider.signature_verification_algorithms;
     let check = ServerCheck {
@@ -294,8 +297,8 @@ fn roots(tls: &Tls, read: ReadFile<'_>) -> Result<Option<Roots>, TlsError> {
     let Some(path) = tls.ca_file.as_deref() else {
         return Ok(None);
     };
-    if path == Path::new("system") {
-        return Err(TlsError::SystemRoots);
+    if path == Path::new(SYSTEM) {
+        return system_roots(read).map(Some);
     }
     let certificates = certificates(path, read)?;
     let mut store = RootCertStore::empty();
@@ -311,6 +314,35 @@ fn roots(tls: &Tls, read: ReadFile<'_>) -> Result<Option<Roots>, TlsError> {
         store: Arc::new(store),
         certificates,
     }))
+}
+
+/// As a `ca_file`: the authorities that the system trusts. libpq's word.
+const SYSTEM: &str = "system";
+
+/// Where systems keep them: Debian and Alpine, Fedora and its kin, openSUSE, the BSDs.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The system's bundle. Of its hundred certificates some may be of a kind that is not read here; the others count.
+fn system_roots(read: ReadFile<'_>) -> Result<Roots, TlsError> {
+    let found = BUNDLES
+        .iter()
+        .find_map(|path| certificates(Path::new(path), read).ok());
+    let certificates = found.ok_or(TlsError::SystemRoots)?;
+    let mut store = RootCertStore::empty();
+    let (added, _) = store.add_parsable_certificates(certificates.iter().cloned());
+    if added == 0 {
+        return Err(TlsError::SystemRoots);
+    }
+    Ok(Roots {
+        store: Arc::new(store),
+        certificates,
+    })
 }
 
 fn own_certificate(

@@ -380,16 +380,27 @@ fn follow_options(
     params: startup::Params<'_>,
     open: bool,
 ) -> Result<(), StartTrouble> {
-    if settings.ignore_startup.contains("options") && !open {
-        return Ok(());
-    }
+    // What is known of them is followed all the same, as PgBouncer does.
+    let lenient = settings.ignore_startup.contains("options") && !open;
     for (_, value) in params.iter().filter(|(name, _)| *name == "options") {
         for option in startup::options(value) {
-            let (name, value) = option.map_err(|e| StartTrouble::Options(e.to_string()))?;
+            let (name, value) = match option {
+                Ok(option) => option,
+                Err(_) if lenient => break,
+                Err(e) => return Err(StartTrouble::Options(e.to_string())),
+            };
+            if lenient && !is_followed(settings, &name.to_ascii_lowercase()) {
+                continue;
+            }
             follow(set, settings, (&name, &value), true, open)?;
         }
     }
     Ok(())
+}
+
+/// By PgBouncer too, or because the settings name it.
+fn is_followed(settings: &crate::directory::Settings, folded: &str) -> bool {
+    FOLLOWED.contains(&folded) || settings.track_startup.contains(folded)
 }
 
 /// Takes one start-up parameter; `open`: whatever it is.
@@ -405,9 +416,7 @@ fn follow(
     if !open && (ignored(name) || ignored(&folded)) {
         return Ok(());
     }
-    let followed =
-        open || FOLLOWED.contains(&&*folded) || settings.track_startup.contains(&*folded);
-    if settings.strict_startup && !followed {
+    if settings.strict_startup && !open && !is_followed(settings, &folded) {
         return Err(StartTrouble::Unsupported {
             name: name.to_owned(),
             in_options,

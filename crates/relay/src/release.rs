@@ -62,7 +62,8 @@ impl Hub {
             return;
         }
         let link = server.link;
-        if server.pool.mode == PoolMode::Session && !self.draining {
+        // An end that waits for the server connections waits for sessions, too.
+        if server.pool.mode == PoolMode::Session && (!self.draining || self.releasing) {
             return;
         }
         if pin

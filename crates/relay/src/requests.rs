@@ -19,7 +19,7 @@ pub(crate) const PARSE_MAX: usize = 16 << 20;
 /// Largest Describe, Close or Execute.
 pub(crate) const SMALL_MAX: usize = 64 << 10;
 /// How much of a Bind must be here for its names to be read.
-pub(crate) const BIND_HEAD: usize = 16 << 10;
+pub(crate) const BIND_HEAD: usize = 32 << 10;
 
 /// What became of one frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

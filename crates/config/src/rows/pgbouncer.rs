@@ -198,7 +198,7 @@ pub(super) const ROWS: &[Setting] = &[
         NoEffect(RUSTLS),
         "PgBouncer's TLS 1.3 ciphers towards servers."
     ),
-    row!("server_tls_ca_file", "tls.server.ca_file", Path, "", "", Identity, (path server_tls.ca_file), "Authorities that server certificates are checked against (PEM)."),
+    row!("server_tls_ca_file", "tls.server.ca_file", Path, "", "", Identity, (path server_tls.ca_file), "Authorities that server certificates are checked against (PEM); `system`, and verify-full without one: those that the system trusts."),
     row!("server_tls_cert_file", "tls.server.cert_file", Path, "", "", Identity, (path server_tls.cert_file), "Certificate chain shown to servers (PEM)."),
     bare!(
         "server_tls_ciphers",

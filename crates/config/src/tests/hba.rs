@@ -292,8 +292,25 @@ fn the_settings_around_the_rules() {
         .replace("client_tls_ca_file = a\n", "")
         .replace("verify-full", "require");
     let certs = files("hostssl all all all cert\n").file("p.ini", plain);
-    let told = rendered(load("p.ini".as_ref(), &certs));
-    assert!(told.contains("need client certificates"), "{told}");
+    assert!(super::warned(
+        &load("p.ini".as_ref(), &certs).expect("PgBouncer serves it, too"),
+        "need client certificates"
+    ));
+    assert!(super::warned(
+        &plan("host all all 10.0.0.1/8 md5\n").expect("PgBouncer serves it, too"),
+        "etc/hba:1: the address has bits beyond its mask"
+    ));
+}
+
+#[test]
+fn a_new_file_names_the_address_that_it_means() {
+    let toml = "[listen]\naddresses = [\"127.0.0.1:6432\"]\n[[database]]\nname = \"shop\"\nhost = \"db\"\n\
+                [auth]\ntype = \"hba\"\nhba_file = \"hba\"\n";
+    let files = Memory::default()
+        .file("p.toml", toml)
+        .file("hba", "host all all 10.0.0.1/8 scram-sha-256\n");
+    let told = rendered(load("p.toml".as_ref(), &files));
+    assert!(told.contains("has bits beyond its mask"), "{told}");
 }
 
 #[test]

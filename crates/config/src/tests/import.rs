@@ -74,6 +74,7 @@ fn comparable(mut plan: Plan) -> Plan {
     plan.warnings = Vec::new();
     plan.outdated = Vec::new();
     plan.keeps_fixed = false;
+    plan.drop_in = false;
     plan
 }
 

@@ -552,7 +552,7 @@ fn errors_name_the_file_and_never_the_key() {
         ),
         (
             with("dns.crt", "dns.key", "system"),
-            "\"system\" is not supported",
+            "at none of the usual places",
         ),
     ] {
         let error = server_config(&tls, &read).unwrap_err();
@@ -562,6 +562,14 @@ fn errors_name_the_file_and_never_the_key() {
     }
     assert!(matches!(
         client_config(&with("", "", ""), &read),
+        Err(TlsError::SystemRoots)
+    ));
+    let by_authority = Tls {
+        mode: SslMode::VerifyCa,
+        ..with("", "", "")
+    };
+    assert!(matches!(
+        client_config(&by_authority, &read),
         Err(TlsError::Missing("ca_file"))
     ));
     assert!(matches!(

@@ -10,7 +10,9 @@ use events::{ClientId, ConnId, Time};
 use relay::PoolKey;
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,19 +146,39 @@ pub(crate) struct MoreHosts {
 pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Address)> {
     match remote {
         Remote::Tcp(address) => {
-            let stream = mio::net::TcpStream::connect(*address)?;
-            stream.set_nodelay(true)?;
             let plan = Arc::clone(&common.read().plan);
-            let socket = socket2::SockRef::from(&stream);
-            // `SockRef` borrows the socket; the options are the listener's.
-            crate::listen::tune(&socket, &plan)?;
-            Ok((Stream::Tcp(stream), Address::Tcp(*address)))
+            Ok((
+                Stream::Tcp(connecting(*address, &plan)?),
+                Address::Tcp(*address),
+            ))
         }
         Remote::Unix(path) => Ok((
             Stream::Unix(mio::net::UnixStream::connect(path)?),
             Address::Unix,
         )),
     }
+}
+
+/// A socket on its way to `address`. The size of its buffers is set before, since the two sides agree on the scale of
+/// TCP's window when they connect: a small buffer under a large scale moves a few kilobytes in each 200 ms.
+fn connecting(address: SocketAddr, plan: &config::Plan) -> io::Result<mio::net::TcpStream> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_tcp_nodelay(true)?;
+    crate::listen::tune(&socket, plan)?;
+    match socket.connect(&address.into()) {
+        Err(error) if !is_under_way(&error) => return Err(error),
+        _ => {}
+    }
+    Ok(mio::net::TcpStream::from_std(socket.into()))
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    let under_way = rustix::io::Errno::INPROGRESS.raw_os_error();
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(under_way)
 }
 
 /// A TLS session towards a server.

@@ -133,6 +133,8 @@ pub(crate) enum Trouble<'a> {
         outage: Option<Outage>,
         /// It refused the login with this SQLSTATE while the client waited for it.
         refused: Option<Code>,
+        /// For replication.
+        replication: bool,
     },
     /// The look-up of a user's secret at the server failed.
     LookUpFailed,
@@ -455,6 +457,7 @@ mod tests {
                 text: "10.0.0.1:5432: Connection refused",
                 outage,
                 refused: None,
+                replication: false,
             };
             let r = report(ErrorStyle::Plimsoll, &trouble);
             assert_eq!(r.code, "08006");

@@ -140,6 +140,7 @@ impl<'a> Grounds<'a> {
                     text: failure.unwrap_or("no connection could be opened"),
                     outage: self.outage,
                     refused: self.refused.filter(|_| !self.waited.is_zero()),
+                    replication: self.info.replication.is_on(),
                 }
             }
             (RefuseReason::Disabled, _) => Trouble::DatabaseDisabled(self.database),

@@ -60,7 +60,8 @@ impl Hub {
 
     fn late_logins(&mut self, io: &mut Io<'_>) {
         let limit = self.directory.settings.login_timeout;
-        let mut late = Vec::new();
+        let query = self.directory.settings.query_timeout;
+        let (mut late, mut unserved) = (Vec::new(), Vec::new());
         self.logins.retain(|(slot, generation)| {
             let Some(c) = self
                 .clients
@@ -79,6 +80,11 @@ impl Hub {
                 late.push(*slot);
                 return false;
             }
+            // PgBouncer's query_timeout ends this wait as any other.
+            if waits && query.is_some_and(|limit| io.now.since(c.request_at) > limit) {
+                unserved.push(*slot);
+                return false;
+            }
             true
         });
         for slot in late {
@@ -88,6 +94,10 @@ impl Hub {
                 CloseReason::ClientLoginTimeout,
                 io,
             );
+        }
+        for slot in unserved {
+            let trouble = Trouble::QueryTimeoutWaiting;
+            self.fail_client(slot, &trouble, CloseReason::QueryTimeout, io);
         }
     }
 

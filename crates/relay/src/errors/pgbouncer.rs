@@ -11,9 +11,13 @@ pub(super) fn report(trouble: &Trouble<'_>) -> Option<Report> {
     if let Trouble::ServerDown {
         text,
         refused: Some(code),
+        replication,
         ..
     } = trouble
     {
+        if *replication {
+            return Some(Report::fatal("08P01", "login failed").detail(*text));
+        }
         // Who waits when the server refuses the login is told what the server said, as by the server.
         let known = REFUSALS.iter().find(|known| known.as_bytes() == code);
         return Some(Report::fatal(known.copied().unwrap_or("08P01"), *text));
@@ -113,6 +117,7 @@ mod tests {
             text: "connect failed",
             outage: None,
             refused: None,
+            replication: false,
         };
         vec![
             (
@@ -210,6 +215,7 @@ mod tests {
                 text: "password authentication failed for user \"anna\"",
                 outage: None,
                 refused: Some(*code),
+                replication: false,
             };
             let r = report(ErrorStyle::Pgbouncer, &trouble);
             assert_eq!(r.message, "password authentication failed for user \"anna\"");

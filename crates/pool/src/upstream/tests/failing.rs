@@ -27,6 +27,41 @@ fn a_start_with_the_database_down_is_told_at_once_and_recovers_on_its_own() {
     assert_eq!((s.up.failure(A), s.up.outage(A)), (None, None));
 }
 
+#[test]
+fn in_pgbouncer_s_place_clients_wait_for_a_server_that_starts_beside_it() {
+    let mut s = Stage::new(10, &[plain(5)]);
+    let patient = UpstreamSettings {
+        patient: true,
+        ..s.up.settings.clone()
+    };
+    s.up.configure(s.now, patient);
+    s.ask(A, 0, 1);
+    assert_eq!(s.says(), "open s0 on w0");
+    s.failed(0, false);
+    assert_eq!((s.says().as_str(), s.ask(A, 0, 2).as_str()), ("", "queued"));
+    s.at(101);
+    assert_eq!(s.says(), "open s0 on w0");
+    s.opened(0);
+    assert_eq!(s.says(), "grant s0 to c0.1, open s1 on w0");
+}
+
+#[test]
+fn a_connection_that_closes_at_its_return_is_no_hope_for_who_waits() {
+    let mut s = Stage::new(10, &[plain(2)]);
+    s.busy(A, 0, 1);
+    assert_eq!(s.ask(A, 0, 1), "queued");
+    assert_eq!(s.says(), "open s1 on w0");
+    s.failed(1, true);
+    // The lent one comes back and serves the next.
+    assert_eq!(s.says(), "");
+    s.up.reconnect(s.now, A, CloseReason::AdminKill);
+    assert_eq!(s.ask(A, 0, 2), "server_down");
+    s.at(2000);
+    assert_eq!(s.says(), "open s1 on w0");
+    s.failed(1, true);
+    assert_eq!(s.says(), "refuse c0.1 server_down: the server said no");
+}
+
 /// A pool whose only connection has just ended, with a client that waits.
 fn lost(s: &mut Stage) {
     s.busy(A, 0, 1);

@@ -12,6 +12,16 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// The names in a RowDescription: each is followed by 18 bytes of other things.
+    pub fn column_names(&self) -> Vec<String> {
+        let (mut names, mut rest) = (Vec::new(), self.body.get(2..).unwrap_or_default());
+        while let Some(end) = rest.iter().position(|b| *b == 0) {
+            names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
+            rest = rest.get(end + 1 + 18..).unwrap_or_default();
+        }
+        names
+    }
+
     /// Fields of ErrorResponse and NoticeResponse.
     pub fn fields(&self) -> Fields {
         let mut fields = Vec::new();

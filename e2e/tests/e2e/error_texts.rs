@@ -155,5 +155,6 @@ fn of_an_administrators_command() {
     console.query("enable error_texts_kill").expect("an answer");
     let mut last = Client::login(&pooler.target(&name, "app")).expect("login");
     console.send(&message::query("shutdown")).expect("sends");
-    assert_eq!(end_of(&mut last), "08P01 pooler is shutting down");
+    // PgBouncer just closes: drivers know that better than its 08P01.
+    assert_eq!(end_of(&mut last), "no error");
 }

@@ -18,7 +18,7 @@ fn ours(test: &str) -> bool {
 fn cell(pooler: &Pooler, what: &str, picks: impl Fn(&[String]) -> bool, column: &str) -> String {
     let messages = pooler.console().query(&format!("show {what}")).expect("it");
     let described = messages.iter().find(|m| m.tag == b'T').expect("columns");
-    let names = columns(&described.body);
+    let names = described.column_names();
     let at = names.iter().position(|name| name == column).expect(column);
     let rows = plimsoll_e2e::raw::rows(messages).expect("rows");
     let row = rows.into_iter().find(|row| picks(row));
@@ -27,16 +27,6 @@ fn cell(pooler: &Pooler, what: &str, picks: impl Fn(&[String]) -> bool, column: 
 
 fn number(text: &str) -> u64 {
     text.parse().unwrap_or(0)
-}
-
-/// The names in a RowDescription: each is followed by 18 bytes of other things.
-fn columns(body: &[u8]) -> Vec<String> {
-    let (mut names, mut rest) = (Vec::new(), &body[2..]);
-    while let Some(end) = rest.iter().position(|b| *b == 0) {
-        names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
-        rest = &rest[end + 1 + 18..];
-    }
-    names
 }
 
 #[test]

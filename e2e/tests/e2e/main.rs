@@ -30,6 +30,7 @@ mod hba;
 mod hostile;
 mod hosts;
 mod http;
+mod in_place;
 mod instances;
 mod kubernetes;
 mod leaks;

@@ -23,20 +23,10 @@ fn show(pooler: &Pooler, what: &str) -> Vec<Row> {
     let messages = pooler.console().query(&format!("show {what}"));
     let messages = messages.expect("the console answers");
     let described = messages.iter().find(|m| m.tag == b'T').expect("columns");
-    let names = columns(&described.body);
+    let names = described.column_names();
     let rows = plimsoll_e2e::raw::rows(messages).expect("rows");
     let named = |row: Vec<String>| names.iter().cloned().zip(row).collect();
     rows.into_iter().map(named).collect()
-}
-
-/// The names in a RowDescription: each is followed by 18 bytes of other things.
-fn columns(body: &[u8]) -> Vec<String> {
-    let (mut names, mut rest) = (Vec::new(), &body[2..]);
-    while let Some(end) = rest.iter().position(|b| *b == 0) {
-        names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
-        rest = &rest[end + 1 + 18..];
-    }
-    names
 }
 
 fn number(row: &Row, column: &str) -> u64 {

@@ -114,7 +114,10 @@ fn a_database_is_served_by_the_kind_of_server_that_it_asks_for() {
     });
     assert_eq!(recovers(&pooler, "read_write"), Ok(false));
     // No standby is left: who asks for one is told, and told why.
-    let error = recovers(&pooler, "standby").expect_err("no standby");
-    assert!(error.contains("target_session_attrs=standby"), "{error}");
+    // Each host in its turn: the other one is down.
+    until("the reason", || {
+        let error = recovers(&pooler, "standby").expect_err("no standby");
+        error.contains("target_session_attrs=standby").then_some(())
+    });
     assert!(pooler.log().contains("server_unfit"), "{}", pooler.log());
 }

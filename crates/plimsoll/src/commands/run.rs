@@ -62,6 +62,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         (plan, None, Some(sandbox))
     };
     let log = start_log(&plan, &args)?;
+    crate::said::files(&plan);
     if args.takeover.is_some() && taken.is_none() {
         tracing::warn!("no process is there to take over from: an ordinary start");
     }
@@ -263,6 +264,10 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
         format: match args.log_format {
             LogFormat::Text => control::log::LogFormat::Text,
             LogFormat::Json => control::log::LogFormat::Json,
+        },
+        style: match plan.process.log_style {
+            config::LogStyle::Plimsoll => control::log::LogStyle::Plimsoll,
+            config::LogStyle::Pgbouncer => control::log::LogStyle::Pgbouncer,
         },
         file: plan.log_file.clone(),
         level: level(&args.log_level, plan.process.verbose),

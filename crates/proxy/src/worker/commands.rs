@@ -1,6 +1,7 @@
 //! What the hub and the pool ask of the worker.
 
 use super::clients::put;
+use super::telling::ServerFailure;
 use super::{Kind, Worker, token};
 use crate::mail::{Arrival, Mail};
 use crate::outgoing::Purpose;
@@ -11,29 +12,46 @@ use events::{ClientId, CloseReason, ConnId, UpstreamId};
 use mio::Interest;
 use pool::Action;
 use relay::{ClientName, Command, Peer, PoolKey, Pools, Reclaim};
-use std::time::Duration;
-
-/// Lines about errors of ours that one worker writes in a second.
-const TOLD_MAX: u32 = 100;
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::CloseClient { slot, name, reason } => self.client_closed(slot, &name, reason),
+            Command::CloseClient {
+                slot,
+                name,
+                reason,
+                said,
+            } => {
+                self.log_close(slot, &name, reason, said.as_deref());
+                self.client_closed(slot, &name, reason);
+            }
             Command::CloseServer {
                 slot,
                 conn,
                 pool,
                 reason,
-            } => self.close_server(slot, conn, pool, reason),
+                name,
+            } => {
+                self.log_server_close(slot, pool, name, reason);
+                self.close_server(slot, conn, pool, reason);
+            }
             Command::ServerFailed {
                 slot,
                 pool,
                 reason,
                 text,
+                name,
+                by_server,
                 ..
             } => {
-                self.log_server_failure(pool, reason, &text);
+                self.log_server_failure(&ServerFailure {
+                    slot,
+                    pool,
+                    reason,
+                    text: &text,
+                    name,
+                    by_server,
+                });
                 self.abandon(slot, pool);
             }
             Command::StartTls { slot } => self.start_tls(slot),
@@ -70,23 +88,24 @@ impl Worker {
                     }
                 }
             }
-            Command::Told { name, code, text } => self.log_told(&name, code, &text),
-            Command::LoggedIn { name } => {
-                if self.common.read().plan.log.connections {
-                    tracing::info!(
-                        client = name.id,
-                        database = %name.database,
-                        user = %name.user,
-                        worker = self.id.0,
-                        "client logged in"
-                    );
-                }
-            }
+            Command::Told {
+                slot,
+                name,
+                code,
+                text,
+            } => self.log_told(slot, &name, code, &text),
+            Command::LoginAttempt {
+                slot,
+                name,
+                tls,
+                replication,
+                note,
+            } => self.log_attempt(slot, &name, tls.as_deref(), replication, note),
+            Command::LoggedIn { name } => self.log_login(&name),
         }
     }
 
     fn client_closed(&mut self, slot: u32, name: &ClientName, reason: CloseReason) {
-        self.log_close(name, reason);
         if *name.database == *crate::held::ADMIN_DATABASE {
             self.common.waits.left(self.id, slot);
         }
@@ -101,61 +120,6 @@ impl Worker {
             actor: self.hub.console_actor(client),
             text,
         });
-    }
-
-    fn log_close(&self, name: &ClientName, reason: CloseReason) {
-        if self.common.read().plan.log.disconnections {
-            tracing::info!(
-                client = name.id,
-                database = %name.database,
-                user = %name.user,
-                worker = self.id.0,
-                reason = reason.label(),
-                "client closed"
-            );
-        }
-    }
-
-    /// The line of an error of ours. Of many in one second the first are written.
-    fn log_told(&mut self, name: &ClientName, code: &str, text: &str) {
-        let (until, written, left_out) = &mut self.told;
-        if self.now >= *until {
-            if *left_out > 0 {
-                tracing::warn!(
-                    errors = *left_out,
-                    worker = self.id.0,
-                    "further pooler errors were not logged"
-                );
-            }
-            (*until, *written, *left_out) = (self.now.after(Duration::from_secs(1)), 0, 0);
-        }
-        if *written >= TOLD_MAX {
-            *left_out += 1;
-            return;
-        }
-        *written += 1;
-        tracing::warn!(
-            client = name.id,
-            database = %name.database,
-            user = %name.user,
-            worker = self.id.0,
-            code,
-            "pooler error: {text}"
-        );
-    }
-
-    fn log_server_failure(&self, pool: PoolKey, reason: CloseReason, text: &str) {
-        let place = self.common.read().place(pool).map(|p| p.info.clone());
-        if let Some(info) = place {
-            tracing::warn!(
-                server = %info.address,
-                database = %info.database,
-                user = %info.user,
-                reason = reason.label(),
-                error = text,
-                "cannot open a server connection"
-            );
-        }
     }
 
     fn close_server(&mut self, slot: u32, conn: ConnId, pool: PoolKey, reason: CloseReason) {
@@ -192,8 +156,16 @@ impl Worker {
                     .granted(self.now, client, slot, conn, &mut self.port, &mut self.out);
             }
             Action::Handover { conn, slot, to, .. } => self.hand_over(upstream, conn, slot, to),
-            Action::Open { conn, pool, .. } => match self.port.info(upstream, pool) {
+            Action::Open {
+                conn,
+                pool,
+                reserve,
+                ..
+            } => match self.port.info(upstream, pool) {
                 Some(info) => {
+                    if let Some(client) = reserve {
+                        self.log_reserve(client);
+                    }
                     let slot = self.hub.open(self.now, conn, info);
                     self.connect(Purpose::Server { slot, conn });
                 }
@@ -362,7 +334,7 @@ impl Worker {
     }
 }
 
-fn address_of(address: &Address) -> String {
+pub(super) fn address_of(address: &Address) -> String {
     match address {
         Address::Tcp(address) => address.to_string(),
         Address::Unix => "unix".into(),

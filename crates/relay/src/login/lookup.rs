@@ -7,7 +7,7 @@ use crate::directory::{Auth, PoolKey, Replication, Stored};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::Hub;
-use crate::outbox::Peer;
+use crate::outbox::{LoginNote, Peer};
 use crate::params::{self, ParamSet};
 use crate::requests::{Io, Step};
 use crate::server::{Capture, ServerPhase};
@@ -29,6 +29,7 @@ impl Hub {
             .login_mut(slot)
             .map_or((false, false), |l| (l.console, l.owner));
         if console && owner && *user == *super::CONSOLE {
+            self.note_attempt(slot, LoginNote::Owner, io.out);
             return self.console_welcome(slot, &user, true, io);
         }
         if !self.rule(slot, &user, &database, io) {
@@ -96,6 +97,7 @@ impl Hub {
                 return true;
             }
         };
+        self.note_attempt(slot, LoginNote::Nothing, io.out);
         self.not_admitted(slot, why, io);
         false
     }

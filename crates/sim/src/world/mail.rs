@@ -57,7 +57,10 @@ impl World {
                 }
             }
             Command::LoggedIn { .. } => self.hit(Hit::Logins),
-            Command::StartTls { .. } | Command::Console { .. } | Command::Told { .. } => {}
+            Command::StartTls { .. }
+            | Command::Console { .. }
+            | Command::LoginAttempt { .. }
+            | Command::Told { .. } => {}
         }
     }
 

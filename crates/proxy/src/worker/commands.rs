@@ -1,7 +1,6 @@
 //! What the hub and the pool ask of the worker.
 
 use super::clients::put;
-use super::telling::ServerFailure;
 use super::{Kind, Worker, token};
 use crate::mail::{Arrival, Mail};
 use crate::outgoing::Purpose;
@@ -17,43 +16,16 @@ impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
             Command::CloseClient {
-                slot,
-                name,
-                reason,
-                said,
-            } => {
-                self.log_close(slot, &name, reason, said.as_deref());
-                self.client_closed(slot, &name, reason);
-            }
+                slot, name, reason, ..
+            } => self.client_closed(slot, &name, reason),
             Command::CloseServer {
                 slot,
                 conn,
                 pool,
                 reason,
-                name,
-            } => {
-                self.log_server_close(slot, pool, name, reason);
-                self.close_server(slot, conn, pool, reason);
-            }
-            Command::ServerFailed {
-                slot,
-                pool,
-                reason,
-                text,
-                name,
-                by_server,
                 ..
-            } => {
-                self.log_server_failure(&ServerFailure {
-                    slot,
-                    pool,
-                    reason,
-                    text: &text,
-                    name,
-                    by_server,
-                });
-                self.abandon(slot, pool);
-            }
+            } => self.close_server(slot, conn, pool, reason),
+            Command::ServerFailed { slot, pool, .. } => self.abandon(slot, pool),
             Command::StartTls { slot } => self.start_tls(slot),
             Command::Resume(peer) => self.look_again(peer),
             Command::Derive {
@@ -88,19 +60,8 @@ impl Worker {
                     }
                 }
             }
-            Command::Told {
-                slot,
-                name,
-                code,
-                text,
-            } => self.log_told(slot, &name, code, &text),
-            Command::LoginAttempt {
-                slot,
-                name,
-                tls,
-                replication,
-                note,
-            } => self.log_attempt(slot, &name, tls.as_deref(), replication, note),
+            // The log was told already.
+            Command::Told { .. } | Command::LoginAttempt { .. } => {}
             Command::LoggedIn { name } => self.log_login(&name),
         }
     }

@@ -7,7 +7,7 @@ use crate::words::{self, Whose, theirs};
 use events::CloseReason;
 use events::pgbouncer::{NotUp, client_words, server_words};
 use events::snapshot::Address;
-use relay::{ClientName, LoginNote, PoolInfo, PoolKey, Replication, ServerName};
+use relay::{ClientName, Command, LoginNote, PoolInfo, PoolKey, Replication, ServerName};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +15,74 @@ use std::time::Duration;
 const TOLD_MAX: u32 = 100;
 
 /// A connection to a server that never was, or was refused.
-pub(super) struct ServerFailure<'a> {
-    pub(super) slot: u32,
-    pub(super) pool: PoolKey,
-    pub(super) reason: CloseReason,
-    pub(super) text: &'a str,
-    pub(super) name: ServerName,
+struct ServerFailure<'a> {
+    slot: u32,
+    pool: PoolKey,
+    reason: CloseReason,
+    text: &'a str,
+    name: ServerName,
     /// The words are the server's.
-    pub(super) by_server: bool,
+    by_server: bool,
 }
 
 impl Worker {
+    /// Tells the log of the commands from `known` on, which were not carried out yet.
+    pub(super) fn tell_log(&mut self, known: usize) {
+        let commands = std::mem::take(&mut self.commands);
+        for command in commands.iter().skip(known) {
+            self.tell(command);
+        }
+        self.commands = commands;
+    }
+
+    fn tell(&mut self, command: &Command) {
+        match command {
+            Command::CloseClient {
+                slot,
+                name,
+                reason,
+                said,
+            } => self.log_close(*slot, name, *reason, said.as_deref()),
+            Command::CloseServer {
+                slot,
+                pool,
+                reason,
+                name,
+                ..
+            } => self.log_server_close(*slot, *pool, *name, *reason),
+            Command::ServerFailed {
+                slot,
+                pool,
+                reason,
+                text,
+                name,
+                by_server,
+                ..
+            } => self.log_server_failure(&ServerFailure {
+                slot: *slot,
+                pool: *pool,
+                reason: *reason,
+                text,
+                name: *name,
+                by_server: *by_server,
+            }),
+            Command::Told {
+                slot,
+                name,
+                code,
+                text,
+            } => self.log_told(*slot, name, code, text),
+            Command::LoginAttempt {
+                slot,
+                name,
+                tls,
+                replication,
+                note,
+            } => self.log_attempt(*slot, name, tls.as_deref(), *replication, *note),
+            _ => {}
+        }
+    }
+
     fn client<'a>(&self, slot: u32, name: &'a ClientName) -> Whose<'a> {
         let conn = self.clients.get(slot as usize).and_then(Option::as_deref);
         let pid = match name.addr {
@@ -61,7 +118,7 @@ impl Worker {
         registry.place(pool).map(|place| Arc::clone(&place.info))
     }
 
-    pub(super) fn log_attempt(
+    fn log_attempt(
         &self,
         slot: u32,
         name: &ClientName,
@@ -107,13 +164,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn log_close(
-        &self,
-        slot: u32,
-        name: &ClientName,
-        reason: CloseReason,
-        said: Option<&str>,
-    ) {
+    fn log_close(&self, slot: u32, name: &ClientName, reason: CloseReason, said: Option<&str>) {
         if !self.common.read().plan.log.disconnections {
             return;
         }
@@ -136,7 +187,7 @@ impl Worker {
     }
 
     /// The line of an error of ours. Of many in one second the first are written.
-    pub(super) fn log_told(&mut self, slot: u32, name: &ClientName, code: &str, text: &str) {
+    fn log_told(&mut self, slot: u32, name: &ClientName, code: &str, text: &str) {
         let (until, written, left_out) = &mut self.told;
         if self.now >= *until {
             if *left_out > 0 {
@@ -193,13 +244,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn log_server_close(
-        &self,
-        slot: u32,
-        pool: PoolKey,
-        name: ServerName,
-        reason: CloseReason,
-    ) {
+    fn log_server_close(&self, slot: u32, pool: PoolKey, name: ServerName, reason: CloseReason) {
         if !words::wanted() || !self.common.read().plan.log.disconnections {
             return;
         }
@@ -249,7 +294,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn log_server_failure(&self, failure: &ServerFailure<'_>) {
+    fn log_server_failure(&self, failure: &ServerFailure<'_>) {
         let ServerFailure { pool, text, .. } = *failure;
         let Some(info) = self.info(pool) else { return };
         if words::wanted() {

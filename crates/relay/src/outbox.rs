@@ -159,6 +159,13 @@ pub enum Command {
         /// Why that is worth a line of its own.
         note: LoginNote,
     },
+    /// The look-up of a client's secret failed; for the log.
+    LookUpFailed {
+        /// Who it is.
+        name: ClientName,
+        /// The server's words.
+        text: Box<str>,
+    },
     /// A client finished its login; for the log.
     LoggedIn {
         /// Who it is.

@@ -86,21 +86,14 @@ impl Said {
         self.values.push(' ');
         self.values.push_str(field.name());
         self.values.push('=');
-        let bare = !text.is_empty() && !text.contains([' ', '"', '=']);
-        match bare {
-            true => plain(&mut self.values, text),
-            false => {
-                self.values.push('"');
-                plain(&mut self.values, &text.replace('"', "\\\""));
-                self.values.push('"');
-            }
-        }
+        plain(&mut self.values, text);
     }
 }
 
+/// Texts are in quotes and what shows itself is not, as in our own style.
 impl Visit for Said {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.value(field, value);
+        self.value(field, &format!("{value:?}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -203,7 +203,7 @@ fn in_pgbouncers_style_its_lines_and_ours_have_its_shape() {
         .collect();
     let expected = [
         "LOG C-0x1: shop/a\\nb@unix:6432 closing",
-        "WARNING our own reason=evicted text=\"two words\" theirs=true count=3",
+        "WARNING our own reason=\"evicted\" text=\"two words\" theirs=true count=3",
     ];
     assert_eq!(lines, expected);
 }

@@ -61,7 +61,7 @@ impl Worker {
                 }
             }
             // The log was told already.
-            Command::Told { .. } | Command::LoginAttempt { .. } => {}
+            Command::Told { .. } | Command::LoginAttempt { .. } | Command::LookUpFailed { .. } => {}
             Command::LoggedIn { name } => self.log_login(&name),
         }
     }

@@ -10,6 +10,7 @@ use events::snapshot::Address;
 use relay::{ClientName, Command, LoginNote, PoolInfo, PoolKey, Replication, ServerName};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Level;
 
 /// Lines about errors of ours that one worker writes in a second.
 const TOLD_MAX: u32 = 100;
@@ -79,6 +80,7 @@ impl Worker {
                 replication,
                 note,
             } => self.log_attempt(*slot, name, tls.as_deref(), *replication, *note),
+            Command::LookUpFailed { name, text } => log_look_up(name, text),
             _ => {}
         }
     }
@@ -297,37 +299,47 @@ impl Worker {
     fn log_server_failure(&self, failure: &ServerFailure<'_>) {
         let ServerFailure { pool, text, .. } = *failure;
         let Some(info) = self.info(pool) else { return };
-        if words::wanted() {
-            self.log_failed_login(failure, &info);
-            if failure.by_server {
-                return;
-            }
+        let reason = failure.reason.label();
+        let (server, database, user) = (&info.address, &info.database, &info.user);
+        macro_rules! failed {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    %server,
+                    %database,
+                    %user,
+                    reason,
+                    error = text,
+                    "cannot open a server connection"
+                )
+            };
         }
-        tracing::warn!(
-            server = %info.address,
-            database = %info.database,
-            user = %info.user,
-            reason = failure.reason.label(),
-            error = text,
-            "cannot open a server connection"
-        );
+        if words::wanted() {
+            // Its line is the error; ours beside it says the rest.
+            self.log_failed_login(failure, &info);
+            failed!(Level::INFO);
+        } else {
+            failed!(Level::WARN);
+        }
     }
 
     /// What [`Worker::log_not_up`] could not tell: the socket was up, or still on its way.
     fn log_failed_login(&self, failure: &ServerFailure<'_>, info: &PoolInfo) {
         let slot = failure.slot;
-        if failure.by_server {
-            theirs!(
-                WARN,
-                "server login failed: FATAL {}",
-                words::text(failure.text)
-            );
+        // A replication client's own login may be refused where others are served.
+        let replica = info.replication.is_on();
+        let text = words::text(failure.text);
+        match failure.by_server {
+            true if replica => theirs!(ERROR, "S: login failed: FATAL: {text}"),
+            true => theirs!(WARN, "server login failed: FATAL {text}"),
+            false => {}
         }
         let conn = self.servers.get(slot as usize).and_then(Option::as_deref);
         let on_its_way =
             |o: &Outgoing| matches!(o.purpose, Purpose::Server { slot: s, .. } if s == slot);
         let words = match conn {
-            _ if failure.by_server => failure.text,
+            _ if failure.by_server && replica => "login failed",
+            _ if failure.by_server => text,
             Some(_) => server_words(match failure.reason {
                 CloseReason::ServerConnectFailed => CloseReason::ServerGone,
                 reason => reason,
@@ -341,4 +353,19 @@ impl Worker {
             theirs!(INFO, "{whose} {closing}");
         }
     }
+}
+
+/// The server's answer to `auth_query` was an error.
+fn log_look_up(name: &ClientName, text: &str) {
+    if words::wanted() {
+        let text = words::text(text);
+        return theirs!(ERROR, "S: error in auth_query: ERROR: {text}");
+    }
+    tracing::warn!(
+        client = name.id,
+        database = %name.database,
+        user = %name.user,
+        error = text,
+        "auth_query failed"
+    );
 }

@@ -7,7 +7,7 @@ use crate::directory::{Auth, PoolKey, Replication, Stored};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::Hub;
-use crate::outbox::{LoginNote, Peer};
+use crate::outbox::{Command, LoginNote, Peer};
 use crate::params::{self, ParamSet};
 use crate::requests::{Io, Step};
 use crate::server::{Capture, ServerPhase};
@@ -262,7 +262,10 @@ impl Hub {
         };
         let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
         self.lookup_over(slot, key, io);
-        if failed.is_some() {
+        if let Some(text) = failed {
+            if let Some(name) = self.client_name(slot) {
+                io.out.command(Command::LookUpFailed { name, text });
+            }
             return self.fail_client(
                 slot,
                 &Trouble::LookUpFailed,

@@ -60,6 +60,7 @@ impl World {
             Command::StartTls { .. }
             | Command::Console { .. }
             | Command::LoginAttempt { .. }
+            | Command::LookUpFailed { .. }
             | Command::Told { .. } => {}
         }
     }

@@ -171,6 +171,10 @@ impl Worker {
             return;
         }
         if words::wanted() {
+            // Who connects and says nothing may be a monitor: PgBouncer is silent, too.
+            if reason == CloseReason::ClientGone && name.user.is_empty() {
+                return;
+            }
             let whose = self.client(slot, name);
             let words = said.unwrap_or(client_words(reason));
             let closing = words::closing(words, self.now, name.since);

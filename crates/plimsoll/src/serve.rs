@@ -96,7 +96,6 @@ pub fn run(mut serve: Serve) -> anyhow::Result<ExitCode> {
             .context("the process that was to be taken over does not let go")?;
         tracing::info!("taken over from the process that served before");
     }
-    said::up();
     systemd::ready();
     daemon::serving();
     let offered = place.map(|place| {
@@ -207,6 +206,7 @@ fn tell_addresses(handle: &Handle, control: Option<&Control>) {
     if let Some(control) = control {
         tracing::info!(address = %control.local_addr(), "metrics, livez and readyz");
     }
+    said::up();
 }
 
 /// The metrics listener, where the settings ask for one.

@@ -11,6 +11,9 @@ use crate::requests::Io;
 use crate::server::ServerPhase;
 use events::{CloseReason, Time};
 
+/// What a client was told at its end.
+type Said = Option<Box<str>>;
+
 impl Hub {
     /// Tells a client what is wrong, FATAL, and closes it.
     pub(crate) fn fail_client(
@@ -79,13 +82,7 @@ impl Hub {
     }
 
     /// The same, after it was told this.
-    fn client_ended(
-        &mut self,
-        slot: u32,
-        reason: CloseReason,
-        said: Option<Box<str>>,
-        io: &mut Io<'_>,
-    ) {
+    fn client_ended(&mut self, slot: u32, reason: CloseReason, said: Said, io: &mut Io<'_>) {
         let id = self.client_id(slot);
         let Some(mut client) = self.clients.remove(slot) else {
             return;

@@ -62,7 +62,6 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         (plan, None, Some(sandbox))
     };
     let log = start_log(&plan, &args)?;
-    crate::said::files(&plan);
     if args.takeover.is_some() && taken.is_none() {
         tracing::warn!("no process is there to take over from: an ordinary start");
     }
@@ -275,9 +274,9 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
         syslog: syslog(&plan.process),
         quiet: args.quiet,
     };
-    control::log::init(options)
-        .map(Arc::new)
-        .context("cannot open the log")
+    let log = control::log::init(options).context("cannot open the log")?;
+    crate::said::files(plan);
+    Ok(Arc::new(log))
 }
 
 /// The more talkative of what the command line and the settings ask for.

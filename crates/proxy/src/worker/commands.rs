@@ -7,7 +7,7 @@ use crate::outgoing::Purpose;
 use crate::port::ConsoleJob;
 use crate::socket::Conn;
 use events::snapshot::Address;
-use events::{ClientId, CloseReason, ConnId, UpstreamId};
+use events::{ClientId, CloseReason, ConnId, PoolId, UpstreamId};
 use mio::Interest;
 use pool::Action;
 use relay::{ClientName, Command, Peer, PoolKey, Pools, Reclaim};
@@ -122,16 +122,7 @@ impl Worker {
                 pool,
                 reserve,
                 ..
-            } => match self.port.info(upstream, pool) {
-                Some(info) => {
-                    if let Some(client) = reserve {
-                        self.log_reserve(client);
-                    }
-                    let slot = self.hub.open(self.now, conn, info);
-                    self.connect(Purpose::Server { slot, conn });
-                }
-                None => tracing::error!(?upstream, ?pool, "a pool without a description"),
-            },
+            } => self.open(upstream, pool, conn, reserve),
             Action::Close {
                 conn, slot, reason, ..
             } => self.hub.evict(slot, conn, reason, &mut self.out),
@@ -181,6 +172,23 @@ impl Worker {
                 );
             }
         }
+    }
+
+    fn open(
+        &mut self,
+        upstream: UpstreamId,
+        pool: PoolId,
+        conn: ConnId,
+        reserve: Option<ClientId>,
+    ) {
+        if let Some(client) = reserve {
+            self.log_reserve(client);
+        }
+        let Some(info) = self.port.info(upstream, pool) else {
+            return tracing::error!(?upstream, ?pool, "a pool without a description");
+        };
+        let slot = self.hub.open(self.now, conn, info);
+        self.connect(Purpose::Server { slot, conn });
     }
 
     /// Takes a lease back, or says that it would be. Each is one line, with its undo.

@@ -20,7 +20,7 @@ pub use endpoints::{
     Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, Sockets, SslMode, StartUp, Tls,
     TlsVersions,
 };
-pub use process::{FACILITIES, OnSignal, Process};
+pub use process::{FACILITIES, LogStyle, OnSignal, Process};
 pub use secrets::{Secret, SecretCommand, SecretRef};
 pub use session_attrs::SessionAttrs;
 

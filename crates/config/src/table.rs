@@ -8,8 +8,8 @@ use crate::etcd::Share;
 use crate::fleet::Discover;
 use crate::keeping::SettingsSource;
 use crate::plan::{
-    AuthType, ErrorDetail, ErrorStyle, OnSignal, Pin, Plan, PoolMode, SslMode, StatementCapture,
-    StatementText, TlsVersions,
+    AuthType, ErrorDetail, ErrorStyle, LogStyle, OnSignal, Pin, Plan, PoolMode, SslMode,
+    StatementCapture, StatementText, TlsVersions,
 };
 use crate::value::{Kind, Value};
 
@@ -180,6 +180,7 @@ words!(AuthType, AUTH_TYPES: Scram "scram-sha-256", Md5 "md5", Plain "plain", Tr
     Any "any", Cert "cert", Hba "hba");
 words!(SettingsSource, SETTINGS_SOURCES: Auto "auto", Deploy "deploy", Store "store", Etcd "etcd");
 words!(OnSignal, SIGNALS: Drain "drain", Wait "wait");
+words!(LogStyle, LOG_STYLES: Plimsoll "plimsoll", Pgbouncer "pgbouncer");
 words!(Pin, PINS: On "on", Off "off");
 words!(StatementText, STATEMENT_TEXTS: Normalised "normalized", Fingerprint "fingerprint", Off "off");
 words!(StatementCapture, STATEMENT_CAPTURES: Off "off", Allow "allow");

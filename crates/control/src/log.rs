@@ -4,6 +4,7 @@
 //! them. When the disk is full or the reader of standard error sleeps, lines
 //! are dropped and counted, and the count is logged once there is room again.
 
+mod pgbouncer;
 mod syslog;
 
 use std::fs::{File, OpenOptions};
@@ -15,7 +16,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use syslog::Syslog;
 use tracing::Dispatch;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 pub use syslog::{SyslogOptions, facility};
 pub use tracing::Level;
@@ -41,6 +44,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whose words text has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogStyle {
+    /// Our own.
+    #[default]
+    Plimsoll,
+    /// PgBouncer's, where it has some; every line has its shape.
+    Pgbouncer,
+}
+
 /// When text has colours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Color {
@@ -58,6 +71,8 @@ pub enum Color {
 pub struct LogOptions {
     /// How lines look.
     pub format: LogFormat,
+    /// Whose words text has; JSON has always our own.
+    pub style: LogStyle,
     /// Appended to; `None` is standard error.
     pub file: Option<PathBuf>,
     /// Less important lines are not written.
@@ -74,6 +89,7 @@ impl Default for LogOptions {
     fn default() -> LogOptions {
         LogOptions {
             format: LogFormat::Text,
+            style: LogStyle::Plimsoll,
             file: None,
             level: Level::INFO,
             color: Color::Auto,
@@ -141,7 +157,8 @@ pub fn init(options: LogOptions) -> io::Result<Log> {
         None if options.quiet => Sink::Stream(Box::new(io::sink())),
         None => Sink::Stream(Box::new(io::stderr())),
     };
-    let syslog = options.syslog.clone().map(Syslog::new);
+    let in_shape = options.format == LogFormat::Text && options.style == LogStyle::Pgbouncer;
+    let syslog = options.syslog.clone().map(|to| Syslog::new(to, in_shape));
     let queue = Queue::start_with(sink, syslog, options.format)?;
     tracing::dispatcher::set_global_default(dispatch(&options, color, queue.clone())).map_err(
         |_| {
@@ -158,14 +175,20 @@ fn dispatch(options: &LogOptions, color: bool, queue: Queue) -> Dispatch {
     let builder = tracing_subscriber::fmt()
         .with_max_level(options.level)
         .with_writer(queue);
-    match options.format {
-        LogFormat::Text => builder.with_ansi(color).with_target(false).into(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .into(),
+    let ours = filter_fn(pgbouncer::is_ours);
+    match (options.format, options.style) {
+        (LogFormat::Text, LogStyle::Plimsoll) => {
+            let lines = builder.with_ansi(color).with_target(false);
+            Dispatch::new(lines.finish().with(ours))
+        }
+        (LogFormat::Text, LogStyle::Pgbouncer) => {
+            builder.event_format(pgbouncer::Lines).finish().into()
+        }
+        (LogFormat::Json, _) => {
+            let lines = builder.json().flatten_event(true);
+            let lines = lines.with_current_span(false).with_span_list(false);
+            Dispatch::new(lines.finish().with(ours))
+        }
     }
 }
 

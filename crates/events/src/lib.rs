@@ -24,6 +24,7 @@ mod histogram;
 mod ids;
 mod labelled;
 mod lease;
+pub mod pgbouncer;
 mod pins;
 pub mod reason;
 pub mod sample;

@@ -105,6 +105,10 @@ reasons! {
         SettingsChanged "settings_changed" Operator,
         /// An administrator closed it.
         AdminKill "admin_kill" Operator,
+        /// An administrator wanted each connection replaced (RECONNECT).
+        Reconnect "reconnect" Operator,
+        /// An administrator paused its database.
+        Paused "paused" Operator,
         /// The pooler is shutting down.
         Shutdown "shutdown" Operator,
         /// A cancel request's connection has done its work.

@@ -27,6 +27,7 @@ mod fetch;
 mod measuring;
 mod pid_file;
 mod plane;
+mod said;
 pub mod sandbox;
 pub mod serve;
 mod stage;

@@ -6,6 +6,7 @@ use crate::daemon;
 use crate::measuring;
 use crate::pid_file::PidFile;
 use crate::plane::Plane;
+use crate::said;
 use crate::systemd;
 use crate::takeover::{self, Taken};
 use anyhow::Context;
@@ -201,15 +202,11 @@ fn start_channel(source: &Arc<Figures>) -> Option<control::fleet::Running> {
 }
 
 fn tell_addresses(handle: &Handle, control: Option<&Control>) {
-    for address in handle.addresses() {
-        tracing::info!(%address, "listening");
-    }
-    for socket in handle.sockets() {
-        tracing::info!(socket = %socket.display(), "listening");
-    }
+    said::listening(handle);
     if let Some(control) = control {
         tracing::info!(address = %control.local_addr(), "metrics, livez and readyz");
     }
+    said::up();
 }
 
 /// The metrics listener, where the settings ask for one.
@@ -402,27 +399,34 @@ fn watch(handle: &Handle, signals: &mut Signals) {
         match signal {
             // The outcome is in the log.
             SIGHUP => {
+                said::heard("SIGHUP, re-reading config");
                 // A change in steps takes seconds; other signals are heard meanwhile.
                 let handle = handle.clone();
                 let reload = std::thread::Builder::new().name("reload".into());
                 drop(reload.spawn(move || drop(handle.reload("SIGHUP"))));
             }
-            SIGUSR1 => drop(handle.pause(None, "SIGUSR1")),
-            SIGUSR2 => drop(handle.resume(None, "SIGUSR2")),
+            SIGUSR1 => {
+                said::pausing(handle);
+                drop(handle.pause(None, "SIGUSR1"));
+            }
+            SIGUSR2 if said::resumes(handle) => drop(handle.resume(None, "SIGUSR2")),
+            SIGUSR2 => {}
             SIGQUIT => {
+                said::heard("SIGQUIT, fast exit");
                 handle.note_action("SIGQUIT", "SHUTDOWN", "");
                 handle.end_now();
             }
             _ if draining || handle.is_leaving() => {
-                tracing::info!("a second signal: ending at once");
+                said::ending_now(signal);
                 handle.stop_now();
             }
             _ if handle.plan().process.signals == OnSignal::Wait => {
-                let (leave, said) = match signal {
+                let (leave, command) = match signal {
                     SIGINT => (Leave::ServersReleased, "SHUTDOWN WAIT_FOR_SERVERS"),
                     _ => (Leave::ClientsGone, "SHUTDOWN WAIT_FOR_CLIENTS"),
                 };
-                handle.note_action("a signal", said, "");
+                handle.note_action("a signal", command, "");
+                said::leaving(signal, leave);
                 handle.leave(leave);
             }
             _ => {

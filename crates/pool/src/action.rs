@@ -84,6 +84,8 @@ pub enum Action {
         conn: ConnId,
         /// The pool it belongs to.
         pool: PoolId,
+        /// The client on whose behalf the pool's reserve is used; `None`: it is not.
+        reserve: Option<ClientId>,
     },
     /// Close an idle connection; answer with
     /// [`Upstream::closed`](crate::Upstream::closed) at its end of file.

@@ -22,6 +22,16 @@ pub(crate) enum Remote {
     Unix(PathBuf),
 }
 
+impl Remote {
+    /// As lines of the log show it.
+    pub(crate) fn shown(&self, endpoint: &Endpoint) -> String {
+        match self {
+            Remote::Tcp(address) => address.to_string(),
+            Remote::Unix(_) => format!("unix:{}", endpoint.port),
+        }
+    }
+}
+
 /// Those of them that are on a network.
 pub(crate) fn addresses(remotes: &[Remote]) -> Vec<IpAddr> {
     let address = |remote: &Remote| match remote {

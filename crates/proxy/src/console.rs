@@ -9,6 +9,7 @@ use crate::columns;
 use crate::guards;
 use crate::held::Verb;
 use crate::port::ConsoleJob;
+use crate::words::{self, theirs};
 use statement::{assignment, shown, words};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -127,6 +128,7 @@ fn needs_admin_with(out: &mut Vec<u8>, code: &str) {
 /// PAUSE and its like. PAUSE and WAIT_CLOSE are answered when they are done.
 fn hold(handle: &Handle, job: &ConsoleJob, word: &str, database: Option<&str>) -> Option<Vec<u8>> {
     let verb = Verb::of(word)?;
+    words::issued(verb.word(), database);
     match handle.administer(verb, database, &job.user) {
         Err(why) => Some(refusal(handle, why.code(), &shown(&why.to_string()))),
         Ok(()) if matches!(verb, Verb::Pause | Verb::WaitClose) => {
@@ -174,6 +176,11 @@ fn shutdown(handle: &Handle, job: &ConsoleJob, how: &[&str], text: &str) -> Opti
         "SHUTDOWN",
         how.first().copied().unwrap_or_default(),
     );
+    let said: Vec<&str> = ["SHUTDOWN"]
+        .into_iter()
+        .chain(how.iter().copied())
+        .collect();
+    words::issued(&said.join(" "), None);
     let mut out = Vec::new();
     wire::back::command_complete(&mut out, "SHUTDOWN");
     handle.console_reply(job.client, out);
@@ -239,6 +246,7 @@ fn is_reload(job: &ConsoleJob) -> bool {
 }
 
 fn reload(handle: &Handle, actor: &str, out: &mut Vec<u8>) {
+    words::issued("RELOAD", None);
     match handle.reload(actor) {
         Ok(notes) => {
             for note in notes {
@@ -246,7 +254,10 @@ fn reload(handle: &Handle, actor: &str, out: &mut Vec<u8>) {
             }
             wire::back::command_complete(out, "RELOAD");
         }
-        Err(error) => reload_failed(out, handle.plan().error_style, &error),
+        Err(error) => {
+            theirs!(ERROR, "RELOAD Failed, see logs for more details");
+            reload_failed(out, handle.plan().error_style, &error);
+        }
     }
 }
 

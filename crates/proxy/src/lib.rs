@@ -57,6 +57,7 @@ mod tap;
 mod tcp;
 pub mod tls;
 mod users;
+mod words;
 mod worker;
 
 /// What SHOW VERSION says where settings of PgBouncer are served: the version whose console and settings are copied,

@@ -8,6 +8,7 @@ use crate::address::Endpoint;
 use crate::compile;
 use crate::held::{ADMIN_DATABASE, Held};
 use crate::hosts::Hosts;
+use crate::words::{self, theirs};
 use config::{Database, Plan};
 use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{CapId, FlowRules, PoolSettings, Upstream};
@@ -338,6 +339,10 @@ impl Registry {
             auth,
             most(&settings),
         ));
+        if database.name == "*" && !self.by_name.keys().any(|(known, _)| known == name) {
+            let name = words::name(name);
+            theirs!(INFO, "registered new auto-database: {name}");
+        }
         self.by_name.insert(names, key);
         self.add_place(upstream, pool, &info, false);
         Some(info)

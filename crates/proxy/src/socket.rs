@@ -103,6 +103,20 @@ impl Stream {
         }
     }
 
+    /// The process at the other side of a unix socket.
+    pub(crate) fn peer_pid(&self) -> Option<u32> {
+        match self {
+            Stream::Tcp(_) => None,
+            #[cfg(target_os = "linux")]
+            Stream::Unix(s) => {
+                let peer = rustix::net::sockopt::socket_peercred(s).ok()?;
+                u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+            }
+            #[cfg(not(target_os = "linux"))]
+            Stream::Unix(_) => None,
+        }
+    }
+
     /// A connecting socket is connected.
     pub(crate) fn is_connected(&self) -> bool {
         either!(self, s => s.peer_addr().is_ok())

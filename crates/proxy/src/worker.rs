@@ -8,6 +8,7 @@ mod containing;
 mod leaving;
 mod letters;
 mod refused;
+mod telling;
 mod ticking;
 mod tokens;
 mod writing;

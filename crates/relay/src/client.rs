@@ -160,6 +160,8 @@ impl Client {
             id: self.id,
             user: Arc::clone(&self.user),
             database: Arc::clone(&self.database),
+            addr: self.peer.addr.clone(),
+            since: self.connected_at,
         }
     }
 

@@ -11,6 +11,9 @@ use crate::requests::Io;
 use crate::server::ServerPhase;
 use events::{CloseReason, Time};
 
+/// What a client was told at its end.
+type Said = Option<Box<str>>;
+
 impl Hub {
     /// Tells a client what is wrong, FATAL, and closes it.
     pub(crate) fn fail_client(
@@ -38,7 +41,7 @@ impl Hub {
         if !self.mid_message(slot) {
             self.tell(slot, report, io.out);
         }
-        self.client_left(slot, reason, io);
+        self.client_ended(slot, reason, Some(report.message.as_str().into()), io);
     }
 
     /// Writes an error of ours to a client.
@@ -51,6 +54,7 @@ impl Hub {
     pub(crate) fn note_told(&self, slot: u32, report: &Report, out: &mut Outbox) {
         if let (true, Some(client)) = (self.directory.settings.log_errors, self.clients.get(slot)) {
             out.command(Command::Told {
+                slot,
                 name: client.name(),
                 code: report.code,
                 text: report.message.as_str().into(),
@@ -74,6 +78,11 @@ impl Hub {
 
     /// A client's session ends, whoever wished it.
     pub(crate) fn client_left(&mut self, slot: u32, reason: CloseReason, io: &mut Io<'_>) {
+        self.client_ended(slot, reason, None, io);
+    }
+
+    /// The same, after it was told this.
+    fn client_ended(&mut self, slot: u32, reason: CloseReason, said: Said, io: &mut Io<'_>) {
         let id = self.client_id(slot);
         let Some(mut client) = self.clients.remove(slot) else {
             return;
@@ -81,7 +90,12 @@ impl Hub {
         self.stats.closes[reason as usize] += 1;
         self.traffic.left(&client, reason);
         let name = client.name();
-        io.out.command(Command::CloseClient { slot, name, reason });
+        io.out.command(Command::CloseClient {
+            slot,
+            name,
+            reason,
+            said,
+        });
         self.logins.retain(|(s, _)| *s != slot);
         if matches!(client.phase, Phase::Console { .. }) {
             io.pools.console_out(&client.user);
@@ -151,6 +165,7 @@ impl Hub {
             conn: server.conn,
             pool: server.pool.key,
             reason,
+            name: server.name(),
         });
     }
 

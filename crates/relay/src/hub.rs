@@ -255,6 +255,11 @@ impl Hub {
         self.clients.get(slot).map(Client::name)
     }
 
+    /// How logs call the server connection at a slot.
+    pub fn server_name(&self, slot: u32) -> Option<crate::ServerName> {
+        self.servers.get(slot).map(|server| server.name())
+    }
+
     /// The slot of a session that is still the one meant.
     pub(crate) fn live(&self, client: ClientId) -> Option<u32> {
         (self.client_id(client.slot) == Some(client)).then_some(client.slot)

@@ -82,7 +82,9 @@ pub use expect::KINDS as REPLY_KINDS;
 pub use hub::Hub;
 pub use leases::Reclaim;
 pub use monitor::Watched;
-pub use outbox::{ClientName, Command, DeriveJob, Outbox, Peer, Segment, Source};
+pub use outbox::{
+    ClientName, Command, DeriveJob, LoginNote, Outbox, Peer, Segment, ServerName, Source,
+};
 pub use params::ParamSet;
 pub use pools::{NoLookUp, Pools};
 pub use seeds::Seeds;

@@ -1,7 +1,8 @@
 //! What a dispatch wants written and done.
 
-use crate::directory::PoolKey;
-use events::{ClientId, CloseReason, ConnId};
+use crate::directory::{PoolKey, Replication};
+use events::snapshot::Address;
+use events::{ClientId, CloseReason, ConnId, Time};
 use std::sync::Arc;
 
 /// One end of the hub, by its slot in the worker.
@@ -47,6 +48,8 @@ pub enum Command {
         name: ClientName,
         /// Why.
         reason: CloseReason,
+        /// What it was told at the end; `None`: nothing.
+        said: Option<Box<str>>,
     },
     /// Close a server connection; the hub has forgotten the slot. The shell
     /// tells the pool `closed` when the socket is gone.
@@ -59,6 +62,8 @@ pub enum Command {
         pool: PoolKey,
         /// Why.
         reason: CloseReason,
+        /// Its number and when it was opened; for the log.
+        name: ServerName,
     },
     /// A server connection could not be opened or logged in; the hub has
     /// forgotten the slot, and the pool knows.
@@ -73,6 +78,10 @@ pub enum Command {
         reason: CloseReason,
         /// The server's or the system's own words.
         text: Box<str>,
+        /// Its number and when it was opened; for the log.
+        name: ServerName,
+        /// The words are the server's.
+        by_server: bool,
     },
     /// Begin TLS with a client: the answer 'S' stands in the segments.
     StartTls {
@@ -128,6 +137,8 @@ pub enum Command {
     },
     /// A client got an error of ours; for the log.
     Told {
+        /// Its slot.
+        slot: u32,
         /// Who it is.
         name: ClientName,
         /// The code.
@@ -137,9 +148,31 @@ pub enum Command {
     },
     /// A login cannot go on because of the settings; for the log.
     Misconfigured {
+        /// Its slot.
+        slot: u32,
         /// Whose login it is.
         name: ClientName,
         /// What is wrong.
+        text: Box<str>,
+    },
+    /// A client has said who it is, and its proof is asked for; for the log.
+    LoginAttempt {
+        /// Its slot.
+        slot: u32,
+        /// Who it is.
+        name: ClientName,
+        /// TLS version and cipher; `None`: it has none.
+        tls: Option<Box<str>>,
+        /// The replication that it asks for.
+        replication: Replication,
+        /// Why that is worth a line of its own.
+        note: LoginNote,
+    },
+    /// The look-up of a client's secret failed; for the log.
+    LookUpFailed {
+        /// Who it is.
+        name: ClientName,
+        /// The server's words.
         text: Box<str>,
     },
     /// A client finished its login; for the log.
@@ -158,6 +191,30 @@ pub struct ClientName {
     pub user: Arc<str>,
     /// The database of its start-up packet; empty before that.
     pub database: Arc<str>,
+    /// Where it comes from.
+    pub addr: Address,
+    /// When it connected.
+    pub since: Time,
+}
+
+/// How a server connection is called in logs: as in SHOW SERVERS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ServerName {
+    /// The column `id`.
+    pub id: u64,
+    /// When the pool asked for it.
+    pub since: Time,
+}
+
+/// What a log says of a login beside its attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LoginNote {
+    /// Nothing.
+    Nothing,
+    /// The pooler knows no secret of this user.
+    NoSuchUser,
+    /// It enters the console as the system's user that the pooler runs as.
+    Owner,
 }
 
 /// A key derivation (PBKDF2), a millisecond or more of CPU.

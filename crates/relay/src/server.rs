@@ -3,6 +3,7 @@
 use crate::client::NONE;
 use crate::directory::{PoolInfo, PoolKey, PoolMode, Stored};
 use crate::expect::Expected;
+use crate::outbox::ServerName;
 use crate::params::ParamSet;
 use crate::server_login::ServerLogin;
 use crate::statements::{Prepared, Statement};
@@ -193,6 +194,14 @@ impl Transfer {
 }
 
 impl Server {
+    /// How logs call it.
+    pub(crate) fn name(&self) -> ServerName {
+        ServerName {
+            id: self.id,
+            since: self.opened_at,
+        }
+    }
+
     /// Nothing is owed, unsent or unread: it may change hands.
     pub(crate) fn at_rest(&self) -> bool {
         self.status == Status::Idle

@@ -455,6 +455,7 @@ impl Hub {
             ServerPhase::Login(login) => (login.refusal.take(), login.full, login.code),
             _ => (None, None, None),
         };
+        let by_server = code.is_some();
         let for_good = for_good || (refusal.is_some() && !refused);
         let refused = refused || refusal.is_some();
         let both = refusal.map(|first| format!("{first}; and the other way of sslmode: {text}"));
@@ -476,6 +477,8 @@ impl Hub {
             pool: key,
             reason,
             text: text.into(),
+            name: server.name(),
+            by_server,
         });
         let (now, conn, text) = (io.now, server.conn, text.into());
         match (full, code.filter(|_| for_good)) {

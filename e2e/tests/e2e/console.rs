@@ -135,6 +135,7 @@ fn hint(error: &Error) -> String {
 fn the_log_calls_clients_as_show_clients_does() {
     let pooler = pooler_with(|settings| {
         settings
+            .own("log_style", "plimsoll")
             .set("log_connections", "1")
             .set("log_disconnections", "1")
     });

@@ -37,6 +37,7 @@ mod leaks;
 mod leases;
 mod ledger;
 mod limits;
+mod log_style;
 mod measures;
 mod process;
 mod production;

@@ -10,6 +10,16 @@ pub enum OnSignal {
     Wait,
 }
 
+/// Whose words the log has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogStyle {
+    /// Our own.
+    #[default]
+    Plimsoll,
+    /// PgBouncer's lines, where it has one for what happened.
+    Pgbouncer,
+}
+
 /// What `syslog_facility` may be.
 pub const FACILITIES: &[&str] = &[
     "daemon", "user", "auth", "authpriv", "local0", "local1", "local2", "local3", "local4",
@@ -25,6 +35,8 @@ pub struct Process {
     pub drain: super::Drain,
     /// The user that it becomes when root starts it; `None`: it stays who it is.
     pub user: Option<String>,
+    /// Whose words the log has, in its text format.
+    pub log_style: LogStyle,
     /// Log to the system's log as well.
     pub syslog: bool,
     /// The name of its lines there.

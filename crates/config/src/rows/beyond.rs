@@ -8,12 +8,14 @@ use crate::etcd::Share;
 use crate::fleet::Discover;
 use crate::guards::{AUTO_REVERT, AUTO_SIZE, DRIFT, GUARD_MODES, PIN, RECLAIM, SHED};
 use crate::keeping::SettingsSource;
-use crate::plan::{ErrorDetail, ErrorStyle, OnSignal, Pin, StatementCapture, StatementText};
+use crate::plan::{
+    ErrorDetail, ErrorStyle, LogStyle, OnSignal, Pin, StatementCapture, StatementText,
+};
 use crate::table::Class::{Capacity, Identity, PerCheckout, RestartOnly};
 use crate::table::Support::Honoured;
 use crate::table::{
-    ANONYMOUS, DISCOVERS, ERROR_DETAILS, ERROR_STYLES, PINS, SETTINGS_SOURCES, SHARES, SIGNALS,
-    STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, access,
+    ANONYMOUS, DISCOVERS, ERROR_DETAILS, ERROR_STYLES, LOG_STYLES, PINS, SETTINGS_SOURCES, SHARES,
+    SIGNALS, STATEMENT_CAPTURES, STATEMENT_TEXTS, Setting, access,
 };
 use crate::value::Kind::{
     Address, Bounded, Choice, Count, Flag, Limit, List, Listen, Path, Period, Text, Timeout,
@@ -49,6 +51,7 @@ pub(super) const ROWS: &[Setting] = &[
     ours!("drain_delay", "timeouts.drain_delay", Period, "0s", "0s", PerCheckout, (time process.drain.delay), "Shutdown: time in which readiness is withdrawn and clients are still accepted."),
     ours!("drain_timeout", "timeouts.drain", Period, "30s", "30s", PerCheckout, (time process.drain.timeout), "Shutdown: what is left after this is closed."),
     ours!("signals", "process.signals", Choice(SIGNALS), "wait", "drain", PerCheckout, (word OnSignal process.signals), "TERM and INT. drain: idle clients are closed, and what is left after the drain's time. wait: as PgBouncer, TERM waits for all clients and INT for all servers, without a limit. A second one ends at once."),
+    ours!("log_style", "log.style", Choice(LOG_STYLES), "pgbouncer", "plimsoll", RestartOnly, (word LogStyle process.log_style), "Words of the log's text format: our own, or PgBouncer's line for each thing for which it has one. JSON is the same in both."),
     ours!("statement_text", "leaks.statement_text", Choice(STATEMENT_TEXTS), "normalized", "normalized", PerCheckout, (word StatementText leaks.statement_text), "How much of a lease's last statement is shown: its text without literals, a fingerprint, or nothing."),
     ours!("reclaim_after", "leaks.reclaim_after", Bounded, "5s", "5s", PerCheckout, (time leaks.after), "Several leases of one application and statement, silent in a transaction for this long, are a leak when nothing else is known of them; of a known kind, two fifths of it or twice its longest silence."),
     ours!("reclaim_single_after", "leaks.reclaim_single_after", Bounded, "300s", "300s", PerCheckout, (time leaks.single_after), "The same of a single lease of a known kind."),

@@ -49,13 +49,16 @@ pub(super) fn severity(level: Level) -> u8 {
 #[derive(Debug)]
 pub(super) struct Syslog {
     options: SyslogOptions,
+    /// Lines begin with their time and process, as PgBouncer's: they are left out here.
+    headed: bool,
     socket: Option<UnixDatagram>,
 }
 
 impl Syslog {
-    pub(super) fn new(options: SyslogOptions) -> Syslog {
+    pub(super) fn new(options: SyslogOptions, headed: bool) -> Syslog {
         Syslog {
             options,
+            headed,
             socket: None,
         }
     }
@@ -69,6 +72,10 @@ impl Syslog {
             std::process::id()
         );
         let mut datagram = head.into_bytes();
+        let line = match self.headed {
+            true => super::pgbouncer::without_head(line),
+            false => line,
+        };
         datagram.extend_from_slice(line.trim_ascii_end());
         if let Some(socket) = &self.socket
             && socket.send(&datagram).is_ok()
@@ -109,11 +116,14 @@ mod tests {
         let name = format!("plimsoll-syslog-{}", std::process::id());
         let place = std::env::temp_dir().join(name);
         let _ = std::fs::remove_file(&place);
-        let mut syslog = Syslog::new(SyslogOptions {
-            ident: "pgbouncer".into(),
-            facility: 3,
-            place: Some(place.clone()),
-        });
+        let mut syslog = Syslog::new(
+            SyslogOptions {
+                ident: "pgbouncer".into(),
+                facility: 3,
+                place: Some(place.clone()),
+            },
+            false,
+        );
         assert!(syslog.send(6, b"nobody listens\n").is_err());
         for text in ["one", "two"] {
             let _ = std::fs::remove_file(&place);

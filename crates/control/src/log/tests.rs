@@ -164,3 +164,66 @@ fn a_file_is_appended_to_and_opened_anew_after_rotation() {
     assert!(error.contains("no/such/dir/x.log"), "{error}");
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+fn said_in(style: LogStyle, format: LogFormat, say: impl FnOnce()) -> String {
+    let pipe = Pipe::default();
+    let queue = Queue::start(Sink::Stream(Box::new(pipe.clone())), format).unwrap();
+    let options = LogOptions {
+        format,
+        style,
+        ..LogOptions::default()
+    };
+    let dispatch = dispatch(&options, false, queue.clone());
+    let log = Log { queue };
+    tracing::dispatcher::with_default(&dispatch, say);
+    assert!(log.flush());
+    let text = pipe.text.lock().unwrap().clone();
+    String::from_utf8(text).unwrap()
+}
+
+fn both() {
+    let theirs = tracing::enabled!(target: events::pgbouncer::LOG_TARGET, Level::INFO);
+    tracing::info!(target: events::pgbouncer::LOG_TARGET, "C-0x1: shop/{}@unix:6432 closing", "a\nb");
+    tracing::warn!(
+        reason = "evicted",
+        text = "two words",
+        theirs,
+        count = 3,
+        "our own"
+    );
+}
+
+#[test]
+fn in_pgbouncers_style_its_lines_and_ours_have_its_shape() {
+    let text = said_in(LogStyle::Pgbouncer, LogFormat::Text, both);
+    let pid = format!(" UTC [{}] ", std::process::id());
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once(&pid).expect("its head").1)
+        .collect();
+    let expected = [
+        "LOG C-0x1: shop/a\\nb@unix:6432 closing",
+        "WARNING our own reason=\"evicted\" text=\"two words\" theirs=true count=3",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn the_other_styles_leave_pgbouncers_lines_out() {
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let style = match format {
+            LogFormat::Text => LogStyle::Plimsoll,
+            LogFormat::Json => LogStyle::Pgbouncer,
+        };
+        let text = said_in(style, format, both);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(
+            text.contains("our own") && !text.contains("C-0x1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("theirs=false") || text.contains("\"theirs\":false"),
+            "{text}"
+        );
+    }
+}

@@ -264,15 +264,19 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
             LogFormat::Text => control::log::LogFormat::Text,
             LogFormat::Json => control::log::LogFormat::Json,
         },
+        style: match plan.process.log_style {
+            config::LogStyle::Plimsoll => control::log::LogStyle::Plimsoll,
+            config::LogStyle::Pgbouncer => control::log::LogStyle::Pgbouncer,
+        },
         file: plan.log_file.clone(),
         level: level(&args.log_level, plan.process.verbose),
         color: control::log::Color::Auto,
         syslog: syslog(&plan.process),
         quiet: args.quiet,
     };
-    control::log::init(options)
-        .map(Arc::new)
-        .context("cannot open the log")
+    let log = control::log::init(options).context("cannot open the log")?;
+    crate::said::files(plan);
+    Ok(Arc::new(log))
 }
 
 /// The more talkative of what the command line and the settings ask for.

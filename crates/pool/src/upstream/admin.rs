@@ -150,7 +150,7 @@ impl Upstream {
     /// return. The pause is complete when the pool has no connection.
     pub fn pause(&mut self, now: Time, pool: PoolId) {
         if self.set_mode(pool, Mode::Paused) {
-            self.close_idle(now, pool, CloseReason::AdminKill);
+            self.close_idle(now, pool, CloseReason::Paused);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::figures::ConnState;
 use crate::list::NIL;
 use crate::one_pool::{Mode, Pool};
 use crate::queue::Pick;
-use events::{CloseReason, PoolId, Time, WorkerId};
+use events::{ClientId, CloseReason, PoolId, Time, WorkerId};
 use std::time::Duration;
 
 /// Pauses after refused logins stop growing here, unless `login_retry` is longer.
@@ -250,6 +250,8 @@ impl Upstream {
 
     pub(super) fn open(&mut self, now: Time, p: usize) {
         let worker = self.worker_for_open(p);
+        let beyond = self.at(p).charged() >= self.at(p).settings.size && !self.is_monitor(p);
+        let reserve = self.next_uncovered(p).filter(|_| beyond);
         self.know_worker(worker);
         let i = self.conns.insert(now, p as u32, worker);
         let pool = self.at_mut(p);
@@ -277,7 +279,16 @@ impl Upstream {
             worker,
             conn: self.conns.id(i),
             pool: PoolId(p as u32),
+            reserve,
         });
+    }
+
+    /// The first waiter for whom nothing is being opened yet.
+    fn next_uncovered(&self, p: usize) -> Option<ClientId> {
+        let pool = self.at(p);
+        let covered = pool.count(ConnState::Opening) as usize;
+        let first = pool.queue.queued_by_age().nth(covered)?;
+        Some(pool.queue.get(first).client)
     }
 
     /// The worker of the first waiter for whom nothing is being opened yet; for
@@ -286,10 +297,8 @@ impl Upstream {
         if self.is_monitor(p) {
             return WorkerId(0);
         }
-        let pool = self.at(p);
-        let covered = pool.count(ConnState::Opening) as usize;
-        if let Some(i) = pool.queue.queued_by_age().nth(covered) {
-            return pool.queue.get(i).client.worker;
+        if let Some(client) = self.next_uncovered(p) {
+            return client.worker;
         }
         let fewest = self
             .on_worker

@@ -161,7 +161,7 @@ impl Upstream {
         }
         match pool.mode {
             Mode::Open => {}
-            Mode::Paused => return Some(CloseReason::AdminKill),
+            Mode::Paused => return Some(CloseReason::Paused),
             Mode::Retired => return Some(CloseReason::SettingsChanged),
         }
         if pool.live() > pool.limit() || self.over_cap(pool) {

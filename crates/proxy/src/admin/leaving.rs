@@ -4,6 +4,7 @@ use super::Handle;
 use crate::mail::Mail;
 use crate::port::act;
 use crate::registry::{Place, UpstreamCell};
+use crate::words::theirs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -57,6 +58,11 @@ impl Handle {
                 std::thread::sleep(LOOK);
             }
             if !handle.is_stopping() {
+                let whose = match leave {
+                    Leave::ClientsGone => "client",
+                    Leave::ServersReleased => "server",
+                };
+                theirs!(INFO, "{whose} connections dropped, exiting");
                 handle.take_leave();
                 handle.stop_now();
             }

@@ -21,6 +21,11 @@ impl Handle {
         known.is_some()
     }
 
+    /// All databases are paused.
+    pub fn all_paused(&self) -> bool {
+        self.common().read().held.all_paused()
+    }
+
     /// PAUSE and its like, of one database or of all, also for pools that are made later.
     pub(crate) fn administer(
         &self,
@@ -67,7 +72,7 @@ impl Handle {
             Verb::Pause => u.pause(now, pool),
             Verb::Resume if still_paused => {}
             Verb::Resume => u.resume(now, pool),
-            Verb::Reconnect => u.reconnect(now, pool, events::CloseReason::AdminKill),
+            Verb::Reconnect => u.reconnect(now, pool, events::CloseReason::Reconnect),
             Verb::Kill => u.kill(now, pool),
             // Logins ask what is held; who is in is served on, as in PgBouncer.
             Verb::Disable | Verb::Enable | Verb::WaitClose => {}

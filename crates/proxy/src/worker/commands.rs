@@ -7,35 +7,25 @@ use crate::outgoing::Purpose;
 use crate::port::ConsoleJob;
 use crate::socket::Conn;
 use events::snapshot::Address;
-use events::{ClientId, CloseReason, ConnId, UpstreamId};
+use events::{ClientId, CloseReason, ConnId, PoolId, UpstreamId};
 use mio::Interest;
 use pool::Action;
 use relay::{ClientName, Command, Peer, PoolKey, Pools, Reclaim};
-use std::time::Duration;
-
-/// Lines about errors of ours that one worker writes in a second.
-const TOLD_MAX: u32 = 100;
 
 impl Worker {
     pub(super) fn command(&mut self, command: Command) {
         match command {
-            Command::CloseClient { slot, name, reason } => self.client_closed(slot, &name, reason),
+            Command::CloseClient {
+                slot, name, reason, ..
+            } => self.client_closed(slot, &name, reason),
             Command::CloseServer {
                 slot,
                 conn,
                 pool,
                 reason,
-            } => self.close_server(slot, conn, pool, reason),
-            Command::ServerFailed {
-                slot,
-                pool,
-                reason,
-                text,
                 ..
-            } => {
-                self.log_server_failure(pool, reason, &text);
-                self.abandon(slot, pool);
-            }
+            } => self.close_server(slot, conn, pool, reason),
+            Command::ServerFailed { slot, pool, .. } => self.abandon(slot, pool),
             Command::StartTls { slot } => self.start_tls(slot),
             Command::Resume(peer) => self.look_again(peer),
             Command::Derive {
@@ -70,30 +60,16 @@ impl Worker {
                     }
                 }
             }
-            Command::Told { name, code, text } => self.log_told(&name, code, &text),
-            Command::Misconfigured { name, text } => tracing::error!(
-                client = name.id,
-                database = %name.database,
-                user = %name.user,
-                worker = self.id.0,
-                "{text}"
-            ),
-            Command::LoggedIn { name } => {
-                if self.common.read().plan.log.connections {
-                    tracing::info!(
-                        client = name.id,
-                        database = %name.database,
-                        user = %name.user,
-                        worker = self.id.0,
-                        "client logged in"
-                    );
-                }
-            }
+            // The log was told already.
+            Command::Told { .. }
+            | Command::LoginAttempt { .. }
+            | Command::LookUpFailed { .. }
+            | Command::Misconfigured { .. } => {}
+            Command::LoggedIn { name } => self.log_login(&name),
         }
     }
 
     fn client_closed(&mut self, slot: u32, name: &ClientName, reason: CloseReason) {
-        self.log_close(name, reason);
         if *name.database == *crate::held::ADMIN_DATABASE {
             self.common.waits.left(self.id, slot);
         }
@@ -108,61 +84,6 @@ impl Worker {
             actor: self.hub.console_actor(client),
             text,
         });
-    }
-
-    fn log_close(&self, name: &ClientName, reason: CloseReason) {
-        if self.common.read().plan.log.disconnections {
-            tracing::info!(
-                client = name.id,
-                database = %name.database,
-                user = %name.user,
-                worker = self.id.0,
-                reason = reason.label(),
-                "client closed"
-            );
-        }
-    }
-
-    /// The line of an error of ours. Of many in one second the first are written.
-    fn log_told(&mut self, name: &ClientName, code: &str, text: &str) {
-        let (until, written, left_out) = &mut self.told;
-        if self.now >= *until {
-            if *left_out > 0 {
-                tracing::warn!(
-                    errors = *left_out,
-                    worker = self.id.0,
-                    "further pooler errors were not logged"
-                );
-            }
-            (*until, *written, *left_out) = (self.now.after(Duration::from_secs(1)), 0, 0);
-        }
-        if *written >= TOLD_MAX {
-            *left_out += 1;
-            return;
-        }
-        *written += 1;
-        tracing::warn!(
-            client = name.id,
-            database = %name.database,
-            user = %name.user,
-            worker = self.id.0,
-            code,
-            "pooler error: {text}"
-        );
-    }
-
-    fn log_server_failure(&self, pool: PoolKey, reason: CloseReason, text: &str) {
-        let place = self.common.read().place(pool).map(|p| p.info.clone());
-        if let Some(info) = place {
-            tracing::warn!(
-                server = %info.address,
-                database = %info.database,
-                user = %info.user,
-                reason = reason.label(),
-                error = text,
-                "cannot open a server connection"
-            );
-        }
     }
 
     fn close_server(&mut self, slot: u32, conn: ConnId, pool: PoolKey, reason: CloseReason) {
@@ -199,13 +120,12 @@ impl Worker {
                     .granted(self.now, client, slot, conn, &mut self.port, &mut self.out);
             }
             Action::Handover { conn, slot, to, .. } => self.hand_over(upstream, conn, slot, to),
-            Action::Open { conn, pool, .. } => match self.port.info(upstream, pool) {
-                Some(info) => {
-                    let slot = self.hub.open(self.now, conn, info);
-                    self.connect(Purpose::Server { slot, conn });
-                }
-                None => tracing::error!(?upstream, ?pool, "a pool without a description"),
-            },
+            Action::Open {
+                conn,
+                pool,
+                reserve,
+                ..
+            } => self.open(upstream, pool, conn, reserve),
             Action::Close {
                 conn, slot, reason, ..
             } => self.hub.evict(slot, conn, reason, &mut self.out),
@@ -255,6 +175,23 @@ impl Worker {
                 );
             }
         }
+    }
+
+    fn open(
+        &mut self,
+        upstream: UpstreamId,
+        pool: PoolId,
+        conn: ConnId,
+        reserve: Option<ClientId>,
+    ) {
+        if let Some(client) = reserve {
+            self.log_reserve(client);
+        }
+        let Some(info) = self.port.info(upstream, pool) else {
+            return tracing::error!(?upstream, ?pool, "a pool without a description");
+        };
+        let slot = self.hub.open(self.now, conn, info);
+        self.connect(Purpose::Server { slot, conn });
     }
 
     /// Takes a lease back, or says that it would be. Each is one line, with its undo.
@@ -369,7 +306,7 @@ impl Worker {
     }
 }
 
-fn address_of(address: &Address) -> String {
+pub(super) fn address_of(address: &Address) -> String {
     match address {
         Address::Tcp(address) => address.to_string(),
         Address::Unix => "unix".into(),

@@ -257,6 +257,9 @@ impl Worker {
         let binding = session.and_then(tls::peer_binding);
         conn.readable = true;
         let local = conn.stream.local_address();
+        if let Some(pool) = self.hub.server_pool(slot, id) {
+            self.log_server_up(slot, pool, &conn, &local);
+        }
         self.server_up(slot, conn);
         if watched.is_err() {
             return self.gone(relay::Peer::Server(slot), None);
@@ -301,6 +304,12 @@ impl Worker {
             .take()
             .map(|first| format!("{first}; and without TLS: {text}"));
         let text = both.as_deref().unwrap_or(text);
+        if let Some(outgoing) = self.outgoing.get(slot) {
+            self.log_not_up(outgoing, text);
+        }
+        let Some(outgoing) = self.outgoing.get(slot) else {
+            return;
+        };
         if let Purpose::Server { slot, conn } = outgoing.purpose
             && let Some(key) = self.hub.server_pool(slot, conn)
         {

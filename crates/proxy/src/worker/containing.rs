@@ -63,7 +63,9 @@ impl Worker {
             _ => None,
         };
         let mut unfinished = std::mem::replace(&mut self.out, Outbox::new());
+        let known = self.commands.len();
         unfinished.take_commands(&mut self.commands);
+        self.tell_log(known);
         if self.buffer.len() < READ_BYTES {
             // It was on loan to the dispatch.
             self.buffer = vec![0; READ_BYTES];

@@ -12,11 +12,9 @@ impl Worker {
     /// Writes what the dispatch left and does what it asked for, until
     /// nothing is left. `input` is what the dispatch was given.
     pub(super) fn settle(&mut self, input: &[u8]) {
+        self.take_commands();
         self.write_out(input);
         loop {
-            if self.out.has_commands() {
-                self.out.take_commands(&mut self.commands);
-            }
             if let Some(command) = self.commands.pop_front() {
                 let whose = Worker::whose_command(&command);
                 self.contained(whose, |w| w.command(command));
@@ -26,7 +24,17 @@ impl Worker {
             } else if self.out.is_empty() {
                 return;
             }
+            self.take_commands();
             self.write_out(&[]);
+        }
+    }
+
+    /// The log is told before the peers are: whoever was refused and looks there finds the line.
+    fn take_commands(&mut self) {
+        if self.out.has_commands() {
+            let known = self.commands.len();
+            self.out.take_commands(&mut self.commands);
+            self.tell_log(known);
         }
     }
 

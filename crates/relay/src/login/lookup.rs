@@ -7,7 +7,7 @@ use crate::directory::{Auth, ErrorStyle, PoolKey, Replication, Stored};
 use crate::errors::Trouble;
 use crate::expect::{Expect, Purpose};
 use crate::hub::Hub;
-use crate::outbox::{Command, Outbox, Peer};
+use crate::outbox::{Command, LoginNote, Peer};
 use crate::params::{self, ParamSet};
 use crate::pools::NoLookUp;
 use crate::requests::{Io, Step};
@@ -30,6 +30,7 @@ impl Hub {
             .login_mut(slot)
             .map_or((false, false), |l| (l.console, l.owner));
         if console && owner && *user == *super::CONSOLE {
+            self.note_attempt(slot, LoginNote::Owner, io.out);
             return self.console_welcome(slot, &user, true, io);
         }
         if !self.rule(slot, &user, &database, io) {
@@ -67,20 +68,12 @@ impl Hub {
 
     /// The database that would know the user cannot be asked.
     fn no_look_up(&mut self, slot: u32, why: &NoLookUp, io: &mut Io<'_>) {
-        self.note_login(slot, why.text(), io.out);
+        if let Some(name) = self.client_name(slot) {
+            let text = why.text().into();
+            io.out.command(Command::Misconfigured { slot, name, text });
+        }
         let trouble = Trouble::NoLookUp(why);
         self.fail_client(slot, &trouble, CloseReason::ClientAuthentication, io);
-    }
-
-    /// What only the log is told of a login that cannot go on.
-    fn note_login(&self, slot: u32, text: String, out: &mut Outbox) {
-        let Some(client) = self.clients.get(slot) else {
-            return;
-        };
-        out.command(Command::Misconfigured {
-            name: client.name(),
-            text: text.into(),
-        });
     }
 
     /// What `auth_query` said, now or lately. Nobody of that name: PgBouncer says so, and programs know its words;
@@ -132,6 +125,7 @@ impl Hub {
                 return true;
             }
         };
+        self.note_attempt(slot, LoginNote::Nothing, io.out);
         self.not_admitted(slot, why, io);
         false
     }
@@ -297,7 +291,9 @@ impl Hub {
         let (user, database) = (Arc::clone(&client.user), Arc::clone(&client.database));
         self.lookup_over(slot, key, io);
         if let Some(text) = failed {
-            self.note_login(slot, format!("auth_query failed: {text}"), io.out);
+            if let Some(name) = self.client_name(slot) {
+                io.out.command(Command::LookUpFailed { name, text });
+            }
             return self.fail_client(
                 slot,
                 &Trouble::LookUpFailed,

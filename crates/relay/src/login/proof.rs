@@ -6,7 +6,7 @@ use crate::auth::{self, Demand, Stage};
 use crate::directory::Stored;
 use crate::errors::Trouble;
 use crate::hub::Hub;
-use crate::outbox::{Command, DeriveJob, Outbox, Peer};
+use crate::outbox::{Command, DeriveJob, LoginNote, Outbox, Peer};
 use crate::pools::Pools;
 use crate::requests::Io;
 use events::{CloseReason, Time};
@@ -36,6 +36,15 @@ impl Hub {
         };
         let seed = &directory.mock_seed;
         let demand = auth::demand(&login.ruling, &user, stored.as_ref(), shown, seed);
+        let unknown = stored.is_none() && !matches!(demand, Demand::Nothing);
+        self.note_attempt(
+            slot,
+            match unknown {
+                true => LoginNote::NoSuchUser,
+                false => LoginNote::Nothing,
+            },
+            io.out,
+        );
         match demand {
             Demand::Nothing => self.proven(slot, io),
             Demand::Fail(why) => self.not_admitted(slot, why, io),
@@ -59,6 +68,23 @@ impl Hub {
                     self.derive(slot, password, salt, ITERATIONS, io.out);
                 }
             },
+        }
+    }
+
+    /// Tells the log who wants in.
+    pub(super) fn note_attempt(&mut self, slot: u32, note: LoginNote, out: &mut Outbox) {
+        let Some(login) = self.login_mut(slot) else {
+            return;
+        };
+        let (tls, replication) = (login.tls.clone(), login.replication);
+        if let Some(name) = self.client_name(slot) {
+            out.command(Command::LoginAttempt {
+                slot,
+                name,
+                tls,
+                replication,
+                note,
+            });
         }
     }
 

@@ -53,7 +53,7 @@ impl Hub {
             login.stage = Stage::Unfit(text);
             return false;
         }
-        let (key, conn) = (server.pool.key, server.conn);
+        let (key, conn, name) = (server.pool.key, server.conn, server.name());
         self.servers.remove(slot);
         self.stats.closes[reason as usize] += 1;
         let code = (reason == CloseReason::ServerMoved).then_some(*b"25006");
@@ -64,6 +64,8 @@ impl Hub {
             pool: key,
             reason,
             text: text.clone(),
+            name,
+            by_server: false,
         });
         io.pools.open_failed(io.now, key, conn, text.into(), false);
         false

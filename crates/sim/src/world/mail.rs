@@ -57,7 +57,12 @@ impl World {
                 }
             }
             Command::LoggedIn { .. } => self.hit(Hit::Logins),
-            Command::StartTls { .. } | Command::Console { .. } | Command::Told { .. } | Command::Misconfigured { .. } => {}
+            Command::StartTls { .. }
+            | Command::Console { .. }
+            | Command::LoginAttempt { .. }
+            | Command::LookUpFailed { .. }
+            | Command::Misconfigured { .. }
+            | Command::Told { .. } => {}
         }
     }
 

@@ -34,9 +34,9 @@ fn a_pause_queues_and_empties_the_pool_until_it_is_resumed() {
     s.ready(A, 0, 2);
     s.ask(A, 0, 1);
     s.up.pause(s.now, A);
-    assert_eq!(s.says(), "close s0 admin_kill");
+    assert_eq!(s.says(), "close s0 paused");
     assert_eq!(s.ask(A, 0, 2), "queued");
-    assert_eq!(s.back(1), "close admin_kill");
+    assert_eq!(s.back(1), "close paused");
     s.closed(0);
     s.closed(1);
     assert_eq!((s.says(), s.up.charged()), (String::new(), 0));

@@ -400,6 +400,7 @@ fn blank() -> Plan {
         queue_max: 0,
         connects_max: 0,
         query_wait_timeout: None,
+        suspend_timeout: None,
         query_wait_notify: None,
         query_timeout: None,
         transaction_timeout: None,

@@ -372,6 +372,8 @@ pub struct Plan {
 
     /// Longest wait for a connection; `None`: off.
     pub query_wait_timeout: Option<Duration>,
+    /// SUSPEND closes connections that take no bytes after this; `None`: it waits.
+    pub suspend_timeout: Option<Duration>,
     /// A NOTICE to clients that wait longer; `None`: off.
     pub query_wait_notify: Option<Duration>,
     /// Longest query; `None`: off.

@@ -105,6 +105,8 @@ reasons! {
         SettingsChanged "settings_changed" Operator,
         /// An administrator closed it.
         AdminKill "admin_kill" Operator,
+        /// Its bytes could not be sent within `suspend_timeout` after SUSPEND.
+        SuspendTimeout "suspend_timeout" Operator,
         /// The pooler is shutting down.
         Shutdown "shutdown" Operator,
         /// A cancel request's connection has done its work.

@@ -407,10 +407,18 @@ fn watch(handle: &Handle, signals: &mut Signals) {
                 let reload = std::thread::Builder::new().name("reload".into());
                 drop(reload.spawn(move || drop(handle.reload("SIGHUP"))));
             }
-            SIGUSR1 => drop(handle.pause(None, "SIGUSR1")),
+            SIGUSR1 => {
+                if let Err(error) = handle.pause(None, "SIGUSR1") {
+                    tracing::warn!(%error, "USR1 pauses nothing");
+                }
+            }
             SIGUSR2 => drop(handle.resume(None, "SIGUSR2")),
             SIGQUIT => {
                 handle.note_action("SIGQUIT", "SHUTDOWN", "");
+                handle.end_now();
+            }
+            _ if handle.is_suspended() => {
+                tracing::info!("told to end while suspended: ending at once");
                 handle.end_now();
             }
             _ if draining || handle.is_leaving() => {

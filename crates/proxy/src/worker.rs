@@ -8,6 +8,7 @@ mod containing;
 mod leaving;
 mod letters;
 mod refused;
+mod suspending;
 mod ticking;
 mod tokens;
 mod writing;
@@ -97,6 +98,8 @@ pub(crate) struct Worker {
     now: Time,
     next_tick: Time,
     draining: bool,
+    /// SUSPEND holds: nobody but consoles is read, and the clock stands still.
+    suspended: bool,
     stopped: bool,
     accept_again: bool,
     /// Most clients since memory was last given back.
@@ -163,6 +166,7 @@ impl Worker {
             now: Time::ZERO,
             next_tick: Time::ZERO,
             draining: false,
+            suspended: false,
             stopped: false,
             accept_again: false,
             peak: 0,
@@ -218,6 +222,9 @@ impl Worker {
 
     /// Until the next tick; longer when nothing can time out.
     fn sleep(&self) -> Duration {
+        if self.suspended {
+            return TICK;
+        }
         let (clients, servers) = self.hub.counts();
         if self.id.0 != 0
             && clients == 0
@@ -276,6 +283,9 @@ impl Worker {
         if ready.write && !self.flush(peer) {
             return;
         }
+        if self.is_still(peer) {
+            return;
+        }
         if ready.ended
             && let Peer::Client(slot) = peer
             && self.hub.is_waiting(slot)
@@ -319,6 +329,9 @@ impl Worker {
 
     /// Reads a peer while the hub wants its bytes.
     fn drive(&mut self, peer: Peer) {
+        if self.is_still(peer) {
+            return;
+        }
         for _ in 0..READS_MAX {
             match self.conn(peer) {
                 Some(conn) if conn.readable => {
@@ -435,7 +448,7 @@ impl Worker {
 }
 
 /// What an event says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Ready {
     read: bool,
     ended: bool,

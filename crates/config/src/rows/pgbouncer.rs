@@ -219,13 +219,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("so_reuseport", "listen.reuse_port", Flag, "0", "false", RestartOnly, (flag sockets.reuse_port), "Several processes may listen at the same TCP address, and the system spreads clients over them; one process uses all cores by itself. Each needs a unix socket of its own, and [peers] for cancel requests."),
     row!("stats_period", "log.stats_period", Bounded, "60", "60s", PerCheckout, (time log.stats_period), "Period of averages and of the statistics line."),
     row!("stats_users", "auth.stats_users", List, "", "", PerCheckout, (list stats_users), "Users who may SHOW in the console."),
-    bare!(
-        "suspend_timeout",
-        Timeout,
-        "10",
-        NotYet("the console has no SUSPEND yet"),
-        "PgBouncer's limit of SUSPEND."
-    ),
+    row!("suspend_timeout", "timeouts.suspend", Timeout, "10", "10s", PerCheckout, (timeout suspend_timeout), "Longest wait of SUSPEND for bytes to be taken; then the connections that do not take theirs are closed."),
     row!("syslog", "log.syslog", Flag, "0", "false", RestartOnly, (flag process.syslog), "Log to the system's log as well."),
     row!("syslog_facility", "log.syslog_facility", Choice(FACILITIES), "daemon", "daemon", RestartOnly, (text process.syslog_facility), "The facility of those lines."),
     row!("syslog_ident", "log.syslog_ident", Text, "pgbouncer", "plimsoll", RestartOnly, (text process.syslog_ident), "The name that they begin with."),

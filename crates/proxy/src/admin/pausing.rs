@@ -31,6 +31,9 @@ impl Handle {
         let common = &self.inner.common;
         // Two commands at a time would leave pools as neither of them says.
         let _one_at_a_time = self.lock(&self.inner.holding);
+        if verb == Verb::Suspend && !self.may_suspend() {
+            return Err(NotHeld::Shared);
+        }
         let places = {
             let mut registry = common.write();
             if let Some(name) = database {
@@ -44,6 +47,11 @@ impl Handle {
             registry.held.change(verb, database)?;
             registry.places().to_vec()
         };
+        match verb {
+            Verb::Suspend => self.begin_suspension(),
+            Verb::Resume if database.is_none() => self.end_suspension(),
+            _ => {}
+        }
         if !actor.is_empty() && verb != Verb::WaitClose {
             self.note_action(actor, verb.word(), database.unwrap_or_default());
         }
@@ -67,7 +75,7 @@ impl Handle {
             Verb::Reconnect => u.reconnect(now, pool, events::CloseReason::AdminKill),
             Verb::Kill => u.kill(now, pool),
             // Logins ask what is held; who is in is served on, as in PgBouncer.
-            Verb::Disable | Verb::Enable | Verb::WaitClose => {}
+            Verb::Disable | Verb::Enable | Verb::WaitClose | Verb::Suspend => {}
         });
         if verb == Verb::Kill {
             for mailbox in &common.mailboxes {
@@ -85,7 +93,8 @@ impl Handle {
         self.hold(Verb::Pause, database, actor)
     }
 
-    /// Lends again, unless a pause of all, or one by its name, still holds.
+    /// Lends again, unless a pause of all, or one by its name, still holds. Of all: it
+    /// ends a SUSPEND, too.
     ///
     /// # Errors
     /// There is no such database, or only a pause of all holds it.

@@ -160,11 +160,7 @@ fn stop_beside(beside: &Mutex<Option<AtTheSide>>) {
 /// Where another process can take over.
 fn place(handle: &Handle, state: Option<&Path>) -> Option<PathBuf> {
     let plan = handle.plan();
-    takeover::place(
-        state,
-        plan.unix_socket_dir.as_deref(),
-        plan.unix_socket_port,
-    )
+    takeover::place(state, plan.socket_directory(), plan.unix_socket_port)
 }
 
 /// Begins to measure, and to talk to the other instances: what is told of alerts, and

@@ -56,6 +56,7 @@ mod sys;
 mod tap;
 mod tcp;
 pub mod tls;
+mod unix;
 mod users;
 mod worker;
 
@@ -72,3 +73,4 @@ pub use listen::Sockets;
 pub use observer::Observer;
 pub use secrets::{Disk, Refreshed};
 pub use tap::Tapping;
+pub use unix::{connect_unix, unix_address};

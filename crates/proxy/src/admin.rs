@@ -142,9 +142,8 @@ impl Proxy {
         tls.warn();
         let (client_tls, server_tls) = (tls.client_tls(), tls.server_config());
         let (polls, mailboxes) = loops(count)?;
-        let mock_seed = random();
+        let (mock_seed, instance) = (random(), u32::from_le_bytes(random()));
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
-        let instance = u32::from_le_bytes(random());
         let registry = Registry::new(Arc::clone(&plan), server_tls, count, instance);
         let common = Arc::new(Common {
             registry: RwLock::new(registry),

@@ -1,7 +1,6 @@
 //! The console's statements.
 
 mod showing;
-mod statement;
 pub(crate) mod waiting;
 
 use crate::admin::{Handle, Leave, ReloadError};
@@ -9,7 +8,7 @@ use crate::columns;
 use crate::guards;
 use crate::held::Verb;
 use crate::port::ConsoleJob;
-use statement::{assignment, shown, words};
+use relay::statement::{assignment, shown, words};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};

@@ -420,8 +420,12 @@ fn adapt(settings: &mut Settings, binary: &Binary, dir: &Dir, port: u16) {
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     let mut set = |key: &str, value: String| settings.keys.insert(key.into(), value);
     set("listen_port", port.to_string());
-    set("unix_socket_dir", path(""));
     set("auth_file", path("userlist.txt"));
+    let socket = settings.keys.get("unix_socket_dir");
+    if socket.is_none_or(|name| !name.starts_with('@')) {
+        let directory = path("");
+        settings.keys.insert("unix_socket_dir".into(), directory);
+    }
     if !binary.is_pgbouncer {
         let keys = &mut settings.keys;
         keys.entry("max_prepared_statements".into())

@@ -12,8 +12,8 @@ other. New inputs are kept in fuzz/targets/corpus, beside the committed ones of
 fuzz/corpus; an input that fails lands in fuzz/targets/artifacts, and the task
 fails. docs/fuzzing.md says what to do then.
 
-  --target NAME     only this one: wire, sql, config, pool_ops, relay_bytes, relay_ops, shape,
-                    statements, fleet
+  --target NAME     only this one: wire, sql, config, hba, pool_ops, relay_bytes, relay_ops,
+                    shape, statements, fleet, console
   --minutes M       for each target; default 1
   --minimise        afterwards, put the smallest inputs with the same coverage
                     into fuzz/corpus
@@ -23,7 +23,7 @@ toolchain is needed. All code here is safe Rust, so no sanitizer is used. What i
 needed: `cargo install cargo-fuzz --locked`, and a C++ compiler.";
 
 /// The longest input of each target, bytes. Small inputs run often.
-const TARGETS: [(&str, u32); 10] = [
+const TARGETS: [(&str, u32); 11] = [
     ("wire", 1_000),
     ("sql", 1_500),
     ("config", 2_000),
@@ -34,6 +34,7 @@ const TARGETS: [(&str, u32); 10] = [
     ("shape", 4_000),
     ("statements", 4_000),
     ("fleet", 2_000),
+    ("console", 1_000),
 ];
 
 /// A day; more is a slip of the keyboard.

@@ -156,9 +156,9 @@ impl Draft {
             }
             Dialect::Toml => {}
         }
-        let abstract_socket = plan.unix_socket_dir.as_deref();
-        if abstract_socket.is_some_and(|d| d.to_string_lossy().starts_with('@')) {
-            let problem = Problem::new("abstract unix sockets are not supported yet");
+        let socket_dir = plan.unix_socket_dir.as_deref();
+        if !cfg!(target_os = "linux") && socket_dir.is_some_and(crate::is_abstract) {
+            let problem = Problem::new("abstract unix sockets are Linux's");
             self.error("unix_socket_dir", problem.help("write a directory"));
         }
         if self.plan.listen.is_empty() && self.plan.unix_socket_dir.is_none() {
@@ -403,6 +403,8 @@ fn blank() -> Plan {
         queue_max: 0,
         connects_max: 0,
         query_wait_timeout: None,
+        scram_iterations: 4096,
+        suspend_timeout: None,
         query_wait_notify: None,
         query_timeout: None,
         transaction_timeout: None,

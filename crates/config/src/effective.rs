@@ -31,6 +31,13 @@ pub struct Effective {
 }
 
 impl Plan {
+    /// The directory of the unix socket, where there is one in the file system: other
+    /// sockets and files stand beside it.
+    pub fn socket_directory(&self) -> Option<&std::path::Path> {
+        let directory = self.unix_socket_dir.as_deref();
+        directory.filter(|directory| !crate::is_abstract(directory))
+    }
+
     /// The settings of a database by the name that clients use.
     pub fn database(&self, name: &str) -> Option<&Database> {
         let named = |n: &str| self.databases.iter().find(|d| d.name == n);

@@ -183,11 +183,11 @@ impl Writer<'_> {
             return None;
         }
         let value = match (setting.kind, value) {
-            (Kind::Path, Value::Text(path)) if !path.is_empty() => {
+            (Kind::Path, Value::Text(path)) if !path.is_empty() && !path.starts_with('@') => {
                 Value::Text(self.options.base.join(path).to_string_lossy().into_owned())
             }
             (_, Value::Listen(mut all)) if setting.key == "cancel_peers" => {
-                all.retain(|peer| !peer.host.starts_with('/'));
+                all.retain(|peer| !peer.host.starts_with(['/', '@']));
                 Value::Listen(all)
             }
             (_, value) => value,
@@ -239,6 +239,7 @@ impl Writer<'_> {
         }
         if name == "host"
             && let Host::UnixDir(directory) = &database.host
+            && !crate::is_abstract(directory)
         {
             let directory = self.options.base.join(directory);
             let directory = text(&directory.to_string_lossy());

@@ -204,6 +204,25 @@ pub(crate) fn own_start(line: &str, at: usize) -> Option<usize> {
     (!own.starts_with("allow(")).then(|| line.len() - own.len())
 }
 
+/// The numbers of the lines of a pgbouncer.ini that are for us alone, from 1: comments
+/// `;plimsoll: key = value`, and the section `[plimsoll]`.
+pub fn own_lines(text: &str) -> Vec<usize> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let at = line.len() - line.trim_start().len();
+        let rest = &line[at..];
+        if let Some((name, _)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+            inside = name == "plimsoll";
+        }
+        let says = !rest.is_empty() && !rest.starts_with(['#', ';']);
+        if own_start(line, at).is_some() || (inside && says) {
+            found.push(number);
+        }
+    }
+    found
+}
+
 type Pair = (std::ops::Range<usize>, Item);
 
 /// `key = value`; the key may stand in double quotes.

@@ -68,6 +68,7 @@ pub use etcd::{ENDPOINTS_MAX as ETCD_ENDPOINTS_MAX, Etcd, Share};
 pub use fleet::{Discover, FleetChannel};
 pub use hba::{Caller, Hba, Method, Rule};
 pub use import::{ImportOptions, Imported, import};
+pub use ini::own_lines;
 pub use keeping::{Keeping, SettingsSource, state_directory};
 pub use plan::*;
 pub use reference::{Row, settings_markdown, settings_reference};

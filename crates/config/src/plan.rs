@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use endpoints::{
     Host, Keepalive, ListenAddress, PEERS_MAX, Peer, Peering, Sockets, SslMode, StartUp, Tls,
-    TlsVersions,
+    TlsVersions, is_abstract,
 };
 pub use process::{FACILITIES, LogStyle, OnSignal, Process};
 pub use secrets::{Secret, SecretCommand, SecretRef};
@@ -226,6 +226,9 @@ pub struct Monitor {
     /// Longest use of a host name's address; `None`: names of servers in use are
     /// not looked up again.
     pub dns_max_ttl: Option<Duration>,
+    /// A name that could not be looked up is not asked for again so long; `None`: it is,
+    /// at each connection.
+    pub dns_nxdomain_ttl: Option<Duration>,
     /// Sessions end with their transaction where their server connection is to be replaced.
     pub fast_close: bool,
 }
@@ -286,7 +289,7 @@ pub struct ClientLog {
 pub struct Plan {
     /// Addresses to listen on, TCP.
     pub listen: Vec<ListenAddress>,
-    /// Directory for the unix socket; `None`: none.
+    /// Directory for the unix socket, or `@name` in Linux's abstract namespace; `None`: none.
     pub unix_socket_dir: Option<PathBuf>,
     /// Permission bits of the unix socket.
     pub unix_socket_mode: u32,
@@ -377,6 +380,10 @@ pub struct Plan {
 
     /// Longest wait for a connection; `None`: off.
     pub query_wait_timeout: Option<Duration>,
+    /// Rounds of SCRAM keys that are made from plain passwords.
+    pub scram_iterations: u32,
+    /// SUSPEND closes connections that take no bytes after this; `None`: it waits.
+    pub suspend_timeout: Option<Duration>,
     /// A NOTICE to clients that wait longer; `None`: off.
     pub query_wait_notify: Option<Duration>,
     /// Longest query; `None`: off.

@@ -42,6 +42,7 @@ pub const fn server_words(reason: CloseReason) -> &'static str {
             "database configuration changed"
         }
         CloseReason::Paused => "pause mode",
+        CloseReason::SuspendTimeout => "suspend_timeout",
         CloseReason::AdminKill => "database removed",
         CloseReason::Shutdown => "server shutting down",
         CloseReason::LineFell => "too many servers in the pool",
@@ -98,6 +99,11 @@ mod tests {
 
     /// Reason, words for a client, words for a server.
     const TABLE: &[(CloseReason, &str, &str)] = &[
+        (
+            CloseReason::SuspendTimeout,
+            "suspend_timeout",
+            "suspend_timeout",
+        ),
         (
             CloseReason::ClientTerminate,
             "client close request",

@@ -109,6 +109,8 @@ reasons! {
         Reconnect "reconnect" Operator,
         /// An administrator paused its database.
         Paused "paused" Operator,
+        /// Its bytes could not be sent within `suspend_timeout` after SUSPEND.
+        SuspendTimeout "suspend_timeout" Operator,
         /// The pooler is shutting down.
         Shutdown "shutdown" Operator,
         /// A cancel request's connection has done its work.

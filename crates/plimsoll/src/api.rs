@@ -41,7 +41,7 @@ pub struct Extras {
 /// where there is none, and the console is there.
 pub fn start(given: Given<'_>) -> Option<Api> {
     let plan = given.handle.plan();
-    let directory = plan.unix_socket_dir.as_deref();
+    let directory = plan.socket_directory();
     let socket = api::socket_path(given.state, directory, plan.unix_socket_port);
     if socket.is_none() && plan.api.listen.is_none() {
         tracing::warn!("no place for the API: name a unix socket or a state directory");

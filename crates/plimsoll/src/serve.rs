@@ -161,11 +161,7 @@ fn stop_beside(beside: &Mutex<Option<AtTheSide>>) {
 /// Where another process can take over.
 fn place(handle: &Handle, state: Option<&Path>) -> Option<PathBuf> {
     let plan = handle.plan();
-    takeover::place(
-        state,
-        plan.unix_socket_dir.as_deref(),
-        plan.unix_socket_port,
-    )
+    takeover::place(state, plan.socket_directory(), plan.unix_socket_port)
 }
 
 /// Begins to measure, and to talk to the other instances: what is told of alerts, and
@@ -407,13 +403,19 @@ fn watch(handle: &Handle, signals: &mut Signals) {
             }
             SIGUSR1 => {
                 said::pausing(handle);
-                drop(handle.pause(None, "SIGUSR1"));
+                if let Err(error) = handle.pause(None, "SIGUSR1") {
+                    tracing::warn!(%error, "USR1 pauses nothing");
+                }
             }
             SIGUSR2 if said::resumes(handle) => drop(handle.resume(None, "SIGUSR2")),
             SIGUSR2 => {}
             SIGQUIT => {
                 said::heard("SIGQUIT, fast exit");
                 handle.note_action("SIGQUIT", "SHUTDOWN", "");
+                handle.end_now();
+            }
+            _ if handle.is_suspended() => {
+                tracing::info!("told to end while suspended: ending at once");
                 handle.end_now();
             }
             _ if draining || handle.is_leaving() => {

@@ -9,6 +9,7 @@ mod pausing;
 mod probes;
 mod reload;
 mod shape;
+mod suspending;
 
 use crate::compile;
 use crate::console;
@@ -36,6 +37,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+pub(crate) use suspending::Stillness;
 
 /// Why the data plane could not start: what, and what to do.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ struct Inner {
     stopping: AtomicBool,
     /// Held by whoever changes what is paused or disabled.
     holding: Mutex<()>,
+    /// SUSPEND, while it holds. Set under `holding`.
+    suspension: Mutex<Option<suspending::Suspension>>,
     /// An end that waits for others, once one was asked for.
     leaving: Mutex<Option<Leave>>,
     /// Why the settings keep the instance from being ready. Set by whoever keeps
@@ -138,9 +142,8 @@ impl Proxy {
         tls.warn();
         let (client_tls, server_tls) = (tls.client_tls(), tls.server_config());
         let (polls, mailboxes) = loops(count)?;
-        let mock_seed = random();
+        let (mock_seed, instance) = (random(), u32::from_le_bytes(random()));
         let (console, jobs) = std::sync::mpsc::sync_channel(CONSOLE_MAX);
-        let instance = u32::from_le_bytes(random());
         let mut registry = Registry::new(Arc::clone(&plan), server_tls, count, instance);
         registry.warm();
         let common = Arc::new(Common {
@@ -170,6 +173,7 @@ impl Proxy {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             holding: Mutex::default(),
+            suspension: Mutex::default(),
             leaving: Mutex::default(),
             held_back: Mutex::default(),
             reloads: AtomicU32::new(0),

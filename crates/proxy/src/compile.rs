@@ -102,6 +102,7 @@ fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
             config::StatementText::Fingerprint => relay::StatementText::Fingerprint,
             config::StatementText::Off => relay::StatementText::Off,
         },
+        scram_iterations: plan.scram_iterations,
         reclaim_exempt: names(&plan.leaks.exempt),
         admin_users: names(&plan.admin_users),
         stats_users: names(&plan.stats_users),

@@ -1,7 +1,6 @@
 //! The console's statements.
 
 mod showing;
-mod statement;
 pub(crate) mod waiting;
 
 use crate::admin::{Handle, Leave, ReloadError};
@@ -10,7 +9,7 @@ use crate::guards;
 use crate::held::Verb;
 use crate::port::ConsoleJob;
 use crate::words::{self, theirs};
-use statement::{assignment, shown, words};
+use relay::statement::{assignment, shown, words};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -26,7 +25,7 @@ pub(crate) fn run(handle: &Handle, jobs: &Receiver<ConsoleJob>) {
         let left = period.saturating_sub(period_start.elapsed());
         // The switch of the guards ends by itself, here.
         let mut next = handle.guards_due().map_or(left, |due| left.min(due));
-        if handle.common().waits.any() {
+        if handle.common().waits.any() || handle.is_suspended() {
             next = next.min(waiting::LOOK);
         }
         match jobs.recv_timeout(next) {
@@ -70,17 +69,13 @@ fn answer(handle: &Handle, job: &ConsoleJob, text: &str) -> Option<Vec<u8>> {
         _ if !job.admin => return Some(needs_admin(handle)),
         ["GUARDS", ..] => guards::command(handle, &job.actor, text, &mut out),
         [word] if Verb::of(word).is_some() => return hold(handle, job, word, None),
-        [word, _] if whole && Verb::of(word).is_some() => {
+        [word, _] if whole && Verb::of(word).is_some_and(|verb| verb != Verb::Suspend) => {
             return hold(handle, job, word, words.get(1).map(String::as_str));
         }
         ["KILL_CLIENT"] => return Some(refusal(handle, "42601", "a client pointer is required")),
         ["KILL_CLIENT", id] => return Some(kill_client(handle, &job.user, id)),
         ["SHUTDOWN", rest @ ..] => return shutdown(handle, job, rest, text),
         ["SET", ..] => return Some(set(handle, &job.actor, text)),
-        ["SUSPEND"] => {
-            let why = "SUSPEND is not supported: no process takes over suspended clients; PAUSE holds them back";
-            return Some(refusal(handle, "0A000", why));
-        }
         _ => return Some(invalid(handle, text)),
     }
     Some(out)
@@ -125,13 +120,13 @@ fn needs_admin_with(out: &mut Vec<u8>, code: &str) {
     );
 }
 
-/// PAUSE and its like. PAUSE and WAIT_CLOSE are answered when they are done.
+/// PAUSE and its like. PAUSE, SUSPEND and WAIT_CLOSE are answered when they are done.
 fn hold(handle: &Handle, job: &ConsoleJob, word: &str, database: Option<&str>) -> Option<Vec<u8>> {
     let verb = Verb::of(word)?;
     words::issued(verb.word(), database);
     match handle.administer(verb, database, &job.user) {
         Err(why) => Some(refusal(handle, why.code(), &shown(&why.to_string()))),
-        Ok(()) if matches!(verb, Verb::Pause | Verb::WaitClose) => {
+        Ok(()) if matches!(verb, Verb::Pause | Verb::Suspend | Verb::WaitClose) => {
             waiting::begin(handle, job.client, verb, database, &job.user)
         }
         Ok(()) => {

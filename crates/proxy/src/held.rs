@@ -13,6 +13,7 @@ const NAMES_MAX: usize = 10_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Verb {
     Pause,
+    Suspend,
     Resume,
     Kill,
     Disable,
@@ -25,6 +26,7 @@ impl Verb {
     pub(crate) fn of(word: &str) -> Option<Verb> {
         Some(match word {
             "PAUSE" => Verb::Pause,
+            "SUSPEND" => Verb::Suspend,
             "RESUME" => Verb::Resume,
             "KILL" => Verb::Kill,
             "DISABLE" => Verb::Disable,
@@ -38,6 +40,7 @@ impl Verb {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Verb::Pause => "PAUSE",
+            Verb::Suspend => "SUSPEND",
             Verb::Resume => "RESUME",
             Verb::Kill => "KILL",
             Verb::Disable => "DISABLE",
@@ -55,6 +58,9 @@ pub(crate) enum NotHeld {
     AdminDatabase(Verb),
     NeedsDatabase,
     AlreadyPaused,
+    Suspended,
+    PausedDatabases,
+    Shared,
     NotPaused,
     DatabaseNotPaused(String),
     TooMany,
@@ -71,7 +77,12 @@ impl NotHeld {
             NotHeld::AdminDatabase(_) => "42501",
             NotHeld::TooMany => "54000",
             NotHeld::ShuttingDown => "57P01",
-            NotHeld::AlreadyPaused | NotHeld::NotPaused | NotHeld::DatabaseNotPaused(_) => "55000",
+            NotHeld::Shared => "0A000",
+            NotHeld::AlreadyPaused
+            | NotHeld::Suspended
+            | NotHeld::PausedDatabases
+            | NotHeld::NotPaused
+            | NotHeld::DatabaseNotPaused(_) => "55000",
         }
     }
 
@@ -91,7 +102,7 @@ impl std::fmt::Display for NotHeld {
             NotHeld::NoDatabase(name) => write!(f, "no such database: {name}"),
             NotHeld::AdminDatabase(verb) => {
                 let what = match verb {
-                    Verb::Pause => "pause",
+                    Verb::Pause | Verb::Suspend => "pause",
                     Verb::Resume => "resume",
                     Verb::Kill => "kill",
                     Verb::Disable | Verb::Enable => "disable",
@@ -101,7 +112,11 @@ impl std::fmt::Display for NotHeld {
                 write!(f, "cannot {what} admin db: {ADMIN_DATABASE}")
             }
             NotHeld::NeedsDatabase => f.write_str("a database is required"),
-            NotHeld::AlreadyPaused => f.write_str("already suspended/paused"),
+            NotHeld::AlreadyPaused | NotHeld::Suspended => f.write_str("already suspended/paused"),
+            NotHeld::PausedDatabases => f.write_str("cannot suspend with paused databases"),
+            NotHeld::Shared => f.write_str(
+                "cannot suspend where a ledger shares the line: this instance would lose its share",
+            ),
             NotHeld::NotPaused => f.write_str("pooler is not paused/suspended"),
             NotHeld::DatabaseNotPaused(name) => write!(f, "database {name} is not paused"),
             NotHeld::TooMany => write!(f, "{NAMES_MAX} databases are held back already"),
@@ -113,6 +128,8 @@ impl std::fmt::Display for NotHeld {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Held {
     all_paused: bool,
+    /// Nothing is read at all; pools are as they were.
+    suspended: bool,
     paused: BTreeSet<String>,
     disabled: BTreeSet<String>,
 }
@@ -121,6 +138,11 @@ impl Held {
     /// Whether every database is paused.
     pub(crate) fn all_paused(&self) -> bool {
         self.all_paused
+    }
+
+    /// Whether SUSPEND holds.
+    pub(crate) fn suspended(&self) -> bool {
+        self.suspended
     }
 
     /// Whether a pool of this database lends nothing.
@@ -150,6 +172,7 @@ impl Held {
         };
         let full = self.paused.len() + self.disabled.len() >= NAMES_MAX;
         match verb {
+            Verb::Pause | Verb::Kill if self.suspended => return Err(NotHeld::Suspended),
             Verb::Pause | Verb::Kill | Verb::Disable if full => return Err(NotHeld::TooMany),
             // A second PAUSE of a database waits as the first one does.
             Verb::Pause | Verb::Kill => drop(self.paused.insert(name.to_owned())),
@@ -158,7 +181,7 @@ impl Held {
             }
             Verb::Disable => drop(self.disabled.insert(name.to_owned())),
             Verb::Enable => drop(self.disabled.remove(name)),
-            Verb::Resume | Verb::Reconnect | Verb::WaitClose => {}
+            Verb::Suspend | Verb::Resume | Verb::Reconnect | Verb::WaitClose => {}
         }
         Ok(())
     }
@@ -166,14 +189,21 @@ impl Held {
     fn change_all(&mut self, verb: Verb) -> Result<(), NotHeld> {
         match verb {
             Verb::Disable | Verb::Enable => Err(NotHeld::NeedsDatabase),
-            Verb::Pause if self.all_paused => Err(NotHeld::AlreadyPaused),
-            Verb::Resume if !self.all_paused => Err(NotHeld::NotPaused),
+            Verb::Pause | Verb::Kill | Verb::Suspend if self.suspended => Err(NotHeld::Suspended),
+            Verb::Pause | Verb::Suspend if self.all_paused => Err(NotHeld::AlreadyPaused),
+            Verb::Suspend if !self.paused.is_empty() => Err(NotHeld::PausedDatabases),
+            Verb::Suspend => {
+                self.suspended = true;
+                Ok(())
+            }
+            Verb::Resume if !self.all_paused && !self.suspended => Err(NotHeld::NotPaused),
             // Who finds that PAUSE does not come to an end may still KILL.
             Verb::Pause | Verb::Kill => {
                 self.all_paused = true;
                 Ok(())
             }
             Verb::Resume => {
+                self.suspended = false;
                 self.all_paused = false;
                 Ok(())
             }
@@ -204,6 +234,35 @@ mod tests {
         let again = held.change(Verb::Resume, Some("shop"));
         assert_eq!(again, Err(NotHeld::DatabaseNotPaused("shop".into())));
         assert_eq!(held.change(Verb::Resume, None), Err(NotHeld::NotPaused));
+    }
+
+    #[test]
+    fn a_suspension_is_no_pause_and_nothing_else_is_held_beside_it() {
+        let mut held = Held::default();
+        held.change(Verb::Pause, Some("shop")).expect("pauses");
+        let beside = held.change(Verb::Suspend, None);
+        assert_eq!(beside, Err(NotHeld::PausedDatabases));
+        held.change(Verb::Resume, Some("shop")).expect("resumes");
+        held.change(Verb::Suspend, None).expect("suspends");
+        assert!(held.suspended() && !held.is_paused("shop") && !held.all_paused());
+        for (verb, database) in [
+            (Verb::Suspend, None),
+            (Verb::Pause, None),
+            (Verb::Pause, Some("shop")),
+            (Verb::Kill, None),
+            (Verb::Kill, Some("shop")),
+        ] {
+            let refused = held.change(verb, database);
+            assert_eq!(refused, Err(NotHeld::Suspended), "{verb:?}");
+        }
+        let one = held.change(Verb::Resume, Some("shop"));
+        assert_eq!(one, Err(NotHeld::DatabaseNotPaused("shop".into())));
+        held.change(Verb::Disable, Some("shop")).expect("disables");
+        held.change(Verb::Resume, None).expect("resumes");
+        assert_eq!(held.change(Verb::Resume, None), Err(NotHeld::NotPaused));
+        held.change(Verb::Pause, None).expect("pauses");
+        let paused = held.change(Verb::Suspend, None);
+        assert_eq!(paused, Err(NotHeld::AlreadyPaused));
     }
 
     #[test]

@@ -9,25 +9,52 @@ use crate::secrets::{self, Doubted};
 use events::{Time, WorkerId};
 use relay::{DeriveJob, Peer};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 use wire::scram;
 
-/// The monotonic clock, from the start of the process.
-#[derive(Clone, Copy)]
+/// The monotonic clock, from the start of the process. It stands still while the pooler
+/// is suspended, so that no timeout of any session or pool ends then.
 pub(crate) struct Clock {
     origin: Instant,
+    /// Twice what it lags behind, in microseconds; while it stands: twice its time, and one.
+    state: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn start() -> Clock {
         Clock {
             origin: Instant::now(),
+            state: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+        let state = self.state.load(Ordering::Acquire);
+        Time::from_micros(match state & 1 {
+            1 => state >> 1,
+            _ => self.running().saturating_sub(state >> 1),
+        })
+    }
+
+    /// Stands still from now on. Called by one thread at a time, as [`Clock::go_on`] is.
+    pub(crate) fn stop(&self) {
+        let at = self.now().as_micros();
+        self.state.store(at << 1 | 1, Ordering::Release);
+    }
+
+    /// Goes on from where it stood.
+    pub(crate) fn go_on(&self) {
+        let state = self.state.load(Ordering::Acquire);
+        if state & 1 == 1 {
+            let lag = self.running().saturating_sub(state >> 1);
+            self.state.store(lag << 1, Ordering::Release);
+        }
+    }
+
+    fn running(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 
@@ -142,5 +169,27 @@ fn keys(common: &Common, jobs: &Receiver<Derivation>) {
                 keys,
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_stands_goes_on_from_where_it_stood() {
+        let clock = Clock::start();
+        clock.stop();
+        let stood = clock.now();
+        while clock.running() < stood.as_micros() + 3_000 {
+            assert_eq!(clock.now(), stood);
+        }
+        clock.stop();
+        assert_eq!(clock.now(), stood, "twice is once");
+        clock.go_on();
+        let lag = clock.running() - clock.now().as_micros();
+        assert!(lag >= 2_000 && clock.now() >= stood, "{lag}");
+        clock.go_on();
+        assert!(clock.now() >= stood);
     }
 }

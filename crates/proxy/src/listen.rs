@@ -1,6 +1,7 @@
 //! Listening sockets, and limits of the process.
 
 use crate::socket::Stream;
+use crate::unix::unix_address;
 use config::Plan;
 use events::snapshot::Address;
 use mio::event::Source;
@@ -62,6 +63,7 @@ impl Drop for Listener {
         if let Listener::Unix {
             path, left: false, ..
         } = self
+            && !config::is_abstract(path)
         {
             let _ = std::fs::remove_file(path);
         }
@@ -152,18 +154,22 @@ pub(crate) fn open(plan: &Plan, sockets: Sockets) -> Result<Vec<Listener>, Strin
     if let Some(dir) = &plan.unix_socket_dir {
         let path = dir.join(format!(".s.PGSQL.{}", plan.unix_socket_port));
         listeners.push(
-            unix(
-                path.clone(),
-                plan,
-                take(&mut handed, |a| a.as_pathname() == Some(&path)),
-            )
-            .map_err(|e| format!("cannot listen on {}: {e}", path.display()))?,
+            unix(path.clone(), plan, take(&mut handed, |a| is_at(a, &path)))
+                .map_err(|e| format!("cannot listen on {}: {e}", path.display()))?,
         );
     }
     if listeners.is_empty() {
         return Err("the settings name no address to listen on".into());
     }
     Ok(listeners)
+}
+
+/// Whether this is the address that the settings write so.
+fn is_at(address: &SockAddr, path: &Path) -> bool {
+    match path.as_os_str().as_encoded_bytes() {
+        [b'@', name @ ..] => address.as_abstract_namespace() == Some(name),
+        _ => address.as_pathname() == Some(path),
+    }
 }
 
 /// The one of these that listens there.
@@ -180,7 +186,9 @@ fn given(socket: Socket, plan: &Plan) -> io::Result<Listener> {
     if address.as_socket().is_some() {
         return listening(socket, plan);
     }
+    let name = |name: &[u8]| PathBuf::from(format!("@{}", String::from_utf8_lossy(name)));
     let path = address.as_pathname().map(Path::to_owned);
+    let path = path.or_else(|| address.as_abstract_namespace().map(name));
     Ok(Listener::Unix {
         socket: mio::net::UnixListener::from_std(socket.into()),
         path: path.unwrap_or_else(|| "a socket without a path".into()),
@@ -280,8 +288,19 @@ pub(crate) fn tune(socket: &Socket, plan: &Plan) -> io::Result<()> {
 fn unix(path: PathBuf, plan: &Plan, handed: Option<Socket>) -> io::Result<Listener> {
     let socket = match handed {
         Some(socket) => mio::net::UnixListener::from_std(socket.into()),
+        None if config::is_abstract(&path) => {
+            mio::net::UnixListener::bind_addr(&unix_address(&path)?)?
+        }
         None => bind(&path)?,
     };
+    if config::is_abstract(&path) {
+        // No file: whoever is in the same network namespace may connect.
+        return Ok(Listener::Unix {
+            socket,
+            path,
+            left: false,
+        });
+    }
     if let Some(group) = &plan.sockets.unix_group {
         std::os::unix::fs::chown(&path, None, Some(group_number(group)?))?;
     }

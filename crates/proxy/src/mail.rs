@@ -2,6 +2,7 @@
 
 use crate::Leave;
 use crate::address::Remote;
+use crate::admin::Stillness;
 use crate::letters::Letters;
 use crate::socket::{Conn, Stream};
 use crate::tcp::Seen;
@@ -88,6 +89,12 @@ pub(crate) enum Mail {
     Lend(Sender<std::io::Result<std::os::fd::OwnedFd>>),
     /// Another process accepts clients from now on. Answered when none can follow.
     Retire(Sender<()>),
+    /// Read nobody but consoles, and accept nobody.
+    Suspend,
+    /// The end of that.
+    GoOn,
+    /// How far a suspension is; with `force`, connections that hold it up are closed.
+    Stillness { force: bool, to: Sender<Stillness> },
     /// Finish transactions, then close.
     Drain,
     /// Close everything and end.

@@ -2,7 +2,8 @@
 //! are about to be opened and, again and again, for servers that are in use.
 //!
 //! A look-up that fails keeps the last answer: a resolver that is away for a moment
-//! must not make a server unreachable. What an answer means is for the pools to say
+//! must not make a server unreachable. A name that never had one is not asked for again
+//! within `dns_nxdomain_ttl`, so that clients of it do not beset the resolver. What an answer means is for the pools to say
 //! ([`pool::Upstream::named`]).
 
 use crate::address::{Remote, addresses};
@@ -89,7 +90,7 @@ impl Resolved {
 
 /// Answers questions until nobody can ask any more.
 pub(crate) fn run(common: &Common, questions: &Receiver<Question>) {
-    let mut known = BTreeMap::new();
+    let mut known = Names::default();
     while let Ok(Question { name, port, asks }) = questions.recv() {
         let key = (name, port);
         match asks {
@@ -98,19 +99,27 @@ pub(crate) fn run(common: &Common, questions: &Receiver<Question>) {
                 ticket,
                 age_max,
             } => {
-                let longest = common.read().plan.monitor.dns_max_ttl.unwrap_or(age_max);
-                let result = answer(&mut known, &key, age_max.min(longest), &look_up);
-                common.resolved.note(&key.0, known.get(&key));
+                let plan = Arc::clone(&common.read().plan);
+                let longest = plan.monitor.dns_max_ttl.unwrap_or(age_max);
+                let ages = Ages {
+                    found: age_max.min(longest),
+                    failed: plan.monitor.dns_nxdomain_ttl.unwrap_or_default(),
+                };
+                let result = known.answer(&key, ages, &look_up);
+                common.resolved.note(&key.0, known.found.get(&key));
                 common.post(worker, Mail::Resolved { ticket, result });
             }
             Asks::Server(cell) => {
                 // Several may have asked while the resolver was slow.
-                let fresh = Duration::from_millis(500);
-                if let Ok(remotes) = answer(&mut known, &key, fresh, &look_up) {
+                let ages = Ages {
+                    found: Duration::from_millis(500),
+                    failed: Duration::ZERO,
+                };
+                if let Ok(remotes) = known.answer(&key, ages, &look_up) {
                     let now = common.clock.now();
                     act(common, &cell, |u| u.named(now, &addresses(&remotes)));
                 }
-                common.resolved.note(&key.0, known.get(&key));
+                common.resolved.note(&key.0, known.found.get(&key));
             }
         }
     }
@@ -129,52 +138,86 @@ fn look_up(name: &str, port: u16) -> Result<Vec<Remote>, String> {
     }
 }
 
-type Names = BTreeMap<(String, u16), Known>;
+type Key = (String, u16);
 type LookUp<'a> = dyn Fn(&str, u16) -> Result<Vec<Remote>, String> + 'a;
 
-/// What is known, if that is young enough; else what the resolver says; and what
-/// it said before when it says nothing.
-fn answer(
-    known: &mut Names,
-    key: &(String, u16),
-    age_max: Duration,
-    look_up: &LookUp<'_>,
-) -> Result<Vec<Remote>, String> {
-    if let Some(before) = known.get(key)
-        && before.at.elapsed() < age_max
-    {
-        return Ok(before.remotes.clone());
-    }
-    match look_up(&key.0, key.1) {
-        Ok(remotes) => {
-            if known.len() >= NAMES_MAX && !known.contains_key(key) {
-                known.clear();
-            }
-            let fresh = Known {
-                at: Instant::now(),
-                remotes: remotes.clone(),
-                failing: false,
-            };
-            let before = known.insert(key.clone(), fresh);
-            if before.is_some_and(|before| before.failing) {
-                tracing::info!(name = key.0, "the host name can be looked up again");
-            }
-            Ok(remotes)
+/// How old what is remembered may be.
+#[derive(Clone, Copy)]
+struct Ages {
+    /// An answer.
+    found: Duration,
+    /// That there was none.
+    failed: Duration,
+}
+
+/// What the resolver said.
+#[derive(Default)]
+struct Names {
+    found: BTreeMap<Key, Known>,
+    /// Names that never had an answer: when they were last asked for, and what was said.
+    failed: BTreeMap<Key, (Instant, String)>,
+}
+
+impl Names {
+    /// What is known, if that is young enough; else what the resolver says; and what
+    /// it said before when it says nothing.
+    fn answer(
+        &mut self,
+        key: &Key,
+        ages: Ages,
+        look_up: &LookUp<'_>,
+    ) -> Result<Vec<Remote>, String> {
+        if let Some(before) = self.found.get(key)
+            && before.at.elapsed() < ages.found
+        {
+            return Ok(before.remotes.clone());
         }
-        Err(error) => match known.get_mut(key) {
-            Some(before) => {
-                if !std::mem::replace(&mut before.failing, true) {
-                    tracing::warn!(
-                        name = key.0,
-                        error,
-                        "a host name cannot be looked up: the last answer holds"
-                    );
+        if let Some((at, error)) = self.failed.get(key)
+            && at.elapsed() < ages.failed
+        {
+            return Err(error.clone());
+        }
+        match look_up(&key.0, key.1) {
+            Ok(remotes) => {
+                self.failed.remove(key);
+                let fresh = Known {
+                    at: Instant::now(),
+                    remotes: remotes.clone(),
+                    failing: false,
+                };
+                let before = remember(&mut self.found, key, fresh);
+                if before.is_some_and(|before| before.failing) {
+                    tracing::info!(name = key.0, "the host name can be looked up again");
                 }
-                Ok(before.remotes.clone())
+                Ok(remotes)
             }
-            None => Err(format!("cannot look up host \"{}\": {error}", key.0)),
-        },
+            Err(error) => self.failed(key, error),
+        }
     }
+
+    fn failed(&mut self, key: &Key, error: String) -> Result<Vec<Remote>, String> {
+        let Some(before) = self.found.get_mut(key) else {
+            let error = format!("cannot look up host \"{}\": {error}", key.0);
+            remember(&mut self.failed, key, (Instant::now(), error.clone()));
+            return Err(error);
+        };
+        if !std::mem::replace(&mut before.failing, true) {
+            tracing::warn!(
+                name = key.0,
+                error,
+                "a host name cannot be looked up: the last answer holds"
+            );
+        }
+        Ok(before.remotes.clone())
+    }
+}
+
+/// Beyond the bound all is forgotten, and asked for anew.
+fn remember<T>(all: &mut BTreeMap<Key, T>, key: &Key, what: T) -> Option<T> {
+    if all.len() >= NAMES_MAX && !all.contains_key(key) {
+        all.clear();
+    }
+    all.insert(key.clone(), what)
 }
 
 #[cfg(test)]
@@ -193,9 +236,12 @@ mod tests {
                 n => Ok(vec![Remote::Tcp(([10, 0, 0, n], port).into())]),
             }
         };
-        let mut known = Names::new();
+        let mut known = Names::default();
         let key = ("db".to_owned(), 5432);
-        let mut ask = |age_max: Duration| answer(&mut known, &key, age_max, &look_up);
+        let mut ask = |found: Duration| {
+            let failed = Duration::ZERO;
+            known.answer(&key, Ages { found, failed }, &look_up)
+        };
         let (young, any) = (Duration::ZERO, Duration::from_secs(60));
         assert_eq!(
             ask(young),
@@ -207,5 +253,41 @@ mod tests {
         assert_eq!(ask(any), two, "not asked again");
         assert_eq!(turn.get(), 3);
         assert_ne!(ask(young), two);
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_not_asked_for_again_at_once() {
+        let asked = Cell::new(0u8);
+        let look_up = |_: &str, port: u16| {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 | 2 => Err("no such host".to_owned()),
+                3 => Ok(vec![Remote::Tcp(([10, 0, 0, 3], port).into())]),
+                _ => Err("the resolver is away".to_owned()),
+            }
+        };
+        let mut known = Names::default();
+        let mut ask = |name: &str, failed: Duration| {
+            let found = Duration::ZERO;
+            let key = (name.to_owned(), 5432);
+            known.answer(&key, Ages { found, failed }, &look_up)
+        };
+        let (long, off) = (Duration::from_secs(60), Duration::ZERO);
+        let none = ask("db", long);
+        assert!(none.is_err());
+        assert_eq!(ask("db", long), none, "remembered, with its words");
+        assert_eq!(asked.get(), 1);
+        assert_eq!(ask("db", off), none, "off: asked again");
+        assert_eq!(asked.get(), 2);
+        let found = ask("db", off);
+        assert!(found.is_ok());
+        // One that was known is asked for as before, and keeps its last answer.
+        assert_eq!(ask("db", long), found);
+        assert_eq!(ask("db", long), found);
+        assert_eq!(asked.get(), 5);
+        assert!(
+            ask("other", long).is_err() && asked.get() == 6,
+            "another name"
+        );
     }
 }

@@ -4,6 +4,7 @@ use crate::address::{Endpoint, Remote};
 use crate::port::Common;
 use crate::socket::{Conn, Stream};
 use crate::tls::TlsStream;
+use crate::unix::unix_address;
 use config::{Host, SslMode};
 use events::snapshot::Address;
 use events::{ClientId, ConnId, Time};
@@ -153,7 +154,7 @@ pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Addr
             ))
         }
         Remote::Unix(path) => Ok((
-            Stream::Unix(mio::net::UnixStream::connect(path)?),
+            Stream::Unix(mio::net::UnixStream::connect_addr(&unix_address(path)?)?),
             Address::Unix,
         )),
     }

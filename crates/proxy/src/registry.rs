@@ -1,5 +1,6 @@
 //! Upstreams and pools of the process: who is where, created as logins ask.
 
+mod caps;
 mod flows;
 mod replicas;
 mod secrets;
@@ -11,7 +12,7 @@ use crate::hosts::Hosts;
 use crate::words::{self, theirs};
 use config::{Database, Plan};
 use events::{FlowId, PoolId, Time, UpstreamId};
-use pool::{CapId, FlowRules, PoolSettings, Upstream};
+use pool::{FlowRules, PoolSettings, Upstream};
 use relay::{NoLookUp, PoolInfo, PoolKey, Route, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -77,8 +78,7 @@ pub(crate) struct Registry {
     /// Pools of replication clients.
     replicas: replicas::Replicas,
     pub(crate) by_pool: BTreeMap<(UpstreamId, u32), PoolKey>,
-    database_caps: BTreeMap<(UpstreamId, String), CapId>,
-    user_caps: BTreeMap<(UpstreamId, String), CapId>,
+    caps: caps::Caps,
     /// Clients per flow with the user whom they logged in as, who may be another
     /// one at the server. A lock of its own, so that a login only reads the registry.
     flows: Mutex<BTreeMap<(PoolKey, FlowId), FlowClients>>,
@@ -124,8 +124,7 @@ impl Registry {
             by_name: BTreeMap::new(),
             replicas: replicas::Replicas::default(),
             by_pool: BTreeMap::new(),
-            database_caps: BTreeMap::new(),
-            user_caps: BTreeMap::new(),
+            caps: caps::Caps::default(),
             flows: Mutex::default(),
             consoles: Mutex::default(),
             held: Held::default(),
@@ -395,21 +394,8 @@ impl Registry {
         let mut settings = compile::pool_settings(&plan, database, user);
         settings.rules = Arc::clone(&self.rules);
         settings.guards = self.guards();
-        let effective = plan.effective(database, user);
-        if let Some(limit) = effective.database_max {
-            let cap = *self
-                .database_caps
-                .entry((upstream.id, name.to_owned()))
-                .or_insert_with(|| upstream.lock().add_cap(limit));
-            settings.caps.push(cap);
-        }
-        if let Some(limit) = effective.user_max {
-            let cap = *self
-                .user_caps
-                .entry((upstream.id, user.to_owned()))
-                .or_insert_with(|| upstream.lock().add_cap(limit));
-            settings.caps.push(cap);
-        }
+        let caps = self.caps.of_pool(&plan, upstream, name, user, database);
+        settings.caps.extend(caps);
         settings
     }
 
@@ -427,6 +413,7 @@ impl Registry {
             cell.lock()
                 .configure(now, compile::upstream_settings(&plan));
         }
+        self.follow_caps(now);
         let mut result = Reconfigured::default();
         for index in 0..self.places.len() {
             let place = self.places[index].clone();

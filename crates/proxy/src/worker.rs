@@ -8,6 +8,7 @@ mod containing;
 mod leaving;
 mod letters;
 mod refused;
+mod suspending;
 mod telling;
 mod ticking;
 mod tokens;
@@ -99,6 +100,8 @@ pub(crate) struct Worker {
     now: Time,
     next_tick: Time,
     draining: bool,
+    /// SUSPEND holds: nobody but consoles is read, and the clock stands still.
+    suspended: bool,
     stopped: bool,
     accept_again: bool,
     /// Most clients since memory was last given back.
@@ -165,6 +168,7 @@ impl Worker {
             now: Time::ZERO,
             next_tick: Time::ZERO,
             draining: false,
+            suspended: false,
             stopped: false,
             accept_again: false,
             peak: 0,
@@ -221,6 +225,9 @@ impl Worker {
 
     /// Until the next tick; longer when nothing can time out.
     fn sleep(&self) -> Duration {
+        if self.suspended {
+            return TICK;
+        }
         let (clients, servers) = self.hub.counts();
         if self.id.0 != 0
             && clients == 0
@@ -279,6 +286,9 @@ impl Worker {
         if ready.write && !self.flush(peer) {
             return;
         }
+        if self.is_still(peer) {
+            return;
+        }
         if ready.ended
             && let Peer::Client(slot) = peer
             && self.hub.is_waiting(slot)
@@ -322,6 +332,9 @@ impl Worker {
 
     /// Reads a peer while the hub wants its bytes.
     fn drive(&mut self, peer: Peer) {
+        if self.is_still(peer) {
+            return;
+        }
         for _ in 0..READS_MAX {
             match self.conn(peer) {
                 Some(conn) if conn.readable => {
@@ -438,7 +451,7 @@ impl Worker {
 }
 
 /// What an event says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Ready {
     read: bool,
     ended: bool,

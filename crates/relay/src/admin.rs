@@ -58,6 +58,28 @@ impl Hub {
         self.end_pool(key, &Trouble::PoolKilled, CloseReason::AdminKill, &mut io);
     }
 
+    /// Whether this is a session of the console: SUSPEND leaves it as it is.
+    pub fn is_console(&self, slot: u32) -> bool {
+        let client = self.clients.get(slot);
+        client.is_some_and(|c| matches!(c.phase, Phase::Console { .. }))
+    }
+
+    /// The bytes for this peer do not get out within `suspend_timeout`: it is closed, and
+    /// a server connection's client with it. There is no use in telling it why.
+    pub fn stuck(&mut self, now: Time, peer: Peer, pools: &mut dyn Pools, out: &mut Outbox) {
+        let (reason, mut io) = (CloseReason::SuspendTimeout, Io { now, pools, out });
+        match peer {
+            Peer::Client(slot) => self.client_left(slot, reason, &mut io),
+            Peer::Server(slot) => {
+                let client = self.unlink(slot, io.out);
+                self.drop_server(slot, reason, &mut io);
+                if let Some(client) = client {
+                    self.client_left(client, reason, &mut io);
+                }
+            }
+        }
+    }
+
     /// After a contained panic, here or on another worker: ends the pool.
     pub fn fail_pool(&mut self, now: Time, key: PoolKey, pools: &mut dyn Pools, out: &mut Outbox) {
         let mut io = Io { now, pools, out };

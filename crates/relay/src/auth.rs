@@ -56,7 +56,7 @@ pub(crate) enum Stage {
     /// The client's proof is awaited.
     SaslFinal(Box<scram::server::ServerFirst>),
     /// Keys are being derived elsewhere, to make a verifier.
-    DerivingVerifier,
+    DerivingVerifier { iterations: u32 },
     /// Keys are being derived elsewhere, to check a password against this.
     DerivingCheck(Verifier),
     /// Waits for a server connection to run `auth_query`.
@@ -105,7 +105,7 @@ impl Login {
             Stage::Md5(_) => "login: md5",
             Stage::Sasl(_) => "login: SASL begins",
             Stage::SaslFinal(_) => "login: SASL proof",
-            Stage::DerivingVerifier => "login: verifier being derived",
+            Stage::DerivingVerifier { .. } => "login: verifier being derived",
             Stage::DerivingCheck(_) => "login: check being derived",
             Stage::Lookup => "login: waits for the look-up",
             Stage::Looking => "login: look-up",
@@ -118,7 +118,7 @@ impl Login {
         self.waits_for_server()
             || matches!(
                 self.stage,
-                Stage::DerivingVerifier
+                Stage::DerivingVerifier { .. }
                     | Stage::DerivingCheck(_)
                     | Stage::Looking
                     | Stage::Handshake
@@ -252,16 +252,16 @@ pub(crate) struct Shown<'a> {
 }
 
 /// Decides how a user proves itself. An unknown user is asked the same as a
-/// known one, and fails.
+/// known one, by `unknown`, and fails.
 pub(crate) fn demand(
     ruling: &Ruling,
     user: &str,
     stored: Option<&Stored>,
     shown: Shown<'_>,
-    mock_seed: &[u8; 32],
+    unknown: &Verifier,
 ) -> Demand {
     let secret = stored.and_then(|s| s.0.as_deref());
-    let mock = || Demand::Scram(Verifier::mock(user, mock_seed));
+    let mock = || Demand::Scram(unknown.clone());
     // Its own name, or one that a map lets be this user.
     let named = |has: &dyn Fn(&str) -> bool| match &ruling.names {
         None => has(user),
@@ -376,7 +376,13 @@ mod tests {
                 method,
                 names: None,
             };
-            demand(&ruling, "u", stored, Shown::default(), &[1; 32])
+            demand(
+                &ruling,
+                "u",
+                stored,
+                Shown::default(),
+                &Verifier::mock("u", &[1; 32]),
+            )
         };
         assert!(matches!(
             asked(Auth::Scram, Some(&plain)),
@@ -430,7 +436,7 @@ mod tests {
                 names: map.map(|map| map.iter().map(|n| (*n).into()).collect()),
             };
             let stored = is_known.then_some(&known);
-            let got = demand(&ruling, "u", stored, shown, &[1; 32]);
+            let got = demand(&ruling, "u", stored, shown, &Verifier::mock("u", &[1; 32]));
             let got = matches!(got, Demand::Nothing);
             assert_eq!(got, *serves, "{method:?} {name} {map:?}");
         }
@@ -439,7 +445,13 @@ mod tests {
                 method,
                 names: None,
             };
-            let got = demand(&ruling, "u", Some(&known), Shown::default(), &[1; 32]);
+            let got = demand(
+                &ruling,
+                "u",
+                Some(&known),
+                Shown::default(),
+                &Verifier::mock("u", &[1; 32]),
+            );
             assert!(matches!(got, Demand::Fail(_)), "{method:?} shows nothing");
         }
     }

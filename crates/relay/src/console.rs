@@ -1,5 +1,7 @@
 //! Console sessions: the protocol side. What a statement answers is the shell's.
 
+pub mod statement;
+
 use crate::client::Phase;
 use crate::errors::Trouble;
 use crate::hub::Hub;

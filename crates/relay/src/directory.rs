@@ -334,6 +334,9 @@ pub struct Settings {
     pub wait_notify: Option<Duration>,
     /// How much of the last statement of a lease is shown.
     pub statement_text: StatementText,
+    /// Rounds of SCRAM keys that are made from plain passwords, and of those that
+    /// unknown users are shown.
+    pub scram_iterations: u32,
     /// Users and applications whose leases are never taken back.
     pub reclaim_exempt: BTreeSet<Box<str>>,
     /// Users who may do all in the console.
@@ -393,6 +396,7 @@ impl Default for Settings {
             check_query: "select 1".into(),
             wait_notify: None,
             statement_text: StatementText::default(),
+            scram_iterations: wire::scram::ITERATIONS_DEFAULT,
             reclaim_exempt: BTreeSet::new(),
             admin_users: BTreeSet::new(),
             stats_users: BTreeSet::new(),

@@ -74,6 +74,7 @@ mod trail;
 pub use admission::{Caller, CertificateNames, HostRules, Ruling};
 pub use cancel::CancelOutcome;
 pub use client::PeerInfo;
+pub use console::statement;
 pub use directory::{
     Auth, AuthQuery, Directory, ErrorStyle, PoolInfo, PoolKey, PoolMode, Replication, Route,
     ServerAuth, Settings, Stored, Target, UserLimits,

@@ -293,6 +293,10 @@ const UNREACHED: &[(&str, &str)] = &[
         "there is one server here; the end-to-end tests have several hosts",
     ),
     (
+        "closed: suspend_timeout",
+        "the proxy stops reading, and sees whose bytes do not get out",
+    ),
+    (
         "refused: shutdown",
         "the proxy ends pools with their clients instead",
     ),

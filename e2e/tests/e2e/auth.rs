@@ -1,8 +1,8 @@
 //! Who may come in: every way to prove it, and the same answer to every way of failing.
 
 use crate::common::{pooler_with, server};
-use plimsoll_e2e::pooler::user_line;
-use plimsoll_e2e::raw::{Client, Error, Target};
+use plimsoll_e2e::pooler::{Pooler, user_line};
+use plimsoll_e2e::raw::{Client, Error, Target, message};
 use plimsoll_e2e::server::PASSWORD;
 
 fn md5_secret(user: &str) -> String {
@@ -201,4 +201,41 @@ fn a_database_missing_at_the_server_gives_the_servers_error() {
     }
     let error = answer.expect_err("an error");
     assert!(error.to_string().contains("not_there"), "{error}");
+}
+
+/// The rounds that the pooler names to this user.
+fn rounds(pooler: &Pooler, user: &str) -> String {
+    let target = pooler.target("app", user);
+    let mut client = Client::connect(&target).expect("connects");
+    let start = message::startup(target.version, &target.parameters);
+    client.send(&start).expect("start-up");
+    assert_eq!(client.read().expect("mechanisms").tag, b'R');
+    let first = message::sasl_initial("SCRAM-SHA-256", b"n,,n=,r=abcdefghijklmnopqr");
+    client.send(&first).expect("the first message");
+    let answer = client.read().expect("salt and rounds").body;
+    let text = String::from_utf8_lossy(&answer[4..]).into_owned();
+    let rounds = text.split(',').find_map(|part| part.strip_prefix("i="));
+    rounds.expect("rounds").to_owned()
+}
+
+#[test]
+fn rounds_of_plain_passwords_are_as_stated_and_the_same_for_unknown_users() {
+    let pooler = pooler_with(|settings| {
+        settings
+            .set("auth_type", "scram-sha-256")
+            .set("scram_iterations", "5000")
+    });
+    if pooler.is_pgbouncer() {
+        return; // Newer than Debian's.
+    }
+    let target = pooler.target("app", "app").password(PASSWORD);
+    let admin = pooler.target("pgbouncer", "admin").password(PASSWORD);
+    let mut console = Client::login(&admin).expect("console");
+    for wanted in ["5000", "6000"] {
+        let set = format!("set scram_iterations = {wanted}");
+        console.rows(&set).expect("set");
+        assert!(Client::login(&target).is_ok(), "{wanted}");
+        assert_eq!(rounds(&pooler, "app"), wanted);
+        assert_eq!(rounds(&pooler, "not_there"), wanted);
+    }
 }

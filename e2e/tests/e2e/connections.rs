@@ -166,3 +166,43 @@ fn a_slow_reader_does_not_fill_memory() {
     let rows = plimsoll_e2e::raw::rows(slow.read_to_ready().expect("the rest")).expect("rows");
     assert_eq!(rows.len(), 200_000);
 }
+
+/// PostgreSQL's own client, by the abstract name.
+fn psql_at(host: &str, port: u16) -> String {
+    let mut command = std::process::Command::new(plimsoll_e2e::server::program("psql"));
+    let to = format!("host={host} port={port} user=app dbname=app");
+    let out = command.args(["-XAtq", "-d", &to, "-c", "select 42"]);
+    let out = out.output().expect("psql");
+    let said = [out.stdout, out.stderr].concat();
+    String::from_utf8_lossy(&said).trim().to_owned()
+}
+
+#[test]
+fn abstract_sockets_are_libpqs_on_both_sides() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let name = format!("@plimsoll-e2e-{}", std::process::id());
+    let first = pooler_with(|settings| settings.set("unix_socket_dir", &name));
+    assert_eq!(psql_at(&name, first.port()), "42");
+    // A pooler before it takes it for the server.
+    let line = format!("* = host={name} port={}", first.port());
+    let second = pooler_with(|settings| settings.databases(&[&line]));
+    let mut client = Client::login(&second.target("app", "app")).expect("login");
+    assert_eq!(client.value("select 7").expect("served"), "7");
+    let mut console = first.console();
+    let clients = console.rows("show clients").expect("clients");
+    assert!(
+        clients
+            .iter()
+            .any(|row| row[2] == "app" && row[5] == "unix")
+    );
+    assert_eq!(
+        std::fs::read_dir(first.dir())
+            .expect("files")
+            .flatten()
+            .filter(|f| f.file_name().to_string_lossy().starts_with(".s.PGSQL"))
+            .count(),
+        0
+    );
+}

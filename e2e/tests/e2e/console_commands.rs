@@ -1,6 +1,7 @@
 //! The console's commands: what they hold back, what they wait for, how they end the process.
 
 mod ending;
+mod suspending;
 mod tables;
 
 use crate::common::{database, pooler_with, server};
@@ -366,13 +367,27 @@ fn answers_are_pgbouncers() {
         ),
         ("resume", Err("pooler is not paused/suspended")),
         ("pause app", Ok("PAUSE")),
+        ("suspend", Err("cannot suspend with paused databases")),
         ("pause app", Ok("PAUSE")),
         ("resume", Err("pooler is not paused/suspended")),
         ("resume \"app\"", Ok("RESUME")),
         ("resume app", Err("database app is not paused")),
         ("pause", Ok("PAUSE")),
         ("pause", Err("already suspended/paused")),
+        ("suspend", Err("already suspended/paused")),
         ("resume", Ok("RESUME")),
+        (
+            "suspend app",
+            Err("invalid command 'suspend app', use SHOW HELP;"),
+        ),
+        ("suspend;", Ok("SUSPEND")),
+        ("suspend", Err("already suspended/paused")),
+        ("pause", Err("already suspended/paused")),
+        ("pause app", Err("already suspended/paused")),
+        ("kill app", Err("already suspended/paused")),
+        ("resume app", Err("database app is not paused")),
+        ("resume", Ok("RESUME")),
+        ("resume", Err("pooler is not paused/suspended")),
         ("pause pgbouncer", Err("cannot pause admin db: pgbouncer")),
         ("kill pgbouncer", Err("cannot kill admin db: pgbouncer")),
         (

@@ -10,6 +10,7 @@ mod apart;
 mod auth;
 mod budget;
 mod cancel;
+mod caps;
 mod capture;
 mod ci_page;
 mod connections;

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!   libFuzzer ──► fuzz/targets ──┐
-//!                                ├──► TARGETS ──► wire, config, pool, relay, shapes, statements, fleet
+//!                                ├──► TARGETS ──► wire, config, pool, relay, console, shapes, statements, fleet
 //!   cargo test ──► fuzz/corpus ──┘
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! body(b"\x00select 1");
 //! ```
 
+mod console_text;
 mod fleet_messages;
 mod pool_ops;
 mod relay_bytes;
@@ -31,6 +32,7 @@ mod sql_text;
 mod statements_text;
 mod wire_bytes;
 
+pub use console_text::console;
 pub use fleet_messages::fleet;
 pub use pool_ops::pool_ops;
 pub use relay_bytes::relay_bytes;
@@ -46,7 +48,7 @@ pub use wire_bytes::wire;
 pub type Body = fn(&[u8]);
 
 /// All targets by name, as `fuzz/targets` and `fuzz/corpus` name them.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("wire", wire),
     ("sql", sql),
     ("config", config),
@@ -57,4 +59,5 @@ pub const TARGETS: [(&str, Body); 10] = [
     ("statements", statements),
     ("fleet", fleet),
     ("hba", hba),
+    ("console", console),
 ];

@@ -51,6 +51,7 @@ pub(crate) fn read(file: FileId, text: &str, facts: &mut Facts) {
         facts.pools.push(pool);
     }
     times(&keys, facts);
+    super::plimsoll::read_own(file, text, facts);
 }
 
 /// Our own keys under their old names.
@@ -269,5 +270,55 @@ fn times(keys: &Keys<'_>, facts: &mut Facts) {
                 help: "write the seconds as a plain number".to_owned(),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found of a file, with where it stands.
+    fn found(lines: &str) -> Vec<(usize, String, String)> {
+        let text = format!("[databases]\n* = host=db\n[pgbouncer]\nauth_type = any\n{lines}\n");
+        let mut facts = Facts::default();
+        read(FileId(0), &text, &mut facts);
+        let line = |place: &Place| text[..place.range.start].lines().count();
+        let unread = facts.unread.iter();
+        let unread = unread.map(|u| (line(&u.place), u.key.clone(), u.help.clone()));
+        let odd = facts.odd.iter();
+        let odd = odd.map(|o| (line(&o.place), o.what.clone(), o.help.clone()));
+        unread.chain(odd).collect()
+    }
+
+    #[test]
+    fn comments_for_plimsoll_are_judged_as_it_reads_them() {
+        assert_eq!(found(";plimsoll: line = 60"), []);
+        assert_eq!(found("; a plimsoll: lien = 60"), [], "no word to it");
+        assert_eq!(found(";plimsoll: allow(limit-missing) a reason"), []);
+        let wrong = found(";plimsoll: line = 60\n;plimsoll: lien = 60");
+        let [(6, key, help)] = wrong.as_slice() else {
+            panic!("{wrong:?}")
+        };
+        assert!(
+            key == "lien" && help.contains("did you mean `line`"),
+            "{help}"
+        );
+        for (line, word) in [
+            (";plimsoll: line = many", "many"),
+            ("# plimsoll: guard_shed = perhaps", "perhaps"),
+            (";plimsoll: see the wiki", "is a setting"),
+            ("[plimsoll]\nline = 0", "out of range"),
+        ] {
+            let wrong = found(line);
+            assert_eq!(wrong.len(), 1, "{line}: {wrong:?}");
+            assert!(wrong[0].1.contains(word), "{line}: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_plimsoll_refuses_elsewhere_is_said_by_the_readers_of_that() {
+        // PgBouncer reads on; the count is a finding of its own, and once.
+        let wrong = found("max_client_conn = many\n;plimsoll: line = 60");
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
     }
 }

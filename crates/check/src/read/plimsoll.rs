@@ -67,6 +67,36 @@ pub(crate) fn read(file: FileId, path: &Path, text: &str, facts: &mut Facts) {
     }
 }
 
+/// What a pgbouncer.ini says to Plimsoll alone: comments `;plimsoll: key = value` and the
+/// section `[plimsoll]`. What is wrong there PgBouncer does not see, and Plimsoll does not
+/// start with.
+pub(super) fn read_own(file: FileId, text: &str, facts: &mut Facts) {
+    let own = config::own_lines(text);
+    if own.is_empty() {
+        return;
+    }
+    let path = Path::new("pgbouncer.ini");
+    match config::load(path, &Alone { path, text }) {
+        Ok(plan) => {
+            // Those of the section are found by its reader.
+            let comment = |n: usize| {
+                let line = text.lines().nth(n.saturating_sub(1)).unwrap_or_default();
+                line.trim_start().starts_with([';', '#'])
+            };
+            for old in plan.outdated.iter().filter(|old| comment(old.line)) {
+                outdated(file, text, old, facts);
+            }
+        }
+        Err(errors) => {
+            let here = |e: &&config::Error| e.file == path && own.contains(&e.line);
+            for error in errors.list().iter().filter(here) {
+                let place = place_at(file, text, error.line, error.column);
+                refused(error, place, true, facts);
+            }
+        }
+    }
+}
+
 /// A key under its old name.
 fn outdated(file: FileId, text: &str, old: &config::Outdated, facts: &mut Facts) {
     facts.outdated.push(Outdated {

@@ -22,14 +22,14 @@ pub(crate) fn host(text: &str) -> Result<Host, Problem> {
     hosts.map(Host::List)
 }
 
-/// A name, an address or a directory.
+/// A name, an address, a directory, or a name in Linux's abstract namespace.
 pub(crate) fn one_host(text: &str) -> Result<Host, Problem> {
-    if text.starts_with('/') {
-        return Ok(Host::UnixDir(PathBuf::from(text)));
-    }
-    if text.starts_with('@') {
-        return Err(Problem::new("abstract unix sockets are not supported yet")
+    if text.starts_with('@') && !cfg!(target_os = "linux") {
+        return Err(Problem::new("abstract unix sockets are Linux's")
             .help("write the directory of the server's socket, or its host name"));
+    }
+    if text.starts_with(['/', '@']) {
+        return Ok(Host::UnixDir(PathBuf::from(text)));
     }
     let bare = text
         .strip_prefix('[')

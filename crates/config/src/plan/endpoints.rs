@@ -1,7 +1,12 @@
 //! Where connections are made, by which hosts and ports, and how they are secured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Whether this is no directory but a name in Linux's abstract namespace, as libpq writes it.
+pub fn is_abstract(socket: &Path) -> bool {
+    socket.as_os_str().as_encoded_bytes().first() == Some(&b'@')
+}
 
 /// libpq's sslmode.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -55,7 +60,7 @@ pub struct Tls {
 pub enum Host {
     /// A host name or an address.
     Tcp(String),
-    /// The directory of a unix socket.
+    /// The directory of a unix socket, or a name in Linux's abstract namespace: `@name`.
     UnixDir(PathBuf),
     /// Several, each of the kinds above; all serve the same data.
     List(Vec<Host>),

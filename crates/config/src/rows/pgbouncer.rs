@@ -90,13 +90,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("default_pool_size", "pool.size", PoolSize, "20", "20", Capacity, (size default_pool_size), "Most server connections per database and user; auto: it finds the size."),
     row!("disable_pqexec", "clients.extended_only", Flag, "0", "false", PerCheckout, (flag start_up.extended_only), "A client that sends a simple query is disconnected: one text can hold several statements, which helps injected SQL. Consoles are exempt."),
     row!("dns_max_ttl", "server.dns_max_ttl", Timeout, "15", "15s", PerCheckout, (timeout monitor.dns_max_ttl), "Longest use of a host name's address for new connections; off: names of servers in use are not looked up again."),
-    bare!(
-        "dns_nxdomain_ttl",
-        Timeout,
-        "15",
-        NotYet(DNS),
-        "PgBouncer's cache of unknown host names."
-    ),
+    row!("dns_nxdomain_ttl", "server.dns_nxdomain_ttl", Timeout, "15", "1s", PerCheckout, (timeout monitor.dns_nxdomain_ttl), "So long a host name that could not be looked up is not asked for again; off: it is, at each connection. A name that was known keeps its last address."),
     bare!(
         "dns_zone_check_period",
         Timeout,
@@ -171,16 +165,7 @@ pub(super) const ROWS: &[Setting] = &[
         NoEffect("fairness between sockets is built in"),
         "PgBouncer's reads per turn."
     ),
-    bare!(
-        "scram_iterations",
-        Count {
-            min: 1,
-            max: i32::MAX as u32
-        },
-        "4096",
-        NotYet("4096 rounds are used for secrets that are kept as plain text"),
-        "Rounds of SCRAM secrets made from plain passwords."
-    ),
+    row!("scram_iterations", "auth.scram_iterations", Count { min: 1, max: 1_000_000 }, "4096", "4096", PerCheckout, (count scram_iterations), "Rounds of SCRAM keys made from passwords that are kept as plain text, and those that are shown for unknown users: state what the other secrets have."),
     row!("server_check_delay", "server.check_delay", Period, "30", "30s", PerCheckout, (timeout server_check_delay), "A server connection idle this long is checked before it is lent; 0: always."),
     row!("server_check_query", "server.check_query", Text, "<empty>", "<empty>", PerCheckout, (own CHECK_QUERY), "The query for that; `<empty>` is an empty query, empty text turns the check off."),
     row!("server_connect_timeout", "timeouts.server_connect", Bounded, "15", "15s", PerCheckout, (time server_connect_timeout), "Longest wait for a server's socket and login."),
@@ -213,13 +198,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("so_reuseport", "listen.reuse_port", Flag, "0", "false", RestartOnly, (flag sockets.reuse_port), "Several processes may listen at the same TCP address, and the system spreads clients over them; one process uses all cores by itself. Each needs a unix socket of its own, and [peers] for cancel requests."),
     row!("stats_period", "log.stats_period", Bounded, "60", "60s", PerCheckout, (time log.stats_period), "Period of averages and of the statistics line."),
     row!("stats_users", "auth.stats_users", List, "", "", PerCheckout, (list stats_users), "Users who may SHOW in the console."),
-    bare!(
-        "suspend_timeout",
-        Timeout,
-        "10",
-        NotYet("the console has no SUSPEND yet"),
-        "PgBouncer's limit of SUSPEND."
-    ),
+    row!("suspend_timeout", "timeouts.suspend", Timeout, "10", "10s", PerCheckout, (timeout suspend_timeout), "Longest wait of SUSPEND for bytes to be taken; then the connections that do not take theirs are closed."),
     row!("syslog", "log.syslog", Flag, "0", "false", RestartOnly, (flag process.syslog), "Log to the system's log as well."),
     row!("syslog_facility", "log.syslog_facility", Choice(FACILITIES), "daemon", "daemon", RestartOnly, (text process.syslog_facility), "The facility of those lines."),
     row!("syslog_ident", "log.syslog_ident", Text, "pgbouncer", "plimsoll", RestartOnly, (text process.syslog_ident), "The name that they begin with."),
@@ -238,7 +217,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("tcp_user_timeout", "tcp.user_timeout", Millis, "0", "off", PerCheckout, (timeout tcp_user_timeout), "TCP_USER_TIMEOUT: data unacknowledged this long ends the connection."),
     row!("track_extra_parameters", "session.track_extra_parameters", List, "IntervalStyle", "IntervalStyle", PerCheckout, (list start_up.track), "Start-up parameters that clients may send beside those that PgBouncer always tracks, where the others are refused."),
     row!("transaction_timeout", "timeouts.transaction", Timeout, "0", "off", PerCheckout, (timeout transaction_timeout), "Longest transaction."),
-    row!("unix_socket_dir", "listen.unix", Path, "/tmp", "", RestartOnly, (path unix_socket_dir), "Directory of the unix socket; empty: none."),
+    row!("unix_socket_dir", "listen.unix", Path, "/tmp", "", RestartOnly, (path unix_socket_dir), "Directory of the unix socket, or `@name` in Linux's abstract namespace; empty: none."),
     row!("unix_socket_group", "listen.unix_group", Text, "", "", RestartOnly, (name sockets.unix_group), "Group of the unix socket, by name or number; empty: that of the process."),
     row!("unix_socket_mode", "listen.unix_mode", Mode, "0777", "0777", RestartOnly, (count unix_socket_mode), "Permission bits of the unix socket."),
     row!("user", "process.user", Text, "", "", RestartOnly, (name process.user), "User that the process becomes when root starts it, before it opens anything; who else starts it must be that user."),

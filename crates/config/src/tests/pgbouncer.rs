@@ -180,11 +180,11 @@ fn unlimited_is_bounded_and_said() {
 
 #[test]
 fn what_pgbouncer_has_and_this_lacks_is_named() {
-    let plan = with("pkt_buf = 8192\nscram_iterations = 5000\ndns_max_ttl = 15\nmax_client_conn = 5\nmax_client_conn = 010").unwrap();
+    let plan = with("pkt_buf = 8192\ndns_zone_check_period = 60\ndns_max_ttl = 15\nmax_client_conn = 5\nmax_client_conn = 010").unwrap();
     assert!(warned(&plan, "p.ini:4: pkt_buf has no effect here: "));
     assert!(warned(
         &plan,
-        "p.ini:5: scram_iterations is not supported yet: "
+        "p.ini:5: dns_zone_check_period is not supported yet: "
     ));
     assert!(!warned(&plan, "dns_max_ttl"));
     assert!(warned(&plan, "p.ini:8: max_client_conn is set twice"));
@@ -205,7 +205,6 @@ fn what_is_unsafe_to_ignore_is_refused() {
         "auth_type = any",
         "client_tls_sslmode = require",
         "auth_type = cert",
-        "unix_socket_dir = @x",
         "max_client_conn = 0",
         "max_client_conn = -1",
         "pool_mode = sesion",
@@ -219,7 +218,6 @@ fn what_is_unsafe_to_ignore_is_refused() {
     }
     for value in [
         "host=a,",
-        "host=@x",
         "port=abc",
         "port=0",
         "pool_size=abc",
@@ -522,4 +520,33 @@ fn peers_are_read_and_their_mistakes_told() {
     }
     let many: String = (1..=65).map(|n| format!("{n} = host=a\n")).collect();
     assert!(rendered(with(&many)).contains("more than 64 peers"));
+}
+
+#[test]
+fn an_abstract_socket_is_a_name_and_no_directory() {
+    let files = Memory::default().file(
+        "p.ini",
+        "[databases]\na = host=@server\nb = host=@one,/run/two\nc =\n[pgbouncer]\nunix_socket_dir = @pool\n",
+    );
+    let plan = load("p.ini".as_ref(), &files).unwrap();
+    assert_eq!(plan.unix_socket_dir, Some("@pool".into()));
+    assert_eq!(plan.socket_directory(), None, "nothing can stand beside it");
+    let hosts: Vec<String> = plan.databases.iter().map(|d| d.host.to_string()).collect();
+    assert_eq!(hosts, ["@server", "@one,/run/two", "@pool"]);
+    assert_eq!(plan.databases[0].host, Host::UnixDir("@server".into()));
+}
+
+#[test]
+fn rounds_and_times_of_pgbouncer_are_taken() {
+    let plan = with("scram_iterations = 5000\ndns_nxdomain_ttl = 3\nsuspend_timeout = 4").unwrap();
+    assert_eq!(plan.scram_iterations, 5000);
+    assert_eq!(plan.monitor.dns_nxdomain_ttl, Some(Duration::from_secs(3)));
+    assert_eq!(plan.suspend_timeout, Some(Duration::from_secs(4)));
+    let plan = with("dns_nxdomain_ttl = 0\nsuspend_timeout = 0").unwrap();
+    assert_eq!(plan.monitor.dns_nxdomain_ttl, None);
+    assert_eq!(plan.suspend_timeout, None);
+    assert_eq!(plan.scram_iterations, 4096);
+    for bad in ["scram_iterations = 0", "scram_iterations = 2000000"] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
 }

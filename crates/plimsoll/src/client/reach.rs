@@ -7,7 +7,6 @@ use rustls::{ClientConnection, StreamOwned};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -55,7 +54,7 @@ pub fn connect_server(server: &ServerUrl, application: &str) -> Result<Client, S
     let stream: Box<dyn Stream> = match database.host.singles().first() {
         Some(Host::UnixDir(directory)) => {
             let path = directory.join(format!(".s.PGSQL.{}", database.port));
-            Box::new(UnixStream::connect(path).map_err(ServerError::Unreachable)?)
+            Box::new(proxy::connect_unix(&path).map_err(ServerError::Unreachable)?)
         }
         Some(Host::Tcp(host)) => over_tcp(host, server)?,
         _ => return Err(ServerError::Name("it names no host".to_owned())),

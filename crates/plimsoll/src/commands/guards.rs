@@ -151,7 +151,7 @@ fn places(reach: &ReachArgs) -> anyhow::Result<Vec<Place>> {
 /// whose password is known.
 fn places_of(plan: &Plan, user: Option<&str>) -> anyhow::Result<Vec<Place>> {
     let mut places = Vec::new();
-    if let Some(directory) = &plan.unix_socket_dir {
+    if let Some(directory) = plan.socket_directory() {
         let path = in_directory(directory, plan.unix_socket_port);
         places.push(Place::socket(path, user));
     }

@@ -8,7 +8,6 @@ use config::{Host, Plan};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Servers looked at; a file may name thousands.
@@ -43,7 +42,7 @@ pub fn warn_if_unreachable(plan: &Plan) {
 fn reach(host: &Host, port: u16) -> io::Result<()> {
     match host {
         Host::List(_) => Ok(()),
-        Host::UnixDir(dir) => UnixStream::connect(dir.join(format!(".s.PGSQL.{port}"))).map(drop),
+        Host::UnixDir(dir) => proxy::connect_unix(&dir.join(format!(".s.PGSQL.{port}"))).map(drop),
         Host::Tcp(host) => {
             let mut last = io::Error::from(io::ErrorKind::NotFound);
             for address in (host.as_str(), port).to_socket_addrs()? {

@@ -128,7 +128,7 @@ const STATE: &str = "/var/lib/plimsoll";
 fn take_over(own: &Plan, args: &RunArgs, patience: Duration) -> anyhow::Result<Option<Taken>> {
     let stated = args.state.clone().or_else(|| own.keeping.directory.clone());
     let state = stated.or_else(usual_state);
-    let directory = own.unix_socket_dir.as_deref();
+    let directory = own.socket_directory();
     let place = takeover::place(state.as_deref(), directory, own.unix_socket_port);
     let place = place.context("--takeover needs a unix socket or a state directory")?;
     takeover::take(&place, patience)

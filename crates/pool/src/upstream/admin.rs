@@ -97,12 +97,15 @@ impl Upstream {
         CapId(self.caps.len() as u32 - 1)
     }
 
-    /// A new value for a shared limit.
+    /// A new value for a shared limit. A higher one acts at once; above a lower one,
+    /// idle connections are closed now and lent ones at their return.
     pub fn configure_cap(&mut self, now: Time, cap: CapId, limit: u32) {
-        if let Some(cap) = self.caps.get_mut(cap.0 as usize) {
+        if let Some(cap) = self.caps.get_mut(cap.0 as usize)
+            && cap.limit != limit
+        {
             cap.limit = limit;
+            self.settings_changed(now);
         }
-        self.settings_changed(now);
     }
 
     /// How many workers there are: connections for a pool's minimum are spread

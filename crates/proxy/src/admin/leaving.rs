@@ -41,6 +41,10 @@ impl Handle {
 
     /// Accepts nobody any more, and ends the process as `leave` says. Returns at once.
     pub fn leave(&self, leave: Leave) {
+        // What is suspended would never be done.
+        if self.is_suspended() {
+            drop(self.resume(None, "SHUTDOWN"));
+        }
         *self.lock(&self.inner.leaving) = Some(leave);
         self.inner.keeper.ending();
         self.announce_drain();

@@ -39,6 +39,9 @@ impl Handle {
         }
         // Two commands at a time would leave pools as neither of them says.
         let _one_at_a_time = self.lock(&self.inner.holding);
+        if verb == Verb::Suspend && !self.may_suspend() {
+            return Err(NotHeld::Shared);
+        }
         let places = {
             let mut registry = common.write();
             if let Some(name) = database {
@@ -52,6 +55,11 @@ impl Handle {
             registry.held.change(verb, database)?;
             registry.places().to_vec()
         };
+        match verb {
+            Verb::Suspend => self.begin_suspension(),
+            Verb::Resume if database.is_none() => self.end_suspension(),
+            _ => {}
+        }
         if !actor.is_empty() && verb != Verb::WaitClose {
             self.note_action(actor, verb.word(), database.unwrap_or_default());
         }
@@ -75,7 +83,7 @@ impl Handle {
             Verb::Reconnect => u.reconnect(now, pool, events::CloseReason::Reconnect),
             Verb::Kill => u.kill(now, pool),
             // Logins ask what is held; who is in is served on, as in PgBouncer.
-            Verb::Disable | Verb::Enable | Verb::WaitClose => {}
+            Verb::Disable | Verb::Enable | Verb::WaitClose | Verb::Suspend => {}
         });
         if verb == Verb::Kill {
             for mailbox in &common.mailboxes {
@@ -93,7 +101,8 @@ impl Handle {
         self.hold(Verb::Pause, database, actor)
     }
 
-    /// Lends again, unless a pause of all, or one by its name, still holds.
+    /// Lends again, unless a pause of all, or one by its name, still holds. Of all: it
+    /// ends a SUSPEND, too.
     ///
     /// # Errors
     /// There is no such database, or only a pause of all holds it.

@@ -91,12 +91,12 @@ fn shape(handle: &Handle) -> Vec<u8> {
 }
 
 fn state(figures: &Figures) -> Vec<u8> {
-    let paused = figures.held.all_paused();
+    let (paused, suspended) = (figures.held.all_paused(), figures.held.suspended());
     let mut table = Table::new(&[("key", 25), ("value", 25)]);
     for (key, value) in [
-        ("active", !paused),
+        ("active", !paused && !suspended),
         ("paused", paused),
-        ("suspended", false),
+        ("suspended", suspended),
     ] {
         table.row(&[
             Some(key.to_owned()),
@@ -122,7 +122,7 @@ fn help() -> Vec<u8> {
                  \tGUARDS OFF FOR '<time>' REASON '<why>'\n\tGUARDS ON\n\
                  \tSET key = arg\n\
                  \tPAUSE [<db>]\n\tRESUME [<db>]\n\tDISABLE <db>\n\tENABLE <db>\n\tRECONNECT [<db>]\n\tKILL [<db>]\n\
-                 \tWAIT_CLOSE [<db>]\n\
+                 \tSUSPEND\n\tWAIT_CLOSE [<db>]\n\
                  \tKILL_CLIENT <client_id>\n\
                  \tSHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]",
         ),

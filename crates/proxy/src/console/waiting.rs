@@ -1,5 +1,6 @@
 //! Statements that are answered when something has come to pass: PAUSE when the last
-//! server connection is closed, WAIT_CLOSE when those that were to be closed are.
+//! server connection is closed, SUSPEND when every byte is out, WAIT_CLOSE when those
+//! connections that were to be closed are.
 
 use super::refusal;
 use crate::admin::Handle;
@@ -56,7 +57,7 @@ impl Waits {
     }
 }
 
-/// Answers now, or later, a PAUSE or a WAIT_CLOSE that was carried out.
+/// Answers now, or later, a PAUSE, a SUSPEND or a WAIT_CLOSE that was carried out.
 pub(super) fn begin(
     handle: &Handle,
     client: ClientId,
@@ -85,6 +86,7 @@ pub(super) fn begin(
 
 /// Answers what is done.
 pub(super) fn look(handle: &Handle) {
+    handle.watch_suspension();
     let (mut replies, mut ended) = (Vec::new(), Vec::new());
     handle.common().waits.lock().retain_mut(|wait| {
         if wait.cancelled {
@@ -106,7 +108,7 @@ pub(super) fn look(handle: &Handle) {
     });
     for (client, verb, database, user) in ended {
         let mut text = "canceling statement due to user request".to_owned();
-        if verb == Verb::Pause {
+        if matches!(verb, Verb::Pause | Verb::Suspend) {
             // As in PgBouncer: who gives PAUSE up has not paused.
             match handle.administer(Verb::Resume, database.as_deref(), &user) {
                 Ok(()) => text.push_str(": resumed"),
@@ -130,7 +132,13 @@ fn outcome(handle: &Handle, wait: &Wait) -> Option<Vec<u8>> {
             let text = "PAUSE was ended by RESUME before all server connections were closed";
             return Some(refusal(handle, "57014", text));
         }
+        Verb::Suspend if !registry.held.suspended() => {
+            drop(registry);
+            let text = "SUSPEND was ended by RESUME before all buffers were empty";
+            return Some(refusal(handle, "57014", text));
+        }
         Verb::Pause => !is_connected(&registry, database),
+        Verb::Suspend => handle.is_flushed(),
         _ => !is_closing(&registry, database),
     };
     done.then(|| {

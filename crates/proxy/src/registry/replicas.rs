@@ -9,8 +9,8 @@ use super::{POOLS_MAX, Registry, UpstreamCell, most};
 use crate::compile;
 use crate::registry::Place;
 use config::Database;
-use events::{Time, UpstreamId};
-use pool::{CapId, PoolSettings};
+use events::Time;
+use pool::PoolSettings;
 use relay::{ParamSet, PoolInfo, PoolKey, Replication, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,9 +25,6 @@ type Names = (String, String);
 pub(super) struct Replicas {
     /// Those that may be taken again.
     keys: BTreeMap<(Names, Replication), Vec<PoolKey>>,
-    /// All of one database and user together are as many as an ordinary pool of
-    /// theirs may have connections.
-    caps: BTreeMap<(UpstreamId, Names), CapId>,
 }
 
 impl Registry {
@@ -82,9 +79,8 @@ impl Registry {
     ) -> PoolSettings {
         let mut settings = self.pool_settings(upstream, &names.0, &names.1, database);
         let limit = most(&settings);
-        let cap = self.replicas.caps.entry((upstream.id, names.clone()));
-        let cap = cap.or_insert_with(|| upstream.lock().add_cap(limit));
-        settings.caps.push(*cap);
+        let cap = self.caps.of_replicas(upstream, names, limit);
+        settings.caps.push(cap);
         PoolSettings {
             size: 1,
             auto: None,

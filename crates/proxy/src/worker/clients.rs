@@ -29,7 +29,7 @@ const ACCEPT_LINE_PAUSE: Duration = Duration::from_secs(10);
 impl Worker {
     pub(super) fn accept(&mut self, listener: usize) {
         // Each client that comes during the pause is an event, too.
-        if self.draining || self.accept_pause.is_some() {
+        if self.draining || self.suspended || self.accept_pause.is_some() {
             return;
         }
         for _ in 0..ACCEPTS_MAX {

@@ -175,6 +175,9 @@ impl Worker {
     }
 
     pub(super) fn outgoing_ready(&mut self, slot: usize) {
+        if self.suspended {
+            return;
+        }
         loop {
             let Some(outgoing) = self.outgoing.get_mut(slot) else {
                 return;

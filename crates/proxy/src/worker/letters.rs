@@ -76,6 +76,9 @@ impl Worker {
             Mail::Kill(target) => self.kill(target),
             Mail::Lend(to) => self.lend(&to),
             Mail::Retire(to) => self.retire(&to),
+            Mail::Suspend => self.suspended = true,
+            Mail::GoOn => self.go_on(),
+            Mail::Stillness { force, to } => drop(to.send(self.stillness(force))),
             Mail::Drain => {
                 self.draining = true;
                 self.listeners.clear();

@@ -16,9 +16,6 @@ use wire::frame;
 use wire::front;
 use wire::scram::{self, ChannelBinding, Verifier};
 
-/// Iterations of verifiers that we derive, PostgreSQL's default.
-const ITERATIONS: u32 = 4096;
-
 impl Hub {
     /// Asks for a proof, or goes on where none is needed.
     pub(super) fn challenge(&mut self, slot: u32, stored: Option<Stored>, io: &mut Io<'_>) {
@@ -34,8 +31,9 @@ impl Hub {
             certificate: login.certificate.as_deref(),
             peer: login.peer.as_deref(),
         };
-        let seed = &directory.mock_seed;
-        let demand = auth::demand(&login.ruling, &user, stored.as_ref(), shown, seed);
+        let iterations = directory.settings.scram_iterations;
+        let mock = Verifier::mock(&user, &directory.mock_seed).with_iterations(iterations);
+        let demand = auth::demand(&login.ruling, &user, stored.as_ref(), shown, &mock);
         let unknown = stored.is_none() && !matches!(demand, Demand::Nothing);
         self.note_attempt(
             slot,
@@ -59,15 +57,17 @@ impl Hub {
                     .write(Peer::Client(slot), |v| back::auth_md5(v, salt));
             }
             Demand::Scram(verifier) => self.offer_scram(slot, verifier, io.out),
-            Demand::ScramFrom(password) => match self.cache.verifier(&user, &password).cloned() {
-                Some(verifier) => self.offer_scram(slot, verifier, io.out),
-                None => {
-                    // The salt of an unknown user of this name: known and unknown look alike.
-                    let salt = Verifier::mock(&user, &directory.mock_seed).salt().to_vec();
-                    self.login_stage(slot, Stage::DerivingVerifier);
-                    self.derive(slot, password, salt, ITERATIONS, io.out);
+            Demand::ScramFrom(password) => {
+                let known = self.cache.verifier(&user, &password);
+                match known.filter(|v| v.iterations() == iterations).cloned() {
+                    Some(verifier) => self.offer_scram(slot, verifier, io.out),
+                    None => {
+                        // The salt of an unknown user of this name: known and unknown look alike.
+                        self.login_stage(slot, Stage::DerivingVerifier { iterations });
+                        self.derive(slot, password, mock.salt().to_vec(), iterations, io.out);
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -155,14 +155,14 @@ impl Hub {
             return;
         };
         match std::mem::replace(&mut login.stage, Stage::Startup) {
-            Stage::DerivingVerifier => {
+            Stage::DerivingVerifier { iterations } => {
                 let password = login
                     .secret
                     .as_ref()
                     .and_then(|s| s.0.clone())
                     .unwrap_or_default();
                 let salt = Verifier::mock(&user, &directory.mock_seed).salt().to_vec();
-                let verifier = Verifier::from_keys(&keys, &salt, ITERATIONS);
+                let verifier = Verifier::from_keys(&keys, &salt, iterations);
                 self.cache.keep_verifier(&user, &password, verifier.clone());
                 self.offer_scram(slot, verifier, io.out);
             }

@@ -93,7 +93,7 @@ fn socket(file: Option<&Path>, args: &PoolerArgs) -> anyhow::Result<PathBuf> {
         let directory = state(&plan);
         let path = socket_path(
             directory.as_deref(),
-            plan.unix_socket_dir.as_deref(),
+            plan.socket_directory(),
             plan.unix_socket_port,
         );
         // Where a file says which pooler is meant, no other one is.

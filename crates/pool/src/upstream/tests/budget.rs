@@ -241,6 +241,35 @@ fn a_cap_is_shared_by_the_pools_that_name_it() {
 }
 
 #[test]
+fn a_lower_cap_closes_idle_connections_now_and_lent_ones_at_their_return() {
+    let mut s = Stage::new(100, &[]);
+    let cap = s.up.add_cap(6);
+    s.up.add_pool(with_cap(9, cap));
+    s.up.add_pool(with_cap(9, cap));
+    s.busy(A, 0, 2);
+    s.busy(B, 0, 2);
+    s.ready(B, 0, 2);
+    s.ask(A, 0, 9);
+    assert_eq!(s.says(), "", "the cap is full");
+    s.up.configure_cap(s.now, cap, 3);
+    assert_eq!(
+        s.says(),
+        "close s4 settings_changed, close s5 settings_changed"
+    );
+    // One above it is left; whoever comes back first gives it up, of any pool.
+    assert_eq!(s.back(2), "close settings_changed");
+    assert_eq!(s.back(3), "kept");
+    assert_eq!(s.back(0), "kept");
+    assert_eq!(s.says(), "grant s0 to c0.9");
+    // What is being closed still counts until it is gone.
+    s.up.configure_cap(s.now, cap, 4);
+    s.ask(A, 0, 10);
+    assert_eq!(s.says(), "");
+    [2, 4, 5].into_iter().for_each(|n| s.closed(n));
+    assert_eq!(s.says(), "open s5 on w0");
+}
+
+#[test]
 fn only_a_pool_under_the_same_cap_makes_room_for_a_cap() {
     let mut s = Stage::new(100, &[]);
     let cap = s.up.add_cap(1);

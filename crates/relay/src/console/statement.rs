@@ -6,7 +6,7 @@ const REPEATED_MAX: usize = 200;
 /// The words of a statement, without the semicolon at its end. A name in double
 /// quotes is one word, and its quotes are gone. Where quotes are out of place, they are
 /// left, and the second value is `false`: no name is meant so.
-pub(super) fn words(text: &str) -> (Vec<String>, bool) {
+pub fn words(text: &str) -> (Vec<String>, bool) {
     let mut rest = text.trim().trim_end_matches(';').trim_end();
     let (mut words, mut whole) = (Vec::new(), true);
     while !rest.is_empty() {
@@ -44,7 +44,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 }
 
 /// What an answer may repeat of a text: not much of it, and no control characters.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let mut shown: String = text.trim().chars().take(REPEATED_MAX).map(plain).collect();
     if text.trim().chars().nth(REPEATED_MAX).is_some() {
@@ -54,7 +54,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// `SET key = value`, also with TO, the value bare or in quotes.
-pub(super) fn assignment(text: &str) -> Option<(String, String)> {
+pub fn assignment(text: &str) -> Option<(String, String)> {
     let rest = text.trim().trim_end_matches(';').trim_end();
     let rest = rest.get(3..)?.trim_start();
     let end = rest.find(|c: char| c == '=' || c.is_whitespace())?;

@@ -1,6 +1,6 @@
 //! The drivers of the checklist: built or found, or said why not.
 
-use crate::toolchain::{place, programs, run};
+use crate::toolchain::{go_program, place, programs, run};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -54,7 +54,13 @@ pub fn postgres_js() -> Result<PathBuf, String> {
     Ok(place)
 }
 
-/// The program with sqlx and diesel; built only when asked for, since that takes minutes.
+/// The program with lib/pq and pgx; built once for both.
+pub fn go() -> Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(|| go_program("checklist/go")).clone()
+}
+
+/// The program with sqlx, diesel and tokio-postgres; built only when asked for, since that takes minutes.
 pub fn rust_drivers() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(build_rust).clone()

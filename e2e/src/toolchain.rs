@@ -204,8 +204,8 @@ fn debian(package: &str, wanted: &str) -> Result<PathBuf, String> {
     ))
 }
 
-/// The Go program, built with Debian's packages of lib/pq and pgx and no network; or why there is none.
-pub fn go_program() -> Result<PathBuf, String> {
+/// The Go program of this directory, built with Debian's packages of lib/pq and pgx and no network; or why there is none.
+pub fn go_program(directory: &str) -> Result<PathBuf, String> {
     let sources = Path::new("/usr/share/gocode");
     debian(
         "golang-github-lib-pq-dev",
@@ -216,17 +216,16 @@ pub fn go_program() -> Result<PathBuf, String> {
         "usr/share/gocode/src/github.com/jackc/pgx/v4",
     )?;
     let place = place("go");
-    let program = place.join("program");
+    let program = place.join(directory.replace('/', "_"));
     run(Command::new("go")
         .args(["build", "-o"])
         .arg(&program)
-        .arg(programs().join("go/main.go"))
         .env("GOPATH", sources)
         .env("GO111MODULE", "off")
         .env_remove("GOFLAGS")
         .env("GOPROXY", "off")
         .env("GOCACHE", place.join("cache"))
-        .current_dir(&place))?;
+        .current_dir(programs().join(directory)))?;
     Ok(program)
 }
 

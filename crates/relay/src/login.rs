@@ -21,6 +21,7 @@ use crate::outbox::{Command, Outbox, Peer};
 use crate::params::ParamSet;
 use crate::requests::Io;
 use crate::tally::NOWHERE;
+use events::snapshot::Address;
 use events::{CloseReason, FlowId, Time};
 use std::sync::Arc;
 use wire::back;
@@ -277,7 +278,10 @@ impl Hub {
         let settings = Arc::clone(&self.directory);
         let settings = &settings.settings;
         let tls_on = self.login_mut(slot).is_some_and(|l| l.tls.is_some());
-        if settings.client_tls_required && !tls_on {
+        // Never at a unix socket: libpq does not even ask for TLS there.
+        let client = self.clients.get(slot);
+        let afar = client.is_none_or(|c| c.peer.addr != Address::Unix);
+        if settings.client_tls_required && afar && !tls_on {
             return Err(StartTrouble::Tls);
         }
         let (mut user, mut database) = (None, None);

@@ -92,7 +92,7 @@ echo cancel
 interrupted NOTICE -c "do \$\$ begin raise notice 'running'; perform pg_sleep(60); end \$\$"
 echo watch
 echo "select 'tick' \\watch 0.05" >"$place/watch"
-interrupted tick -f "$place/watch" | grep -v '(every'
+interrupted tick -f "$place/watch" | grep tick
 echo copy
 # How much of the rows has come by then is a matter of time, too.
 interrupted row -c "copy (select 'row', repeat('x', 9000), pg_sleep(case n when 20 then 60 else 0 end) from generate_series(1, 20) n) to stdout" |

@@ -66,7 +66,14 @@ const PACKAGES: [&str; 8] = [
 pub(crate) fn drivers(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "-q", "--no-install-recommends"]);
+    // What is there stays as it is: a newer libpq-dev would bring a newer server with it.
+    apt.args([
+        "install",
+        "-y",
+        "-q",
+        "--no-install-recommends",
+        "--no-upgrade",
+    ]);
     let installed = apt.args(PACKAGES).stdout(Stdio::null()).status();
     if !installed.is_ok_and(|status| status.success()) {
         return Err("apt-get could not install the packages; see above".to_owned());

@@ -54,11 +54,12 @@ def sync():
 def pipeline(conn):
     print("pipeline", end="")
     for batch in (2, 3, 4):
-        cursors, failed = [], "whole"
+        # psycopg says the error as soon as it has it: before the third is sent, or at the end.
+        cursors, failed = [conn.cursor() for _ in TEXTS], "whole"
         try:
             with conn.pipeline():
-                for text in TEXTS:
-                    cursors.append(conn.cursor().execute(text, (batch,)))
+                for cur, text in zip(cursors, TEXTS):
+                    cur.execute(text, (batch,))
         except psycopg.Error as error:
             failed = error.sqlstate
         print("", *of_pipeline(cursors, failed), end="")

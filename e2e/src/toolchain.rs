@@ -237,6 +237,11 @@ pub fn active_record() -> Result<(), String> {
 
 /// Runs an installation step; its error when it fails or takes too long.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    run_within(INSTALL_PATIENCE, command)
+}
+
+/// The same, for what takes longer.
+pub(crate) fn run_within(patience: Duration, command: &mut Command) -> Result<(), String> {
     let name = format!("{:?}", command.get_program());
     let mut child = command
         .stdin(Stdio::null())
@@ -244,14 +249,14 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("{name}: {error}"))?;
-    let end = until_deadline(INSTALL_PATIENCE, &mut || child.try_wait().ok().flatten());
+    let end = until_deadline(patience, &mut || child.try_wait().ok().flatten());
     match end {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("{name} failed: {status} (no registry in reach?)")),
         None => {
             let _ = child.kill();
             let _ = child.wait();
-            Err(format!("{name} took more than {INSTALL_PATIENCE:?}"))
+            Err(format!("{name} took more than {patience:?}"))
         }
     }
 }

@@ -45,9 +45,10 @@ pub(crate) const DRIVERS_SUMMARY: &str =
 
 pub(crate) const DRIVERS_HELP: &str = "\
 Installs with apt-get what the drivers need that are tested where they are found
-(PHP, Ruby with ActiveRecord, Go with lib/pq and pgx, libpq's headers), builds the
-program with sqlx and diesel (a crate of its own below target/e2e-drivers), and
-runs all end-to-end tests of drivers and exporters. None may be skipped.
+(Java, PHP, Ruby with ActiveRecord, Go with lib/pq and pgx, libpq's headers), builds
+the program with sqlx, diesel and tokio-postgres (a crate of its own below
+target/e2e-drivers), and runs all end-to-end tests of drivers and exporters. None
+may be skipped. What is installed already keeps its version.
 
 It needs apt-get as root, npm, pip and cargo, and takes some minutes at first.";
 

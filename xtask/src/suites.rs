@@ -53,7 +53,8 @@ may be skipped. What is installed already keeps its version.
 It needs apt-get as root, npm, pip and cargo, and takes some minutes at first.";
 
 /// What Debian calls them.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
+    "default-jre-headless",
     "golang-go",
     "golang-github-jackc-pgx-v4-dev",
     "golang-github-lib-pq-dev",

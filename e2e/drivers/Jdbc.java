@@ -1,10 +1,17 @@
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
 import java.sql.*;
 import java.util.*;
 import java.util.concurrent.*;
 
 /** pgjdbc: server-side prepared statements at once, batches, fetch size, savepoints, generated keys. */
 public class Jdbc {
-    static final String URL = System.getenv("JDBC_URL");
+    static final String URL = System.getenv("JDBC_URL") + "&sslmode=verify-full&sslrootcert=" + told("PGSSLROOTCERT")
+            + "&password=" + told("PGPASSWORD");
+
+    static String told(String name) {
+        return URLEncoder.encode(System.getenv(name), StandardCharsets.UTF_8);
+    }
 
     static int work(int worker) throws Exception {
         // prepareThreshold 1: named statements from the first execution.

@@ -1,12 +1,16 @@
 //! The drivers of the checklist: built or found, or said why not.
 
-use crate::toolchain::{place, programs, run};
+use crate::toolchain::{go_program, place, programs, run, run_within};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// Set by `cargo xtask drivers`: what takes minutes to build is built.
 const BUILD_ALL: &str = "PLIMSOLL_E2E_DRIVERS";
+
+/// Longest time to build the Rust drivers: a minute on two idle cores, several beside other builds.
+const BUILD_PATIENCE: Duration = Duration::from_secs(900);
 
 /// The program in C, compiled with the system's libpq; or why there is none.
 pub fn libpq() -> Result<PathBuf, String> {
@@ -54,7 +58,13 @@ pub fn postgres_js() -> Result<PathBuf, String> {
     Ok(place)
 }
 
-/// The program with sqlx and diesel; built only when asked for, since that takes minutes.
+/// The program with lib/pq and pgx; built once for both.
+pub fn go() -> Result<PathBuf, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(|| go_program("checklist/go")).clone()
+}
+
+/// The program with sqlx, diesel and tokio-postgres; built only when asked for, since that takes minutes.
 pub fn rust_drivers() -> Result<PathBuf, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(build_rust).clone()
@@ -72,11 +82,14 @@ fn build_rust() -> Result<PathBuf, String> {
         .arg("-r")
         .arg(programs().join("checklist/rust/."))
         .arg(&place))?;
-    run(Command::new("cargo")
-        .args(["build", "--quiet", "--manifest-path"])
-        .arg(place.join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", place.join("target"))
-        .env("CARGO_PROFILE_DEV_DEBUG", "0"))?;
+    run_within(
+        BUILD_PATIENCE,
+        Command::new("cargo")
+            .args(["build", "--quiet", "--manifest-path"])
+            .arg(place.join("Cargo.toml"))
+            .env("CARGO_TARGET_DIR", place.join("target"))
+            .env("CARGO_PROFILE_DEV_DEBUG", "0"),
+    )?;
     Ok(program)
 }
 

@@ -77,7 +77,8 @@ impl RunAs {
     /// Applies to a command.
     pub fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         if let RunAs(Some((uid, gid))) = *self {
-            command.uid(uid).gid(gid);
+            // Ours is not theirs: libpq would look for certificates in it, and not be let in.
+            command.uid(uid).gid(gid).env("HOME", "/nonexistent");
         }
         command
     }

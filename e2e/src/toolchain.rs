@@ -204,8 +204,8 @@ fn debian(package: &str, wanted: &str) -> Result<PathBuf, String> {
     ))
 }
 
-/// The Go program, built with Debian's packages of lib/pq and pgx and no network; or why there is none.
-pub fn go_program() -> Result<PathBuf, String> {
+/// The Go program of this directory, built with Debian's packages of lib/pq and pgx and no network; or why there is none.
+pub fn go_program(directory: &str) -> Result<PathBuf, String> {
     let sources = Path::new("/usr/share/gocode");
     debian(
         "golang-github-lib-pq-dev",
@@ -216,17 +216,16 @@ pub fn go_program() -> Result<PathBuf, String> {
         "usr/share/gocode/src/github.com/jackc/pgx/v4",
     )?;
     let place = place("go");
-    let program = place.join("program");
+    let program = place.join(directory.replace('/', "_"));
     run(Command::new("go")
         .args(["build", "-o"])
         .arg(&program)
-        .arg(programs().join("go/main.go"))
         .env("GOPATH", sources)
         .env("GO111MODULE", "off")
         .env_remove("GOFLAGS")
         .env("GOPROXY", "off")
         .env("GOCACHE", place.join("cache"))
-        .current_dir(&place))?;
+        .current_dir(programs().join(directory)))?;
     Ok(program)
 }
 
@@ -238,6 +237,11 @@ pub fn active_record() -> Result<(), String> {
 
 /// Runs an installation step; its error when it fails or takes too long.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    run_within(INSTALL_PATIENCE, command)
+}
+
+/// The same, for what takes longer.
+pub(crate) fn run_within(patience: Duration, command: &mut Command) -> Result<(), String> {
     let name = format!("{:?}", command.get_program());
     let mut child = command
         .stdin(Stdio::null())
@@ -245,14 +249,14 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("{name}: {error}"))?;
-    let end = until_deadline(INSTALL_PATIENCE, &mut || child.try_wait().ok().flatten());
+    let end = until_deadline(patience, &mut || child.try_wait().ok().flatten());
     match end {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(format!("{name} failed: {status} (no registry in reach?)")),
         None => {
             let _ = child.kill();
             let _ = child.wait();
-            Err(format!("{name} took more than {INSTALL_PATIENCE:?}"))
+            Err(format!("{name} took more than {patience:?}"))
         }
     }
 }

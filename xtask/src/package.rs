@@ -80,6 +80,8 @@ pub(crate) fn statically(args: &[String]) -> Outcome {
     let program = built(&profile, &target, &["-C", "target-feature=+crt-static"])?;
     let place = target.join("plimsoll");
     std::fs::copy(&program, &place).map_err(|e| format!("{}: {e}", place.display()))?;
+    // A fifth is left; what was built keeps its debugging information.
+    command(Command::new("strip").arg(&place))?;
     let empty = target.join("root");
     fresh(&empty)?;
     let inside = empty.join("plimsoll");

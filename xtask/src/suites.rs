@@ -45,14 +45,16 @@ pub(crate) const DRIVERS_SUMMARY: &str =
 
 pub(crate) const DRIVERS_HELP: &str = "\
 Installs with apt-get what the drivers need that are tested where they are found
-(PHP, Ruby with ActiveRecord, Go with lib/pq and pgx, libpq's headers), builds the
-program with sqlx and diesel (a crate of its own below target/e2e-drivers), and
-runs all end-to-end tests of drivers and exporters. None may be skipped.
+(Java, PHP, Ruby with ActiveRecord, Go with lib/pq and pgx, libpq's headers), builds
+the program with sqlx, diesel and tokio-postgres (a crate of its own below
+target/e2e-drivers), and runs all end-to-end tests of drivers and exporters. None
+may be skipped. What is installed already keeps its version.
 
 It needs apt-get as root, npm, pip and cargo, and takes some minutes at first.";
 
 /// What Debian calls them.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
+    "default-jre-headless",
     "golang-go",
     "golang-github-jackc-pgx-v4-dev",
     "golang-github-lib-pq-dev",
@@ -66,7 +68,14 @@ const PACKAGES: [&str; 8] = [
 pub(crate) fn drivers(args: &[String]) -> Outcome {
     no_arguments(args)?;
     let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "-q", "--no-install-recommends"]);
+    // What is there stays as it is: a newer libpq-dev would bring a newer server with it.
+    apt.args([
+        "install",
+        "-y",
+        "-q",
+        "--no-install-recommends",
+        "--no-upgrade",
+    ]);
     let installed = apt.args(PACKAGES).stdout(Stdio::null()).status();
     if !installed.is_ok_and(|status| status.success()) {
         return Err("apt-get could not install the packages; see above".to_owned());

@@ -282,12 +282,10 @@ impl Hub {
         let settings = Arc::clone(&self.directory);
         let settings = &settings.settings;
         let tls_on = self.login_mut(slot).is_some_and(|l| l.tls.is_some());
-        // A unix socket leaves the machine for nobody, and PostgreSQL and PgBouncer speak no TLS on it.
-        let local = self
-            .clients
-            .get(slot)
-            .is_some_and(|c| matches!(c.peer.addr, Address::Unix));
-        if settings.client_tls_required && !tls_on && !local {
+        // Never at a unix socket: libpq does not even ask for TLS there.
+        let client = self.clients.get(slot);
+        let afar = client.is_none_or(|c| c.peer.addr != Address::Unix);
+        if settings.client_tls_required && afar && !tls_on {
             return Err(StartTrouble::Tls);
         }
         let (mut user, mut database) = (None, None);

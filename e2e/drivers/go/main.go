@@ -55,7 +55,7 @@ func check(err error) {
 }
 
 func libpq(url string) {
-	db, err := sql.Open("postgres", url+"?sslmode=disable")
+	db, err := sql.Open("postgres", url)
 	check(err)
 	defer db.Close()
 	db.SetMaxOpenConns(workers)
@@ -123,7 +123,7 @@ func libpq(url string) {
 	fmt.Println("lib/pq cancelled", errors.As(err, &report) && report.Code == "57014")
 	check(db.QueryRow("select 7").Scan(&count))
 
-	listener := pq.NewListener(url+"?sslmode=disable", time.Second, time.Second, nil)
+	listener := pq.NewListener(url, time.Second, time.Second, nil)
 	defer listener.Close()
 	check(listener.Listen("pq_news"))
 	_, err = db.Exec("select pg_notify('pq_news', 'heard')")
@@ -138,7 +138,7 @@ func libpq(url string) {
 
 func pgxWork(url string) {
 	ctx := context.Background()
-	config, err := pgxpool.ParseConfig(url + "?sslmode=disable")
+	config, err := pgxpool.ParseConfig(url)
 	check(err)
 	config.MaxConns = workers
 	pool, err := pgxpool.ConnectConfig(ctx, config)
@@ -237,7 +237,7 @@ func pgxWork(url string) {
 	_, err = pool.Exec(limited, "select pg_sleep(30)")
 	fmt.Println("pgx timed out", errors.Is(err, context.DeadlineExceeded))
 
-	conn, err := pgx.Connect(ctx, url+"?sslmode=disable&application_name=go-app&search_path=pg_catalog")
+	conn, err := pgx.Connect(ctx, url+"?application_name=go-app&search_path=pg_catalog")
 	check(err)
 	defer conn.Close(ctx)
 	var application, path string

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The source of the very version that is installed, and the headers that its C functions are compiled with.
+/// The source of the very version that is installed, or, where archives have it no longer, the newest of the same major
+/// that they have; and the headers that its C functions are compiled with.
 const FETCH: &str = r#"
 major=$1; package=postgresql-$major
 version=$(dpkg-query -W -f '${Version}' "$package")
@@ -17,11 +18,14 @@ rm -rf tree headers sources; mkdir -p tree headers sources/lists/partial sources
 cd sources
 apt-get indextargets --format 'deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | sort -u > list
 own() {
-  apt-get -q -o Dir::Etc::sourcelist="$PWD/list" -o Dir::Etc::sourceparts=- -o Dir::State::Lists="$PWD/lists" \
+  tool=$1; shift
+  "$tool" -q -o Dir::Etc::sourcelist="$PWD/list" -o Dir::Etc::sourceparts=- -o Dir::State::Lists="$PWD/lists" \
     -o Dir::Cache="$PWD/cache" "$@"
 }
-own update
-own source --download-only "$package=$version"
+own apt-get update
+for source in "$version" $(own apt-cache showsrc --only-source "$package" | sed -n 's/^Version: //p' | sort -rV); do
+  if own apt-get source --download-only "$package=$source"; then break; fi
+done
 apt-get -q download "postgresql-server-dev-$major=$version"
 tar xjf postgresql-*.orig.tar.bz2 -C ../tree --strip-components=1 --wildcards '*/src/test/regress'
 dpkg -x postgresql-server-dev-*.deb ../headers

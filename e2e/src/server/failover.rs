@@ -13,11 +13,17 @@ impl Server {
 
     /// A copy of this server that follows it, at another address and the same port.
     pub fn standby_at(&self, host: &str) -> Server {
+        let port = self.port.to_string();
+        self.standby_by(host, &["-h", &self.host, "-p", &port, "-U", "postgres"])
+    }
+
+    /// The same, copied and followed by the way that these words for pg_basebackup tell.
+    pub fn standby_by(&self, host: &str, way: &[&str]) -> Server {
         let run_as = RunAs::unprivileged();
         let dir = Dir::new("pg", run_as);
         let mut copy = Command::new(program("pg_basebackup"));
-        copy.args(["-h", &self.host, "-p", &self.port.to_string()])
-            .args(["-U", "postgres", "-c", "fast", "-X", "stream", "-R", "-D"])
+        copy.args(way)
+            .args(["-c", "fast", "-X", "stream", "-R", "-D"])
             .arg(dir.path().join("data"))
             .current_dir(dir.path());
         let out = run_as.apply(&mut copy).output().expect("run pg_basebackup");

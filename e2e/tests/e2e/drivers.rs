@@ -3,10 +3,10 @@
 mod checklist;
 
 use crate::common::{database, full, pool_mode, pooler_with, server, skip};
-use plimsoll_e2e::pooler::Pooler;
+use plimsoll_e2e::pooler::{Pooler, Settings};
 use plimsoll_e2e::raw::Target;
 use plimsoll_e2e::sandbox::signal;
-use plimsoll_e2e::server::program;
+use plimsoll_e2e::server::{PASSWORD, program};
 use plimsoll_e2e::toolchain::{active_record, go_program, jdbc, node, programs, python};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -18,19 +18,40 @@ const PROGRAM_PATIENCE: Duration = Duration::from_secs(60);
 /// Fewer than the programs' clients, so that they must share.
 const POOL_SIZE: &str = "3";
 
-fn pooler() -> Pooler {
-    pooler_of(POOL_SIZE)
-}
-
-fn pooler_of(size: &str) -> Pooler {
+fn sized(settings: Settings, size: &str) -> Settings {
     let mode = pool_mode();
     let size = if mode == "session" { "10" } else { size };
+    let settings = settings.native(server()).set("pool_mode", &mode);
+    settings.set("default_pool_size", size)
+}
+
+/// Without TLS, and it trusts.
+fn pooler() -> Pooler {
+    pooler_with(|settings| sized(settings, POOL_SIZE))
+}
+
+/// With TLS and SCRAM for everybody.
+fn secured(size: &str) -> Pooler {
+    let files = server().certificates();
+    let (cert, key) = (&files.cert, &files.key);
+    let tls =
+        format!("[tls.client]\nmode = \"require\"\ncert_file = {cert:?}\nkey_file = {key:?}\n");
     pooler_with(|settings| {
-        settings
-            .native(server())
-            .set("pool_mode", &mode)
-            .set("default_pool_size", size)
+        let settings = sized(settings, size).sections(&tls);
+        let settings = settings.client_tls("require", files);
+        let settings = settings.set("auth_type", "scram-sha-256");
+        settings.own("auth_type", "scram-sha-256")
     })
+}
+
+/// What libpq and the drivers like it are told by, beside a URL.
+fn tell_security(command: &mut Command) {
+    let authority = &server().certificates().ca;
+    command
+        .env("PGPASSWORD", PASSWORD)
+        .env("PGSSLMODE", "verify-full")
+        .env("PGSSLROOTCERT", authority)
+        .env("NODE_EXTRA_CA_CERTS", authority);
 }
 
 /// Standard output of a program that must succeed, and end within [`PROGRAM_PATIENCE`].
@@ -62,22 +83,21 @@ fn output(command: &mut Command, what: &str) -> String {
     text
 }
 
-/// Runs a program both ways; `command` gets the target.
+/// Runs a program both ways, with TLS and a password; `command` gets the target.
 fn both_ways(name: &str, command: impl Fn(&Target) -> Command) {
     both_ways_over(POOL_SIZE, name, command);
 }
 
 fn both_ways_over(size: &str, name: &str, command: impl Fn(&Target) -> Command) {
     let database = database(format!("driver_{name}"));
-    let direct = output(
-        &mut command(&server().target(&database, "app")),
-        &format!("{name}, direct"),
-    );
-    let pooler = pooler_of(size);
-    let pooled = output(
-        &mut command(&pooler.target(&database, "app")),
-        &format!("{name}, pooled"),
-    );
+    let run = |target: Target, way: &str| {
+        let mut command = command(&target);
+        tell_security(&mut command);
+        output(&mut command, &format!("{name}, {way}"))
+    };
+    let direct = run(server().target(&database, "app"), "direct");
+    let pooler = secured(size);
+    let pooled = run(pooler.target(&database, "app"), "pooled");
     assert_eq!(direct, pooled, "{name}");
     assert!(!direct.trim().is_empty(), "{name} says nothing");
 }
@@ -164,7 +184,7 @@ fn pgjdbc() {
 
 #[test]
 fn go_lib_pq_and_pgx() {
-    let program = match go_program() {
+    let program = match go_program("go") {
         Ok(program) => program,
         Err(why) => return skip("go_lib_pq_and_pgx", &why),
     };

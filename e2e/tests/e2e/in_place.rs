@@ -56,14 +56,6 @@ fn a_later_connection_has_the_larger_number() {
 }
 
 #[test]
-fn the_unix_socket_needs_no_tls() {
-    let pooler = pooler_with(|s| s.client_tls("require", server().certificates()));
-    assert_eq!(login(&pooler.target("postgres", "app")), "08P01 SSL required");
-    assert_eq!(login(&pooler.unix_target("postgres", "app")), "in");
-    assert_eq!(login(&pooler.unix_target("pgbouncer", "admin")), "in");
-}
-
-#[test]
 fn who_is_in_users_alone_is_nobody() {
     let line = format!("app = host=127.0.0.1 port={} dbname=postgres", server().port());
     let look_ups = format!("{line} auth_user=postgres");

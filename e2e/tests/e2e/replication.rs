@@ -1,10 +1,13 @@
 //! Replication through the pooler: PostgreSQL's own tools, and what is left when they go.
 
+mod standby;
+mod subscription;
+
 use crate::common::{database, pooler_with, server, skip};
 use plimsoll_e2e::pooler::{Binary, Pooler};
 use plimsoll_e2e::raw::{Client, Target};
 use plimsoll_e2e::sandbox::{Dir, Process, RunAs, until};
-use plimsoll_e2e::server::program;
+use plimsoll_e2e::server::{PASSWORD, program};
 use std::process::Command;
 
 /// Replication came with PgBouncer 1.23; Debian's is 1.18.
@@ -24,6 +27,12 @@ fn pooler() -> Pooler {
 fn conninfo(pooler: &Pooler, database: &str, more: &str) -> String {
     let port = pooler.port();
     format!("host=127.0.0.1 port={port} user=postgres dbname={database} {more}")
+}
+
+/// The console of a pooler that wants TLS and passwords from afar.
+fn console(pooler: &Pooler) -> Client {
+    let target = pooler.unix_target("pgbouncer", "admin").password(PASSWORD);
+    Client::login(&target).unwrap_or_else(|e| panic!("{e}\n{}", pooler.log()))
 }
 
 /// Runs one of PostgreSQL's programs; what it says, or its error.

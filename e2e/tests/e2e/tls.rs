@@ -88,6 +88,22 @@ fn with_tls(
 }
 
 #[test]
+fn a_unix_socket_needs_no_tls_in_any_mode() {
+    for mode in ["require", "verify-full"] {
+        let pooler = pooler_with(|settings| with_tls(settings, mode));
+        let login = |target| Client::login(&target).and_then(|mut c| c.value("select 'in'"));
+        let near = login(pooler.unix_target("app", "app"));
+        assert_eq!(near.as_deref().ok(), Some("in"), "{mode}: {near:?}");
+        let far = login(pooler.target("app", "app")).expect_err("no TLS");
+        let said = ["SSL required", "only TLS"];
+        assert!(
+            said.iter().any(|text| far.to_string().contains(text)),
+            "{far}"
+        );
+    }
+}
+
+#[test]
 fn a_client_certificate_is_a_login() {
     let files = server().certificates();
     let pooler = pooler_with(|settings| {
@@ -112,6 +128,10 @@ fn a_client_certificate_is_a_login() {
     assert!(
         psql(pooler.port(), "tls_user", "sslmode=require").is_err(),
         "no certificate"
+    );
+    assert!(
+        Client::login(&pooler.unix_target("app", "tls_user")).is_err(),
+        "nor at the unix socket, where there is no TLS to show one"
     );
 }
 

@@ -75,6 +75,7 @@ impl World {
             line: u.int_in_range(1..=10)?,
             connects_max: u.int_in_range(1..=3)?,
             login_retry: Duration::from_millis(400),
+            patient: u.arbitrary()?,
         });
         up.set_workers(workers);
         up.add_cap(3);
@@ -177,6 +178,7 @@ impl World {
                     line: u.int_in_range(0..=10)?,
                     connects_max: u.int_in_range(1..=3)?,
                     login_retry: Duration::from_millis(u.int_in_range(0..=4_000)?),
+                    patient: u.arbitrary()?,
                 };
                 self.up.configure(now, settings);
             }

@@ -37,7 +37,12 @@ impl World {
                     client.paused = false;
                 }
             }
-            Command::Resume(Peer::Server(_)) | Command::LoggedIn { .. } | Command::Told { .. } => {}
+            Command::Resume(Peer::Server(_))
+            | Command::LoggedIn { .. }
+            | Command::LoginAttempt { .. }
+            | Command::LookUpFailed { .. }
+            | Command::Misconfigured { .. }
+            | Command::Told { .. } => {}
             Command::Derive {
                 peer,
                 generation,

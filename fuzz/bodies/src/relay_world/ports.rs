@@ -2,7 +2,7 @@
 
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{Action, Checkin, Checkout, PoolSettings, Upstream, UpstreamSettings};
-use relay::{ParamSet, PoolInfo, PoolKey, PoolMode, Pools, Route, ServerAuth, Target};
+use relay::{NoLookUp, ParamSet, PoolInfo, PoolKey, PoolMode, Pools, Route, ServerAuth, Target};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -110,8 +110,12 @@ impl Pools for Ports {
         }
     }
 
-    fn auth_pool(&mut self, _now: Time, database: &str) -> Option<Arc<PoolInfo>> {
-        (database != "none").then(|| Arc::clone(&self.infos[0]))
+    fn auth_pool(&mut self, _now: Time, database: &str) -> Result<Arc<PoolInfo>, NoLookUp> {
+        match database {
+            "none" => Err(NoLookUp::Unasked),
+            "full" => Err(NoLookUp::Disabled(database.into())),
+            _ => Ok(Arc::clone(&self.infos[0])),
+        }
     }
 
     fn join(&mut self, pool: PoolKey, key: &str) -> FlowId {

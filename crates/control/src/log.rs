@@ -16,9 +16,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use syslog::Syslog;
 use tracing::Dispatch;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 
 pub use syslog::{SyslogOptions, facility};
 pub use tracing::Level;
@@ -101,15 +103,26 @@ impl Default for LogOptions {
 
 /// The running log. Keep it as long as the process: dropping it writes what is
 /// queued, waiting at most a second.
-#[derive(Debug)]
 pub struct Log {
     queue: Queue,
+    turn: Turn,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("queue", &self.queue).finish()
+    }
 }
 
 impl Log {
     /// Opens the log file anew at the next line, after a rotation.
     pub fn reopen(&self) {
         self.queue.reopen.store(true, Ordering::Relaxed);
+    }
+
+    /// Lines less important than this are not written from now on.
+    pub fn set_level(&self, level: Level) {
+        (self.turn)(level);
     }
 
     /// Waits until all earlier lines are written; `false` when they were not within a second.
@@ -160,7 +173,8 @@ pub fn init(options: LogOptions) -> io::Result<Log> {
     let in_shape = options.format == LogFormat::Text && options.style == LogStyle::Pgbouncer;
     let syslog = options.syslog.clone().map(|to| Syslog::new(to, in_shape));
     let queue = Queue::start_with(sink, syslog, options.format)?;
-    tracing::dispatcher::set_global_default(dispatch(&options, color, queue.clone())).map_err(
+    let (dispatch, turn) = dispatch(&options, color, queue.clone());
+    tracing::dispatcher::set_global_default(dispatch).map_err(
         |_| {
             io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -168,28 +182,43 @@ pub fn init(options: LogOptions) -> io::Result<Log> {
             )
         },
     )?;
-    Ok(Log { queue })
+    Ok(Log { queue, turn })
 }
 
-fn dispatch(options: &LogOptions, color: bool, queue: Queue) -> Dispatch {
+/// Changes which lines are written from now on.
+type Turn = Box<dyn Fn(Level) + Send + Sync>;
+
+fn dispatch(options: &LogOptions, color: bool, queue: Queue) -> (Dispatch, Turn) {
     let builder = tracing_subscriber::fmt()
-        .with_max_level(options.level)
+        .with_max_level(Level::TRACE)
         .with_writer(queue);
     let ours = filter_fn(pgbouncer::is_ours);
+    let level = options.level;
     match (options.format, options.style) {
         (LogFormat::Text, LogStyle::Plimsoll) => {
             let lines = builder.with_ansi(color).with_target(false);
-            Dispatch::new(lines.finish().with(ours))
+            turnable(lines.finish().with(ours), level)
         }
         (LogFormat::Text, LogStyle::Pgbouncer) => {
-            builder.event_format(pgbouncer::Lines).finish().into()
+            turnable(builder.event_format(pgbouncer::Lines).finish(), level)
         }
         (LogFormat::Json, _) => {
             let lines = builder.json().flatten_event(true);
             let lines = lines.with_current_span(false).with_span_list(false);
-            Dispatch::new(lines.finish().with(ours))
+            turnable(lines.finish().with(ours), level)
         }
     }
+}
+
+/// Behind a filter that can be changed. What it leaves out costs nothing where it would be logged, as before.
+fn turnable<S>(lines: S, level: Level) -> (Dispatch, Turn)
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
+    // It fails only when the subscriber is gone, and with it the log.
+    let turn = move |level| drop(handle.reload(LevelFilter::from_level(level)));
+    (Dispatch::new(lines.with(filter)), Box::new(turn))
 }
 
 /// The way to the writing thread; every event goes through a clone.

@@ -211,6 +211,8 @@ pub struct Rereading {
     pub keeper: Box<dyn Keeper>,
     /// The process' log.
     pub log: Arc<control::log::Log>,
+    /// What the command line wants of it; the settings may want more.
+    pub log_level: String,
 }
 
 impl Keeper for Rereading {
@@ -225,6 +227,12 @@ impl Keeper for Rereading {
 
     fn was_set(&self, key: &str, value: &str, actor: &str) {
         self.keeper.was_set(key, value, actor);
+    }
+
+    fn serves(&self, plan: &Plan) {
+        self.log
+            .set_level(crate::commands::run::level(&self.log_level, plan.process.verbose));
+        self.keeper.serves(plan);
     }
 
     fn ending(&self) {

@@ -61,7 +61,7 @@ pub fn heard(text: &'static str) {
 
 /// USR1.
 pub fn pausing(handle: &Handle) {
-    heard(match handle.all_paused() {
+    heard(match handle.all_paused() || handle.is_suspended() {
         true => "SIGUSR1, but already paused/suspended",
         false => "SIGUSR1, pausing all activity",
     });
@@ -71,6 +71,7 @@ pub fn pausing(handle: &Handle) {
 pub fn resumes(handle: &Handle) -> bool {
     let text = match (handle.is_leaving(), handle.all_paused()) {
         (true, _) => "SIGUSR2 while shutting down, ignoring",
+        _ if handle.is_suspended() => "SIGUSR2, continuing from SUSPEND",
         (_, true) => "SIGUSR2, continuing from PAUSE",
         (_, false) => "SIGUSR2, but not paused/suspended",
     };

@@ -221,7 +221,7 @@ pub(super) const ROWS: &[Setting] = &[
     row!("unix_socket_group", "listen.unix_group", Text, "", "", RestartOnly, (name sockets.unix_group), "Group of the unix socket, by name or number; empty: that of the process."),
     row!("unix_socket_mode", "listen.unix_mode", Mode, "0777", "0777", RestartOnly, (count unix_socket_mode), "Permission bits of the unix socket."),
     row!("user", "process.user", Text, "", "", RestartOnly, (name process.user), "User that the process becomes when root starts it, before it opens anything; who else starts it must be that user."),
-    row!("verbose", "", PACKETS, "0", "0", RestartOnly, (count process.verbose), "How much more is logged: 1 is --log-level debug, 2 is trace."),
+    row!("verbose", "", PACKETS, "0", "0", PerCheckout, (count process.verbose), "How much more is logged: 1 is --log-level debug, 2 is trace."),
     // From here on: what PgBouncer lacks.
 ];
 

@@ -29,12 +29,26 @@ fn log(pipe: &Pipe, format: LogFormat) -> (Log, Dispatch) {
         format,
         ..LogOptions::default()
     };
-    (
-        Log {
-            queue: queue.clone(),
-        },
-        dispatch(&options, false, queue),
-    )
+    let (dispatch, turn) = dispatch(&options, false, queue.clone());
+    (Log { queue, turn }, dispatch)
+}
+
+#[test]
+fn the_level_changes_while_the_log_runs() {
+    let pipe = Pipe::default();
+    let (log, dispatch) = log(&pipe, LogFormat::Text);
+    tracing::dispatcher::with_default(&dispatch, || {
+        let say = |what: &str| tracing::debug!("{what}");
+        say("before");
+        log.set_level(Level::DEBUG);
+        say("between");
+        log.set_level(Level::INFO);
+        say("after");
+    });
+    assert!(log.flush());
+    let text = String::from_utf8(pipe.text.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("DEBUG") && text.contains("between"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 }
 
 #[test]
@@ -173,8 +187,8 @@ fn said_in(style: LogStyle, format: LogFormat, say: impl FnOnce()) -> String {
         style,
         ..LogOptions::default()
     };
-    let dispatch = dispatch(&options, false, queue.clone());
-    let log = Log { queue };
+    let (dispatch, turn) = dispatch(&options, false, queue.clone());
+    let log = Log { queue, turn };
     tracing::dispatcher::with_default(&dispatch, say);
     assert!(log.flush());
     let text = pipe.text.lock().unwrap().clone();

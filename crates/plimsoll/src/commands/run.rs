@@ -76,6 +76,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let keeper = Box::new(Rereading {
         keeper: keeper_of(prepared.as_ref()),
         log: Arc::clone(&log),
+        log_level: args.log_level.clone(),
     });
     let started = Box::new(move |handle: &proxy::Handle| {
         if fixed {
@@ -280,7 +281,7 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
 }
 
 /// The more talkative of what the command line and the settings ask for.
-fn level(word: &str, verbose: u32) -> tracing::Level {
+pub fn level(word: &str, verbose: u32) -> tracing::Level {
     let asked = word.parse().unwrap_or(tracing::Level::INFO);
     asked.max(match verbose {
         0 => asked,

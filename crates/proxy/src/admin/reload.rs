@@ -21,6 +21,11 @@ pub trait Keeper: Send + Sync {
         let _ = (key, value, actor);
     }
 
+    /// These settings serve from now on, wherever they came from.
+    fn serves(&self, plan: &Plan) {
+        let _ = plan;
+    }
+
     /// The process was told to end, by the console or by a signal; it may take its time.
     fn ending(&self) {}
 }
@@ -184,6 +189,7 @@ impl Handle {
         for cell in upstreams {
             act(common, &cell, |_| {});
         }
+        self.inner.keeper.serves(&self.plan());
         // Every worker answers, so every worker has the settings.
         self.snapshot(false);
         for (old, _) in &changed.moved {

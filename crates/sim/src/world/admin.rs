@@ -92,7 +92,7 @@ impl World {
             }
             AdminKind::Reconnect => {
                 for key in pools {
-                    let reason = CloseReason::AdminKill;
+                    let reason = CloseReason::Reconnect;
                     self.shop.up.reconnect(now, PoolId(key.0), reason);
                 }
             }

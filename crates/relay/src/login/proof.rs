@@ -32,8 +32,8 @@ impl Hub {
             peer: login.peer.as_deref(),
         };
         let iterations = directory.settings.scram_iterations;
-        let nobody = Verifier::mock(&user, &directory.mock_seed).with_iterations(iterations);
-        let demand = auth::demand(&login.ruling, &user, stored.as_ref(), shown, &nobody);
+        let unknown = Verifier::mock(&user, &directory.mock_seed).with_iterations(iterations);
+        let demand = auth::demand(&login.ruling, &user, stored.as_ref(), shown, &unknown);
         match demand {
             Demand::Nothing => self.proven(slot, io),
             Demand::Fail(why) => self.not_admitted(slot, why, io),
@@ -55,7 +55,7 @@ impl Hub {
                     None => {
                         // The salt of an unknown user of this name: known and unknown look alike.
                         self.login_stage(slot, Stage::DerivingVerifier { iterations });
-                        self.derive(slot, password, nobody.salt().to_vec(), iterations, io.out);
+                        self.derive(slot, password, unknown.salt().to_vec(), iterations, io.out);
                     }
                 }
             }

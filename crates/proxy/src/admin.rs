@@ -70,10 +70,7 @@ struct Inner {
     sockets: Vec<PathBuf>,
     draining: AtomicBool,
     stopping: AtomicBool,
-    /// Held by whoever changes what is paused or disabled.
-    holding: Mutex<()>,
-    /// SUSPEND, while it holds. Set under `holding`.
-    suspension: Mutex<Option<suspending::Suspension>>,
+    holding: suspending::Holding,
     /// An end that waits for others, once one was asked for.
     leaving: Mutex<Option<Leave>>,
     /// Why the settings keep the instance from being ready. Set by whoever keeps
@@ -165,15 +162,14 @@ impl Proxy {
             .map_err(|e| StartError(format!("cannot start a thread: {e}")))?;
         let ledgers = crate::ledger::Ledgers::start(&common)
             .map_err(|e| StartError(format!("cannot share the line by etcd: {e}")))?;
-        let inner = Inner {
+        let inner = Arc::new(Inner {
             common: Arc::clone(&common),
             keeper,
             addresses: listeners.iter().filter_map(tcp_address).collect(),
             sockets: listeners.iter().filter_map(unix_path).collect(),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            holding: Mutex::default(),
-            suspension: Mutex::default(),
+            holding: suspending::Holding::default(),
             leaving: Mutex::default(),
             held_back: Mutex::default(),
             reloads: AtomicU32::new(0),
@@ -183,10 +179,8 @@ impl Proxy {
             watched: Mutex::default(),
             guards: Switch::default(),
             ledgers,
-        };
-        let handle = Handle {
-            inner: Arc::new(inner),
-        };
+        });
+        let handle = Handle { inner };
         let binding = client_tls.as_ref().and_then(|c| c.binding.clone());
         let directory = Arc::new(compile::directory(&plan, mock_seed, binding));
         let parts = Parts {

@@ -38,9 +38,12 @@ impl Handle {
             return Err(NotHeld::ShuttingDown);
         }
         // Two commands at a time would leave pools as neither of them says.
-        let _one_at_a_time = self.lock(&self.inner.holding);
-        if verb == Verb::Suspend && !self.may_suspend() {
-            return Err(NotHeld::Shared);
+        let _one_at_a_time = self.lock(&self.inner.holding.turn);
+        match verb {
+            // Nobody may resume a pooler that ends: it would stay suspended.
+            Verb::Suspend if self.is_leaving() => return Err(NotHeld::AlreadyPaused),
+            Verb::Suspend if !self.may_suspend() => return Err(NotHeld::Shared),
+            _ => {}
         }
         let places = {
             let mut registry = common.write();

@@ -6,14 +6,24 @@
 
 use super::Handle;
 use crate::mail::Mail;
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// A worker that answers later than this is asked again.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
+/// Who changes what is held back.
+#[derive(Default)]
+pub(super) struct Holding {
+    /// Held by whoever changes what is paused or disabled.
+    pub(super) turn: Mutex<()>,
+    /// SUSPEND, while it holds. Set under `turn`.
+    suspension: Mutex<Option<Suspension>>,
+}
+
 /// The suspension that holds.
-pub(super) struct Suspension {
+struct Suspension {
     since: Instant,
     /// Every byte is out.
     flushed: bool,
@@ -30,12 +40,12 @@ pub(crate) struct Stillness {
 impl Handle {
     /// Whether SUSPEND holds.
     pub fn is_suspended(&self) -> bool {
-        self.lock(&self.inner.suspension).is_some()
+        self.lock(&self.inner.holding.suspension).is_some()
     }
 
     /// Whether all bytes were out, or given up, since SUSPEND.
     pub(crate) fn is_flushed(&self) -> bool {
-        let suspension = self.lock(&self.inner.suspension);
+        let suspension = self.lock(&self.inner.holding.suspension);
         suspension.as_ref().is_some_and(|s| s.flushed)
     }
 
@@ -48,7 +58,7 @@ impl Handle {
     /// Nothing is read from now on.
     pub(super) fn begin_suspension(&self) {
         self.inner.common.clock.stop();
-        *self.lock(&self.inner.suspension) = Some(Suspension {
+        *self.lock(&self.inner.holding.suspension) = Some(Suspension {
             since: Instant::now(),
             flushed: false,
         });
@@ -59,7 +69,7 @@ impl Handle {
 
     /// All is read again, from where it stood.
     pub(super) fn end_suspension(&self) {
-        if self.lock(&self.inner.suspension).take().is_none() {
+        if self.lock(&self.inner.holding.suspension).take().is_none() {
             return;
         }
         self.inner.common.clock.go_on();
@@ -71,7 +81,7 @@ impl Handle {
     /// Sees how far a suspension is; ends it when no console is left that could.
     pub(crate) fn watch_suspension(&self) {
         let Some((since, flushed)) = self
-            .lock(&self.inner.suspension)
+            .lock(&self.inner.holding.suspension)
             .as_ref()
             .map(|s| (s.since, s.flushed))
         else {
@@ -86,7 +96,7 @@ impl Handle {
             tracing::info!("the last console left while suspended: RESUME");
             drop(self.resume(None, "SUSPEND"));
         } else if stillness.unsent == 0
-            && let Some(suspension) = self.lock(&self.inner.suspension).as_mut()
+            && let Some(suspension) = self.lock(&self.inner.holding.suspension).as_mut()
         {
             suspension.flushed = true;
         }

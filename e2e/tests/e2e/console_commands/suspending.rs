@@ -201,3 +201,22 @@ fn an_end_while_suspended_comes_at_once() {
         pooler.wait();
     }
 }
+
+#[test]
+fn a_pooler_that_ends_is_not_suspended_and_one_that_is_suspended_goes_on_to_end() {
+    let mut pooler = pooler_with(|settings| settings);
+    if pooler.is_pgbouncer() {
+        return; // Older ones lack the SHUTDOWNs that wait.
+    }
+    let mut console = pooler.console();
+    let mut open = client(&pooler, "postgres");
+    open.query("begin").expect("begin");
+    assert_eq!(tag(&mut console, "suspend"), "SUSPEND");
+    assert_eq!(tag(&mut console, "shutdown wait_for_clients"), "SHUTDOWN");
+    // Its transaction goes on: nobody waits for what stands still.
+    assert_eq!(open.value("select 1").expect("served"), "1");
+    let late = done(&console.query("suspend").expect("an answer"));
+    assert_eq!(late, Err("08P01 already suspended/paused".into()));
+    open.terminate();
+    pooler.wait();
+}

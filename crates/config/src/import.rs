@@ -317,7 +317,11 @@ impl Writer<'_> {
     fn lets_in_by_name(&self) -> bool {
         let plan = self.plan;
         let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
-        !asks && matches!(plan.auth_type, AuthType::Trust | AuthType::Cert | AuthType::Hba)
+        !asks
+            && matches!(
+                plan.auth_type,
+                AuthType::Trust | AuthType::Cert | AuthType::Hba
+            )
     }
 
     /// What the ini says and nothing here does.

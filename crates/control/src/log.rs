@@ -174,14 +174,12 @@ pub fn init(options: LogOptions) -> io::Result<Log> {
     let syslog = options.syslog.clone().map(|to| Syslog::new(to, in_shape));
     let queue = Queue::start_with(sink, syslog, options.format)?;
     let (dispatch, turn) = dispatch(&options, color, queue.clone());
-    tracing::dispatcher::set_global_default(dispatch).map_err(
-        |_| {
-            io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "a log runs already in this process",
-            )
-        },
-    )?;
+    tracing::dispatcher::set_global_default(dispatch).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a log runs already in this process",
+        )
+    })?;
     Ok(Log { queue, turn })
 }
 

@@ -230,8 +230,10 @@ impl Keeper for Rereading {
     }
 
     fn serves(&self, plan: &Plan) {
-        self.log
-            .set_level(crate::commands::run::level(&self.log_level, plan.process.verbose));
+        self.log.set_level(crate::commands::run::level(
+            &self.log_level,
+            plan.process.verbose,
+        ));
         self.keeper.serves(plan);
     }
 

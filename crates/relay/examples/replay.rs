@@ -13,9 +13,8 @@ use events::snapshot::Address;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, Time, UpstreamId, WorkerId};
 use pool::{Action, Checkin, Checkout, PoolSettings, Purpose, Upstream, UpstreamSettings};
 use relay::{
-    NoLookUp,
-    Auth, Directory, Hub, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode, Pools,
-    Route, Seeds, ServerAuth, Settings, Stored, Target,
+    Auth, Directory, Hub, NoLookUp, Outbox, ParamSet, Peer, PeerInfo, PoolInfo, PoolKey, PoolMode,
+    Pools, Route, Seeds, ServerAuth, Settings, Stored, Target,
 };
 use std::process::ExitCode;
 use std::sync::Arc;

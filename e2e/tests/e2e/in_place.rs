@@ -38,14 +38,20 @@ fn a_later_connection_has_the_larger_number() {
     let name = database("in_place_ids");
     let pooler = pooler_with(|s| s);
     let mut console = pooler.console();
-    let first: u64 = cell(&mut console, "clients", "admin", "id").parse().expect("a number");
+    let first: u64 = cell(&mut console, "clients", "admin", "id")
+        .parse()
+        .expect("a number");
     for n in 0..2 {
         let mut client = Client::login(&pooler.target(&name, "app")).expect("login");
         client.query("select 1").expect("served");
         // The client, and with the first of them the server connection.
-        let id: u64 = cell(&mut console, "clients", &name, "id").parse().expect("a number");
+        let id: u64 = cell(&mut console, "clients", &name, "id")
+            .parse()
+            .expect("a number");
         assert_eq!(id, first + 1 + 2 * n);
-        let server: u64 = cell(&mut console, "servers", &name, "id").parse().expect("a number");
+        let server: u64 = cell(&mut console, "servers", &name, "id")
+            .parse()
+            .expect("a number");
         assert_eq!(server, first + 2);
         drop(client);
         until("the client has left", || {
@@ -57,13 +63,22 @@ fn a_later_connection_has_the_larger_number() {
 
 #[test]
 fn who_is_in_users_alone_is_nobody() {
-    let line = format!("app = host=127.0.0.1 port={} dbname=postgres", server().port());
+    let line = format!(
+        "app = host=127.0.0.1 port={} dbname=postgres",
+        server().port()
+    );
     let look_ups = format!("{line} auth_user=postgres");
     let pooler = pooler_with(|s| {
         let mut s = s
-            .set("auth_query", "select usename, 'md5' from pg_user where usename = $1")
+            .set(
+                "auth_query",
+                "select usename, 'md5' from pg_user where usename = $1",
+            )
             .databases(&[&line, &look_ups.replacen("app", "asked", 1)])
-            .userlist(&[user_line("postgres", PASSWORD), user_line("admin", PASSWORD)]);
+            .userlist(&[
+                user_line("postgres", PASSWORD),
+                user_line("admin", PASSWORD),
+            ]);
         s.users = vec!["app = pool_size=1".into()];
         s
     });
@@ -72,22 +87,33 @@ fn who_is_in_users_alone_is_nobody() {
         "08P01 \"trust\" authentication failed"
     );
     assert_eq!(login(&pooler.target("asked", "app")), "in");
-    assert_eq!(login(&pooler.target("asked", "who_is_this")), "08P01 no such user");
+    assert_eq!(
+        login(&pooler.target("asked", "who_is_this")),
+        "08P01 no such user"
+    );
 }
 
 #[test]
 fn a_look_up_that_no_database_can_do_says_so() {
     let at = |name: &str, more: &str| {
-        format!("{name} = host=127.0.0.1 port={} dbname=postgres {more}", server().port())
+        format!(
+            "{name} = host=127.0.0.1 port={} dbname=postgres {more}",
+            server().port()
+        )
     };
     let pooler = pooler_with(|s| {
-        s.set("auth_user", "postgres").set("auth_type", "md5").databases(&[
-            &at("lost", "auth_dbname=nowhere"),
-            &at("console", "auth_dbname=pgbouncer"),
-            &at("other", "auth_dbname=users"),
-            &at("users", ""),
-            &at("broken", "auth_query='select a, b from no_such_table where c = $1'"),
-        ])
+        s.set("auth_user", "postgres")
+            .set("auth_type", "md5")
+            .databases(&[
+                &at("lost", "auth_dbname=nowhere"),
+                &at("console", "auth_dbname=pgbouncer"),
+                &at("other", "auth_dbname=users"),
+                &at("users", ""),
+                &at(
+                    "broken",
+                    "auth_query='select a, b from no_such_table where c = $1'",
+                ),
+            ])
     });
     let as_stranger = |database: &str| login(&pooler.target(database, "stranger").password("x"));
     assert_eq!(as_stranger("lost"), "08P01 bouncer config error");
@@ -127,7 +153,12 @@ fn limits_on_clients_hold_in_the_console_but_for_administrators() {
     );
     let mut console = pooler.console();
     assert_eq!(
-        cell(&mut console, "databases", "pgbouncer", "max_client_connections"),
+        cell(
+            &mut console,
+            "databases",
+            "pgbouncer",
+            "max_client_connections"
+        ),
         "2"
     );
     drop((two, console));
@@ -169,7 +200,10 @@ fn who_waits_for_a_refused_login_is_told_what_the_server_said() {
         "3D000 database \"in_place_is_missing\" does not exist"
     );
     let later = login(&pooler.target("app", "app"));
-    assert!(later.starts_with("08P01 server login has been failing, cached error: "), "{later}");
+    assert!(
+        later.starts_with("08P01 server login has been failing, cached error: "),
+        "{later}"
+    );
     server().sql("postgres", "create database in_place_is_missing owner app");
     assert!(login(&pooler.target("app", "app")).starts_with("08P01 server login has been failing"));
     // Whoever changes a setting may have mended it: the next client finds out.
@@ -189,8 +223,13 @@ fn the_console_stays_by_the_unix_socket_until_the_end() {
         let mut pooler = pooler_with(|s| s);
         let mut client = Client::login(&pooler.target(&name, "app")).expect("login");
         client.query("begin").expect("begins");
-        pooler.console().query(&format!("shutdown {how}")).expect("begun");
-        until("TCP is closed", || refused_at_the_door(&pooler).then_some(()));
+        pooler
+            .console()
+            .query(&format!("shutdown {how}"))
+            .expect("begun");
+        until("TCP is closed", || {
+            refused_at_the_door(&pooler).then_some(())
+        });
         let mut console = Client::login(&pooler.unix_target("pgbouncer", "admin"))
             .unwrap_or_else(|e| panic!("{how}: {e:?}"));
         console.query("show pools").expect("pools");
@@ -200,7 +239,9 @@ fn the_console_stays_by_the_unix_socket_until_the_end() {
         );
         let resumed = console.rows("resume").expect_err("it ends");
         assert_eq!(said(Err(resumed)), "08P01 pooler is shutting down", "{how}");
-        client.query("commit").expect("its transaction ends as it wants");
+        client
+            .query("commit")
+            .expect("its transaction ends as it wants");
         client.terminate();
         assert!(pooler.wait().success());
     }
@@ -212,7 +253,9 @@ fn sessions_keep_their_server_in_an_end_that_waits_for_servers() {
     let mut client = Client::login(&pooler.target("postgres", "app")).expect("login");
     client.query("select 1").expect("served");
     pooler.signal("INT");
-    until("TCP is closed", || refused_at_the_door(&pooler).then_some(()));
+    until("TCP is closed", || {
+        refused_at_the_door(&pooler).then_some(())
+    });
     client.query("select 2").expect("its session goes on");
     // A second signal ends at once, and says nothing: drivers know a connection that just closes.
     pooler.signal("INT");
@@ -228,14 +271,19 @@ fn known_options_are_followed_where_the_others_are_ignored() {
         .target("postgres", "app")
         .parameter("options", "-c enable_seqscan=off -c timezone=Europe/Lisbon");
     let mut client = Client::login(&target).expect("login");
-    assert_eq!(client.value("show timezone").expect("a value"), "Europe/Lisbon");
+    assert_eq!(
+        client.value("show timezone").expect("a value"),
+        "Europe/Lisbon"
+    );
     assert_eq!(client.value("show enable_seqscan").expect("a value"), "on");
 }
 
 #[test]
 fn a_reload_that_fails_says_it_in_pgbouncer_s_words_with_the_place_beside_it() {
     let pooler = pooler_with(|s| s);
-    let broken = pooler.text().replace("default_pool_size = 2", "default_pool_size = many");
+    let broken = pooler
+        .text()
+        .replace("default_pool_size = 2", "default_pool_size = many");
     pooler.write_raw(&broken);
     let mut console = pooler.console();
     let failed = console.rows("reload").expect_err("it fails");
@@ -243,7 +291,10 @@ fn a_reload_that_fails_says_it_in_pgbouncer_s_words_with_the_place_beside_it() {
         panic!("{failed:?}");
     };
     assert_eq!(fields.code(), "F0000");
-    assert_eq!(fields.message(), "RELOAD failed, see logs for additional details");
+    assert_eq!(
+        fields.message(),
+        "RELOAD failed, see logs for additional details"
+    );
     let detail = fields.field(b'D');
     assert!(detail.contains("default_pool_size = many"), "{detail}");
 }
@@ -259,5 +310,9 @@ fn small_buffers_do_not_stall_large_results() {
         .expect("rows");
     assert_eq!(rows.len(), 2000);
     // Before the buffers were set ahead of the connect this took 40 s.
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
 }

@@ -113,7 +113,10 @@ fn databases_and_users() {
     assert_eq!(app.pool_mode, Some(PoolMode::Transaction));
     assert_eq!(app.server_lifetime, Some(Some(Duration::from_secs(60))));
     assert_eq!(app.parameters["timezone"], "UTC");
-    assert_eq!((app.auth_dbname.as_deref(), plan.auth_dbname.as_deref()), (None, Some("postgres")));
+    assert_eq!(
+        (app.auth_dbname.as_deref(), plan.auth_dbname.as_deref()),
+        (None, Some("postgres"))
+    );
     assert_eq!(plan.databases[1].host, Host::UnixDir("/run".into()));
     assert_eq!(plan.users["ann"].max_user_connections, Some(5));
     let limit = plan.users["ann"].query_timeout;

@@ -157,6 +157,7 @@ fn a_file_is_appended_to_and_opened_anew_after_rotation() {
     let queue = Queue::start(Sink::file(path.clone()).unwrap(), LogFormat::Text).unwrap();
     let log = Log {
         queue: queue.clone(),
+        turn: Box::new(drop),
     };
     let say = |text: &str| {
         queue.make_writer().write_all(text.as_bytes()).unwrap();

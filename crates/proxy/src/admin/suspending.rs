@@ -6,6 +6,7 @@
 
 use super::Handle;
 use crate::mail::Mail;
+use crate::words::{self, theirs};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -93,7 +94,10 @@ impl Handle {
             return;
         };
         if stillness.consoles == 0 {
-            tracing::info!("the last console left while suspended: RESUME");
+            match words::wanted() {
+                true => theirs!(INFO, "admin disappeared when suspended, doing RESUME"),
+                false => tracing::info!("the last console left while suspended: RESUME"),
+            }
             drop(self.resume(None, "SUSPEND"));
         } else if stillness.unsent == 0
             && let Some(suspension) = self.lock(&self.inner.holding.suspension).as_mut()

@@ -118,7 +118,11 @@ fn total_name(name: &str) -> &str {
 fn own_row(figures: &Figures, counts: bool, averages: bool) -> Vec<Option<String>> {
     let mut row = vec![text(ADMIN_DATABASE)];
     if counts {
-        row.extend(COUNTERS.iter().map(|(_, read)| text(read(&figures.console))));
+        row.extend(
+            COUNTERS
+                .iter()
+                .map(|(_, read)| text(read(&figures.console))),
+        );
     }
     if averages {
         row.extend(COUNTERS.iter().map(|_| text(0)));

@@ -42,7 +42,11 @@ impl Registry {
     pub(crate) fn console_in(&self, user: &str, admin: bool) -> Result<(), &'static str> {
         if !admin {
             let all: u32 = self.consoles().values().sum();
-            if self.plan.max_db_client_connections.is_some_and(|max| all >= max) {
+            if self
+                .plan
+                .max_db_client_connections
+                .is_some_and(|max| all >= max)
+            {
                 return Err("max_db_client_connections");
             }
             let of_user = self.user_client_limit(user);

@@ -81,7 +81,9 @@ impl Worker {
                 note,
             } => self.log_attempt(*slot, name, tls.as_deref(), *replication, *note),
             Command::LookUpFailed { name, text } => log_look_up(name, text),
-            Command::Misconfigured { slot, name, text } => self.log_misconfigured(*slot, name, text),
+            Command::Misconfigured { slot, name, text } => {
+                self.log_misconfigured(*slot, name, text)
+            }
             _ => {}
         }
     }

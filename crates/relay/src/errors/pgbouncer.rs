@@ -218,7 +218,10 @@ mod tests {
                 replication: false,
             };
             let r = report(ErrorStyle::Pgbouncer, &trouble);
-            assert_eq!(r.message, "password authentication failed for user \"anna\"");
+            assert_eq!(
+                r.message,
+                "password authentication failed for user \"anna\""
+            );
             r.code
         };
         assert_eq!((said(b"28P01"), said(b"XX123")), ("28P01", "08P01"));

@@ -127,7 +127,9 @@ impl Turn<'_> {
 /// Errors whose text names nothing but objects of the database: undefined, not allowed, misspelt; and the server's own
 /// state.
 fn names_objects(code: &str) -> bool {
-    ["42", "3D", "3F", "53", "57"].iter().any(|class| code.starts_with(class))
+    ["42", "3D", "3F", "53", "57"]
+        .iter()
+        .any(|class| code.starts_with(class))
 }
 
 /// What a server says to a Bind of a statement whose results have another

@@ -259,7 +259,8 @@ impl World {
                     key: [9; 32],
                     nonce: [w as u8; 32],
                 };
-                Hub::new(WorkerId(w as u16), Arc::clone(&directory), seeds).number_with(Arc::clone(&ids))
+                Hub::new(WorkerId(w as u16), Arc::clone(&directory), seeds)
+                    .number_with(Arc::clone(&ids))
             })
             .collect();
         let mut world = World {

@@ -23,7 +23,7 @@ pub fn with_key(plan: &Plan, key: &str, value: &str) -> Result<(Plan, Vec<String
         let problem = Problem::new(what).help(help);
         Err(Errors::from(problem.at(Place::file(Path::new(FILE)))))
     };
-    if !plan.keeps_fixed {
+    if !plan.drop_in {
         return refused(
             "SET changes settings of pgbouncer.ini only".to_owned(),
             "change plimsoll.toml, then RELOAD",

@@ -135,7 +135,7 @@ pub fn check_reload(old: &Plan, new: &Plan, file: &Path) -> Result<Vec<Change>, 
 /// only a restart changes stays as it is, as in PgBouncer. Returns what was
 /// kept, for a warning. A plan of another kind is left alone.
 pub fn keep_fixed(old: &Plan, new: &mut Plan) -> Vec<Change> {
-    if !new.keeps_fixed {
+    if !new.drop_in {
         return Vec::new();
     }
     let mut kept = diff(old, new);

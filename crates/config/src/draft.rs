@@ -118,7 +118,6 @@ impl Draft {
             let database = self.plan.databases.remove(at);
             self.plan.databases.push(database);
         }
-        self.plan.keeps_fixed = self.dialect == Dialect::Ini;
         self.plan.drop_in = self.dialect == Dialect::Ini;
         self.show();
         self.errors.or(self.plan)
@@ -440,6 +439,5 @@ fn blank() -> Plan {
         shown: Vec::new(),
         warnings: Vec::new(),
         outdated: Vec::new(),
-        keeps_fixed: false,
     }
 }

@@ -329,7 +329,8 @@ pub struct Plan {
     /// Database that `auth_query` runs in, where a database names none of its own.
     pub auth_dbname: Option<String>,
     /// The settings are a pgbouncer.ini, so where habits differ PgBouncer's hold: its `[users]` only say what holds for
-    /// those whom `auth_file` or `auth_query` knows, and clients wait for a server that was not there yet.
+    /// those whom `auth_file` or `auth_query` knows, clients wait for a server that was not there yet, and a reload keeps the running
+    /// value of what only a restart can change.
     pub drop_in: bool,
     /// The query for users that the file does not name: `$1` is the user.
     pub auth_query: Option<String>,
@@ -459,9 +460,6 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// Old names of keys that the file still uses.
     pub outdated: Vec<crate::Outdated>,
-    /// From pgbouncer.ini: a reload keeps the running value of what only a
-    /// restart changes, with a warning, instead of refusing the whole file.
-    pub keeps_fixed: bool,
 }
 
 /// How long a shutdown takes.

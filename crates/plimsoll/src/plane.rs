@@ -230,10 +230,8 @@ impl Keeper for Rereading {
     }
 
     fn serves(&self, plan: &Plan) {
-        self.log.set_level(crate::commands::run::level(
-            &self.log_level,
-            plan.process.verbose,
-        ));
+        self.log
+            .set_level(level(&self.log_level, plan.process.verbose));
         self.keeper.serves(plan);
     }
 
@@ -241,6 +239,16 @@ impl Keeper for Rereading {
         systemd::stopping();
         self.keeper.ending();
     }
+}
+
+/// The more talkative of what the command line and the settings ask for.
+pub fn level(word: &str, verbose: u32) -> tracing::Level {
+    let asked = word.parse().unwrap_or(tracing::Level::INFO);
+    asked.max(match verbose {
+        0 => asked,
+        1 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    })
 }
 
 /// RELOAD and SET go to the keeper.

@@ -31,7 +31,6 @@ use fault::Fault;
 #[cfg(feature = "plant")]
 pub use fault::Fault;
 pub(crate) use following::Left;
-use opening::OUTAGE_GAP;
 pub use opening::RETRY_DELAY_MAX;
 pub use sharing::{BORROW_IDLE, EVICT_PAUSE};
 use shedding::Outlook;
@@ -43,15 +42,14 @@ use crate::budget::Budget;
 use crate::conns::{Conns, State};
 use crate::figures::{ConnState, Counters};
 use crate::list::{List, NIL};
-use crate::moves::{Move, Moves, PROMOTION_PAUSE};
-use crate::one_pool::{Failure, Mode, Pool};
+use crate::moves::{Move, Moves};
+use crate::one_pool::{Mode, Pool};
 use crate::settings::UpstreamSettings;
 use crate::tape::{Mark, Tape};
 use cap::Cap;
 use events::shape::End;
 use events::{ClientId, CloseReason, ConnId, FlowId, PoolId, RefuseReason, Time, WorkerId};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One database server: its budget, and all pools on it.
@@ -334,83 +332,6 @@ impl Upstream {
             self.budget.connected();
         }
         self.settle(now, i);
-        self.pump(now, p);
-        self.feed(now);
-    }
-
-    /// A connection could not be opened; its charge ends. `text` is what
-    /// clients are told.
-    ///
-    /// `fatal_login`: the server refused the login in a way that waiting does
-    /// not mend (wrong password, no such database). Any other failure may be a
-    /// restart: tries follow at growing pauses as long as somebody waits. When
-    /// nobody can be served, the waiters are refused, and so are new ones until
-    /// the next try: at once after a refused login and when the server was never
-    /// reached, else after [`UpstreamSettings::login_retry`] of failures.
-    pub fn open_failed(&mut self, now: Time, conn: ConnId, fatal_login: bool, text: Arc<str>) {
-        self.open_failed_with(now, conn, fatal_login, text, None);
-    }
-
-    /// The server refused the login for good, with this SQLSTATE.
-    pub fn open_refused(&mut self, now: Time, conn: ConnId, text: Arc<str>, code: [u8; 5]) {
-        self.open_failed_with(now, conn, true, text, Some(code));
-    }
-
-    fn open_failed_with(
-        &mut self,
-        now: Time,
-        conn: ConnId,
-        fatal_login: bool,
-        text: Arc<str>,
-        code: Option<[u8; 5]>,
-    ) {
-        let Some(i) = self.conns.find(conn) else {
-            return;
-        };
-        let p = self.conns.get(i).pool as usize;
-        self.counters.open_failures += 1;
-        self.release(now, i);
-        let (grace, login_retry) = (self.grace(), self.settings.login_retry);
-        let longest = match self.moves.is_awaiting(now) {
-            true => PROMOTION_PAUSE,
-            false => Duration::MAX,
-        };
-        if !fatal_login {
-            self.moves.uneasy(now);
-        }
-        let pool = self.at_mut(p);
-        // An attempt of long ago says nothing about now.
-        let last = pool
-            .failure
-            .take()
-            .filter(|last| now < last.retry_at.after(login_retry.max(OUTAGE_GAP)));
-        let since = last.as_ref().map_or(now, |last| last.since);
-        // Attempts that were under way together count as one.
-        let (count, retry_at) = match &last {
-            Some(last) if now < last.retry_at => (last.count, last.retry_at),
-            last => {
-                let count = last.as_ref().map_or(0, |last| last.count) + 1;
-                let pause = match fatal_login {
-                    true => opening::retry_delay(login_retry, count),
-                    false => opening::restart_delay(login_retry, count).min(longest),
-                };
-                (count, now.after(pause))
-            }
-        };
-        pool.failure = Some(Failure {
-            text,
-            fatal: fatal_login,
-            code,
-            count,
-            since,
-            at: now,
-            retry_at,
-        });
-        self.wake_at(since.after(grace).max(now));
-        if self.is_down(now, p) {
-            self.refuse_queue(now, p, RefuseReason::ServerDown);
-        }
-        self.monitor_lost(now, p);
         self.pump(now, p);
         self.feed(now);
     }

@@ -253,22 +253,34 @@ impl Hub {
                     self.fail_client(slot, &trouble.as_trouble(), CloseReason::ClientRefused, io);
                     return held.len();
                 }
-                if self.login_mut(slot).is_some_and(|l| l.over && !l.console) {
-                    self.stats.refusals[events::RefuseReason::TooManyClients as usize] += 1;
-                    let trouble = Trouble::TooManyClients {
-                        limit: "max_client_conn",
-                    };
-                    self.fail_client(slot, &trouble, CloseReason::ClientRefused, io);
-                    return held.len();
-                }
-                if self.closed_to_new && self.login_mut(slot).is_some_and(|l| !l.console) {
-                    self.fail_client(slot, &Trouble::Shutdown, CloseReason::Shutdown, io);
+                if self.turned_away(slot, io) {
                     return held.len();
                 }
                 self.identify(slot, io);
             }
         }
         len
+    }
+
+    /// There is no room for it, or no time. Whoever wants the console comes in always.
+    fn turned_away(&mut self, slot: u32, io: &mut Io<'_>) -> bool {
+        let Some(login) = self.login_mut(slot).filter(|l| !l.console) else {
+            return false;
+        };
+        let (trouble, reason) = match (login.over, self.closed_to_new) {
+            (true, _) => {
+                self.stats.refusals[events::RefuseReason::TooManyClients as usize] += 1;
+                let limit = "max_client_conn";
+                (
+                    Trouble::TooManyClients { limit },
+                    CloseReason::ClientRefused,
+                )
+            }
+            (false, true) => (Trouble::Shutdown, CloseReason::Shutdown),
+            (false, false) => return false,
+        };
+        self.fail_client(slot, &trouble, reason, io);
+        true
     }
 
     /// Reads the start-up parameters into the session.

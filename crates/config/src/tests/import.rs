@@ -73,7 +73,6 @@ fn comparable(mut plan: Plan) -> Plan {
     plan.shown = Vec::new();
     plan.warnings = Vec::new();
     plan.outdated = Vec::new();
-    plan.keeps_fixed = false;
     plan.drop_in = false;
     plan
 }

@@ -65,11 +65,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     if args.takeover.is_some() && taken.is_none() {
         tracing::warn!("no process is there to take over from: an ordinary start");
     }
-    for warning in &plan.warnings {
-        tracing::warn!("{warning}");
-    }
-    let files = config::secret_files(&plan).into_iter();
-    warn_of_files_mounted_alone(files.chain(args.source.file.clone()));
+    warn(&plan, &args);
     let introduced = plan.clone();
     let fixed = prepared.is_none();
     let sandboxed = sandbox.is_some();
@@ -259,6 +255,15 @@ fn sandbox_plan(sandbox: &Sandbox, args: &RunArgs, overrides: Overrides) -> anyh
     Ok(plan)
 }
 
+/// What is worth a word before anything is opened.
+fn warn(plan: &Plan, args: &RunArgs) {
+    for warning in &plan.warnings {
+        tracing::warn!("{warning}");
+    }
+    let files = config::secret_files(plan).into_iter();
+    warn_of_files_mounted_alone(files.chain(args.source.file.clone()));
+}
+
 fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Log>> {
     let options = control::log::LogOptions {
         format: match args.log_format {
@@ -270,7 +275,7 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
             config::LogStyle::Pgbouncer => control::log::LogStyle::Pgbouncer,
         },
         file: plan.log_file.clone(),
-        level: level(&args.log_level, plan.process.verbose),
+        level: crate::plane::level(&args.log_level, plan.process.verbose),
         color: control::log::Color::Auto,
         syslog: syslog(&plan.process),
         quiet: args.quiet,
@@ -278,16 +283,6 @@ fn start_log(plan: &Plan, args: &RunArgs) -> anyhow::Result<Arc<control::log::Lo
     let log = control::log::init(options).context("cannot open the log")?;
     crate::said::files(plan);
     Ok(Arc::new(log))
-}
-
-/// The more talkative of what the command line and the settings ask for.
-pub fn level(word: &str, verbose: u32) -> tracing::Level {
-    let asked = word.parse().unwrap_or(tracing::Level::INFO);
-    asked.max(match verbose {
-        0 => asked,
-        1 => tracing::Level::DEBUG,
-        _ => tracing::Level::TRACE,
-    })
 }
 
 fn syslog(process: &config::Process) -> Option<control::log::SyslogOptions> {

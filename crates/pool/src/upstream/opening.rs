@@ -5,9 +5,11 @@ use super::{Fault, Upstream};
 use crate::action::Action;
 use crate::figures::ConnState;
 use crate::list::NIL;
-use crate::one_pool::{Mode, Pool};
+use crate::moves::PROMOTION_PAUSE;
+use crate::one_pool::{Failure, Mode, Pool};
 use crate::queue::Pick;
-use events::{ClientId, CloseReason, PoolId, Time, WorkerId};
+use events::{ClientId, CloseReason, ConnId, PoolId, RefuseReason, Time, WorkerId};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Pauses after refused logins stop growing here, unless `login_retry` is longer.
@@ -37,7 +39,7 @@ const RESTART_DELAY: Duration = Duration::from_millis(100);
 /// of these and not above the second: who is back is to be noticed soon.
 const RESTART_DELAY_MAX: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// When no attempt was made for so long, the next failure begins a new outage.
-pub(super) const OUTAGE_GAP: Duration = Duration::from_secs(10);
+const OUTAGE_GAP: Duration = Duration::from_secs(10);
 
 /// The pause after the `count`th failure in a row of a server that is away: it
 /// grows with the outage, so that a short one is noticed soon.
@@ -72,6 +74,83 @@ impl Upstream {
         };
         known.failure = None;
         true
+    }
+
+    /// A connection could not be opened; its charge ends. `text` is what
+    /// clients are told.
+    ///
+    /// `fatal_login`: the server refused the login in a way that waiting does
+    /// not mend (wrong password, no such database). Any other failure may be a
+    /// restart: tries follow at growing pauses as long as somebody waits. When
+    /// nobody can be served, the waiters are refused, and so are new ones until
+    /// the next try: at once after a refused login and when the server was never
+    /// reached, else after [`UpstreamSettings::login_retry`] of failures.
+    pub fn open_failed(&mut self, now: Time, conn: ConnId, fatal_login: bool, text: Arc<str>) {
+        self.open_failed_with(now, conn, fatal_login, text, None);
+    }
+
+    /// The server refused the login for good, with this SQLSTATE.
+    pub fn open_refused(&mut self, now: Time, conn: ConnId, text: Arc<str>, code: [u8; 5]) {
+        self.open_failed_with(now, conn, true, text, Some(code));
+    }
+
+    fn open_failed_with(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        fatal_login: bool,
+        text: Arc<str>,
+        code: Option<[u8; 5]>,
+    ) {
+        let Some(i) = self.conns.find(conn) else {
+            return;
+        };
+        let p = self.conns.get(i).pool as usize;
+        self.counters.open_failures += 1;
+        self.release(now, i);
+        let (grace, login_retry) = (self.grace(), self.settings.login_retry);
+        let longest = match self.moves.is_awaiting(now) {
+            true => PROMOTION_PAUSE,
+            false => Duration::MAX,
+        };
+        if !fatal_login {
+            self.moves.uneasy(now);
+        }
+        let pool = self.at_mut(p);
+        // An attempt of long ago says nothing about now.
+        let last = pool
+            .failure
+            .take()
+            .filter(|last| now < last.retry_at.after(login_retry.max(OUTAGE_GAP)));
+        let since = last.as_ref().map_or(now, |last| last.since);
+        // Attempts that were under way together count as one.
+        let (count, retry_at) = match &last {
+            Some(last) if now < last.retry_at => (last.count, last.retry_at),
+            last => {
+                let count = last.as_ref().map_or(0, |last| last.count) + 1;
+                let pause = match fatal_login {
+                    true => retry_delay(login_retry, count),
+                    false => restart_delay(login_retry, count).min(longest),
+                };
+                (count, now.after(pause))
+            }
+        };
+        pool.failure = Some(Failure {
+            text,
+            fatal: fatal_login,
+            code,
+            count,
+            since,
+            at: now,
+            retry_at,
+        });
+        self.wake_at(since.after(grace).max(now));
+        if self.is_down(now, p) {
+            self.refuse_queue(now, p, RefuseReason::ServerDown);
+        }
+        self.monitor_lost(now, p);
+        self.pump(now, p);
+        self.feed(now);
     }
 
     /// How long a server may be away before its clients are told.

@@ -253,7 +253,7 @@ impl Hub {
                     self.fail_client(slot, &trouble.as_trouble(), CloseReason::ClientRefused, io);
                     return held.len();
                 }
-                if self.turned_away(slot, io) {
+                if self.no_place_for(slot, io) {
                     return held.len();
                 }
                 self.identify(slot, io);
@@ -263,7 +263,7 @@ impl Hub {
     }
 
     /// There is no room for it, or no time. Whoever wants the console comes in always.
-    fn turned_away(&mut self, slot: u32, io: &mut Io<'_>) -> bool {
+    fn no_place_for(&mut self, slot: u32, io: &mut Io<'_>) -> bool {
         let Some(login) = self.login_mut(slot).filter(|l| !l.console) else {
             return false;
         };

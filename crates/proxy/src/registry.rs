@@ -8,13 +8,13 @@ mod secrets;
 
 use crate::address::Endpoint;
 use crate::compile;
-use crate::held::{ADMIN_DATABASE, Held};
+use crate::held::Held;
 use crate::hosts::Hosts;
 use crate::words::{self, theirs};
 use config::{Database, Plan};
 use events::{FlowId, PoolId, Time, UpstreamId};
 use pool::{FlowRules, PoolSettings, Upstream};
-use relay::{NoLookUp, PoolInfo, PoolKey, Route, Target};
+use relay::{PoolInfo, PoolKey, Route, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -177,6 +177,12 @@ const TASKS: &[Task] = &[
         run: suites::django,
     },
     Task {
+        name: "pgbouncer-suite",
+        summary: suites::PGBOUNCER_SUMMARY,
+        help: suites::PGBOUNCER_HELP,
+        run: suites::pgbouncer,
+    },
+    Task {
         name: "drivers",
         summary: suites::DRIVERS_SUMMARY,
         help: suites::DRIVERS_HELP,

@@ -1,4 +1,4 @@
-//! `cargo xtask regress`, `django` and `drivers`: suites of others, straight and through the pooler.
+//! `cargo xtask regress`, `django`, `pgbouncer-suite` and `drivers`: suites of others, straight and through the pooler.
 
 use std::process::{Command, Stdio};
 
@@ -38,6 +38,24 @@ It needs python3 with venv and pip, and takes four minutes.";
 
 pub(crate) fn django(args: &[String]) -> Outcome {
     suite("django", args)
+}
+
+pub(crate) const PGBOUNCER_SUMMARY: &str =
+    "PgBouncer's own test suite, with this program in its place; every failure has its reason";
+
+pub(crate) const PGBOUNCER_HELP: &str = "\
+Fetches the source of PgBouncer 1.25.2 (Debian's source package, once, to
+target/e2e-drivers/pgbouncer), puts this program in PgBouncer's place, and runs the
+suite, TLS included, as an ordinary user. What fails is run once more, alone. A test
+that fails then and is not a row of docs/compatibility.md fails the task. What pytest
+said last is log.txt beside the source.
+
+  --only TEST...   some files or tests, as pytest names them: test/test_misc.py
+
+It needs apt, python3 with venv and pip, openssl and socat, and takes a quarter of an hour.";
+
+pub(crate) fn pgbouncer(args: &[String]) -> Outcome {
+    suite("pgbouncer", args)
 }
 
 pub(crate) const DRIVERS_SUMMARY: &str =

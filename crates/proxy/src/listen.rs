@@ -18,6 +18,8 @@ pub(crate) enum Listener {
     Tcp {
         socket: mio::net::TcpListener,
         local: SocketAddr,
+        /// The size of its clients' buffers, bytes; `None`: the system's.
+        buffer: Option<u32>,
     },
     Unix {
         socket: mio::net::UnixListener,
@@ -93,14 +95,19 @@ impl Listener {
     /// The next client: socket, its address, ours.
     pub(crate) fn accept(&self) -> io::Result<(Stream, Address, Address)> {
         match self {
-            Listener::Tcp { socket, local } => {
+            Listener::Tcp {
+                socket,
+                local,
+                buffer,
+            } => {
                 let (stream, addr) = socket.accept()?;
                 let local = if local.ip().is_unspecified() {
                     stream.local_addr().unwrap_or(*local)
                 } else {
                     *local
                 };
-                Ok((Stream::Tcp(stream), Address::Tcp(addr), Address::Tcp(local)))
+                let stream = Stream::tcp(stream, *buffer);
+                Ok((stream, Address::Tcp(addr), Address::Tcp(local)))
             }
             Listener::Unix { socket, .. } => {
                 let (stream, _) = socket.accept()?;
@@ -254,7 +261,11 @@ fn listening(socket: Socket, plan: &Plan) -> io::Result<Listener> {
     socket.listen(i32::try_from(plan.listen_backlog).unwrap_or(i32::MAX))?;
     let socket = mio::net::TcpListener::from_std(socket.into());
     let local = socket.local_addr()?;
-    Ok(Listener::Tcp { socket, local })
+    Ok(Listener::Tcp {
+        socket,
+        local,
+        buffer: plan.sockets.buffer,
+    })
 }
 
 /// Buffers, keepalive and user timeout of a TCP socket.

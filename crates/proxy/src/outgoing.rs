@@ -149,7 +149,7 @@ pub(crate) fn dial(common: &Common, remote: &Remote) -> io::Result<(Stream, Addr
         Remote::Tcp(address) => {
             let plan = Arc::clone(&common.read().plan);
             Ok((
-                Stream::Tcp(connecting(*address, &plan)?),
+                Stream::tcp(connecting(*address, &plan)?, plan.sockets.buffer),
                 Address::Tcp(*address),
             ))
         }

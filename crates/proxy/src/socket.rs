@@ -11,16 +11,32 @@ use std::net::Shutdown;
 /// A stream socket.
 pub(crate) enum Stream {
     Tcp(mio::net::TcpStream),
+    /// With a small send buffer, and the most bytes of one write. Linux takes 64 KiB at a time even there, as one
+    /// segment; its receiver acknowledges a lone segment after 40 ms, and nothing more goes out before.
+    Small(mio::net::TcpStream, usize),
     Unix(mio::net::UnixStream),
 }
 
 macro_rules! either {
     ($self:expr, $s:ident => $body:expr) => {
         match $self {
-            Stream::Tcp($s) => $body,
+            Stream::Tcp($s) | Stream::Small($s, _) => $body,
             Stream::Unix($s) => $body,
         }
     };
+}
+
+/// Send buffers of at least so many bytes need no care.
+const ROOMY: usize = 64 << 10;
+
+impl Stream {
+    /// A TCP socket whose buffers have this size, where the settings state one.
+    pub(crate) fn tcp(socket: mio::net::TcpStream, buffer: Option<u32>) -> Stream {
+        match buffer.map(|bytes| bytes as usize) {
+            Some(bytes) if bytes < ROOMY => Stream::Small(socket, bytes.max(1024)),
+            _ => Stream::Tcp(socket),
+        }
+    }
 }
 
 impl Read for Stream {
@@ -31,14 +47,52 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        either!(self, s => s.write(buf))
+        match self {
+            Stream::Small(s, piece) => in_pieces(s, buf, *piece),
+            other => either!(other, s => s.write(buf)),
+        }
     }
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, s => s.write_vectored(bufs))
+        let Stream::Small(socket, piece) = self else {
+            return either!(self, s => s.write_vectored(bufs));
+        };
+        let mut sent = 0;
+        for buf in bufs {
+            let taken = match in_pieces(socket, buf, *piece) {
+                Ok(taken) => taken,
+                Err(error) if sent == 0 => return Err(error),
+                // The next write says it again.
+                Err(_) => break,
+            };
+            sent += taken;
+            if taken < buf.len() {
+                break;
+            }
+        }
+        Ok(sent)
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// As much as the socket takes, in writes of at most `piece` bytes.
+fn in_pieces(socket: &mut mio::net::TcpStream, buf: &[u8], piece: usize) -> io::Result<usize> {
+    let mut sent = 0;
+    for part in buf.chunks(piece.max(1)) {
+        match socket.write(part) {
+            Ok(n) => {
+                sent += n;
+                if n < part.len() {
+                    break;
+                }
+            }
+            Err(error) if sent == 0 => return Err(error),
+            // Full, or broken: the next write says it again.
+            Err(_) => break,
+        }
+    }
+    Ok(sent)
 }
 
 impl Source for Stream {
@@ -75,7 +129,7 @@ impl Stream {
     /// Our end, for SHOW SERVERS.
     pub(crate) fn local_address(&self) -> events::snapshot::Address {
         match self {
-            Stream::Tcp(s) => s.local_addr().map_or(
+            Stream::Tcp(s) | Stream::Small(s, _) => s.local_addr().map_or(
                 events::snapshot::Address::Unix,
                 events::snapshot::Address::Tcp,
             ),
@@ -92,7 +146,7 @@ impl Stream {
     /// The user of the process at the other side of a unix socket.
     pub(crate) fn peer_uid(&self) -> Option<u32> {
         match self {
-            Stream::Tcp(_) => None,
+            Stream::Tcp(_) | Stream::Small(..) => None,
             #[cfg(target_os = "linux")]
             Stream::Unix(s) => {
                 let peer = rustix::net::sockopt::socket_peercred(s).ok()?;
@@ -106,7 +160,7 @@ impl Stream {
     /// The process at the other side of a unix socket.
     pub(crate) fn peer_pid(&self) -> Option<u32> {
         match self {
-            Stream::Tcp(_) => None,
+            Stream::Tcp(_) | Stream::Small(..) => None,
             #[cfg(target_os = "linux")]
             Stream::Unix(s) => {
                 let peer = rustix::net::sockopt::socket_peercred(s).ok()?;

@@ -41,7 +41,7 @@ impl Seen {
     }
 
     fn take(&mut self, now: Time, conn: &mut Conn) {
-        let Stream::Tcp(stream) = &conn.stream else {
+        let (Stream::Tcp(stream) | Stream::Small(stream, _)) = &conn.stream else {
             return;
         };
         let Some(info) = sys::tcp_info(stream.as_fd()) else {

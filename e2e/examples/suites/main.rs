@@ -1,4 +1,4 @@
-//! Other people's suites, straight and through the pooler: `-- regress|django PAGE [ARGUMENTS]`.
+//! Other people's suites, straight and through the pooler: `-- regress|django|pgbouncer PAGE [ARGUMENTS]`.
 //! PAGE holds the tables of what differs and why; `cargo xtask regress --help` and its neighbours say the rest.
 
 // A tool for people: it prints, waits for the clock, and reads the environment.
@@ -11,6 +11,7 @@
 
 mod django;
 mod fetch;
+mod pgbouncer;
 mod regress;
 // The tasks read such tables, too.
 #[path = "../../../xtask/src/table.rs"]
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match suite.as_str() {
         "regress" => regress::run(page, rest),
         "django" => django::run(page, rest),
+        "pgbouncer" => pgbouncer::run(page, rest),
         other => Err(format!("no suite `{other}`")),
     };
     match outcome {

@@ -84,7 +84,7 @@ impl Upstream {
     /// restart: tries follow at growing pauses as long as somebody waits. When
     /// nobody can be served, the waiters are refused, and so are new ones until
     /// the next try: at once after a refused login and when the server was never
-    /// reached, else after [`UpstreamSettings::login_retry`] of failures.
+    /// reached, else after [`login_retry`](crate::UpstreamSettings::login_retry) of failures.
     pub fn open_failed(&mut self, now: Time, conn: ConnId, fatal_login: bool, text: Arc<str>) {
         self.open_failed_with(now, conn, fatal_login, text, None);
     }

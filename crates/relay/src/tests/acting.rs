@@ -99,8 +99,8 @@ fn a_cancel_without_a_key_reaches_the_statement_and_the_waiter() {
     let waiter = s.client(&[]);
     s.send(waiter, "Q SELECT 2");
     assert_eq!(s.ports.waiting.len(), 1);
-    // The server connection has the number between.
-    let next = running + 2;
+    // The next number.
+    let next = running + 1;
     assert!(matches!(
         act(&mut s, next, ClientAct::Cancel),
         Acted::Done(_)

@@ -21,7 +21,7 @@ tar xzf pgbouncer.tar.gz -C source --strip-components=1
 rm pgbouncer.tar.gz
 /usr/bin/python3 -m venv --copies environment
 environment/bin/python -m pip --quiet --disable-pip-version-check install --only-binary :all: \
-  'pytest<8.4' 'pytest-asyncio<0.26' pytest-timeout 'psycopg[binary]>=3.2,<4' filelock
+  'pytest<8.4' 'pytest-asyncio<0.26' pytest-timeout pytest-xdist 'psycopg[binary]>=3.2,<4' filelock
 "#;
 
 /// Seconds of one test. The longest waits for ten.

@@ -4,6 +4,7 @@ use super::Handle;
 use crate::compile;
 use crate::mail::Mail;
 use crate::port::act;
+use crate::words::{self, theirs};
 use config::Plan;
 use std::sync::{Arc, PoisonError};
 
@@ -85,7 +86,10 @@ impl Handle {
             }
             Err(error) => {
                 for line in &error.lines {
-                    tracing::error!(error = line, "a mistake in the settings");
+                    match words::wanted() {
+                        true => theirs!(ERROR, "{line}"),
+                        false => tracing::error!(error = line, "a mistake in the settings"),
+                    }
                 }
                 tracing::error!(
                     actor,

@@ -82,7 +82,7 @@ struct Run {
 
 impl Stage {
     fn new(place: &Path) -> Result<Stage, String> {
-        let dir = Dir::new("pgbouncer-suite", RunAs::unprivileged());
+        let dir = Dir::new("pgb", RunAs::unprivileged());
         let binary = Binary::find();
         let script = r#"
 cp -r "$1/source" "$1/environment" .
@@ -118,7 +118,14 @@ if [ "$(id -u)" = 0 ]; then chown -R postgres .; fi
             "--tb=native",
             "-rfE",
         ]);
-        command.args(["-p", "no:cacheprovider", "--timeout", TEST_S]);
+        // The names of unix sockets have 107 bytes.
+        command.args([
+            "-p",
+            "no:cacheprovider",
+            "--basetemp=../t",
+            "--timeout",
+            TEST_S,
+        ]);
         let out = command
             .args(tests)
             .current_dir(home.join("source"))

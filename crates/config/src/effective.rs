@@ -31,6 +31,11 @@ pub struct Effective {
 }
 
 impl Plan {
+    /// Whether a user is named, for all databases or for one, that asks a server for the secrets of others.
+    pub fn looks_users_up(&self) -> bool {
+        self.auth_user.is_some() || self.databases.iter().any(|d| d.auth_user.is_some())
+    }
+
     /// The directory of the unix socket, where there is one in the file system: other
     /// sockets and files stand beside it.
     pub fn socket_directory(&self) -> Option<&std::path::Path> {

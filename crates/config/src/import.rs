@@ -316,8 +316,7 @@ impl Writer<'_> {
     /// Some client may log in without a secret, and nobody looks users up.
     fn lets_in_by_name(&self) -> bool {
         let plan = self.plan;
-        let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
-        !asks
+        !plan.looks_users_up()
             && matches!(
                 plan.auth_type,
                 AuthType::Trust | AuthType::Cert | AuthType::Hba

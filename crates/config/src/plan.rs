@@ -329,8 +329,8 @@ pub struct Plan {
     /// Database that `auth_query` runs in, where a database names none of its own.
     pub auth_dbname: Option<String>,
     /// The settings are a pgbouncer.ini, so where habits differ PgBouncer's hold: its `[users]` only say what holds for
-    /// those whom `auth_file` or `auth_query` knows, clients wait for a server that was not there yet, and a reload keeps the running
-    /// value of what only a restart can change.
+    /// those whom `auth_file` or `auth_query` knows, clients wait for a server that was not there yet, and a reload
+    /// keeps the running value of what only a restart can change.
     pub drop_in: bool,
     /// The query for users that the file does not name: `$1` is the user.
     pub auth_query: Option<String>,

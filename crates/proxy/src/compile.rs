@@ -22,7 +22,7 @@ pub(crate) fn directory(
     mock_seed: [u8; 32],
     channel_binding: Option<Arc<[u8]>>,
 ) -> Directory {
-    let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+    let asks = plan.looks_users_up();
     // Who has no secret here is looked up where somebody looks.
     let secrets_only = plan.drop_in || asks;
     let users = plan
@@ -45,7 +45,7 @@ pub(crate) fn directory(
 
 fn settings(plan: &Plan, channel_binding: Option<Arc<[u8]>>) -> Settings {
     // A database may bring its own user, its own query, or both.
-    let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+    let asks = plan.looks_users_up();
     let has = plan.auth_query.is_some() || plan.databases.iter().any(|d| d.auth_query.is_some());
     let auth_query = (asks && has).then(|| AuthQuery {
         query: plan.auth_query.as_deref().unwrap_or_default().into(),

@@ -96,7 +96,7 @@ impl Draft {
             self.error("auth_type", problem);
         }
         let plan = &self.plan;
-        let asks = plan.auth_user.is_some() || plan.databases.iter().any(|d| d.auth_user.is_some());
+        let asks = plan.looks_users_up();
         let nobody = !asks && plan.users.values().all(|u| u.secret.is_none());
         let without = [Method::Trust, Method::Peer, Method::Cert];
         let by_rule = plan
